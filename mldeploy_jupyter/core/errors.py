@@ -39,7 +39,9 @@ class MldeployError(Exception):
     code = "Error"
     prefix_message = False  # v1's callers search `.message` for a few codes
 
-    def __init__(self, what: str, *, why: str = "", hint: str = "", where: str = "", code: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, why: str = "", hint: str = "", where: str = "", code: str | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
@@ -56,7 +58,13 @@ class MldeployError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON data; empty parts are left out."""
-        parts = {"code": self.code, "what": self.what, "why": self.why, "hint": self.hint, "where": self.where}
+        parts = {
+            "code": self.code,
+            "what": self.what,
+            "why": self.why,
+            "hint": self.hint,
+            "where": self.where,
+        }
         return {key: value for key, value in parts.items() if value}
 
     def __str__(self) -> str:
@@ -181,7 +189,14 @@ class ScoringError(WebserviceException):
     code = "ScoringFailed"
 
     def __init__(
-        self, what: str, *, why: str = "", hint: str = "", status_code: int | None = None, body: str = "", request_id: str = ""
+        self,
+        what: str,
+        *,
+        why: str = "",
+        hint: str = "",
+        status_code: int | None = None,
+        body: str = "",
+        request_id: str = "",
     ) -> None:
         super().__init__(what, why=why, hint=hint)
         self.status_code = status_code

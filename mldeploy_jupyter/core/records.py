@@ -48,7 +48,9 @@ class ModelRecord(JsonRecord):
     experiment_name: str | None = None
     run_id: str | None = None
     resource_configuration: dict[str, Any] | None = None
-    details: dict[str, Any] = field(default_factory=dict)  # datasets, sample ids, what the model file says of its libraries
+    details: dict[str, Any] = field(
+        default_factory=dict
+    )  # datasets, sample ids, what the model file says of its libraries
 
     @property
     def id(self) -> str:

@@ -1,0 +1,86 @@
+"""The two keys of a service: made here, kept in a file that only its owner reads, masked everywhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mldeploy_jupyter.core.errors import UserErrorException
+
+# Names as in v1's regen_key: case does not matter, these two are all there is.
+KEY_NAMES = {"primary": "primary", "secondary": "secondary"}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A primary and a secondary key; either opens the service. `repr` shows neither."""
+
+    primary: str
+    secondary: str
+
+    def __repr__(self) -> str:
+        return "Keys(primary=********, secondary=********)"
+
+
+def new_key(token: Callable[[int], str] = secrets.token_urlsafe) -> str:
+    return token(32)
+
+
+def read_keys(path: Path) -> Keys | None:
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return Keys(data["primaryKey"], data["secondaryKey"])
+
+
+def write_keys(path: Path, keys: Keys) -> None:
+    """Writes the file whole or not at all, readable by its owner only from its first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump({"primaryKey": keys.primary, "secondaryKey": keys.secondary}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = None) -> Keys:
+    """The service's keys: what is given wins, else what is there, else new ones."""
+    there = read_keys(path)
+    keys = Keys(
+        primary or (there.primary if there else new_key()),
+        secondary or (there.secondary if there else new_key()),
+    )
+    if keys != there:
+        write_keys(path, keys)
+    return keys
+
+
+def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
+    """Sets one key to `value`, or to a new one. `name` is "Primary" or "Secondary".
+
+    Raises:
+        UserErrorException: another name, or a key with white space or fewer than 8 characters.
+    """
+    which = KEY_NAMES.get(name.lower()) if isinstance(name, str) else None
+    if which is None:
+        raise UserErrorException(
+            f"there is no key named {name!r}",
+            why="a service has a Primary and a Secondary key",
+            hint='call regen_key("Primary") or regen_key("Secondary")',
+        )
+    if value is not None and (len(value) < 8 or any(c.isspace() or not c.isprintable() for c in value)):
+        raise UserErrorException(
+            "the key cannot be used",
+            why="a key has at least 8 characters and no white space",
+            hint="leave set_key out to have one made",
+        )
+    keys = replace(ensure_keys(path), **{which: value or new_key()})
+    write_keys(path, keys)
+    return keys
