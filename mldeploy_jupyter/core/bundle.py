@@ -52,9 +52,7 @@ class BundleContent:
     models: list[BundleModel] = field(default_factory=list)
     lock: str = ""
     python: str = ""
-    environment: dict[str, Any] = field(
-        default_factory=dict
-    )  # variables, base image, docker steps: part of the digest
+    environment: dict[str, Any] = field(default_factory=dict)  # variables, base image, docker steps: part of the digest
 
 
 @dataclass(frozen=True)
@@ -143,9 +141,7 @@ def damaged_files(bundle: Bundle, below: str = "app/azureml-models/") -> list[st
     return wrong
 
 
-def _fill(
-    target: Path, text: str, sources: dict[str, Path], content: BundleContent, check: Callable[[], None]
-) -> None:
+def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleContent, check: Callable[[], None]) -> None:
     temporary = target.with_name(f".{target.name[:16]}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
         temporary.mkdir(parents=True, mode=0o700)

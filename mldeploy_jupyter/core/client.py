@@ -49,11 +49,7 @@ class ScoringClient:
             raise _error(self.uri, response)
         if "json" in response.headers.get("content-type", ""):
             return response.json()
-        return (
-            response.text
-            if response.headers.get("content-type", "").startswith("text/")
-            else response.content
-        )
+        return response.text if response.headers.get("content-type", "").startswith("text/") else response.content
 
     def post(self, body: bytes, headers: dict[str, str] | None = None) -> requests.Response:
         """One request as bytes; the key is asked for again once after a 401."""

@@ -39,9 +39,7 @@ class MldeployError(Exception):
     code = "Error"
     prefix_message = False  # v1's callers search `.message` for a few codes
 
-    def __init__(
-        self, what: str, *, why: str = "", hint: str = "", where: str = "", code: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, why: str = "", hint: str = "", where: str = "", code: str | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.why = why

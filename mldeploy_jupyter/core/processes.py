@@ -36,9 +36,7 @@ def started(pid: int) -> str:
             return ""
         fields = stat.rpartition(")")[2].split()  # the name before may hold spaces and brackets
         return "" if fields[0] in ("Z", "X") else fields[19]
-    shown = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True
-    ).stdout.strip()
+    shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
     return "" if not shown or shown.startswith("Z") else shown.partition(" ")[2].strip()
 
 

@@ -1,0 +1,94 @@
+"""From a model in a notebook to a live, tested, measured web service.
+
+The public names are loaded when they are first used, so that `import mldeploy_jupyter` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.environment import CondaDependencies, Environment
+    from mldeploy_jupyter.api.inference_config import ContainerRegistry, InferenceConfig
+    from mldeploy_jupyter.api.model import Model, ResourceConfiguration
+    from mldeploy_jupyter.api.prune import prune
+    from mldeploy_jupyter.api.run import Run
+    from mldeploy_jupyter.api.webservice import (
+        AciWebservice,
+        AksEndpoint,
+        AksWebservice,
+        LocalWebservice,
+        Webservice,
+    )
+    from mldeploy_jupyter.api.workspace import Workspace
+    from mldeploy_jupyter.azureml import migrate
+    from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
+
+_HOMES = {
+    "AciWebservice": "api.webservice",
+    "AksEndpoint": "api.webservice",
+    "AksWebservice": "api.webservice",
+    "CondaDependencies": "api.environment",
+    "ContainerRegistry": "api.inference_config",
+    "Environment": "api.environment",
+    "InferenceConfig": "api.inference_config",
+    "LocalWebservice": "api.webservice",
+    "MldeployError": "core.errors",
+    "Model": "api.model",
+    "ResourceConfiguration": "api.model",
+    "Run": "api.run",
+    "Webservice": "api.webservice",
+    "WebserviceException": "core.errors",
+    "Workspace": "api.workspace",
+    "migrate": "azureml",
+    "prune": "api.prune",
+}
+
+__all__ = [
+    "AciWebservice",
+    "AksEndpoint",
+    "AksWebservice",
+    "CondaDependencies",
+    "ContainerRegistry",
+    "Environment",
+    "InferenceConfig",
+    "LocalWebservice",
+    "MldeployError",
+    "Model",
+    "ResourceConfiguration",
+    "Run",
+    "Webservice",
+    "WebserviceException",
+    "Workspace",
+    "migrate",
+    "prune",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext mldeploy_jupyter`: the magics."""
+    from mldeploy_jupyter.notebook import magics
+
+    magics.load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    from mldeploy_jupyter.notebook import magics
+
+    magics.unload(ipython)
