@@ -89,7 +89,26 @@ class ConfigError(UserErrorException):
 
 
 class EntryScriptError(UserErrorException):
+    """`line` and `column` (both from 1, 0 when the script as a whole is meant) and `text`, that line, say where."""
+
     code = "InvalidEntryScript"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str = "",
+        hint: str = "",
+        where: str = "",
+        code: str | None = None,
+        line: int = 0,
+        column: int = 0,
+        text: str = "",
+    ) -> None:
+        super().__init__(what, why=why, hint=hint, where=where, code=code)
+        self.line = line
+        self.column = column
+        self.text = text
 
 
 class WorkspaceError(MldeployError):

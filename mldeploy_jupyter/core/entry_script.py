@@ -1,0 +1,332 @@
+"""What an entry script's source says, without running it.
+
+An entry script defines `init()`, called once, and `run(...)`, called for each request. `check` refuses what
+cannot serve, `free_names` finds names that live only in the notebook, `swallows_exceptions` finds a `run()`
+that turns its own failures into answers.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import difflib
+import dis
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import CodeType
+
+from mldeploy_jupyter.core.errors import EntryScriptError
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+# What every module has, beside the builtins.
+MODULE_NAMES = frozenset(
+    {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__builtins__", "__annotations__"}
+    | {"__cached__", "__dict__", "__path__", "__debug__", "__class__", "__module__", "__qualname__"}
+)
+# IPython puts these among the builtins of a kernel; a service does not have them.
+KERNEL_NAMES = frozenset({"display", "get_ipython", "__IPYTHON__"})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of `run`. `annotation` is its source text, "" without one."""
+
+    name: str
+    required: bool = True
+    keyword_only: bool = False
+    annotation: str = ""
+
+
+@dataclass(frozen=True)
+class EntryScript:
+    """`functions` are the names of the functions at the top. `parameters`, `is_async` and `decorators` (their
+    names, as written and without arguments) are those of `run`. `imports` are top-level module names, wherever
+    they are imported. `init_line` and `run_line` count from 1.
+
+    `known` is False when `init` or `run` comes from elsewhere (an import, an assignment): what they take is
+    then seen only when they run, and `parameters` may be empty.
+    """
+
+    filename: str
+    functions: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    is_async: bool = False
+    decorators: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    init_line: int = 0
+    run_line: int = 0
+    known: bool = True
+
+
+def check(text: str, filename: str = "score.py") -> EntryScript:
+    """What the script defines.
+
+    Raises `EntryScriptError`, with the line, for a syntax error, a missing `init` or `run`, an `init` that
+    takes required parameters or is async, and a `run` without parameters or with `*args`, `**kwargs` or
+    positional-only parameters.
+    """
+    tree, _ = _compile(text, filename)
+    bindings = dict(_bindings(tree.body))
+    functions = {name: node for name, node in bindings.items() if isinstance(node, Function)}
+    # `from helpers import *` may bring either one.
+    opaque = "*" in bindings
+    for name in ("init", "run"):
+        if name not in bindings and not opaque:
+            raise _missing(name, sorted(bindings), functions, filename)
+    init, run = functions.get("init"), functions.get("run")
+    lines = text.splitlines()
+    if init is not None:
+        _check_init(init, filename, lines)
+    if run is not None:
+        _check_run(run, filename, lines)
+    return EntryScript(
+        filename=filename,
+        functions=tuple(functions),
+        parameters=tuple(_parameters(run)) if run is not None else (),
+        is_async=isinstance(run, ast.AsyncFunctionDef),
+        decorators=tuple(_decorator(node) for node in run.decorator_list) if run is not None else (),
+        imports=tuple(sorted(_imports(tree))),
+        init_line=getattr(bindings.get("init"), "lineno", 0),
+        run_line=getattr(bindings.get("run"), "lineno", 0),
+        known=init is not None and run is not None,
+    )
+
+
+def free_names(text: str) -> list[tuple[str, int]]:
+    """Names the script uses but neither defines nor imports, each with the line of its first use.
+
+    In a service these raise `NameError`: they live only in the notebook. The answer is empty when a
+    `from x import *` makes it impossible to tell. Raises `EntryScriptError` for a syntax error.
+    """
+    tree, code = _compile(text, "score.py")
+    if "*" in dict(_bindings(tree.body)):  # allowed at the top only
+        return []
+    # The compiler has already decided the scope of every name, so its instructions are read, not the tree.
+    defined, used = set(), dict[str, int]()
+    for scope in _scopes(code):
+        own = set()
+        for instruction in dis.get_instructions(scope):
+            name, operation = instruction.argval, instruction.opname
+            if operation == "STORE_GLOBAL" or (operation == "STORE_NAME" and scope is code):
+                defined.add(name)
+            elif operation == "STORE_NAME":
+                own.add(name)  # a class body
+            elif operation in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"} and name not in own:
+                positions = instruction.positions
+                line = (positions.lineno if positions else None) or 0
+                used[name] = min(line, used.get(name, line))
+    known = defined | MODULE_NAMES | (set(dir(builtins)) - KERNEL_NAMES)
+    return sorted(((name, line) for name, line in used.items() if name not in known), key=lambda item: item[1])
+
+
+def local_to_init(text: str) -> set[str]:
+    """Names that `init()` assigns to itself only, because it does not say `global`."""
+    _, code = _compile(text, "score.py")
+    for scope in _scopes(code):
+        if scope.co_qualname == "init":
+            return set(scope.co_varnames) | set(scope.co_cellvars)
+    return set()
+
+
+def swallows_exceptions(text: str) -> int | None:
+    """The line where `run()` answers with the text of an exception it caught, so that every failure of the
+    model looks like a good answer (HTTP 200); None when it does not. Raises `EntryScriptError` for a syntax error.
+    """
+    tree, _ = _compile(text, "score.py")
+    run = dict(_bindings(tree.body)).get("run")
+    if not isinstance(run, Function):
+        return None
+    for handler in (node for node in _own_nodes(run) if isinstance(node, ast.ExceptHandler)):
+        if handler.type is not None and not _names(handler.type) & {"Exception", "BaseException"}:
+            continue
+        tainted = {handler.name} if handler.name else set()
+        for node in _own_nodes(handler):
+            if not isinstance(node, ast.Assign | ast.AnnAssign | ast.Return) or node.value is None:
+                continue
+            if not _tells_exception(node.value, tainted):
+                continue
+            if isinstance(node, ast.Return):
+                return node.lineno
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            tainted |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return None
+
+
+def _compile(text: str, filename: str) -> tuple[ast.Module, CodeType]:
+    text = text.removeprefix("\ufeff")  # some editors write it; Python skips it in files
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape is for the script's own run to warn of
+            tree = ast.parse(text, filename)
+            # Some errors (`return` outside a function) are found only by the compiler.
+            code = compile(text, filename, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise syntax_error(error.msg, filename, error.lineno or 0, error.offset or 0, error.text or "", text) from None
+    except ValueError as error:  # null bytes, on Python 3.11
+        raise syntax_error(str(error), filename, 0, 0, "", text) from None
+    except (RecursionError, MemoryError):
+        raise syntax_error("the code is nested too deeply", filename, 0, 0, "", text) from None
+    return tree, code
+
+
+def syntax_error(
+    message: str, filename: str, line: int, column: int, line_text: str, script: str = ""
+) -> EntryScriptError:
+    """The error for a script that Python cannot parse."""
+    if not line_text and line:
+        line_text = next(iter(script.splitlines()[line - 1 : line]), "")
+    line_text = line_text.rstrip()
+    hint = "correct the line, then run the cell again"
+    if line_text.lstrip().startswith(("%", "!")):
+        hint = "leave magics and shell commands out of the entry script: a service runs plain Python"
+    if script and "\0" in script:
+        hint = "write the file again as UTF-8 text: it holds null bytes"
+    return EntryScriptError(
+        f"{filename} has a syntax error",
+        why=f"{message}{f': {line_text.strip()}' if line_text.strip() else ''}",
+        hint=hint,
+        where=f"{filename} line {line}" if line else filename,
+        line=line,
+        column=column,
+        text=line_text,
+    )
+
+
+def _missing(name: str, bound: list[str], functions: dict[str, Function], filename: str) -> EntryScriptError:
+    call = f"{name}()" if name == "init" else "run(data)"
+    purpose = "loads the model once" if name == "init" else "answers a request"
+    # A wrong case or a few letters: Init, initialize, predict stays far away.
+    near = difflib.get_close_matches(name, [other for other in bound if other.lower() == name], 1, 0)
+    near = near or difflib.get_close_matches(name, [b for b in bound if b not in ("init", "run")], 1, 0.6)
+    node = functions.get(near[0]) if near else None
+    hint = f"define {call} at the top level of {filename}: it {purpose}"
+    if near:
+        hint = f"did you mean {name}() by {near[0]}()? Rename it, then run the cell again"
+    line = node.lineno if node is not None else 0
+    return EntryScriptError(
+        f"{filename} has no {name}() function",
+        why=f"a service calls {name}(); the script defines "
+        + (", ".join(f"{f}()" for f in functions) or "no function"),
+        hint=hint,
+        where=f"{filename} line {line}" if line else filename,
+        line=line,
+    )
+
+
+def _check_init(init: Function, filename: str, lines: list[str]) -> None:
+    if isinstance(init, ast.AsyncFunctionDef):
+        raise _refuse(init, filename, lines, "init() is async", "init() is called, not awaited", "write def init():")
+    positional = [*init.args.posonlyargs, *init.args.args]
+    required = positional[: len(positional) - len(init.args.defaults)]
+    required += [a for a, d in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if d is None]
+    if required:
+        names = ", ".join(arg.arg for arg in required)
+        raise _refuse(
+            init,
+            filename,
+            lines,
+            "init() takes parameters",
+            f"it is called without any, but asks for {names}",
+            "write def init(): and read what it needs from the environment or AZUREML_MODEL_DIR",
+        )
+
+
+def _check_run(run: Function, filename: str, lines: list[str]) -> None:
+    arguments = run.args
+    odd = [f"*{arguments.vararg.arg}"] if arguments.vararg else []
+    odd += [f"**{arguments.kwarg.arg}"] if arguments.kwarg else []
+    hint = "name each part of the request: def run(data): or def run(data, threshold=0.5):"
+    if odd:
+        why = "a request is passed by the names of the parameters, and these have none"
+        raise _refuse(run, filename, lines, f"run() takes {' and '.join(odd)}", why, hint)
+    if arguments.posonlyargs:
+        names = ", ".join(arg.arg for arg in arguments.posonlyargs)
+        why = "a request is passed by the names of the parameters"
+        raise _refuse(
+            run, filename, lines, f"run() takes {names} by position only", why, "remove the / from def run(...)"
+        )
+    if not arguments.args and not arguments.kwonlyargs:
+        raise _refuse(run, filename, lines, "run() takes no parameter", "it is called with the request's body", hint)
+
+
+def _refuse(node: Function, filename: str, lines: list[str], what: str, why: str, hint: str) -> EntryScriptError:
+    text = next(iter(lines[node.lineno - 1 : node.lineno]), "")
+    where = f"{filename} line {node.lineno}"
+    column = node.col_offset + 1
+    return EntryScriptError(what, why=why, hint=hint, where=where, line=node.lineno, column=column, text=text)
+
+
+def _parameters(run: Function) -> Iterator[Parameter]:
+    arguments = run.args
+    first_default = len(arguments.args) - len(arguments.defaults)
+    for index, arg in enumerate(arguments.args):
+        yield Parameter(arg.arg, index < first_default, False, _source(arg.annotation))
+    for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield Parameter(arg.arg, default is None, True, _source(arg.annotation))
+
+
+def _source(node: ast.expr | None) -> str:
+    return ast.unparse(node) if node is not None else ""
+
+
+def _decorator(node: ast.expr) -> str:
+    return ast.unparse(node.func if isinstance(node, ast.Call) else node)
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def _bindings(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
+    """Names the module binds, also below `if`, `try` and `with`, with the statement; the last one counts."""
+    for node in body:
+        if isinstance(node, Function | ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name.partition(".")[0], node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                for name in _names(target):
+                    yield name, node
+        else:
+            for part in ("body", "orelse", "finalbody", "handlers"):
+                inner = getattr(node, part, None)
+                if isinstance(inner, list):
+                    yield from _bindings(inner)
+
+
+def _scopes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _scopes(constant)
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below, in source order, without those of functions and classes defined inside."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, Function | ast.ClassDef | ast.Lambda):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+
+
+def _tells_exception(value: ast.expr, tainted: set[str]) -> bool:
+    # An AMLResponse carries its own status code, so the caller can tell.
+    if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] == "AMLResponse":
+        return False
+    calls = {ast.unparse(child.func).rpartition(".")[2] for child in ast.walk(value) if isinstance(child, ast.Call)}
+    return bool(_names(value) & tainted or "format_exc" in calls or "exc_info" in calls)

@@ -1,0 +1,85 @@
+"""Log text made fit for a terminal or a page, and secrets taken out of it.
+
+Logs come from the user's code and its libraries. Raw, they could move the cursor, rename the window, write to
+the clipboard or reverse the reading order. Only colours survive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+LINE_LIMIT = 8192  # bytes of UTF-8
+CUT = " … (line cut)"
+REMOVED = "[removed]"
+
+_SGR = re.compile(r"\x1b\[[0-9;:]{0,64}m")
+# In the order tried: a colour; strings with a terminator (OSC, DCS, SOS, PM, APC, in 7 and 8 bit form), which
+# end with the text when the terminator is missing; other CSI; two-character escapes; a lone escape.
+_ESCAPE = re.compile(
+    r"(?P<sgr>\x1b\[[0-9;:]{0,64}m)"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|(?=\x1b)|$)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+# Control characters but tab and line feed; marks that change the reading order; line separators.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def clean(text: str, *, colour: bool = True, limit: int = LINE_LIMIT) -> str:
+    """The text with nothing a terminal would obey but SGR colour sequences, or without these when not `colour`.
+
+    What a progress bar overwrote with carriage returns is folded to what was left to see. Cursor moves, OSC,
+    DCS and the like are dropped; other control characters, order marks and lone surrogates are shown as escapes.
+    Lines longer than `limit` bytes are cut. A line that leaves a colour on ends with a reset.
+    """
+    text = text.replace("\r\n", "\n")
+    return "\n".join(_clean_line(line, colour, limit) for line in text.split("\n"))
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """The text with every secret replaced by `[removed]`, longest first. Secrets under 4 characters are left."""
+    for secret in sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True):
+        text = text.replace(secret, REMOVED)
+    return text
+
+
+def strip_colours(text: str) -> str:
+    return _SGR.sub("", text)
+
+
+def _clean_line(line: str, colour: bool, limit: int) -> str:
+    line = _ESCAPE.sub(lambda match: match["sgr"] or "" if colour else "", line)
+    line = _fold(line)
+    line = _CONTROL.sub(_visible, line)
+    line = _SURROGATE.sub(_visible, line)
+    line = _cut(line, limit)
+    last = None
+    for last in _SGR.finditer(line):  # noqa: B007 (the last one counts)
+        pass
+    return line + "\x1b[0m" if last is not None and last[0] not in ("\x1b[0m", "\x1b[m") else line
+
+
+def _fold(line: str) -> str:
+    """What is left to see after each part was written over the one before."""
+    parts = [part for part in line.split("\r") if part]
+    if len(parts) < 2:
+        return "".join(parts)
+    # A shorter part leaves the end of a longer one standing on a real terminal; a reader wants the last state.
+    return parts[-1]
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _cut(line: str, limit: int) -> str:
+    encoded = line.encode("utf-8")
+    if len(encoded) <= limit:
+        return line
+    kept = encoded[:limit].decode("utf-8", "ignore")
+    # A colour sequence that the cut went through must not swallow what follows.
+    broken = re.search(r"\x1b[^m]*$", kept)
+    return (kept[: broken.start()] if broken else kept) + CUT
