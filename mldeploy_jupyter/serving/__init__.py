@@ -1,0 +1,17 @@
+"""The scoring server. It travels inside a bundle as source and runs inside the service.
+
+    supervisor.py    the process that holds the port; never runs user code
+    worker.py        a process that runs the entry script and answers requests
+    check.py         runs a script once, without any socket
+    control.py       the client of a supervisor (`call`)
+    settings.py      what a revision's server is told (`Settings`)
+    requirements.py  what it needs of an environment
+
+This room imports nothing else of the package and uses relative imports only.
+"""
+
+from .control import ControlError, call
+from .requirements import PROVIDES, PYTHON_FLOOR, REQUIREMENTS
+from .settings import Settings
+
+__all__ = ["PROVIDES", "PYTHON_FLOOR", "REQUIREMENTS", "ControlError", "Settings", "call"]

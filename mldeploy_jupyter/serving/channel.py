@@ -1,0 +1,55 @@
+"""JSON lines over a stream socket, with open file descriptors beside them (`SCM_RIGHTS`)."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import deque
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+class Channel:
+    """One end of a pair. Any thread may send; one thread receives."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._lock = Lock()
+        self._buffer = bytearray()
+        self._fds: deque[int] = deque()
+
+    def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        """Raises `OSError` when the other end is gone. The descriptors stay open here."""
+        if fds:
+            message = {**message, "fds": len(fds)}
+        data = json.dumps(message, separators=(",", ":"), default=str).encode("utf-8", "backslashreplace") + b"\n"
+        with self._lock:
+            if fds:
+                sent = socket.send_fds(self._sock, [data], list(fds))
+                data = data[sent:]
+            self._sock.sendall(data)
+
+    def receive(self) -> tuple[dict[str, Any], list[int]] | None:
+        """The next message and its descriptors; None at the end."""
+        while (end := self._buffer.find(b"\n")) < 0:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._sock, 65536, 64, _CLOEXEC)
+            except OSError:
+                return None
+            self._fds.extend(fds)
+            if not data:
+                return None
+            self._buffer += data
+        message = json.loads(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return message, [self._fds.popleft() for _ in range(message.pop("fds", 0))]
+
+    def close(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._sock.close()

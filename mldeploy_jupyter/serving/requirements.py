@@ -1,0 +1,24 @@
+"""What the scoring server needs of an environment. Imports nothing, so any tool may read it.
+
+`PYTHON_FLOOR` is the oldest Python that runs the server. `REQUIREMENTS` join a service's environment.
+`PROVIDES` are the distributions whose names a v1 script imports and which the server answers for itself
+(`compat.py`), so they are left out of a service's environment.
+"""
+
+PYTHON_FLOOR = (3, 11)
+
+REQUIREMENTS = [
+    "uvicorn>=0.34",
+    "httptools>=0.6.4",
+    "uvloop>=0.21; sys_platform != 'win32'",
+    "orjson>=3.10",
+]
+
+PROVIDES = [
+    "azureml-defaults",
+    "azureml-core",
+    "inference-schema",
+    "azureml-inference-server-http",
+    "azureml-contrib-services",
+    "azureml-monitoring",
+]

@@ -1,0 +1,73 @@
+"""What a revision's server is told: plain JSON, written by the engine, read by supervisor and workers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One revision of a service, as its server sees it. Unknown keys are dropped, so versions mix.
+
+    `service` is the name, `revision` its number, `revision_label` what `x-mldeploy-revision` says (empty: the
+    number). `python` is the interpreter of the workers. `server_path` is the folder that holds the package
+    `mldeploy_serving`; empty means the supervisor's own copy. `app_root` is the working folder (`AML_APP_ROOT`),
+    `source_directory` a name below it or "", `entry_script` a path relative to `app_root`, `model_dir` absolute.
+    `env` are the user's environment variables.
+
+    Times: `init_timeout` and `drain_timeout` in seconds, `scoring_timeout_ms` (one call of `run()`) and
+    `max_queue_wait_ms` (waiting for `run()` to be free) in milliseconds; 0 turns a `*_ms` limit off.
+    `max_concurrent` is how many calls of `run()` one worker makes at a time, `max_queue` how many may wait.
+    `debug` puts the traceback into the answer of a failed request. `probes` is how many times in a row a
+    new worker must answer before it gets traffic. `cors_origins` names browser origins, or is `["*"]`.
+    """
+
+    service: str = ""
+    revision: int = 0
+    revision_label: str = ""
+    python: str = ""
+    server_path: str = ""
+    app_root: str = ""
+    source_directory: str = ""
+    entry_script: str = "score.py"
+    model_dir: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    workers: int = 1
+    init_timeout: float = 300.0
+    scoring_timeout_ms: int = 60_000
+    max_body_bytes: int = 100 * 1024 * 1024
+    max_concurrent: int = 1
+    max_queue: int = 100
+    max_queue_wait_ms: int = 30_000
+    auth_enabled: bool = True
+    cors_origins: list[str] = field(default_factory=list)
+    debug: bool = False
+    title: str = ""
+    description: str = ""
+    probes: int = 1
+    drain_timeout: float = 30.0
+
+    @property
+    def label(self) -> str:
+        return self.revision_label or str(self.revision)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Settings:
+        """Raises `TypeError` when a value has the wrong type."""
+        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        settings = cls(**known)
+        for f in fields(cls):
+            value, default = getattr(settings, f.name), getattr(_DEFAULTS, f.name) if _DEFAULTS else None
+            kind = type(default)
+            right = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
+            if default is not None and (not right or (isinstance(value, bool) and kind is not bool)):
+                raise TypeError(f"settings.{f.name} must be {kind.__name__}, not {value!r}")
+        return settings
+
+
+_DEFAULTS: Settings | None = None
+_DEFAULTS = Settings()
