@@ -48,7 +48,7 @@ def script_digest(content: str | bytes) -> str:
 
 
 def save(folder: Path, record: CellRecord) -> CellRecord:
-    """Keeps the record and returns it with its version: the newest version's when its text did not change, else the next.
+    """Keeps the record and returns it with its version: the newest one's when the text did not change, else the next.
 
     The last 50 texts of a file are kept. Raises `OSError` when the folder cannot be written.
     """

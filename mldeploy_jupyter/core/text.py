@@ -7,6 +7,7 @@ the clipboard or reverse the reading order. Only colours survive.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 LINE_LIMIT = 8192  # bytes of UTF-8
@@ -14,11 +15,11 @@ CUT = " … (line cut)"
 REMOVED = "[removed]"
 
 _SGR = re.compile(r"\x1b\[[0-9;:]{0,64}m")
-# In the order tried: a colour; strings with a terminator (OSC, DCS, SOS, PM, APC, in 7 and 8 bit form), which
-# end with the text when the terminator is missing; other CSI; two-character escapes; a lone escape.
+# In the order tried: a colour; a string up to its terminator (OSC, DCS, SOS, PM, APC, in 7 and 8 bit form); any
+# other CSI; a two-character escape, which also takes the start of a string without an end; a lone escape.
 _ESCAPE = re.compile(
     r"(?P<sgr>\x1b\[[0-9;:]{0,64}m)"
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|(?=\x1b)|$)"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\x9d\x90\x98\x9e\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|\x1b[ -/]*[0-~]?"
 )
@@ -47,6 +48,30 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 def strip_colours(text: str) -> str:
     return _SGR.sub("", text)
+
+
+def display_width(text: str) -> int:
+    """How many columns a terminal gives the text (without escapes): wide characters two, combining ones none."""
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) != 0 for char in text)
+
+
+def fit(text: str, width: int, ellipsis: str = "…") -> str:
+    """The text cut to `width` columns, with a mark where it was cut."""
+    if display_width(text) <= width:
+        return text
+    room = width - display_width(ellipsis)
+    if room < 0:
+        return ""
+    kept = text[:room]
+    while display_width(kept) > room:
+        kept = kept[:-1]
+    return kept.rstrip() + ellipsis
+
+
+def one_line(text: str) -> str:
+    """The text on one line, cleaned and without colours."""
+    return " ".join(clean(text, colour=False).split())
 
 
 def _clean_line(line: str, colour: bool, limit: int) -> str:
