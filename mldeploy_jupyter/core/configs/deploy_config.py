@@ -1,0 +1,150 @@
+"""`DeployConfig`: what was passed for a target, checked before any default is filled in."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mldeploy_jupyter.core.configs.aci import ACI
+from mldeploy_jupyter.core.configs.aks import AKS, AKS_ENDPOINT
+from mldeploy_jupyter.core.configs.fields import PYTHON, Spelling, Violation, check, clean, describe
+from mldeploy_jupyter.core.configs.local import LOCAL
+from mldeploy_jupyter.core.configs.spec import Spec
+from mldeploy_jupyter.core.errors import ConfigError
+
+SPECS: dict[str, Spec] = {spec.compute_type: spec for spec in (LOCAL, ACI, AKS, AKS_ENDPOINT)}
+
+
+class ConfigViolations(ConfigError):
+    """Every violation of a configuration at once. `violations` has them as data."""
+
+    def __init__(self, what: str, violations: list[Violation], *, spelling: Spelling = PYTHON, hint: str = "") -> None:
+        why = "\n       ".join(describe(violation, spelling) for violation in violations)
+        fixes = list(dict.fromkeys(spelling.fill(violation.fix) for violation in violations if violation.fix))
+        super().__init__(what, why=why, hint="\n      ".join([*fixes, *([hint] if hint else [])]))
+        self.violations = violations
+        self._spelling = spelling
+
+    def as_dict(self) -> dict[str, Any]:
+        items = [
+            {"field": self._spelling.name(v.field), "value": v.value, "limit": self._spelling.fill(v.limit)}
+            for v in self.violations
+        ]
+        return {**super().as_dict(), "violations": items}
+
+
+@dataclass(frozen=True, repr=False)
+class DeployConfig:
+    """Settings for one target. `passed` holds only what was given; None counts as not given.
+
+    Making one checks nothing, so that it can be read back from the store; `validate()` checks it.
+    """
+
+    compute_type: str = "Local"
+    passed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> Spec:
+        """Raises `ConfigError` for a compute type that is not one of v1's words."""
+        return find_spec(self.compute_type)
+
+    @property
+    def target(self) -> str:
+        """The entry point's name: local, aci or aks."""
+        return self.spec.target
+
+    def violations(self) -> list[Violation]:
+        """Everything that is wrong, in the order of the signature, then across settings."""
+        spec = self.spec
+        given = {name: value for name, value in self.passed.items() if value is not None}
+        found = [unknown_field(name, spec) for name in given if name not in spec.by_name]
+        for item in spec.fields:
+            violation = check(item, given[item.name]) if item.name in given else None
+            if violation is not None:
+                found.append(violation)
+        wrong_alone = {violation.field for violation in found}
+        for rule in spec.rules:
+            found.extend(violation for violation in rule(given) if violation.field not in wrong_alone)
+        return found
+
+    def validate(self, *, spelling: Spelling = PYTHON, source: str = "") -> None:
+        """Raises `ConfigViolations` with every violation; `source` says where the settings came from."""
+        found = self.violations()
+        if found:
+            count = "a value" if len(found) == 1 else f"{len(found)} values"
+            raise ConfigViolations(
+                f"{source or self.spec.call} has {count} that cannot be used", found, spelling=spelling
+            )
+
+    def changed(self, **passed: Any) -> DeployConfig:
+        """A copy with these settings over the old ones; None leaves the old one."""
+        return make_config(self.compute_type, {**self.passed, **{k: v for k, v in passed.items() if v is not None}})
+
+    def resolved(self) -> dict[str, Any]:
+        """Every setting of the target, with the documented default where nothing was passed. Has the secrets."""
+        out: dict[str, Any] = {}
+        for item in self.spec.fields:
+            value = self.passed.get(item.name)
+            if value is None:
+                value = item.derive(self.passed) if item.derive else copy.deepcopy(item.default)
+            out[item.name] = value
+        return out
+
+    def secrets(self) -> dict[str, str]:
+        """The secrets that were passed. They go through a pipe, never into a file."""
+        return {
+            item.name: self.passed[item.name] for item in self.spec.fields if item.secret and self.passed.get(item.name)
+        }
+
+    def to_dict(self, *, include_secrets: bool = False) -> dict[str, Any]:
+        """As JSON data. Secrets are left out unless asked for."""
+        secret = () if include_secrets else tuple(self.secrets())
+        passed = {name: copy.deepcopy(value) for name, value in self.passed.items() if name not in secret}
+        return {"compute_type": self.compute_type, "passed": passed}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> DeployConfig:
+        """Reads `to_dict()`; a setting this version does not know is dropped, so older programs read newer data."""
+        spec = find_spec(data.get("compute_type", "Local"))
+        known = {name: value for name, value in data.get("passed", {}).items() if name in spec.by_name}
+        return cls(spec.compute_type, known)
+
+    def __repr__(self) -> str:
+        hidden = self.secrets()
+        parts = [f"{name}={'***' if name in hidden else repr(value)}" for name, value in self.passed.items()]
+        return f"{self.spec.call}({', '.join(parts)})"
+
+
+def make_config(compute_type: str, passed: Mapping[str, Any]) -> DeployConfig:
+    """A `DeployConfig` of cleaned values (numpy's scalars, path objects), without checking them."""
+    spec = find_spec(compute_type)
+    by_name = spec.by_name
+    cleaned = {
+        name: clean(by_name[name], value) if name in by_name else value
+        for name, value in passed.items()
+        if value is not None
+    }
+    return DeployConfig(spec.compute_type, cleaned)
+
+
+def find_spec(compute_type: str) -> Spec:
+    """The target's settings; the case of `compute_type` does not matter. Raises `ConfigError` for an unknown one."""
+    for spec in SPECS.values():
+        if isinstance(compute_type, str) and spec.compute_type.lower() == compute_type.lower():
+            return spec
+    near = difflib.get_close_matches(str(compute_type).lower(), [name.lower() for name in SPECS], n=1)
+    words = ", ".join(name.lower() for name in SPECS)
+    raise ConfigError(
+        f"{compute_type!r} is not a compute type",
+        why=f"The compute types are {words}.",
+        hint=f"Use {near[0]!r}." if near else "Use 'local' to run the service on this machine.",
+    )
+
+
+def unknown_field(name: str, spec: Spec) -> Violation:
+    near = difflib.get_close_matches(name, list(spec.by_name), n=1)
+    fix = f"Did you mean {{{near[0]}}}?" if near else f"help({spec.call}) lists every parameter."
+    return Violation(name, "not a parameter", f"is not known to {spec.call}", fix)

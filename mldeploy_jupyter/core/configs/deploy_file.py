@@ -1,0 +1,116 @@
+"""Reads `deploymentconfig.json` (or YAML) into a `DeployConfig`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.core.configs.deploy_config import DeployConfig, find_spec, make_config
+from mldeploy_jupyter.core.configs.fields import describe
+from mldeploy_jupyter.core.configs.reading import (
+    FileProblems,
+    Problem,
+    check_keys,
+    file_spelling,
+    read_mapping,
+    type_word,
+)
+from mldeploy_jupyter.core.configs.spec import Spec
+from mldeploy_jupyter.core.errors import ConfigError
+
+# Keys that users write, and where the setting really is.
+MISPLACED = {
+    "enableAppInsights": "appInsightsEnabled",
+    "containerResourceRequirements.gpu": "gpuCores",
+    "containerResourceRequirements.gpuCores": "gpuCores",
+    "containerResourceRequirements.memory": "containerResourceRequirements.memoryInGB",
+    "cpu": "containerResourceRequirements.cpu",
+    "cpuCores": "containerResourceRequirements.cpu",
+    "memoryInGB": "containerResourceRequirements.memoryInGB",
+    "memoryGb": "containerResourceRequirements.memoryInGB",
+    "sslEnable": "sslEnabled",
+    "sslCname": "cname",
+    "aadAuthEnabled": "tokenAuthEnabled",
+    "primaryKey": "keys.primaryKey",
+    "secondaryKey": "keys.secondaryKey",
+    "autoscaleEnabled": "autoScaler.autoscaleEnabled",
+    "periodSeconds": "livenessProbeRequirements.periodSeconds",
+}
+
+
+def read_deploy_config(path: str | Path, *, check: bool = True) -> DeployConfig:
+    """The configuration in a file. Raises `ConfigError`, which names everything that is wrong, by its path.
+
+    null means not given. `check=False` leaves out the rules on values, for a caller that lays flags over the file
+    and checks the result. A relative path of a certificate is looked for in the
+    current directory, as v1 did, then beside the file.
+    """
+    path = Path(path)
+    data = read_mapping(path)
+    spec = _spec_of(path, data)
+    problems: list[Problem] = []
+    passed = _flatten(spec, data, problems)
+    for name in ("ssl_cert_pem_file", "ssl_key_pem_file"):
+        if isinstance(passed.get(name), str) and passed[name]:
+            passed[name] = beside(passed[name], path)
+    config = make_config(spec.compute_type, passed)
+    if check:
+        spelling = file_spelling(file_names(spec))
+        for violation in config.violations():
+            text = describe(violation, spelling).removeprefix(spelling.name(violation.field)).lstrip()
+            problems.append(Problem(spelling.name(violation.field), text, spelling.fill(violation.fix)))
+    if problems:
+        raise FileProblems(path, problems)
+    return config
+
+
+def file_names(spec: Spec) -> dict[str, str]:
+    """Python names -> paths in the file, for the settings the file has."""
+    return {field.name: field.file for field in spec.fields if field.file}
+
+
+def _spec_of(path: Path, data: dict[str, Any]) -> Spec:
+    word = data.get("computeType")
+    if not isinstance(word, str):
+        text = "is missing" if word is None else f"is {type_word(word)}; it must be a string"
+        near = (
+            [p.fix for p in check_keys(data, ["computeType"], "", {}) if "in place of" in p.fix] if word is None else []
+        )
+        raise FileProblems(
+            path, [Problem("computeType", text, *(near[:1] or ["Write computeType: local, aci, aks or aksendpoint."]))]
+        )
+    try:
+        return find_spec(word)
+    except ConfigError as error:
+        raise FileProblems(
+            path, [Problem("computeType", f"is {word!r}, which is not a compute type", error.hint)]
+        ) from None
+
+
+def _flatten(spec: Spec, data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The file's values by Python name. Unknown keys and wrong nesting are added to `problems`."""
+    by_path = {field.file: field.name for field in spec.fields if field.file}
+    groups: dict[str, list[str]] = {"": ["computeType"]}
+    for file_path in by_path:
+        group, _, leaf = file_path.rpartition(".")
+        groups.setdefault(group, []).append(leaf)
+    groups[""] += [group for group in groups if group]
+    hints = {wrong: right for wrong, right in MISPLACED.items() if right in by_path}
+    problems.extend(check_keys(data, groups[""], "", hints))
+    passed: dict[str, Any] = {}
+    for group, leaves in groups.items():
+        values = data if not group else data.get(group)
+        if values is None:
+            continue
+        if not isinstance(values, dict):
+            problems.append(
+                Problem(group, f"is {type_word(values)}; it must be an object", f"Write {group}: {{{leaves[0]}: ...}}.")
+            )
+            continue
+        if group:
+            problems.extend(check_keys(values, leaves, f"{group}.", hints))
+        for leaf in leaves:
+            name = by_path.get(f"{group}.{leaf}" if group else leaf)
+            if name and values.get(leaf) is not None:
+                passed[name] = values[leaf]
+    return passed

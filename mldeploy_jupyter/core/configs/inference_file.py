@@ -1,0 +1,190 @@
+"""Reads `inferenceconfig.json` (or YAML), in the form of 2019 and in the later one with `environment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.core.configs.reading import FileProblems, Problem, beside, check_keys, read_mapping, type_word
+
+REGISTRY = {"address": "string", "username": "string", "password": "string", "registryIdentity": "any"}
+
+# The keys of the file: a word for a value's type, or the keys of an object.
+ENVIRONMENT: dict[str, Any] = {
+    "name": "string",
+    "version": "string or integer",
+    "environmentVariables": "strings by name",
+    "python": {
+        "interpreterPath": "string",
+        "userManagedDependencies": "boolean",
+        "condaDependencies": "conda",
+        "condaDependenciesFile": "string",
+        "baseCondaEnvironment": "string",
+    },
+    "docker": {
+        "baseImage": "string",
+        "baseDockerfile": "string",
+        "baseImageRegistry": "registry",
+        "enabled": "boolean",
+        "arguments": "list",
+        "sharedVolumes": "boolean",
+        "shmSize": "string",
+    },
+    "spark": {"repositories": "list", "packages": "list", "precachePackages": "boolean"},
+    "databricks": {
+        "mavenLibraries": "list",
+        "pypiLibraries": "list",
+        "rcranLibraries": "list",
+        "jarLibraries": "list",
+        "eggLibraries": "list",
+    },
+    "inferencingStackVersion": "string",
+}
+CONDA: dict[str, Any] = {"name": "string", "channels": "list", "dependencies": "list", "variables": "strings by name"}
+INFERENCE: dict[str, Any] = {
+    "entryScript": "string",
+    "runtime": "string",
+    "condaFile": "string",
+    "extraDockerFileSteps": "string",
+    "extraDockerfileSteps": "string",  # the 2019 page's own example spells it so
+    "sourceDirectory": "string",
+    "enableGpu": "boolean",
+    "baseImage": "string",
+    "baseImageRegistry": "registry",
+    "cudaVersion": "string or number",
+    "description": "string",
+    "environment": ENVIRONMENT,
+}
+
+# The file's keys -> `InferenceConfig`'s parameters.
+PARAMETERS = {
+    "entryScript": "entry_script",
+    "runtime": "runtime",
+    "condaFile": "conda_file",
+    "extraDockerFileSteps": "extra_docker_file_steps",
+    "extraDockerfileSteps": "extra_docker_file_steps",
+    "sourceDirectory": "source_directory",
+    "enableGpu": "enable_gpu",
+    "baseImage": "base_image",
+    "baseImageRegistry": "base_image_registry",
+    "cudaVersion": "cuda_version",
+    "description": "description",
+    "environment": "environment",
+}
+OLD_KEYS = (
+    "runtime",
+    "condaFile",
+    "extraDockerFileSteps",
+    "extraDockerfileSteps",
+    "enableGpu",
+    "baseImage",
+    "cudaVersion",
+)
+MISPLACED = {
+    "script": "entryScript",
+    "scoringScript": "entryScript",
+    "condaDependencies": "environment.python.condaDependencies",
+    "condaDependenciesFile": "environment.python.condaDependenciesFile",
+    "environmentVariables": "environment.environmentVariables",
+    "environment.condaDependencies": "environment.python.condaDependencies",
+    "environment.condaFile": "environment.python.condaDependenciesFile",
+    "environment.baseImage": "environment.docker.baseImage",
+}
+
+
+def read_inference_config(path: str | Path, *, need_script: bool = True) -> dict[str, Any]:
+    """The parameters of `InferenceConfig` in a file; what is null or missing is left out.
+
+    `environment` stays an object in the file's own form, `base_image_registry` is an object with `address`.
+    `sourceDirectory` (and a lone `entryScript`) is looked for in the current directory, as v1 did, then beside the
+    file. `need_script=False`: the caller has the entry script from elsewhere. Raises `ConfigError`, which names
+    everything that is wrong, by its path.
+    """
+    path = Path(path)
+    data = read_mapping(path)
+    problems: list[Problem] = []
+    _check_object(data, INFERENCE, "", problems)
+    if need_script and data.get("entryScript") is None:
+        problems.append(
+            Problem("entryScript", "is missing", "Write entryScript: score.py, the script with init() and run().")
+        )
+    both = [key for key in ("extraDockerFileSteps", "extraDockerfileSteps") if data.get(key) is not None]
+    if len(both) == 2:
+        problems.append(Problem(both[1], f"is given beside {both[0]}, which means the same", f"Remove {both[1]}."))
+    old = [key for key in OLD_KEYS if data.get(key) is not None]
+    if data.get("environment") is not None and old:
+        fix = f"Remove {', '.join(old)}, or remove environment."
+        problems.append(Problem(old[0], "cannot be given together with environment", fix))
+    if problems:
+        raise FileProblems(path, problems)
+    kwargs = {PARAMETERS[key]: value for key, value in data.items() if value is not None}
+    if isinstance(kwargs.get("base_image_registry"), str):
+        kwargs["base_image_registry"] = {"address": kwargs["base_image_registry"]}
+    if "cuda_version" in kwargs:
+        kwargs["cuda_version"] = str(kwargs["cuda_version"])
+    if "source_directory" in kwargs:
+        kwargs["source_directory"] = beside(kwargs["source_directory"], path)
+    elif "entry_script" in kwargs:
+        for name in ("entry_script", "conda_file", "extra_docker_file_steps"):
+            if name in kwargs:
+                kwargs[name] = beside(kwargs[name], path)
+    return kwargs
+
+
+def _check_object(data: dict[str, Any], keys: dict[str, Any], prefix: str, problems: list[Problem]) -> None:
+    problems.extend(check_keys(data, keys, prefix, MISPLACED))
+    for key, kind in keys.items():
+        if data.get(key) is not None:
+            _check_value(data[key], kind, f"{prefix}{key}", problems)
+
+
+def _check_value(value: Any, kind: Any, path: str, problems: list[Problem]) -> None:
+    if isinstance(kind, dict):
+        _nested(value, kind, path, problems)
+    elif kind == "conda":
+        if isinstance(value, str):
+            problems.append(
+                Problem(path, "is a string; it must be an object", f"Use {path}File for the path of a conda file.")
+            )
+        else:
+            _nested(value, CONDA, path, problems)
+    elif kind == "registry":
+        if not isinstance(value, str):
+            _nested(value, REGISTRY, path, problems, "a string or an object")
+    elif not _fits(value, kind):
+        fix = f'Write {path}: "{value}", with quotes.' if kind == "string" and isinstance(value, int | float) else ""
+        problems.append(Problem(path, f"is {type_word(value)}; it must be {_KIND_WORDS[kind]}", fix))
+
+
+def _nested(value: Any, keys: dict[str, Any], path: str, problems: list[Problem], words: str = "an object") -> None:
+    if isinstance(value, dict):
+        _check_object(value, keys, f"{path}.", problems)
+    else:
+        problems.append(Problem(path, f"is {type_word(value)}; it must be {words}"))
+
+
+_KIND_WORDS = {
+    "string": "a string",
+    "boolean": "true or false, without quotes",
+    "list": "a list",
+    "strings by name": "an object whose values are strings",
+    "string or integer": "a string or an integer",
+    "string or number": "a string or a number",
+}
+
+
+def _fits(value: Any, kind: str) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "boolean":
+            return isinstance(value, bool)
+        case "list":
+            return isinstance(value, list)
+        case "strings by name":
+            return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+        case "string or integer":
+            return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+        case "string or number":
+            return isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool))
+    return True

@@ -1,0 +1,49 @@
+"""The settings of `LocalWebservice`: a service on this machine. v1 had only `port`; the rest is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mldeploy_jupyter.core.configs.fields import Field, Violation
+from mldeploy_jupyter.core.configs.spec import Spec, auth_fields, secondary_needs_primary
+
+_shared = auth_fields()
+
+
+def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    variables = passed.get("environment_variables")
+    if not isinstance(variables, dict):
+        return
+    for name, value in variables.items():
+        # The value may be a password, so it is not shown.
+        if not isinstance(value, str):
+            limit = f"must have strings as values, and the value of {name!r} is of type {type(value).__name__}"
+            yield Violation("environment_variables", "a dict", limit, "Turn the value into a string with str().")
+        if not name or "=" in name or "\0" in name:
+            yield Violation("environment_variables", "a dict", f"must not have {name!r} as the name of a variable")
+
+
+LOCAL = Spec(
+    "Local",
+    "local",
+    "LocalWebservice",
+    (
+        Field("port", "integer", "The port on 127.0.0.1. 0 or None: a free one is chosen.", 0, "port",
+              ("--po", "--port"), minimum=0, maximum=65535),
+        *_shared.values(),
+        Field("init_timeout", "integer", "Seconds that init() may take.", 300, "initTimeout",
+              ("--init-timeout",), above=0),
+        Field("scoring_timeout_ms", "integer", "Milliseconds that one call of run() may take.", 60000,
+              "scoringTimeoutMs", ("--tm", "--scoring-timeout-ms"), above=0),
+        Field("worker_count", "integer", "Processes that score; each loads the model.", 1, "workerCount",
+              ("--worker-count",), above=0),
+        Field("max_request_body_mb", "number", "The largest request body, in megabytes.", 100, "maxRequestBodyMb",
+              ("--max-request-body-mb",), above=0),
+        Field("cors_origins", "strings", "Origins whose pages may call the service; none by default.", [],
+              "corsOrigins", ("--cors-origins",)),
+        Field("environment_variables", "mapping", "Environment variables of the service.", {}, "environmentVariables",
+              ("--env",)),
+    ),
+    (secondary_needs_primary, variables_are_strings),
+)  # fmt: skip

@@ -1,0 +1,55 @@
+"""The rules of names: services, versions of an endpoint, namespaces, models."""
+
+from __future__ import annotations
+
+import re
+
+from mldeploy_jupyter.core.errors import UserErrorException
+
+SERVICE_NAME = r"[a-z]([-a-z0-9]{1,30}[a-z0-9])"
+SERVICE_NAME_RULE = (
+    "must have 3 to 32 characters, only a-z, 0-9 and '-', start with a letter and end with a letter or a digit"
+)
+NAMESPACE = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+NAMESPACE_RULE = "must have 1 to 63 characters, only a-z, 0-9 and '-', and start and end with a letter or a digit"
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
+MODEL_NAME_RULE = (
+    "must have 1 to 255 characters, only A-Z, a-z, 0-9, '-', '.' and '_', and start with a letter or a digit"
+)
+
+
+def check_service_name(name: str) -> None:
+    """Raises `UserErrorException` when `name` cannot be the name of a service."""
+    if not isinstance(name, str) or not re.fullmatch(SERVICE_NAME, name):
+        raise UserErrorException(
+            f"{name!r} cannot be the name of a service",
+            why=f"A service's name {SERVICE_NAME_RULE}.",
+            hint=f"Use the name {make_service_name(str(name))!r}.",
+        )
+
+
+def check_model_name(name: str) -> None:
+    """Raises `UserErrorException` when `name` cannot be the name of a model."""
+    if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
+        raise UserErrorException(
+            f"{name!r} cannot be the name of a model",
+            why=f"A model's name {MODEL_NAME_RULE}.",
+            hint=f"Use the name {make_model_name(str(name))!r}.",
+        )
+
+
+def make_service_name(model_name: str) -> str:
+    """A service name made from a model's: lower case, other characters become '-', 3 to 32 characters."""
+    name = re.sub(r"[^a-z0-9]+", "-", model_name.lower()).strip("-")
+    if not name:
+        return "service"
+    if not name[0].isalpha():
+        name = f"model-{name}"
+    name = name[:32].rstrip("-")
+    return name if len(name) >= 3 else f"{name}-service"
+
+
+def make_model_name(text: str) -> str:
+    """A model name made from any text: other characters become '_'."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")[:255]
+    return name or "model"

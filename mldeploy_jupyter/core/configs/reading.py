@@ -1,0 +1,174 @@
+"""Reads a JSON or YAML configuration file into plain data, and says exactly where it is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.core.configs.fields import Spelling
+from mldeploy_jupyter.core.errors import ConfigError
+
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong at one path of a file: `{path} {text}`; `fix` is a whole sentence."""
+
+    path: str
+    text: str
+    fix: str = ""
+
+
+class FileProblems(ConfigError):
+    """Everything that is wrong in a configuration file. `problems` has it as data."""
+
+    def __init__(self, path: Path, problems: list[Problem]) -> None:
+        fixes = list(dict.fromkeys(problem.fix for problem in problems if problem.fix))
+        super().__init__(
+            f"{path.name} cannot be used",
+            why="\n       ".join(f"{problem.path} {problem.text}" for problem in problems),
+            hint="\n      ".join(fixes or [f"Correct {path.name} and run the command again."]),
+            where=str(path),
+        )
+        self.problems = problems
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "violations": [{"field": p.path, "limit": p.text} for p in self.problems]}
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The file's top-level object. A `.json` file is JSON, any other YAML (which reads JSON too).
+
+    Raises `ConfigError` when the file is missing, is not text, has a syntax error or a duplicate key (with the
+    line), or holds something other than an object.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read",
+            why=f"{error.strerror or error}.",
+            hint="Check the path and run the command again.",
+        ) from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path} is too large", why=f"A configuration file has at most {MAX_BYTES} bytes.")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _syntax(path, "The file is not UTF-8 text") from None
+    data = _load_json(path, text) if path.suffix.lower() == ".json" else _load_yaml(path, text)
+    if not isinstance(data, dict):
+        raise _syntax(path, f"The file must hold an object (key: value), not {type_word(data)}")
+    return data
+
+
+def check_keys(data: dict[str, Any], known: Iterable[str], prefix: str, hints: dict[str, str]) -> list[Problem]:
+    """Keys that are not known, with the nearest that is. `hints` maps frequent wrong paths to right ones."""
+    names = list(known)
+    found = []
+    for key in data:
+        if key in names:
+            continue
+        path = f"{prefix}{key}"
+        right = hints.get(path) or next((prefix + name for name in names if name.lower() == str(key).lower()), "")
+        if not right:
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.6)
+            right = prefix + near[0] if near else ""
+        fix = f"Write {right} in place of {path}." if right else f"Known here: {', '.join(sorted(names))}."
+        found.append(Problem(path, "is not a known key", fix))
+    return found
+
+
+def beside(name: str, file: Path) -> str:
+    """`name` as it is where it exists from the current directory, else beside `file` where it exists there."""
+    there = file.resolve().parent / name
+    return str(there) if not Path(name).exists() and there.exists() else name
+
+
+def type_word(value: Any) -> str:
+    """A JSON word for the type of a value, with its article."""
+    words = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return "null" if value is None else words.get(type(value), f"a {type(value).__name__}")
+
+
+def file_spelling(names: dict[str, str]) -> Spelling:
+    return Spelling(names, ": ")
+
+
+def _syntax(path: Path, why: str, where: str = "") -> ConfigError:
+    return ConfigError(
+        f"{path.name} cannot be read",
+        why=f"{why}.",
+        where=where or str(path),
+        hint=f"Correct {path.name} and run the command again.",
+    )
+
+
+def _load_json(path: Path, text: str) -> Any:
+    def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        double = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
+        if double is not None:
+            raise _syntax(path, f"The key {double!r} is there twice", f"{path}, line {_second_line(text, double)}")
+        return dict(pairs)
+
+    try:
+        return json.loads(text, object_pairs_hook=no_duplicates)
+    except json.JSONDecodeError as error:
+        where = f"{path}, line {error.lineno}, column {error.colno}"
+        raise _syntax(path, f"It is not valid JSON: {error.msg}", where) from None
+    except RecursionError:
+        raise _syntax(path, "It is nested too deeply") from None
+
+
+def _line(path: Path, mark: Any) -> str:
+    return f"{path}, line {mark.line + 1}"
+
+
+def _second_line(text: str, key: str) -> int:
+    lines = [number for number, line in enumerate(text.splitlines(), 1) for _ in range(line.count(json.dumps(key)))]
+    return lines[min(1, len(lines) - 1)] if lines else 1
+
+
+def _load_yaml(path: Path, text: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML without duplicate keys and without aliases, which can grow without bound."""
+
+    def mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = str(key_node.value)
+            if key in seen:
+                raise _syntax(path, f"The key {key!r} is there twice", _line(path, key_node.start_mark))
+            seen.add(key)
+        return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
+
+    Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+    try:
+        for event in yaml.parse(text, Loader=Loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise _syntax(path, "It has a YAML alias", _line(path, event.start_mark))
+        return yaml.load(text, Loader=Loader)  # a safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        raise _syntax(path, f"It is not valid YAML: {error.problem or error.context}", where) from None
+    except yaml.YAMLError as error:
+        raise _syntax(path, f"It is not valid YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise _syntax(path, "It is nested too deeply") from None

@@ -1,0 +1,67 @@
+"""The Python signature and the docstring of a target's `deploy_configuration`, made from its fields."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from typing import Any
+
+from mldeploy_jupyter.core.configs.fields import Field
+from mldeploy_jupyter.core.configs.spec import Spec
+
+ANNOTATIONS: dict[str, Any] = {
+    "boolean": bool | None,
+    "integer": int | None,
+    "number": float | None,
+    "string": str | None,
+    "path": str | None,
+    "mapping": dict[str, Any] | None,
+    "strings": list[str] | None,
+}
+
+
+def signature_of(spec: Spec, returns: Any = inspect.Signature.empty) -> inspect.Signature:
+    """v1's positional order; every default is None, which means not passed."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(f.name, kind, default=None, annotation=ANNOTATIONS[f.kind]) for f in spec.fields]
+    return inspect.Signature(parameters, return_annotation=returns)
+
+
+def docstring_of(spec: Spec) -> str:
+    """What each setting means, its unit, its default at the target and its bounds."""
+    lines = [
+        f"Settings for {spec.service_class}. Nothing is filled in here: a setting left out gets the target's default.",
+        "",
+        "All values that cannot be used are named in one `ConfigError`.",
+        "",
+        "Parameters",
+        "----------",
+    ]
+    for field in spec.fields:
+        lines.append(f"{field.name} : {_type_of(field)}{_default_of(field)}")
+        lines.extend(
+            textwrap.wrap(
+                f"{field.doc} {bounds_of(field)}".strip(), 100, initial_indent="    ", subsequent_indent="    "
+            )
+        )
+    return "\n".join(lines)
+
+
+def bounds_of(field: Field) -> str:
+    """The bounds as a sentence, "" without any."""
+    if field.above is not None:
+        return f"Greater than {field.above:g}."
+    if field.minimum is not None and field.maximum is not None:
+        return f"{field.minimum:g} to {field.maximum:g}."
+    if field.minimum is not None:
+        return f"At least {field.minimum:g}."
+    return ""
+
+
+def _type_of(field: Field) -> str:
+    names = {"boolean": "bool", "integer": "int", "number": "float", "string": "str", "path": "str", "mapping": "dict"}
+    return names.get(field.kind, "list of str")
+
+
+def _default_of(field: Field) -> str:
+    return "" if field.default is None or field.default in ({}, []) else f", default {field.default!r}"
