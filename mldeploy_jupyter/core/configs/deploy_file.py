@@ -10,6 +10,7 @@ from mldeploy_jupyter.core.configs.fields import describe
 from mldeploy_jupyter.core.configs.reading import (
     FileProblems,
     Problem,
+    beside,
     check_keys,
     file_spelling,
     read_mapping,

@@ -206,9 +206,10 @@ def _parse(field: Field, text: str) -> Any:
         return {"true": True, "false": False}.get(text.lower())
     if field.kind in ("integer", "number"):
         try:
-            number = clean(field, float(text))
+            number = float(text)
         except ValueError:
             return None
+        number = int(number) if number.is_integer() else number
         return number if _is_kind(field, number) and not _range_limit(field, number) else None
     return None
 

@@ -30,10 +30,9 @@ class FileProblems(ConfigError):
     def __init__(self, path: Path, problems: list[Problem]) -> None:
         fixes = list(dict.fromkeys(problem.fix for problem in problems if problem.fix))
         super().__init__(
-            f"{path.name} cannot be used",
+            f"{path} cannot be used",
             why="\n       ".join(f"{problem.path} {problem.text}" for problem in problems),
             hint="\n      ".join(fixes or [f"Correct {path.name} and run the command again."]),
-            where=str(path),
         )
         self.problems = problems
 
@@ -112,7 +111,7 @@ def _syntax(path: Path, why: str, where: str = "") -> ConfigError:
     return ConfigError(
         f"{path.name} cannot be read",
         why=f"{why}.",
-        where=where or str(path),
+        where=where,
         hint=f"Correct {path.name} and run the command again.",
     )
 
@@ -166,7 +165,7 @@ def _load_yaml(path: Path, text: str) -> Any:
         return yaml.load(text, Loader=Loader)  # a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise _syntax(path, f"It is not valid YAML: {error.problem or error.context}", where) from None
     except yaml.YAMLError as error:
         raise _syntax(path, f"It is not valid YAML: {str(error).splitlines()[0]}") from None
