@@ -1,0 +1,456 @@
+"""The bytes of models and finished journals: content-addressed blobs in a folder or behind any fsspec URL.
+
+    blobs/<ab>/<sha256>        one file's content, read-only, never changed
+    files/<name>               small named files, such as archived journals
+    tmp/<host>-<pid>-<start>-<random>/   what a registration is writing at the moment
+
+Every source byte is read once: copied and hashed in one pass, in bounded memory, under a temporary name. Only when
+all files are whole do they get their names, so a registration that fails or is killed leaves no blob half written.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.files import (
+    atomic_write,
+    free_bytes,
+    fsync_dir,
+    human_size,
+    locked,
+    make_private_dir,
+    process_start,
+)
+from mldeploy_jupyter.core.tree import Manifest, list_files, manifest_digest, total_size, unreadable
+
+CHUNK = 2 * 1024 * 1024
+GRACE_SECONDS = 24 * 3600  # how long another machine's unfinished files, and any remote blob, are left alone
+
+Progress = Callable[[int, int], object]  # bytes done, bytes in all
+
+
+class Artifacts:
+    """The artifacts at `url`: an absolute path, `file://...`, or any URL fsspec knows (`abfs://`, `s3://`, `memory://`).
+
+    `clock` gives seconds since 1970. Every method raises `StorageError` when bytes cannot be read or written.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+        self.url = url
+        self._clock = clock
+        self._local: Path | None = None
+        if url.startswith("file://"):
+            self._local = Path(url.removeprefix("file://"))
+        elif "://" not in url:
+            self._local = Path(url)
+        if self._local is not None:
+            with _explained(self._local):
+                make_private_dir(self._local)
+            self._fs: Any = None
+        else:
+            self._fs, self._root = _open_remote(url)
+
+    # Writing
+
+    @contextmanager
+    def registering(self) -> Iterator[None]:
+        """Keeps `sweep` away from new blobs until the block's end. Hold it from `put` until the row is written."""
+        with locked(self._local / ".lock", shared=True) if self._local else nullcontext():
+            yield
+
+    def put(
+        self,
+        source: Path,
+        *,
+        basename: str | None = None,
+        select: list[str] | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[str, int, Manifest]:
+        """Keeps a file or folder. Gives back the manifest's digest, the size in bytes, and the manifest.
+
+        `basename` and `select` are those of `core.tree.list_files`. Raises `StorageError` when a file vanishes or
+        changes while it is read, or when the disk is full; nothing of it is kept then.
+        """
+        paths = list_files(source, basename, select)
+        size = total_size(paths.values())
+        stage = self._new_stage(size)
+        files: Manifest = {}
+        done = 0
+        try:
+            for number, (name, path) in enumerate(paths.items()):
+                already = done
+
+                def step(written: int, already: int = already) -> None:
+                    if progress is not None:
+                        progress(already + written, size)
+
+                digest, length = self._stage_file(path, f"{stage}/{number}", size, step)
+                files[name] = [digest, length]
+                done += length
+            for number, (digest, length) in enumerate(files.values()):
+                self._publish(f"{stage}/{number}", digest, length)
+        finally:
+            self._remove(stage)
+        return manifest_digest(files), done, files
+
+    def put_bytes(self, name: str, content: bytes) -> None:
+        """Keeps a small named file, in place of one of the same name."""
+        key = f"files/{_safe(name)}"
+        if self._local is not None:
+            with _explained(self._local, needed=len(content)):
+                make_private_dir((self._local / key).parent)
+                atomic_write(self._local / key, content)
+            return
+        with _remote_errors(self.url), self._fs.open(self._key(key, make=True), "wb") as file:
+            file.write(content)
+
+    # Reading
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """The named file, or None when there is none."""
+        key = f"files/{_safe(name)}"
+        try:
+            with self._open(key) as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def has(self, digest: str) -> bool:
+        if self._local is not None:
+            return (self._local / _blob(digest)).is_file()
+        with _remote_errors(self.url):
+            return bool(self._fs.exists(self._key(_blob(digest))))
+
+    def open_blob(self, digest: str) -> IO[bytes]:
+        """The content as a binary file, not verified. Raises `FileNotFoundError` when there is no such blob."""
+        return self._open(_blob(digest))
+
+    def materialize(self, files: Manifest, target: Path, *, link: bool = True) -> None:
+        """Builds the tree `files` under `target`, verifying every byte.
+
+        With `link` a file on the same file system becomes a hard link to its read-only blob, and costs no space; else
+        it is a copy of its own, with the usual mode. Raises `StorageError` naming the file when a blob is gone or not
+        what was registered, and `FileExistsError` when a file is in the way.
+        """
+        for name, (digest, size) in files.items():
+            path = target / _safe(name)
+            with _explained(target, needed=size):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not (link and self._link(name, digest, size, path)):
+                    self._copy_out(name, digest, size, path)
+
+    # Cleaning
+
+    def sweep(self, keep: set[str] | Callable[[], set[str]]) -> tuple[int, int]:
+        """Removes blobs whose digest is not in `keep` and what killed registrations left. Count and bytes of it.
+
+        Waits for registrations on this machine to end; `keep` may be a function, asked after that. Remote blobs and
+        other machines' unfinished files are removed only when older than `GRACE_SECONDS`.
+        """
+        with locked(self._local / ".lock") if self._local else nullcontext():
+            wanted = keep() if callable(keep) else keep
+            old = self._clock() - GRACE_SECONDS
+            count = size = 0
+            for key, length, modified in list(self._entries("blobs")):
+                if key.rpartition("/")[2] not in wanted and (self._local or modified < old):
+                    self._remove(key)
+                    count, size = count + 1, size + length
+            for key, length, modified in list(self._entries("tmp")):
+                if _writer_is_dead(key.split("/")[1], modified < old):
+                    self._remove(key)
+                    count, size = count + 1, size + length
+            self._remove_empty_stages()
+            return count, size
+
+    def unreferenced(self, keep: set[str]) -> tuple[int, int]:
+        """Count and bytes of the blobs `sweep` would remove."""
+        found = [length for key, length, _ in self._entries("blobs") if key.rpartition("/")[2] not in keep]
+        return len(found), sum(found)
+
+    # Helpers: one file in
+
+    def _new_stage(self, size: int) -> str:
+        stage = f"tmp/{socket.gethostname()}-{os.getpid()}-{process_start(os.getpid())}-{secrets.token_hex(4)}"
+        if self._local is not None:
+            free = free_bytes(self._local)
+            if free < size:
+                raise _disk_full(self._local, size, free)
+            with _explained(self._local):
+                make_private_dir(self._local / stage)
+        return stage
+
+    def _stage_file(self, path: Path, key: str, total: int, step: Callable[[int], None]) -> tuple[str, int]:
+        if self._local is None:
+            with _remote_errors(self.url), self._fs.open(self._key(key, make=True), "wb") as target:
+                return _copy_hashing(path, target.write, step)
+        fd = os.open(self._local / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+        try:
+            with _explained(self._local, needed=total):
+                found = _copy_hashing(path, lambda chunk: _write_all(fd, chunk), step)
+                os.fsync(fd)
+                return found
+        finally:
+            os.close(fd)
+
+    def _publish(self, staged: str, digest: str, size: int) -> None:
+        blob = _blob(digest)
+        if self._local is None:
+            with _remote_errors(self.url):
+                # Also when the blob is there: a fresh one is safe from a sweep that is on its way.
+                self._fs.mv(self._key(staged), self._key(blob, make=True))
+            return
+        path = self._local / blob
+        with _explained(self._local):
+            # A blob of another length was damaged after it was written; the whole one takes its place.
+            if not path.exists() or path.stat().st_size != size:
+                make_private_dir(path.parent)
+                os.replace(self._local / staged, path)
+                fsync_dir(path.parent)
+                fsync_dir(path.parent.parent)
+
+    # Helpers: one file out
+
+    def _link(self, name: str, digest: str, size: int, path: Path) -> bool:
+        if self._local is None:
+            return False
+        with self._verified(name, digest) as blob:
+            _check(name, digest, size, *_copy_stream(blob, lambda _: None))
+        try:
+            os.link(self._local / _blob(digest), path)
+        except OSError as error:
+            if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+                return False
+            raise
+        return True
+
+    def _copy_out(self, name: str, digest: str, size: int, path: Path) -> None:
+        temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+        try:
+            with self._verified(name, digest) as blob, temporary.open("xb") as file:
+                _check(name, digest, size, *_copy_stream(blob, file.write))
+            os.link(temporary, path)  # fails when the name is taken; a rename would not
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _verified(self, name: str, digest: str) -> Iterator[IO[bytes]]:
+        try:
+            file = self.open_blob(digest)
+        except FileNotFoundError:
+            raise StorageError(
+                f"a registered file is gone from the artifacts: {name}",
+                why=f"there is no blob {digest} in {self.url}",
+                hint="register the model again; its content is stored anew",
+            ) from None
+        with file:
+            yield file
+
+    # Helpers: keys
+
+    def _key(self, key: str, *, make: bool = False) -> str:
+        full = f"{self._root}/{key}"
+        if make:
+            self._fs.makedirs(full.rpartition("/")[0], exist_ok=True)
+        return full
+
+    def _open(self, key: str) -> IO[bytes]:
+        if self._local is not None:
+            return (self._local / key).open("rb")
+        with _remote_errors(self.url):
+            file: IO[bytes] = self._fs.open(self._key(key), "rb")
+        return file
+
+    def _remove(self, key: str) -> None:
+        if self._local is not None:
+            path = self._local / key
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            return
+        with _remote_errors(self.url):
+            if self._fs.exists(self._key(key)):
+                self._fs.rm(self._key(key), recursive=True)
+
+    def _entries(self, folder: str) -> Iterator[tuple[str, int, float]]:
+        """Key, size and time of change of every file below `folder`."""
+        if self._local is not None:
+            for path in sorted((self._local / folder).rglob("*")):
+                if path.is_file():
+                    info = path.stat()
+                    yield path.relative_to(self._local).as_posix(), info.st_size, info.st_mtime
+            return
+        with _remote_errors(self.url):
+            found = self._fs.find(self._key(folder), detail=True) if self._fs.exists(self._key(folder)) else {}
+            for key, info in found.items():
+                yield folder + key.rpartition(self._key(folder))[2], int(info["size"] or 0), self._modified(key)
+
+    def _modified(self, key: str) -> float:
+        try:
+            return float(self._fs.modified(key).timestamp())
+        except NotImplementedError:  # a store without times: never old enough to be removed
+            return self._clock()
+
+    def _remove_empty_stages(self) -> None:
+        if self._local is None or not (self._local / "tmp").is_dir():
+            return
+        for stage in (self._local / "tmp").iterdir():
+            if _writer_is_dead(stage.name, stage.stat().st_mtime < self._clock() - GRACE_SECONDS):
+                shutil.rmtree(stage, ignore_errors=True)
+
+
+def _open_remote(url: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    try:
+        fs, root = url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise StorageError(
+            f"the workspace's artifacts cannot be opened: {url}",
+            why=str(error),
+            hint='install the package it names, or set "artifacts" in .mldeploy/config.json to a folder',
+        ) from None
+    return fs, str(root).rstrip("/")
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest[:2]}/{digest}"
+
+
+def _safe(name: str) -> str:
+    """A relative path that stays where it is put. Names come from a store that others may write to."""
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise StorageError(
+            f"a registered file has an unsafe name: {name!r}",
+            why="it would be written outside of its folder",
+            hint="register the model again under plain names",
+        )
+    return name
+
+
+def _copy_hashing(path: Path, write: Callable[[memoryview], object], step: Callable[[int], None]) -> tuple[str, int]:
+    """Copies `path` to `write` and hashes it. Raises `StorageError` when it changes or vanishes meanwhile."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            before = os.fstat(file.fileno())
+            digest, size = _copy_stream(file, write, step)
+            after = os.fstat(file.fileno())
+        now = path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # the target's, not the source's
+        raise unreadable(path, error) from error
+    same = {(info.st_ino, info.st_size, info.st_mtime_ns) for info in (before, after, now)}
+    if len(same) > 1 or size != before.st_size:
+        raise StorageError(
+            f"a file changed while it was read: {path}",
+            why="another program was writing it",
+            hint="wait until the model is saved whole, then register it again; nothing was registered",
+        )
+    return digest, size
+
+
+def _copy_stream(
+    source: Any, write: Callable[[memoryview], object], step: Callable[[int], None] | None = None
+) -> tuple[str, int]:
+    """Hashes all of `source` while `write` gets the same bytes, in two buffers of `CHUNK`: digest and size."""
+    hasher, size = hashlib.sha256(), 0
+    buffers = (memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK)))
+    turn = 0
+    with ThreadPoolExecutor(1, "mldeploy-hash") as pool:
+        pending = None
+        while True:
+            buffer = buffers[turn]
+            length = source.readinto(buffer)
+            if not length:
+                break
+            if pending is not None:
+                pending.result()
+            chunk = buffer[:length]
+            if length < CHUNK:  # mostly the last one; small files are not worth a thread
+                hasher.update(chunk)
+                pending = None
+            else:
+                pending = pool.submit(hasher.update, chunk)
+            write(chunk)
+            size += length
+            turn = 1 - turn
+            if step is not None:
+                step(size)
+        if pending is not None:
+            pending.result()
+    return hasher.hexdigest(), size
+
+
+def _write_all(fd: int, chunk: memoryview) -> None:
+    while chunk:
+        chunk = chunk[os.write(fd, chunk) :]
+
+
+def _check(name: str, digest: str, size: int, found: str, length: int) -> None:
+    if found == digest and length == size:
+        return
+    raise StorageError(
+        f"a registered file is damaged: {name}",
+        why=f"sha256 should be {digest} ({size} bytes), it is {found} ({length} bytes)",
+        hint="register the model again; the damaged content is replaced",
+    )
+
+
+def _writer_is_dead(stage: str, old: bool) -> bool:
+    host, pid, start, _ = stage.rsplit("-", 3) if stage.count("-") >= 3 else ("", "", "", "")
+    if host != socket.gethostname() or not pid.isdigit():
+        return old
+    return process_start(int(pid)) != start
+
+
+@contextmanager
+def _explained(root: Path, needed: int = 0) -> Iterator[None]:
+    """Turns errors of writing into `StorageError`."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _disk_full(root, needed, free_bytes(root)) from error
+        raise StorageError(
+            f"files could not be written under {root}",
+            why=error.strerror or str(error),
+            hint=f"check that you may write there: ls -ld {root}",
+        ) from error
+
+
+@contextmanager
+def _remote_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, StorageError):
+        raise
+    except Exception as error:  # each fsspec back end has error types of its own
+        raise StorageError(
+            f"the workspace's artifacts cannot be reached: {url}",
+            why=f"{type(error).__name__}: {error}",
+            hint='check the network and "artifacts" in .mldeploy/config.json, then run the command again',
+        ) from error
+
+
+def _disk_full(root: Path, needed: int, free: int) -> StorageError:
+    return StorageError(
+        f"the disk of {root} is full",
+        why=f"{human_size(needed)} are needed, {human_size(free)} are free",
+        hint="free some space: mldeploy prune; nothing was registered",
+    )

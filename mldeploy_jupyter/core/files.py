@@ -1,0 +1,139 @@
+"""Small helpers for files that must be whole or absent, and for processes that must be told from their successors."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MOUNTS = Path("/proc/self/mountinfo")
+
+# File systems whose locks and shared memory other machines do not see.
+NETWORK_FILESYSTEMS = frozenset(
+    {
+        "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "afs",
+        "ncpfs", "orangefs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.gcsfuse",
+        "fuse.rclone", "fuse.blobfuse", "fuse.blobfuse2", "fuse.juicefs", "virtiofs", "vboxsf",
+    }
+)  # fmt: skip
+
+
+def make_private_dir(path: Path) -> Path:
+    """Makes `path` and its missing parents for this user only, 0700. What is there is left as it is."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True, mode=0o700)
+    return path
+
+
+def fsync_dir(path: Path) -> None:
+    """Makes renames inside `path` last through a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def atomic_write(path: Path, content: bytes | str, *, mode: int = 0o600, exclusive: bool = False) -> None:
+    """Writes `path` whole or not at all: temporary name, fsync, rename.
+
+    With `exclusive` an existing file is never replaced and `FileExistsError` is raised, also when another
+    process makes it at the same moment.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        if exclusive:
+            os.link(temporary, path)  # fails when the name is taken; a rename would not
+        else:
+            os.replace(temporary, path)
+        fsync_dir(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any, *, mode: int = 0o600, exclusive: bool = False) -> None:
+    """Writes `data` as indented JSON with `atomic_write`."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write(path, text, mode=mode, exclusive=exclusive)
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Holds the lock file `path` for this block; waits for others. Ends with the process in any case."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes this user may still write on the file system of `path`."""
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize
+
+
+def human_size(size: float) -> str:
+    """Bytes in the unit people read: 1.5 GB is 1,500,000,000 bytes."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def filesystem_type(path: Path, mounts: Path = MOUNTS) -> str:
+    """The type of the file system `path` is on, such as `ext4`; "" where the system does not say."""
+    target = os.path.realpath(path)
+    best, found = -1, ""
+    try:
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        before, separator, after = line.partition(" - ")
+        fields = before.split()
+        if not separator or len(fields) < 5 or not after:
+            continue
+        point = _unescape(fields[4])
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= best:  # of two mounts on one point the later one hides the first
+            best, found = len(point), after.split()[0]
+    return found
+
+
+def on_network_filesystem(path: Path, mounts: Path = MOUNTS) -> bool:
+    return filesystem_type(path, mounts) in NETWORK_FILESYSTEMS
+
+
+def process_start(pid: int) -> str | None:
+    """When the process began, as the kernel counts it; None when there is no such process.
+
+    A pid together with this value names one process for good: pids are given out again.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in ("Z", "X") else fields[19]
+
+
+def _unescape(text: str) -> str:
+    """Mount points write space, tab, newline and backslash as octal."""
+    for octal, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(octal, char)
+    return text

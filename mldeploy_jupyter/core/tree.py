@@ -1,0 +1,116 @@
+"""Which files a registered path holds, and the manifest that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mldeploy_jupyter.core.errors import StorageError
+
+Manifest = dict[str, list[Any]]  # relative path -> [sha256, size in bytes]
+
+
+def list_files(source: Path, basename: str | None = None, select: list[str] | None = None) -> dict[str, Path]:
+    """The files under `source` by the path they are kept under, in order; hidden ones too.
+
+    A file is kept as `<basename>`, a folder's files as `<basename>/...` (default: the source's own name).
+    `select` names the files and folders inside a folder to keep, relative to it. Links inside the folder are
+    followed. Raises `StorageError` for a link that leaves the folder or runs in a circle, for what is neither
+    file nor folder, for a name that is not UTF-8, and when nothing is left.
+    """
+    name = basename or Path(os.path.abspath(source)).name
+    try:
+        if not source.is_dir():
+            return {_checked(name): _regular(source)}
+        root = source.resolve()
+        files: dict[str, Path] = {}
+        for start in select or [""]:
+            _walk(root / start, root, PurePosixPath(name, start), files, ())
+    except OSError as error:
+        raise unreadable(source, error) from error
+    if not files:
+        raise StorageError(f"the folder holds no file: {source}", hint="save the model into it first")
+    return dict(sorted(files.items()))
+
+
+def manifest_digest(files: Manifest) -> str:
+    """One SHA-256 for names and contents together."""
+    text = json.dumps(files, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def total_size(files: Iterable[Path]) -> int:
+    """Bytes of all files together. Raises `StorageError` when one has vanished."""
+    size = 0
+    for path in files:
+        try:
+            size += path.stat().st_size
+        except OSError as error:
+            raise unreadable(path, error) from error
+    return size
+
+
+def unreadable(path: Path, error: OSError) -> StorageError:
+    filename = error.filename if isinstance(error.filename, str) else str(path)
+    if isinstance(error, FileNotFoundError):
+        return StorageError(
+            f"a file vanished while it was read: {filename}",
+            why="it was there a moment ago; another program removed or renamed it",
+            hint="wait until the model is saved whole, then register it again; nothing was registered",
+        )
+    return StorageError(
+        f"a file could not be read: {filename}",
+        why=error.strerror or str(error),
+        hint=f"check its permissions: ls -l {filename}",
+    )
+
+
+def _walk(
+    path: Path, root: Path, kept_as: PurePosixPath, files: dict[str, Path], parents: tuple[tuple[int, int], ...]
+) -> None:
+    real = path.resolve(strict=True) if path.is_symlink() else path
+    if real != root and root not in real.parents:
+        raise StorageError(
+            f"a link leads out of the model's folder: {path}",
+            why=f"it points to {real}",
+            hint=f"put a copy in its place: cp -rL {root} COPY, then register COPY",
+        )
+    if not real.is_dir():
+        files[_checked(str(kept_as))] = _regular(real)
+        return
+    info = real.stat()
+    identity = (info.st_dev, info.st_ino)
+    if identity in parents:
+        raise StorageError(
+            f"a link runs in a circle: {path}", why=f"it points to {real}, which contains it", hint=f"rm {path}"
+        )
+    for child in sorted(os.listdir(real)):
+        _walk(real / child, root, kept_as / child, files, (*parents, identity))
+
+
+def _regular(path: Path) -> Path:
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise StorageError(
+            f"this is neither a file nor a folder: {path}",
+            why=f"it is a {stat.filemode(mode)[0]} entry (socket, pipe or device)",
+            hint="move it out of the model's folder",
+        )
+    return path
+
+
+def _checked(name: str) -> str:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise StorageError(
+            f"the name of a file is not valid UTF-8: {name.encode('utf-8', 'backslashreplace').decode()}",
+            why="such a name cannot be kept and found again on other machines",
+            hint="rename the file",
+        ) from None
+    return name

@@ -1,0 +1,344 @@
+"""The workspace's folder `.mldeploy/`: found, made, described, and listed for this user.
+
+.mldeploy/config.json   id, name, store, artifacts, Azure settings
+          store.db  artifacts/  deployments/<id>/  services/<name>/  bundles/<digest>/  runs/<id>/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mldeploy_jupyter.core.artifacts import Artifacts
+from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.core.files import atomic_write, locked, make_private_dir, write_json
+from mldeploy_jupyter.core.records import JsonRecord
+from mldeploy_jupyter.core.store import Store
+
+Opened = TypeVar("Opened")
+
+FOLDER = ".mldeploy"
+VARIABLE = "MLDEPLOY_WORKSPACE"  # names the folder or its parent, for every command
+HOME_VARIABLE = "MLDEPLOY_HOME"  # where the per-user index is kept
+AZURE_FILES = (".azureml/config.json", "aml_config/config.json", "config.json")
+
+_opened: dict[tuple[str, str], Any] = {}
+_opening = threading.Lock()
+
+
+@dataclass(frozen=True)
+class WorkspaceConfig(JsonRecord):
+    """What `config.json` says. `store` and `artifacts` may be relative to the folder."""
+
+    id: str
+    name: str
+    store: str = "sqlite:///store.db"
+    artifacts: str = "artifacts"
+    subscription_id: str | None = None
+    resource_group: str | None = None
+    workspace_name: str | None = None  # the Azure workspace's own name, where it differs
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class WorkspaceFolder:
+    """A workspace on disk. `root` is the `.mldeploy` folder itself, absolute."""
+
+    root: Path
+    config: WorkspaceConfig
+
+    @property
+    def deployments(self) -> Path:
+        return self.root / "deployments"
+
+    @property
+    def services(self) -> Path:
+        return self.root / "services"
+
+    @property
+    def bundles(self) -> Path:
+        return self.root / "bundles"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL with an absolute path."""
+        url = self.config.store
+        path = url.removeprefix("sqlite:///")
+        if path == url or path.startswith("/"):
+            return url
+        return f"sqlite:///{self.root / path}"
+
+    @property
+    def artifacts_url(self) -> str:
+        """The artifacts' URL, or an absolute path."""
+        url = self.config.artifacts
+        return url if "://" in url else str(self.root / url)
+
+    def open_store(self) -> Store:
+        """The store, opened once a process. Raises `StoreError`."""
+        return self._once(self.store_url, Store)
+
+    def open_artifacts(self) -> Artifacts:
+        """The artifacts, opened once a process. Raises `StorageError`."""
+        return self._once(self.artifacts_url, Artifacts)
+
+    def with_config(self, **fields: Any) -> WorkspaceFolder:
+        """Writes changed settings into `config.json`."""
+        config = WorkspaceConfig.from_dict({**self.config.to_dict(), **fields})
+        write_json(self.root / "config.json", _without_none(config))
+        return WorkspaceFolder(self.root, config)
+
+    def _once(self, url: str, make: type[Opened]) -> Opened:
+        key = (self.config.id, make.__name__ + url)
+        with _opening:
+            if key not in _opened:
+                _opened[key] = make(url)  # type: ignore[call-arg]
+            opened: Opened = _opened[key]
+            return opened
+
+
+def find(start: Path | str | None = None, *, environ: Mapping[str, str] = os.environ) -> WorkspaceFolder | None:
+    """The workspace of `start`, or of the current directory: the nearest `.mldeploy/` upwards.
+
+    Without `start`, the variable MLDEPLOY_WORKSPACE names the folder or its parent. The search ends at the
+    home directory and at the border of the file system. Raises `WorkspaceError` when the variable names no workspace,
+    when `config.json` cannot be read, or when the folder belongs to another user.
+    """
+    named = environ.get(VARIABLE)
+    if start is None and named:
+        folder = _at(Path(named).expanduser().absolute())
+        if folder is None:
+            raise WorkspaceError(
+                f"{VARIABLE} names no workspace: {named}",
+                why=f"there is no {FOLDER}/config.json in it",
+                hint=f"mldeploy workspace create {named}, or unset {VARIABLE}",
+            )
+        return folder
+    here = Path(start or ".").expanduser().absolute()
+    if here.name == FOLDER and (here / "config.json").is_file():
+        return load(here)
+    for directory in upwards(here):
+        root = directory / FOLDER
+        if (root / "config.json").is_file():
+            _refuse_strangers(root)
+            return load(root)
+    return None
+
+
+def load(root: Path) -> WorkspaceFolder:
+    """The workspace whose `.mldeploy` folder is `root`. Raises `WorkspaceError`."""
+    path = root / "config.json"
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        config = WorkspaceConfig.from_dict(data)
+        if not all(isinstance(value, str) for value in (config.id, config.name, config.store, config.artifacts)):
+            raise TypeError("id, name, store and artifacts must be strings")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise WorkspaceError(
+            f"the workspace's settings cannot be read: {path}",
+            why=str(error),
+            hint='it is JSON with at least "id" and "name"; correct it, or remove the folder to begin anew',
+        ) from error
+    return WorkspaceFolder(root.absolute(), config)
+
+
+def create(
+    path: Path | str = ".",
+    *,
+    name: str | None = None,
+    store: str | None = None,
+    artifacts: str | None = None,
+    exist_ok: bool = False,
+    **azure: str | None,
+) -> WorkspaceFolder:
+    """Makes `.mldeploy/` in `path`, 0700. `name` defaults to the folder's.
+
+    With `exist_ok` a workspace that is there is given back as it is. Raises `WorkspaceError` when there is one, or
+    when the folder cannot be made.
+    """
+    parent = Path(path).expanduser().absolute()
+    root = parent if parent.name == FOLDER else parent / FOLDER
+    config = WorkspaceConfig(
+        id=str(uuid.uuid4()),
+        name=name or root.parent.name or "workspace",
+        store=store or WorkspaceConfig.store,
+        artifacts=artifacts or WorkspaceConfig.artifacts,
+        **azure,
+    )
+    try:
+        make_private_dir(root)
+        root.chmod(0o700)
+        if not (root / ".gitignore").exists():
+            atomic_write(root / ".gitignore", "*\n")  # models and keys do not belong into a repository
+        # `config.json` makes it a workspace; of two processes that begin at once one wins.
+        write_json(root / "config.json", _without_none(config), exclusive=True)
+    except FileExistsError:
+        if not exist_ok:
+            raise WorkspaceError(
+                f"there is a workspace already: {root}",
+                hint="use it with Workspace.get(), or pass exist_ok=True",
+            ) from None
+    except OSError as error:
+        raise WorkspaceError(
+            f"the workspace could not be made: {root}",
+            why=error.strerror or str(error),
+            hint="create it in a folder you may write in: mldeploy workspace create PATH",
+        ) from error
+    folder = load(root)
+    remember(folder)
+    return folder
+
+
+def require_for_write(
+    start: Path | str | None = None,
+    announce: Callable[[str], object] = print,
+    *,
+    environ: Mapping[str, str] = os.environ,
+) -> WorkspaceFolder:
+    """The workspace of `start`; where there is none it is made in `start` itself, and `announce` gets one line."""
+    folder = find(start, environ=environ)
+    if folder is None:
+        folder = create(start or ".", exist_ok=True)
+        announce(f"Created workspace {folder.config.name} in {folder.root}")
+    else:
+        remember(folder)
+    return folder
+
+
+def upwards(start: Path, *, home: Path | None = None) -> list[Path]:
+    """`start` and the folders above it, up to the home directory when it is inside and to the file system's border."""
+    home = home or Path.home()
+    found: list[Path] = []
+    try:
+        device = start.stat().st_dev
+        for directory in (start, *start.parents):
+            if directory.stat().st_dev != device:
+                break
+            found.append(directory)
+            if directory == home:
+                break
+    except OSError:
+        pass
+    return found
+
+
+def find_azure_config(start: Path | str = ".", file_name: str | None = None) -> tuple[Path, dict[str, str]] | None:
+    """The nearest `config.json` of Azure ML upwards, by v1's rules, and what it says. Raises `WorkspaceError`."""
+    here = Path(start).expanduser().absolute()
+    if here.is_file():
+        return here, _read_azure(here)
+    names = (f".azureml/{file_name}", f"aml_config/{file_name}", file_name) if file_name else AZURE_FILES
+    for directory in upwards(here):
+        for name in names:
+            path = directory / name
+            # A plain config.json may be anything; only one with Azure's keys is taken.
+            if path.is_file() and (name != "config.json" or _looks_like_azure(path)):
+                return path, _read_azure(path)
+    return None
+
+
+def index_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """The per-user list of workspaces."""
+    if environ.get(HOME_VARIABLE):
+        return Path(environ[HOME_VARIABLE]).expanduser().absolute() / "workspaces.json"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("mldeploy")) / "workspaces.json"
+
+
+def remember(folder: WorkspaceFolder, *, index: Path | None = None) -> None:
+    """Puts the workspace into the per-user list. A list that cannot be written stops nobody."""
+    _change_index(index or index_path(), add=str(folder.root))
+
+
+def known_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
+    """Every workspace this user has made or written to, by path. Those that have vanished are dropped from the list."""
+    path = index or index_path()
+    roots = _read_index(path)
+    there = [root for root in roots if (Path(root) / "config.json").is_file()]
+    if there != roots:
+        _change_index(path)
+    folders = []
+    for root in there:
+        try:
+            folders.append(load(Path(root)))
+        except WorkspaceError:
+            continue  # one broken workspace must not hide the others
+    return folders
+
+
+def _at(path: Path) -> WorkspaceFolder | None:
+    for root in (path, path / FOLDER):
+        if (root / "config.json").is_file() and (root.name == FOLDER or root == path / FOLDER):
+            return load(root)
+    return None
+
+
+def _refuse_strangers(root: Path) -> None:
+    # Whoever owns the folder decides what is unpickled here.
+    if root.stat().st_uid != os.geteuid():
+        raise WorkspaceError(
+            f"the workspace belongs to another user: {root}",
+            why="it was found by searching upwards, and its owner could make this program load any model",
+            hint=f"if you trust it: export {VARIABLE}={root}",
+        )
+
+
+def _change_index(path: Path, add: str | None = None) -> None:
+    if add is not None and add in _read_index(path):
+        return
+    try:
+        make_private_dir(path.parent)
+        with locked(path.with_suffix(".lock")):
+            roots = {root for root in _read_index(path) if (Path(root) / "config.json").is_file()}
+            write_json(path, sorted(roots | ({add} if add else set())))
+    except OSError:
+        pass  # a read-only home: the workspace is still found from its own folder
+
+
+def _read_index(path: Path) -> list[str]:
+    try:
+        roots = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return sorted(root for root in roots if isinstance(root, str)) if isinstance(roots, list) else []
+
+
+def _looks_like_azure(path: Path) -> bool:
+    try:
+        data = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and "workspace_name" in data
+
+
+def _read_azure(path: Path) -> dict[str, str]:
+    keys = ("subscription_id", "resource_group", "workspace_name")
+    try:
+        data = json.loads(path.read_text("utf-8-sig"))
+        missing = [key for key in keys if not isinstance(data, dict) or not isinstance(data.get(key), str)]
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"the Azure ML settings cannot be read: {path}", why=str(error), hint="it is JSON; correct it"
+        ) from error
+    if missing:
+        raise WorkspaceError(
+            f"the Azure ML settings are not complete: {path}",
+            why=f"missing or not a string: {', '.join(missing)}",
+            hint="download config.json again from the workspace's page",
+        )
+    return {key: value for key, value in data.items() if key in (*keys, "location") and isinstance(value, str)}
+
+
+def _without_none(config: WorkspaceConfig) -> dict[str, Any]:
+    return {key: value for key, value in config.to_dict().items() if value is not None}
