@@ -1,0 +1,194 @@
+"""Reads pip's requirements format: nested files, constraints, hashes, index options, local wheels."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mldeploy_jupyter.core.errors import ConfigError
+
+# pip's option -> uv's option and whether it takes a value. None: true of every lock anyway, so dropped.
+OPTIONS: dict[str, tuple[str | None, bool]] = {
+    "-i": ("--default-index", True),
+    "--index-url": ("--default-index", True),
+    "--extra-index-url": ("--index", True),
+    "-f": ("--find-links", True),
+    "--find-links": ("--find-links", True),
+    "--no-index": ("--no-index", False),
+    "--pre": ("--prerelease=allow", False),
+    "--trusted-host": ("--allow-insecure-host", True),
+    "--only-binary": ("--only-binary", True),
+    "--no-binary": ("--no-binary", True),
+    "--prefer-binary": (None, False),
+    "--require-hashes": (None, False),
+}
+
+
+@dataclass
+class Requirements:
+    """`requirements` and `constraints` are PEP 508 strings (hashes behind), `options` uv's arguments, one a string."""
+
+    requirements: list[str] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
+    constraints: list[str] = field(default_factory=list)
+
+
+def parse_requirements(text: str, *, folder: Path, where: str) -> Requirements:
+    """Read requirements. Paths are relative to `folder`; `where` names the source in errors (`ConfigError`).
+
+    A local wheel becomes a pin and a `--find-links`, so that a lock names no path. Local source folders and
+    editable installs are refused: they cannot be pinned. So are passwords in the clear, which would be stored.
+    """
+    found = Requirements()
+    _read(text, folder, where, found, found.requirements, ())
+    return found
+
+
+def _read(
+    text: str, folder: Path, where: str, found: Requirements, into: list[str], open_files: tuple[Path, ...]
+) -> None:
+    for number, line in _logical_lines(text):
+        place = f"{where}, line {number}"
+        if line.startswith("-"):
+            _option(line, folder, place, found, into, open_files)
+        else:
+            requirement = _requirement(line, folder, place, found)
+            if requirement not in into:
+                into.append(requirement)
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    lines: list[tuple[int, str]] = []
+    start, held = 0, ""
+    for number, raw in enumerate(text.splitlines(), 1):
+        start = start or number
+        line = re.sub(r"(^|\s)#.*$", "", raw)
+        if line.endswith("\\"):
+            held += line[:-1] + " "
+            continue
+        if (held + line).strip():
+            lines.append((start, (held + line).strip()))
+        start, held = 0, ""
+    if held.strip():
+        lines.append((start, held.strip()))
+    return lines
+
+
+def _option(
+    line: str, folder: Path, place: str, found: Requirements, into: list[str], open_files: tuple[Path, ...]
+) -> None:
+    name, _, value = line.partition("=") if line.startswith("--") and "=" in line.split()[0] else line.partition(" ")
+    if re.match(r"-[A-Za-z]\S", name):  # -rfile
+        name, value = name[:2], name[2:] + value
+    value = " ".join(shlex.split(value)) if value.strip() else ""
+    if name in ("-r", "--requirement", "-c", "--constraint"):
+        path = (folder / value).absolute()
+        if path in open_files:
+            raise ConfigError(f"{value} includes itself.", hint="remove the circle of -r lines", where=place)
+        try:
+            text = path.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"The file {value} cannot be read.", why=str(error), hint="correct the path in that line", where=place
+            ) from None
+        target = into if name in ("-r", "--requirement") else found.constraints
+        _read(text, path.parent, path.name, found, target, (*open_files, path))
+        return
+    if name in ("-e", "--editable"):
+        raise _local(value, place)
+    if name not in OPTIONS:
+        raise ConfigError(
+            f"The option {name} is not understood.",
+            why=f"known are -r, -c, {', '.join(OPTIONS)}",
+            hint="remove the option from the file",
+            where=place,
+        )
+    option, takes_value = OPTIONS[name]
+    if takes_value and not value:
+        raise ConfigError(f"The option {name} has no value.", hint=f"write {name} VALUE", where=place)
+    if option is None:
+        return
+    if "://" in value:
+        _refuse_password(value, place)
+    elif option == "--find-links":
+        value = str((folder / value).absolute())
+    entry = f"{option}={value}" if takes_value else option
+    if entry not in found.options:
+        found.options.append(entry)
+
+
+def _requirement(line: str, folder: Path, place: str, found: Requirements) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    text, *hashes = re.split(r"\s+--hash[= ]", line)
+    text = text.strip()
+    if _is_path(text):
+        return _local_wheel(text, folder, place, found)
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise ConfigError(
+            f"The requirement {text!r} is not understood.",
+            why=str(error).splitlines()[0],
+            hint='write it as "name", "name==1.2" or "name>=1.2,<2"',
+            where=place,
+        ) from None
+    if requirement.url:
+        if requirement.url.startswith("file:"):
+            raise _local(requirement.url, place)
+        _refuse_password(requirement.url, place)
+    return " ".join([str(requirement), *(f"--hash={value.strip()}" for value in hashes)])
+
+
+def _is_path(text: str) -> bool:
+    if "@" in text and "://" in text:
+        return False
+    return text.startswith((".", "/", "~", "file:")) or "/" in text or text.endswith(".whl")
+
+
+def _local_wheel(text: str, folder: Path, place: str, found: Requirements) -> str:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    path = (folder / Path(text.removeprefix("file://")).expanduser()).absolute()
+    if path.suffix != ".whl":
+        raise _local(text, place)
+    if not path.is_file():
+        raise ConfigError(
+            f"There is no wheel at {text}.", why=f"looked for {path}", hint="correct the path", where=place
+        )
+    try:
+        name, version, _, _ = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise ConfigError(
+            f"{path.name} is not a wheel.", why=str(error), hint="give a built wheel", where=place
+        ) from None
+    option = f"--find-links={path.parent}"
+    if option not in found.options:
+        found.options.append(option)
+    return f"{name}=={version}"
+
+
+def _local(text: str, place: str) -> ConfigError:
+    return ConfigError(
+        f"The local project {text} cannot be part of an environment.",
+        why="a service must not depend on a folder that can change or move",
+        hint="put the code in source_directory, or build a wheel of it (uv build) and name the .whl file",
+        where=place,
+    )
+
+
+def _refuse_password(url: str, place: str) -> None:
+    """`${NAME}` stands for an environment variable at the time of use, as pip has it, and is let through."""
+    login = urlsplit(url).netloc.rpartition("@")[0]
+    user, _, password = login.partition(":")
+    secret = password or (user if user not in ("git",) else "")
+    if secret and not re.fullmatch(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", secret):
+        raise ConfigError(
+            "An index address carries a password.",
+            why="the environment is stored in the workspace and in journals, where a password must not be",
+            hint="write ${NAME} in its place and set the environment variable NAME, or use ~/.netrc",
+            where=place,
+        )

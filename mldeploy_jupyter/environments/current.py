@@ -1,0 +1,102 @@
+"""An interpreter that is used as it is: the kernel's own, or one the user manages. Nothing is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.environments import interpreters
+from mldeploy_jupyter.environments.provided import server_requirements
+from mldeploy_jupyter.environments.records import Lock
+
+SHOW_PATH = "import sys, json; print(json.dumps(['%d.%d.%d' % sys.version_info[:3], sys.path]))"
+
+
+def lock_current(python: str) -> Lock:
+    """What the interpreter has installed, as a lock's text; installed here only to be compared, never from it.
+
+    Raises `EnvironmentError_` when it does not start, is older than the scoring server runs on, or lacks the
+    server's requirements.
+    """
+    version, path = _version_and_path(python)
+    if tuple(map(int, version.split(".")[:2])) < interpreters.floor():
+        raise EnvironmentError_(
+            f"Python {version} is too old to run a service.",
+            why=f"the interpreter {python} is {version}; the scoring server needs {interpreters.floor_text()} or newer",
+            hint=f"use a kernel with Python {interpreters.floor_text()}, or give an Environment with "
+            f"python={interpreters.floor_text()}",
+            code="PythonTooOld",
+        )
+    installed = installed_in(path)
+    _require_server(python, installed)
+    pins = [f"{name}=={number}" for name, number in sorted(installed.items())]
+    return Lock(text="\n".join([f"# python {version}, used as it is", *pins]) + "\n", python_version=version)
+
+
+def installed_in(path: list[str]) -> dict[str, str]:
+    """Canonical name -> version of the distributions on a `sys.path`, from the names of their folders alone."""
+    from packaging.utils import canonicalize_name
+
+    installed: dict[str, str] = {}
+    for folder in path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            match = re.fullmatch(r"([^-]+)-([^-]+)(?:-py\d.*)?\.(?:dist|egg)-info", name)
+            if match:
+                installed.setdefault(canonicalize_name(match[1]), match[2])
+    return installed
+
+
+def _version_and_path(python: str) -> tuple[str, list[str]]:
+    # A virtual environment's python is a link to its base: only the same spelling is the same environment.
+    if os.path.abspath(python) == os.path.abspath(sys.executable):
+        return "{}.{}.{}".format(*sys.version_info[:3]), [entry for entry in sys.path if Path(entry).is_absolute()]
+    try:
+        done = subprocess.run(
+            [python, "-c", SHOW_PATH], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+        )
+        version, path = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        raise EnvironmentError_(
+            f"The interpreter {python} does not start.",
+            why=str(error)
+            if isinstance(error, OSError)
+            else (done.stderr.strip().splitlines() or ["no answer"])[-1]
+            if not isinstance(error, subprocess.TimeoutExpired)
+            else "no answer within 30 seconds",
+            hint="give the path of a working Python, or leave the environment out to use the kernel's",
+            code="PythonNotFound",
+        ) from None
+    return version, [entry for entry in path if entry]
+
+
+def _require_server(python: str, installed: dict[str, str]) -> None:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    missing: list[str] = []
+    for text in server_requirements():
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
+        version = installed.get(canonicalize_name(requirement.name))
+        if version is None:
+            missing.append(f"{requirement.name} (missing)")
+        elif not requirement.specifier.contains(version, prereleases=True):
+            missing.append(f"{requirement.name} {version} (needs {requirement.specifier})")
+    if missing:
+        wanted = " ".join(f'"{Requirement(text).name}{Requirement(text).specifier}"' for text in server_requirements())
+        raise EnvironmentError_(
+            "The interpreter lacks what the scoring server needs.",
+            why=f"in {python}: {', '.join(missing)}",
+            hint=f"{python} -m pip install {wanted}",
+            code="ServerRequirementsMissing",
+        )
