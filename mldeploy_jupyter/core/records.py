@@ -145,7 +145,8 @@ class DeploymentRequest(JsonRecord):
     """What a deployment was asked to do: plain data that passes from the caller to the runner as JSON.
 
     `models` are ids of registered models (`name:version`) and, for `local`, absolute paths. `inference_config` and
-    `deploy_config` are the data forms of their API objects. `changes` names what an update changes. No secrets.
+    `deploy_config` are the data forms of their API objects. `keep_source` is the number of the revision whose
+    source and lock are used again (an update that changes neither). No secrets.
     """
 
     service: str
@@ -156,4 +157,5 @@ class DeploymentRequest(JsonRecord):
     deploy_config: dict[str, Any] = field(default_factory=dict)
     overwrite: bool = False
     revision: int = 0  # rollback: the number to go back to
+    keep_source: int = 0
     kernel_python: str = ""  # the interpreter that asked; used as it is when no environment is given

@@ -54,6 +54,14 @@ class WorkspaceFolder:
     config: WorkspaceConfig
 
     @property
+    def id(self) -> str:
+        return self.config.id
+
+    @property
+    def cells(self) -> Path:
+        return self.root / "cells"
+
+    @property
     def deployments(self) -> Path:
         return self.root / "deployments"
 

@@ -46,6 +46,9 @@ class Plan:
     bundle: Path | None = None
     python: str = ""
     image: str = ""
+    config: dict[str, Any] = field(default_factory=dict)  # the deploy configuration, with its defaults
+    settings: dict[str, Any] = field(default_factory=dict)  # what the scoring server is told (serving/settings.py)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)  # never written to a journal
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,19 @@ class LogLine:
     text: str
 
 
+@dataclass(frozen=True)
+class TargetContext:
+    """What a target is opened with. `services` is the workspace's folder for what belongs to a service on this
+    machine. `clients` holds clients that were handed in (a Docker client, a Kubernetes API...), by name."""
+
+    workspace_id: str
+    services: Path
+    clients: dict[str, Any] = field(default_factory=dict)
+
+
 class Target(Protocol):
+    """A target is made with one argument, its `TargetContext`."""
+
     capabilities: Capabilities
 
     def check(self, plan: Plan) -> list[Finding]: ...
@@ -115,6 +130,9 @@ class Target(Protocol):
     def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]: ...
     def delete(self, service: ServiceRecord, emit: Emit) -> None: ...
     def discover(self) -> Iterator[ServiceRecord]: ...
+    def cancel(self, service: ServiceRecord, deployment_id: str) -> None:
+        """Ends an `apply` whose caller is gone. Too late, or nothing to end, is no error."""
+        ...
 
 
 class TargetFailure(Exception):

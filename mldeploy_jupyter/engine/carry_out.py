@@ -1,0 +1,327 @@
+"""Carries one deployment out, from its check to its switched traffic, and writes down how far it came.
+
+The same function runs in the detached runner and, for an update of a local service, in the caller.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, WebserviceException
+from mldeploy_jupyter.core.events import STAGES, Journal, read_events, utc_now
+from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.engine import plan as planning
+from mldeploy_jupyter.engine.lease import Heartbeat
+from mldeploy_jupyter.engine.stages import Stages
+from mldeploy_jupyter.targets import Plan, Strategy, Target, TargetContext, TargetFailure, open_target
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.causes import Cause
+    from mldeploy_jupyter.core.store import Store
+    from mldeploy_jupyter.core.workspace import WorkspaceFolder
+
+JOURNAL = "events.jsonl"
+CANCEL_MARK = "cancel"
+
+
+@dataclass
+class _Work:
+    """What is known so far; a failure is explained from it."""
+
+    request: DeploymentRequest
+    inputs: planning.Inputs | None = None
+    bundle_path: Path | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    revision: RevisionRecord | None = None
+
+
+def carry_out(
+    folder: WorkspaceFolder,
+    deployment_id: str,
+    *,
+    secrets: dict[str, str] | None = None,
+    clients: dict[str, Any] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> str:
+    """Runs the deployment to its end and returns its state: live, failed or cancelled.
+
+    The lease must be held under the deployment's id; it is kept alive meanwhile and released at the end. Never
+    raises for what a deployment can run into; the journal and the store have it.
+    """
+    store = folder.open_store()
+    record = store.get_deployment(deployment_id)
+    assert record is not None, f"deployment {deployment_id} is not in the store"
+    request = DeploymentRequest.from_dict(record.request)
+    place = folder.deployments / deployment_id
+    journal = Journal(place / JOURNAL)
+    stages = Stages(journal, clock)
+    work = _Work(request)
+    with Heartbeat(store, request.service, deployment_id) as lease:
+
+        def check_cancel() -> None:
+            if (place / CANCEL_MARK).exists():
+                raise DeploymentCancelled("the deployment was cancelled")
+            if lease.lost.is_set():
+                raise WebserviceException(
+                    "the right to change the service was lost",
+                    why="this machine was asleep or away from the store, and another operation took over",
+                    hint="see what is live with `mldeploy service list`, then deploy again",
+                    code="LeaseLost",
+                )
+
+        try:
+            target = open_target(request.target, target_context(folder, clients))
+            state = _run(folder, store, record, target, work, stages, check_cancel, secrets or {})
+        except DeploymentCancelled:
+            stages.fail("cancelled")
+            state = _end(store, record, work, stages, "cancelled", None)
+        except TargetFailure as failure:
+            state = _fail(folder, store, record, work, stages, explain(folder, work, failure.failure))
+        except MldeployError as error:
+            state = _fail(folder, store, record, work, stages, _cause_of(folder, work, error))
+        except Exception as error:  # a defect of ours: the whole traceback belongs into the journal
+            for line in traceback.format_exc().splitlines():
+                stages.emit(stages.current, "log", line)
+            state = _fail(folder, store, record, work, stages, _defect(error))
+        journal.close()
+        _archive(folder, deployment_id, place / JOURNAL)
+    return state
+
+
+def target_context(folder: WorkspaceFolder, clients: dict[str, Any] | None = None) -> TargetContext:
+    return TargetContext(folder.id, folder.services, clients or {})
+
+
+def _run(
+    folder: WorkspaceFolder,
+    store: Store,
+    record: DeploymentRecord,
+    target: Target,
+    work: _Work,
+    stages: Stages,
+    cancel: Callable[[], None],
+    secrets: dict[str, str],
+) -> str:
+    from mldeploy_jupyter import environments
+
+    request = work.request
+    service = store.get_service(request.service)
+    assert service is not None
+    revision = store.add_revision(
+        RevisionRecord(
+            request.service,
+            inference_config=request.inference_config,
+            deploy_config=request.deploy_config,
+            models=request.models,
+            deployment_id=record.id,
+            created_time=utc_now(),
+        )
+    )
+    work.revision = revision
+    store.update_deployment(record.id, revision=revision.number)
+    stages.state(
+        "running",
+        service=request.service,
+        target=request.target,
+        revision=revision.number,
+        operation=request.operation,
+        stages=[name for name in STAGES if name != "push" or target.capabilities.needs_image],
+        last_seconds=_last_seconds(folder, store, record),
+    )
+
+    with stages.stage("check"):
+        inputs = work.inputs = planning.collect(request, folder, store)
+        config = inputs.config.resolved()
+        plan = Plan(request, service, revision, config=config, secrets=secrets)
+        for finding in target.check(plan):
+            stages.emit("check", "log", f"{finding.level}: {finding.what}")
+            if finding.level == "error":
+                raise WebserviceException(finding.what, why=finding.why, hint=finding.hint, code=finding.code)
+        cancel()
+
+    spec = inputs.environment
+    variables = dict(spec.environment_variables) if spec else {}
+
+    def emit_environment(kind: str, text: str = "", **data: Any) -> None:
+        stages.emit(stages.current, kind, text, **data)
+
+    with stages.stage("bundle"):
+        lock, python = "", ""
+        if spec is not None:
+            if inputs.kept is not None and (inputs.kept.path / "environment.lock").exists() and inputs.whole:
+                lock = (inputs.kept.path / "environment.lock").read_text()
+            else:
+                made = environments.lock(
+                    spec, kernel_python=request.kernel_python, emit=emit_environment, cancel=cancel
+                )
+                lock, python = made.text, made.python_version
+        bundle = planning.make_bundle(inputs, folder, lock=lock, python=python, variables=variables, check=cancel)
+        work.bundle_path = bundle.path
+        stages.emit("bundle", "log", f"bundle {bundle.digest[:8]}")
+        cancel()
+
+    interpreter = ""
+    if target.capabilities.needs_python:
+        with stages.stage("environment"):
+            prepared = environments.prepare(
+                spec, kernel_python=request.kernel_python, emit=emit_environment, cancel=cancel
+            )
+            interpreter = prepared.python
+            work.environment = {
+                "kind": prepared.kind,
+                "python": prepared.python,
+                "digest": prepared.digest,
+                "built": prepared.built,
+            }
+            cancel()
+
+    work.settings = planning.server_settings(bundle, revision, config, python=interpreter, variables=variables)
+    revision = work.revision = store.update_revision(
+        request.service,
+        revision.number,
+        bundle_digest=bundle.digest,
+        environment=work.environment,
+        settings=work.settings,
+    )
+    plan = replace(plan, revision=revision, bundle=bundle.path, python=interpreter, settings=work.settings)
+    endpoint = target.apply(plan, Strategy(), stages.emit, cancel)
+
+    if work.environment.get("kind") == "current" and endpoint.details.get("modules"):
+        pins = environments.capture(endpoint.details["modules"], interpreter)
+        store.update_revision(request.service, revision.number, environment={**work.environment, "pins": pins})
+    made_live(store, record, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)
+    stages.state("live", scoring_uri=endpoint.scoring_uri, revision=revision.number, seconds=stages.elapsed)
+    return "live"
+
+
+def made_live(
+    store: Store,
+    record: DeploymentRecord,
+    revision: RevisionRecord,
+    scoring_uri: str,
+    swagger_uri: str,
+    details: dict[str, Any],
+) -> None:
+    """Writes down that a revision serves now. Says the same when it is called twice."""
+    for other in store.list_revisions(record.service):
+        if other.outcome == "live" and other.number != revision.number:
+            store.update_revision(record.service, other.number, outcome="kept")
+    store.update_revision(record.service, revision.number, outcome="live")
+    passed = revision.deploy_config.get("passed", {})
+    service = store.get_service(record.service)
+    properties = service.properties if service else {}
+    changes: dict[str, Any] = {name: passed[name] for name in ("tags", "description") if passed.get(name) is not None}
+    store.update_service(
+        record.service,
+        state="Live",
+        revision=revision.number,
+        endpoint={
+            "scoring_uri": scoring_uri,
+            "swagger_uri": swagger_uri,
+            **{key: value for key, value in details.items() if key != "modules"},
+        },
+        auth_enabled=passed.get("auth_enabled") is not False,
+        properties={**properties, **(passed.get("properties") or {})},
+        updated_time=utc_now(),
+        error=None,
+        **changes,
+    )
+    store.update_deployment(record.id, state="live", finished_time=utc_now())
+
+
+def explain(folder: WorkspaceFolder, work: _Work, failure: dict[str, Any]) -> Cause:
+    """The failure of a target in words, with the line of the cell where the script came from one."""
+    from mldeploy_jupyter.core import bundle as bundles
+    from mldeploy_jupyter.core import cells
+    from mldeploy_jupyter.core.causes import ScriptInfo
+    from mldeploy_jupyter.core.causes import explain as explain_failure
+
+    script = None
+    failure = dict(failure)
+    if work.bundle_path is not None:
+        made = bundles.load(work.bundle_path)
+        path = made.app / made.entry_script
+        content = path.read_bytes()
+        cell = cells.find(folder.cells, cells.script_digest(content))
+        script = ScriptInfo(name=made.entry_script, text=content.decode("utf-8", "replace"), cell=cell)
+        models = made.app / "azureml-models"
+        failure.setdefault(
+            "model_tree", sorted(str(p.relative_to(models)) for p in models.rglob("*") if p.is_file())[:50]
+        )
+        if failure.get("stage") in ("init", "import") and failure.get("exception"):
+            failure.setdefault("damaged", bundles.damaged_files(made))
+    records = work.inputs.records if work.inputs else []
+    return explain_failure(failure, script=script, settings=work.settings, models=records)
+
+
+def _cause_of(folder: WorkspaceFolder, work: _Work, error: MldeployError) -> Cause:
+    from mldeploy_jupyter.core.causes import from_error
+
+    script = Path(work.request.inference_config.get("entry_script", ""))
+    directory = work.request.inference_config.get("source_directory")
+    return from_error(error, script=Path(directory) / script if directory else script, cells_folder=folder.cells)
+
+
+def _defect(error: Exception) -> Cause:
+    from mldeploy_jupyter.core.causes import Cause
+
+    return Cause(
+        "InternalError",
+        "a defect of mldeploy stopped the deployment",
+        f"{type(error).__name__}: {error}",
+        "please report it with the log of the deployment, which has the traceback",
+    )
+
+
+def _fail(
+    folder: WorkspaceFolder, store: Store, record: DeploymentRecord, work: _Work, stages: Stages, cause: Cause
+) -> str:
+    stages.fail(cause.what)
+    return _end(store, record, work, stages, "failed", cause)
+
+
+def _end(store: Store, record: DeploymentRecord, work: _Work, stages: Stages, state: str, cause: Cause | None) -> str:
+    """A deployment that did not become live: the old revision, if there is one, goes on serving."""
+    service = store.get_service(record.service)
+    serving = service.revision if service else 0
+    data = cause.to_dict() if cause else None
+    if work.revision is not None:
+        store.update_revision(record.service, work.revision.number, outcome="failed")
+    store.update_deployment(record.id, state=state, finished_time=utc_now(), cause=data)
+    store.update_service(record.service, state="Live" if serving else "Failed", error=data, updated_time=utc_now())
+    text = cause.what if cause else "cancelled"
+    stages.state(state, text, seconds=stages.elapsed, serving=serving, **({"cause": data} if data else {}))
+    return state
+
+
+def _last_seconds(folder: WorkspaceFolder, store: Store, record: DeploymentRecord) -> dict[str, float]:
+    """How long each stage took in the last deployment of this service that became live."""
+    for old in store.list_deployments(service=record.service, limit=10):
+        if old.state == "live" and old.id != record.id:
+            events = read_events(folder.deployments / old.id / JOURNAL)
+            return {e.stage: e.data["seconds"] for e in events if e.kind == "finished" and "seconds" in e.data}
+    return {}
+
+
+def _archive(folder: WorkspaceFolder, deployment_id: str, journal: Path) -> None:
+    """The finished journal goes with the artifacts, so that a teammate on another machine sees it too."""
+    folder.open_artifacts().put_bytes(f"journals/{deployment_id}.jsonl", journal.read_bytes())
+
+
+def initial_service(request: DeploymentRequest, compute_type: str, workspace_id: str, user: str) -> ServiceRecord:
+    now = utc_now()
+    return ServiceRecord(
+        request.service,
+        request.target,
+        compute_type,
+        workspace_id=workspace_id,
+        created_time=now,
+        updated_time=now,
+        created_by=user,
+    )

@@ -1,0 +1,47 @@
+"""One operation per service at a time: a lease in the store, kept alive by whoever carries the operation out."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.store import Store
+
+# Long enough that a laptop's short suspend or a busy disk does not lose it, short enough that another machine, which
+# cannot see the dead process, need not wait long. On the same machine a dead holder is seen at once.
+TTL = 30.0
+
+
+class Heartbeat:
+    """Renews a lease from a thread of its own while the block runs, then releases it.
+
+    `lost` is set when another holder has taken the lease (this machine slept past the deadline); the work must stop.
+    """
+
+    def __init__(self, store: Store, service: str, holder: str, *, ttl: float = TTL) -> None:
+        self._store = store
+        self._service = service
+        self._holder = holder
+        self._ttl = ttl
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="mldeploy-lease", daemon=True)
+        self.lost = threading.Event()
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._done.set()
+        self._thread.join()
+        self._store.release_lease(self._service, self._holder)
+
+    def _beat(self) -> None:
+        while not self._done.wait(self._ttl / 4):
+            try:
+                if not self._store.renew_lease(self._service, self._holder, self._ttl):
+                    self.lost.set()
+                    return
+            except Exception:
+                continue  # the store is away for a moment; the next beat tries again, the lease's end decides

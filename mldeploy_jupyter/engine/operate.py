@@ -1,0 +1,104 @@
+"""What is done to a service that is there: stop, start, restart, new keys, logs, cancel, delete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core.errors import DeploymentFailed, WebserviceNotFound
+from mldeploy_jupyter.core.events import utc_now
+from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, target_context
+from mldeploy_jupyter.engine.lease import Heartbeat
+from mldeploy_jupyter.engine.watcher import look
+from mldeploy_jupyter.targets import Action, LogLine, TargetFailure, open_target
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.workspace import WorkspaceFolder
+
+
+def cancel(folder: WorkspaceFolder, name: str) -> bool:
+    """Leaves the durable mark that the runner obeys. False when no deployment of the service is under way."""
+    service = _service(folder, name)
+    deployment = folder.open_store().get_deployment(service.deployment_id)
+    if deployment is None or deployment.state != "running":
+        return False
+    (folder.deployments / deployment.id / CANCEL_MARK).touch(mode=0o600)
+    return True
+
+
+def control(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord:
+    """Stops, starts or restarts a service, or makes it read its keys again.
+
+    Raises:
+        DeploymentInProgress: a deployment of the service is under way.
+        DeploymentFailed: it could not be started.
+    """
+    service = _service(folder, name)
+    store = folder.open_store()
+    target = open_target(service.target, target_context(folder))
+    with _held(folder, name):
+        try:
+            target.control(service, action, _silent)
+        except TargetFailure as failure:
+            from mldeploy_jupyter.core.causes import explain
+
+            cause = explain(failure.failure, script=None, settings={}, models=[])
+            raise cause.to_error(name, service.deployment_id) from None
+        status = target.status(service)
+        changes: dict[str, Any] = {"state": status.state}
+        if status.endpoint is not None:
+            changes["endpoint"] = {
+                **service.endpoint,
+                "scoring_uri": status.endpoint.scoring_uri,
+                "swagger_uri": status.endpoint.swagger_uri,
+                **status.endpoint.details,
+            }
+        return store.update_service(name, updated_time=utc_now(), **changes)
+
+
+def delete(folder: WorkspaceFolder, name: str) -> None:
+    """Removes the service and proves that nothing of it is left. A deployment under way is cancelled first."""
+    service = _service(folder, name)
+    target = open_target(service.target, target_context(folder))
+    with _held(folder, name):
+        target.delete(service, _silent)
+        folder.open_store().remove_service(name)
+
+
+def logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: bool = False) -> Iterator[LogLine]:
+    service = _service(folder, name)
+    return open_target(service.target, target_context(folder)).logs(service, tail=tail, follow=follow)
+
+
+def _service(folder: WorkspaceFolder, name: str) -> ServiceRecord:
+    service = look(folder, name)
+    if service is None:
+        raise WebserviceNotFound(
+            f"there is no service {name}",
+            why="none of that name is in this workspace",
+            hint="see what there is with `mldeploy service list`",
+        )
+    return service
+
+
+def _held(folder: WorkspaceFolder, name: str) -> Heartbeat:
+    """The service's lease for a short operation."""
+    from mldeploy_jupyter.engine.lease import TTL
+
+    holder = f"control-{os.getpid()}-{os.urandom(3).hex()}"
+    store = folder.open_store()
+    lease = store.get_lease(name)
+    if lease is not None and processes.is_alive(lease.runner) is False:
+        store.take_over_if(name, lease.holder)
+    store.acquire_lease(name, holder, TTL, processes.identity())
+    return Heartbeat(store, name, holder)
+
+
+def _silent(stage: str, kind: str, text: str = "", **data: Any) -> None:
+    pass
+
+
+__all__ = ["DeploymentFailed", "cancel", "control", "delete", "logs"]

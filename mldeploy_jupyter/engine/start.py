@@ -1,0 +1,136 @@
+"""Starts a deployment: takes the lease, writes the request down, and hands it to a runner."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core.errors import NameInUse
+from mldeploy_jupyter.core.events import Journal, utc_now
+from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.engine.carry_out import JOURNAL, carry_out, initial_service, target_context
+from mldeploy_jupyter.engine.lease import TTL
+from mldeploy_jupyter.engine.watcher import look
+from mldeploy_jupyter.targets import TARGET_OF, open_target
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.workspace import WorkspaceFolder
+
+# Makes the request once the lease is held, so that what it builds on cannot change any more.
+MakeRequest = Callable[[ServiceRecord | None, RevisionRecord | None], DeploymentRequest]
+
+
+def start(
+    folder: WorkspaceFolder,
+    name: str,
+    compute_type: str,
+    make_request: MakeRequest,
+    *,
+    secrets: dict[str, str] | None = None,
+    clients: dict[str, Any] | None = None,
+    detached: bool = True,
+    overwrite: bool = True,
+) -> DeploymentRecord:
+    """Begins a deployment and returns at once; its journal is `deployments/<id>/events.jsonl`.
+
+    With `detached` a process of its own carries it out. Without, a thread of this process does: right for the
+    update of a local service, and needed when `clients` holds objects that no other process can have.
+
+    Raises:
+        TargetNotAvailable: no installed package offers the target.
+        NameInUse: the service has a revision already and `overwrite` is false.
+        DeploymentInProgress: another operation holds the service; carries its id.
+    """
+    target = TARGET_OF.get(compute_type, compute_type)
+    open_target(target, target_context(folder, clients))
+    store = folder.open_store()
+    look(folder, name)
+    there = store.get_service(name)
+    if there is not None and there.revision and not overwrite:
+        raise NameInUse(
+            f"there is a service {name} already",
+            why=f"it is {there.state} with revision {there.revision}",
+            hint=f"pass overwrite=True to replace it, call Webservice(ws, {name!r}).update(...), or choose another name",
+        )
+    deployment_id = f"{utc_now()[:19].translate(str.maketrans('', '', '-:'))}-{os.urandom(3).hex()}"
+    store.acquire_lease(name, deployment_id, TTL, processes.identity())
+    try:
+        there = store.get_service(name)
+        revision = store.get_revision(name, there.revision) if there and there.revision else None
+        request = make_request(there, revision)
+        record = DeploymentRecord(
+            deployment_id,
+            name,
+            target,
+            operation=request.operation,
+            created_time=utc_now(),
+            request=request.to_dict(),
+            runner=processes.identity(),
+        )
+        place = folder.deployments / deployment_id
+        place.mkdir(parents=True, mode=0o700)
+        (place / "request.json").write_text(json.dumps(request.to_dict(), indent=1))
+        Journal(place / JOURNAL).close()
+        store.add_deployment(record)
+        if there is None:
+            store.put_service(initial_service(request, compute_type, folder.id, _user()))
+        store.update_service(
+            name,
+            state="Updating" if there is not None and there.revision else "Deploying",
+            target=target,
+            compute_type=compute_type,
+            deployment_id=deployment_id,
+            updated_time=utc_now(),
+        )
+        if detached and not clients:
+            return _spawn(folder, record, secrets or {})
+    except BaseException:
+        store.release_lease(name, deployment_id)
+        raise
+    if clients:
+        journal = Journal(place / JOURNAL)
+        journal.write("", "log", "runs in the calling process: a client object was handed in")
+        journal.close()
+    threading.Thread(
+        target=carry_out,
+        args=(folder, deployment_id),
+        kwargs={"secrets": secrets, "clients": clients},
+        name=f"mldeploy-{name}",
+    ).start()
+    return record
+
+
+def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> DeploymentRecord:
+    store = folder.open_store()
+    place = folder.deployments / record.id
+    with (place / "runner.log").open("ab") as log:
+        process = subprocess.Popen(
+            # -P: the working folder holds the user's modules, which must not stand in for the library's.
+            [sys.executable, "-P", "-m", "mldeploy_jupyter.engine.runner", str(folder.root), record.id],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    threading.Thread(target=process.wait, name="mldeploy-reap", daemon=True).start()
+    who = processes.identity(process.pid)
+    record = store.update_deployment(record.id, runner=who)
+    store.acquire_lease(record.service, record.id, TTL, who)
+    assert process.stdin is not None
+    with process.stdin:
+        process.stdin.write(json.dumps(secrets).encode())
+    return record
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())

@@ -1,0 +1,120 @@
+"""The look at a service: finds what happened while nobody was looking, and writes it down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core.events import Journal, read_events, utc_now
+from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
+from mldeploy_jupyter.engine.carry_out import JOURNAL, made_live, target_context
+from mldeploy_jupyter.targets import ServiceStatus, TargetFailure, open_target
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.workspace import WorkspaceFolder
+
+
+def look(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
+    """The service's record as it is now, with a dead runner found and its deployment ended.
+
+    A runner of this machine is dead when its process is; one of another machine when its lease has run out.
+    """
+    store = folder.open_store()
+    service = store.get_service(name)
+    if service is None or not service.deployment_id:
+        return service
+    deployment = store.get_deployment(service.deployment_id)
+    if deployment is None or deployment.state != "running" or not _is_dead(folder, deployment):
+        return service
+    if not _take_over(folder, deployment):
+        return store.get_service(name)
+    try:
+        _bury(folder, service, deployment)
+    finally:
+        store.release_lease(name, _BURIAL + deployment.id)
+    return store.get_service(name)
+
+
+def look_at_target(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStatus:
+    """What the target says of the service at this moment."""
+    return open_target(service.target, target_context(folder)).status(service)
+
+
+def shown_state(service: ServiceRecord, status: ServiceStatus) -> str:
+    """Deploying, Updating, Live, Unhealthy, Failed or Stopped."""
+    if service.state in ("Deploying", "Updating"):
+        return service.state
+    if status.state == "Absent":
+        return "Failed" if not service.revision else "Unhealthy"
+    return status.state
+
+
+_BURIAL = "look-"
+_BURIAL_TTL = 30.0
+
+
+def _is_dead(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
+    alive = processes.is_alive(deployment.runner)
+    if alive is not None:
+        return not alive
+    store = folder.open_store()
+    lease = store.get_lease(deployment.service)
+    return lease is None or lease.holder != deployment.id or lease.expires < store.now()
+
+
+def _take_over(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
+    """Only one looker buries a dead runner. True when it is us and the deployment still counts as running."""
+    from mldeploy_jupyter.core.errors import DeploymentInProgress
+
+    store = folder.open_store()
+    store.take_over_if(deployment.service, deployment.id)
+    try:
+        store.acquire_lease(deployment.service, _BURIAL + deployment.id, _BURIAL_TTL, processes.identity())
+    except DeploymentInProgress:
+        return False
+    now = store.get_deployment(deployment.id)
+    if now is None or now.state != "running":
+        store.release_lease(deployment.service, _BURIAL + deployment.id)
+        return False
+    return True
+
+
+def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: DeploymentRecord) -> None:
+    store = folder.open_store()
+    target = open_target(service.target, target_context(folder))
+    try:
+        target.cancel(service, deployment.id)
+        status = target.status(service)
+    except TargetFailure as failure:
+        status = ServiceStatus("Unhealthy", failure=failure.failure)
+    journal = Journal(folder.deployments / deployment.id / JOURNAL)
+    try:
+        revision = store.get_revision(service.name, status.revision) if status.deployment_id == deployment.id else None
+        if revision is not None and status.endpoint is not None:
+            # The runner died after the target had switched: the deployment did what it was asked to.
+            endpoint = status.endpoint
+            made_live(store, deployment, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)
+            journal.write(
+                "", "state", "its runner died; the service had switched", state="live",
+                scoring_uri=endpoint.scoring_uri, revision=revision.number,
+            )  # fmt: skip
+            return
+        open_stage = _open_stage(folder, deployment)
+        text = f"its runner died in the stage {open_stage}" if open_stage else "its runner died"
+        if deployment.revision:
+            store.update_revision(service.name, deployment.revision, outcome="failed")
+        store.update_deployment(deployment.id, state="interrupted", finished_time=utc_now())
+        store.update_service(service.name, state="Live" if service.revision else "Failed", updated_time=utc_now())
+        journal.write("", "state", text, state="interrupted", stage=open_stage, serving=service.revision)
+    finally:
+        journal.close()
+
+
+def _open_stage(folder: WorkspaceFolder, deployment: DeploymentRecord) -> str:
+    stage = ""
+    for event in read_events(folder.deployments / deployment.id / JOURNAL):
+        if event.kind == "started":
+            stage = event.stage
+        elif event.kind in ("finished", "failed") and event.stage == stage:
+            stage = ""
+    return stage
