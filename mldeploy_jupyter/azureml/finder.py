@@ -1,0 +1,100 @@
+"""Makes the v1 modules of `names.MODULES` importable. A name is loaded when it is first used.
+
+Every module is a package with an empty path. So `from azureml.core import Unknown` makes Python look for a
+submodule of that name, which ends in `find_spec` here, where the error can say what there is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from mldeploy_jupyter.azureml.names import MODULES
+from mldeploy_jupyter.core.errors import UserErrorException
+
+PAGE = "docs/migrating.md"
+ROOT = "azureml"
+
+
+class NameNotProvided(UserErrorException, ImportError):
+    """An import of something below `azureml.core` that `migrate()` does not provide."""
+
+    code = "NameNotProvided"
+
+
+class AttributeNotProvided(UserErrorException, AttributeError):
+    """The same for `azureml.core.name`; an `AttributeError`, so that `hasattr` answers False."""
+
+    code = "NameNotProvided"
+
+
+class V1Module(ModuleType):
+    """A v1 module whose names are ours."""
+
+    def __getattr__(self, name: str) -> Any:
+        module = self.__name__
+        home = MODULES.get(module, {}).get(name)
+        if home is not None:
+            origin, _, attribute = home.partition(":")
+            value = getattr(import_module(origin), attribute)
+        elif f"{module}.{name}" in MODULES:
+            value = import_module(f"{module}.{name}")
+        elif name.startswith("_"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        else:
+            what, why = _what(module, name)
+            raise AttributeNotProvided(what, why=why, hint=_hint(module, name))
+        setattr(self, name, value)
+        return value
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *MODULES.get(self.__name__, {})})
+
+
+class MigrationFinder(MetaPathFinder, Loader):
+    """Stands first in `sys.meta_path`; answers for the listed modules only."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == ROOT:
+            # An installed azureml-anything owns the root, so that its other parts go on importing.
+            return None if self._is_installed() else ModuleSpec(ROOT, self, is_package=True)
+        if fullname in MODULES:
+            return ModuleSpec(fullname, self, origin="mldeploy_jupyter.migrate()", is_package=True)
+        parent, _, name = fullname.rpartition(".")
+        if parent in MODULES:
+            what, why = _what(parent, name)
+            raise NameNotProvided(what, why=why, hint=_hint(parent, name))
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return V1Module(spec.name, "Names of Azure ML SDK v1, answered by mldeploy_jupyter.migrate().")
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__all__"] = sorted(name for name in MODULES.get(module.__name__, {}) if name[0] != "_")
+
+    def _is_installed(self) -> bool:
+        others = (finder for finder in sys.meta_path if finder is not self)
+        return any(finder.find_spec(ROOT, None) is not None for finder in others)
+
+
+def _what(module: str, name: str) -> tuple[str, str]:
+    has = ", ".join(name for name in sorted(MODULES[module]) if name[0] != "_")
+    return f"{module} has no {name}", f"migrate() provides a part of SDK v1. {module} has: {has}."
+
+
+def _hint(module: str, name: str) -> str:
+    hint = f"{PAGE} lists every v1 call and ours; migrate(undo=True) gives the installed azureml back."
+    elsewhere = sorted(other for other, names in MODULES.items() if name in names)
+    if elsewhere:
+        return f"Write `from {elsewhere[0]} import {name}`. {hint}"
+    below = [other.rpartition(".")[2] for other in MODULES if other.rpartition(".")[0] == module]
+    near = get_close_matches(name, [*MODULES[module], *below], n=1)
+    return f"Did you mean {near[0]}? {hint}" if near else hint

@@ -1,0 +1,110 @@
+"""v1 names that can be imported but not used: an old notebook's import cell runs, and the first use says why not.
+
+`ComputeTarget` and the clusters are not in this version; the others have a replacement, which the hint names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mldeploy_jupyter.core.errors import MldeployError, TargetNotAvailable, UserErrorException
+
+
+class _Retired(type):
+    """A class whose every use raises. `why`, `hint` and `error` are class attributes."""
+
+    why: str
+    hint: str
+    error: type[MldeployError]
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise cls._refusal("()")
+
+    def __getattr__(cls, name: str) -> Any:
+        # Underscored names are asked for by tools that only look (displays, inspect, pickle).
+        if name.startswith("_"):
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+        raise cls._refusal(f".{name}")
+
+    def _refusal(cls, used: str) -> MldeployError:
+        place = "this version of mldeploy-jupyter" if cls.error is TargetNotAvailable else "mldeploy-jupyter"
+        return cls.error(f"{cls.__name__}{used} is not in {place}", why=cls.why, hint=cls.hint)
+
+
+class _Cluster(metaclass=_Retired):
+    why = "This version deploys to this machine only; clusters come later."
+    hint = "Deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target."
+    error = TargetNotAvailable
+
+
+class ComputeTarget(_Cluster):
+    """v1's compute: not in this version."""
+
+
+class AksCompute(_Cluster):
+    """v1's Kubernetes cluster: not in this version."""
+
+
+class AmlCompute(_Cluster):
+    """v1's training cluster."""
+
+    why = "Training clusters are outside of what this package does."
+    hint = "Train in the notebook, then register the file with Model.register(...)."
+
+
+class ComputeInstance(AmlCompute):
+    """v1's notebook machine."""
+
+
+class _Image(metaclass=_Retired):
+    why = "A service is described by its entry script and its environment, not by an image."
+    hint = 'Write InferenceConfig(entry_script="score.py", conda_file="env.yml") and pass it to Model.deploy(...).'
+    error = UserErrorException
+
+
+class ContainerImage(_Image):
+    """v1's container image: see `InferenceConfig`."""
+
+
+class Image(_Image):
+    """v1's base class of images: see `InferenceConfig`."""
+
+
+class Experiment(metaclass=_Retired):
+    """v1's experiment: track with MLflow."""
+
+    why = "Experiments are tracked by MLflow, or by nothing at all."
+    hint = "Use mlflow.start_run(), then Run(workspace, run_id).register_model(...), or Model.register(...)."
+    error = UserErrorException
+
+
+class RunConfiguration(metaclass=_Retired):
+    """v1's settings for a training run."""
+
+    why = "This package does not submit training runs."
+    hint = "Train in the notebook; describe the service's packages with Environment or a conda file."
+    error = UserErrorException
+
+
+class ScriptRunConfig(RunConfiguration):
+    """v1's training script with its settings."""
+
+
+class Dataset(metaclass=_Retired):
+    """v1's dataset."""
+
+    why = "This package does not keep data sets."
+    hint = "Read the file with pandas or numpy; keep a note of it in Model.register(..., properties={...})."
+    error = UserErrorException
+
+
+class Datastore(Dataset):
+    """v1's datastore."""
+
+
+class Keyvault(metaclass=_Retired):
+    """v1's key vault."""
+
+    why = "This package keeps no secrets of yours."
+    hint = "Read the secret from an environment variable. A service's own keys are service.get_keys()."
+    error = UserErrorException

@@ -1,0 +1,55 @@
+"""v1's ways to sign in. A workspace is a folder, so there is nothing to sign in to: each is accepted and ignored.
+
+Nothing of what is passed is kept, because it may be a password.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from mldeploy_jupyter.core.errors import UserErrorException
+
+_noted: set[str] = set()
+
+
+class _SignIn:
+    """Takes v1's arguments, drops them, and says so once."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        name = type(self).__name__
+        if name not in _noted:
+            _noted.add(name)
+            print(f"{name} is accepted and ignored: a workspace is a folder, there is nothing to sign in to.")
+
+    def get_authentication_header(self) -> NoReturn:
+        """Raises: there is no Azure to show it to."""
+        raise UserErrorException(
+            f"{type(self).__name__} has no authentication header",
+            why="Nothing was signed in to.",
+            hint='For a service write {"Authorization": "Bearer " + service.get_keys()[0]}.',
+        )
+
+    get_token = get_authentication_header
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class InteractiveLoginAuthentication(_SignIn):
+    """v1's sign-in through the browser."""
+
+
+class ServicePrincipalAuthentication(_SignIn):
+    """v1's sign-in with an application's password."""
+
+
+class AzureCliAuthentication(_SignIn):
+    """v1's sign-in through `az login`."""
+
+
+class MsiAuthentication(_SignIn):
+    """v1's sign-in with a managed identity."""
+
+
+class TokenAuthentication(_SignIn):
+    """v1's sign-in with a token."""
