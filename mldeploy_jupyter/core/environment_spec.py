@@ -19,7 +19,7 @@ from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.requirements_file import parse_requirements
 
 DEFAULT_CHANNELS = ["conda-forge"]
-CONDA_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms")
+CONDA_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms", "constraints")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def python_accepts(python: str | None, version: str) -> bool:
 def from_conda(data: Any, *, folder: Path, where: str = "conda file", name: str = "") -> EnvironmentSpec:
     """The spec of a conda environment file's content. Paths in its `pip:` part are relative to `folder`.
 
-    `name` replaces the file's own name. Unknown keys and wrong types raise `ConfigError` with their place.
+    `name` replaces the file's own name. `constraints:` is ours: a list as in a pip constraints file. Unknown
+    keys and wrong types raise `ConfigError` with their place.
     """
     if not isinstance(data, dict):
         raise _wrong(where, "the whole file", "a mapping with `dependencies`", data)
@@ -128,23 +129,27 @@ def from_conda(data: Any, *, folder: Path, where: str = "conda file", name: str 
         elif _conda_name(item) != "pip":
             conda.append(re.sub(r"\s+", " ", item.strip()))
     parsed = parse_requirements("\n".join(pip_lines), folder=folder, where=f"{where}, pip")
+    limits = parse_requirements(
+        "\n".join(_strings(data.get("constraints"), "constraints", where)),
+        folder=folder,
+        where=f"{where}, constraints",
+    )
     return EnvironmentSpec(
         name=name or str(data.get("name") or ""),
         python=python,
         pip=parsed.requirements,
         pip_options=parsed.options,
-        constraints=parsed.constraints,
+        constraints=parsed.constraints + limits.requirements,
         conda=conda,
         channels=[channel for channel in channels if channel != "nodefaults"],
         environment_variables={str(key): str(value) for key, value in variables.items()},
     )
 
 
-def from_conda_file(path: Path | str, *, name: str = "") -> EnvironmentSpec:
-    """`from_conda` of a YAML file. A file that cannot be read or is not YAML raises `ConfigError`."""
+def load_conda_file(path: Path) -> Any:
+    """The content of a YAML file. One that cannot be read, or is not YAML, raises `ConfigError` with its line."""
     import yaml
 
-    path = Path(path)
     text = read_text(path, "conda file")
     try:
         data = yaml.safe_load(text)
@@ -156,7 +161,13 @@ def from_conda_file(path: Path | str, *, name: str = "") -> EnvironmentSpec:
             hint="see the indentation of that line and the one above",
             where=f"{path.name}, line {mark.line + 1}" if mark else path.name,
         ) from None
-    return from_conda(data if data is not None else {}, folder=path.absolute().parent, where=path.name, name=name)
+    return {} if data is None else data
+
+
+def from_conda_file(path: Path | str, *, name: str = "") -> EnvironmentSpec:
+    """`from_conda` of a YAML file. Raises `ConfigError`."""
+    path = Path(path)
+    return from_conda(load_conda_file(path), folder=path.absolute().parent, where=path.name, name=name)
 
 
 def from_requirements_file(path: Path | str, *, name: str = "") -> EnvironmentSpec:

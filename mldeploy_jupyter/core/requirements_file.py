@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 
 from mldeploy_jupyter.core.errors import ConfigError
 
-# pip's option -> uv's option and whether it takes a value. None: true of every lock anyway, so dropped.
+# Option as written -> the one spelling we keep and whether it takes a value. None: true of every lock anyway.
 OPTIONS: dict[str, tuple[str | None, bool]] = {
-    "-i": ("--default-index", True),
-    "--index-url": ("--default-index", True),
-    "--extra-index-url": ("--index", True),
+    "-i": ("--index-url", True),
+    "--index-url": ("--index-url", True),
+    "--extra-index-url": ("--extra-index-url", True),
     "-f": ("--find-links", True),
     "--find-links": ("--find-links", True),
     "--no-index": ("--no-index", False),
-    "--pre": ("--prerelease=allow", False),
-    "--trusted-host": ("--allow-insecure-host", True),
+    "--pre": ("--pre", False),
+    "--trusted-host": ("--trusted-host", True),
     "--only-binary": ("--only-binary", True),
     "--no-binary": ("--no-binary", True),
     "--prefer-binary": (None, False),
@@ -29,7 +29,7 @@ OPTIONS: dict[str, tuple[str | None, bool]] = {
 
 @dataclass
 class Requirements:
-    """`requirements` and `constraints` are PEP 508 strings (hashes behind), `options` uv's arguments, one a string."""
+    """`requirements` and `constraints` are PEP 508 strings (hashes behind), `options` pip's, as "--name=value"."""
 
     requirements: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)

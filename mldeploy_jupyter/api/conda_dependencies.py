@@ -1,0 +1,181 @@
+"""`CondaDependencies`: a conda environment file's content, in v1's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda, load_conda_file, parse_python
+
+FILE_NAME = "conda_dependencies.yml"
+
+
+class CondaDependencies:
+    """Python version, conda packages, PyPI packages and channels.
+
+    `conda_dependencies_file_path` is a conda YAML file to start from; without one the dependencies are empty,
+    and the Python is that of the kernel. Wrong content raises `ConfigError` with its place.
+    """
+
+    def __init__(
+        self,
+        conda_dependencies_file_path: str | Path | None = None,
+        _underlying_structure: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder = Path.cwd()
+        self._where = "conda dependencies"
+        self._data: dict[str, Any] = {"dependencies": []}
+        if conda_dependencies_file_path is not None:
+            path = Path(conda_dependencies_file_path)
+            self._folder, self._where = path.absolute().parent, path.name
+            data = load_conda_file(path)
+            from_conda(data, folder=self._folder, where=self._where)  # refuses what is not a mapping
+            self._data = data
+        elif _underlying_structure is not None:
+            self._data = _underlying_structure
+        self._to_spec()
+
+    @classmethod
+    def create(
+        cls,
+        pip_indexurl: str | None = None,
+        pip_packages: Iterable[str] | None = None,
+        conda_packages: Iterable[str] | None = None,
+        python_version: str | None = None,
+        pin_sdk_version: bool = True,
+    ) -> CondaDependencies:
+        """New dependencies. `pip_indexurl` is an index to use in place of the usual one.
+
+        `pin_sdk_version` is taken and has no meaning: no SDK is installed into a service.
+        """
+        created = cls()
+        if python_version is not None:
+            created.set_python_version(python_version)
+        for package in conda_packages or []:
+            created.add_conda_package(package)
+        if pip_indexurl is not None:
+            created._pip().append(f"--index-url {pip_indexurl}")
+        for package in pip_packages or []:
+            created.add_pip_package(package)
+        created._to_spec()
+        return created
+
+    @property
+    def python_version(self) -> str | None:
+        """The Python asked for, or None."""
+        return self._to_spec().python
+
+    @property
+    def conda_packages(self) -> list[str]:
+        """The conda packages, python included."""
+        return [item for item in self._dependencies() if isinstance(item, str)]
+
+    @property
+    def conda_channels(self) -> list[str]:
+        return list(self._data.get("channels") or [])
+
+    @property
+    def pip_packages(self) -> list[str]:
+        """The PyPI requirements, without options."""
+        return [line for line in self._pip_lines() if not line.startswith("-")]
+
+    @property
+    def pip_options(self) -> list[str]:
+        return [line for line in self._pip_lines() if line.startswith("-")]
+
+    def add_conda_package(self, conda_package: str) -> None:
+        """Add a conda package ("numpy", "numpy=1.26"). One of the same name is replaced."""
+        self.remove_conda_package(_name(conda_package))
+        self._dependencies().append(conda_package)
+
+    def remove_conda_package(self, conda_package: str) -> None:
+        name = _name(conda_package)
+        self._data["dependencies"] = [
+            item for item in self._dependencies() if not (isinstance(item, str) and _name(item) == name)
+        ]
+
+    def add_pip_package(self, pip_package: str) -> None:
+        """Add a PyPI requirement ("numpy", "numpy>=1.26"). One of the same name is replaced."""
+        self.remove_pip_package(pip_package)
+        self._pip().append(pip_package)
+
+    def remove_pip_package(self, pip_package: str) -> None:
+        lines, name = self._pip_lines(), _name(pip_package)
+        if any(_name(line) == name for line in lines if not line.startswith("-")):
+            self._pip()[:] = [line for line in lines if line.startswith("-") or _name(line) != name]
+
+    def add_channel(self, channel: str) -> None:
+        """Search `channel` too, after those already there."""
+        if channel not in self.conda_channels:
+            self._data["channels"] = [*self.conda_channels, channel]
+
+    def remove_channel(self, channel: str) -> None:
+        self._data["channels"] = [item for item in self.conda_channels if item != channel]
+
+    def set_python_version(self, version: str) -> None:
+        """Ask for a Python: "3.11", "3.11.7" or a range. Raises `ConfigError` for another form."""
+        asked = parse_python(str(version))
+        self.remove_conda_package("python")
+        self._dependencies().insert(0, f"python={asked}" if asked[0].isdigit() else f"python{asked}")
+
+    def set_pip_index_url(self, index_url: str) -> None:
+        self._pip()[:] = [
+            f"--index-url {index_url}",
+            *(x for x in self._pip_lines() if not x.startswith("--index-url")),
+        ]
+
+    def serialize_to_string(self) -> str:
+        """The dependencies as the text of a conda YAML file."""
+        import yaml
+
+        return str(yaml.safe_dump(self._data, sort_keys=False, default_flow_style=False))
+
+    def save(self, path: str | Path | None = None) -> None:
+        """Write the YAML file at `path`, a file or a folder; default `conda_dependencies.yml` in the current folder."""
+        target = Path(path) if path is not None else Path.cwd()
+        target = target / FILE_NAME if target.is_dir() else target
+        target.write_text(self.serialize_to_string(), "utf-8")
+
+    def save_to_file(self, base_directory: str | Path, conda_file_path: str | None = None) -> str:
+        """Write `conda_file_path` (default `conda_dependencies.yml`) in `base_directory`; returns its name."""
+        name = conda_file_path or FILE_NAME
+        (Path(base_directory) / name).write_text(self.serialize_to_string(), "utf-8")
+        return name
+
+    def as_dict(self) -> dict[str, Any]:
+        """A copy as plain data."""
+        import copy
+
+        return copy.deepcopy(self._data)
+
+    def _to_spec(self) -> EnvironmentSpec:
+        return from_conda(self._data, folder=self._folder, where=self._where)
+
+    def _dependencies(self) -> list[Any]:
+        if self._data.get("dependencies") is None:
+            self._data["dependencies"] = []
+        dependencies: list[Any] = self._data["dependencies"]
+        return dependencies
+
+    def _pip(self) -> list[str]:
+        for item in self._dependencies():
+            if isinstance(item, dict) and isinstance(item.get("pip"), list):
+                lines: list[str] = item["pip"]
+                return lines
+        lines = []
+        self._dependencies().append({"pip": lines})
+        return lines
+
+    def _pip_lines(self) -> list[str]:
+        return [line for item in self._dependencies() if isinstance(item, dict) for line in item.get("pip") or []]
+
+    def __repr__(self) -> str:
+        return f"CondaDependencies({self.conda_packages + self.pip_packages})"
+
+
+def _name(package: str) -> str:
+    import re
+
+    name = re.split(r"[\s=<>!~\[;@]", package.strip().split("::")[-1], maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,425 @@
+"""`Environment`: Python version, packages and variables of a service, in v1's words."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
+from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
+from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.environments import PreparedEnvironment
+
+__all__ = ["CondaDependencies", "ContainerRegistry", "DockerSection", "Environment", "PythonSection"]
+
+DEFINITION_FILE = "azureml_environment.json"
+# What a notebook's kernel brings for itself and a service does not need.
+NOTEBOOK_PACKAGES = ("ipykernel", "ipython", "ipywidgets", "jupyter", "notebook", "debugpy", "mldeploy-jupyter", "comm")
+
+
+@dataclass
+class ContainerRegistry:
+    """Where a base image is pulled from. Empty means a public image. The password is never stored or shown."""
+
+    address: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    registry_identity: str | None = None
+
+    @staticmethod
+    def from_data(data: Any) -> ContainerRegistry:
+        """From an object with the fields, or a bare address, both of which v1's pages show."""
+        if data is None or isinstance(data, str):
+            return ContainerRegistry(address=data)
+        if not isinstance(data, dict):
+            raise ConfigError(
+                "baseImageRegistry has the wrong type.", hint="give an object with address, username, password"
+            )
+        known = {"address": "address", "username": "username", "password": "password"}
+        known |= {"registryIdentity": "registry_identity", "registry_identity": "registry_identity"}
+        _check_keys(data, known, "baseImageRegistry")
+        return ContainerRegistry(**{known[key]: value for key, value in data.items()})
+
+    def _public(self) -> dict[str, Any]:
+        """What may be stored: everything but the password; {} when empty."""
+        data = asdict(self)
+        del data["password"]
+        return {key: value for key, value in data.items() if value is not None}
+
+
+@dataclass
+class PythonSection:
+    """`user_managed_dependencies`: the interpreter at `interpreter_path` is used as it is ("python": the kernel's).
+    Otherwise the packages of `conda_dependencies`, or of `conda_dependencies_file`, are installed."""
+
+    user_managed_dependencies: bool = False
+    interpreter_path: str = "python"
+    conda_dependencies: CondaDependencies | None = None
+    conda_dependencies_file: str | None = None
+    base_conda_environment: str | None = None
+
+
+@dataclass
+class DockerSection:
+    """The image that a container target starts from. `enabled`, `arguments`, `shared_volumes` and `gpu_support`
+    are v1's and have no effect."""
+
+    base_image: str | None = None
+    base_dockerfile: str | None = None
+    base_image_registry: ContainerRegistry = field(default_factory=ContainerRegistry)
+    enabled: bool = False
+    arguments: list[str] = field(default_factory=list)
+    shared_volumes: bool = True
+    gpu_support: bool = False
+    shm_size: str | None = None
+
+
+class Environment:
+    """A named Python environment.
+
+    `version` is None until it is registered. Without any dependency the service gets the scoring server and
+    the kernel's Python version. `environment_variables` reach the entry script. Raises `UserErrorException`
+    for a name that is empty or starts with Microsoft or AzureML.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,254}", name):
+            raise UserErrorException(
+                f"{name!r} is not a name for an environment.",
+                why="a name has letters, digits, '.', '_', '-', starts with a letter or digit, up to 255 characters",
+                hint="choose another name",
+            )
+        if name.lower().startswith(("microsoft", "azureml")):
+            raise UserErrorException(
+                f"The name {name!r} is reserved.",
+                why="names that start with Microsoft or AzureML are Azure's own",
+                hint="choose another name",
+            )
+        self.name = name
+        self.version: str | None = None
+        self.python = PythonSection(conda_dependencies=CondaDependencies())
+        self.docker = DockerSection()
+        self.environment_variables: dict[str, str] = {}
+        self.inferencing_stack_version: str | None = None
+
+    # Making one.
+
+    @staticmethod
+    def from_conda_specification(name: str, file_path: str | Path) -> Environment:
+        """From a conda YAML file. Its `variables:` become environment variables. Raises `ConfigError`."""
+        environment = Environment(name)
+        spec = from_conda_file(file_path)
+        environment.python.conda_dependencies = CondaDependencies(file_path)
+        environment.environment_variables = dict(spec.environment_variables)
+        return environment
+
+    @staticmethod
+    def from_pip_requirements(name: str, file_path: str | Path) -> Environment:
+        """From a pip requirements file; `-r`, `-c`, hashes and index options are understood. Raises `ConfigError`."""
+        environment = Environment(name)
+        spec = from_requirements_file(file_path)
+        environment.python.conda_dependencies = _conda_of(spec)
+        return environment
+
+    @staticmethod
+    def from_existing_conda_environment(name: str, conda_environment_name: str) -> Environment:
+        """From a conda environment of this machine, as `conda env export --no-builds` writes it."""
+        import subprocess
+
+        conda = shutil.which("conda") or shutil.which("mamba") or os.environ.get("CONDA_EXE")
+        if not conda:
+            raise EnvironmentError_(
+                f"The conda environment {conda_environment_name!r} cannot be read.",
+                why="no conda command was found on PATH",
+                hint="install conda, or use Environment.from_conda_specification(name, file_path)",
+                code="CondaNotFound",
+            )
+        done = subprocess.run(
+            [conda, "env", "export", "--no-builds", "--name", conda_environment_name], capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise EnvironmentError_(
+                f"The conda environment {conda_environment_name!r} cannot be read.",
+                why=(done.stderr.strip().splitlines() or ["conda gave no reason"])[-1],
+                hint="conda env list shows the names",
+            )
+        import yaml
+
+        environment = Environment(name)
+        environment.python.conda_dependencies = CondaDependencies(_underlying_structure=yaml.safe_load(done.stdout))
+        return environment
+
+    @staticmethod
+    def from_kernel(name: str = "kernel", modules: Iterable[str] | None = None) -> Environment:
+        """The running kernel: exact pins of the packages that own `modules`.
+
+        `modules` are import names; default: everything that is imported now, less the notebook's own machinery.
+        Raises `EnvironmentError_` for a package that was installed from a local folder, which cannot be pinned.
+        """
+        from mldeploy_jupyter.environments import capture
+
+        names = [*sys.modules] if modules is None else [*modules]
+        pins = capture(names, sys.executable)
+        local = [line.removeprefix("# ") for line in pins if line.startswith("#")]
+        if modules is None:
+            local = [line for line in local if not _is_notebook(line.removeprefix("local: "))]
+        if local:
+            raise EnvironmentError_(
+                "The kernel uses packages that cannot be pinned.",
+                why="installed from a local folder: " + ", ".join(line.removeprefix("local: ") for line in local),
+                hint="put their code in source_directory and call from_kernel(modules=[...]) with the others",
+            )
+        kept = [pin for pin in pins if not pin.startswith("#") and not (modules is None and _is_notebook(pin))]
+        environment = Environment(name)
+        environment.python.conda_dependencies = CondaDependencies.create(
+            python_version="{}.{}".format(*sys.version_info), pip_packages=kept
+        )
+        return environment
+
+    current = from_kernel
+
+    @staticmethod
+    def from_docker_image(
+        name: str,
+        image: str,
+        container_registry: ContainerRegistry | None = None,
+        conda_specification: str | Path | None = None,
+        pip_requirements: str | Path | None = None,
+    ) -> Environment:
+        """From a base image, with the packages of at most one of the two files. Raises `UserErrorException`."""
+        if conda_specification is not None and pip_requirements is not None:
+            raise UserErrorException(
+                "conda_specification and pip_requirements are both given.",
+                why="an environment has one list of packages",
+                hint="name the PyPI packages under `pip:` of the conda file",
+            )
+        if conda_specification is not None:
+            environment = Environment.from_conda_specification(name, conda_specification)
+        elif pip_requirements is not None:
+            environment = Environment.from_pip_requirements(name, pip_requirements)
+        else:
+            environment = Environment(name)
+        environment.docker.base_image = image
+        environment.docker.base_image_registry = container_registry or ContainerRegistry()
+        return environment
+
+    def clone(self, new_name: str) -> Environment:
+        """A copy under another name, not registered."""
+        copy = Environment._from_dict({**self._to_dict(), "name": new_name, "version": None})
+        copy.docker.base_image_registry.password = self.docker.base_image_registry.password
+        return copy
+
+    # Keeping one.
+
+    def register(self, workspace: Any) -> Environment:
+        """Keep this definition in the workspace as a new version, and return it; the same again keeps its version."""
+        store, definition = workspace._folder.open_store(), self._to_dict() | {"version": None}
+        newest = store.get_environment(self.name)
+        if newest is not None and newest | {"version": None} == definition:
+            return Environment._from_dict(newest)
+        return Environment._from_dict(definition | {"version": store.put_environment(self.name, definition)})
+
+    @staticmethod
+    def get(workspace: Any, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
+        """A registered environment, the newest without `version`. Raises `EnvironmentError_` if there is none."""
+        store = workspace._folder.open_store()
+        wanted = None if version is None or label is not None else int(version)
+        definition = store.get_environment(name, wanted)
+        if definition is None:
+            raise EnvironmentError_(
+                f"There is no environment {name!r}" + (f" of version {version}." if version is not None else "."),
+                why="the workspace has " + (", ".join(sorted(Environment.list(workspace))) or "no environments"),
+                hint="register one: Environment(...).register(workspace)",
+                code="EnvironmentNotFound",
+            )
+        return Environment._from_dict(definition)
+
+    @staticmethod
+    def list(workspace: Any) -> dict[str, Environment]:
+        """The registered environments by name, each in its newest version."""
+        found: dict[str, Environment] = {}
+        for definition in workspace._folder.open_store().list_environments():  # newest version of a name first
+            if definition["name"] not in found:
+                found[definition["name"]] = Environment._from_dict(definition)
+        return found
+
+    def save_to_directory(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the definition into a folder. Raises `UserErrorException` if it is there and not `overwrite`."""
+        folder = Path(path)
+        if folder.exists() and not overwrite:
+            raise UserErrorException(f"{folder} exists already.", hint="choose another folder, or pass overwrite=True")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DEFINITION_FILE).write_text(json.dumps(self._to_dict(), indent=2), "utf-8")
+
+    @staticmethod
+    def load_from_directory(path: str | Path) -> Environment:
+        """Read what `save_to_directory` wrote. Raises `ConfigError`."""
+        file = Path(path) / DEFINITION_FILE
+        try:
+            return Environment._from_dict(json.loads(file.read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"There is no environment in {path}.", why=str(error), hint=f"the folder needs a {DEFINITION_FILE}"
+            ) from None
+
+    def build_local(self, workspace: Any = None, platform: Any = None, **kwargs: Any) -> PreparedEnvironment:
+        """Make the environment on this machine now, so that a deployment finds it. Prints what uv says."""
+        from mldeploy_jupyter.environments import prepare
+
+        def show(kind: str, text: str = "", **data: object) -> None:
+            print(text)
+
+        return prepare(self._to_spec(), kernel_python=sys.executable, emit=show)
+
+    # For the rooms below.
+
+    def _to_spec(self, folder: str | Path | None = None) -> EnvironmentSpec:
+        """What the room `environments` makes. `conda_dependencies_file` is relative to `folder` (default: cwd)."""
+        if self.python.user_managed_dependencies:
+            spec = EnvironmentSpec(interpreter=_interpreter(self.python.interpreter_path))
+        elif self.python.conda_dependencies_file:
+            spec = from_conda_file(Path(folder or ".") / self.python.conda_dependencies_file)
+        elif self.python.conda_dependencies is not None:
+            spec = self.python.conda_dependencies._to_spec()
+        else:
+            spec = EnvironmentSpec()
+        variables = {**spec.environment_variables, **{k: str(v) for k, v in self.environment_variables.items()}}
+        return replace(spec, name=self.name, version=self.version, environment_variables=variables)
+
+    def _to_dict(self) -> dict[str, Any]:
+        """The `environment` object of inferenceconfig.json. Passwords are left out."""
+        python = self.python
+        return {
+            "name": self.name,
+            "version": self.version,
+            "environmentVariables": dict(self.environment_variables),
+            "python": {
+                "userManagedDependencies": python.user_managed_dependencies,
+                "interpreterPath": python.interpreter_path,
+                "condaDependenciesFile": python.conda_dependencies_file,
+                "baseCondaEnvironment": python.base_conda_environment,
+                "condaDependencies": _plain(python.conda_dependencies),
+            },
+            "docker": {
+                "baseImage": self.docker.base_image,
+                "baseDockerfile": self.docker.base_dockerfile,
+                "baseImageRegistry": self.docker.base_image_registry._public(),
+                "enabled": self.docker.enabled,
+                "arguments": [*self.docker.arguments],
+                "sharedVolumes": self.docker.shared_volumes,
+                "shmSize": self.docker.shm_size,
+            },
+            "inferencingStackVersion": self.inferencing_stack_version,
+        }
+
+    @staticmethod
+    def _from_dict(data: dict[str, Any]) -> Environment:
+        """From the `environment` object of inferenceconfig.json. An unknown key raises `ConfigError` with its place."""
+        _check_keys(data, TOP_KEYS, "environment")
+        python, docker = data.get("python") or {}, data.get("docker") or {}
+        _check_keys(python, PYTHON_KEYS, "environment.python")
+        _check_keys(docker, DOCKER_KEYS, "environment.docker")
+        environment = Environment(data.get("name") or "environment")
+        environment.version = None if data.get("version") is None else str(data["version"])
+        environment.environment_variables = dict(data.get("environmentVariables") or {})
+        environment.inferencing_stack_version = data.get("inferencingStackVersion")
+        for key, attribute in PYTHON_KEYS.items():
+            if python.get(key) is not None and attribute != "conda_dependencies":
+                setattr(environment.python, attribute, python[key])
+        if python.get("condaDependencies") is not None:
+            environment.python.conda_dependencies = CondaDependencies(_underlying_structure=python["condaDependencies"])
+        for key, attribute in DOCKER_KEYS.items():
+            if docker.get(key) is not None and attribute != "base_image_registry":
+                setattr(environment.docker, attribute, docker[key])
+        environment.docker.base_image_registry = ContainerRegistry.from_data(docker.get("baseImageRegistry"))
+        return environment
+
+    def __repr__(self) -> str:
+        return f"Environment(name={self.name!r}, version={self.version!r})"
+
+
+PYTHON_KEYS = {
+    "userManagedDependencies": "user_managed_dependencies",
+    "interpreterPath": "interpreter_path",
+    "condaDependencies": "conda_dependencies",
+    "condaDependenciesFile": "conda_dependencies_file",
+    "baseCondaEnvironment": "base_conda_environment",
+}
+DOCKER_KEYS = {
+    "baseImage": "base_image",
+    "baseDockerfile": "base_dockerfile",
+    "baseImageRegistry": "base_image_registry",
+    "enabled": "enabled",
+    "arguments": "arguments",
+    "sharedVolumes": "shared_volumes",
+    "gpuSupport": "gpu_support",
+    "shmSize": "shm_size",
+}
+# Sections that v1 wrote for Spark and R are read over: a service here runs Python.
+TOP_KEYS = {
+    **dict.fromkeys(["name", "version", "environmentVariables", "python", "docker", "inferencingStackVersion"]),
+    **dict.fromkeys(["spark", "databricks", "r", "assetId"]),
+}
+
+
+def _check_keys(data: Any, known: Iterable[str], place: str) -> None:
+    if not isinstance(data, dict):
+        raise ConfigError(
+            f"{place} has the wrong type.", why=f"expected an object, found {data!r:.60}", hint=f"correct {place}"
+        )
+    for key in data:
+        if key not in known:
+            close = get_close_matches(str(key), list(known), n=1)
+            raise ConfigError(
+                f"Unknown key {place}.{key}.",
+                why=f"the keys are {', '.join(known)}",
+                hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
+            )
+
+
+def _interpreter(path: str) -> str:
+    """An absolute path; "python", v1's default, is the kernel's own."""
+    if path == "python":
+        return sys.executable
+    found = shutil.which(os.path.expanduser(path))
+    if found is None:
+        raise EnvironmentError_(
+            f"There is no interpreter {path}.",
+            why="python.interpreter_path names neither a file nor a command on PATH",
+            hint="give an absolute path, or leave it 'python' for the kernel's own",
+            code="PythonNotFound",
+        )
+    return os.path.abspath(found)
+
+
+def _conda_of(spec: EnvironmentSpec) -> CondaDependencies:
+    data: dict[str, Any] = {"dependencies": [{"pip": [*spec.pip_options, *spec.pip]}]}
+    if spec.constraints:
+        data["constraints"] = spec.constraints
+    return CondaDependencies(_underlying_structure=data)
+
+
+def _plain(dependencies: CondaDependencies | None) -> dict[str, Any] | None:
+    """The dependencies as data that no file is needed for: nested requirement files are read in."""
+    if dependencies is None:
+        return None
+    if not any(line.startswith("-") for line in dependencies.pip_options):
+        return dependencies.as_dict()
+    spec, data = dependencies._to_spec(), dependencies.as_dict()
+    kept = [item for item in data["dependencies"] if isinstance(item, str)]
+    data["dependencies"] = [*kept, {"pip": [*spec.pip_options, *spec.pip]}]
+    return data | ({"constraints": spec.constraints} if spec.constraints else {})
+
+
+def _is_notebook(line: str) -> bool:
+    return line.lower().startswith(NOTEBOOK_PACKAGES)
