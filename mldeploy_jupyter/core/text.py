@@ -74,6 +74,15 @@ def one_line(text: str) -> str:
     return " ".join(clean(text, colour=False).split())
 
 
+def size(count: float) -> str:
+    """A number of bytes: `512 B`, `3.1 MB`, `2.0 GB` (powers of 1000)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.95:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def _clean_line(line: str, colour: bool, limit: int) -> str:
     line = _ESCAPE.sub(lambda match: match["sgr"] or "" if colour else "", line)
     line = _fold(line)
