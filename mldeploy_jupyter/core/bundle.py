@@ -92,12 +92,39 @@ def build(content: BundleContent, bundles: Path, *, check: Callable[[], None] = 
     Raises:
         StorageError: a file vanished or could not be read, or the disk is full.
     """
+    sources = _sources(content)
+    manifest = _manifest(content, sources, check)
+    target = bundles / manifest_digest(manifest)
+    if not (target / "bundle.json").exists():
+        _fill(target, _text(manifest), sources, content, check)
+    return Bundle(target, manifest)
+
+
+def digest_of(content: BundleContent) -> str:
+    """The digest that `build` would give, without making anything.
+
+    Raises:
+        StorageError: a file vanished or could not be read.
+    """
+    return manifest_digest(_manifest(content, _sources(content), lambda: None))
+
+
+def manifest_digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(_text(manifest).encode()).hexdigest()
+
+
+def _text(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, sort_keys=True, indent=1)
+
+
+def _sources(content: BundleContent) -> dict[str, Path]:
+    """The files that are copied from disk: the source folder's and the serving room's."""
+    source = {f"app/{content.source_name}/{name}": path for name, path in sorted(content.source.items())}
+    return source | {f"server/{SERVER_PACKAGE}/{name}": path for name, path in _server_files().items()}
+
+
+def _manifest(content: BundleContent, sources: dict[str, Path], check: Callable[[], None]) -> dict[str, Any]:
     files: dict[str, list[Any]] = {}
-    sources: dict[str, Path] = {}
-    for relative, path in sorted(content.source.items()):
-        sources[f"app/{content.source_name}/{relative}"] = path
-    for relative, path in _server_files().items():
-        sources[f"server/{SERVER_PACKAGE}/{relative}"] = path
     try:
         for name, path in sources.items():
             check()
@@ -107,7 +134,7 @@ def build(content: BundleContent, bundles: Path, *, check: Callable[[], None] = 
     for model in content.models:
         for relative, entry in model.files.items():
             files[f"app/{model.folder}/{relative}"] = list(entry)
-    manifest: dict[str, Any] = {
+    return {
         "format": FORMAT,
         "source_directory": content.source_name,
         "entry_script": f"{content.source_name}/{content.entry_script}",
@@ -117,11 +144,6 @@ def build(content: BundleContent, bundles: Path, *, check: Callable[[], None] = 
         "environment": content.environment,
         "files": dict(sorted(files.items())),
     }
-    text = json.dumps(manifest, sort_keys=True, indent=1)
-    target = bundles / hashlib.sha256(text.encode()).hexdigest()
-    if not (target / "bundle.json").exists():
-        _fill(target, text, sources, content, check)
-    return Bundle(target, manifest)
 
 
 def load(path: Path) -> Bundle:

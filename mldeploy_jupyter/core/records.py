@@ -107,6 +107,7 @@ class RevisionRecord(JsonRecord):
     deployment_id: str = ""
     created_time: str = ""
     outcome: str = "pending"
+    rolled_back_to: int = 0  # the number of the revision that this one repeats
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ def _run(
             models=request.models,
             deployment_id=record.id,
             created_time=utc_now(),
+            rolled_back_to=request.revision if request.operation == "rollback" else 0,
         )
     )
     work.revision = revision
@@ -161,7 +162,7 @@ def _run(
                     spec, kernel_python=request.kernel_python, emit=emit_environment, cancel=cancel
                 )
                 lock, python = made.text, made.python_version
-        bundle = planning.make_bundle(inputs, folder, lock=lock, python=python, variables=variables, check=cancel)
+        bundle = planning.make_bundle(inputs, folder, lock=lock, python=python, check=cancel)
         work.bundle_path = bundle.path
         stages.emit("bundle", "log", f"bundle {bundle.digest[:8]}")
         cancel()

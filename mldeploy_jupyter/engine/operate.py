@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core import processes
-from mldeploy_jupyter.core.errors import DeploymentFailed, WebserviceNotFound
+from mldeploy_jupyter.core import keys, processes
+from mldeploy_jupyter.core.errors import WebserviceNotFound
 from mldeploy_jupyter.core.events import utc_now
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, target_context
-from mldeploy_jupyter.engine.lease import Heartbeat
+from mldeploy_jupyter.engine.lease import TTL, Heartbeat
 from mldeploy_jupyter.engine.watcher import look
 from mldeploy_jupyter.targets import Action, LogLine, TargetFailure, open_target
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
+
+CANCEL_DEADLINE = 30.0  # seconds for a cancelled deployment to end
 
 
 def cancel(folder: WorkspaceFolder, name: str) -> bool:
@@ -59,13 +62,35 @@ def control(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord
         return store.update_service(name, updated_time=utc_now(), **changes)
 
 
-def delete(folder: WorkspaceFolder, name: str) -> None:
-    """Removes the service and proves that nothing of it is left. A deployment under way is cancelled first."""
+def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] = time.sleep) -> None:
+    """Removes the service and proves that nothing of it is left. A deployment under way is cancelled first.
+
+    Raises:
+        DeploymentInProgress: the deployment did not end within half a minute after it was cancelled.
+    """
     service = _service(folder, name)
     target = open_target(service.target, target_context(folder))
+    if cancel(folder, name):
+        end = time.monotonic() + CANCEL_DEADLINE
+        while time.monotonic() < end and _is_deploying(folder, name):
+            wait(0.05)
     with _held(folder, name):
         target.delete(service, _silent)
         folder.open_store().remove_service(name)
+
+
+def get_keys(folder: WorkspaceFolder, name: str) -> keys.Keys:
+    service = _service(folder, name)
+    return keys.ensure_keys(folder.services / service.name / "keys.json")
+
+
+def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.Keys:
+    """Replaces one key, in the service too, without a restart. The other key goes on opening the service."""
+    service = _service(folder, name)
+    target = open_target(service.target, target_context(folder))
+    made = keys.replace_key(folder.services / service.name / "keys.json", which, value)
+    target.control(service, "regen_keys", _silent)
+    return made
 
 
 def logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: bool = False) -> Iterator[LogLine]:
@@ -84,10 +109,14 @@ def _service(folder: WorkspaceFolder, name: str) -> ServiceRecord:
     return service
 
 
+def _is_deploying(folder: WorkspaceFolder, name: str) -> bool:
+    service = look(folder, name)
+    deployment = folder.open_store().get_deployment(service.deployment_id) if service else None
+    return deployment is not None and deployment.state == "running"
+
+
 def _held(folder: WorkspaceFolder, name: str) -> Heartbeat:
     """The service's lease for a short operation."""
-    from mldeploy_jupyter.engine.lease import TTL
-
     holder = f"control-{os.getpid()}-{os.urandom(3).hex()}"
     store = folder.open_store()
     lease = store.get_lease(name)
@@ -99,6 +128,3 @@ def _held(folder: WorkspaceFolder, name: str) -> Heartbeat:
 
 def _silent(stage: str, kind: str, text: str = "", **data: Any) -> None:
     pass
-
-
-__all__ = ["DeploymentFailed", "cancel", "control", "delete", "logs"]

@@ -78,12 +78,16 @@ def make_bundle(
     *,
     lock: str,
     python: str,
-    variables: dict[str, str],
     check: Callable[[], None],
 ) -> bundle.Bundle:
     if inputs.whole and inputs.kept is not None:
         return inputs.kept
-    content = bundle.BundleContent(
+    return bundle.build(content_of(inputs, lock=lock, python=python), folder.bundles, check=check)
+
+
+def content_of(inputs: Inputs, *, lock: str, python: str) -> bundle.BundleContent:
+    variables = inputs.environment.environment_variables if inputs.environment else {}
+    return bundle.BundleContent(
         inputs.source_name,
         inputs.source,
         inputs.entry_script,
@@ -92,7 +96,29 @@ def make_bundle(
         python=python,
         environment={"variables": dict(sorted(variables.items()))} if variables else {},
     )
-    return bundle.build(content, folder.bundles, check=check)
+
+
+def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -> bool:
+    """True when the service's live revision is just what the request would make.
+
+    Raises what `collect` raises: a request that cannot be carried out is not "unchanged".
+    """
+    service = store.get_service(request.service)
+    revision = store.get_revision(request.service, service.revision) if service and service.revision else None
+    if service is None or revision is None or service.state != "Live":
+        return False
+    if revision.deploy_config != request.deploy_config or service.target != request.target:
+        return False
+    inputs = collect(request, folder, store)
+    lock, python = "", ""
+    if inputs.environment is not None:
+        from mldeploy_jupyter import environments
+
+        made = environments.lock(inputs.environment, kernel_python=request.kernel_python)
+        lock, python = made.text, made.python_version
+    elif revision.environment.get("python") != request.kernel_python:
+        return False
+    return bundle.digest_of(content_of(inputs, lock=lock, python=python)) == revision.bundle_digest
 
 
 def server_settings(

@@ -57,7 +57,7 @@ def start(
         raise NameInUse(
             f"there is a service {name} already",
             why=f"it is {there.state} with revision {there.revision}",
-            hint=f"pass overwrite=True to replace it, call Webservice(ws, {name!r}).update(...), or choose another name",
+            hint=f"pass overwrite=True, call Webservice(ws, {name!r}).update(...), or choose another name",
         )
     deployment_id = f"{utc_now()[:19].translate(str.maketrans('', '', '-:'))}-{os.urandom(3).hex()}"
     store.acquire_lease(name, deployment_id, TTL, processes.identity())
