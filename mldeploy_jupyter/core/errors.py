@@ -30,6 +30,7 @@ the code where callers look for it (`ModelNotFound`, `WebserviceNotFound`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -38,6 +39,8 @@ class MldeployError(Exception):
 
     code = "Error"
     prefix_message = False  # v1's callers search `.message` for a few codes
+    # Lines of the cell or file around the place meant, each `{"line", "text", "guilty"}`; shown above the three lines.
+    excerpt: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, what: str, *, why: str = "", hint: str = "", where: str = "", code: str | None = None) -> None:
         super().__init__(what)
@@ -77,7 +80,13 @@ class MldeployError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows the three lines in place of a traceback: bad input is not a defect of ours."""
-        return str(self).splitlines()
+        from mldeploy_jupyter.core.text import clean
+
+        shown = []
+        for line in self.excerpt:
+            text = clean(str(line.get("text", "")), colour=False).expandtabs(4)
+            shown.append(f"{'>' if line.get('guilty') else ' '} {line.get('line', ''):>4}  {text}".rstrip())
+        return [*shown, *([""] if shown else []), *str(self).splitlines()]
 
 
 class UserErrorException(MldeployError):
@@ -185,6 +194,7 @@ class DeploymentFailed(WebserviceException):
     ) -> None:
         super().__init__(what, why=why, hint=hint, where=where, code=code)
         self.cause = cause
+        self.excerpt = getattr(cause, "excerpt", ())
         self.deployment_id = deployment_id
 
 
