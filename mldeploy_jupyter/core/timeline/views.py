@@ -78,10 +78,12 @@ def render_text(
     return lines
 
 
-def heading(timeline: Timeline, width: int = 80, unicode: bool = True) -> str:
-    """Service, state, target and revision at the left, elapsed time at the right."""
-    right = _elapsed(timeline)
+def heading(timeline: Timeline, width: int = 80, unicode: bool = True, elapsed: bool = True) -> str:
+    """Service, state, target and revision at the left; `elapsed` time at the right, then cut to `width`."""
     left = f"{one_line(timeline.service) or 'service'}   {_said(timeline)}"
+    if not elapsed:
+        return left
+    right = _elapsed(timeline)
     left = fit(left, width - display_width(right) - 2, "…" if unicode else "...")
     return (left + " " * max(2, width - display_width(left) - display_width(right)) + right).rstrip()
 
