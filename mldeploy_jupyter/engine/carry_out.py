@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, WebserviceException
 from mldeploy_jupyter.core.events import STAGES, Journal, read_events, utc_now
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.engine import explaining
 from mldeploy_jupyter.engine import plan as planning
 from mldeploy_jupyter.engine.lease import Heartbeat
 from mldeploy_jupyter.engine.stages import Stages
@@ -38,6 +39,7 @@ class _Work:
     bundle_path: Path | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    lock: str = ""
     revision: RevisionRecord | None = None
 
 
@@ -82,13 +84,13 @@ def carry_out(
             stages.fail("cancelled")
             state = _end(store, record, work, stages, "cancelled", None)
         except TargetFailure as failure:
-            state = _fail(folder, store, record, work, stages, explain(folder, work, failure.failure))
+            state = _fail(store, record, work, stages, _explain(folder, work, failure.failure))
         except MldeployError as error:
-            state = _fail(folder, store, record, work, stages, _cause_of(folder, work, error))
+            state = _fail(store, record, work, stages, explaining.of_error(folder, error, request.inference_config))
         except Exception as error:  # a defect of ours: the whole traceback belongs into the journal
             for line in traceback.format_exc().splitlines():
                 stages.emit(stages.current, "log", line)
-            state = _fail(folder, store, record, work, stages, _defect(error))
+            state = _fail(store, record, work, stages, explaining.of_defect(error))
         journal.close()
         _archive(folder, deployment_id, place / JOURNAL)
     return state
@@ -174,6 +176,7 @@ def _run(
                 spec, kernel_python=request.kernel_python, emit=emit_environment, cancel=cancel
             )
             interpreter = prepared.python
+            work.lock = prepared.lock
             work.environment = {
                 "kind": prepared.kind,
                 "python": prepared.python,
@@ -236,53 +239,19 @@ def made_live(
     store.update_deployment(record.id, state="live", finished_time=utc_now())
 
 
-def explain(folder: WorkspaceFolder, work: _Work, failure: dict[str, Any]) -> Cause:
-    """The failure of a target in words, with the line of the cell where the script came from one."""
-    from mldeploy_jupyter.core import bundle as bundles
-    from mldeploy_jupyter.core import cells
-    from mldeploy_jupyter.core.causes import ScriptInfo
-    from mldeploy_jupyter.core.causes import explain as explain_failure
-
-    script = None
-    failure = dict(failure)
-    if work.bundle_path is not None:
-        made = bundles.load(work.bundle_path)
-        path = made.app / made.entry_script
-        content = path.read_bytes()
-        cell = cells.find(folder.cells, cells.script_digest(content))
-        script = ScriptInfo(name=made.entry_script, text=content.decode("utf-8", "replace"), cell=cell)
-        models = made.app / "azureml-models"
-        failure.setdefault(
-            "model_tree", sorted(str(p.relative_to(models)) for p in models.rglob("*") if p.is_file())[:50]
-        )
-        if failure.get("stage") in ("init", "import") and failure.get("exception"):
-            failure.setdefault("damaged", bundles.damaged_files(made))
-    records = work.inputs.records if work.inputs else []
-    return explain_failure(failure, script=script, settings=work.settings, models=records)
-
-
-def _cause_of(folder: WorkspaceFolder, work: _Work, error: MldeployError) -> Cause:
-    from mldeploy_jupyter.core.causes import from_error
-
-    script = Path(work.request.inference_config.get("entry_script", ""))
-    directory = work.request.inference_config.get("source_directory")
-    return from_error(error, script=Path(directory) / script if directory else script, cells_folder=folder.cells)
-
-
-def _defect(error: Exception) -> Cause:
-    from mldeploy_jupyter.core.causes import Cause
-
-    return Cause(
-        "InternalError",
-        "a defect of mldeploy stopped the deployment",
-        f"{type(error).__name__}: {error}",
-        "please report it with the log of the deployment, which has the traceback",
+def _explain(folder: WorkspaceFolder, work: _Work, failure: dict[str, Any]) -> Cause:
+    return explaining.of_failure(
+        folder,
+        failure,
+        bundle_path=work.bundle_path,
+        inference=work.request.inference_config,
+        settings=work.settings,
+        models=work.inputs.records if work.inputs else [],
+        lock=work.lock,
     )
 
 
-def _fail(
-    folder: WorkspaceFolder, store: Store, record: DeploymentRecord, work: _Work, stages: Stages, cause: Cause
-) -> str:
+def _fail(store: Store, record: DeploymentRecord, work: _Work, stages: Stages, cause: Cause) -> str:
     stages.fail(cause.what)
     return _end(store, record, work, stages, "failed", cause)
 

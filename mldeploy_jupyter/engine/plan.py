@@ -65,9 +65,9 @@ def collect(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -
         }
         script = Path(kept.entry_script).relative_to(name).as_posix()
         return Inputs(models, records, files, name, script, environment, config, kept)
-    files = source_files(data["entry_script"], data.get("source_directory"))
     directory = data.get("source_directory")
-    script = Path(data["entry_script"]).as_posix() if directory else Path(data["entry_script"]).name
+    files = source_files(data["entry_script"] if directory else data["entry_path"], directory)
+    script = Path(data["entry_script"]).as_posix() if directory else Path(data["entry_path"]).name
     entry_script.check(files[script].read_text("utf-8", "replace"), script)
     return Inputs(models, records, files, Path(directory).name if directory else "source", script, environment, config)
 
