@@ -2,7 +2,7 @@
 
     blobs/<ab>/<sha256>        one file's content, read-only, never changed
     files/<name>               small named files, such as archived journals
-    tmp/<host>-<pid>-<start>-<random>/   what a registration is writing at the moment
+    tmp/<host>-<boot>-<pid>-<start>-<random>/   what a registration is writing at the moment
 
 Every source byte is read once: copied and hashed in one pass, in bounded memory, under a temporary name. Only when
 all files are whole do they get their names, so a registration that fails or is killed leaves no blob half written.
@@ -15,7 +15,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from mldeploy_jupyter.core import processes
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import (
     atomic_write,
@@ -31,7 +31,6 @@ from mldeploy_jupyter.core.files import (
     human_size,
     locked,
     make_private_dir,
-    process_start,
 )
 from mldeploy_jupyter.core.tree import Manifest, list_files, manifest_digest, total_size, unreadable
 
@@ -151,6 +150,10 @@ class Artifacts:
                 if not (link and self._link(name, digest, size, path)):
                     self._copy_out(name, digest, size, path)
 
+    def remove_file(self, name: str) -> None:
+        """Removes a named file; one that is not there is no error."""
+        self._remove(f"files/{_safe(name)}")
+
     # Cleaning
 
     def sweep(self, keep: set[str] | Callable[[], set[str]]) -> tuple[int, int]:
@@ -182,7 +185,7 @@ class Artifacts:
     # Helpers: one file in
 
     def _new_stage(self, size: int) -> str:
-        stage = f"tmp/{socket.gethostname()}-{os.getpid()}-{process_start(os.getpid())}-{secrets.token_hex(4)}"
+        stage = "/".join(("tmp", _stage_name()))
         if self._local is not None:
             free = free_bytes(self._local)
             if free < size:
@@ -410,11 +413,18 @@ def _check(name: str, digest: str, size: int, found: str, length: int) -> None:
     )
 
 
+def _stage_name() -> str:
+    host, _, boot = processes.host().partition("/")
+    return "-".join((host, boot, str(os.getpid()), processes.started(os.getpid()), secrets.token_hex(4)))
+
+
 def _writer_is_dead(stage: str, old: bool) -> bool:
-    host, pid, start, _ = stage.rsplit("-", 3) if stage.count("-") >= 3 else ("", "", "", "")
-    if host != socket.gethostname() or not pid.isdigit():
+    """Whether what wrote `stage` has ended; of another machine's writers only the age is known."""
+    host, _, boot = processes.host().partition("/")
+    parts = stage.rsplit("-", 4)
+    if len(parts) < 5 or parts[0] != host:
         return old
-    return process_start(int(pid)) != start
+    return parts[1] != boot or not parts[2].isdigit() or processes.started(int(parts[2])) != parts[3]
 
 
 @contextmanager

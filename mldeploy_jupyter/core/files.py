@@ -1,4 +1,4 @@
-"""Small helpers for files that must be whole or absent, and for processes that must be told from their successors."""
+"""Small helpers for files that must be whole or absent, and for the file systems they are on."""
 
 from __future__ import annotations
 
@@ -117,19 +117,6 @@ def filesystem_type(path: Path, mounts: Path = MOUNTS) -> str:
 
 def on_network_filesystem(path: Path, mounts: Path = MOUNTS) -> bool:
     return filesystem_type(path, mounts) in NETWORK_FILESYSTEMS
-
-
-def process_start(pid: int) -> str | None:
-    """When the process began, as the kernel counts it; None when there is no such process.
-
-    A pid together with this value names one process for good: pids are given out again.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in ("Z", "X") else fields[19]
 
 
 def _unescape(text: str) -> str:

@@ -1,0 +1,465 @@
+"""`Model`: register, find, download and delete models, under the names of the Azure ML SDK v1."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from builtins import list as List  # `Model.list` hides the name inside the class
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.api.model_checks import (
+    check_framework,
+    check_model_name,
+    check_workspace,
+    dataset_details,
+    find_record,
+    json_dict,
+    resources,
+    user_name,
+)
+from mldeploy_jupyter.api.model_filters import matches, parse_filter
+from mldeploy_jupyter.api.model_path import find_model_path
+from mldeploy_jupyter.api.registration import ModelFileNotFound, register
+from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
+from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core.errors import (
+    ModelInUse,
+    ModelNotFoundException,
+    TargetNotAvailable,
+    UserErrorException,
+    WebserviceException,
+)
+from mldeploy_jupyter.core.records import ModelRecord
+
+__all__ = ["Model", "ModelFileNotFound", "ResourceConfiguration"]
+
+
+class Model:
+    """A registered model: a file or a folder under a name and a version.
+
+    `Model(workspace, name)` finds the latest version, `Model(workspace, name, version=3)` or
+    `Model(workspace, id="name:3")` an exact one, `Model(workspace, name, tags=[...])` the latest that matches. Raises
+    `ModelNotFoundException`. The attributes are read-only; `update`, `add_tags` and so on change them.
+    """
+
+    class Framework:
+        """Names for `model_framework`."""
+
+        CUSTOM = "Custom"
+        TENSORFLOW = "TensorFlow"
+        SCIKITLEARN = "ScikitLearn"
+        ONNX = "Onnx"
+        TFKERAS = "TfKeras"
+        PYTORCH = "PyTorch"
+        MULTI = "Multi"
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        name: str | None = None,
+        id: str | None = None,
+        tags: Any = None,
+        properties: Any = None,
+        version: int | None = None,
+        run_id: str | None = None,
+        model_framework: str | None = None,
+        expand: bool = True,
+    ) -> None:
+        self.workspace = check_workspace(workspace)
+        if id is None and name is not None and ":" in name and version is None:
+            name, id = None, name  # a name has no colon: this is an id
+        self._record = find_record(workspace, name, id, tags, properties, version, run_id, model_framework)
+
+    @classmethod
+    def _of(cls, workspace: Workspace, record: ModelRecord) -> Model:
+        model = cls.__new__(cls)
+        model.workspace = workspace
+        model._record = record
+        return model
+
+    @staticmethod
+    def register(
+        workspace: Workspace,
+        model_path: str | os.PathLike[str],
+        model_name: str,
+        tags: dict[str, Any] | None = None,
+        properties: dict[str, Any] | None = None,
+        description: str | None = None,
+        datasets: List[Any] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        child_paths: List[str] | None = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: ResourceConfiguration | None = None,
+    ) -> Model:
+        """Registers a file or folder under the next version of `model_name`.
+
+        `model_path` may also be `runs:/<run id>/<path>`, `models:/<name>/<version>` or `models:/<name>/latest`. A
+        folder is kept with its own name and hidden files; `child_paths` (relative to the folder) keeps only those. All
+        or nothing: an error or a kill leaves no half model. Raises `WebserviceException` for a bad argument,
+        `ModelFileNotFound` for a missing path, `StorageError` when bytes cannot be read or kept.
+        """
+        check_workspace(workspace)
+        check_model_name(model_name)
+        check_framework(model_framework, model_framework_version)
+        record = ModelRecord(
+            name=model_name,
+            tags=json_dict("tags", tags),
+            properties=json_dict("properties", properties),
+            description=description,
+            model_framework=model_framework,
+            model_framework_version=model_framework_version,
+            resource_configuration=resources(resource_configuration),
+            details=dataset_details(datasets, sample_input_dataset, sample_output_dataset),
+            created_by=user_name(),
+        )
+        return Model._of(workspace, register(workspace, model_path, record, child_paths))
+
+    @staticmethod
+    def list(
+        workspace: Workspace,
+        name: str | None = None,
+        tags: Any = None,
+        properties: Any = None,
+        run_id: str | None = None,
+        latest: bool = False,
+        dataset_id: str | None = None,
+        expand: bool = True,
+        page_count: int = 255,
+        model_framework: str | None = None,
+    ) -> List[Model]:
+        """The models that match, newest first.
+
+        `tags` and `properties`: a dict, or a list of `"key"`, `["key", "value"]` or `("key", "value")`; all must
+        match. `latest` keeps only the highest version of each name. Raises `UserErrorException` for a bad filter.
+        """
+        if type(page_count) is not int or not 20 <= page_count <= 255:
+            raise UserErrorException(f"page_count is {page_count!r}", why="it must be a whole number from 20 to 255")
+        wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
+        folder = check_workspace(workspace)._for_read()
+        records = folder.open_store().list_models(name, latest) if folder else []
+        return [
+            Model._of(workspace, record)
+            for record in records
+            if matches(record.tags, wanted_tags)
+            and matches(record.properties, wanted_properties)
+            and (run_id is None or record.run_id == run_id)
+            and (model_framework is None or record.model_framework == model_framework)
+            and (dataset_id is None or dataset_id in json.dumps(record.details.get("datasets", {})))
+        ]
+
+    @staticmethod
+    def get_model_path(model_name: str, version: int | None = None, _workspace: Workspace | None = None) -> str:
+        """The path of a model's file or folder, in a service as in a notebook.
+
+        Looks in the service's model folder (`AZUREML_MODEL_DIR`), then in the workspace, whose models are put into its
+        cache, then in `azureml-models/` here. Without `version` the highest one. Raises `ModelNotFoundException` that
+        lists where it looked, and `WebserviceException` when `version` is not an int.
+        """
+        return find_model_path(model_name, version, _workspace)
+
+    def download(self, target_dir: str = ".", exist_ok: bool = False, exists_ok: bool | None = None) -> str:
+        """Copies the model into `target_dir`, every byte verified, and gives back its path.
+
+        Existing files are replaced only with `exist_ok` (`exists_ok` is its old name). Raises `WebserviceException`
+        when one is in the way, `StorageError` when the content is damaged or cannot be written.
+        """
+        target = Path(target_dir).expanduser()
+        there = [name for name in self._record.files if os.path.lexists(target / name)]
+        if there and not (exist_ok or exists_ok):
+            raise WebserviceException(
+                f"there is already a file {target / there[0]}",
+                why=f"{len(there)} of {len(self._record.files)} files of model {self.id} would replace existing ones",
+                hint="pass exist_ok=True to replace them, or another target_dir",
+            )
+        for name in there:
+            if (target / name).is_dir():
+                raise WebserviceException(
+                    f"there is a folder where a file should go: {target / name}", hint="use another target_dir"
+                )
+        # Whole and verified first; only then does anything take its place.
+        target.mkdir(parents=True, exist_ok=True)
+        staged = target / f".mldeploy-download-{secrets.token_hex(4)}"
+        try:
+            self.workspace._folder.open_artifacts().materialize(self._record.files, staged, link=False)
+            for name in self._record.files:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(staged / name, target / name)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return str(target / next(iter(self._record.files)).split("/")[0])
+
+    def delete(self) -> None:
+        """Deletes this version. Its number is not used again; its bytes go with the next `mldeploy prune`.
+
+        Raises `ModelInUse` while a service uses it, `ModelNotFoundException` when it is gone already.
+        """
+        store = self.workspace._folder.open_store()
+        services = store.services_using(self.id)
+        if services:
+            raise ModelInUse(
+                f"model {self.id} is in use by {'service' if len(services) == 1 else 'services'} {', '.join(services)}",
+                why="a service needs the models of its revision",
+                hint=f"mldeploy service delete {services[0]}, or update it to another model first",
+            )
+        if not store.delete_model(self.name, self.version):
+            raise ModelNotFoundException(f"there is no model {self.id}", hint="mldeploy model list")
+
+    def update(
+        self,
+        tags: dict[str, Any] | None = None,
+        description: str | None = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: ResourceConfiguration | None = None,
+    ) -> None:
+        """Replaces what is given: all tags, the description, the resources. `{}` and `""` clear, None does not."""
+        changes: dict[str, Any] = {}
+        if tags is not None:
+            changes["tags"] = json_dict("tags", tags)
+        if description is not None:
+            changes["description"] = description or None
+        if resource_configuration is not None:
+            changes["resource_configuration"] = resources(resource_configuration)
+        samples = dataset_details(None, sample_input_dataset, sample_output_dataset)
+        if samples:
+            changes["details"] = {**self._record.details, **samples}
+        self._update(**changes)
+
+    def add_tags(self, tags: dict[str, Any]) -> None:
+        """Adds tags; a key that is there gets the new value."""
+        self._update(tags={**self._latest().tags, **json_dict("tags", tags)})
+
+    def remove_tags(self, tags: List[str]) -> None:
+        """Removes tags by their keys; a key that is not there is no error."""
+        if isinstance(tags, str):
+            raise UserErrorException(f"tags is {tags!r}", why="it must be a list of keys", hint=f"pass [{tags!r}]")
+        self._update(tags={key: value for key, value in self._latest().tags.items() if key not in tags})
+
+    def add_properties(self, properties: dict[str, Any]) -> None:
+        """Adds properties. A property never changes: raises `WebserviceException` for a key that is there."""
+        added, present = json_dict("properties", properties), self._latest().properties
+        taken = sorted(set(added) & set(present))
+        if taken:
+            raise WebserviceException(
+                f"model {self.id} already has the property {taken[0]!r}",
+                why="properties are written once",
+                hint="use a tag for what may change: model.add_tags({...})",
+            )
+        self._update(properties={**present, **added})
+
+    def serialize(self) -> dict[str, Any]:
+        """The model as JSON data, with v1's keys."""
+        record = self._record
+        return {
+            "createdTime": record.created_time,
+            "createdBy": self.created_by,
+            "description": record.description,
+            "id": record.id,
+            "mimeType": record.mime_type,
+            "name": record.name,
+            "framework": record.model_framework,
+            "frameworkVersion": record.model_framework_version,
+            "tags": record.tags,
+            "properties": record.properties,
+            "unpack": False,
+            "url": self.url,
+            "version": record.version,
+            "experimentName": record.experiment_name,
+            "runId": record.run_id,
+            "runDetails": None,
+            "datasets": record.details.get("datasets", {}),
+            "resourceConfiguration": record.resource_configuration,
+            "sampleInputDatasetId": self.sample_input_dataset,
+            "sampleOutputDatasetId": self.sample_output_dataset,
+            "digest": record.digest,
+            "size": record.size,
+        }
+
+    @staticmethod
+    def deploy(
+        workspace: Workspace,
+        name: str,
+        models: List[Any],
+        inference_config: Any = None,
+        deployment_config: Any = None,
+        deployment_target: Any = None,
+        overwrite: bool = False,
+        show_output: bool = False,
+    ) -> Any:
+        """Deploys models as the service `name` and returns it at once; see `Webservice.wait_for_deployment`."""
+        from mldeploy_jupyter.api import webservice
+
+        return webservice.deploy(
+            workspace, name, models, inference_config, deployment_config, deployment_target, overwrite, show_output
+        )
+
+    @staticmethod
+    def package(
+        workspace: Workspace,
+        models: List[Any],
+        inference_config: Any = None,
+        generate_dockerfile: bool = False,
+        image_name: str | None = None,
+        image_label: str | None = None,
+    ) -> Any:
+        """Not in this version: raises `TargetNotAvailable`."""
+        raise TargetNotAvailable(
+            "Model.package is not in this version",
+            why="it needs container images, which come with the Docker target",
+            hint="deploy on this machine: Model.deploy(ws, name, models, inference_config)",
+        )
+
+    @staticmethod
+    def profile(
+        workspace: Workspace,
+        profile_name: str,
+        models: List[Any],
+        inference_config: Any,
+        input_dataset: Any,
+        cpu: float | None = None,
+        memory_in_gb: float | None = None,
+        description: str | None = None,
+    ) -> Any:
+        """Not in this version: raises `TargetNotAvailable`."""
+        raise TargetNotAvailable(
+            "Model.profile is not in this version",
+            why="measuring a service comes with the latency lab",
+            hint="deploy the model and read its times: mldeploy service run",
+        )
+
+    @property
+    def name(self) -> str:
+        return self._record.name
+
+    @property
+    def version(self) -> int:
+        return self._record.version
+
+    @property
+    def id(self) -> str:
+        """`<name>:<version>`."""
+        return self._record.id
+
+    @property
+    def url(self) -> str:
+        return f"aml://asset/{self.id}"
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        return dict(self._record.tags)
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        return dict(self._record.properties)
+
+    @property
+    def description(self) -> str | None:
+        return self._record.description
+
+    @property
+    def created_time(self) -> datetime:
+        """When it was registered, in UTC."""
+        return datetime.fromisoformat(self._record.created_time)
+
+    @property
+    def created_by(self) -> dict[str, str]:
+        return {"userName": self._record.created_by}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names and contents of its files."""
+        return self._record.digest
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files together."""
+        return self._record.size
+
+    @property
+    def files(self) -> List[str]:
+        return sorted(self._record.files)
+
+    @property
+    def mime_type(self) -> str:
+        return self._record.mime_type
+
+    @property
+    def model_framework(self) -> str | None:
+        return self._record.model_framework
+
+    @property
+    def model_framework_version(self) -> str | None:
+        return self._record.model_framework_version
+
+    @property
+    def experiment_name(self) -> str | None:
+        return self._record.experiment_name
+
+    @property
+    def run_id(self) -> str | None:
+        return self._record.run_id
+
+    @property
+    def run(self) -> Any:
+        """The `Run` it was registered from, or None."""
+        if self.run_id is None:
+            return None
+        from mldeploy_jupyter.api.run import Run
+
+        return Run(self.workspace, self.run_id)
+
+    @property
+    def unpack(self) -> bool:
+        return False
+
+    @property
+    def parent_id(self) -> str | None:
+        """The model it was copied from with `models:/...`, or None."""
+        return self._record.details.get("parent_id")
+
+    @property
+    def derived_model_ids(self) -> List[str]:
+        return [model.id for model in Model.list(self.workspace) if model.parent_id == self.id]
+
+    @property
+    def datasets(self) -> dict[str, Any]:
+        return dict(self._record.details.get("datasets", {}))
+
+    @property
+    def sample_input_dataset(self) -> str | None:
+        return self._record.details.get("sample_input_dataset")
+
+    @property
+    def sample_output_dataset(self) -> str | None:
+        return self._record.details.get("sample_output_dataset")
+
+    @property
+    def resource_configuration(self) -> ResourceConfiguration | None:
+        resources = self._record.resource_configuration
+        return ResourceConfiguration(**resources) if resources else None
+
+    def _latest(self) -> ModelRecord:
+        """The record as it is in the store now: another process may have changed the tags."""
+        self._update()
+        return self._record
+
+    def _update(self, **fields: Any) -> None:
+        self._record = self.workspace._folder.open_store().update_model(self.name, self.version, **fields)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Model) and (self.workspace, self.id) == (other.workspace, other.id)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return (
+            f"Model(workspace={self.workspace!r}, name={self.name}, id={self.id}, version={self.version}, "
+            f"tags={self.tags}, properties={self.properties})"
+        )

@@ -1,0 +1,265 @@
+"""`Workspace`: the folder that holds models and services, under the names of the Azure ML SDK v1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core import workspace as folders
+from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.core.files import make_private_dir, write_json
+from mldeploy_jupyter.core.workspace import WorkspaceFolder
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.model import Model
+
+AZURE_SETTINGS = ("subscription_id", "resource_group", "workspace_name", "location")
+
+
+class Workspace:
+    """A workspace: a folder `.mldeploy/` with the store of models and services and the artifacts.
+
+    `Workspace()` is the workspace of the current directory, as every command finds it. When there is none, the first
+    write makes it there and says so; reads find nothing. The Azure settings are kept for the Azure targets; `auth` is
+    accepted for v1 and not used: targets find credentials themselves.
+    """
+
+    def __init__(
+        self,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        workspace_name: str | None = None,
+        auth: Any = None,
+        *,
+        path: str | Path | None = None,
+    ) -> None:
+        self._azure = _given(
+            subscription_id=subscription_id, resource_group=resource_group, workspace_name=workspace_name
+        )
+        self._start = None if path is None else Path(path).expanduser().absolute()
+        self._made: WorkspaceFolder | None = folders.find(self._start)
+        if self._start is None:
+            self._start = Path.cwd() if self._made is None else self._made.root.parent
+
+    @classmethod
+    def _of(cls, folder: WorkspaceFolder, azure: dict[str, str] | None = None) -> Workspace:
+        """The workspace of a folder that is there."""
+        workspace = cls.__new__(cls)
+        workspace._azure = azure or {}
+        workspace._start = folder.root.parent
+        workspace._made = folder
+        return workspace
+
+    @classmethod
+    def create(
+        cls,
+        name: str | None = None,
+        auth: Any = None,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        location: str | None = None,
+        *,
+        path: str | Path = ".",
+        exist_ok: bool = False,
+        store: str | None = None,
+        artifacts: str | None = None,
+    ) -> Workspace:
+        """Makes `.mldeploy/` in `path`. `name` defaults to the folder's.
+
+        `store` is a database URL (default: SQLite in the folder; a team's: `postgresql+psycopg://...`), `artifacts` a
+        folder or any fsspec URL. With `exist_ok` a workspace that is there is given back. Raises `WorkspaceError`.
+        """
+        azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
+        folder = folders.create(path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure)
+        return cls._of(folder)
+
+    @classmethod
+    def get(
+        cls,
+        name: str | None = None,
+        auth: Any = None,
+        subscription_id: str | None = None,
+        resource_group: str | None = None,
+        *,
+        path: str | Path | None = None,
+    ) -> Workspace:
+        """The workspace of `path` or the current directory; with `name`, else the known one of that name.
+
+        Raises `WorkspaceError` when there is none, or when two have the name.
+        """
+        azure = _given(subscription_id=subscription_id, resource_group=resource_group)
+        folder = folders.find(path)
+        if folder is not None and name in (None, folder.config.name):
+            return cls._of(folder, azure)
+        if name is None:
+            raise _no_workspace(Path(path or "."))
+        if path is not None:
+            raise WorkspaceError(
+                f"there is no workspace {name!r} at {path}",
+                why=f"the one there has the name {folder.config.name!r}" if folder else "there is none",
+                hint=f"Workspace.get(name={name!r}) looks among all known ones",
+            )
+        return cls._of(_by_name(name), azure)
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | Path | None = None,
+        auth: Any = None,
+        _logger: Any = None,
+        _file_name: str | None = None,
+    ) -> Workspace:
+        """The workspace of `path` or the current directory, with the Azure settings of a `config.json` found upwards.
+
+        Looks for `.mldeploy/`, and for `.azureml/config.json`, `aml_config/config.json` or `config.json` as v1 does;
+        `path` is a folder to start in or such a file. Where there is only an Azure file, the first write makes
+        `.mldeploy/` beside it. Raises `WorkspaceError` when there is neither.
+        """
+        start = Path(path or ".").expanduser().absolute()
+        if not start.exists():
+            raise WorkspaceError(
+                f"there is no such file or folder: {path}", hint="name a folder, or the config.json itself"
+            )
+        azure = folders.find_azure_config(start, _file_name)
+        folder = folders.find(start.parent if start.is_file() else None if path is None else start)
+        if folder is not None:
+            return cls._of(folder, azure[1] if azure else None)
+        if azure is None:
+            raise _no_workspace(start)
+        file, settings = azure
+        beside = file.parent.parent if file.parent.name in (".azureml", "aml_config") else file.parent
+        workspace = cls(path=beside)
+        workspace._azure = settings
+        return workspace
+
+    def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
+        """Writes the Azure settings to `<path>/.azureml/config.json` (default: beside the workspace), as v1 does."""
+        target = Path(path).expanduser() if path else self._start or Path.cwd()
+        folder = target if target.name == ".azureml" else target / ".azureml"
+        make_private_dir(folder)
+        settings = {key: self._setting(key) or "" for key in ("subscription_id", "resource_group")}
+        write_json(folder / (file_name or "config.json"), {**settings, "workspace_name": self.name})
+
+    def get_details(self) -> dict[str, Any]:
+        """Id, name, place, store, artifacts and Azure settings."""
+        folder = self._made
+        return {
+            "id": folder.config.id if folder else None,
+            "name": self.name,
+            "path": str(folder.root) if folder else None,
+            "store": _without_password(folder.store_url) if folder else None,
+            "artifacts": folder.artifacts_url if folder else None,
+            **{key: self._setting(key) for key in AZURE_SETTINGS},
+        }
+
+    @property
+    def name(self) -> str:
+        """The workspace's name: `config.json`'s, else the Azure one, else the folder's."""
+        if self._made is not None:
+            return self._made.config.name
+        start = self._start or Path.cwd()
+        return self._azure.get("workspace_name") or start.name or "workspace"
+
+    @property
+    def subscription_id(self) -> str | None:
+        return self._setting("subscription_id")
+
+    @property
+    def resource_group(self) -> str | None:
+        return self._setting("resource_group")
+
+    @property
+    def location(self) -> str | None:
+        return self._setting("location")
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The latest version of every model, by name."""
+        from mldeploy_jupyter.api.model import Model
+
+        return {model.name: model for model in Model.list(self, latest=True)}
+
+    @property
+    def webservices(self) -> dict[str, Any]:
+        """Every service, by name."""
+        from mldeploy_jupyter.api.webservice import Webservice
+
+        return {service.name: service for service in Webservice.list(self)}
+
+    @property
+    def environments(self) -> dict[str, Any]:
+        """The latest version of every registered environment, by name."""
+        from mldeploy_jupyter.api.environment import Environment
+
+        return dict(Environment.list(self))
+
+    @property
+    def _folder(self) -> WorkspaceFolder:
+        """The folder, for writing: made, with one line of output, when it is not there yet."""
+        return self._for_write()
+
+    def _for_write(self, announce: Callable[[str], object] = print) -> WorkspaceFolder:
+        if self._made is None:
+            self._made = folders.require_for_write(self._start, announce)
+            changes = {key: value for key, value in self._azure.items() if value}
+            if changes:
+                self._made = self._made.with_config(**changes)
+        folders.remember(self._made)
+        return self._made
+
+    def _for_read(self) -> WorkspaceFolder | None:
+        """The folder, or None when nothing was written yet."""
+        if self._made is None:
+            self._made = folders.find(self._start)
+        return self._made
+
+    def _setting(self, key: str) -> str | None:
+        return self._azure.get(key) or (getattr(self._made.config, key) if self._made else None)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Workspace) and (self._start, self._made) == (other._start, other._made)
+
+    def __hash__(self) -> int:
+        return hash(self._start)
+
+    def __repr__(self) -> str:
+        place = self._made.root if self._made else f"not made yet, in {self._start}"
+        return f"Workspace(name={self.name!r}, path={str(place)!r})"
+
+
+def _given(**settings: str | None) -> dict[str, str]:
+    return {key: value for key, value in settings.items() if value}
+
+
+def _by_name(name: str) -> WorkspaceFolder:
+    known = folders.known_workspaces()
+    found = [folder for folder in known if folder.config.name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise WorkspaceError(
+            f"more than one workspace has the name {name!r}",
+            why=", ".join(str(folder.root) for folder in found),
+            hint=f"Workspace.get(path={str(found[0].root.parent)!r})",
+        )
+    names = ", ".join(sorted({folder.config.name for folder in known})) or "none"
+    raise WorkspaceError(
+        f"there is no workspace {name!r}", why=f"known workspaces: {names}", hint=f"Workspace.create(name={name!r})"
+    )
+
+
+def _no_workspace(start: Path) -> WorkspaceError:
+    return WorkspaceError(
+        f"there is no workspace in {start.absolute()} or above it",
+        why="neither .mldeploy/ nor .azureml/config.json was found",
+        hint="Workspace.create(), or mldeploy workspace create",
+    )
+
+
+def _without_password(url: str) -> str:
+    if "@" not in url:
+        return url
+    from sqlalchemy import make_url
+
+    return make_url(url).render_as_string(hide_password=True)
