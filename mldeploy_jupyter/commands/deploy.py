@@ -1,0 +1,247 @@
+"""`mldeploy model deploy` and `mldeploy service update`: what makes a deployment, and waiting for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError, WaitInterrupted
+from mldeploy_jupyter.commands.settings import (
+    CONFIG_PARAMS,
+    INFERENCE_PARAMS,
+    TARGET_PARAMS,
+    changed_config,
+    deploy_config_of,
+    inference_config_of,
+)
+from mldeploy_jupyter.commands.text import listing, python_call, read_json
+from mldeploy_jupyter.core.configs import DeployConfig, make_service_name
+
+_MODELS: tuple[Param, ...] = (
+    Param(
+        "model",
+        ("--model", "-m"),
+        "Models: name:version, a name for its latest version, or (local only) a path.",
+        "list",
+        completion="model id",
+        metavar="MODEL",
+    ),
+    Param(
+        "model_metadata_file",
+        ("--model-metadata-file", "-f"),
+        "Files that model register -t wrote.",
+        "list",
+        completion="file",
+        metavar="FILE",
+    ),
+)
+_WAIT: tuple[Param, ...] = (
+    Param("wait", ("--wait",), "Follow the deployment until it ended. The default on the command line.", "switch"),
+    Param("no_wait", ("--no-wait",), "Return at once; the deployment goes on.", "switch"),
+    Param("timeout_sec", ("--timeout-sec",), "Stop waiting after so many seconds; nothing is cancelled.", "number"),
+)
+
+
+def deploy(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.deploy_configuration import from_data
+    from mldeploy_jupyter.api.model import Model
+
+    models = models_of(context, args)
+    config = deploy_config_of(args)
+    workspace = context.workspace(args.path, write=True)
+    inference = inference_config_of(context, args, workspace)
+    name = args.name or _name_for(context, models)
+    deployment = from_data(config) if config is not None else None
+    service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
+    if service is None:
+        service = Model.deploy(workspace, name, models, inference, deployment, overwrite=args.overwrite)
+    python = python_call(
+        "Model.deploy", "ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])
+    )
+    if args.overwrite:
+        python = python.removesuffix(")") + ", overwrite=True)"
+    return _finish(context, args, service, name, python)
+
+
+def update(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.deploy_configuration import from_data
+    from mldeploy_jupyter.commands.service import change_words, find_service
+
+    service = find_service(context, args)
+    kwargs: dict[str, Any] = {}
+    if args.model is not None or args.model_metadata_file is not None:
+        kwargs["models"] = models_of(context, args)
+    inference = inference_config_of(context, args, service.workspace)
+    if inference is not None:
+        kwargs["inference_config"] = inference
+    config = changed_config(args, current_config(service))
+    if config is not None:
+        kwargs["deployment_config"] = from_data(config)
+    changed = change_words(service, args)
+    if not kwargs and not changed:
+        raise UsageError(
+            "Nothing is to be changed", why="No option says what.", hint=f"For example: -m churn:2 for {service.name}"
+        )
+    python = python_call("service.update", **{key: _Word(key, value) for key, value in kwargs.items()})
+    if not kwargs:
+        return Result(service, f"Updated {service.name}", service.serialize(), changed)
+    service.update(**kwargs)
+    return _finish(context, args, service, service.name, python)
+
+
+class _Word:
+    """How a value stands in a printed call: plain data as it is, an object as a variable of its parameter's name."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.text = repr(value) if isinstance(value, list) else repr(value.config) if hasattr(value, "config") else name
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def current_config(service: Any) -> DeployConfig:
+    """The live revision's settings."""
+    workspace = service.workspace
+    store = workspace._folder.open_store()
+    record = store.get_service(service.name)
+    revision = store.get_revision(service.name, record.revision) if record and record.revision else None
+    return DeployConfig.from_dict(revision.deploy_config) if revision else DeployConfig(service.compute_type)
+
+
+def models_of(context: Context, args: Args) -> list[Any]:
+    models = list(args.model or [])
+    for path in args.model_metadata_file or []:
+        data = read_json(path, "--model-metadata-file")
+        model_id = data.get("modelId") or data.get("id") if isinstance(data, dict) else None
+        if not model_id:
+            raise UsageError(
+                f"{path} names no model", why="It has no modelId.", hint="Write it with mldeploy model register -t FILE"
+            )
+        models.append(model_id)
+    return models or list(context.defaults.get("models") or [])
+
+
+def _name_for(context: Context, models: list[str]) -> str:
+    if not models:
+        raise UsageError(
+            "The service's name is missing",
+            why="It is made from the model's name, and no model is named.",
+            hint="Add -n NAME, or -m MODEL",
+        )
+    last = models[0].rstrip("/").rsplit("/", 1)[-1]
+    name = make_service_name(last.partition(":")[0])
+    context.note(f"The service's name is {name}, after its model. Choose another with -n NAME.")
+    return name
+
+
+def _update_if_live(
+    context: Context, workspace: Any, name: str, models: list[Any], inference: Any, config: DeployConfig | None
+) -> Any:
+    """The service of that name, updated where something changed; None when there is none that can be updated."""
+    from mldeploy_jupyter.api import deploying
+    from mldeploy_jupyter.api.deploy_configuration import from_data
+    from mldeploy_jupyter.api.webservice import Webservice
+
+    record = workspace._folder.open_store().get_service(name)
+    if record is None or not record.revision:
+        return None
+    service = Webservice(workspace, name)
+    settings = config if config is not None else current_config(service)
+    request = deploying.make_request(workspace, name, models, inference, settings)
+    if deploying.is_unchanged(workspace, request):
+        context.note(f"{name} serves just this already; nothing to do.")
+        return service
+    service.update(models=models, inference_config=inference, deployment_config=from_data(settings))
+    return service
+
+
+def _finish(context: Context, args: Args, service: Any, name: str, python: str) -> Result:
+    if args.wait and args.no_wait:
+        raise UsageError(
+            "--wait and --no-wait exclude each other", why="Both are given.", hint="Leave one of them out."
+        )
+    if args.wait or (context.follow and not args.no_wait):
+        follow(context, service, name, args.timeout_sec)
+        return Result(service, describe(service), service.serialize(), python)
+    text = f"{name} is being deployed. Follow it with: {context.prefix}service wait {name}"
+    return Result(service, text, service.serialize(), python)
+
+
+def follow(context: Context, service: Any, name: str, timeout_sec: float | None) -> None:
+    """Shows the deployment on the error stream until it ended. Raises its error, or `WaitInterrupted`."""
+
+    def wait() -> None:
+        service.wait_for_deployment(show_output=True, timeout_sec=timeout_sec)
+
+    try:
+        _on_error_stream(context, wait)
+    except KeyboardInterrupt:
+        raise WaitInterrupted(
+            "Stopped waiting; the deployment goes on",
+            hint=f"Attach again with: {context.prefix}service wait {name}",
+            value=service,
+        ) from None
+
+
+def _on_error_stream(context: Context, wait: Callable[[], None]) -> None:
+    # A notebook shows what is printed where it is printed; there nothing is moved.
+    if context.namespace is not None:
+        wait()
+        return
+    with contextlib.redirect_stdout(context.err):
+        wait()
+
+
+def describe(service: Any) -> str:
+    data = service.serialize()
+    return listing(
+        {
+            "name": service.name,
+            "state": data.get("state"),
+            "target": data.get("computeType"),
+            "scoring uri": data.get("scoringUri"),
+            "swagger uri": data.get("swaggerUri"),
+        }
+    )
+
+
+_NAME = Param(
+    "name",
+    ("--name", "-n"),
+    "The service's name. The model's, made valid, when left out.",
+    positional=True,
+    completion="service",
+)
+_UPDATE_NAME = Param(
+    "name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service"
+)
+_CHANGES: tuple[Param, ...] = (
+    Param("add_tag", ("--add-tag",), "Tags to add.", "list", metavar="KEY=VALUE"),
+    Param("remove_tag", ("--remove-tag",), "Tags to remove.", "list", metavar="KEY"),
+    Param("add_property", ("--add-property",), "Properties to add.", "list", metavar="KEY=VALUE"),
+)
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        ("model", "deploy"),
+        "Deploy models with an entry script as a service.",
+        (
+            _NAME,
+            *_MODELS,
+            *TARGET_PARAMS,
+            Param("overwrite", ("--overwrite",), "Replace a service that has this name.", "switch"),
+            *_WAIT,
+            *INFERENCE_PARAMS,
+            *CONFIG_PARAMS,
+        ),
+        deploy,
+        "model deploy churn -m churn:3 --entry-script score.py --to local",
+    ),
+    Command(
+        ("service", "update"),
+        "Change a service; the old version serves until the new one answers.",
+        (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], *_WAIT, *_CHANGES, *INFERENCE_PARAMS, *CONFIG_PARAMS),
+        update,
+        "service update churn -m churn:4",
+    ),
+)

@@ -1,0 +1,87 @@
+"""The help texts, made from the table of commands."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from mldeploy_jupyter.commands.grammar import Command, Param
+
+WIDTH = 100
+INDENT = 30
+
+
+def overview(commands: Sequence[Command], version: str, group: str = "") -> str:
+    """All commands, or those of one group."""
+    shown = [command for command in commands if not group or command.path[0] == group]
+    lines = [
+        f"usage: mldeploy {group + ' ' if group else ''}COMMAND [OPTIONS]",
+        "",
+        f"mldeploy {version}: from a model to a live, tested, measured web service.",
+        "",
+    ]
+    last = shown[0].path[0] if shown else ""
+    for command in shown:
+        if command.path[0] != last:
+            lines.append("")
+            last = command.path[0]
+        lines.append(f"  {command.name:<22} {command.summary}")
+    lines += [
+        "",
+        "  --version              Print the version.",
+        "",
+        "Each command has its own help: mldeploy model deploy --help",
+    ]
+    return "\n".join(lines)
+
+
+def usage(command: Command, prefix: str = "mldeploy ") -> str:
+    words = [f"{prefix}{command.name}"]
+    for param in command.positionals:
+        word = param.placeholder + ("..." if param.kind == "list" else "")
+        words.append(word if param.required else f"[{word}]")
+    for param in command.params:
+        if param.required and param.flags and not param.positional:
+            words.append(f"{param.shown} {param.placeholder}")
+    return "usage: " + " ".join([*words, "[OPTIONS]"])
+
+
+def command_help(command: Command, prefix: str = "mldeploy ") -> str:
+    """Usage, what the command does, its options by group, an example."""
+    lines = [usage(command, prefix), "", command.doc]
+    bare = [param for param in command.positionals if not param.flags]
+    if bare:
+        lines += ["", "Arguments:", *(line for param in bare for line in _entry(param.placeholder, param.doc))]
+    for group in dict.fromkeys(param.group for param in command.all_params if param.flags):
+        lines += ["", f"{group}:"]
+        for param in command.all_params:
+            if param.flags and param.group == group:
+                lines += _entry(_left(param), _right(param))
+    if command.example:
+        lines += ["", "Example:", f"  {prefix}{command.example}"]
+    return "\n".join(lines)
+
+
+def _left(param: Param) -> str:
+    flags = ", ".join(sorted(param.flags, key=lambda flag: (flag.startswith("--"), len(flag))))
+    if param.kind == "switch":
+        return flags
+    value = (
+        "{" + ",".join(param.choices) + "}"
+        if param.choices
+        else "true|false"
+        if param.kind == "toggle"
+        else param.placeholder
+    )
+    return f"{flags} {value}" + (" ..." if param.kind == "list" else "")
+
+
+def _right(param: Param) -> str:
+    return param.doc + (" Required." if param.required else "")
+
+
+def _entry(left: str, right: str) -> list[str]:
+    body = textwrap.wrap(right, WIDTH - INDENT) or [""]
+    if len(left) + 4 > INDENT:
+        return [f"  {left}", *(" " * INDENT + line for line in body)]
+    return [f"  {left:<{INDENT - 2}}{body[0]}", *(" " * INDENT + line for line in body[1:])]

@@ -1,0 +1,253 @@
+"""`mldeploy model register|list|show|update|download|delete`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
+from mldeploy_jupyter.commands.text import listing, pairs, python_call, read_json, table
+
+MODEL_PARAMS: tuple[Param, ...] = (
+    Param(
+        "model_id",
+        ("--model-id", "-i"),
+        "The model's id, name:version.",
+        completion="model id",
+        positional=True,
+        metavar="ID",
+    ),
+    Param("model_name", ("--model-name", "--name", "-n"), "The model's name.", completion="model"),
+    Param("version", ("--version",), "The version. The latest when left out.", "integer"),
+)
+
+
+def find_model(context: Context, args: Args) -> Any:
+    """The model that `--model-id` or `--model-name` names. Raises `ModelNotFoundException`."""
+    from mldeploy_jupyter.api.model import Model
+
+    if not args.model_id and not args.model_name:
+        raise UsageError("No model is named", why="The command works on one model.", hint="Add its id, such as churn:3")
+    name, version = args.model_name, args.version
+    if args.model_id:
+        name, _, number = args.model_id.partition(":")
+        if number and not number.isdigit():
+            raise UsageError(
+                f"{args.model_id!r} is not a model's id", why="An id is name:version.", hint=f"Write {name}:1"
+            )
+        version = int(number) if number else version
+        if args.model_name and args.model_name != name:
+            raise UsageError(
+                "Two models are named", why=f"{args.model_id} and {args.model_name}.", hint="Name one of them."
+            )
+    return Model(context.workspace(args.path), name=name, version=version)
+
+
+def register(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.model import Model, ResourceConfiguration
+
+    run_id, experiment = args.run_id, args.experiment_name
+    if args.run_metadata_file:
+        data = read_json(args.run_metadata_file, "--run-metadata-file")
+        run_id = run_id or data.get("runId") or data.get("run_id")
+        experiment = experiment or data.get("experimentName") or data.get("experiment_name")
+    if bool(args.model_path) == bool(args.asset_path):
+        raise UsageError(
+            "mldeploy model register needs --model-path or --asset-path",
+            why="One of them names the model's file or folder." if not args.model_path else "Both are given.",
+            hint="For example: mldeploy model register -n churn -p model.pkl",
+        )
+    tags, properties = pairs(args.tag, "--tag"), pairs(args.property, "--property")
+    resources = None
+    if any(value is not None for value in (args.cpu_cores, args.memory_gb, args.gpu_cores)):
+        resources = ResourceConfiguration(cpu=args.cpu_cores, memory_in_gb=args.memory_gb, gpu=args.gpu_cores)
+    same: dict[str, Any] = {
+        "tags": tags,
+        "properties": properties,
+        "description": args.description,
+        "model_framework": args.model_framework,
+        "model_framework_version": args.model_framework_version,
+    }
+    if args.asset_path and not run_id:
+        raise UsageError(
+            "--asset-path needs --run-id", why="It is a path inside a run.", hint="Add --run-id, or use --model-path."
+        )
+    workspace = context.workspace(args.path, write=True)
+    if args.asset_path:
+        from mldeploy_jupyter.api.run import Run
+
+        run = Run(workspace, run_id) if experiment is None else Run(workspace, run_id, experiment_name=experiment)
+        model = run.register_model(args.name, model_path=args.asset_path, resource_configuration=resources, **same)
+        python = python_call("run.register_model", repr(args.name), model_path=args.asset_path, **same)
+    else:
+        model = Model.register(
+            workspace, args.model_path, args.name, child_paths=args.child_path, resource_configuration=resources, **same
+        )
+        python = python_call(
+            "Model.register", "ws", repr(args.model_path), repr(args.name), child_paths=args.child_path, **same
+        )
+    if args.output_metadata_file:
+        text = json.dumps({"modelId": model.id, "workspaceName": workspace.name}, indent=2)
+        Path(args.output_metadata_file).write_text(text + "\n", "utf-8")
+    return Result(model, f"Registered {model.id}", model.serialize(), python)
+
+
+def list_(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.model import Model
+
+    tags = [word.split("=", 1) if "=" in word else word for word in args.tag or []]
+    properties = [word.split("=", 1) if "=" in word else word for word in args.property or []]
+    kwargs: dict[str, Any] = {
+        "name": args.model_name,
+        "tags": tags or None,
+        "properties": properties or None,
+        "run_id": args.run_id,
+        "latest": args.latest or None,
+    }
+    kwargs = {key: value for key, value in kwargs.items() if value is not None}
+    models = Model.list(context.workspace(args.path), **kwargs)
+    rows = [(m.name, m.version, m.model_framework, m.created_time, _words(m.tags)) for m in models]
+    text = (
+        table(rows, ("NAME", "VERSION", "FRAMEWORK", "CREATED", "TAGS"))
+        if rows
+        else "No models. Register one with: mldeploy model register"
+    )
+    return Result(models, text, [model.serialize() for model in models], python_call("Model.list", "ws", **kwargs))
+
+
+def _words(values: dict[str, Any] | None) -> str:
+    return " ".join(f"{key}={value}" if value not in ("", None) else key for key, value in (values or {}).items())
+
+
+def show(context: Context, args: Args) -> Result:
+    model = find_model(context, args)
+    data = model.serialize()
+    return Result(model, listing(data), data, python_call("Model", "ws", name=model.name, version=model.version))
+
+
+def update(context: Context, args: Args) -> Result:
+    model = find_model(context, args)
+    given = (args.add_tag, args.remove_tag, args.add_property, args.description)
+    if all(value is None for value in given):
+        raise UsageError("Nothing is to be changed", why="No option says what.", hint="Add --add-tag key=value")
+    if args.add_tag:
+        model.add_tags(pairs(args.add_tag, "--add-tag"))
+    if args.remove_tag:
+        model.remove_tags(args.remove_tag)
+    if args.add_property:
+        model.add_properties(pairs(args.add_property, "--add-property"))
+    if args.description is not None:
+        model.update(description=args.description)
+    python = python_call("model.update", description=args.description)
+    return Result(model, f"Updated {model.id}", model.serialize(), python)
+
+
+def download(context: Context, args: Args) -> Result:
+    model = find_model(context, args)
+    path = str(model.download(target_dir=args.target_dir or ".", exist_ok=args.overwrite))
+    python = python_call("model.download", target_dir=args.target_dir or ".", exist_ok=args.overwrite)
+    return Result(path, f"Downloaded {model.id} to {path}", {"modelId": model.id, "path": path}, python)
+
+
+def delete(context: Context, args: Args) -> Result:
+    model = find_model(context, args)
+    model.delete()
+    return Result(None, f"Deleted {model.id}", {"modelId": model.id, "deleted": True}, "model.delete()")
+
+
+_TAGS = (
+    Param("tag", ("--tag",), "Tags.", "list", metavar="KEY=VALUE"),
+    Param("property", ("--property",), "Properties.", "list", metavar="KEY=VALUE"),
+)
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        ("model", "register"),
+        "Register a file or a folder as the next version of a model.",
+        (
+            Param("name", ("--name", "-n"), "The model's name.", required=True, positional=True, completion="model"),
+            Param(
+                "model_path",
+                ("--model-path", "-p"),
+                "The file or folder. Also runs:/ID/PATH and models:/NAME/1.",
+                positional=True,
+                completion="file",
+            ),
+            Param("asset_path", ("--asset-path",), "A path inside the run that --run-id names."),
+            Param("experiment_name", ("--experiment-name",), "The run's experiment."),
+            Param("run_id", ("--run-id", "-r"), "The run the model comes from."),
+            Param(
+                "run_metadata_file",
+                ("--run-metadata-file", "-f"),
+                "A JSON file with runId.",
+                completion="file",
+                metavar="FILE",
+            ),
+            Param("description", ("--description", "-d"), "What the model is."),
+            *_TAGS,
+            Param("child_path", ("--child-path",), "With a folder: keep only these of its children.", "list"),
+            Param("model_framework", ("--model-framework",), "Such as ScikitLearn, Onnx or PyTorch."),
+            Param("model_framework_version", ("--model-framework-version",), "The framework's version."),
+            Param("cpu_cores", ("--cpu-cores", "--cc"), "CPU cores a service with this model should get.", "number"),
+            Param("memory_gb", ("--memory-gb", "--gb"), "Memory it should get, in gigabytes.", "number"),
+            Param("gpu_cores", ("--gpu-cores", "--gc"), "GPUs it should get.", "integer"),
+            Param(
+                "output_metadata_file",
+                ("--output-metadata-file", "-t"),
+                "Write the model's id here, for model deploy -f.",
+                completion="file",
+                metavar="FILE",
+            ),
+        ),
+        register,
+        "model register -n churn -p model.pkl --tag stage=test",
+    ),
+    Command(
+        ("model", "list"),
+        "List models, newest first.",
+        (
+            Param(
+                "model_name", ("--model-name", "--name", "-n"), "Only this name.", positional=True, completion="model"
+            ),
+            Param("latest", ("--latest", "-l"), "Only the latest version of each.", "switch"),
+            *_TAGS,
+            Param("run_id", ("--run-id",), "Only models of this run."),
+        ),
+        list_,
+        "model list --latest",
+    ),
+    Command(("model", "show"), "Show a model.", MODEL_PARAMS, show, "model show churn:3"),
+    Command(
+        ("model", "update"),
+        "Change a model's tags, properties or description.",
+        (
+            *MODEL_PARAMS,
+            Param("add_tag", ("--add-tag",), "Tags to add.", "list", metavar="KEY=VALUE"),
+            Param("remove_tag", ("--remove-tag",), "Tags to remove.", "list", metavar="KEY"),
+            Param("add_property", ("--add-property",), "Properties to add.", "list", metavar="KEY=VALUE"),
+            Param("description", ("--description", "-d"), "The new description."),
+        ),
+        update,
+        "model update churn:3 --add-tag stage=prod",
+    ),
+    Command(
+        ("model", "download"),
+        "Copy a model's files to a folder.",
+        (
+            *MODEL_PARAMS,
+            Param(
+                "target_dir", ("--target-dir", "-t"), "The folder. The current one when left out.", completion="file"
+            ),
+            Param("overwrite", ("--overwrite",), "Replace files that are there.", "switch"),
+        ),
+        download,
+        "model download churn:3 -t models",
+    ),
+    Command(
+        ("model", "delete"),
+        "Delete a version of a model; refused while a service uses it.",
+        MODEL_PARAMS,
+        delete,
+        "model delete churn:3",
+    ),
+)

@@ -1,0 +1,354 @@
+"""`mldeploy service ...`: everything about services that are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.commands.deploy import describe, follow
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
+from mldeploy_jupyter.commands.text import listing, pairs, python_call, table
+from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound, WorkspaceError
+
+NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service")
+
+
+def find_service(context: Context, args: Args) -> Any:
+    """The service, in the workspace found from here; without one there, in any workspace this user has.
+
+    Raises `WebserviceNotFound`, or `UsageError` when several workspaces have a service of that name.
+    """
+    from mldeploy_jupyter.api.webservice import Webservice
+
+    missing: MldeployError | None = None
+    try:
+        return Webservice(context.workspace(args.path), args.name)
+    except (WorkspaceError, WebserviceNotFound) as error:
+        if args.path is not None or context.open is not None or type(error) not in (WorkspaceError, WebserviceNotFound):
+            raise
+        missing = error
+    found = [service for service in _everywhere(context) if service.name == args.name]
+    if not found:
+        raise missing
+    if len(found) > 1:
+        folders = ", ".join(str(service.workspace._folder.root.parent) for service in found)
+        hint = f"Name one: --path {found[0].workspace._folder.root.parent}"
+        raise UsageError(f"{args.name} is in several workspaces", why=f"They are {folders}.", hint=hint)
+    return found[0]
+
+
+def _everywhere(context: Context) -> list[Any]:
+    """The services of every workspace this user has made; one that cannot be read is said and skipped."""
+    from mldeploy_jupyter.api.webservice import Webservice
+    from mldeploy_jupyter.core.workspace import known_workspaces
+
+    found = []
+    for folder in known_workspaces():
+        try:
+            found.extend(Webservice.list(context.workspace(str(folder.root))))
+        except MldeployError as error:
+            context.note(f"note: the workspace {folder.root.parent} is left out: {error.message}")
+    return found
+
+
+def list_(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.webservice import Webservice
+
+    everywhere = args.all
+    try:
+        workspace = None if everywhere else context.workspace(args.path)
+    except WorkspaceError as error:
+        # From a folder without a workspace, whatever this user has is shown. A broken workspace stays an error.
+        if args.path is not None or type(error) is not WorkspaceError or _is_here():
+            raise
+        workspace, everywhere = None, True
+    services = _everywhere(context) if workspace is None else Webservice.list(workspace)
+    services = [service for service in services if _wanted(service, args)]
+    rows = []
+    for service in services:
+        data = service.serialize()
+        row = [service.name, data.get("state"), data.get("computeType"), data.get("scoringUri")]
+        rows.append([*row, service.workspace._folder.root.parent] if everywhere else row)
+    head = ("NAME", "STATE", "TARGET", "SCORING URI", *(("WORKSPACE",) if everywhere else ()))
+    text = table(rows, head) if rows else "No services. Deploy one with: mldeploy model deploy"
+    return Result(services, text, [service.serialize() for service in services], "Webservice.list(ws)")
+
+
+def _is_here() -> bool:
+    from mldeploy_jupyter.core.workspace import find
+
+    return find() is not None
+
+
+def _wanted(service: Any, args: Args) -> bool:
+    if args.compute_type and service.compute_type.lower() != args.compute_type.lower():
+        return False
+    data = service.serialize()
+    models = [str(model) for model in data.get("models") or []]
+    if args.model_id and args.model_id not in models:
+        return False
+    if args.model_name and not any(model.partition(":")[0] == args.model_name for model in models):
+        return False
+    return _has(service.tags, args.tag) and _has(service.properties, args.property)
+
+
+def _has(values: dict[str, Any] | None, words: list[str] | None) -> bool:
+    for word in words or []:
+        key, sign, value = word.partition("=")
+        if key not in (values or {}) or (sign and str((values or {})[key]) != value):
+            return False
+    return True
+
+
+def show(context: Context, args: Args) -> Result:
+    service = find_service(context, args)
+    data = service.serialize()
+    return Result(service, listing(data), data, python_call("Webservice", "ws", repr(service.name)))
+
+
+def run(context: Context, args: Args) -> Result:
+    data = _input(context, args)
+    service = find_service(context, args)
+    answer = service.run(data)
+    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False, default=str)
+    return Result(answer, text, answer, python_call("service.run", repr(data)))
+
+
+def _input(context: Context, args: Args) -> Any:
+    given = [value for value in (args.input_data, args.data) if value is not None]
+    if len(given) != 1:
+        why = "Nothing says what to score." if not given else "--input-data and --data are both given."
+        hint = f"For example: mldeploy service run {args.name} -d '{{\"data\": [[1.0, 2.0]]}}'"
+        raise UsageError("mldeploy service run needs one input", why=why, hint=hint)
+    if args.data is None and not args.input_data.startswith("@"):
+        return context.stdin.read() if args.input_data == "-" else args.input_data
+    name = args.data if args.data is not None else args.input_data[1:]
+    if name == "-":
+        return context.stdin.read()
+    try:
+        raw = Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{name} cannot be read", why=f"{error.strerror}.", hint="Check the path and run the command again."
+        ) from None
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
+
+
+def get_logs(context: Context, args: Args) -> Result:
+    if args.follow and context.json:
+        raise UsageError(
+            "--follow and --json exclude each other",
+            why="A log that goes on is no one document.",
+            hint="Leave one of them out.",
+        )
+    lines = 5000 if args.num_lines is None else args.num_lines
+    if lines < 0:
+        raise UsageError(f"--num-lines cannot be {lines}", why="It must be at least 0.", hint="Leave it out for 5000.")
+    if args.init:
+        context.note("note: --init is accepted for v1's sake; init() writes into the same log.")
+    service = find_service(context, args)
+    if args.follow:
+        try:
+            for line in service.follow_logs():
+                context.out.write(getattr(line, "text", str(line)).rstrip("\n") + "\n")
+                context.out.flush()
+        except KeyboardInterrupt:
+            context.note("Stopped following; the service goes on.")
+        return Result(service, "", None, "service.follow_logs()")
+    text = service.get_logs(num_lines=lines)
+    return Result(
+        text, text.rstrip("\n"), {"name": service.name, "logs": text}, python_call("service.get_logs", num_lines=lines)
+    )
+
+
+def get_keys(context: Context, args: Args) -> Result:
+    service = find_service(context, args)
+    primary, secondary = service.get_keys()
+    data = {"primaryKey": primary, "secondaryKey": secondary}
+    return Result((primary, secondary), f"primary:   {primary}\nsecondary: {secondary}", data, "service.get_keys()")
+
+
+def regen_key(context: Context, args: Args) -> Result:
+    word = args.key.capitalize()
+    if word not in ("Primary", "Secondary"):
+        raise UsageError(
+            f"--key cannot be {args.key!r}", why="It must be primary or secondary.", hint="Write --key primary"
+        )
+    service = find_service(context, args)
+    if args.set_key is None:
+        service.regen_key(word)
+    else:
+        service.regen_key(word, set_key=args.set_key)
+    # A key is shown only by get-keys, which was asked for it.
+    text = f"Made a new {word.lower()} key for {service.name}. See it with: {context.prefix}service get-keys {service.name}"
+    return Result(service, text, {"name": service.name, "key": word}, python_call("service.regen_key", repr(word)))
+
+
+def wait(context: Context, args: Args) -> Result:
+    service = find_service(context, args)
+    follow(context, service, service.name, args.timeout_sec)
+    python = python_call("service.wait_for_deployment", show_output=True, timeout_sec=args.timeout_sec)
+    return Result(service, describe(service), service.serialize(), python)
+
+
+def rollback(context: Context, args: Args) -> Result:
+    service = find_service(context, args)
+    service.rollback(args.revision)
+    python = python_call("service.rollback", **({"revision": args.revision} if args.revision else {}))
+    if context.follow and not args.no_wait:
+        follow(context, service, service.name, None)
+        return Result(service, describe(service), service.serialize(), python)
+    text = f"{service.name} is going back. Follow it with: {context.prefix}service wait {service.name}"
+    return Result(service, text, service.serialize(), python)
+
+
+def delete(context: Context, args: Args) -> Result:
+    service = find_service(context, args)
+    name = service.name
+    service.delete()
+    return Result(None, f"Deleted {name}", {"name": name, "deleted": True}, "service.delete()")
+
+
+def _action(method: str, done: str) -> Callable[[Context, Args], Result]:
+    def act(context: Context, args: Args) -> Result:
+        service = find_service(context, args)
+        getattr(service, method)()
+        return Result(service, f"{done} {service.name}", service.serialize(), f"service.{method}()")
+
+    return act
+
+
+def change_words(service: Any, args: Args) -> str:
+    """Adds and removes tags and properties at once; gives back the Python for it, "" when nothing was asked."""
+    calls = []
+    for words, method, flag in (
+        (args.add_tag, "add_tags", "--add-tag"),
+        (args.remove_tag, "remove_tags", ""),
+        (args.add_property, "add_properties", "--add-property"),
+    ):
+        if words:
+            value = pairs(words, flag) if flag else words
+            getattr(service, method)(value)
+            calls.append(python_call(f"service.{method}", repr(value)))
+    return "; ".join(calls)
+
+
+_TIMEOUT = Param(
+    "timeout_sec", ("--timeout-sec",), "Stop waiting after so many seconds; nothing is cancelled.", "number"
+)
+_NO_WAIT = Param("no_wait", ("--no-wait",), "Return at once.", "switch")
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        ("service", "list"),
+        "List services. From a folder without a workspace: those of all your workspaces.",
+        (
+            Param("all", ("--all", "-a"), "The services of every workspace you have made.", "switch"),
+            Param("compute_type", ("--compute-type", "-c"), "Only services of this target.", completion="target"),
+            Param("model_id", ("--model-id",), "Only services with this model, name:version.", completion="model id"),
+            Param("model_name", ("--model-name",), "Only services with a version of this model.", completion="model"),
+            Param("tag", ("--tag",), "Only services with these tags.", "list", metavar="KEY=VALUE"),
+            Param("property", ("--property",), "Only services with these properties.", "list", metavar="KEY=VALUE"),
+        ),
+        list_,
+        "service list --all",
+    ),
+    Command(("service", "show"), "Show a service.", (NAME,), show, "service show churn"),
+    Command(
+        ("service", "run"),
+        "Score data with a service.",
+        (
+            NAME,
+            Param(
+                "input_data",
+                ("--input-data", "-d"),
+                "The request's body. @FILE reads it from a file, - from standard input.",
+            ),
+            Param(
+                "data",
+                ("--data",),
+                "The file with the request's body; - is standard input.",
+                completion="file",
+                metavar="FILE",
+            ),
+        ),
+        run,
+        "service run churn -d '{\"data\": [[1.0, 2.0]]}'",
+    ),
+    Command(
+        ("service", "get-logs"),
+        "Print a service's log.",
+        (
+            NAME,
+            Param(
+                "num_lines",
+                ("--num-lines", "--num_lines", "-l"),
+                "How many lines from the end. Default 5000.",
+                "integer",
+            ),
+            Param("follow", ("--follow", "-f"), "Go on with what is written from now on.", "switch"),
+            Param("init", ("--init", "-i"), "Accepted for v1's sake.", "switch"),
+        ),
+        get_logs,
+        "service get-logs churn -f",
+    ),
+    Command(("service", "get-keys"), "Print a service's keys.", (NAME,), get_keys, "service get-keys churn"),
+    Command(
+        ("service", "regen-key"),
+        "Make a new key; the old one stops working.",
+        (
+            NAME,
+            Param("key", ("--key", "-k"), "primary or secondary.", required=True),
+            Param("set_key", ("--set-key", "-s"), "The new key. Made when left out."),
+        ),
+        regen_key,
+        "service regen-key churn -k primary",
+    ),
+    Command(
+        ("service", "start"), "Start a stopped service.", (NAME,), _action("start", "Started"), "service start churn"
+    ),
+    Command(
+        ("service", "stop"),
+        "Stop a service; it can be started again.",
+        (NAME,),
+        _action("stop", "Stopped"),
+        "service stop churn",
+    ),
+    Command(
+        ("service", "reload"),
+        "Load the entry script and its files again.",
+        (NAME,),
+        _action("reload", "Reloaded"),
+        "service reload churn",
+    ),
+    Command(
+        ("service", "rollback"),
+        "Go back to an older revision.",
+        (
+            NAME,
+            Param("revision", ("--revision",), "Its number. The last one that was live when left out.", "integer"),
+            _NO_WAIT,
+        ),
+        rollback,
+        "service rollback churn",
+    ),
+    Command(
+        ("service", "cancel"),
+        "Cancel the running deployment; the old version goes on.",
+        (NAME,),
+        _action("cancel", "Cancelled the deployment of"),
+        "service cancel churn",
+    ),
+    Command(("service", "delete"), "Delete a service and everything it runs.", (NAME,), delete, "service delete churn"),
+    Command(
+        ("service", "wait"),
+        "Follow the running deployment until it ended.",
+        (NAME, _TIMEOUT),
+        wait,
+        "service wait churn",
+    ),
+)

@@ -1,0 +1,109 @@
+"""`mldeploy workspace ...` and `mldeploy prune`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
+from mldeploy_jupyter.commands.text import listing, python_call, table
+
+
+def open_workspace(context: Context, path: str | None, *, write: bool = False) -> Any:
+    """The workspace at `path` or found upwards from here. Raises `WorkspaceError` when there is none to read."""
+    from mldeploy_jupyter.api.workspace import Workspace
+
+    if write and path is None:
+        from mldeploy_jupyter.core import workspace as folders
+
+        folder = folders.require_for_write(announce=context.note)
+        return Workspace.get(path=str(folder.root))
+    return Workspace.get(path=path)
+
+
+def _details(workspace: Any) -> dict[str, Any]:
+    return dict(workspace.get_details())
+
+
+def create(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.workspace import Workspace
+
+    folder = args.folder or args.path or "."
+    given = {"store": args.store, "artifacts": args.artifacts}
+    kwargs = {name: value for name, value in given.items() if value is not None}
+    workspace = Workspace.create(args.name, path=folder, exist_ok=args.exist_ok, **kwargs)
+    python = python_call("Workspace.create", repr(args.name), path=folder, **kwargs)
+    return Result(
+        workspace, f"Made the workspace {workspace.name}.\n{listing(_details(workspace))}", _details(workspace), python
+    )
+
+
+def show(context: Context, args: Args) -> Result:
+    workspace = context.workspace(args.folder or args.path)
+    return Result(workspace, listing(_details(workspace)), _details(workspace), "Workspace.from_config().get_details()")
+
+
+def list_(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.core.workspace import known_workspaces
+
+    rows = [{"name": folder.config.name, "path": str(folder.root.parent)} for folder in known_workspaces()]
+    text = (
+        table([(row["name"], row["path"]) for row in rows], ("NAME", "FOLDER"))
+        if rows
+        else "No workspace is known yet."
+    )
+    return Result(rows, text, rows, "from mldeploy_jupyter.core.workspace import known_workspaces; known_workspaces()")
+
+
+def prune(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.prune import prune as run_prune
+
+    keep = 20 if args.keep_deployments is None else args.keep_deployments
+    if keep < 0:
+        raise UsageError(
+            f"--keep-deployments cannot be {keep}", why="It must be at least 0.", hint="Leave it out to keep 20."
+        )
+    workspace = context.workspace(args.path)
+    report = run_prune(workspace, keep_deployments=keep, dry_run=args.dry_run)
+    python = python_call("prune", "ws", keep_deployments=keep, dry_run=args.dry_run)
+    data = report.to_dict() if hasattr(report, "to_dict") else dict(vars(report))
+    return Result(report, str(report), data, python)
+
+
+_FOLDER = Param("folder", (), "The workspace's folder.", completion="file", metavar="FOLDER")
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        ("workspace", "create"),
+        "Make a workspace in a folder (the current one when left out).",
+        (
+            _FOLDER,
+            Param("name", ("--name", "-n"), "The workspace's name. The folder's name when left out."),
+            Param(
+                "store", ("--store",), "The store's URL, such as postgresql+psycopg://host/name. SQLite when left out."
+            ),
+            Param(
+                "artifacts", ("--artifacts",), "The artifacts' URL, such as abfs://container. A folder when left out."
+            ),
+            Param("exist_ok", ("--exist-ok",), "Take a workspace that is there already.", "switch"),
+        ),
+        create,
+        "workspace create . --name demo",
+    ),
+    Command(("workspace", "show"), "Show the workspace that commands here use.", (_FOLDER,), show, "workspace show"),
+    Command(("workspace", "list"), "List the workspaces this user has made.", (), list_, "workspace list"),
+    Command(
+        ("prune",),
+        "Remove old journals, bundles and files that nothing uses.",
+        (
+            Param(
+                "keep_deployments",
+                ("--keep-deployments",),
+                "How many deployments of each service to keep. Default 20.",
+                "integer",
+                metavar="N",
+            ),
+            Param("dry_run", ("--dry-run",), "Only say what would be removed.", "switch"),
+        ),
+        prune,
+        "prune --dry-run",
+    ),
+)
