@@ -105,7 +105,7 @@ def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploymen
             store.update_revision(service.name, deployment.revision, outcome="failed")
         store.update_deployment(deployment.id, state="interrupted", finished_time=utc_now())
         store.update_service(service.name, state="Live" if service.revision else "Failed", updated_time=utc_now())
-        journal.write("", "state", text, state="interrupted", stage=open_stage, serving=service.revision)
+        journal.write("", "state", text, state="interrupted", at=open_stage, serving=service.revision)
     finally:
         journal.close()
 
