@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ LOG_LINES = 3
 def follow(
     path_or_events: Path | Iterable[Event],
     *,
-    out: IO[str],
+    out: IO[str] | None = None,
     stop: Callable[[], bool] = lambda: False,
     isatty: bool | None = None,
     colour: bool | None = None,
@@ -41,15 +42,16 @@ def follow(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], Any] = time.sleep,
-    closing: bool = True,
+    errors: bool = True,
 ) -> Timeline:
     """Shows the deployment of a journal until it ends or `stop()` says so, and returns its timeline.
 
     `path_or_events` is the journal's file, or events that come as they happen. `isatty` and `colour` default to
-    what `out` is (no colour where NO_COLOR is set), `width` to the terminal's columns. `closing` False leaves out
-    the last lines (address, or cause and hint) for a caller that raises the error and so shows it itself.
+    what `out` is (no colour where NO_COLOR is set), `width` to the terminal's columns, `out` to standard output.
+    `errors` False leaves out how a deployment failed, for a caller that raises the error and so shows it itself.
     `KeyboardInterrupt` leaves the drawing whole and is raised again: only the watching ends.
     """
+    out = sys.stdout if out is None else out
     isatty = _isatty(out) if isatty is None else isatty
     colour = (isatty and "NO_COLOR" not in os.environ) if colour is None else colour
     timeline = Timeline()
@@ -76,7 +78,7 @@ def follow(
             tick(timeline, now())
             view.changed(event)
     finally:
-        view.close(closing)
+        view.close(errors or timeline.state == "Live")
     return timeline
 
 

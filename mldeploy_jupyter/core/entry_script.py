@@ -28,6 +28,8 @@ MODULE_NAMES = frozenset(
 # IPython puts these among the builtins of a kernel; a service does not have them.
 KERNEL_NAMES = frozenset({"display", "get_ipython", "__IPYTHON__"})
 
+LINE_SHOWN = 100  # characters of a guilty line in a message
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -74,7 +76,7 @@ def check(text: str, filename: str = "score.py") -> EntryScript:
     opaque = "*" in bindings
     for name in ("init", "run"):
         if name not in bindings and not opaque:
-            raise _missing(name, sorted(bindings), functions, filename)
+            raise _missing(name, sorted(bindings), functions, filename, text.splitlines())
     init, run = functions.get("init"), functions.get("run")
     lines = text.splitlines()
     if init is not None:
@@ -178,23 +180,27 @@ def syntax_error(
     if not line_text and line:
         line_text = next(iter(script.splitlines()[line - 1 : line]), "")
     line_text = line_text.rstrip()
-    hint = "correct the line, then run the cell again"
+    hint = "correct the line, then try again"
     if line_text.lstrip().startswith(("%", "!")):
         hint = "leave magics and shell commands out of the entry script: a service runs plain Python"
     if script and "\0" in script:
         hint = "write the file again as UTF-8 text: it holds null bytes"
+    shown = line_text.strip()
+    shown = shown if len(shown) <= LINE_SHOWN else shown[:LINE_SHOWN] + "…"
     return EntryScriptError(
         f"{filename} has a syntax error",
-        why=f"{message}{f': {line_text.strip()}' if line_text.strip() else ''}",
+        why=f"{message}: {shown}" if shown else message,
         hint=hint,
-        where=f"{filename} line {line}" if line else filename,
+        where=f"{filename} line {line}" if line else "",
         line=line,
         column=column,
         text=line_text,
     )
 
 
-def _missing(name: str, bound: list[str], functions: dict[str, Function], filename: str) -> EntryScriptError:
+def _missing(
+    name: str, bound: list[str], functions: dict[str, Function], filename: str, lines: list[str]
+) -> EntryScriptError:
     call = f"{name}()" if name == "init" else "run(data)"
     purpose = "loads the model once" if name == "init" else "answers a request"
     # A wrong case or a few letters: Init, initialize, predict stays far away.
@@ -203,15 +209,16 @@ def _missing(name: str, bound: list[str], functions: dict[str, Function], filena
     node = functions.get(near[0]) if near else None
     hint = f"define {call} at the top level of {filename}: it {purpose}"
     if near:
-        hint = f"did you mean {name}() by {near[0]}()? Rename it, then run the cell again"
+        hint = f"did you mean {name}() by {near[0]}()? Rename it, then try again"
     line = node.lineno if node is not None else 0
     return EntryScriptError(
         f"{filename} has no {name}() function",
         why=f"a service calls {name}(); the script defines "
         + (", ".join(f"{f}()" for f in functions) or "no function"),
         hint=hint,
-        where=f"{filename} line {line}" if line else filename,
+        where=f"{filename} line {line}" if line else "",
         line=line,
+        text=next(iter(lines[line - 1 : line]), "") if line else "",
     )
 
 

@@ -24,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     script.syntax_error,
     script.contract,
     script.sklearn_externals,
+    loading.damaged,
     loading.from_notebook,
     loading.corrupt,
     loading.wrong_version,

@@ -47,6 +47,18 @@ def from_notebook(facts: Facts) -> Cause | None:
     return facts.cause("model-from-notebook", what, why, hint, name=name)
 
 
+def damaged(facts: Facts) -> Cause | None:
+    # Whoever keeps the bundle compared its files with the digests they had when they were registered.
+    files = [str(name) for name in facts.failure.get("damaged") or []]
+    if not files:
+        return None
+    raised = next(facts.exceptions(), None)
+    what = f"{files[0]} is not as it was registered" if len(files) == 1 else f"{len(files)} files are not as registered"
+    why = f"the bytes of {_listed(files)} changed on the disk" + (f": {described(raised)}" if raised else "")
+    hint = f"register the model again, then {facts.deploy()}; check the disk if it happens twice"
+    return facts.cause("bundle-damaged", what, why, hint, files=files[:SHOWN_FILES])
+
+
 def corrupt(facts: Facts) -> Cause | None:
     raised = next((e for e in facts.exceptions() if _is_broken(e)), None)
     if raised is None or not _is_loading(facts):

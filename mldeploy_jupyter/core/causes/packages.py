@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
 from mldeploy_jupyter.core.causes.cause import Facts
@@ -77,7 +78,11 @@ def model_files(facts: Facts) -> list[str]:
     """The files below the model folder, as paths relative to `AZUREML_MODEL_DIR`, sorted."""
     tree = facts.failure.get("model_tree")
     if isinstance(tree, list):
-        return sorted(str(path) for path in tree)
+        # The tree is that of azureml-models; one model's AZUREML_MODEL_DIR is its own folder in it.
+        parts = PurePath(str(facts.settings.get("model_dir") or "")).parts
+        below = parts[parts.index("azureml-models") + 1 :] if "azureml-models" in parts else ()
+        prefix = "".join(f"{part}/" for part in below)
+        return sorted(str(path).removeprefix(prefix) for path in tree)
     found = []
     for model in facts.models:
         # One model: its own version's folder. Several: a folder each.
