@@ -239,7 +239,7 @@ class InferenceConfig:
                 problems.append("environment.docker has both base_image and base_dockerfile")
         files = [self._absolute(path) for path in (self.conda_file, self.requirements_file) if path is not None]
         if all(os.path.isfile(str(path)) for path in files) and len(files) < 2:
-            from mldeploy_jupyter.environments.interpreters import refuse_below_floor
+            from mldeploy_jupyter.environments.pythons import refuse_below_floor
 
             try:
                 spec = self._spec()

@@ -1,25 +1,45 @@
-"""Makes Python environments. Other rooms use what is named here."""
+"""Makes Python environments. Other rooms use what is named here.
+
+prepare(spec, kernel_python=...)   an interpreter with what the spec asks for, built once and shared
+lock(spec, kernel_python=...)      the exact pins alone
+capture(modules, python)           the pins of what some modules came from
+sweep(used)                        removes the environments that no one uses
+interpreters()                     the Pythons of this machine
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.environments.records import (
-    Emit,
-    Interpreter,
-    Lock,
-    PreparedEnvironment,
-    never,
-    silent,
-)
+from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.environments import cache as _cache
+from mldeploy_jupyter.environments import venv as _venv
+from mldeploy_jupyter.environments.cache import sweep
+from mldeploy_jupyter.environments.current import lock_current
+from mldeploy_jupyter.environments.locking import make_lock
+from mldeploy_jupyter.environments.pins import capture
+from mldeploy_jupyter.environments.provided import without_provided
+from mldeploy_jupyter.environments.pythons import interpreters, select
+from mldeploy_jupyter.environments.records import Emit, Interpreter, Kind, Lock, PreparedEnvironment, never, silent
+from mldeploy_jupyter.environments.uv import Uv
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
 
-__all__ = ["Emit", "Interpreter", "Lock", "PreparedEnvironment", "prepare"]
+__all__ = [
+    "Emit",
+    "Interpreter",
+    "Lock",
+    "PreparedEnvironment",
+    "capture",
+    "interpreters",
+    "lock",
+    "prepare",
+    "sweep",
+]
 
 
 def prepare(
@@ -35,13 +55,99 @@ def prepare(
 ) -> PreparedEnvironment:
     """An interpreter that can run a service with what `spec` asks for.
 
-    Without a spec `kernel_python` is used as it is. Raises `EnvironmentError_`, or what `cancel` raises.
+    Without a spec `kernel_python` is used as it is, and so is `spec.interpreter`. Else an environment is built
+    from the spec's lock, once for all workspaces and processes of a user, in `cache` (default: `MLDEPLOY_CACHE`
+    or the user's cache folder). `known_lock` is the text of a lock made before (a bundle keeps it), which is
+    then used in place of a new one. `offline` forbids the network. `cancel` is asked while work goes on.
+
+    Raises `EnvironmentError_` with a code (PythonTooOld, PythonNotFound, PackageNotFound, VersionNotFound,
+    RequirementsConflict, ServerRequirementsConflict, BuildFailed, NoNetwork, ...), or what `cancel` raises.
     """
     start = clock()
     if spec is None or spec.interpreter:
-        from mldeploy_jupyter.environments.current import lock_current
-
         python = spec.interpreter if spec is not None and spec.interpreter else kernel_python
-        lock = lock_current(python)
-        return PreparedEnvironment(python, lock.text, lock.digest, "current", False, [], clock() - start)
-    raise AssertionError("made in the next commit")
+        made = lock_current(python)
+        return PreparedEnvironment(python, made.text, made.digest, "current", False, [], clock() - start)
+    root = _cache.cache_root(cache)
+    if known_lock is not None:
+        made = Lock(known_lock, _venv.header_python(known_lock), without_provided(spec.pip)[1])
+    else:
+        made = lock(spec, kernel_python=kernel_python, cache=cache, emit=emit, cancel=cancel, offline=offline)
+    if made.dropped:
+        text = f"provided by the scoring server, not installed: {', '.join(made.dropped)}"
+        emit("log", text, dropped=made.dropped)
+    folder = _cache.folder_of(root, made.digest)
+    marker, built = _cache.whole(folder), False
+    if marker is None:
+        with _cache.named_errors(root), _cache.hold(root, made.digest, emit=emit, cancel=cancel) as descriptor:
+            marker = _cache.whole(folder)
+            if marker is None:
+                _build(spec, made, root, kernel_python, emit, cancel, offline, descriptor)
+                marker, built = _cache.whole(folder), True
+    _cache.touch(folder)
+    if not built:
+        emit("log", f"environment {made.digest[:12]} is there already; nothing is built")
+    kind: Kind = "conda" if marker is not None and marker["kind"] == "conda" else "venv"
+    python = str(folder / "bin" / "python")
+    return PreparedEnvironment(python, made.text, made.digest, kind, built, made.dropped, clock() - start)
+
+
+def lock(
+    spec: EnvironmentSpec,
+    *,
+    kernel_python: str,
+    cache: Path | None = None,
+    emit: Emit = silent,
+    cancel: Callable[[], None] = never,
+    offline: bool = False,
+    refresh: bool = False,
+) -> Lock:
+    """The exact pins of `spec`, without building anything. An unchanged spec keeps its lock until `refresh`.
+
+    Raises what `prepare` raises.
+    """
+    if spec.interpreter:
+        return lock_current(spec.interpreter)
+    return make_lock(
+        spec,
+        kernel_python=kernel_python,
+        root=_cache.cache_root(cache),
+        emit=emit,
+        cancel=cancel,
+        offline=offline,
+        refresh=refresh,
+    )
+
+
+def _build(
+    spec: EnvironmentSpec,
+    made: Lock,
+    root: Path,
+    kernel_python: str,
+    emit: Emit,
+    cancel: Callable[[], None],
+    offline: bool,
+    descriptor: int,
+) -> None:
+    uv = Uv(emit=emit, cancel=cancel, offline=offline, options=spec.pip_options, keep_open=descriptor)
+    count = len(_venv.pinned(made.text))
+    emit("log", f"building environment {made.digest[:12]}: Python {made.python_version}, {count} PyPI packages")
+
+    def make(folder: Path, final: Path) -> dict[str, Any]:
+        if "\n# conda " in made.text:
+            from mldeploy_jupyter.environments.conda import build_conda
+
+            return build_conda(folder, final, made.text, spec, uv, kernel_python=kernel_python)
+        return _venv.build_venv(folder, made.text, _interpreter_for(made.python_version, kernel_python, emit), uv)
+
+    _cache.build(root, made.digest, make, made.text)
+
+
+def _interpreter_for(version: str, kernel_python: str, emit: Emit) -> Interpreter:
+    """The interpreter of a lock: just its version, else another patch of the same minor: it takes the same wheels."""
+    try:
+        return select(version, kernel_python)
+    except EnvironmentError_:
+        found = select(version.rpartition(".")[0], kernel_python)
+        emit("log", f"Python {version} of the lock is gone; {found.version} is used")
+        return found

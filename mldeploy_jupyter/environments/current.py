@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mldeploy_jupyter.core.errors import EnvironmentError_
-from mldeploy_jupyter.environments import interpreters
+from mldeploy_jupyter.environments import pythons
 from mldeploy_jupyter.environments.provided import server_requirements
 from mldeploy_jupyter.environments.records import Lock
 
@@ -24,12 +24,12 @@ def lock_current(python: str) -> Lock:
     server's requirements.
     """
     version, path = _version_and_path(python)
-    if tuple(map(int, version.split(".")[:2])) < interpreters.floor():
+    if tuple(map(int, version.split(".")[:2])) < pythons.floor():
         raise EnvironmentError_(
             f"Python {version} is too old to run a service.",
-            why=f"the interpreter {python} is {version}; the scoring server needs {interpreters.floor_text()} or newer",
-            hint=f"use a kernel with Python {interpreters.floor_text()}, or give an Environment with "
-            f"python={interpreters.floor_text()}",
+            why=f"the interpreter {python} is {version}; the scoring server needs {pythons.floor_text()} or newer",
+            hint=f"use a kernel with Python {pythons.floor_text()}, or give an Environment with "
+            f"python={pythons.floor_text()}",
             code="PythonTooOld",
         )
     installed = installed_in(path)

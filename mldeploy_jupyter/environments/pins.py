@@ -1,0 +1,69 @@
+"""Exact pins of the packages that some modules came from, asked of the interpreter that imported them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable
+
+from mldeploy_jupyter.core.errors import EnvironmentError_
+
+SECONDS = 60.0
+
+# Runs in the interpreter, with the standard library alone. Reads module names as JSON, prints what owns them.
+SCRIPT = """
+import importlib.metadata as metadata, importlib.util, json, sys, urllib.parse
+owners = metadata.packages_distributions()
+names = {name.partition(".")[0] for name in json.load(sys.stdin)} - set(sys.stdlib_module_names)
+owned = {owner for name in names for owner in owners.get(name, ())}
+found = []
+editable = []
+for distribution in metadata.distributions():
+    url = json.loads(distribution.read_text("direct_url.json") or "{}")
+    if url.get("dir_info", {}).get("editable"):
+        folder = urllib.parse.unquote(urllib.parse.urlsplit(url["url"]).path)
+        editable.append((folder.rstrip("/") + "/", distribution.metadata["Name"]))
+for name in names - set(owners):  # an editable install lists no modules: they are found by where they lie
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        continue
+    places = [spec.origin or "", *(spec.submodule_search_locations or ())] if spec else []
+    owned.update(owner for folder, owner in editable if any(place.startswith(folder) for place in places))
+for name in sorted(owned):
+    distribution = metadata.distribution(name)
+    url = json.loads(distribution.read_text("direct_url.json") or "{}")
+    local = "editable" if url.get("dir_info", {}).get("editable") else "folder" if "dir_info" in url else ""
+    found.append([distribution.metadata["Name"], distribution.version, local])
+print(json.dumps(found))
+"""
+
+
+def capture(modules: Iterable[str], python: str) -> list[str]:
+    """The pins ("numpy==2.1.0") of the distributions that own `modules` in the interpreter `python`, sorted.
+
+    Names of the standard library and of modules that nothing installed are left out. What was installed from
+    a local folder cannot be pinned and comes as a comment, "# local: name==1.0 (editable)", so the lines
+    together are a requirements file that never takes a stranger's package of that name.
+    Raises `EnvironmentError_` when the interpreter does not answer.
+    """
+    try:
+        done = subprocess.run(
+            [python, "-c", SCRIPT],
+            input=json.dumps(sorted(set(modules))),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        found = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        raise EnvironmentError_(
+            f"The packages of {python} cannot be read.",
+            why=str(error),
+            hint="check that this interpreter starts",
+            code="PythonNotFound",
+        ) from None
+    lines = {
+        f"# local: {name}=={version} ({local})" if local else f"{name}=={version}" for name, version, local in found
+    }
+    return sorted(lines, key=lambda line: (line.startswith("#"), line.lower()))
