@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter
+
+from mldeploy_jupyter.core.client import ScoringClient
+from mldeploy_jupyter.core.errors import ScoringError
+
+
+class Scripted(BaseAdapter):
+    """Answers from a list, and keeps what was sent."""
+
+    def __init__(self, *answers: tuple[int, str, str] | Exception) -> None:
+        super().__init__()
+        self.answers = list(answers)
+        self.sent: list[requests.PreparedRequest] = []
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+        self.sent.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        response = requests.Response()
+        response.status_code, response.headers["content-type"] = answer[0], answer[1]
+        response.headers["x-ms-request-id"] = "id-1"
+        response._content = answer[2].encode()
+        response.request = request
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def client(adapter: Scripted, keys: list[str] | None = None) -> ScoringClient:
+    session = requests.Session()
+    session.mount("http://", adapter)
+    given = iter(keys or ["k1", "k2"])
+    return ScoringClient("http://127.0.0.1:1/score", lambda: next(given), session=session)
+
+
+def test_json_goes_out_and_comes_back() -> None:
+    adapter = Scripted((200, "application/json", "[1.5]"))
+    assert client(adapter).run({"data": [[1]]}) == [1.5]
+    assert json.loads(adapter.sent[0].body or b"") == {"data": [[1]]}
+    assert adapter.sent[0].headers["Authorization"] == "Bearer k1"
+
+
+@pytest.mark.parametrize("sent", ["{}", b"{}"])
+def test_text_and_bytes_go_as_they_are(sent: str | bytes) -> None:
+    adapter = Scripted((200, "application/json", "{}"))
+    client(adapter).run(sent)
+    assert adapter.sent[0].body == b"{}"
+
+
+def test_numpy_and_pandas_are_written_as_lists() -> None:
+    import numpy as np
+    import pandas as pd
+
+    adapter = Scripted((200, "application/json", "1"), (200, "application/json", "1"))
+    asked = client(adapter)
+    asked.run({"data": np.array([[1, 2]]), "n": np.float64(1.5)})
+    asked.run({"data": pd.DataFrame({"a": [1]})})
+    assert json.loads(adapter.sent[0].body or b"") == {"data": [[1, 2]], "n": 1.5}
+    assert json.loads(adapter.sent[1].body or b"") == {"data": [{"a": 1}]}
+
+
+def test_a_regenerated_key_is_asked_for_once() -> None:
+    adapter = Scripted((200, "application/json", "1"), (401, "application/json", "{}"), (200, "application/json", "2"))
+    asked = client(adapter)
+    assert [asked.run({}), asked.run({})] == [1, 2]
+    assert [r.headers["Authorization"] for r in adapter.sent] == ["Bearer k1", "Bearer k1", "Bearer k2"]
+
+
+def test_a_refused_key_is_not_asked_for_without_end() -> None:
+    adapter = Scripted((401, "application/json", '{"message": "no key"}'))
+    with pytest.raises(ScoringError) as error:
+        client(adapter).run({})
+    assert error.value.status_code == 401 and len(adapter.sent) == 1
+
+
+def test_an_error_carries_the_servers_reason_place_and_id() -> None:
+    body = '{"message": "1.7 is not a whole number", "error": {"code": "x", "where": "data[3].age", "hint": "send 1"}}'
+    with pytest.raises(ScoringError) as error:
+        client(Scripted((422, "application/json", body))).run({})
+    assert str(error.value).splitlines() == [
+        "error: the service answered 422",
+        "cause: 1.7 is not a whole number (at data[3].age)",
+        "hint: send 1",
+    ]
+    assert (error.value.request_id, error.value.body) == ("id-1", body)
+
+
+def test_an_answer_that_is_not_json_is_text() -> None:
+    assert client(Scripted((200, "text/plain", "hello"))).run({}) == "hello"
+
+
+def test_an_error_page_does_not_break_the_error() -> None:
+    with pytest.raises(ScoringError, match="answered 502"):
+        client(Scripted((502, "text/html", "<html>bad gateway</html>"))).run({})
+
+
+def test_no_answer_is_an_error_with_the_next_command() -> None:
+    with pytest.raises(ScoringError) as error:
+        client(Scripted(requests.ConnectionError("[Errno 111] Connection refused"))).run({})
+    assert "nothing listens there" in error.value.why and "mldeploy service" in error.value.hint

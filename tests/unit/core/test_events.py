@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter.core.events import Journal, follow_events, read_events
+
+
+def test_events_are_numbered_from_one_and_read_back(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "events.jsonl", clock=lambda: "2026-01-01T00:00:00.000Z")
+    journal.write("check", "started")
+    journal.write("check", "finished", seconds=0.25)
+    journal.close()
+    first, second = read_events(tmp_path / "events.jsonl")
+    assert (first.seq, first.stage, first.kind, first.time) == (1, "check", "started", "2026-01-01T00:00:00.000Z")
+    assert second.data == {"seconds": 0.25}
+
+
+def test_a_torn_last_line_is_skipped_and_the_journal_goes_on_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    journal = Journal(path)
+    journal.write("check", "started")
+    journal.write("check", "log", "whole")
+    journal.close()
+    path.write_bytes(path.read_bytes()[:-7])
+    assert [event.seq for event in read_events(path)] == [1]
+    again = Journal(path)
+    again.write("", "state", state="interrupted")
+    again.close()
+    assert [event.seq for event in read_events(path)] == [1, 2]
+
+
+@pytest.mark.parametrize("cut", range(2, 60, 7))
+def test_a_journal_cut_anywhere_still_reads(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "events.jsonl"
+    journal = Journal(path)
+    for number in range(3):
+        journal.write("bundle", "log", f"line {number}")
+    journal.close()
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert [event.text for event in read_events(path)] == ["line 0", "line 1"]
+
+
+def test_text_is_kept_raw_and_undecodable_parts_are_escaped(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "e.jsonl")
+    journal.write("bundle", "log", "\x1b[31mred\x1b[0m \udcff\u2028 ü")
+    journal.close()
+    assert len((tmp_path / "e.jsonl").read_bytes().splitlines()) == 1
+    (event,) = read_events(tmp_path / "e.jsonl")
+    assert event.text == "\x1b[31mred\x1b[0m \udcff\u2028 ü"
+
+
+def test_the_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    Journal(tmp_path / "e.jsonl").close()
+    assert (tmp_path / "e.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_threads_do_not_tear_each_others_lines(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "e.jsonl")
+    threads = [
+        threading.Thread(target=lambda: [journal.write("check", "log", "x" * 500) for _ in range(50)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    journal.close()
+    events = list(read_events(tmp_path / "e.jsonl"))
+    assert [event.seq for event in events] == list(range(1, 201))
+
+
+def test_following_yields_what_is_there_and_what_comes_and_ends_with_the_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    journal = Journal(path)
+    journal.write("check", "started")
+    script = iter(["check finished", "late"])
+
+    def wait(_seconds: float) -> None:
+        journal.write("check", "log", next(script))
+
+    done = iter([False, False, True])
+    texts = [event.text for event in follow_events(path, stop=lambda: next(done), wait=wait)]
+    assert texts == ["", "check finished", "late"]
+
+
+def test_following_a_missing_file_waits_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+
+    def wait(_seconds: float) -> None:
+        Journal(path).write("check", "started")
+
+    done = iter([False, True])
+    assert [e.stage for e in follow_events(path, stop=lambda: next(done), wait=wait)] == ["check"]
+
+
+def test_a_line_that_is_not_an_event_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    path.write_text(json.dumps({"nothing": 1}) + "\n[]\nnot json\n")
+    assert list(read_events(path)) == []

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.core.keys import Keys, ensure_keys, read_keys, replace_key
+
+
+def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
+    first = ensure_keys(tmp_path / "keys.json")
+    assert ensure_keys(tmp_path / "keys.json") == first
+    assert first.primary != first.secondary and len(first.primary) >= 32
+
+
+def test_keys_that_are_given_win(tmp_path: Path) -> None:
+    ensure_keys(tmp_path / "keys.json")
+    assert ensure_keys(tmp_path / "keys.json", "chosen-primary").primary == "chosen-primary"
+
+
+def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
+    ensure_keys(tmp_path / "keys.json")
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+
+
+@pytest.mark.parametrize("name", ["Primary", "primary", "PRIMARY"])
+def test_replacing_one_key_leaves_the_other(tmp_path: Path, name: str) -> None:
+    before = ensure_keys(tmp_path / "keys.json")
+    after = replace_key(tmp_path / "keys.json", name)
+    assert after.primary != before.primary and after.secondary == before.secondary
+    assert read_keys(tmp_path / "keys.json") == after
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Third", None), (3, None), ("Primary", "short"), ("Primary", "with space here")]
+)
+def test_a_wrong_name_or_value_changes_nothing(tmp_path: Path, name: str, value: str | None) -> None:
+    before = ensure_keys(tmp_path / "keys.json")
+    with pytest.raises(UserErrorException):
+        replace_key(tmp_path / "keys.json", name, value)
+    assert read_keys(tmp_path / "keys.json") == before
+
+
+def test_a_key_is_never_shown(tmp_path: Path) -> None:
+    assert "secret" not in repr(Keys("secret-one", "secret-two"))
