@@ -15,6 +15,10 @@ from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.tree import list_files
 
 
+# Ids of workspace and model for what this process registered, oldest first: a notebook's session knows its own.
+registered_here: list[tuple[str, str]] = []
+
+
 class ModelFileNotFound(WebserviceException, FileNotFoundError):
     """`model_path` names nothing. Also a `FileNotFoundError`, which v1 raises here."""
 
@@ -64,7 +68,9 @@ def register_path(workspace: Workspace, path: Path, record: ModelRecord, child_p
     with artifacts.registering():
         digest, size, files = artifacts.put(path, basename=basename, select=select)
         details = {**libraries, **record.details}
-        return store.add_model(replace(record, digest=digest, size=size, files=files, details=details))
+        added = store.add_model(replace(record, digest=digest, size=size, files=files, details=details))
+    registered_here.append((folder.id, added.id))
+    return added
 
 
 def _copy(workspace: Workspace, name: str, version: str, record: ModelRecord) -> ModelRecord:
@@ -93,7 +99,9 @@ def _copy(workspace: Workspace, name: str, version: str, record: ModelRecord) ->
             experiment_name=source.experiment_name,
             details={**source.details, **record.details, "parent_id": source.id},
         )
-        return store.add_model(copied)
+        added = store.add_model(copied)
+    registered_here.append((folder.id, added.id))
+    return added
 
 
 def _children(path: Path, child_paths: Any) -> list[str] | None:
