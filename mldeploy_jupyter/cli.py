@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 error, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -21,7 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = wants(words, "json")
     context = Context(isatty=sys.stderr.isatty(), json=as_json)
     try:
-        result = run(words, context=context)
+        # Whatever a call below prints is no result: it goes where progress goes.
+        with contextlib.redirect_stdout(sys.stderr):
+            result = run(words, context=context)
         _print(result, context)
         return 0
     except MldeployError as error:

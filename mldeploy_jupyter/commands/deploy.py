@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
 from typing import Any
 
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError, WaitInterrupted
@@ -14,10 +12,12 @@ from mldeploy_jupyter.commands.settings import (
     changed_config,
     deploy_config_of,
     inference_config_of,
+    texts_of,
 )
 from mldeploy_jupyter.commands.text import listing, python_call, read_json
 from mldeploy_jupyter.core.configs import DeployConfig, make_service_name
 
+LOOK_EVERY = 0.5  # seconds between two looks whether the runner still lives
 _MODELS: tuple[Param, ...] = (
     Param(
         "model",
@@ -36,7 +36,7 @@ _MODELS: tuple[Param, ...] = (
         metavar="FILE",
     ),
 )
-_WAIT: tuple[Param, ...] = (
+WAIT: tuple[Param, ...] = (
     Param("wait", ("--wait",), "Follow the deployment until it ended. The default on the command line.", "switch"),
     Param("no_wait", ("--no-wait",), "Return at once; the deployment goes on.", "switch"),
     Param("timeout_sec", ("--timeout-sec",), "Stop waiting after so many seconds; nothing is cancelled.", "number"),
@@ -61,7 +61,7 @@ def deploy(context: Context, args: Args) -> Result:
     )
     if args.overwrite:
         python = python.removesuffix(")") + ", overwrite=True)"
-    return _finish(context, args, service, name, python)
+    return finish(context, args, service, name, python)
 
 
 def update(context: Context, args: Args) -> Result:
@@ -78,6 +78,7 @@ def update(context: Context, args: Args) -> Result:
     config = changed_config(args, current_config(service))
     if config is not None:
         kwargs["deployment_config"] = from_data(config)
+    kwargs.update(texts_of(args))
     changed = change_words(service, args)
     if not kwargs and not changed:
         raise UsageError(
@@ -86,8 +87,11 @@ def update(context: Context, args: Args) -> Result:
     python = python_call("service.update", **{key: _Word(key, value) for key, value in kwargs.items()})
     if not kwargs:
         return Result(service, f"Updated {service.name}", service.serialize(), changed)
-    service.update(**kwargs)
-    return _finish(context, args, service, service.name, python)
+    before = service.deployment_id
+    service.update(**kwargs, detached=context.detached)
+    if service.deployment_id == before:  # only its tags, properties or description
+        return Result(service, f"Updated {service.name}", service.serialize(), python)
+    return finish(context, args, service, service.name, python)
 
 
 class _Word:
@@ -152,11 +156,13 @@ def _update_if_live(
     if deploying.is_unchanged(workspace, request):
         context.note(f"{name} serves just this already; nothing to do.")
         return service
-    service.update(models=models, inference_config=inference, deployment_config=from_data(settings))
+    service.update(
+        models=models, inference_config=inference, deployment_config=from_data(settings), detached=context.detached
+    )
     return service
 
 
-def _finish(context: Context, args: Args, service: Any, name: str, python: str) -> Result:
+def finish(context: Context, args: Args, service: Any, name: str, python: str) -> Result:
     if args.wait and args.no_wait:
         raise UsageError(
             "--wait and --no-wait exclude each other", why="Both are given.", hint="Leave one of them out."
@@ -170,12 +176,27 @@ def _finish(context: Context, args: Args, service: Any, name: str, python: str) 
 
 def follow(context: Context, service: Any, name: str, timeout_sec: float | None) -> None:
     """Shows the deployment on the error stream until it ended. Raises its error, or `WaitInterrupted`."""
+    from mldeploy_jupyter.api.show import follow as show
 
-    def wait() -> None:
-        service.wait_for_deployment(show_output=True, timeout_sec=timeout_sec)
+    store = service.workspace._folder.open_store()
+    begun = looked = context.clock()
+
+    def left() -> float | None:
+        return None if timeout_sec is None else max(0.0, timeout_sec - (context.clock() - begun))
+
+    def ended() -> bool:
+        nonlocal looked
+        if context.clock() - looked < LOOK_EVERY:
+            return left() == 0
+        looked = context.clock()
+        service.update_deployment_state()  # finds a dead runner
+        record = store.get_deployment(service.deployment_id)
+        return record is None or record.state != "running" or left() == 0
 
     try:
-        _on_error_stream(context, wait)
+        # How it failed is left out: that is the error that is raised.
+        show(service.journal, out=context.err, stop=ended, errors=False)
+        service.wait_for_deployment(timeout_sec=left())
     except KeyboardInterrupt:
         raise WaitInterrupted(
             "Stopped waiting; the deployment goes on",
@@ -184,21 +205,12 @@ def follow(context: Context, service: Any, name: str, timeout_sec: float | None)
         ) from None
 
 
-def _on_error_stream(context: Context, wait: Callable[[], None]) -> None:
-    # A notebook shows what is printed where it is printed; there nothing is moved.
-    if context.namespace is not None:
-        wait()
-        return
-    with contextlib.redirect_stdout(context.err):
-        wait()
-
-
 def describe(service: Any) -> str:
     data = service.serialize()
     return listing(
         {
             "name": service.name,
-            "state": data.get("state"),
+            "state": service.shown_state,
             "target": data.get("computeType"),
             "scoring uri": data.get("scoringUri"),
             "swagger uri": data.get("swaggerUri"),
@@ -230,7 +242,7 @@ COMMANDS: tuple[Command, ...] = (
             *_MODELS,
             *TARGET_PARAMS,
             Param("overwrite", ("--overwrite",), "Replace a service that has this name.", "switch"),
-            *_WAIT,
+            *WAIT,
             *INFERENCE_PARAMS,
             *CONFIG_PARAMS,
         ),
@@ -240,7 +252,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("service", "update"),
         "Change a service; the old version serves until the new one answers.",
-        (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], *_WAIT, *_CHANGES, *INFERENCE_PARAMS, *CONFIG_PARAMS),
+        (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], *WAIT, *_CHANGES, *INFERENCE_PARAMS, *CONFIG_PARAMS),
         update,
         "service update churn -m churn:4",
     ),

@@ -93,6 +93,7 @@ class Context:
     namespace: dict[str, Any] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     update_live: bool = False
+    detached: bool = True  # changes go on in a process of their own when this one ends
     prefix: str = "mldeploy "  # what the user types before a command; "%mldeploy " in a notebook
     clock: Callable[[], float] = time.monotonic
     open: Callable[..., Any] | None = None

@@ -47,11 +47,10 @@ def find_model(context: Context, args: Args) -> Any:
 def register(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.model import Model, ResourceConfiguration
 
-    run_id, experiment = args.run_id, args.experiment_name
+    run_id = args.run_id
     if args.run_metadata_file:
         data = read_json(args.run_metadata_file, "--run-metadata-file")
         run_id = run_id or data.get("runId") or data.get("run_id")
-        experiment = experiment or data.get("experimentName") or data.get("experiment_name")
     if bool(args.model_path) == bool(args.asset_path):
         raise UsageError(
             "mldeploy model register needs --model-path or --asset-path",
@@ -77,7 +76,7 @@ def register(context: Context, args: Args) -> Result:
     if args.asset_path:
         from mldeploy_jupyter.api.run import Run
 
-        run = Run(workspace, run_id) if experiment is None else Run(workspace, run_id, experiment_name=experiment)
+        run = Run(workspace, run_id)
         model = run.register_model(args.name, model_path=args.asset_path, resource_configuration=resources, **same)
         python = python_call("run.register_model", repr(args.name), model_path=args.asset_path, **same)
     else:
@@ -174,7 +173,7 @@ COMMANDS: tuple[Command, ...] = (
                 completion="file",
             ),
             Param("asset_path", ("--asset-path",), "A path inside the run that --run-id names."),
-            Param("experiment_name", ("--experiment-name",), "The run's experiment."),
+            Param("experiment_name", ("--experiment-name",), "Accepted for v1's sake; the run's id is enough."),
             Param("run_id", ("--run-id", "-r"), "The run the model comes from."),
             Param(
                 "run_metadata_file",

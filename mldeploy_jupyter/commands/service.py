@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.commands.deploy import describe, follow
+from mldeploy_jupyter.commands.deploy import WAIT, describe, finish, follow
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
+from mldeploy_jupyter.commands.settings import TARGETS
 from mldeploy_jupyter.commands.text import listing, pairs, python_call, table
 from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound, WorkspaceError
 
@@ -69,7 +70,7 @@ def list_(context: Context, args: Args) -> Result:
     rows = []
     for service in services:
         data = service.serialize()
-        row = [service.name, data.get("state"), data.get("computeType"), data.get("scoringUri")]
+        row = [service.name, service.shown_state, data.get("computeType"), data.get("scoringUri")]
         rows.append([*row, service.workspace._folder.root.parent] if everywhere else row)
     head = ("NAME", "STATE", "TARGET", "SCORING URI", *(("WORKSPACE",) if everywhere else ()))
     text = table(rows, head) if rows else "No services. Deploy one with: mldeploy model deploy"
@@ -185,7 +186,8 @@ def regen_key(context: Context, args: Args) -> Result:
     else:
         service.regen_key(word, set_key=args.set_key)
     # A key is shown only by get-keys, which was asked for it.
-    text = f"Made a new {word.lower()} key for {service.name}. See it with: {context.prefix}service get-keys {service.name}"
+    see = f"{context.prefix}service get-keys {service.name}"
+    text = f"Made a new {word.lower()} key for {service.name}. See it with: {see}"
     return Result(service, text, {"name": service.name, "key": word}, python_call("service.regen_key", repr(word)))
 
 
@@ -198,13 +200,24 @@ def wait(context: Context, args: Args) -> Result:
 
 def rollback(context: Context, args: Args) -> Result:
     service = find_service(context, args)
-    service.rollback(args.revision)
+    service.rollback(args.revision, detached=context.detached)
     python = python_call("service.rollback", **({"revision": args.revision} if args.revision else {}))
-    if context.follow and not args.no_wait:
-        follow(context, service, service.name, None)
-        return Result(service, describe(service), service.serialize(), python)
-    text = f"{service.name} is going back. Follow it with: {context.prefix}service wait {service.name}"
-    return Result(service, text, service.serialize(), python)
+    return finish(context, args, service, service.name, python)
+
+
+def reload(context: Context, args: Args) -> Result:
+    service = find_service(context, args)
+    service.reload(detached=context.detached)
+    return finish(context, args, service, service.name, "service.reload()")
+
+
+def cancel(context: Context, args: Args) -> Result:
+    service = find_service(context, args)
+    cancelled = service.cancel()
+    text = (
+        f"Cancelling the deployment of {service.name}" if cancelled else f"{service.name} has no deployment under way"
+    )
+    return Result(cancelled, text, {"name": service.name, "cancelled": bool(cancelled)}, "service.cancel()")
 
 
 def delete(context: Context, args: Args) -> Result:
@@ -241,14 +254,13 @@ def change_words(service: Any, args: Args) -> str:
 _TIMEOUT = Param(
     "timeout_sec", ("--timeout-sec",), "Stop waiting after so many seconds; nothing is cancelled.", "number"
 )
-_NO_WAIT = Param("no_wait", ("--no-wait",), "Return at once.", "switch")
 COMMANDS: tuple[Command, ...] = (
     Command(
         ("service", "list"),
         "List services. From a folder without a workspace: those of all your workspaces.",
         (
             Param("all", ("--all", "-a"), "The services of every workspace you have made.", "switch"),
-            Param("compute_type", ("--compute-type", "-c"), "Only services of this target.", completion="target"),
+            Param("compute_type", ("--compute-type", "-c"), "Only services of this target.", choices=tuple(TARGETS)),
             Param("model_id", ("--model-id",), "Only services with this model, name:version.", completion="model id"),
             Param("model_name", ("--model-name",), "Only services with a version of this model.", completion="model"),
             Param("tag", ("--tag",), "Only services with these tags.", "list", metavar="KEY=VALUE"),
@@ -321,8 +333,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("service", "reload"),
         "Load the entry script and its files again.",
-        (NAME,),
-        _action("reload", "Reloaded"),
+        (NAME, *WAIT),
+        reload,
         "service reload churn",
     ),
     Command(
@@ -331,7 +343,7 @@ COMMANDS: tuple[Command, ...] = (
         (
             NAME,
             Param("revision", ("--revision",), "Its number. The last one that was live when left out.", "integer"),
-            _NO_WAIT,
+            *WAIT,
         ),
         rollback,
         "service rollback churn",
@@ -340,7 +352,7 @@ COMMANDS: tuple[Command, ...] = (
         ("service", "cancel"),
         "Cancel the running deployment; the old version goes on.",
         (NAME,),
-        _action("cancel", "Cancelled the deployment of"),
+        cancel,
         "service cancel churn",
     ),
     Command(("service", "delete"), "Delete a service and everything it runs.", (NAME,), delete, "service delete churn"),

@@ -21,6 +21,7 @@ from mldeploy_jupyter.core.configs import (
 # What a user may call a target -> v1's compute type.
 TARGETS = {"local": "Local", "aci": "ACI", "aks": "AKS", "aksendpoint": "AKSENDPOINT"}
 SETTINGS = "Settings of the target"
+TEXTS = ("tags", "properties", "description")
 _KINDS: dict[str, ParamKind] = {
     "boolean": "toggle",
     "integer": "integer",
@@ -181,15 +182,16 @@ def deploy_config_of(args: Args) -> DeployConfig | None:
 
 def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
     """What an update asks for: `current` with the file's settings and then the flags over it; None without any."""
-    flags = _flags(args)
+    flags = {name: value for name, value in _flags(args).items() if name not in TEXTS}
     if args.deploy_config is None and not flags:
         return None
     base = current
     if args.deploy_config is not None:
         base = read_deploy_config(args.deploy_config, check=False)
         if base.compute_type != current.compute_type:
+            here, there = current.compute_type.lower(), base.compute_type.lower()
             raise UsageError(
-                f"{args.deploy_config} is for {base.compute_type.lower()}, and the service runs on {current.compute_type.lower()}",
+                f"{args.deploy_config} is for {there}, and the service runs on {here}",
                 why="An update does not move a service to another target.",
                 hint="Deploy a second service with mldeploy model deploy.",
             )
@@ -197,6 +199,11 @@ def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
     config = make_config(base.compute_type, {**current.passed, **base.passed, **flags})
     config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "The command")
     return config
+
+
+def texts_of(args: Args) -> dict[str, Any]:
+    """What an update changes without a new revision: tags, properties, description."""
+    return {name: value for name, value in _flags(args).items() if name in TEXTS}
 
 
 def _flags(args: Args) -> dict[str, Any]:

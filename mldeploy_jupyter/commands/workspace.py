@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.commands.text import listing, python_call, table
+from mldeploy_jupyter.core.errors import WorkspaceError
 
 
 def open_workspace(context: Context, path: str | None, *, write: bool = False) -> Any:
-    """The workspace at `path` or found upwards from here. Raises `WorkspaceError` when there is none to read."""
+    """The workspace at `path` (a folder, or the name of a known one) or found upwards from here.
+
+    `write` makes one where there is none and says so. Raises `WorkspaceError` when there is none to read.
+    """
     from mldeploy_jupyter.api.workspace import Workspace
 
-    if write and path is None:
-        from mldeploy_jupyter.core import workspace as folders
-
-        folder = folders.require_for_write(announce=context.note)
-        return Workspace.get(path=str(folder.root))
-    return Workspace.get(path=path)
+    if path is not None and not Path(path).exists() and "/" not in path:
+        return Workspace.get(name=path)
+    try:
+        workspace = Workspace.from_config(path)
+    except WorkspaceError:
+        if not write:
+            raise
+        workspace = Workspace(path=path)
+    if write:
+        workspace._for_write(announce=context.note)
+    return workspace
 
 
 def _details(workspace: Any) -> dict[str, Any]:
