@@ -35,6 +35,8 @@ def call(
                 for line in lines:
                     message: dict[str, Any] = json.loads(line)
                     if "event" not in message:
+                        if op == "stop":
+                            lines.read()  # the connection ends with the process
                         return message
                     if on_event is not None:
                         on_event(message)

@@ -1,0 +1,143 @@
+"""The service described: OpenAPI 3.1, 3.0 or Swagger 2, made from samples and parameters."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from .script import Script
+from .settings import Settings
+
+VERSIONS = {"": "3.1", "3.1": "3.1", "3": "3.0", "3.0": "3.0", "2": "2.0", "2.0": "2.0"}
+
+_ERROR = {
+    "type": "object",
+    "properties": {
+        "message": {"type": "string"},
+        "error": {
+            "type": "object",
+            "properties": {"code": {"type": "string"}, "where": {"type": "string"}, "hint": {"type": "string"}},
+        },
+    },
+    "required": ["message"],
+}
+_RESPONSES = {
+    "400": "The body cannot be parsed",
+    "401": "A key is missing or wrong",
+    "413": "The body is too large",
+    "415": "Wrong content type",
+    "422": "The body does not fit the schema",
+    "429": "Too many requests are waiting",
+    "500": "The entry script failed",
+    "503": "Starting, or overloaded",
+    "504": "run() passed its deadline",
+}
+
+
+def describe(script: Script, settings: Settings, version: str) -> dict[str, Any]:
+    """The document in `version` (3.1, 3.0 or 2.0)."""
+    info = {
+        "title": settings.title or settings.service or "ML service",
+        "version": settings.label,
+        "description": settings.description or f"Scores with the service {settings.service or 'ML service'}.",
+    }
+    request, media, example = _request(script)
+    answer = script.output.schema() if script.output is not None else {}
+    if version == "2.0":
+        return _swagger(info, settings, _older(request), media, example, _older(answer))
+    if version == "3.0":
+        request, answer = _older(request), _older(answer)
+    content: dict[str, Any] = {media: {"schema": request}}
+    if example is not None:
+        content[media]["example"] = example
+    ok = {media if script.mode == "raw" else "application/json": {"schema": answer}}
+    errors = {
+        code: {"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+        for code, text in _RESPONSES.items()
+    }
+    score: dict[str, Any] = {
+        "operationId": "score",
+        "summary": "Calls run()",
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": {"description": "What run() returned", "content": ok}, **errors},
+    }
+    live = {"operationId": "live", "summary": "Liveness", "responses": {"200": {"description": "Alive"}}}
+    ready = {
+        "operationId": "ready",
+        "summary": "Readiness",
+        "responses": {"200": {"description": "Ready"}, "503": {"description": "Not ready yet"}},
+    }
+    components: dict[str, Any] = {"schemas": {"Error": _ERROR}}
+    if settings.auth_enabled:
+        score["security"] = [{"key": []}]
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": "3.1.0" if version == "3.1" else "3.0.3",
+        "info": info,
+        "paths": {"/": {"get": live}, "/ready": {"get": ready}, "/score": {"post": score}},
+        "components": components,
+    }
+
+
+def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
+    """The body's schema, its media type and an example (None without samples)."""
+    if script.mode == "raw":
+        return {}, "application/octet-stream", None
+    if script.mode == "text":
+        return {}, "application/json", None
+    properties = {p.name: p.declared.kind.schema() if p.declared else {} for p in script.parameters}
+    required = [p.name for p in script.parameters if p.required]
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    return schema, "application/json", script.sample
+
+
+def _older(schema: Any) -> Any:
+    """A schema of JSON Schema 2020-12 in the dialect of OpenAPI 3.0 and Swagger 2: one type, no tuples."""
+    if isinstance(schema, list):
+        return [_older(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: _older(value) for key, value in copy.deepcopy(schema).items()}
+    if isinstance(plain.get("type"), list):
+        plain["type"] = next(kind for kind in plain["type"] if kind != "null")
+        plain["x-nullable"] = True
+    if "anyOf" in plain:
+        plain.pop("anyOf")
+    if "prefixItems" in plain:
+        plain.pop("prefixItems")
+        plain["items"] = {}
+    return plain
+
+
+def _swagger(
+    info: dict[str, Any], settings: Settings, request: dict[str, Any], media: str, example: Any, answer: dict[str, Any]
+) -> dict[str, Any]:
+    body = {**request, **({"example": example} if example is not None else {})}
+    score: dict[str, Any] = {
+        "operationId": "score",
+        "consumes": [media],
+        "produces": ["application/json"],
+        "parameters": [
+            {"name": "body", "in": "body", "required": True, "schema": {"$ref": "#/definitions/ServiceInput"}}
+        ],
+        "responses": {
+            "200": {"description": "What run() returned", "schema": {"$ref": "#/definitions/ServiceOutput"}},
+            "default": {"description": "An error", "schema": {"$ref": "#/definitions/ErrorResponse"}},
+        },
+    }
+    document: dict[str, Any] = {
+        "swagger": "2.0",
+        "info": info,
+        "schemes": ["http"],
+        "paths": {
+            "/": {"get": {"operationId": "live", "responses": {"200": {"description": "Alive"}}}},
+            "/score": {"post": score},
+        },
+        "definitions": {"ServiceInput": body, "ServiceOutput": answer, "ErrorResponse": _ERROR},
+    }
+    if settings.auth_enabled:
+        score["security"] = [{"Bearer": []}]
+        document["securityDefinitions"] = {"Bearer": {"type": "apiKey", "name": "Authorization", "in": "header"}}
+    return document

@@ -1,0 +1,85 @@
+"""What every parameter type has in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Misfit(ValueError):
+    """A value does not fit. `where` is its place in the body, such as `data[3].age`."""
+
+    def __init__(self, where: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+        self.text = message
+        self.hint = hint
+
+
+class AbstractParameterType:
+    """A type that is described by a sample. v1's subclasses define `deserialize_input`, `input_to_swagger`."""
+
+    def __init__(self, sample_input: Any) -> None:
+        if sample_input is None:
+            raise ValueError("a sample is required: None describes nothing")
+        self.sample_input = sample_input
+        self.sample_data_type = type(sample_input)
+
+    def parse(self, value: Any, where: str) -> Any:
+        """JSON data as a value of this type. Raises `Misfit`; never changes `value`."""
+        try:
+            return self.deserialize_input(value)
+        except Misfit:
+            raise
+        except Exception as error:
+            raise Misfit(where, f"{type(error).__name__}: {error}") from error
+
+    def dump(self) -> Any:
+        """The sample as JSON data."""
+        return self.sample_input
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of this type, without the sample."""
+        return {key: value for key, value in self.input_to_swagger().items() if key != "example"}
+
+    def only_integers(self) -> bool:
+        """Whether the sample has whole numbers only, in a place where fractions would be refused."""
+        return False
+
+    def deserialize_input(self, input_data: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} defines neither parse() nor deserialize_input()")
+
+    def input_to_swagger(self) -> dict[str, Any]:
+        return {"example": self.dump()}
+
+    def supported_versions(self) -> list[str]:
+        return ["2.0", "3.0", "3.1"]
+
+
+class OwnParameterType(AbstractParameterType):
+    """Base of our types: v1's two methods come from `parse` and `schema`."""
+
+    def deserialize_input(self, input_data: Any) -> Any:
+        return self.parse(input_data, "")
+
+    def input_to_swagger(self) -> dict[str, Any]:
+        return {**self.schema(), "example": self.dump()}
+
+    def parse(self, value: Any, where: str) -> Any:
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def show(value: Any) -> str:
+    """A short form of a value for a message."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def kind_of(value: Any) -> str:
+    """JSON's word for a value's type."""
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)

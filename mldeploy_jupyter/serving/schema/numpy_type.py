@@ -1,0 +1,176 @@
+"""`NumpyParameterType`: nested lists as an array of the sample's type and shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import Misfit, OwnParameterType, kind_of
+from .scalars import Convert, converter
+
+
+class NumpyParameterType(OwnParameterType):
+    """An array like `sample_input`.
+
+    `enforce_column_type` imposes the sample's dtype, refusing what would lose something. `enforce_shape` asks
+    for the sample's number of dimensions and its sizes, all but the first, which counts the rows.
+    Raises `TypeError` when the sample is not an array, or of a type that JSON has no form for.
+    """
+
+    def __init__(self, sample_input: Any, enforce_column_type: bool = True, enforce_shape: bool = True) -> None:
+        import numpy as np
+
+        if not isinstance(sample_input, (np.ndarray, np.generic)):
+            raise TypeError(f"the sample must be a numpy array, not {type(sample_input).__name__}")
+        super().__init__(np.asarray(sample_input))
+        self.enforce_column_type = enforce_column_type
+        self.enforce_shape = enforce_shape
+        self._convert = _record(self.sample_input.dtype) if self._structured else converter(self.sample_input.dtype)
+
+    def parse(self, value: Any, where: str) -> Any:
+        import numpy as np
+
+        sample = self.sample_input
+        depth = sample.ndim if self.enforce_shape else _depth(value, self._structured)
+        shape = _shape(value, depth)
+        if self.enforce_shape and depth and isinstance(value, list) and not value:
+            raise Misfit(where, f"expected {_words(sample.shape)}, got an empty list")
+        sizes = (None, *sample.shape[1:]) if self.enforce_shape else tuple(shape)
+        flat: list[Any] = []
+        convert: Convert = self._convert if self.enforce_column_type else lambda item, _: item
+        _walk(value, where, sizes[:depth], sample.shape if self.enforce_shape else tuple(shape), convert, flat)
+        if not self.enforce_column_type:
+            try:
+                return np.array(flat).reshape(shape)
+            except ValueError as error:
+                raise Misfit(where, str(error)) from error
+        result = np.empty(len(flat), dtype=sample.dtype)
+        if sample.dtype.kind == "O":
+            for position, item in enumerate(flat):
+                result[position] = item
+        elif flat:
+            result[:] = flat
+        return result.reshape(shape)
+
+    def dump(self) -> Any:
+        return _plain(self.sample_input)
+
+    def schema(self) -> dict[str, Any]:
+        sample = self.sample_input
+        item: dict[str, Any]
+        if self._structured:
+            names = list(sample.dtype.names)
+            properties = {name: _item_schema(sample.dtype[name]) for name in names}
+            item = {"type": "object", "properties": properties, "required": names}
+        else:
+            item = _item_schema(sample.dtype)
+        for axis in range(sample.ndim - 1, -1, -1):
+            item = {"type": "array", "items": item}
+            if self.enforce_shape and axis > 0:
+                item |= {"minItems": sample.shape[axis], "maxItems": sample.shape[axis]}
+        return {**item, "x-format": "numpy.ndarray"}
+
+    def only_integers(self) -> bool:
+        return self.enforce_column_type and self.sample_input.dtype.kind in "iu"
+
+    @property
+    def _structured(self) -> bool:
+        return self.sample_input.dtype.names is not None
+
+
+def _walk(
+    value: Any, where: str, sizes: tuple[int | None, ...], shape: tuple[int, ...], convert: Convert, out: list[Any]
+) -> None:
+    """Appends the converted items in order. `sizes` are the lengths of the levels left; None is any."""
+    if not sizes:
+        out.append(convert(value, where))
+        return
+    if not isinstance(value, list):
+        raise Misfit(where, f"expected {_words(shape)}, got {kind_of(value)}")
+    if sizes[0] is not None and len(value) != sizes[0]:
+        raise Misfit(where, f"expected {sizes[0]} values, got {len(value)}")
+    for index, item in enumerate(value):
+        _walk(item, f"{where}[{index}]", sizes[1:], shape, convert, out)
+
+
+def _record(dtype: Any) -> Convert:
+    """Items of a structured type: objects by field name, or lists by position."""
+    fields = {name: converter(dtype[name]) for name in dtype.names}
+
+    def convert(value: Any, where: str) -> tuple[Any, ...]:
+        if isinstance(value, dict):
+            unknown = [name for name in value if name not in fields]
+            missing = [name for name in fields if name not in value]
+            if unknown or missing:
+                raise Misfit(where, f"field {(missing or unknown)[0]!r} is {'missing' if missing else 'unknown'}")
+            return tuple(to(value[name], f"{where}.{name}") for name, to in fields.items())
+        if isinstance(value, list) and len(value) == len(fields):
+            items = zip(fields.values(), value, strict=True)
+            return tuple(to(item, f"{where}[{index}]") for index, (to, item) in enumerate(items))
+        raise Misfit(where, f"expected an object with {', '.join(fields)}, got {kind_of(value)}")
+
+    return convert
+
+
+def _depth(value: Any, structured: bool) -> int:
+    depth = 0
+    while isinstance(value, list):
+        depth += 1
+        if not value:
+            break
+        value = value[0]
+    return depth
+
+
+def _shape(value: Any, depth: int) -> list[int]:
+    shape = []
+    for _ in range(depth):
+        shape.append(len(value) if isinstance(value, list) else 0)
+        value = value[0] if isinstance(value, list) and value else None
+    return shape
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    if not shape:
+        return "a single value"
+    if len(shape) == 1:
+        return "a list of values"
+    return f"a list of rows of {' x '.join(map(str, shape[1:]))} values"
+
+
+def _item_schema(dtype: Any) -> dict[str, Any]:
+    kind = dtype.kind
+    if kind in "iu":
+        return {"type": "integer", "format": "int64"}
+    if kind == "f":
+        return {"type": ["number", "null"], "format": "double"}
+    if kind == "b":
+        return {"type": "boolean"}
+    if kind == "U":
+        return {"type": "string", "maxLength": dtype.itemsize // 4}
+    if kind == "M":
+        return {"type": ["string", "null"], "format": "date-time"}
+    return {"type": "integer"} if kind == "m" else {"type": "string"} if kind == "S" else {}
+
+
+def _plain(array: Any) -> Any:
+    """The array as JSON data: NaN and NaT as null, times in ISO 8601."""
+    import numpy as np
+
+    dtype = array.dtype
+    if dtype.names is not None:
+        if array.ndim == 0:
+            return {name: _plain(np.asarray(array[name])) for name in dtype.names}
+        return [_plain(np.asarray(item)) for item in array]
+    if dtype.kind == "M":
+        return _each(np.datetime_as_string(array).tolist(), lambda text: None if text == "NaT" else text)
+    if dtype.kind == "m":
+        return array.astype("int64").tolist()
+    if dtype.kind == "S":
+        return _each(array.tolist(), lambda data: data.decode("utf-8", "replace"))
+    if dtype.kind == "f":
+        return _each(array.tolist(), lambda number: number if np.isfinite(number) else None)
+    return array.tolist()
+
+
+def _each(value: Any, change: Any) -> Any:
+    return [_each(item, change) for item in value] if isinstance(value, list) else change(value)

@@ -1,0 +1,116 @@
+"""Single JSON values as values of a numpy type. A conversion that would lose something raises `Misfit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .base import Misfit, kind_of, show
+
+Convert = Callable[[Any, str], Any]
+
+_EXACT = 2**53  # whole numbers up to here are exact in a float64
+
+
+def to_int(value: Any, where: str, name: str, low: int, high: int) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, float):
+        hint = "Give the sample a fraction (such as 1.0) if the model takes fractions."
+        raise Misfit(where, f"{show(value)} is not a whole number, and the sample's type is {name}", hint)
+    if type(value) is not int:
+        raise Misfit(where, f"expected a whole number ({name}), got {_got(value)}")
+    if not low <= value <= high:
+        raise Misfit(where, f"{show(value)} is out of the range of {name}")
+    return value
+
+
+def to_float(value: Any, where: str, name: str, limit: float = float("inf")) -> float:
+    """null becomes NaN, which JSON cannot say."""
+    if value is None:
+        return float("nan")
+    if type(value) not in (int, float):
+        raise Misfit(where, f"expected a number ({name}), got {_got(value)}")
+    if type(value) is int and abs(value) > _EXACT:
+        try:
+            same = int(float(value)) == value
+        except OverflowError:
+            same = False
+        if not same:
+            raise Misfit(where, f"{show(value)} cannot be a {name} without losing digits")
+    if abs(value) > limit:
+        raise Misfit(where, f"{show(value)} is out of the range of {name}")
+    return float(value)
+
+
+def to_bool(value: Any, where: str) -> bool:
+    if type(value) is not bool:
+        raise Misfit(where, f"expected true or false, got {_got(value)}")
+    return value
+
+
+def to_str(value: Any, where: str, width: int | None = None) -> str:
+    if type(value) is not str:
+        raise Misfit(where, f"expected a string, got {_got(value)}")
+    if width is not None and len(value) > width:
+        hint = "Give the sample a longer string, or dtype=object for any length."
+        raise Misfit(where, f"{show(value)} has {len(value)} characters, the sample's type holds {width}", hint)
+    return value
+
+
+def to_datetime64(value: Any, where: str, dtype: Any) -> Any:
+    import numpy as np
+
+    if value is None:
+        return np.datetime64("NaT")
+    text = to_str(value, where)
+    try:
+        exact = np.datetime64(text.removesuffix("Z"))
+        kept = exact.astype(dtype)
+        lost = kept.astype(exact.dtype) != exact
+    except (ValueError, OverflowError):
+        raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601") from None
+    if lost and not np.isnat(exact):
+        raise Misfit(where, f"{show(value)} cannot be a {dtype} without losing precision")
+    return kept
+
+
+def converter(dtype: Any) -> Convert:
+    """How one JSON value becomes a value of a numpy dtype. Raises `TypeError` for types JSON has no form for."""
+    import numpy as np
+
+    kind, name = dtype.kind, str(dtype)
+    if kind in "iu":
+        info = np.iinfo(dtype)
+        low, high = int(info.min), int(info.max)
+        return lambda value, where: to_int(value, where, name, low, high)
+    if kind == "f":
+        limit = float(np.finfo(dtype).max)
+        return lambda value, where: to_float(value, where, name, limit)
+    if kind == "b":
+        return to_bool
+    if kind == "U":
+        width = dtype.itemsize // 4
+        return lambda value, where: to_str(value, where, width)
+    if kind == "S":
+        return lambda value, where: to_bytes(value, where, dtype.itemsize)
+    if kind == "M":
+        return lambda value, where: to_datetime64(value, where, dtype)
+    if kind == "m":
+        unit: Any = np.datetime_data(dtype)[0]
+        return lambda value, where: np.timedelta64(to_int(value, where, name, -(2**63) + 1, 2**63 - 1), unit)
+    if kind == "O":
+        return lambda value, where: value
+    raise TypeError(f"a sample of type {name} has no form in JSON")
+
+
+def to_bytes(value: Any, where: str, width: int) -> bytes:
+    text = to_str(value, where)
+    data = text.encode()
+    if len(data) > width:
+        raise Misfit(where, f"{show(value)} has {len(data)} bytes, the sample's type holds {width}")
+    return data
+
+
+def _got(value: Any) -> str:
+    return kind_of(value) if value is None or isinstance(value, (list, dict)) else f"{kind_of(value)}, {show(value)}"

@@ -1,0 +1,162 @@
+"""Loads an entry script and finds out what its `run()` takes."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .failure import ContractError
+from .rawhttp import is_raw
+from .schema.decorators import Declared, declared_of
+from .settings import Settings
+
+HEADERS = "request_headers"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of `run()`. `declared` is what `@input_schema` said of it, if anything."""
+
+    name: str
+    required: bool
+    declared: Declared | None = None
+
+
+@dataclass(frozen=True)
+class Script:
+    """A loaded entry script. `mode`: `raw` (an AMLRequest), `text` (the body as a string), `object`
+
+    (a JSON object keyed by parameter). `parameters` leaves `request_headers` out.
+    """
+
+    module: types.ModuleType
+    init: Callable[[], Any]
+    run: Callable[..., Any]
+    parameters: list[Parameter]
+    mode: str
+    wants_headers: bool
+    is_async: bool
+    output: Any = None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def sample(self) -> dict[str, Any] | None:
+        """The request body made of the samples; None unless every required parameter has one."""
+        if self.mode != "object":
+            return None
+        if any(p.required and p.declared is None for p in self.parameters):
+            return None
+        return {p.name: p.declared.kind.dump() for p in self.parameters if p.declared is not None}
+
+
+def load(settings: Settings) -> Script:
+    """Imports the entry script. Whatever it raises goes through; `ContractError` when it is no entry script."""
+    root = Path(settings.app_root or ".").absolute()
+    path = root / settings.entry_script
+    source = root / settings.source_directory
+    for folder in dict.fromkeys([str(path.parent), str(source)]):
+        if folder in sys.path:
+            sys.path.remove(folder)
+        sys.path.insert(0, folder)
+    # A bundle is named by its content: importing must not add compiled files to it.
+    sys.dont_write_bytecode = True
+    return inspect_script(_import(path))
+
+
+def inspect_script(module: types.ModuleType) -> Script:
+    init, run = (_function(module, name) for name in ("init", "run"))
+    if inspect.iscoroutinefunction(init):
+        raise ContractError("init() must be a plain function, not async")
+    needed = [
+        p.name for p in inspect.signature(init).parameters.values() if p.default is p.empty and p.kind not in _ANY
+    ]
+    if needed:
+        raise ContractError(f"init() is called without arguments, but it requires {', '.join(needed)}")
+    declared, output, plain = declared_of(run)
+    signature = inspect.signature(plain).parameters
+    _check_signature(signature, declared)
+    parameters = [
+        Parameter(
+            p.name,
+            p.default is p.empty and not (p.name in declared and declared[p.name].optional),
+            declared.get(p.name),
+        )
+        for p in signature.values()
+        if p.name != HEADERS
+    ]
+    raw = is_raw(run) or is_raw(plain)
+    if raw and declared:
+        raise ContractError("run() cannot have both @rawhttp and @input_schema")
+    required = [p for p in parameters if p.required]
+    if not parameters:
+        raise ContractError("run() takes no input: it needs a parameter")
+    if (raw or not declared) and len(required) > 1 and raw:
+        raise ContractError("run() with @rawhttp takes one parameter, the request")
+    mode = "raw" if raw else "object" if declared or len(required) > 1 else "text"
+    return Script(
+        module=module,
+        init=init,
+        run=plain,
+        parameters=parameters,
+        mode=mode,
+        wants_headers=HEADERS in signature,
+        is_async=inspect.iscoroutinefunction(plain),
+        output=output,
+        warnings=_warnings(parameters),
+    )
+
+
+_ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _import(path: Path) -> types.ModuleType:
+    if not path.is_file():
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+    taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
+    name = f"entry_script_{path.stem}" if taken else path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _function(module: types.ModuleType, name: str) -> Callable[..., Any]:
+    found = getattr(module, name, None)
+    if found is None:
+        raise ContractError(f"the entry script has no {name}() function")
+    if not callable(found):
+        raise ContractError(f"{name} in the entry script is {type(found).__name__}, not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def _check_signature(signature: Any, declared: dict[str, Declared]) -> None:
+    for parameter in signature.values():
+        if parameter.kind in _ANY:
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
+            raise ContractError(f"run() must name its parameters; {stars}{parameter.name} is not allowed")
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ContractError(f"run() is called by parameter name; {parameter.name} is positional-only")
+    unknown = [name for name in declared if name not in signature]
+    if unknown:
+        names = ", ".join(signature) or "none"
+        raise ContractError(f"@input_schema names {unknown[0]!r}, but the parameters of run() are: {names}")
+
+
+def _warnings(parameters: list[Parameter]) -> list[str]:
+    return [
+        f"the sample of {p.name!r} has only whole numbers: floats like 1.7 will be refused with 422"
+        for p in parameters
+        if p.declared is not None and p.declared.kind.only_integers()
+    ]

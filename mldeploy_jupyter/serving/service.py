@@ -1,0 +1,185 @@
+"""What a worker is made of: the script, the thread that runs it, the loop that answers, the supervisor's orders."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import threading
+from typing import Any
+
+import orjson
+
+from . import compat
+from .app import App
+from .channel import Channel
+from .failure import failure, from_exception
+from .openapi import describe
+from .runner import Runner
+from .scoring import Request, Response, Scorer
+from .script import Script, load
+from .settings import Settings
+from .transport import Transport
+
+
+class Service:
+    """One worker's parts. `load` runs in the main thread, the loop in its own."""
+
+    def __init__(self, settings: Settings, channel: Channel, listener: socket.socket) -> None:
+        self.settings = settings
+        self.channel = channel
+        self.runner = Runner(settings.max_concurrent)
+        self.app = App(settings, self.runner, on_stuck=lambda: self._tell("stuck"))
+        self.finished = threading.Event()
+        self._listener = listener
+        self._loop = _new_loop()
+        self._going = False
+
+    def start(self, early: bool) -> None:
+        """Starts the loop. `early` answers before the script is loaded: 503, with the reason."""
+        started = threading.Event()
+        threading.Thread(target=self._run_loop, args=(early, started), daemon=True, name="loop").start()
+        started.wait()
+
+    def stage_name(self) -> str:
+        return {"sample": "probe"}.get(self.app.phase, self.app.phase)
+
+    def load(self) -> dict[str, Any]:
+        """Imports the script, calls `init()`, scores the sample. Returns the message for the supervisor."""
+        before = set(sys.modules)
+        compat.install(self.settings)
+        self._stage("import")
+        script = load(self.settings)
+        self._stage("init")
+        script.init()
+        scorer = Scorer(script, debug=self.settings.debug)
+        body = sample_body(script)
+        if body is not None:
+            self._stage("sample")
+            response = self._score_sample(scorer, body)
+            if response.status != 200:
+                return {"event": "failed", "failure": failed_sample(response)}
+        self.app.scorer = scorer
+        self.app.set_phase("ready")
+        return {
+            "event": "ready",
+            "sample": body is not None,
+            "sample_body": body.decode() if body is not None else None,
+            "modules": new_modules(before),
+            "openapi_ok": describes(script, self.settings),
+            "warnings": [*script.warnings, *scorer.warnings],
+        }
+
+    def obey(self, message: dict[str, Any], fds: list[int]) -> None:
+        """Carries an order of the supervisor out, on the loop."""
+        self._loop.call_soon_threadsafe(self._order, message, fds)
+
+    def _order(self, message: dict[str, Any], fds: list[int]) -> None:
+        op = message["op"]
+        if op == "adopt":
+            for fd in fds:
+                self._transport.adopt(socket.socket(fileno=fd), message.get("private", False))
+        elif op == "accept":
+            self._transport.accept()
+            self._answer(message)
+        elif op == "keys":
+            self.app.set_keys(message["keys"])
+            self._answer(message)
+        elif op in ("drain", "stop"):
+            self._task = self._loop.create_task(self._go(message, closing=op == "stop"))
+
+    async def _go(self, message: dict[str, Any], closing: bool) -> None:
+        """No new requests; what is here is passed on or answered; then the process ends."""
+        await self._transport.leave(closing)
+        self._answer(message)
+        if self._going:
+            return
+        self._going = True
+        try:
+            await asyncio.wait_for(self._transport.empty.wait(), message["timeout"])
+        except TimeoutError:
+            pass
+        self.finished.set()
+        self.runner.stop()
+        # The script's thread may never come back.
+        self._loop.call_later(1.0, os._exit, 0)
+
+    def _score_sample(self, scorer: Scorer, body: bytes) -> Response:
+        request = Request(headers={"content-type": "application/json"}, body=body, id="sample")
+        if scorer.script.is_async:
+            return asyncio.run_coroutine_threadsafe(scorer.score_async(request), self._loop).result()
+        return scorer.score(request)
+
+    def _run_loop(self, early: bool, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._transport = Transport(self.app, self._listener, self.settings.label, self._pass_on)
+        self._transport.loop = self._loop
+        if early:
+            self._transport.accept()
+        self._loop.call_soon(started.set)
+        self._loop.run_forever()
+
+    def _pass_on(self, fd: int) -> None:
+        try:
+            self.channel.send({"event": "handover"}, [fd])
+        except OSError:
+            pass  # the supervisor is gone, and so are we
+
+    def _stage(self, name: str) -> None:
+        self.app.set_phase(name)
+        self._tell("stage", stage=self.stage_name())
+
+    def _tell(self, event: str, **more: Any) -> None:
+        try:
+            self.channel.send({"event": event, **more})
+        except OSError:
+            pass
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        if "id" in message:
+            self._tell("answer", id=message["id"])
+
+
+def sample_body(script: Script) -> bytes | None:
+    """The sample as a request's body; None when a required parameter has none."""
+    sample = script.sample
+    return None if sample is None else orjson.dumps(sample, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def failed_sample(response: Response) -> dict[str, Any]:
+    """The failure of a sample that could not be scored."""
+    answer = orjson.loads(response.body) if response.body[:1] == b"{" else response.body.decode("utf-8", "replace")
+    if response.error is not None:
+        return {**from_exception(response.error, "probe"), "response": answer}
+    message = answer.get("message", "") if isinstance(answer, dict) else answer
+    return failure(
+        "probe-failed", "probe", f"the sample was answered with {response.status}: {message}", response=answer
+    )
+
+
+def new_modules(before: set[str]) -> dict[str, str]:
+    """Top-level modules that the script brought in: name -> file ("" for built-in ones and namespaces)."""
+    own = (__package__ or "").partition(".")[0]
+    names = {name.partition(".")[0] for name in set(sys.modules) - before}
+    names -= {own, "__main__", "inference_schema", "azureml", "azureml_inference_server_http", *sys.stdlib_module_names}
+    return {name: getattr(sys.modules.get(name), "__file__", None) or "" for name in sorted(names)}
+
+
+def describes(script: Script, settings: Settings) -> bool:
+    """Whether the API description can be made; a third party's type may fail to."""
+    try:
+        orjson.dumps(describe(script, settings, "3.1"))
+    except Exception as error:
+        print(f"warning: /swagger.json cannot be made: {type(error).__name__}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop

@@ -1,0 +1,211 @@
+"""The process that holds a service's port and looks after its workers.
+
+    python -m mldeploy_serving.supervisor --folder DIR [--host 127.0.0.1] [--port 0] [--resume]
+
+It never runs user code and no request passes through it. The standard library is all it imports, and it
+does so sparingly: it lives as long as the service. Exit codes: 97 another supervisor has the folder,
+98 the port is taken (`DIR/failure.json` says by whom).
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import fcntl
+import json
+import os
+import queue
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from . import listener as listening
+from .deploys import Fleet
+from .failure import failure
+from .files import read_json, write_json
+from .logs import ServiceLog
+from .settings import Settings
+
+PROTOCOL = 1
+EXIT_LOCKED = 97
+EXIT_PORT_IN_USE = 98
+_MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 104 to 108
+
+
+class MainThread:
+    """Runs tasks of other threads in the main thread, one after the other, until it is told to stop."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run(self, task: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            return task()
+        answer: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        self._tasks.put((task, answer))
+        result, error = answer.get()
+        if error is not None:
+            raise error
+        return result
+
+    def stop(self) -> None:
+        self._tasks.put(None)
+
+    def serve(self) -> None:
+        while (item := self._tasks.get()) is not None:
+            task, answer = item
+            try:
+                answer.put((task(), None))
+            except BaseException as error:
+                answer.put((None, error))
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parse(argv)
+    folder: Path = options.folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return EXIT_LOCKED
+    live = read_json(folder / "live.json") if options.resume else None
+    port = options.port or (live or {}).get("port", 0)
+    (folder / "failure.json").unlink(missing_ok=True)
+    try:
+        listener = listening.listen(options.host, port)
+    except OSError as error:
+        holder = listening.holder_of(port) if error.errno == errno.EADDRINUSE else None
+        code = "port-in-use" if error.errno == errno.EADDRINUSE else "spawn-failed"
+        data = failure(code, "rollout", f"port {port}: {error.strerror}", port=port, holder=holder)
+        write_json(folder / "failure.json", data)
+        return EXIT_PORT_IN_USE
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    log = ServiceLog(folder / "logs" / "service.log")
+    threading.excepthook = lambda args: log.write(f"internal error: {args.exc_type.__name__}: {args.exc_value}")
+    main_thread = MainThread()
+    control, control_path = _control_socket(folder)
+    fleet = Fleet(folder, listener, options.host, log, main_thread.run)
+
+    def announce() -> None:
+        facts = {"pid": os.getpid(), "started": process_started(), "host": options.host, "port": fleet.port}
+        write_json(folder / "supervisor.json", {**facts, "control": str(control_path), "protocol": PROTOCOL})
+
+    fleet.on_port = announce
+    stopping = threading.Event()
+
+    def stop(timeout: float = 10.0, emit: Any = None) -> None:
+        """Ends all workers, then this process; never returns to a client, who sees the end of the connection."""
+        if not stopping.is_set():
+            stopping.set()
+            fleet.stop(timeout)
+            _remove_control(folder, control_path)
+            if emit is not None:
+                emit({"ok": True})
+            main_thread.stop()
+        threading.Event().wait()
+
+    def on_signal(number: int, _: Any) -> None:
+        threading.Thread(target=stop, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    if live is not None:
+        fleet.resume(Settings.from_dict(live["settings"]), live.get("deployment_id", ""))
+    announce()
+    log.write(f"listening on {options.host}:{fleet.port}")
+    threading.Thread(target=_serve_control, args=(control, fleet, stop), daemon=True).start()
+    main_thread.serve()
+    log.write("stopped")
+    return 0
+
+
+def process_started() -> int:
+    """When this process started, in clock ticks since boot; 0 where the system does not say.
+
+    With the pid it names a process for ever: a pid is reused, the pair is not.
+    """
+    try:
+        return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="supervisor", description="Holds a service's port and its workers.")
+    parser.add_argument("--folder", type=lambda text: Path(text).absolute(), required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="bring back what live.json says")
+    return parser.parse_args(argv)
+
+
+def _control_socket(folder: Path) -> tuple[socket.socket, Path]:
+    path = folder / "control.sock"
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+        path = Path(tempfile.mkdtemp(prefix="mldeploy-")) / "control.sock"
+    # The lock is ours, so a socket that is there was left by a dead supervisor.
+    path.unlink(missing_ok=True)
+    control = socket.socket(socket.AF_UNIX)
+    control.bind(str(path))
+    path.chmod(0o600)
+    control.listen(64)
+    return control, path
+
+
+def _remove_control(folder: Path, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    if path.parent != folder:
+        path.parent.rmdir()
+    (folder / "supervisor.json").unlink(missing_ok=True)
+
+
+def _serve_control(control: socket.socket, fleet: Fleet, stop: Any) -> None:
+    while True:
+        connection, _ = control.accept()
+        threading.Thread(target=_serve_client, args=(connection, fleet, stop), daemon=True).start()
+
+
+def _serve_client(connection: socket.socket, fleet: Fleet, stop: Any) -> None:
+    """One request, its events, one answer. A client that went away or does not read is left behind."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 2, 0))
+    lock = threading.Lock()
+    gone = False
+
+    def emit(message: dict[str, Any]) -> None:
+        nonlocal gone
+        line = json.dumps(message, separators=(",", ":"), default=str).encode("utf-8", "backslashreplace") + b"\n"
+        with lock:
+            if not gone:
+                try:
+                    connection.sendall(line)
+                except OSError:
+                    gone = True
+
+    with connection, connection.makefile("rb") as lines:
+        try:
+            request = json.loads(lines.readline() or b"null")
+            op = request.pop("op")
+        except (ValueError, AttributeError, KeyError, OSError, TypeError):
+            emit({"ok": False, "failure": failure("bad-request", "", "one JSON object with an op is expected")})
+            return
+        try:
+            if op == "stop":
+                stop(float(request.get("timeout", 10.0)), emit)
+            else:
+                emit(fleet.handle(op, request, emit))
+        except Exception as error:
+            fleet.log.write(f"internal error in {op}: {type(error).__name__}: {error}")
+            emit({"ok": False, "failure": failure("internal", op, f"{type(error).__name__}: {error}")})
+            raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

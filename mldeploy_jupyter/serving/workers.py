@@ -1,0 +1,232 @@
+"""A worker process as its supervisor sees it: spawned, listened to, told what to do, buried."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import memory
+from .channel import Channel
+from .failure import failure
+from .logs import ServiceLog, read_lines, utc_now
+from .settings import Settings
+
+# Names of the caller's environment that would change how a worker starts.
+_DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
+
+Run = Callable[[Callable[[], Any]], Any]
+
+
+class Worker:
+    """One worker. `state`: starting, ready (may get traffic), live, draining, dead.
+
+    `events` gets what concerns its start: the worker's own messages, then one `{"event": "exit"}`.
+    `on_message(worker, message, fds)` gets what it says later, `on_exit(worker)` is called once it is dead
+    and its whole process group is gone, `on_line(worker, text)` for each line of output.
+    """
+
+    def __init__(self, settings: Settings, log: ServiceLog) -> None:
+        self.settings = settings
+        self.log = log
+        self.pid = 0
+        self.state = "starting"
+        self.stage = "import"
+        self.started = utc_now()
+        self.born = time.monotonic()
+        self.stage_since = self.born
+        self.restarts = 0
+        self.tail: deque[str] = deque(maxlen=50)
+        self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.exited = threading.Event()
+        self.ready: dict[str, Any] = {}
+        self.on_message: Callable[[Worker, dict[str, Any], list[int]], None] = lambda *_: None
+        self.on_exit: Callable[[Worker], None] = lambda _: None
+        self.on_line: Callable[[Worker, str], None] = lambda *_: None
+        self._ids = itertools.count(1)
+        self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
+        self._end: dict[str, Any] = {}
+
+    def spawn(
+        self, listener: socket.socket, *, keys: dict[str, str], early: bool, in_main: Run = lambda task: task()
+    ) -> None:
+        """Starts the process. `early` lets it answer (503, "starting") while `init()` runs.
+
+        `in_main` runs the fork in the main thread: the kernel's "die with my parent" means the thread that
+        forked, so that thread must live as long as the supervisor. Raises `OSError` when it cannot start.
+        """
+        ours, theirs = socket.socketpair()
+        read, write = os.pipe()
+        package = "mldeploy_serving" if self.settings.server_path else __package__
+        fds = (theirs.fileno(), listener.fileno())
+        command = [self.settings.python or sys.executable, "-P", "-m", f"{package}.worker"]
+        command += [f"--channel={fds[0]}", f"--listen={fds[1]}", f"--parent={os.getpid()}"]
+        try:
+            self._process = in_main(
+                lambda: subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=write,
+                    stderr=write,
+                    pass_fds=fds,
+                    cwd=self.settings.app_root or None,
+                    env=self._environment(),
+                    start_new_session=True,
+                )
+            )
+        except BaseException:
+            ours.close()
+            os.close(read)
+            raise
+        finally:
+            theirs.close()
+            os.close(write)
+        self.pid = self._process.pid
+        self._cgroup = memory.cgroup_of(self.pid)
+        self._oom_kills = memory.oom_kills(self._cgroup)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))  # it reads at once
+        self._channel = Channel(ours)
+        self._output = threading.Thread(target=read_lines, args=(read, self._line), daemon=True)
+        self._output.start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
+        threading.Thread(target=self._wait, daemon=True).start()
+        self.tell("start", settings=self.settings.to_dict(), keys=keys, early=early)
+
+    def tell(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
+        """Sends an order; False when the worker is gone."""
+        try:
+            self._channel.send({**args, "op": op}, fds)
+        except OSError:
+            return False
+        return True
+
+    def ask(self, op: str, wait: float, **args: Any) -> dict[str, Any] | None:
+        """Sends an order and waits for its answer; None when there is none within `wait` seconds."""
+        number = next(self._ids)
+        answer = self._answers[number] = queue.SimpleQueue()
+        try:
+            if not self.tell(op, id=number, **args):
+                return None
+            deadline = time.monotonic() + wait
+            while not self.exited.is_set() and (left := deadline - time.monotonic()) > 0:
+                try:
+                    return answer.get(timeout=min(left, 0.2))
+                except queue.Empty:
+                    continue
+            return None
+        finally:
+            del self._answers[number]
+
+    def signal(self, number: int) -> None:
+        if not self.exited.is_set():
+            try:
+                os.kill(self.pid, number)
+            except OSError:
+                pass
+
+    def kill(self) -> None:
+        """Ends the whole process group at once. `on_exit` follows."""
+        if not self.exited.is_set():
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except OSError:
+                pass
+
+    def failure_of_exit(self, code: str = "") -> dict[str, Any]:
+        """The failure of a worker that is dead: `exited` with an exit code, or `killed` by a signal."""
+        number, status = self._end.get("signal"), self._end.get("exit_code")
+        text = f"the worker was ended by signal {number}" if number else f"the worker exited with code {status}"
+        return self.complete(failure(code or ("killed" if number else "exited"), self.stage, text))
+
+    def complete(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Adds what only the supervisor knows: end, memory, the last lines, how long it had run."""
+        self._output.join(0.5 if self.exited.is_set() else 0.1)
+        end = self._end or {"exit_code": None, "signal": None, "memory": self.memory(None)}
+        return {**end, "log_tail": list(self.tail), "seconds": round(time.monotonic() - self.born, 3), **data}
+
+    def memory(self, number: int | None) -> dict[str, Any]:
+        return memory.after_death(self._cgroup, self._oom_kills, number)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "pid": self.pid,
+            "revision": self.settings.revision,
+            "state": self.state,
+            "stage": self.stage,
+            "restarts": self.restarts,
+            "started": self.started,
+            "rss": memory.rss(self.pid),
+        }
+
+    def _environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if key not in _DROPPED}
+        root = Path(__file__).resolve().parents[len((__package__ or "").split("."))]
+        return {
+            **kept,
+            **self.settings.env,
+            "PYTHONPATH": self.settings.server_path or str(root),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONIOENCODING": "utf-8:backslashreplace",
+            "AZUREML_MODEL_DIR": self.settings.model_dir,
+            "AZUREML_SOURCE_DIRECTORY": self.settings.source_directory,
+            "AZUREML_ENTRY_SCRIPT": self.settings.entry_script,
+            "AML_APP_ROOT": self.settings.app_root,
+        }
+
+    def _line(self, text: str) -> None:
+        self.tail.append(text)
+        self.log.write(text, f"r{self.settings.revision} {self.pid}")
+        self.on_line(self, text)
+
+    def _listen(self) -> None:
+        while (received := self._channel.receive()) is not None:
+            message, fds = received
+            event = message.get("event")
+            if event == "answer":
+                waiting = self._answers.get(message["id"])
+                if waiting is not None:
+                    waiting.put(message)
+                continue
+            if event == "stage":
+                self.stage, self.stage_since = message["stage"], time.monotonic()
+            if event == "ready":
+                self.ready, self.stage = message, "probe"
+            if event in ("stage", "ready", "failed"):
+                self.events.put({**message, "worker": self})
+            else:
+                self.on_message(self, message, fds)
+
+    def _wait(self) -> None:
+        # The pid stays ours until it is reaped, so the group that is killed cannot be a stranger's.
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except OSError:
+            pass
+        status = self._process.wait()
+        number = -status if status < 0 else None
+        self._end = {
+            "exit_code": None if number else status,
+            "signal": number,
+            "memory": self.memory(number),
+        }
+        # What it said last, and connections that it handed over, come before its end.
+        self._listening.join(2)
+        self._output.join(0.5)
+        self._channel.close()
+        self.state = "dead"
+        self.exited.set()
+        self.events.put({"event": "exit", "worker": self})
+        self.on_exit(self)
