@@ -36,12 +36,14 @@ def make_lock(
         known = None if refresh else _read(path)  # another process may have made it while we waited
         if known is not None:
             return known
-        lock = _make(spec, kernel_python, emit, cancel, offline)
+        lock = _make(spec, kernel_python, root, emit, cancel, offline)
         cache.write_json(path, {"text": lock.text, "python_version": lock.python_version, "dropped": lock.dropped})
     return lock
 
 
-def _make(spec: EnvironmentSpec, kernel_python: str, emit: Emit, cancel: Callable[[], None], offline: bool) -> Lock:
+def _make(
+    spec: EnvironmentSpec, kernel_python: str, root: Path, emit: Emit, cancel: Callable[[], None], offline: bool
+) -> Lock:
     requirements, dropped = without_provided(spec.pip)
     uv = Uv(emit=emit, cancel=cancel, offline=offline, options=spec.pip_options)
     if not spec.conda:
@@ -57,7 +59,7 @@ def _make(spec: EnvironmentSpec, kernel_python: str, emit: Emit, cancel: Callabl
             return Lock(venv.header(chosen.version) + pins, chosen.version, dropped)
     from mldeploy_jupyter.environments import conda
 
-    solution = conda.solve(spec, kernel_python=kernel_python, emit=emit, cancel=cancel, offline=offline)
+    solution = conda.solve(spec, kernel_python=kernel_python, root=root, emit=emit, cancel=cancel, offline=offline)
     pins = venv.lock_pip(
         requirements,
         spec.constraints,

@@ -85,7 +85,7 @@ def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterab
     looked = ", ".join(channels)
     minor = re.match(r"\d+\.\d+", python or "")
     hints = [f"write python={minor[0]} to take any {minor[0]}"] if minor and python != minor[0] else []
-    hints.append(f"install Python {python} (uv python install {minor[0] if minor else floor_text()})")
+    hints.append(f"install Python {python or floor_text()} (uv python install {minor[0] if minor else floor_text()})")
     return EnvironmentError_(
         f"No Python {python or '>=' + floor_text()} was found.",
         why=f"found on this machine: {', '.join(seen) or 'none that can run a service'}"

@@ -49,13 +49,15 @@ def lock_pip(
 
     `excluded` are names that come from elsewhere (conda) and must not be locked. Raises `EnvironmentError_`.
     """
-    server = [text for text in server_requirements() if _name(text) not in (excluded or [])]
+    asked = {_name(text) for text in requirements}
+    excluded = [name for name in excluded or [] if name not in asked]  # who names it below `pip:` wants PyPI's
+    server = [text for text in server_requirements() if _name(text) not in excluded]
     with tempfile.TemporaryDirectory(prefix="mldeploy-lock-") as folder:
         uv = replace(uv, folder=Path(folder))
         command = ["pip", "compile", "-", "--no-header", "--no-annotate", "--generate-hashes", "--no-strip-markers"]
         command += ["--no-emit-index-url", "--no-emit-find-links", "--python", interpreter.path]
         command += ["--python-version", python_version]
-        for option, lines in (("--constraints", constraints), ("--excludes", excluded or [])):
+        for option, lines in (("--constraints", constraints), ("--excludes", excluded)):
             if lines:
                 path = Path(folder) / f"{option[2:]}.txt"
                 path.write_text("\n".join(lines) + "\n", "utf-8")

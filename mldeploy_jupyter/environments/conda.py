@@ -1,0 +1,328 @@
+"""Conda packages: solved and installed by py-rattler, then the PyPI part by uv into the same prefix.
+
+Which Python: one of this machine takes part in the solve as a package of its own, `python`. It is used when all
+that was found is pure Python (`noarch`). Packages with compiled parts are built against the `python` of their
+channel, so that one is taken if the channel has it; a channel without `python` leaves the machine's. The
+machine's Python gives a virtual environment into which the conda packages are linked.
+
+Channels are asked as they are named. A package that PyPI has too is not taken from there silently when a
+channel cannot be reached: the error says to move its name below `pip:`. Scripts that packages would run when
+an environment is activated are not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core.environment_spec import DEFAULT_CHANNELS, EnvironmentSpec, python_accepts
+from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.environments import pythons, venv
+from mldeploy_jupyter.environments.provided import server_requirements
+from mldeploy_jupyter.environments.records import Emit, Interpreter, never
+from mldeploy_jupyter.environments.uv import Uv
+
+if TYPE_CHECKING:
+    from rattler import RepoDataRecord
+
+MACHINE = "file:///this-machine/"  # the channel of the machine's own Pythons; never opened
+# Where a conda package and its PyPI project have different names.
+PYPI_NAMES = {
+    "pytorch": "torch",
+    "py-opencv": "opencv-python",
+    "msgpack-python": "msgpack",
+    "matplotlib-base": "matplotlib",
+}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What was found: `records` are the packages to install (a machine's Python is not one of them)."""
+
+    records: list[RepoDataRecord]
+    python_version: str
+    machine_python: bool
+
+
+def solve(
+    spec: EnvironmentSpec,
+    *,
+    kernel_python: str,
+    root: Path,
+    emit: Emit,
+    cancel: Callable[[], None],
+    offline: bool = False,
+) -> Solution:
+    """The conda packages for `spec` and the Python to run them. Raises `EnvironmentError_` with the reason."""
+    channels = _channels(spec)
+    emit("log", f"solving {', '.join(spec.conda) or 'python'} from {', '.join(_shown(c) for c in channels)}")
+    found = pythons.interpreters(kernel_python)
+    usable = [
+        item
+        for item in found
+        if tuple(map(int, item.version.split(".")[:2])) >= pythons.floor() and python_accepts(spec.python, item.version)
+    ]
+    search = _Search(channels, root, offline, cancel)
+    machine: Solution | None = None
+    failure: EnvironmentError_ | None = None
+    if usable:
+        try:
+            machine = search.solve([*spec.conda, _python_spec(spec)], usable, prefer=usable[0])
+        except EnvironmentError_ as error:
+            if error.code != "CondaConflict":
+                raise
+            failure = error
+        if machine is not None and all(record.noarch for record in machine.records):
+            return _found(machine, emit)
+    try:
+        return _found(search.solve([*spec.conda, _python_spec(spec)], []), emit)
+    except EnvironmentError_ as error:
+        if error.code != "CondaConflict":
+            raise
+        if machine is not None:
+            return _found(machine, emit)
+        if failure is None and re.search(r"[Nn]o candidates were found for python|python .*no candidates", error.why):
+            raise pythons.none_fits(spec.python, found, [_shown(channel) for channel in channels]) from None
+        raise failure or error from None
+
+
+def lock_lines(solution: Solution) -> str:
+    """The conda packages as lines of a lock: name, version, build, subdir and SHA-256. No channel's address."""
+    lines = [
+        f"# conda {r.name.normalized}={r.version}={r.build} {r.subdir} sha256:{r.sha256.hex() if r.sha256 else 'none'}"
+        for r in solution.records
+    ]
+    return "".join(f"{line}\n" for line in sorted(lines))
+
+
+def python_names(solution: Solution) -> list[str]:
+    """The PyPI names of the Python packages among the conda packages: those need not come from PyPI again."""
+    names = []
+    for record in solution.records:
+        name = record.name.normalized
+        if name != "python" and any(depend.split()[0] == "python" for depend in record.depends):
+            names.append(PYPI_NAMES.get(name, name).replace("_", "-"))
+    return sorted(names)
+
+
+def check_server(solution: Solution) -> None:
+    """Raise `EnvironmentError_` where conda brings an older version of what the scoring server needs."""
+    from packaging.requirements import Requirement
+
+    versions = {record.name.normalized: str(record.version) for record in solution.records}
+    for text in server_requirements():
+        requirement = Requirement(text)
+        version = versions.get(requirement.name)
+        if version is not None and not requirement.specifier.contains(version, prereleases=True):
+            raise EnvironmentError_(
+                "The environment cannot be locked: a conda package contradicts the scoring server's requirement.",
+                why=f"conda gives {requirement.name}={version}, the server needs {text}",
+                hint=f"ask for {requirement.name}{requirement.specifier} in the conda file",
+                code="ServerRequirementsConflict",
+            )
+
+
+def build_conda(
+    folder: Path, final: Path, lock: str, spec: EnvironmentSpec, uv: Uv, *, kernel_python: str
+) -> dict[str, Any]:
+    """Install what `lock` says into `folder`, which will be moved to `final`. Returns its marker."""
+    from rattler import install
+
+    root = final.parent.parent
+    locked = re.findall(r"^# conda (\S+)=(\S+)=(\S+) (\S+) sha256:(\S+)$", lock, re.MULTILINE)
+    version = venv.header_python(lock)
+    from_channel = any(name == "python" for name, *_ in locked)
+    usable: list[Interpreter] = []
+    if not from_channel:
+        usable = [pythons.select(version, kernel_python)]
+        venv.build_venv(folder, "", usable[0], uv)
+    search = _Search(_channels(spec), root, uv.offline, uv.cancel)
+    pins = [f"{name} =={number} {build}" for name, number, build, _, _ in locked]
+    records = search.solve([*pins, f"python =={version}"], usable).records
+    wanted = {name: digest for name, _, _, _, digest in locked}
+    for record in records:
+        found = record.sha256.hex() if record.sha256 else "none"
+        if wanted.get(record.name.normalized) != found:
+            raise EnvironmentError_(
+                f"The environment cannot be built: {record.name.normalized} is not the package that was locked.",
+                why=f"the lock has sha256 {wanted.get(record.name.normalized)}, the channel {found}",
+                hint="find out who changed the channel; a new lock is made when the conda file changes",
+                code="HashMismatch",
+            )
+    for record in records:
+        uv.emit("log", f" + {record.name.normalized}={record.version} (conda)")
+    installing = install(
+        records + ([_machine_record(usable[0])] if usable else []),
+        folder,
+        cache_dir=root / "conda-packages",
+        ignored_packages={"python"} if usable else None,
+        alternative_target_prefix=final,
+        show_progress=False,
+    )
+    try:
+        _run(installing, uv.cancel)
+    except Exception as error:
+        if isinstance(error, EnvironmentError_) or not _from_rattler(error):
+            raise
+        raise _named(error, spec.conda) from None
+    venv.install_pip(folder, lock, uv)
+    return {"kind": "conda", "python_version": version, "base": usable[0].path if usable else ""}
+
+
+class _Search:
+    """Solves with the same channels and cache, and names what goes wrong."""
+
+    def __init__(self, channels: list[str], root: Path, offline: bool, cancel: Callable[[], None]) -> None:
+        self.channels, self.root, self.offline, self.cancel = channels, root, offline, cancel
+
+    def solve(self, specs: list[str], machine: list[Interpreter], prefer: Interpreter | None = None) -> Solution:
+        from rattler import Gateway, SourceConfig, VirtualPackage, solve
+
+        config = SourceConfig(cache_action="force-cache-only") if self.offline else None
+        gateway = Gateway(cache_dir=self.root / "conda-repodata", default_config=config)
+        # First, so that with strict priority no channel's python stands against the machine's.
+        sources: list[Any] = [*([_MachineSource(machine)] if machine else []), *self.channels]
+        try:
+            coroutine = solve(
+                sources,
+                specs,
+                gateway=gateway,
+                locked_packages=[_machine_record(prefer)] if prefer else None,
+                virtual_packages=VirtualPackage.detect(),
+            )
+            records = _run(coroutine, self.cancel)
+        except Exception as error:
+            if not _from_rattler(error):
+                raise
+            raise _named(error, [spec for spec in specs if not spec.startswith("python")]) from None
+        python = next(record for record in records if record.name.normalized == "python")
+        kept = [record for record in records if not (machine and record is python)]
+        return Solution(kept, str(python.version), bool(machine))
+
+
+class _MachineSource:
+    """Offers the Pythons of this machine to the solver as packages named `python`."""
+
+    def __init__(self, interpreters: list[Interpreter]) -> None:
+        self.interpreters = interpreters
+
+    async def fetch_package_records(self, platform: Any, name: Any) -> list[RepoDataRecord]:
+        if name.normalized != "python" or str(platform) == "noarch":
+            return []
+        by_version = {item.version: item for item in reversed(self.interpreters)}
+        return [_machine_record(item) for item in by_version.values()]
+
+    def package_names(self, platform: Any) -> list[str]:
+        return ["python"]
+
+
+def _machine_record(interpreter: Interpreter) -> RepoDataRecord:
+    from rattler import BuildString, PackageRecord, RepoDataRecord, Subdir, VersionWithSource
+
+    subdir = str(Subdir.current())
+    file = f"python-{interpreter.version}-machine.conda"
+    record = PackageRecord("python", VersionWithSource(interpreter.version), BuildString("machine"), 0, subdir)
+    return RepoDataRecord(record, file, f"{MACHINE}{subdir}/{file}", MACHINE)
+
+
+def _channels(spec: EnvironmentSpec) -> list[str]:
+    """The channels as rattler takes them: "defaults" is Anaconda's `main`, a folder becomes a file address."""
+    channels = []
+    for channel in spec.channels or DEFAULT_CHANNELS:
+        if channel == "defaults":
+            channel = "main"
+        channels.append(Path(channel).as_uri() if channel.startswith("/") else channel)
+    return channels
+
+
+def _python_spec(spec: EnvironmentSpec) -> str:
+    low = f">={pythons.floor_text()}"
+    if spec.python is None:
+        return f"python {low}"
+    return f"python {spec.python}.*" if re.fullmatch(r"[\d.]+", spec.python) else f"python {spec.python},{low}"
+
+
+def _found(solution: Solution, emit: Emit) -> Solution:
+    check_server(solution)
+    where = "this machine" if solution.machine_python else "the channel"
+    emit("log", f"Python {solution.python_version} ({where}), {len(solution.records)} conda packages")
+    return solution
+
+
+def _run(coroutine: Coroutine[Any, Any, Any], cancel: Callable[[], None] = never) -> Any:
+    """Run to the end in a thread of its own (a notebook's has a loop already), or until `cancel` raises."""
+    done: Future[Any] = Future()
+    loop = asyncio.new_event_loop()
+    task: asyncio.Task[Any] = loop.create_task(coroutine)
+
+    def work() -> None:
+        try:
+            done.set_result(loop.run_until_complete(task))
+        except BaseException as error:
+            done.set_exception(error)
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            thread.join(0.1)
+            if done.done():
+                return done.result()
+            cancel()
+    except BaseException:
+        if not done.done():
+            loop.call_soon_threadsafe(task.cancel)
+            thread.join()
+        raise
+
+
+def _from_rattler(error: Exception) -> bool:
+    return type(error).__module__.split(".")[0] in ("rattler", "exceptions")
+
+
+def _named(error: Exception, packages: list[str]) -> EnvironmentError_:
+    text = _shown(str(error))
+    reason = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    names = ", ".join(packages)
+    kind = type(error).__name__
+    if kind == "SolverError":
+        return EnvironmentError_(
+            "The conda packages cannot be solved.",
+            why=re.sub(r"^Cannot solve the request because of: ", "", reason),
+            hint="change the version named above in the conda file, or add the channel that has it",
+            code="CondaConflict",
+        )
+    if kind in ("InvalidMatchSpecError", "InvalidChannelError", "InvalidVersionSpecError"):
+        return EnvironmentError_(
+            "The conda file cannot be used.", why=reason, hint='write a package as "name=1.2"', code="CondaFileInvalid"
+        )
+    if re.search(r"error sending request|dns error|tcp connect|timed out|cache", text):
+        return EnvironmentError_(
+            "The conda channel cannot be reached.",
+            why=reason,
+            hint=f"check the network and HTTPS_PROXY; if PyPI has {names}, move it below `pip:` in the conda file"
+            if names
+            else "check the network and HTTPS_PROXY, or install that Python on this machine",
+            code="ChannelUnreachable",
+        )
+    if "could not find subdir" in text or "404" in text:
+        return EnvironmentError_(
+            "There is no such conda channel.",
+            why=reason,
+            hint="correct the name under `channels:` in the conda file",
+            code="ChannelNotFound",
+        )
+    return EnvironmentError_("The conda packages cannot be installed.", why=reason, hint="see the log above")
+
+
+def _shown(text: str) -> str:
+    """An address without its password or token."""
+    return re.sub(r"/t/[^/\s]+/", "/t/****/", re.sub(r"(://)[^/@\s]+@", r"\1****@", text))
