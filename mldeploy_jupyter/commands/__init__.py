@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mldeploy_jupyter import __version__
 from mldeploy_jupyter.commands import deploy, model, service, workspace
 from mldeploy_jupyter.commands.completing import complete, values_of
 from mldeploy_jupyter.commands.grammar import (
@@ -84,7 +83,10 @@ def run(words: Sequence[str], *, context: Context | None = None) -> Result:
         front.append(words.pop(0))
     context.json = context.json or wants([*front, *words], "json")
     if words[:1] == ["--version"]:
-        return Result(__version__, f"mldeploy {__version__}", {"version": __version__})
+        from importlib.metadata import version
+
+        number = version("mldeploy-jupyter")
+        return Result(number, f"mldeploy {number}", {"version": number})
     if not words or words[0] in ("-h", "--help", "help"):
         return _help_of(words[1:] if words[:1] == ["help"] else [])
     if (
@@ -117,7 +119,7 @@ def _help_of(words: Sequence[str]) -> Result:
     if words and any(tuple(words[:2]) == item.path for item in COMMANDS):
         text = command_help(find_command(words, COMMANDS)[0])
     else:
-        text = overview(COMMANDS, __version__, words[0] if words and words[0] in {c.path[0] for c in COMMANDS} else "")
+        text = overview(COMMANDS, words[0] if words and words[0] in {c.path[0] for c in COMMANDS} else "")
     return Result(text, text, {"help": text})
 
 

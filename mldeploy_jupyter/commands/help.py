@@ -11,13 +11,13 @@ WIDTH = 100
 INDENT = 30
 
 
-def overview(commands: Sequence[Command], version: str, group: str = "") -> str:
+def overview(commands: Sequence[Command], group: str = "") -> str:
     """All commands, or those of one group."""
     shown = [command for command in commands if not group or command.path[0] == group]
     lines = [
         f"usage: mldeploy {group + ' ' if group else ''}COMMAND [OPTIONS]",
         "",
-        f"mldeploy {version}: from a model to a live, tested, measured web service.",
+        "From a model to a live, tested, measured web service.",
         "",
     ]
     last = shown[0].path[0] if shown else ""
