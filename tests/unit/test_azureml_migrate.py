@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -255,6 +256,23 @@ def test_the_extension_does_the_same(capsys: pytest.CaptureFixture[str]) -> None
     unload_ipython_extension(None)
     assert "azureml.core" not in sys.modules
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_in_a_notebook_an_unknown_import_shows_no_traceback() -> None:
+    code = """
+from IPython.core.interactiveshell import InteractiveShell
+ip = InteractiveShell.instance()
+ip.run_cell("%load_ext mldeploy_jupyter.azureml")
+ip.run_cell("from azureml.core.run import Trial")
+ip.run_cell("%unload_ext mldeploy_jupyter.azureml")
+ip.run_cell("import azureml.core")
+"""
+    lines = re.sub(r"\x1b\[[\d;]*m", "", run(code)).splitlines()
+    assert lines[0].startswith("migrate(): imports of azureml.core")
+    assert lines[1] == "error: azureml.core.run has no Trial"
+    assert lines[2].startswith("cause: ") and lines[3].startswith("hint: ")
+    assert lines[4] == "migrate(undo=True): azureml imports no longer resolve to mldeploy-jupyter."
+    assert lines[-1] == "ModuleNotFoundError: No module named 'azureml'"
 
 
 def test_nothing_is_loaded_before_it_is_used() -> None:
