@@ -26,8 +26,8 @@ def migrate(undo: bool = False, quiet: bool = False) -> None:
     """Makes imports of `azureml.core` and `azureml.exceptions` resolve to this package.
 
     Other azureml packages go on importing where they are installed and do not need azureml-core. Nothing is
-    loaded until it is used. A second call changes nothing. `undo` takes it back; objects that were imported before keep working.
-    Prints one line unless `quiet`.
+    loaded until it is used. A second call changes nothing. `undo` takes it back; objects that were imported
+    before keep working. Prints one line unless `quiet`.
 
     Raises `MigrationTooLate` when the installed azureml-core is already imported.
     """
