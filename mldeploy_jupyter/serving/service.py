@@ -48,7 +48,7 @@ class Service:
     def load(self) -> dict[str, Any]:
         """Imports the script, calls `init()`, scores the sample. Returns the message for the supervisor."""
         before = set(sys.modules)
-        compat.install(self.settings)
+        compat.install()
         self._stage("import")
         script = load(self.settings)
         self._stage("init")

@@ -1,0 +1,88 @@
+"""`azureml.monitoring.ModelDataCollector`: keeps inputs and predictions as CSV lines, when asked to."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "MLDEPLOY_MODEL_DATA"
+
+
+class ModelDataCollector:
+    """Appends rows to `<folder>/<model>/<designation>/<year>/<month>/<day>/data.csv`.
+
+    The folder is that in the environment variable MLDEPLOY_MODEL_DATA; without it nothing is kept and
+    nothing fails. Several workers may write: a call is one `write`.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        designation: str = "default",
+        feature_names: list[str] | None = None,
+        identifier: str = "default",
+        workspace: str = "default",
+        webservice: str = "default",
+        model_version: str = "default",
+        **_: Any,
+    ) -> None:
+        self.model_name = model_name
+        self.designation = designation
+        self.feature_names = list(feature_names or [])
+        folder = os.environ.get(VARIABLE)
+        parts = [_safe(part) for part in (model_name, designation)]
+        self._folder = Path(folder, *parts) if folder else None
+        self._lock = threading.Lock()
+
+    def collect(self, input_data: Any, user_correlation_id: str = "") -> str:
+        """Keeps a list, an array or a data frame, one CSV line a row. Returns an id for `add_correlation`."""
+        correlation_id = user_correlation_id or str(uuid.uuid4())
+        if self._folder is not None:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self._append([[stamp, correlation_id, *row] for row in _rows(input_data)])
+        return correlation_id
+
+    def add_correlation(self, correlation_id: str) -> str:
+        return correlation_id
+
+    def _append(self, rows: list[list[Any]]) -> None:
+        assert self._folder is not None
+        path = self._folder / time.strftime("%Y/%m/%d", time.gmtime()) / "data.csv"
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        with self._lock:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if not path.exists() and self.feature_names:
+                    head = ",".join(["$Timestamp", "$CorrelationId", *self.feature_names]) + "\n"
+                    text = io.StringIO(head + text.getvalue())
+                descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                try:
+                    os.write(descriptor, text.getvalue().encode())
+                finally:
+                    os.close(descriptor)
+            except OSError as error:  # a full disk must not fail a prediction
+                print(f"warning: model data is not kept: {error}", file=sys.stderr)
+
+
+def _rows(data: Any) -> list[list[Any]]:
+    if hasattr(data, "to_numpy"):
+        data = data.to_numpy()
+    if hasattr(data, "tolist"):
+        data = data.tolist()
+    if not isinstance(data, (list, tuple)):
+        return [[data]]
+    if any(isinstance(row, (list, tuple)) for row in data):
+        return [list(row) if isinstance(row, (list, tuple)) else [row] for row in data]
+    return [list(data)]
+
+
+def _safe(part: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in str(part)).lstrip(".") or "_"

@@ -1,0 +1,101 @@
+"""`Model.get_model_path` inside a service, and the other names of v1's SDK that entry scripts import."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class WebserviceException(Exception):
+    """v1's error of the service side. `message` is its text."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ModelNotFoundException(WebserviceException):
+    """No such model in this service."""
+
+
+class NotInService(RuntimeError):
+    """Something of v1's SDK that needs a workspace, which a service does not have."""
+
+
+class Model:
+    """What an entry script may do with a model: ask where it is."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise NotInService(
+            "Model(...) needs a workspace, and a service has none: use Model.get_model_path(name) "
+            "or the folder in the environment variable AZUREML_MODEL_DIR"
+        )
+
+    @staticmethod
+    def get_model_path(model_name: str, version: int | None = None, _workspace: Any = None) -> str:
+        """Where the model's file or folder is.
+
+        `azureml-models/<name>/<version>`, the highest version when none is given; a version with one entry
+        is that entry, one with several is the folder. Without such a folder, a path `model_name` in the
+        current directory, with a warning in the log. Raises `ModelNotFoundException`, which says what there is.
+        """
+        if version is not None and (isinstance(version, bool) or not str(version).isdigit()):
+            raise WebserviceException(f"version must be a whole number, not {version!r}")
+        root = models_root()
+        found = _versions(root / model_name)
+        wanted = int(version) if version is not None else max(found, default=-1)
+        if wanted in found:
+            folder = found[wanted]
+            entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+            return str(entries[0] if len(entries) == 1 else folder)
+        if version is None and model_name and Path(model_name).exists():
+            text = f"warning: no model {model_name!r} in {root}; using {Path(model_name).absolute()}"
+            print(text, file=sys.stderr)
+            return model_name
+        raise ModelNotFoundException(_missing(root, model_name, version, found))
+
+
+class Run:
+    """v1's run. A service runs outside of any experiment."""
+
+    @classmethod
+    def get_context(cls, allow_offline: bool = True, **_: Any) -> Any:
+        raise NotInService("Run.get_context() needs an experiment, and a service has none")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise NotInService("Run(...) needs a workspace, and a service has none")
+
+
+class Workspace:
+    """v1's workspace, which a service does not have."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise NotInService("a service has no workspace; models are found with Model.get_model_path(name)")
+
+    get = from_config = create = classmethod(lambda cls, *args, **kwargs: cls())
+
+
+def models_root() -> Path:
+    """The folder `azureml-models`: the one that AZUREML_MODEL_DIR is in, else below AML_APP_ROOT."""
+    directory = Path(os.environ.get("AZUREML_MODEL_DIR") or "")
+    for folder in (directory, *directory.parents):
+        if folder.name == "azureml-models":
+            return folder
+    return Path(os.environ.get("AML_APP_ROOT") or "") / "azureml-models"
+
+
+def _versions(folder: Path) -> dict[int, Path]:
+    if not folder.is_dir():
+        return {}
+    return {int(entry.name): entry for entry in folder.iterdir() if re.fullmatch(r"\d+", entry.name) and entry.is_dir()}
+
+
+def _missing(root: Path, name: str, version: int | None, found: dict[int, Path]) -> str:
+    if found:
+        return f"model {name!r} has no version {version} in this service; there are: {sorted(map(str, found))}"
+    there = sorted(entry.name for entry in root.iterdir() if entry.is_dir()) if root.is_dir() else []
+    have = f"it has: {', '.join(there)}" if there else f"it has none ({root} is empty or missing)"
+    return f"no model {name!r} in this service; {have}. Also looked for {Path(name).absolute()}"
