@@ -216,12 +216,22 @@ class Artifacts:
             return
         path = self._local / blob
         with _explained(self._local):
-            # A blob of another length was damaged after it was written; the whole one takes its place.
-            if not path.exists() or path.stat().st_size != size:
+            # One that was damaged since it was written gives way to the whole one.
+            if not self._is_whole(path, digest, size):
                 make_private_dir(path.parent)
                 os.replace(self._local / staged, path)
                 fsync_dir(path.parent)
                 fsync_dir(path.parent.parent)
+
+    @staticmethod
+    def _is_whole(path: Path, digest: str, size: int) -> bool:
+        try:
+            if path.stat().st_size != size:
+                return False
+            with path.open("rb", buffering=0) as blob:
+                return _copy_stream(blob, lambda _: None) == (digest, size)
+        except FileNotFoundError:
+            return False
 
     # Helpers: one file out
 

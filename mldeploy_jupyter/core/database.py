@@ -34,8 +34,12 @@ class Database:
         self._clock = clock
         self.engine, self.label, self.path = _open_engine(url)
         self.is_postgres = self.engine.dialect.name == "postgresql"
-        with self.begin(write=True) as connection:
-            self._prepare(connection)
+        try:
+            with self.begin(write=True) as connection:
+                self._prepare(connection)
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def begin(self, *, write: bool = False) -> Iterator[Connection]:

@@ -73,7 +73,13 @@ def unreadable(path: Path, error: OSError) -> StorageError:
 def _walk(
     path: Path, root: Path, kept_as: PurePosixPath, files: dict[str, Path], parents: tuple[tuple[int, int], ...]
 ) -> None:
-    real = path.resolve(strict=True) if path.is_symlink() else path
+    if path.is_symlink() and not path.exists():
+        raise StorageError(
+            f"a link leads nowhere: {path}",
+            why=f"it points to {os.readlink(path)}, which is not there",
+            hint=f"rm {path}, or put the file in its place",
+        )
+    real = path.resolve() if path.is_symlink() else path
     if real != root and root not in real.parents:
         raise StorageError(
             f"a link leads out of the model's folder: {path}",
@@ -96,9 +102,10 @@ def _walk(
 def _regular(path: Path) -> Path:
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
+        kind = "socket" if stat.S_ISSOCK(mode) else "pipe" if stat.S_ISFIFO(mode) else "device"
         raise StorageError(
             f"this is neither a file nor a folder: {path}",
-            why=f"it is a {stat.filemode(mode)[0]} entry (socket, pipe or device)",
+            why=f"it is a {kind}",
             hint="move it out of the model's folder",
         )
     return path

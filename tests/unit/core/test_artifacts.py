@@ -1,0 +1,282 @@
+"""Bytes go in whole or not at all and come out as they went in, in a folder and behind an fsspec URL."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from mldeploy_jupyter.core import artifacts as artifacts_module
+from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core.artifacts import CHUNK, GRACE_SECONDS, Artifacts
+from mldeploy_jupyter.core.errors import StorageError
+
+LONG_AGO = 10 * GRACE_SECONDS
+
+
+@pytest.fixture(params=["folder", "file", "memory"])
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Artifacts]:
+    if request.param == "memory":
+        root = f"/{uuid.uuid4().hex}"
+        yield Artifacts(f"memory:/{root}")
+        fsspec.filesystem("memory").rm(root, recursive=True)
+        return
+    place = tmp_path / "artifacts"
+    yield Artifacts(str(place) if request.param == "folder" else place.as_uri())
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Artifacts:
+    return Artifacts(str(tmp_path / "artifacts"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder with a hidden file, an empty one, an odd name, one of several chunks, and two alike."""
+    folder = tmp_path / "model"
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / ".hidden").write_bytes(b"h")
+    (folder / "empty").write_bytes(b"")
+    (folder / "deep" / "größe 1.bin").write_bytes(os.urandom(2 * CHUNK + 17))
+    (folder / "deep" / "er" / "a").write_bytes(b"same")
+    (folder / "deep" / "er" / "b").write_bytes(b"same")
+    return folder
+
+
+def names(artifacts: Artifacts, folder: str) -> list[str]:
+    return [key for key, _, _ in artifacts._entries(folder)]
+
+
+def test_a_folder_comes_back_byte_for_byte(artifacts: Artifacts, model: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    digest, size, files = artifacts.put(model, progress=lambda done, total: seen.append((done, total)))
+    expected = {
+        f"model/{path.relative_to(model).as_posix()}": path.read_bytes() for path in model.rglob("*") if path.is_file()
+    }
+    assert files == {name: [hashlib.sha256(data).hexdigest(), len(data)] for name, data in expected.items()}
+    assert size == sum(map(len, expected.values()))
+    assert seen[-1] == (size, size) and seen == sorted(seen)
+    for target, link in ((tmp_path / "linked", True), (tmp_path / "copied", False)):
+        artifacts.materialize(files, target, link=link)
+        found = {p.relative_to(target).as_posix(): p.read_bytes() for p in target.rglob("*") if p.is_file()}
+        assert found == expected
+    assert artifacts.put(model) == (digest, size, files)
+    assert len(names(artifacts, "blobs")) == 4
+    assert names(artifacts, "tmp") == []
+
+
+def test_a_file_stands_under_its_basename(artifacts: Artifacts, model: Path) -> None:
+    _, size, files = artifacts.put(model / "deep" / "er" / "a")
+    assert list(files) == ["a"] and size == 4
+    assert list(artifacts.put(model / "empty", basename="m.pkl")[2]) == ["m.pkl"]
+    assert list(artifacts.put(model, select=["deep/er", ".hidden"])[2]) == [
+        "model/.hidden",
+        "model/deep/er/a",
+        "model/deep/er/b",
+    ]
+
+
+def test_blobs_are_read_only_and_linked(local: Artifacts, model: Path, tmp_path: Path) -> None:
+    _, _, files = local.put(model)
+    local.materialize(files, tmp_path / "linked")
+    linked = tmp_path / "linked" / "model" / ".hidden"
+    assert linked.stat().st_nlink == 2
+    assert stat.S_IMODE(linked.stat().st_mode) == 0o444
+    local.materialize(files, tmp_path / "copied", link=False)
+    copied = tmp_path / "copied" / "model" / ".hidden"
+    assert copied.stat().st_nlink == 1 and stat.S_IMODE(copied.stat().st_mode) & stat.S_IWUSR
+    root = tmp_path / "artifacts"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*")) if path.is_dir()} == {0o700}
+
+
+def test_links_inside_the_folder_are_followed(artifacts: Artifacts, model: Path, tmp_path: Path) -> None:
+    (model / "link").symlink_to("deep/er/a")
+    (model / "folder").symlink_to("deep/er")
+    (tmp_path / "named").symlink_to(model)
+    _, _, files = artifacts.put(tmp_path / "named")
+    assert files["named/link"] == files["named/deep/er/a"] == files["named/folder/b"]
+
+
+def test_what_cannot_be_kept_is_refused(local: Artifacts, model: Path, tmp_path: Path, snapshot) -> None:
+    (tmp_path / "outside").write_bytes(b"secret")
+    wrong: dict[str, Path] = {}
+    for name in ("leaves", "circle", "itself", "broken", "socket", "empty", "encoding"):
+        wrong[name] = tmp_path / name
+        wrong[name].mkdir()
+    (wrong["leaves"] / "link").symlink_to("../outside")
+    (wrong["circle"] / "link").symlink_to(".")
+    (wrong["itself"] / "link").symlink_to("link")
+    (wrong["broken"] / "link").symlink_to("nowhere")
+    (wrong["encoding"] / os.fsdecode(b"m\xff.pkl")).write_bytes(b"")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(wrong["socket"] / "s"))
+        texts = {}
+        for name, folder in wrong.items():
+            with pytest.raises(StorageError) as caught:
+                local.put(folder)
+            texts[name] = str(caught.value).replace(str(tmp_path), "FOLDER")
+    assert texts == snapshot
+    assert names(local, "blobs") == names(local, "tmp") == []
+
+
+@pytest.mark.parametrize("what", ["vanishes", "grows", "changes", "is replaced"])
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    artifacts: Artifacts, model: Path, what: str, snapshot
+) -> None:
+    big = model / "deep" / "größe 1.bin"
+
+    interfered: list[int] = []
+
+    def interfere(done: int, total: int) -> None:
+        if done < CHUNK or interfered:
+            return
+        interfered.append(done)
+        if what == "vanishes":
+            big.unlink()
+        elif what == "grows":
+            with big.open("ab") as file:
+                file.write(b"more")
+        elif what == "changes":
+            with big.open("r+b") as file:
+                file.write(b"new")
+            os.utime(big, ns=(1, 1))
+        else:
+            (model / "new").write_bytes(big.read_bytes())
+            os.replace(model / "new", big)
+
+    with pytest.raises(StorageError) as caught:
+        artifacts.put(model, progress=interfere)
+    assert str(caught.value).replace(str(model.parent), "FOLDER") == snapshot(name=what)
+    assert names(artifacts, "blobs") == names(artifacts, "tmp") == []
+
+
+def test_a_later_file_that_vanishes_takes_the_earlier_ones_with_it(artifacts: Artifacts, model: Path) -> None:
+    def interfere(done: int, total: int) -> None:
+        (model / "empty").unlink(missing_ok=True)
+
+    with pytest.raises(StorageError, match="vanished"):
+        artifacts.put(model, progress=interfere)
+    assert names(artifacts, "blobs") == names(artifacts, "tmp") == []
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "gone"])
+def test_damage_is_found_before_a_model_is_used(local: Artifacts, tmp_path: Path, damage: str, snapshot) -> None:
+    (tmp_path / "m.pkl").write_bytes(b"0123456789")
+    _, _, files = local.put(tmp_path / "m.pkl")
+    blob = next((tmp_path / "artifacts" / "blobs").rglob("??*/*"))
+    blob.chmod(0o600)
+    if damage == "gone":
+        blob.unlink()
+    else:
+        blob.write_bytes(b"0123456780" if damage == "flipped" else b"01234")
+    for link in (True, False):
+        with pytest.raises(StorageError) as caught:
+            local.materialize(files, tmp_path / "out", link=link)
+        assert not (tmp_path / "out" / "m.pkl").exists()
+    assert str(caught.value).replace(str(tmp_path), "FOLDER") == snapshot(name=damage)
+    local.put(tmp_path / "m.pkl")  # registering it again heals it
+    local.materialize(files, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", ""])
+def test_names_from_the_store_stay_inside_the_target(local: Artifacts, tmp_path: Path, name: str) -> None:
+    (tmp_path / "m").write_bytes(b"x")
+    _, _, files = local.put(tmp_path / "m")
+    with pytest.raises(StorageError, match="unsafe name"):
+        local.materialize({name: files["m"]}, tmp_path / "out")
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_file_in_the_way_is_not_replaced(artifacts: Artifacts, model: Path, tmp_path: Path) -> None:
+    _, _, files = artifacts.put(model / "empty")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "empty").write_bytes(b"mine")
+    for link in (True, False):
+        with pytest.raises(FileExistsError):
+            artifacts.materialize(files, tmp_path / "out", link=link)
+    assert (tmp_path / "out" / "empty").read_bytes() == b"mine"
+    assert os.listdir(tmp_path / "out") == ["empty"]
+
+
+def test_named_files(artifacts: Artifacts) -> None:
+    assert artifacts.read_bytes("journals/d1.jsonl") is None
+    artifacts.put_bytes("journals/d1.jsonl", b"one\n")
+    artifacts.put_bytes("journals/d1.jsonl", b"two\n")
+    assert artifacts.read_bytes("journals/d1.jsonl") == b"two\n"
+    artifacts.remove_file("journals/d1.jsonl")
+    artifacts.remove_file("journals/d1.jsonl")
+    assert artifacts.read_bytes("journals/d1.jsonl") is None
+
+
+def test_sweep_keeps_what_is_wanted(model: Path, tmp_path: Path) -> None:
+    for url in (str(tmp_path / "swept"), f"memory://{uuid.uuid4().hex}"):
+        artifacts = Artifacts(url, clock=lambda: time.time() + LONG_AGO)
+        _, _, files = artifacts.put(model)
+        keep = {files["model/.hidden"][0], files["model/empty"][0]}
+        assert artifacts.unreferenced(keep) == (2, 2 * CHUNK + 17 + 4)
+        assert artifacts.sweep(lambda keep=keep: keep) == (2, 2 * CHUNK + 17 + 4)
+        assert artifacts.sweep(keep) == (0, 0)
+        assert {name.rpartition("/")[2] for name in names(artifacts, "blobs")} == keep
+        assert artifacts.has(min(keep)) and not artifacts.has(files["model/deep/er/a"][0])
+
+
+def test_sweep_leaves_fresh_remote_blobs_to_registrations_on_other_machines(model: Path) -> None:
+    artifacts = Artifacts(f"memory://{uuid.uuid4().hex}")
+    artifacts.put(model)
+    assert artifacts.sweep(set()) == (0, 0)
+
+
+def test_sweep_removes_what_dead_writers_left(local: Artifacts, tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        host, _, boot = processes.host().partition("/")
+        alive = f"{host}-{boot}-{child.pid}-{processes.started(child.pid)}-00"
+        stages = {
+            "alive": alive,
+            "pid used again": f"{host}-{boot}-{child.pid}-1-00",
+            "before the reboot": f"{host}-other-{child.pid}-{processes.started(child.pid)}-00",
+            "another machine, now": "other-host-1-2-00",
+        }
+        for stage in stages.values():
+            (tmp_path / "artifacts" / "tmp" / stage).mkdir(parents=True)
+            (tmp_path / "artifacts" / "tmp" / stage / "0").write_bytes(b"half")
+        assert local.sweep(set()) == (2, 8)
+        assert set(os.listdir(tmp_path / "artifacts" / "tmp")) == {alive, stages["another machine, now"]}
+    finally:
+        child.communicate(b"\n")
+    later = Artifacts(str(tmp_path / "artifacts"), clock=lambda: time.time() + LONG_AGO)
+    assert later.sweep(set()) == (2, 8)
+    assert os.listdir(tmp_path / "artifacts" / "tmp") == []
+
+
+def test_too_little_space_is_said_before_anything_is_read(
+    local: Artifacts, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, snapshot
+) -> None:
+    monkeypatch.setattr(artifacts_module, "free_bytes", lambda path: 1_500_000)
+    with pytest.raises(StorageError) as caught:
+        local.put(model, progress=lambda done, total: pytest.fail("read something"))
+    assert str(caught.value).replace(str(tmp_path), "FOLDER") == snapshot
+
+
+def test_errors_of_a_remote_store_are_explained(monkeypatch: pytest.MonkeyPatch, model: Path, snapshot) -> None:
+    artifacts = Artifacts("memory://broken")
+
+    def fail(*args: object, **more: object) -> None:
+        raise TimeoutError("no answer in 5 s")
+
+    monkeypatch.setattr(type(artifacts._fs), "open", fail)
+    with pytest.raises(StorageError) as caught:
+        artifacts.put(model)
+    assert str(caught.value) == snapshot
+    with pytest.raises(StorageError, match="cannot be opened"):
+        Artifacts("nonsense://place")
