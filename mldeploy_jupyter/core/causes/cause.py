@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -13,6 +14,9 @@ from mldeploy_jupyter.core.cells import CellRecord
 from mldeploy_jupyter.core.errors import DeploymentFailed
 from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.text import one_line
+
+# "from 'x' (/lib/x.py)" and "<module 'x' from '/lib/x.py'>": the file says nothing to who reads it.
+_LIBRARY_FILE = re.compile(r" \((?:/[^()]*|unknown location)\)$| from '[^']*'(?=>)")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,9 @@ class Place:
     text: str = ""  # the line itself
 
 
+NOWHERE = Place()
+
+
 @dataclass
 class Facts:
     """Everything a rule may look at."""
@@ -106,7 +113,12 @@ class Facts:
 
     @property
     def log_tail(self) -> list[str]:
-        return [line for line in self.failure.get("log_tail") or [] if isinstance(line, str)]
+        return self.texts("log_tail")
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts in the failure; whatever is something else is left out."""
+        value = self.failure.get(name)
+        return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
     def exceptions(self) -> Iterator[dict[str, Any]]:
         """The exception and then its causes, outermost first."""
@@ -121,10 +133,9 @@ class Facts:
 
     def frames(self) -> list[dict[str, Any]]:
         """All frames known, outermost first; those of the outermost exception last, for they count most."""
-        found: list[dict[str, Any]] = []
-        for exception in reversed(list(self.exceptions())):
-            found += exception.get("frames") or []
-        return found + list(self.failure.get("frames") or self.failure.get("stack") or [])
+        lists = [exception.get("frames") for exception in reversed(list(self.exceptions()))]
+        lists.append(self.failure.get("frames"))
+        return [frame for part in lists if isinstance(part, list) for frame in part if isinstance(frame, dict)]
 
     def again(self) -> str:
         """What to do once the script is corrected."""
@@ -161,7 +172,7 @@ class Facts:
         """A line of the entry script (from 1) as the user knows it."""
         text = next(iter(self.script.text.split("\n")[line - 1 : line]), "") if line > 0 else ""
         if line <= 0:
-            return Place(self.script.name)
+            return NOWHERE
         cell = self.script.cell
         if cell is None:
             return Place(f"{self.script.name} line {line}", cells.lines_around(self.script.text, line), text)
@@ -200,8 +211,6 @@ class Facts:
 
 Rule = Callable[[Facts], Cause | None]
 
-NOWHERE = Place()
-
 
 def described(exception: dict[str, Any]) -> str:
     """`KeyError: 'coef_'` on one line."""
@@ -210,8 +219,8 @@ def described(exception: dict[str, Any]) -> str:
 
 
 def brief(text: str, limit: int = 400) -> str:
-    """The text on one clean line, cut when it is long."""
-    line = one_line(text)
+    """The text on one clean line, without the places of library files, cut when it is long."""
+    line = _LIBRARY_FILE.sub("", one_line(text))
     return line if len(line) <= limit else line[:limit].rstrip() + "…"
 
 

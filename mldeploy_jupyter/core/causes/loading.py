@@ -49,7 +49,7 @@ def from_notebook(facts: Facts) -> Cause | None:
 
 def damaged(facts: Facts) -> Cause | None:
     # Whoever keeps the bundle compared its files with the digests they had when they were registered.
-    files = [str(name) for name in facts.failure.get("damaged") or []]
+    files = facts.texts("damaged")
     if not files:
         return None
     raised = next(facts.exceptions(), None)
@@ -85,7 +85,7 @@ def wrong_version(facts: Facts) -> Cause | None:
     said = described(raised) if raised else "the library warned of it"
     what = "the model was saved by other versions of its libraries"
     if changed:
-        listed = ", ".join(f"{name} {old} (the service has {new or 'none'})" for name, old, new in changed)
+        listed = ", ".join(f"{name} {old} (the service has {new})" for name, old, new in changed)
         why = f"it was registered with {listed}: {said}"
         pins = " ".join(f"{name}=={old}" for name, old, _ in changed)
         hint = f"pin {pins} in the environment, or train and register the model again, then {facts.deploy()}"
@@ -121,10 +121,13 @@ def file_missing(facts: Facts) -> Cause | None:
     shown = inside or path
     what = f"the model file {shown} is not there"
     why = f"the model folder holds {there}"
-    if raised.get("type") == "IsADirectoryError":
-        what, why = f"{shown} is a folder, not a file", f"the model folder holds {there}"
     best = _nearest(shown, files)
     hint = f"register the model with this file in it, then {facts.deploy()}"
+    if raised.get("type") == "IsADirectoryError":
+        what = f"{'AZUREML_MODEL_DIR' if shown == '.' else shown} is a folder, not a file"
+        inside_it = files if shown == "." else [file for file in files if file.startswith(f"{shown}/")]
+        best = inside_it[0] if len(inside_it) == 1 else ""
+        hint = f"add the name of a file to the path, {facts.again()}"
     if best:
         parts = ", ".join(f'"{part}"' for part in PurePath(best).parts)
         hint = f'use os.path.join(os.environ["AZUREML_MODEL_DIR"], {parts}), {facts.again()}'
@@ -132,10 +135,13 @@ def file_missing(facts: Facts) -> Cause | None:
 
 
 def _is_loading(facts: Facts) -> bool:
+    """The user's innermost line calls something that loads, or what it called is a known loader."""
     frames = facts.frames()
-    if any(_LOADERS.search(str(frame.get("file"))) for frame in frames):
+    own = [index for index, frame in enumerate(frames) if facts.is_script(frame) or facts.is_helper(frame)]
+    inner = frames[own[-1] :] if own else frames
+    if any(_LOADERS.search(str(frame.get("file"))) for frame in inner[1:] if own):
         return True
-    return any(_LOADING_LINE.search(str(frame.get("text"))) for frame in frames[-3:])
+    return bool(inner) and _LOADING_LINE.search(str(inner[0].get("text"))) is not None
 
 
 def _is_broken(exception: dict[str, Any]) -> bool:

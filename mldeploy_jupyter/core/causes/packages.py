@@ -66,23 +66,21 @@ def libraries(facts: Facts) -> dict[str, str]:
 
 
 def differences(facts: Facts) -> list[tuple[str, str, str]]:
-    """Libraries with another version in the service than at registration: name, then, now ("" when missing)."""
+    """Libraries with another version in the service than at registration: name, then, now."""
     now = {_key(name): version for name, version in facts.versions.items()}
-    if not now:
-        return []
-    then = libraries(facts).items()
-    return [(name, old, now.get(_key(name), "")) for name, old in then if now.get(_key(name), "") != old]
+    pairs = [(name, old, now.get(_key(name))) for name, old in libraries(facts).items()]
+    return [(name, old, new) for name, old, new in pairs if new and new != old]
 
 
 def model_files(facts: Facts) -> list[str]:
     """The files below the model folder, as paths relative to `AZUREML_MODEL_DIR`, sorted."""
-    tree = facts.failure.get("model_tree")
-    if isinstance(tree, list):
+    tree = facts.texts("model_tree")
+    if tree:
         # The tree is that of azureml-models; one model's AZUREML_MODEL_DIR is its own folder in it.
         parts = PurePath(str(facts.settings.get("model_dir") or "")).parts
         below = parts[parts.index("azureml-models") + 1 :] if "azureml-models" in parts else ()
         prefix = "".join(f"{part}/" for part in below)
-        return sorted(str(path).removeprefix(prefix) for path in tree)
+        return sorted(path.removeprefix(prefix) for path in tree)
     found = []
     for model in facts.models:
         # One model: its own version's folder. Several: a folder each.

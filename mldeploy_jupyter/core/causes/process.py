@@ -14,8 +14,9 @@ def worded_already(facts: Facts) -> Cause | None:
     if not failure.get("what"):
         return None
     texts = {name: str(failure.get(name) or "") for name in ("what", "why", "hint", "where")}
+    excerpt = failure["excerpt"] if isinstance(failure.get("excerpt"), list) else []
     data = {"stage": facts.stage} if facts.stage else {}
-    return Cause(facts.code or "failed", excerpt=list(failure.get("excerpt") or []), data=data, **texts)
+    return Cause(facts.code or "failed", excerpt=excerpt, data=data, **texts)
 
 
 def cancelled(facts: Facts) -> Cause | None:
@@ -78,13 +79,13 @@ def out_of_memory(facts: Facts) -> Cause | None:
     number = facts.failure.get("signal")
     place, when = facts.place(), during(facts.stage)
     limit, peak = facts.memory.get("limit"), facts.memory.get("peak")
-    used = f"used {size(peak)}" if isinstance(peak, int) else ""
-    allowed = f"{size(limit)} are allowed" if isinstance(limit, int) else ""
-    figures = " and ".join(part for part in (used, allowed) if part)
+    used = f"it used {size(peak)}" if isinstance(peak, int) else ""
+    allowed = f"{size(limit)} allowed" if isinstance(limit, int) else ""
+    figures = " of the ".join(part for part in (used, allowed) if part)
     hint = f"free memory, allow the service more, use fewer workers or load a smaller model, then {facts.deploy()}"
     data = {"limit": limit, "peak": peak}
     if certain is True:
-        why = "the system killed the worker because its memory ran out" + (f" (it {figures})" if figures else "")
+        why = "the system killed the worker because its memory ran out" + (f": {figures}" if figures else "")
         what = f"the service ran out of memory {when}".rstrip()
         return facts.cause("out-of-memory", what, why, hint, place, certain=True, **data)
     if raised is not None:

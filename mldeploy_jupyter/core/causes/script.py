@@ -17,7 +17,7 @@ def syntax_error(facts: Facts) -> Cause | None:
     raised = facts.find(*_SYNTAX)
     if raised is None:
         return None
-    said = raised.get("syntax") or {}
+    said = raised["syntax"] if isinstance(raised.get("syntax"), dict) else {}
     frame = {"file": said.get("file"), "line": said.get("line"), "text": said.get("text") or ""}
     # eval() and exec() have no file of the user's: the line that called them is meant then.
     own = facts.is_script(frame) or facts.is_helper(frame)
@@ -147,17 +147,19 @@ def sample_failed(facts: Facts) -> Cause | None:
 
 
 def raised(facts: Facts) -> Cause | None:
-    error = next(facts.exceptions(), None)
+    error, *before = [*facts.exceptions(), None]
     if error is None:
         return None
-    kind = str(error.get("type"))
+    kind, why = str(error.get("type")), described(error)
+    first = before[0]
+    why += f", after {described(first)}" if first else ""
     hint = f"correct the line, {facts.again()}"
     if facts.stage == "import" or facts.code == "import-raised":
         what = f"the script raised {kind} while it was imported"
-        return facts.cause("import-raised", what, described(error), hint, exception=kind)
+        return facts.cause("import-raised", what, why, hint, exception=kind)
     if facts.stage == "init" or facts.code == "init-raised":
-        return facts.cause("init-raised", f"init() raised {kind}", described(error), hint, exception=kind)
-    return facts.cause(facts.code or "raised", f"the script raised {kind}", described(error), hint, exception=kind)
+        return facts.cause("init-raised", f"init() raised {kind}", why, hint, exception=kind)
+    return facts.cause(facts.code or "raised", f"the script raised {kind}", why, hint, exception=kind)
 
 
 def _missing_module(facts: Facts) -> str:

@@ -117,7 +117,7 @@ def cause_lines(cause: dict[str, Any], width: int = 80, colour: bool = False) ->
     lines = []
     for line in cause.get("excerpt") or []:
         mark, text = (">" if line.get("guilty") else " "), clean(str(line.get("text", "")), colour=False)
-        lines.append(fit(f"{mark} {line.get('line', ''):>4}  {text.expandtabs(4)}", width))
+        lines.append(fit(f"{mark} {line.get('line', ''):>4}  {text.expandtabs(4)}".rstrip(), width))
     if lines:
         lines.append("")
     where = one_line(str(cause.get("where") or ""))

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mldeploy_jupyter.core.text import CUT, clean, display_width, fit, one_line, redact, size
@@ -39,6 +39,7 @@ PIECES = [
 nasty = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3), st.characters()), max_size=40).map("".join)
 
 
+@settings(deadline=None)
 @given(nasty)
 @example("\x1b\x1b[31m[31mx")
 @example("\x1b[3\x1b[K1mx")
@@ -50,12 +51,14 @@ def test_no_escape_but_colours_survives(text):
     cleaned.encode("utf-8")
 
 
+@settings(deadline=None)
 @given(nasty)
 def test_cleaning_twice_is_cleaning_once(text):
     once = clean(text, colour=False)
     assert clean(once, colour=False) == once
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=80))
 def test_plain_text_is_left_alone(text):
     assert clean(text) == text
