@@ -4,7 +4,7 @@
 
 One JSON line is the result; it goes to `--result`, else to the file descriptor in MLDEPLOY_RESULT_FD, else
 to standard output. What the script prints goes to standard error, so it cannot spoil it.
-`{"ok", "failure"?, "sample"?: {"input", "output", "seconds"}, "modules": {...}, "warnings": [...]}`
+`{"ok", "failure"?, "init_seconds"?, "sample"?: {"input", "output", "seconds"}, "modules": {...}, "warnings": [...]}`
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def check(settings: Settings) -> dict[str, Any]:
         result["warnings"] += script.warnings
         stage = "init"
         script.init()
+        result["init_seconds"] = round(time.monotonic() - began, 6)
         stage = "probe"
         scorer = Scorer(script, debug=True)
         body = sample_body(script)
