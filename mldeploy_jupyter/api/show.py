@@ -137,7 +137,7 @@ class _Redrawn:
         rows = sum(max(1, -(-display_width(strip_colours(line)) // columns)) for line in self._drawn)
         up = f"\x1b[{rows}A" if rows else ""
         body = "".join(f"\x1b[2K{line}\n" for line in lines)
-        self._out.write(f"{up}\r\x1b[J{body}" if up else body)
+        self._out.write(_writable(f"{up}\r\x1b[J{body}" if up else body, self._out))
         self._out.flush()
         self._drawn, self._drawn_at = lines, self._clock()
 
@@ -166,7 +166,7 @@ class _Lines:
             self._write(closing_lines(self._timeline, self._columns(), self._colour))
 
     def _write(self, lines: list[str]) -> None:
-        self._out.write("".join(f"{line}\n" for line in lines))
+        self._out.write(_writable("".join(f"{line}\n" for line in lines), self._out))
         self._out.flush()
 
 
@@ -177,11 +177,20 @@ def _isatty(out: IO[str]) -> bool:
         return False
 
 
+def _encoding(out: IO[str]) -> str:
+    # StringIO has no encoding and takes everything.
+    return getattr(out, "encoding", None) or "utf-8"
+
+
 def _has_unicode(out: IO[str]) -> bool:
-    # StringIO and a notebook's stream have no encoding and take everything.
-    encoding = getattr(out, "encoding", None) or "utf-8"
     try:
-        "✓●○✗–█░…".encode(encoding)
+        "✓●○✗–█░…".encode(_encoding(out))
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def _writable(text: str, out: IO[str]) -> str:
+    """The text with what the stream's encoding lacks as escapes: a log line must not end the watching."""
+    encoding = _encoding(out)
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -39,6 +39,8 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     seconds = max(0.0, seconds)
+    if seconds == 0:
+        return "0.0 s"
     if seconds < 0.00995:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 0.0995:
@@ -72,7 +74,7 @@ def render_text(
     closing = closing_lines(timeline, width, colour)
     if timeline.ended and closing:
         lines += ["", *closing]
-    elif watching:
+    elif watching and timeline.service:
         text = f"Ctrl+C stops watching only. mldeploy service cancel {one_line(timeline.service)} cancels."
         lines += ["", _paint(fit(text, width), "2", colour)]
     return lines
@@ -106,9 +108,10 @@ def closing_lines(timeline: Timeline, width: int = 80, colour: bool = False) -> 
     if timeline.state == "Failed":
         return cause_lines(timeline.cause or {}, width, colour)
     if timeline.state in ("Cancelled", "Interrupted"):
-        message = one_line(timeline.message) or f"The deployment was {timeline.state.lower()}"
+        message = one_line(timeline.message).rstrip(".")
+        said = f": {message}" if message and message.lower() != timeline.state.lower() else ""
         serving = f" Revision {timeline.serving} is still serving." if timeline.serving else ""
-        return _wrapped("", f"{message.rstrip('.')} after {duration(timeline.elapsed)}.{serving}", width)
+        return _wrapped("", f"{timeline.state} after {duration(timeline.elapsed)}{said}.{serving}", width)
     return []
 
 
@@ -138,10 +141,10 @@ def cause_lines(cause: dict[str, Any], width: int = 80, colour: bool = False) ->
 def render_html(timeline: Timeline) -> str:
     """The saved form: a heading line, one table, one closing line. No classes, colours, script or key."""
     rows = "".join(_row(stage) for stage in timeline.stages)
-    mark = MARKS.get(timeline.state, ("",))[0]
+    mark = MARKS[timeline.state][0] + " " if timeline.state in MARKS else ""
     when = timeline.finished[:16].replace("T", " ")
     took = f", {'deployed ' if timeline.state == 'Live' else ''}{when} UTC in {_elapsed(timeline)}" if when else ""
-    head = f"<strong>{_html(timeline.service or 'service')}</strong> {mark} {_html(_said(timeline) + took)}"
+    head = f"<strong>{_html(timeline.service or 'service')}</strong> {mark}{_html(_said(timeline) + took)}"
     return (
         f"<p>{head}</p>\n<table>\n<thead><tr><th>Stage</th><th>State</th>"
         f'<th align="right">Took</th><th>Detail</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n'
@@ -190,8 +193,10 @@ def _said(timeline: Timeline) -> str:
 
 
 def _elapsed(timeline: Timeline) -> str:
+    if not timeline.started:
+        return ""
     running = not timeline.ended and timeline.elapsed < 60
-    return f"{int(timeline.elapsed)} s" if running and timeline.started else duration(timeline.elapsed)
+    return f"{int(timeline.elapsed)} s" if running else duration(timeline.elapsed)
 
 
 def _detail(stage: StageView, unicode: bool) -> str:

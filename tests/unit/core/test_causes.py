@@ -176,8 +176,7 @@ RAISED = {
     "exit in init": ("import sys\n" + init("sys.exit('no model')"), "init", {"code": "exited"}),
     "init raised": (init("", "config = {}", "coef = config['coef_']"), "init", {}),
     "init raised from another": (
-        "def init():\n    try:\n        {}['a']\n    except KeyError as error:\n        raise RuntimeError('no a') from error\n"
-        + PASS,
+        init("try:", "    {}['a']", "except KeyError as error:", "    raise RuntimeError('no a') from error"),
         "init",
         {},
     ),

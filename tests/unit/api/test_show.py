@@ -1,0 +1,232 @@
+"""A deployment is followed live: redrawn on a terminal, line by line elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from mldeploy_jupyter.api.show import follow
+from mldeploy_jupyter.core.events import Event, Journal
+from mldeploy_jupyter.core.timeline import fold, render_text
+
+NOW = datetime(2025, 6, 12, 14, 0, 9, tzinfo=UTC)
+CAUSE = {
+    "what": "init() raised KeyError",
+    "why": "KeyError: 'coef_'",
+    "hint": "%deploy diabetes",
+    "where": "cell line 7",
+}
+
+
+def event(seq, stage, kind, text="", **data):
+    return Event(seq, f"2025-06-12T14:00:0{seq}.000Z", stage, kind, text, data)
+
+
+START = event(
+    1, "", "state", state="running", service="diabetes", target="local", revision=1, stages=["check", "rollout"]
+)
+CHECKED = [event(2, "check", "started"), event(3, "check", "finished", "score.py, diabetes:7", seconds=0.1)]
+ROLLING = [event(4, "rollout", "started"), event(5, "rollout", "log", "epoch 1\repoch 2\x1b[2J")]
+LIVE = [START, *CHECKED, *ROLLING, event(6, "rollout", "finished", "1 worker", seconds=1.1)]
+LIVE += [event(7, "", "state", state="live", scoring_uri="http://127.0.0.1:8890/score", seconds=1.3)]
+FAILED = [START, *CHECKED, *ROLLING, event(6, "rollout", "failed", "init() raised KeyError", seconds=1.1)]
+FAILED += [event(7, "", "state", "init() raised KeyError", state="failed", cause=CAUSE, seconds=1.3)]
+
+
+class Screen(io.StringIO):
+    """A terminal: it obeys what `follow` writes and fails on everything else."""
+
+    def __init__(self, rows: int = 24, columns: int = 80) -> None:
+        super().__init__()
+        self.lines, self.row, self.columns, self.rows = [""], 0, columns, rows
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        for token in re.findall(r"\x1b\[\d*[A-Za-z]|\x1b|[^\x1b\n\r]+|\n|\r", text):
+            if token == "\n":
+                self.row += 1
+                if self.row == len(self.lines):
+                    self.lines.append("")
+            elif token == "\x1b[J":
+                self.lines = [*self.lines[: self.row], ""]
+            elif token == "\x1b[2K":
+                self.lines[self.row] = ""
+            elif up := re.fullmatch(r"\x1b\[(\d+)A", token):
+                self.row = max(0, self.row - int(up[1]))
+            elif token != "\r" and not re.fullmatch(r"\x1b\[\d*m", token):
+                assert "\x1b" not in token, repr(token)
+                self.lines[self.row] += token
+                assert len(self.lines[self.row]) < self.columns
+        return super().write(text)
+
+    @property
+    def shown(self) -> list[str]:
+        return self.lines[: self.row]
+
+
+def show(events, out, **more):
+    return follow(events, out=out, now=lambda: NOW, width=lambda: 80, **more)
+
+
+def test_elsewhere_every_finished_stage_is_one_line(snapshot):
+    for name, events in {"live": LIVE, "failed": FAILED}.items():
+        out = io.StringIO()
+        timeline = show(events, out)
+        assert timeline.ended
+        assert "\x1b" not in out.getvalue()
+        assert out.getvalue() == snapshot(name=name)
+
+
+def test_on_a_terminal_the_last_drawing_is_the_timeline():
+    for events in (LIVE, FAILED):
+        screen, ticks = Screen(), iter(range(1000))
+        show(events, screen, clock=lambda ticks=ticks: float(next(ticks)))
+        assert screen.shown == render_text(fold(events), 79)
+        assert screen.getvalue().count("\x1b[J") >= 3, "it was redrawn in place"
+
+
+def test_a_running_stage_shows_its_last_lines_beneath():
+    screen, seen = Screen(), []
+
+    def events():
+        yield from [START, *CHECKED, *ROLLING]
+        yield event(6, "rollout", "progress", "init() has run for 5 s")
+        seen.append(list(screen.shown))
+        yield from LIVE[-2:]
+
+    ticks = iter(range(1000))
+    show(events(), screen, clock=lambda: float(next(ticks)))
+    (lines,) = seen
+    assert "     epoch 2" in lines
+    assert lines[-1].startswith("Ctrl+C stops watching only.")
+    assert not any("epoch" in line for line in screen.shown)
+
+
+def test_a_flood_of_lines_is_drawn_a_few_times_only():
+    log = [event(5, "rollout", "log", f"line {number}") for number in range(20_000)]
+    screen = Screen()
+    started = time.perf_counter()
+    show([START, *CHECKED, ROLLING[0], *log, *LIVE[-2:]], screen)
+    took = time.perf_counter() - started
+    assert screen.getvalue().count("\x1b[J") <= took / 0.1 + 2
+    assert screen.shown[-1].startswith("Live at")
+
+
+def test_colour_is_for_terminals_that_want_it(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    screen = Screen()
+    show(LIVE, screen)
+    assert "\x1b[32m" in screen.getvalue()
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = Screen()
+    show(LIVE, screen)
+    assert not re.search(r"\x1b\[\d+m", screen.getvalue())
+
+
+@pytest.mark.parametrize("out", [Screen, io.StringIO])
+def test_an_interrupt_leaves_the_drawing_whole_and_is_raised(out):
+    def events():
+        yield from [START, *CHECKED, *ROLLING]
+        raise KeyboardInterrupt
+
+    stream = out()
+    with pytest.raises(KeyboardInterrupt):
+        show(events(), stream)
+    assert stream.getvalue().endswith("\n")
+    assert "error:" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("out", [Screen, io.StringIO])
+def test_a_caller_that_raises_the_error_can_leave_its_lines_out(out):
+    stream = out()
+    show(FAILED, stream, errors=False)
+    assert "error:" not in stream.getvalue() and "✗ Roll out" in re.sub(r"\x1b\[\d*m", "", stream.getvalue())
+    stream = out()
+    show(LIVE, stream, errors=False)
+    assert "Live at http://127.0.0.1:8890/score after 1.3 s" in stream.getvalue()
+
+
+def test_a_narrow_terminal_is_never_overfull():
+    screen = Screen(columns=30)
+    follow(LIVE[:-1], out=screen, now=lambda: NOW, width=lambda: 30)
+    assert len(screen.shown) == 9 and all(len(line) < 30 for line in screen.shown)
+
+
+def test_a_terminal_made_narrower_is_redrawn_from_its_first_row():
+    screen, widths, ticks = Screen(), [80], iter(range(1000))
+
+    def events():
+        yield from LIVE[:-1]
+        widths[0] = 40
+        yield LIVE[-1]
+
+    follow(events(), out=screen, now=lambda: NOW, width=lambda: widths[0], clock=lambda: float(next(ticks)))
+    ups = [int(rows) for rows in re.findall(r"\x1b\[(\d+)A", screen.getvalue())]
+    assert ups[-1] > 11, "the old lines take more rows than there were lines"
+
+
+def test_a_stream_without_unicode_gets_none_and_never_fails():
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+    odd = event(6, "rollout", "failed", "naïve \udc80 漢字", seconds=1)
+    show([START, *CHECKED, ROLLING[0], odd, FAILED[-1]], out)
+    assert b"ok Check" in raw.getvalue() and b"!! Roll out" in raw.getvalue() and b"na\\xefve" in raw.getvalue()
+
+
+def test_a_journal_is_followed_while_it_is_written(tmp_path):
+    path = tmp_path / "events.jsonl"
+    out, shown = io.StringIO(), threading.Event()
+    results = []
+
+    class Waiting(io.StringIO):
+        def write(self, text):
+            if "Check" in text:
+                shown.set()
+            return out.write(text)
+
+    thread = threading.Thread(target=lambda: results.append(follow(path, out=Waiting())))
+    thread.start()
+    journal = Journal(path)
+    journal.write("", "state", state="running", service="diabetes", target="local", stages=["check"])
+    journal.write("check", "started")
+    journal.write("check", "finished", "score.py", seconds=0.1)
+    assert shown.wait(10), "a finished stage is shown at once, before the deployment ends"
+    assert "Live at" not in out.getvalue()
+    journal.write("", "state", state="live", scoring_uri="http://127.0.0.1:1/score", seconds=0.5)
+    thread.join(10)
+    journal.close()
+    assert results[0].state == "Live"
+    assert out.getvalue().endswith("Live at http://127.0.0.1:1/score after 0.5 s\n")
+
+
+def test_it_stops_when_told_to_and_the_time_counts_on_meanwhile(tmp_path):
+    path, looks = tmp_path / "events.jsonl", []
+    journal = Journal(path)
+    journal.write("", "state", state="running", service="diabetes", target="local", stages=["check"])
+    journal.write("check", "started")
+    journal.close()
+    screen, ticks = Screen(), iter(range(1000))
+    timeline = follow(
+        path,
+        out=screen,
+        stop=lambda: len(looks) >= 5,
+        wait=looks.append,
+        clock=lambda: float(next(ticks)),
+        width=lambda: 80,
+    )
+    assert not timeline.ended and max(looks) <= 0.05
+    assert screen.getvalue().count("Check") >= 1
+    assert "Ctrl+C" not in "".join(screen.shown), "nobody watches any more"
+
+
+def test_a_missing_journal_is_waited_for_until_told_to_stop(tmp_path):
+    out = io.StringIO()
+    timeline = follow(tmp_path / "none.jsonl", out=out, stop=lambda: True)
+    assert timeline.state == "Not started" and out.getvalue() == ""
