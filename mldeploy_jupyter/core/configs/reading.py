@@ -13,6 +13,7 @@ from mldeploy_jupyter.core.configs.fields import Spelling
 from mldeploy_jupyter.core.errors import ConfigError
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ def _load_yaml(path: Path, text: str) -> Any:
     def mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _syntax(path, "A key must be a single word", _line(path, key_node.start_mark))
             key = str(key_node.value)
             if key in seen:
                 raise _syntax(path, f"The key {key!r} is there twice", _line(path, key_node.start_mark))
@@ -159,7 +162,11 @@ def _load_yaml(path: Path, text: str) -> Any:
 
     Loader.add_constructor("tag:yaml.org,2002:map", mapping)
     try:
+        depth = 0
         for event in yaml.parse(text, Loader=Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:  # found early: the parser's time grows with the square of the depth
+                raise _syntax(path, "It is nested too deeply", _line(path, event.start_mark))
             if isinstance(event, yaml.AliasEvent):
                 raise _syntax(path, "It has a YAML alias", _line(path, event.start_mark))
         return yaml.load(text, Loader=Loader)  # a safe loader
