@@ -62,15 +62,8 @@ def wait_for(
         if show:
             from mldeploy_jupyter.api.show import follow
 
-            from mldeploy_jupyter.core.timeline import closing_lines
-
-            screen = out or sys.stdout
             journal = folder.deployments / deployment_id / engine.JOURNAL
-            # The lines of an error are left to whoever shows the exception.
-            timeline = follow(journal, out=screen, stop=lambda: ended() or late(), closing=False)
-            record = store.get_deployment(deployment_id)
-            if record is not None and record.state == "live":
-                print(*closing_lines(timeline), sep="\n", file=screen, flush=True)
+            follow(journal, out=out, stop=lambda: ended() or late(), errors=False)
         else:
             while not ended() and not late():
                 wait(POLL)

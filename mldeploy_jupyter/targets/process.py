@@ -152,9 +152,9 @@ class ProcessTarget:
         folder = self._folder(service.name)
         workers = self._workers(folder)
         self._stop(folder)
-        left = [pid for pid, start in workers if processes.started(pid) == start]
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
+        for pid, start in workers:
+            if start and processes.started(pid) == start:  # it outlived its supervisor
+                _kill(pid)
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             raise WebserviceException(
@@ -311,7 +311,7 @@ class ProcessTarget:
         end = self._clock() + STOP_DEADLINE
         while processes.started(pid) == start:
             if self._clock() > end:
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid)
             self._wait(0.01)
         (folder / "supervisor.json").unlink(missing_ok=True)
 
@@ -355,6 +355,13 @@ class _CancelWatch:
                 except TargetFailure:
                     pass
                 return
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def _reap(process: subprocess.Popen[bytes]) -> None:

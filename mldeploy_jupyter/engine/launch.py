@@ -23,6 +23,9 @@ from mldeploy_jupyter.targets import TARGET_OF, open_target
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
 
+# -P: the working folder holds the user's modules, which must not stand in for the library's.
+RUNNER = ["-P", "-m", "mldeploy_jupyter.engine.runner"]
+
 # Makes the request once the lease is held, so that what it builds on cannot change any more.
 MakeRequest = Callable[[ServiceRecord | None, RevisionRecord | None], DeploymentRequest]
 
@@ -112,8 +115,7 @@ def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str,
     place = folder.deployments / record.id
     with (place / "runner.log").open("ab") as log:
         process = subprocess.Popen(
-            # -P: the working folder holds the user's modules, which must not stand in for the library's.
-            [sys.executable, "-P", "-m", "mldeploy_jupyter.engine.runner", str(folder.root), record.id],
+            [sys.executable, *RUNNER, str(folder.root), record.id],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,

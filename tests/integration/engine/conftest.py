@@ -1,0 +1,102 @@
+"""A workspace, a small entry script, and proof at the end that no process of a service is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace
+
+SCRIPT = """
+import json
+
+def init():
+    print("init of {answer}")
+
+def run(data):
+    return {{"answer": {answer}, "sent": json.loads(data)}}
+"""
+
+
+def wait_until(true: Callable[[], bool], otherwise: Callable[[], str], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, otherwise()
+        time.sleep(0.02)
+
+
+class Site:
+    """A workspace in an empty folder, and short ways to deploy into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ws = Workspace.create(path=str(folder), exist_ok=True)
+
+    def write(self, text: str, name: str = "score.py") -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def script(self, answer: object) -> None:
+        self.write(SCRIPT.format(answer=answer))
+
+    def deploy(
+        self, name: str = "svc", *, models: list[Model] | None = None, overwrite: bool = True, **config: object
+    ) -> Webservice:
+        return Model.deploy(
+            self.ws,
+            name,
+            models or [],
+            InferenceConfig(entry_script=str(self.folder / "score.py")),
+            LocalWebservice.deploy_configuration(**config),
+            overwrite=overwrite,
+        )
+
+    def processes(self) -> list[str]:
+        """Every process whose command line or working folder belongs to this workspace."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    cwd = os.readlink(entry / "cwd")
+                except OSError:
+                    continue
+                if str(self.folder) in command or cwd.startswith(str(self.folder)):
+                    found.append(f"{entry.name} {command}")
+        return found
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    site.script(1)
+    yield site
+    for service in Webservice.list(site.ws):
+        service.delete()
+    wait_until(lambda: site.processes() == [], lambda: f"processes are left: {site.processes()}")
+
+
+@pytest.fixture
+def memory_cgroup() -> Iterator[Path]:
+    """A memory cgroup of 200 MB that this process may fill with others (root, cgroup v1 or v2)."""
+    for root in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")):
+        group = root / f"mldeploy-test-{os.getpid()}"
+        limit = "memory.limit_in_bytes" if root.name == "memory" else "memory.max"
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(200 * 1024 * 1024))
+        except OSError:
+            if group.exists():
+                group.rmdir()
+            continue
+        break
+    else:
+        pytest.skip("no memory cgroup can be made here: run the tests as root on a machine with cgroups")
+    yield group
+    subprocess.run(["rmdir", str(group)], check=False)

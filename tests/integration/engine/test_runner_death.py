@@ -1,0 +1,95 @@
+"""Fault 37 and the issue's "SIGKILL of the runner at every stage": interrupted, and deploying again converges."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter import Webservice
+from mldeploy_jupyter.core.errors import DeploymentInterrupted
+from mldeploy_jupyter.core.events import read_events
+from mldeploy_jupyter.engine import launch
+
+from .conftest import Site
+
+HARNESS = str(Path(__file__).with_name("killed_runner.py"))
+LAST = 16  # events of a first deployment: the state, six stages opened and closed, three log lines
+
+
+@pytest.mark.parametrize("event", range(1, LAST + 1))
+def test_a_runner_killed_after_any_event_is_found_and_deploying_again_converges(
+    site: Site, monkeypatch: pytest.MonkeyPatch, event: int
+) -> None:
+    monkeypatch.setattr(launch, "RUNNER", ["-P", HARNESS])
+    monkeypatch.setenv("KILL_AFTER", str(event))
+    service = site.deploy()
+    try:
+        service.wait_for_deployment(timeout_sec=30)
+    except DeploymentInterrupted as error:
+        states = [e for e in read_events(service.journal) if e.kind == "state"]
+        assert states[-1].data["state"] == "interrupted"
+        assert "its runner process died" in error.why
+        assert service.state == "Failed"
+    else:
+        # It died after the supervisor had switched: the service does what was asked, and the record says so.
+        assert event >= LAST - 1, "only a death after the switch may count as live"
+        assert service.run({})["answer"] == 1
+    seqs = [e.seq for e in read_events(service.journal)]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+    monkeypatch.undo()
+    site.script(2)
+    again = site.deploy()
+    again.wait_for_deployment(timeout_sec=60)
+    assert again.run({})["answer"] == 2
+    assert [r["outcome"] for r in again.revisions].count("live") == 1
+
+
+@pytest.mark.parametrize("event", [3, 6, 9, 11, 13])
+def test_the_old_revision_serves_on_when_the_runner_of_an_overwrite_dies(
+    site: Site, monkeypatch: pytest.MonkeyPatch, event: int
+) -> None:
+    site.deploy().wait_for_deployment(timeout_sec=60)
+    monkeypatch.setattr(launch, "RUNNER", ["-P", HARNESS])
+    monkeypatch.setenv("KILL_AFTER", str(event))
+    site.script(2)
+    service = site.deploy()
+    with pytest.raises(DeploymentInterrupted) as error:
+        service.wait_for_deployment(timeout_sec=30)
+    assert "revision 1 still serves" in error.value.why
+    assert (service.state, service.run({})["answer"]) == ("Healthy", 1)
+
+
+def test_a_caller_that_dies_before_the_request_is_whole_leaves_nothing_running(site: Site) -> None:
+    import subprocess
+
+    made = subprocess.run(
+        [sys.executable, "-P", "-m", "mldeploy_jupyter.engine.runner", str(site.folder / ".mldeploy"), "none"],
+        input=b'{"primary_k',
+        capture_output=True,
+        timeout=30,
+    )
+    assert (made.returncode, made.stderr) == (3, b"")
+
+
+def test_any_process_sees_the_interruption(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "RUNNER", ["-P", HARNESS])
+    monkeypatch.setenv("KILL_AFTER", "4")
+    service = site.deploy()
+    with pytest.raises(DeploymentInterrupted):
+        service.wait_for_deployment(timeout_sec=30)
+    import json
+    import subprocess
+
+    shown = subprocess.run(
+        [sys.executable, "-m", "mldeploy_jupyter.cli", "service", "list", "--json"],
+        cwd=site.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert [item["state"] for item in json.loads(shown.stdout)] == ["Failed"]
+    assert Webservice(site.ws, "svc").state == "Failed"
