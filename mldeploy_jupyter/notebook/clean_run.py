@@ -1,0 +1,173 @@
+"""Runs `init()` and the sample of a script in a clean interpreter, laid out as in a service.
+
+The notebook's own process would lie: it has the variables, imports and working folder that a service lacks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core.errors import ModelNotFoundException
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.bundle import Bundle
+    from mldeploy_jupyter.core.records import ModelRecord
+    from mldeploy_jupyter.core.workspace import WorkspaceFolder
+
+# The same names of the caller's environment are kept from the workers of a service.
+DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
+PREFIX = "check-"
+ENDING_SECONDS = 10.0  # beyond init()'s own limit: imports, the sample, the interpreter's start and end
+
+
+@dataclass(frozen=True)
+class CleanRun:
+    """`result` is what `serving/check.py` found, `output` what the script printed, `seconds` the whole run."""
+
+    result: dict[str, Any]
+    output: list[str]
+    settings: dict[str, Any]
+    seconds: float
+    models: list[ModelRecord] = field(default_factory=list)
+
+
+def find_models(folder: WorkspaceFolder, references: list[str]) -> list[ModelRecord]:
+    """The records of `name` (its newest version) and `name:version`. Raises `ModelNotFoundException`."""
+    store = folder.open_store()
+    records = []
+    for reference in references:
+        name, _, version = reference.partition(":")
+        record = store.get_model(name, int(version)) if version.isdigit() else store.get_model(name) if name else None
+        if record is None or (version and not version.isdigit()):
+            raise ModelNotFoundException(
+                f"there is no model {reference}",
+                why="none of that name and version is in this workspace",
+                hint="see what there is with %mldeploy model list, or register it with %register",
+            )
+        records.append(record)
+    return records
+
+
+def run_clean(
+    script: Path,
+    models: list[ModelRecord],
+    folder: WorkspaceFolder,
+    *,
+    python: str,
+    service: str = "",
+    init_timeout: float = 300.0,
+    variables: dict[str, str] | None = None,
+) -> CleanRun:
+    """Lays the script, its helpers and the models out as a service has them and runs the check with `python`.
+
+    `service` is the name hints use. `init_timeout` is in seconds. An interrupt ends the run's process first. Nothing is left on the disk.
+    Raises what `source_files` and the bundle raise for files that cannot be read.
+    """
+    started = time.monotonic()
+    with _place(folder) as place:
+        made = _lay_out(script, models, folder, place)
+        settings: dict[str, Any] = {
+            "service": service,
+            "python": python,
+            "server_path": str(made.server),
+            "app_root": str(made.app),
+            "source_directory": made.manifest["source_directory"],
+            "entry_script": made.entry_script,
+            "model_dir": str(made.model_dir),
+            "env": variables or {},
+            "init_timeout": init_timeout,
+        }
+        (place / "settings.json").write_text(json.dumps(settings))
+        result, output = _run(python, made, place, init_timeout)
+        if not result.get("ok"):
+            result.setdefault("failure", {})["model_tree"] = _tree(made.app / "azureml-models")
+    return CleanRun(result, output, settings, time.monotonic() - started, models)
+
+
+def _run(python: str, made: Bundle, place: Path, init_timeout: float) -> tuple[dict[str, Any], list[str]]:
+    from mldeploy_jupyter.core.bundle import SERVER_PACKAGE
+
+    answer, log = place / "result.json", place / "output.log"
+    command = [python, "-P", "-m", f"{SERVER_PACKAGE}.check"]
+    command += ["--settings", str(place / "settings.json"), "--result", str(answer)]
+    environ = {name: value for name, value in os.environ.items() if name not in DROPPED}
+    environ |= {"PYTHONPATH": str(made.server), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=made.app,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    exit_code: int | None = None
+    try:
+        exit_code = process.wait(init_timeout + ENDING_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        # What the script itself started ends with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    lines = log.read_bytes().decode("utf-8", "backslashreplace").splitlines()
+    try:
+        return json.loads(answer.read_text("utf-8")), lines
+    except (OSError, ValueError):
+        return {"ok": False, "failure": _lost(exit_code, init_timeout, lines)}, lines
+
+
+def _lost(exit_code: int | None, init_timeout: float, lines: list[str]) -> dict[str, Any]:
+    """The failure of a run that ended without an answer."""
+    failure: dict[str, Any] = {"stage": "init", "log_tail": lines[-50:], "message": lines[-1] if lines else ""}
+    if exit_code is None:
+        return {**failure, "code": "init-timeout", "seconds": init_timeout}
+    if exit_code < 0:
+        return {**failure, "code": "killed", "signal": -exit_code, "memory": {"oom_kill": None}}
+    return {**failure, "code": "exited", "exit_code": exit_code}
+
+
+def _lay_out(script: Path, models: list[ModelRecord], folder: WorkspaceFolder, place: Path) -> Bundle:
+    from functools import partial
+
+    from mldeploy_jupyter.core.bundle import BundleContent, BundleModel, build
+    from mldeploy_jupyter.core.source_files import source_files
+
+    artifacts = folder.open_artifacts() if models else None
+    parts = [
+        BundleModel(model.name, model.version, model.files, partial(artifacts.materialize, model.files))
+        for model in models
+        if artifacts is not None
+    ]
+    return build(BundleContent("source", source_files(script), script.name, parts), place / "bundles")
+
+
+@contextlib.contextmanager
+def _place(folder: WorkspaceFolder) -> Iterator[Path]:
+    """A folder in the workspace, on the same disk as the models, so that these are linked and not copied."""
+    for left in folder.root.glob(f"{PREFIX}*-*"):
+        pid = left.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    place = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=folder.root))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _tree(models: Path) -> list[str]:
+    return sorted(str(path.relative_to(models)) for path in models.rglob("*") if path.is_file())[:50]

@@ -1,0 +1,295 @@
+"""`%%entry_script`: writes the cell as a script and proves that it can serve before it says ok."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
+from mldeploy_jupyter.core.errors import EntryScriptError, MldeployError, StorageError
+from mldeploy_jupyter.notebook.session import Session, cell_id, notebook_path, raw_cell
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.cells import CellRecord
+    from mldeploy_jupyter.core.workspace import WorkspaceFolder
+    from mldeploy_jupyter.notebook.clean_run import CleanRun
+
+MAGIC = "%%entry_script"
+OUTPUT_LINES = 20  # of what the script printed
+VALUE_COLUMNS = 60
+
+PARAMS: tuple[Param, ...] = (
+    Param("file", (), "The file to write. Default score.py.", completion="file", metavar="FILE"),
+    Param("models", ("--model", "-m"), "A registered model for the check, name or name:version; may be repeated. "
+          "Default: the model registered last in this session.", "list", completion="model", metavar="MODEL"),
+    Param("no_check", ("--no-check",), "Write the file without running init() and the sample.", "switch"),
+    Param("conda_file", ("--conda-file",), "Check in the environment of this conda file, made if it is not there yet. "
+          "Default: the kernel's own interpreter.", completion="file", metavar="FILE"),
+    Param("requirements_file", ("--requirements", "--requirements-file"), "The same for a requirements file.",
+          completion="file", metavar="FILE"),
+    Param("init_timeout", ("--init-timeout",), "Seconds that init() may take. Default 300.", "number",
+          metavar="SECONDS"),
+)  # fmt: skip
+
+DOC = """Write the cell as an entry script, and check that it can serve.
+
+An entry script defines init(), called once, and run(...), called for each request. init() and the sample
+(of @input_schema) are run in a clean interpreter with the files a service has, so a name that lives only in
+the notebook is found here and not after the deployment."""
+
+
+def command(session: Session, cell: str) -> Command:
+    """The magic as a command over the text of its cell."""
+
+    def run(context: Context, args: Args) -> Result:
+        return write(session, context, args, cell)
+
+    return Command(("entry_script",), DOC, PARAMS, run, "entry_script score.py")
+
+
+def write(session: Session, context: Context, args: Args, cell: str) -> Result:
+    """Writes, remembers and checks the script.
+
+    The file is written in any case, so that it is what the cell says. Raises `EntryScriptError` with the line
+    of the cell for a script that cannot serve.
+    """
+    name = args.file or "score.py"
+    python = python_of(name, cell)
+    text = cell if cell.endswith("\n") else cell + "\n"
+    path = _write_file(name, text)
+    folder = context.workspace(args.path, write=True)._folder
+    record = remember(session, folder, name, text, cell)
+    session.script = path
+    _check_source(text, name, record)
+    for warning in warnings(text, record.offset, session.namespace):
+        print(f"warning: {warning}")
+    if args.no_check:
+        print(f"wrote {name}, not checked")
+        return Result(python=python)
+    session.models = list(args.models or [])
+    models = session.models or context.defaults.get("models") or []
+    print(_check_run(session, path, name, text, record, folder, models, args))
+    return Result(python=python)
+
+
+def python_of(name: str, cell: str) -> str:
+    """The Python that does what the magic does, but for the check."""
+    if "'''" not in cell and "\\" not in cell:
+        return f"from pathlib import Path\n\nPath({name!r}).write_text('''\\\n{cell.rstrip()}\n''')"
+    return f"from pathlib import Path\n\nPath({name!r}).write_text({cell!r})"
+
+
+def remember(session: Session, folder: WorkspaceFolder, name: str, text: str, cell: str) -> CellRecord:
+    """Keeps which cell the script came from, so that an error in the service names the line of the cell."""
+    from mldeploy_jupyter.core import cells
+    from mldeploy_jupyter.core.events import utc_now
+
+    source, offset = _as_typed(raw_cell(session.shell), name, cell)
+    record = cells.CellRecord(
+        script_digest=cells.script_digest(text),
+        file=name,
+        source=source,
+        offset=offset,
+        cell_id=cell_id(session.shell),
+        notebook=notebook_path(session.shell),
+        execution_count=getattr(session.shell, "execution_count", None),
+        time=utc_now(),
+    )
+    return cells.save(folder.cells, record)
+
+
+def warnings(text: str, offset: int, namespace: dict[str, Any]) -> list[str]:
+    """What will go wrong in a service although the script can be imported. Lines are those of the cell."""
+    from mldeploy_jupyter.core import entry_script
+
+    found = []
+    for name, line in entry_script.free_names(text):
+        if name in namespace:
+            found.append(f"line {line + offset}: {name} lives only in this notebook; define or import it in the script")
+        else:
+            found.append(f"line {line + offset}: {name} is not defined in the script")
+    caught = entry_script.swallows_exceptions(text)
+    if caught is not None:
+        found.append(
+            f"line {caught + offset}: run() answers with the text of an exception, so a failure looks like a good "
+            "answer (HTTP 200); let it raise"
+        )
+    for line in _sklearn_externals(text):
+        found.append(
+            f"line {line + offset}: sklearn.externals has no joblib since scikit-learn 0.23; write import joblib"
+        )
+    return found
+
+
+def _write_file(name: str, text: str) -> Path:
+    from mldeploy_jupyter.core.files import atomic_write
+
+    path = Path(name).expanduser().absolute()
+    if path.suffix != ".py":
+        raise UsageError(
+            f"{name} is not a Python file", why="its name must end in .py", hint=f"write {MAGIC} {name}.py"
+        )
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"{name} cannot be written", why=f"there is no folder {path.parent}", hint="make the folder first"
+        )
+    try:
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        atomic_write(path, text, mode=mode)
+    except OSError as error:
+        raise StorageError(
+            f"{name} cannot be written", why=error.strerror or str(error), hint="choose a folder that you may write in"
+        ) from error
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _as_typed(raw: str, name: str, cell: str) -> tuple[str, int]:
+    """The whole cell, and how many of its lines stand before the script's first."""
+    lines = raw.split("\n")
+    for index, line in enumerate(lines):
+        if line.lstrip().startswith(MAGIC):
+            return raw, index + 1
+        if line.strip():
+            break
+    return f"{MAGIC} {name}\n{cell}", 1
+
+
+def _check_source(text: str, name: str, record: CellRecord) -> None:
+    from mldeploy_jupyter.core import cells, entry_script
+
+    try:
+        entry_script.check(text, name)
+    except EntryScriptError as error:
+        if error.line:
+            error.where = cells.where(record, error.line, newest=record.version)
+            error.excerpt = cells.excerpt(record, error.line)
+        error.hint = f"{error.hint} ({name} is written as the cell says)"
+        raise
+
+
+def _check_run(
+    session: Session,
+    path: Path,
+    name: str,
+    text: str,
+    record: CellRecord,
+    folder: WorkspaceFolder,
+    models: list[str],
+    args: Args,
+) -> str:
+    """Runs the script in a clean interpreter; the line that says ok. Raises `EntryScriptError`."""
+    from mldeploy_jupyter.notebook.clean_run import find_models, run_clean
+
+    records = find_models(folder, models)
+    python, variables = _interpreter(args)
+    try:
+        ran = run_clean(
+            path,
+            records,
+            folder,
+            python=python,
+            service=session.service,
+            init_timeout=args.init_timeout or 300.0,
+            variables=variables,
+        )
+    except KeyboardInterrupt:
+        raise EntryScriptError(
+            f"The check of {name} was interrupted",
+            why="its process was ended; the file is written",
+            hint=f"run the cell again, or write {MAGIC} {name} --no-check",
+            code="Interrupted",
+        ) from None
+    _print_output(ran.output)
+    if not ran.result.get("ok"):
+        raise _as_error(ran, name, text, record)
+    for warning in ran.result.get("warnings") or []:
+        print(f"warning: {_warning_text(warning)}")
+    return _ok_line(name, ran)
+
+
+def _as_error(ran: CleanRun, name: str, text: str, record: CellRecord) -> MldeployError:
+    from mldeploy_jupyter.core.causes import ScriptInfo, explain
+
+    script = ScriptInfo(name, ran.settings["entry_script"], text, record, record.version)
+    cause = explain(ran.result.get("failure") or {}, script=script, settings=ran.settings, models=ran.models)
+    error = EntryScriptError(cause.what, why=cause.why, hint=cause.hint, where=cause.where, code=cause.code)
+    error.excerpt = cause.excerpt
+    return error
+
+
+def _interpreter(args: Args) -> tuple[str, dict[str, str]]:
+    """The interpreter of the check and the environment's variables."""
+    if args.conda_file is None and args.requirements_file is None:
+        return sys.executable, {}
+    from mldeploy_jupyter import environments
+    from mldeploy_jupyter.api.environment import Environment
+
+    if args.conda_file is not None:
+        environment = Environment.from_conda_specification("check", args.conda_file)
+    else:
+        environment = Environment.from_pip_requirements("check", args.requirements_file)
+    spec = environment._to_spec()
+    prepared = environments.prepare(spec, kernel_python=sys.executable)
+    if prepared.built:
+        print(f"made the environment {prepared.digest[:8]} in {prepared.seconds:.1f} s")
+    return prepared.python, dict(spec.environment_variables)
+
+
+def _print_output(lines: list[str]) -> None:
+    from mldeploy_jupyter.core.text import clean
+
+    left = len(lines) - OUTPUT_LINES
+    if left > 0:
+        print(f"  | ({left} lines before)")
+    for line in lines[-OUTPUT_LINES:]:
+        print(f"  | {clean(line, colour=False)}")
+
+
+def _ok_line(name: str, ran: CleanRun) -> str:
+    from mldeploy_jupyter.core.timeline import duration
+
+    result = ran.result
+    seconds = result.get("init_seconds")
+    parts = [f"init {duration(seconds if seconds is not None else ran.seconds)}"]
+    sample = result.get("sample")
+    if sample:
+        shown = f"{_short(sample.get('input'))} -> {_short(sample.get('output'))}"
+        parts.append(f"sample {shown} in {duration(sample.get('seconds'))}")
+    else:
+        parts.append("run() was not called: @input_schema would give it a sample")
+    if ran.models:
+        parts.append("model " + ", ".join(model.id for model in ran.models))
+    return f"ok: {name} ({', '.join(parts)})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and len(value) == 1:
+        value = next(iter(value.values()))  # one parameter: its value says enough
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= VALUE_COLUMNS else text[: VALUE_COLUMNS - 1] + "…"
+
+
+def _warning_text(warning: Any) -> str:
+    if isinstance(warning, dict):
+        return str(warning.get("text") or warning.get("message") or warning.get("what") or warning)
+    return str(warning)
+
+
+def _sklearn_externals(text: str) -> list[int]:
+    lines = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == "sklearn.externals":
+            lines += [node.lineno for alias in node.names if alias.name == "joblib"]
+        elif isinstance(node, ast.Import):
+            lines += [node.lineno for alias in node.names if alias.name.startswith("sklearn.externals")]
+    return lines

@@ -1,0 +1,119 @@
+"""`%register`: a file, a folder, or a fitted object of the notebook, as the next version of a model."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.commands import Args, Command, Context, Result, command
+from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.notebook.printed import call, program
+from mldeploy_jupyter.notebook.session import Session
+
+DOC = """Register a file, a folder, or a variable of the notebook as the next version of a model.
+
+A variable that holds a fitted object is written as NAME.pkl (with joblib where it is installed, else pickle)
+and registered from there. A file or folder of that name comes first."""
+
+
+def register_command(session: Session) -> Command:
+    base = command("model", "register")
+    params = tuple(
+        replace(param, doc="The file or folder, also runs:/ID/PATH and models:/NAME/1; or a variable of the notebook.")
+        if param.name == "model_path"
+        else param
+        for param in base.params
+    )
+
+    def run(context: Context, args: Args) -> Result:
+        if args.asset_path or not args.model_path:
+            return base.run(context, args)
+        with ExitStack() as stack:
+            lines, imports = _from_variable(session, args, stack)
+            result = base.run(context, args)
+        if lines:
+            result = replace(result, python=program(*lines, _call(args), imports=imports))
+        else:
+            result = replace(result, python=program(_call(args)))
+        return result
+
+    return Command(("register",), DOC, params, run, "register churn model.pkl --tag stage=test")
+
+
+def _from_variable(session: Session, args: Args, stack: ExitStack) -> tuple[list[str], tuple[str, ...]]:
+    """Where the path is the name of a variable: puts the file it was written to in its place.
+
+    Gives back the Python for that, nothing for a path. The file lives as long as `stack`.
+    """
+    word = args.model_path
+    if not word.isidentifier() or word not in session.namespace:
+        return [], ()
+    value = session.namespace[word]
+    if os.path.exists(word):
+        print(f"note: {word} is a file or folder here, and that is registered, not the variable {word}")
+        return [], ()
+    if isinstance(value, (str, os.PathLike)):
+        args.model_path = os.fspath(value)
+        return [], ()
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mldeploy-")))
+    path = folder / f"{args.name}.pkl"
+    library = _dump(word, value, path)
+    print(f"Wrote the variable {word} ({type(value).__name__}) as {path.name} with {library}")
+    args.model_path = str(path)
+    kept = f"{args.name}.pkl"
+    if library.startswith("joblib"):
+        return [f"joblib.dump({word}, {kept!r})"], ("import joblib",)
+    return [f"with open({kept!r}, 'wb') as file:", f"    pickle.dump({word}, file)"], ("import pickle",)
+
+
+def _dump(word: str, value: Any, path: Path) -> str:
+    """Writes the object and says with what. Raises `UserErrorException` for one that cannot be pickled."""
+    kind = type(value)
+    if kind.__module__ == "__main__":
+        print(
+            f"warning: the class {kind.__name__} lives only in this notebook, and a service cannot load the model "
+            "without it; define it in a module beside the entry script and import it from there"
+        )
+    try:
+        if "joblib" in sys.modules or find_spec("joblib") is not None:
+            import joblib
+
+            joblib.dump(value, path)
+            return f"joblib {joblib.__version__}"
+        import pickle
+
+        with path.open("wb") as file:
+            pickle.dump(value, file)
+        return "pickle"
+    except Exception as error:  # whatever the object's own code raises
+        raise UserErrorException(
+            f"the variable {word} cannot be written to a file",
+            why=f"{type(error).__name__}: {error}",
+            hint=f"save it in a form of its library, then %register NAME PATH (it is a {kind.__name__})",
+        ) from error
+
+
+def _call(args: Args) -> str:
+    from mldeploy_jupyter.commands.text import pairs
+
+    path = args.model_path
+    if Path(path).name == f"{args.name}.pkl" and Path(path).parent.name.startswith("mldeploy-"):
+        path = f"{args.name}.pkl"  # the temporary file is gone by the time this is run
+    return "model = " + call(
+        "Model.register",
+        "ws",
+        model_path=path,
+        model_name=args.name,
+        tags=pairs(args.tag, "--tag"),
+        properties=pairs(args.property, "--property"),
+        description=args.description,
+        child_paths=args.child_path,
+        model_framework=args.model_framework,
+        model_framework_version=args.model_framework_version,
+    )
