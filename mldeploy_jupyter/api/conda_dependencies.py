@@ -24,7 +24,7 @@ class CondaDependencies:
         _underlying_structure: dict[str, Any] | None = None,
     ) -> None:
         self._folder = Path.cwd()
-        self._where = "conda dependencies"
+        self._where = "the conda dependencies"
         self._data: dict[str, Any] = {"dependencies": []}
         if conda_dependencies_file_path is not None:
             path = Path(conda_dependencies_file_path)

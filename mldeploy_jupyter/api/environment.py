@@ -326,12 +326,15 @@ class Environment:
     def _from_dict(data: dict[str, Any]) -> Environment:
         """From the `environment` object of inferenceconfig.json. An unknown key raises `ConfigError` with its place."""
         _check_keys(data, TOP_KEYS, "environment")
-        python, docker = data.get("python") or {}, data.get("docker") or {}
+        python, docker, variables = (
+            {} if data.get(key) is None else data[key] for key in ("python", "docker", "environmentVariables")
+        )
         _check_keys(python, PYTHON_KEYS, "environment.python")
         _check_keys(docker, DOCKER_KEYS, "environment.docker")
+        _check_keys(variables, variables, "environment.environmentVariables")
         environment = Environment(data.get("name") or "environment")
         environment.version = None if data.get("version") is None else str(data["version"])
-        environment.environment_variables = dict(data.get("environmentVariables") or {})
+        environment.environment_variables = {str(key): str(value) for key, value in variables.items()}
         environment.inferencing_stack_version = data.get("inferencingStackVersion")
         for key, attribute in PYTHON_KEYS.items():
             if python.get(key) is not None and attribute != "conda_dependencies":

@@ -98,7 +98,7 @@ class InferenceConfig:
         self._check()
         spec = self._spec()
         return {
-            "entry_script": os.path.normpath(str(self.entry_script)) if self.source_directory else self._script().name,
+            "entry_script": self._script().relative_to(self.source_directory or self._script().parent).as_posix(),
             "entry_path": str(self._script()),
             "source_directory": self.source_directory,
             "environment": None if spec is None else spec.to_dict(),

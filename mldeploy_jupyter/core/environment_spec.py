@@ -94,7 +94,7 @@ def python_accepts(python: str | None, version: str) -> bool:
     return SpecifierSet(python).contains(version, prereleases=True)
 
 
-def from_conda(data: Any, *, folder: Path, where: str = "conda file", name: str = "") -> EnvironmentSpec:
+def from_conda(data: Any, *, folder: Path, where: str = "the conda file", name: str = "") -> EnvironmentSpec:
     """The spec of a conda environment file's content. Paths in its `pip:` part are relative to `folder`.
 
     `name` replaces the file's own name. `constraints:` is ours: a list as in a pip constraints file. Unknown
@@ -205,7 +205,7 @@ def _check_keys(data: dict[Any, Any], where: str) -> None:
         if key not in CONDA_KEYS:
             close = get_close_matches(str(key), CONDA_KEYS, n=1)
             raise ConfigError(
-                f"Unknown key {str(key)!r} in the {where}.",
+                f"Unknown key {str(key)!r} in {where}.",
                 why=f"the keys of a conda file are {', '.join(CONDA_KEYS)}",
                 hint=f"did you mean {close[0]!r}?" if close else f"remove {str(key)!r}",
             )
@@ -223,6 +223,6 @@ def _wrong(where: str, place: str, expected: str, value: Any) -> ConfigError:
     return ConfigError(
         f"{place} has the wrong type.",
         why=f"expected {expected}, found {type(value).__name__} {value!r:.60}",
-        hint=f"correct {place} in the {where}",
+        hint=f"correct {place} in {where}",
         where=where,
     )

@@ -40,7 +40,7 @@ def is_ignored(patterns: list[Pattern], path: str, *, folder: bool) -> bool:
 
 
 def _translate(glob: str) -> str:
-    parts = re.split(r"(\*\*/|/\*\*|\*\*|\*|\?|\[[^\]]+\])", glob)
+    parts = re.split(r"(\*\*/|/\*\*$|\*\*|\*|\?|\[[^\]]+\])", glob)
     special = {"**/": "(?:.*/)?", "/**": "/.*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     out = ""
     for part in parts:

@@ -129,10 +129,11 @@ def _requirement(line: str, folder: Path, place: str, found: Requirements) -> st
         return _local_wheel(text, folder, place, found)
     try:
         requirement = Requirement(text)
-    except InvalidRequirement as error:
+    except InvalidRequirement:
+        one_equals = re.match(r"[\w.-]+\s*=[^=]", text)
         raise ConfigError(
             f"The requirement {text!r} is not understood.",
-            why=str(error).splitlines()[0],
+            why="conda writes one =, PyPI two" if one_equals else "it is not a name with versions (PEP 508)",
             hint='write it as "name", "name==1.2" or "name>=1.2,<2"',
             where=place,
         ) from None

@@ -39,7 +39,7 @@ def source_files(
             files |= _imported(script, folder)
     else:
         folder = Path(source_directory).absolute()
-        relative = Path(os.path.normpath(entry_script)).as_posix()
+        relative = Path(os.path.relpath(folder / entry_script, folder)).as_posix()
         files = dict(_walk(folder))
         script = folder / relative
         if script.is_file() and not relative.startswith("../"):

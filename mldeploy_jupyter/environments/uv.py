@@ -201,10 +201,14 @@ def _reasons(text: str) -> str:
         elif inside and re.match(r"\s*\[(stdout|stderr)\]", line):
             inside = False  # what a build printed
         elif inside and line.strip():
-            kept.append(re.sub(r"^[\s│├╰─▶]*(cause:\s*)?", "", line))
+            said, new = re.subn(r"^[\s│]*([├╰]─▶|cause:)\s*", "", line)
+            if new:
+                kept.append(said)
+            else:  # the line above goes on
+                kept[-1] += " " + said.strip(" │")
     if len(kept) > 1 and "No solution found" in kept[0]:
         del kept[0]
-    return re.sub(r"; (?=And because|And )", " ", "; ".join(part.strip() for part in kept))[:2000]
+    return "; ".join(part.strip() for part in kept)[:2000]
 
 
 def _pump(pipe: IO[bytes], lines: queue.Queue[bytes | None]) -> None:

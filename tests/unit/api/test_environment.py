@@ -1,0 +1,189 @@
+"""Environment and CondaDependencies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.api.environment import CondaDependencies, ContainerRegistry, Environment
+from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Any:
+    """A workspace's folder with a real store."""
+    from mldeploy_jupyter.core.store import Store
+
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    yield SimpleNamespace(_folder=SimpleNamespace(open_store=lambda: store))
+    store.close()
+
+
+def test_a_new_environment_has_no_dummies() -> None:
+    environment = Environment("e")
+    assert environment.environment_variables == {} and environment.version is None
+    assert environment._to_spec() == EnvironmentSpec(name="e")
+
+
+@pytest.mark.parametrize("name", ["", "AzureML-x", "microsoft", "a/b", None, "-a"])
+def test_names_that_are_refused(name: Any) -> None:
+    with pytest.raises(UserErrorException):
+        Environment(name)
+
+
+def test_conda_dependencies_in_v1s_words(tmp_path: Path) -> None:
+    made = CondaDependencies.create(
+        pip_packages=["azureml-defaults", "scikit-learn==1.5.0"], conda_packages=["numpy"], python_version="3.11"
+    )
+    made.add_channel("conda-forge")
+    made.add_channel("conda-forge")
+    made.add_conda_package("numpy=1.26")
+    made.add_pip_package("Scikit_Learn>=1.5")
+    made.set_python_version("3.12")
+    assert made.conda_packages == ["python=3.12", "numpy=1.26"]
+    assert made.pip_packages == ["azureml-defaults", "Scikit_Learn>=1.5"]
+    made.save(tmp_path / "env.yml")
+    again = CondaDependencies(tmp_path / "env.yml")
+    assert again.serialize_to_string() == made.serialize_to_string()
+    assert again._to_spec().channels == ["conda-forge"]
+    made.remove_pip_package("scikit-learn")
+    made.remove_conda_package("numpy")
+    made.remove_channel("conda-forge")
+    assert (made.pip_packages, made.conda_packages, made.conda_channels) == (["azureml-defaults"], ["python=3.12"], [])
+    made.set_pip_index_url("https://index.invalid/simple")
+    assert made._to_spec().pip_options == ["--index-url=https://index.invalid/simple"]
+    assert made.save_to_file(tmp_path) == "conda_dependencies.yml"
+    with pytest.raises(ConfigError, match="not understood"):
+        made.set_python_version("three")
+
+
+def test_from_files(tmp_path: Path) -> None:
+    (tmp_path / "env.yml").write_text("dependencies: ['python=3.11', {pip: ['-r r.txt']}]\nvariables: {A: 1}\n")
+    (tmp_path / "r.txt").write_text("-c c.txt\nsix --hash=sha256:aa\n")
+    (tmp_path / "c.txt").write_text("six<2\n")
+    conda = Environment.from_conda_specification("c", tmp_path / "env.yml")
+    pip = Environment.from_pip_requirements("p", tmp_path / "r.txt")
+    expected = {"pip": ["six --hash=sha256:aa"], "constraints": ["six<2"]}
+    for environment in (conda, pip):
+        spec = environment._to_spec().to_dict()
+        assert {key: spec[key] for key in expected} == expected
+        # What is stored needs none of the files any more.
+        assert str(tmp_path) not in str(environment._to_dict())
+        assert Environment._from_dict(environment._to_dict())._to_spec() == environment._to_spec()
+    assert conda._to_spec().environment_variables == {"A": "1"}
+    with pytest.raises(ConfigError, match="There is no requirements file"):
+        Environment.from_pip_requirements("p", tmp_path / "nope.txt")
+
+
+def test_inferenceconfig_json_as_documented() -> None:
+    data = {
+        "name": "e",
+        "version": 2,
+        "environmentVariables": {"A": "b"},
+        "python": {
+            "userManagedDependencies": False,
+            "interpreterPath": "python",
+            "condaDependencies": {"channels": ["c"], "dependencies": ["python=3.11", {"pip": ["six"]}], "name": "n"},
+            "baseCondaEnvironment": None,
+        },
+        "docker": {"baseImage": "i", "baseImageRegistry": "registry.invalid", "enabled": True, "sharedVolumes": True},
+        "spark": {"repositories": []},
+        "inferencingStackVersion": "latest",
+    }
+    environment = Environment._from_dict(data)
+    assert environment._to_spec() == EnvironmentSpec(
+        name="e", version="2", python="3.11", pip=["six"], channels=["c"], environment_variables={"A": "b"}
+    )
+    assert environment.docker.base_image_registry == ContainerRegistry(address="registry.invalid")
+    assert environment.inferencing_stack_version == "latest"
+    assert Environment._from_dict(environment._to_dict())._to_dict() == environment._to_dict()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"environmentVariable": {}},
+        {"python": {"condaDependency": {}}},
+        {"docker": {"baseimage": "x"}},
+        {"python": []},
+        {"docker": {"baseImageRegistry": 3}},
+    ],
+)
+def test_an_unknown_key_is_refused_with_a_suggestion(data: dict[str, Any], snapshot: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Environment._from_dict(data)
+    assert str(caught.value) == snapshot
+
+
+def test_a_user_managed_interpreter_is_used_as_it_is() -> None:
+    environment = Environment("e")
+    environment.python.user_managed_dependencies = True
+    assert environment._to_spec().interpreter == sys.executable
+    environment.python.interpreter_path = "/nowhere/python"
+    with pytest.raises(EnvironmentError_, match="There is no interpreter /nowhere/python"):
+        environment._to_spec()
+
+
+def test_clone_register_get_list(workspace: Any) -> None:
+    environment = Environment("e")
+    environment.docker.base_image_registry.password = "hunter2"
+    first = environment.register(workspace)
+    assert first.version == "1" and environment.version is None
+    assert environment.register(workspace).version == "1"  # nothing changed
+    environment.environment_variables["A"] = "b"
+    assert environment.register(workspace).version == "2"
+    assert Environment.get(workspace, "e").environment_variables == {"A": "b"}
+    assert Environment.get(workspace, "e", version=1).environment_variables == {}
+    assert "hunter2" not in str(workspace._folder.open_store().get_environment("e"))
+    environment.clone("f").register(workspace)
+    assert {name: item.version for name, item in Environment.list(workspace).items()} == {"e": "2", "f": "1"}
+    assert environment.clone("g").docker.base_image_registry.password == "hunter2"
+    with pytest.raises(EnvironmentError_, match="There is no environment 'x'") as caught:
+        Environment.get(workspace, "x")
+    assert "e, f" in str(caught.value)
+
+
+def test_saved_to_a_directory_and_read_again(tmp_path: Path) -> None:
+    environment = Environment("e")
+    environment.environment_variables["A"] = "b"
+    environment.save_to_directory(tmp_path / "d")
+    assert Environment.load_from_directory(tmp_path / "d")._to_dict() == environment._to_dict()
+    with pytest.raises(UserErrorException, match="exists already"):
+        environment.save_to_directory(tmp_path / "d")
+    environment.save_to_directory(tmp_path / "d", overwrite=True)
+    with pytest.raises(ConfigError, match="There is no environment in"):
+        Environment.load_from_directory(tmp_path)
+
+
+def test_no_conda_command(monkeypatch: pytest.MonkeyPatch, snapshot: object) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CONDA_EXE", raising=False)
+    with pytest.raises(EnvironmentError_) as caught:
+        Environment.from_existing_conda_environment("e", "base")
+    assert str(caught.value) == snapshot
+
+
+def test_from_docker_image(tmp_path: Path) -> None:
+    environment = Environment.from_docker_image("e", "image:1", ContainerRegistry("a", "b", "c"))
+    assert environment.docker.base_image == "image:1"
+    assert environment.docker.base_image_registry._public() == {"address": "a", "username": "b"}
+    with pytest.raises(UserErrorException, match="both given"):
+        Environment.from_docker_image("e", "i", conda_specification="a", pip_requirements="b")
+
+
+def test_the_running_kernel_as_exact_pins() -> None:
+    import yaml
+
+    spec = Environment.from_kernel("k", modules=["yaml", "json", "packaging"])._to_spec()
+    assert f"PyYAML=={yaml.__version__}" in spec.pip and len(spec.pip) == 2
+    assert spec.python == "{}.{}".format(*sys.version_info)
+    everything = Environment.from_kernel()._to_spec().pip
+    assert any(pin.startswith("pytest==") for pin in everything)
+    assert not any(pin.startswith(("ipykernel", "mldeploy")) for pin in everything)
+    with pytest.raises(EnvironmentError_, match="cannot be pinned"):
+        Environment.from_kernel("k", modules=["mldeploy_jupyter"])

@@ -1,0 +1,152 @@
+"""InferenceConfig: v1's rules without its defects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.api.environment import Environment
+from mldeploy_jupyter.api.inference_config import ContainerRegistry, InferenceConfig, InferenceConfigError
+from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.core.errors import EntryScriptError, EnvironmentError_, MldeployError, WebserviceException
+
+SCRIPT = "def init():\n    pass\n\ndef run(data):\n    return 1\n"
+CONDA = "name: p\ndependencies:\n- python=3.11\n- pip:\n  - azureml-defaults\n  - scikit-learn\n"
+
+
+@pytest.fixture
+def src(folder: Path) -> Path:
+    """A source directory as the 2019 page has it, below the current folder."""
+    (folder / "abc" / "x" / "y").mkdir(parents=True)
+    (folder / "abc" / "env").mkdir()
+    (folder / "abc" / "x" / "y" / "score.py").write_text(SCRIPT)
+    (folder / "abc" / "env" / "myenv.yml").write_text(CONDA)
+    (folder / "score.py").write_text(SCRIPT)
+    return folder / "abc"
+
+
+def test_the_2019_page_without_warnings(src: Path) -> None:
+    """Warnings are errors in the tests: v1 gave one each for runtime and conda_file (S12)."""
+    config = InferenceConfig(
+        source_directory=str(src), runtime="python", entry_script="x/y/score.py", conda_file="env/myenv.yml"
+    )
+    # S7: the registry is there to be filled.
+    config.base_image = "registry.invalid/image:1"
+    config.base_image_registry.address = "registry.invalid"
+    config.base_image_registry.username = "me"
+    config.base_image_registry.password = "hunter2"
+    data = config.to_data()
+    assert json.loads(json.dumps(data)) == data
+    assert "hunter2" not in json.dumps(data) and "hunter2" not in repr(config.base_image_registry)
+    assert data["entry_script"] == "x/y/score.py"
+    assert data["entry_path"] == str(src / "x/y/score.py")
+    assert data["source_directory"] == str(src)
+    assert EnvironmentSpec.from_dict(data["environment"]) == EnvironmentSpec(
+        name="p", python="3.11", pip=["azureml-defaults", "scikit-learn"]
+    )
+
+
+def test_the_script_alone_uses_the_kernels_python(src: Path) -> None:
+    data = InferenceConfig(entry_script="score.py").to_data()
+    assert data["environment"] is None and data["source_directory"] is None
+    assert data["entry_script"] == "score.py" and data["entry_path"] == str(src.parent / "score.py")
+
+
+def test_the_folder_is_that_of_the_writing(src: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = InferenceConfig("score.py")
+    monkeypatch.chdir(src)
+    assert config.to_data()["entry_path"] == str(src.parent / "score.py")
+
+
+def test_an_absolute_script_inside_the_directory(src: Path) -> None:
+    config = InferenceConfig(src / "x/y/score.py", source_directory=src)
+    assert config.to_data()["entry_script"] == "x/y/score.py"
+
+
+def test_data_goes_there_and_back_without_the_files(src: Path) -> None:
+    environment = Environment("e")
+    environment.python.conda_dependencies.add_pip_package("six")  # type: ignore[union-attr]
+    environment.docker.base_image = "image"
+    config = InferenceConfig("x/y/score.py", source_directory=src, environment=environment, description="d")
+    data = json.loads(json.dumps(config.to_data()))
+    (src / "x/y/score.py").unlink()
+    again = InferenceConfig.from_data(data)
+    assert again.to_data() == data
+    assert again.description == "d"
+    assert again.environment is not None and again.environment.docker.base_image == "image"
+
+
+def test_environment_variables_and_requirements(src: Path) -> None:
+    (src.parent / "requirements.txt").write_text("six==1.16.0\n")
+    data = InferenceConfig("score.py", requirements_file="requirements.txt").to_data()
+    assert data["environment"]["pip"] == ["six==1.16.0"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"entry_script": "nope.py"},
+        {"entry_script": "nope.py", "source_directory": "abc"},
+        {"entry_script": "../score.py", "source_directory": "abc"},
+        {"entry_script": "score.txt"},
+        {"entry_script": "bad-name.py"},
+        {"entry_script": "class.py"},
+        {"entry_script": "score.py", "source_directory": "nowhere"},
+        {"entry_script": "score.py", "runtime": "java", "cuda_version": "8.0", "enable_gpu": "yes"},
+        {"entry_script": "score.py", "runtime": "spark-py", "base_image": "x"},
+        {"entry_script": "score.py", "conda_file": "env.yml", "extra_docker_file_steps": "steps"},
+        {"entry_script": "score.py", "conda_file": "abc/env/myenv.yml", "requirements_file": "score.py"},
+        {"entry_script": "score.py", "environment": "myenv"},
+        {"entry_script": "score.py", "base_image_registry": "registry"},
+        {"entry_script": "score.py", "base_image_registry": ContainerRegistry(address="registry")},
+        {
+            "entry_script": "score.py",
+            "environment": Environment("e"),
+            "runtime": "python",
+            "conda_file": "abc/env/myenv.yml",
+        },
+    ],
+)
+def test_all_that_is_wrong_is_said_at_once(src: Path, arguments: dict[str, Any], snapshot: object) -> None:
+    for name in ("score.txt", "bad-name.py", "class.py"):
+        (src.parent / name).write_text(SCRIPT)
+    with pytest.raises(InferenceConfigError) as caught:
+        InferenceConfig(**arguments)
+    assert isinstance(caught.value, WebserviceException)  # what v1 raised
+    assert str(caught.value).replace(str(src.parent), "FOLDER") == snapshot
+
+
+def test_both_kinds_of_docker_base_are_too_many(src: Path) -> None:
+    environment = Environment("e")
+    environment.docker.base_image, environment.docker.base_dockerfile = "image", "FROM image"
+    with pytest.raises(InferenceConfigError, match="both base_image and base_dockerfile"):
+        InferenceConfig("score.py", environment=environment)
+
+
+@pytest.mark.parametrize("text", ["def init(:\n", "def init(): pass\n", "x = 1\n"])
+def test_a_wrong_script_keeps_its_line(src: Path, text: str) -> None:
+    (src.parent / "score.py").write_text(text)
+    with pytest.raises(EntryScriptError) as caught:
+        InferenceConfig("score.py")
+    assert "score.py" in str(caught.value)
+
+
+def test_python_3_6_2_is_refused_when_the_config_is_made(src: Path, snapshot: object) -> None:
+    (src / "env" / "myenv.yml").write_text(CONDA.replace("3.11", "3.6.2"))
+    with pytest.raises(EnvironmentError_) as caught:
+        InferenceConfig("x/y/score.py", source_directory=src, conda_file="env/myenv.yml")
+    assert caught.value.code == "PythonTooOld"
+    assert str(caught.value) == snapshot
+
+
+def test_a_script_and_an_environment_that_are_both_wrong(src: Path) -> None:
+    (src.parent / "score.py").write_text("x = 1\n")
+    (src.parent / "env.yml").write_text("dependences: []\n")
+    with pytest.raises(MldeployError) as caught:
+        InferenceConfig("score.py", conda_file="env.yml")
+    assert isinstance(caught.value, InferenceConfigError)
+    assert len(caught.value.problems) == 2
