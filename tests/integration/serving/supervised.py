@@ -1,0 +1,108 @@
+"""A real supervisor in a temporary folder, and what tests do with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from mldeploy_jupyter.serving import call
+
+KEY = {"Authorization": "Bearer first-key"}
+ECHO = """
+    import json
+    def init(): pass
+    def run(data): return json.loads(data)
+"""
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
+    """The first true value of `condition`; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    event = threading.Event()
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        event.wait(0.01)
+    raise AssertionError(f"not in {seconds} s: {what or condition}")
+
+
+class Supervised:
+    """A supervisor and the folder of its service."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "service"
+        self.root = root
+        self.revision = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.folder.mkdir(parents=True)
+        (self.folder / "keys.json").write_text(json.dumps({"primaryKey": "first-key", "secondaryKey": "second-key"}))
+
+    def start(self, *options: str) -> Supervised:
+        command = [sys.executable, "-m", "mldeploy_jupyter.serving.supervisor", "--folder", str(self.folder), *options]
+        (self.folder / "supervisor.json").unlink(missing_ok=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        wait_for(lambda: (self.folder / "supervisor.json").exists() or self.process.poll() is not None)
+        return self
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return json.loads((self.folder / "supervisor.json").read_text())
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.facts['port']}"
+
+    def ask(self, op: str, **args: Any) -> dict[str, Any]:
+        return call(self.facts["control"], op, timeout=60, **args)
+
+    def settings(self, source: str = ECHO, **more: Any) -> dict[str, Any]:
+        self.revision += 1
+        app = self.root / f"app{self.revision}"
+        app.mkdir()
+        (app / "score.py").write_text(textwrap.dedent(source))
+        return {"service": "t", "revision": self.revision, "app_root": str(app), "python": sys.executable, **more}
+
+    def deploy(self, source: str = ECHO, on_event: Any = None, port: int | None = None, **more: Any) -> dict[str, Any]:
+        settings = self.settings(source, **more)
+        name = f"d{self.revision}"
+        return self.ask("deploy", settings=settings, deployment_id=name, on_event=on_event, port=port)
+
+    def score(self, data: Any = 1, **more: Any) -> requests.Response:
+        return requests.post(f"{self.url}/score", **{"json": data, "headers": KEY, "timeout": 20, **more})
+
+    def pids(self) -> list[int]:
+        return [w["pid"] for w in self.ask("status")["workers"] if w["state"] == "live"]
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "logs" / "service.log").read_text()
+
+    def end(self) -> None:
+        if self.process is None:
+            return
+        family = (
+            [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+            if self.process.poll() is None
+            else []
+        )
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        _, alive = psutil.wait_procs(family, 5)
+        assert not alive, f"left behind: {alive}"

@@ -1,0 +1,218 @@
+"""Switching from one revision to the next under traffic: no request fails, none is answered by the old code after."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+from supervised import KEY, Supervised, wait_for
+
+SLEEPY = """
+    import json, time
+    def init(): pass
+    def run(data):
+        seconds = json.loads(data)
+        print(f"running {seconds}", flush=True)
+        time.sleep(seconds)
+        return seconds
+"""
+HEAD = b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer first-key\r\ncontent-type: application/json\r\n"
+
+
+def raw_connection(service: Supervised) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", service.facts["port"]), timeout=20)
+
+
+def read_answer(connection: socket.socket) -> tuple[int, str, bytes]:
+    """Status, revision and body of one answer on a connection that stays open."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    body = answer.read()
+    return answer.status, answer.headers["x-mldeploy-revision"], body
+
+
+def request_of(body: bytes) -> bytes:
+    return HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+class Load:
+    """Threads that score without pause and note what they got."""
+
+    def __init__(self, service: Supervised, sessions: int, fresh: int) -> None:
+        self.url = f"{service.url}/score"
+        self.stop = threading.Event()
+        self.failures: list[str] = []
+        self.answers: list[list[int]] = [[] for _ in range(sessions + fresh)]
+        kinds = [True] * sessions + [False] * fresh
+        self.threads = [threading.Thread(target=self._run, args=(i, keep)) for i, keep in enumerate(kinds)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, number: int, keep: bool) -> None:
+        session = requests.Session()
+        while not self.stop.is_set():
+            try:
+                response = (session if keep else requests).post(self.url, json=[number], headers=KEY, timeout=20)
+                if response.status_code != 200 or response.json() != [number]:
+                    self.failures.append(f"{response.status_code} {response.text}")
+                self.answers[number].append(int(response.headers["x-mldeploy-revision"]))
+            except requests.RequestException as error:
+                self.failures.append(repr(error))
+        session.close()
+
+    def end(self) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_ten_updates_under_load_fail_no_request_and_never_go_back(supervised: Supervised) -> None:
+    assert supervised.deploy(workers=2)["ok"]
+    load = Load(supervised, sessions=4, fresh=4)
+    try:
+        for number in range(2, 12):
+            seen = [len(answers) for answers in load.answers]
+            assert supervised.deploy(workers=2)["ok"]
+            # Requests that begin after the switch returned have the new revision, on old connections too.
+            counts = [len(answers) for answers in load.answers]
+            wait_for(lambda counts=counts: all(len(a) >= n + 2 for a, n in zip(load.answers, counts, strict=True)))
+            for answers, before in zip(load.answers, counts, strict=True):
+                assert answers[before + 1] == number
+            assert counts != seen
+    finally:
+        load.end()
+    assert load.failures == []
+    for answers in load.answers:
+        assert answers == sorted(answers)
+        assert set(answers) == set(range(1, 12))
+    assert sum(map(len, load.answers)) > 200
+
+
+def test_a_kept_connection_is_answered_by_the_new_revision_and_never_closed(supervised: Supervised) -> None:
+    supervised.deploy()
+    with raw_connection(supervised) as connection:
+        for revision in range(1, 5):
+            connection.sendall(request_of(b'{"n": %d}' % revision))
+            assert read_answer(connection) == (200, str(revision), b'{"n":%d}' % revision)
+            supervised.deploy()
+        connection.sendall(request_of(b"1"))
+        assert read_answer(connection)[1] == "5"
+
+
+def test_a_connection_that_never_sent_anything_is_handed_over(supervised: Supervised) -> None:
+    supervised.deploy()
+    with raw_connection(supervised) as connection:
+        supervised.score()  # the connection above is accepted by now: the queue is in order
+        supervised.deploy()
+        connection.sendall(request_of(b"1"))
+        assert read_answer(connection) == (200, "2", b"1")
+
+
+def test_a_request_in_hand_is_answered_by_the_old_revision_and_the_next_by_the_new(supervised: Supervised) -> None:
+    supervised.deploy(SLEEPY)
+    with raw_connection(supervised) as connection:
+        connection.sendall(request_of(b"1.5"))
+        wait_for(lambda: "running 1.5" in supervised.log)
+        began = time.monotonic()
+        assert supervised.deploy(SLEEPY)["ok"]
+        assert time.monotonic() - began < 1.4  # the switch does not wait for it
+        connection.sendall(request_of(b"0"))  # arrives while the first still runs
+        assert read_answer(connection) == (200, "1", b"1.5")
+        assert read_answer(connection) == (200, "2", b"0")
+    wait_for(lambda: len(supervised.ask("status")["workers"]) == 1, what="the old worker's end")
+
+
+def test_a_half_received_request_is_finished_by_the_worker_that_has_it(supervised: Supervised) -> None:
+    supervised.deploy()
+    for cut in (3, len(HEAD), len(request_of(b"[1, 2]")) - 2):
+        revision = supervised.revision
+        with raw_connection(supervised) as connection:
+            request = request_of(b"[1, 2]")
+            connection.sendall(request[:cut])
+            supervised.score()
+            supervised.deploy()
+            connection.sendall(request[cut:])
+            status, by, body = read_answer(connection)
+            assert (status, body) == (200, b"[1,2]")
+            assert by == str(revision)
+            connection.sendall(request)
+            assert read_answer(connection) == (200, str(revision + 1), b"[1,2]")
+
+
+def test_pipelined_requests_are_all_answered_in_order_across_a_switch(supervised: Supervised) -> None:
+    supervised.deploy(SLEEPY)
+    with raw_connection(supervised) as connection:
+        connection.sendall(b"".join(request_of(b"0.%d" % n) for n in (5, 1, 2, 3)))
+        wait_for(lambda: "running 0.5" in supervised.log)
+        supervised.deploy(SLEEPY)
+        reader = connection.makefile("rb")
+        bodies = []
+        for _ in range(4):
+            length = 0
+            while (line := reader.readline().strip()) != b"":
+                if line.startswith(b"content-length"):
+                    length = int(line.split()[1])
+            bodies.append(reader.read(length))
+    assert bodies == [b"0.5", b"0.1", b"0.2", b"0.3"]
+
+
+def test_many_idle_connections_are_handed_over(supervised: Supervised) -> None:
+    supervised.deploy(workers=2)
+    connections = [raw_connection(supervised) for _ in range(150)]
+    try:
+        for connection in connections:
+            connection.sendall(request_of(b"1"))
+        assert {read_answer(connection)[:2] for connection in connections} == {(200, "1")}
+        supervised.deploy(workers=2)
+        for connection in connections:
+            connection.sendall(request_of(b"2"))
+        assert {read_answer(connection) for connection in connections} == {(200, "2", b"2")}
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def test_a_failing_revision_leaves_the_old_one_serving_without_a_failed_request(supervised: Supervised) -> None:
+    supervised.deploy()
+    load = Load(supervised, sessions=2, fresh=1)
+    try:
+        answer = supervised.deploy("def init(): raise RuntimeError('no')\ndef run(data): return 1\n")
+        assert answer["failure"]["code"] == "init-raised"
+        wait_for(lambda: all(len(answers) > 5 for answers in load.answers))
+    finally:
+        load.end()
+    assert load.failures == []
+    assert {revision for answers in load.answers for revision in answers} == {1}
+    status = supervised.ask("status")
+    assert (status["state"], status["revision"]) == ("Live", 1)
+    assert status["last_deploy"]["outcome"] == "failed"
+    assert json.loads((supervised.folder / "live.json").read_text())["revision"] == 1
+
+
+def test_a_restart_under_load_fails_no_request(supervised: Supervised) -> None:
+    supervised.deploy(workers=2)
+    load = Load(supervised, sessions=3, fresh=2)
+    try:
+        for _ in range(3):
+            assert supervised.ask("restart")["ok"]
+    finally:
+        load.end()
+    assert load.failures == []
+
+
+def test_requests_go_on_while_a_slow_revision_loads(supervised: Supervised) -> None:
+    supervised.deploy()
+    slow = "import time\ndef init(): time.sleep(1)\ndef run(data): return 1\n"
+    with ThreadPoolExecutor(1) as pool:
+        deploying = pool.submit(supervised.deploy, slow)
+        answers = 0
+        while not deploying.done():
+            assert supervised.score().status_code == 200
+            answers += 1
+        assert deploying.result()["ok"]
+    assert answers > 10
