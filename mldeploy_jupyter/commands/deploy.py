@@ -49,9 +49,9 @@ def deploy(context: Context, args: Args) -> Result:
 
     models = models_of(context, args)
     config = deploy_config_of(args)
+    name = args.name or _name_for(context, models)
     workspace = context.workspace(args.path, write=True)
     inference = inference_config_of(context, args, workspace)
-    name = args.name or _name_for(context, models)
     deployment = from_data(config) if config is not None else None
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
     if service is None:

@@ -98,7 +98,9 @@ def _place(command: Command, args: Args, rest: list[str]) -> None:
     slots = list(command.positionals)
     for value in values:
         if not slots:
-            raise _with_help(command, UsageError(f"{value!r} is one word too many for mldeploy {command.name}"))
+            names = ", ".join(param.placeholder for param in command.positionals) or "options only"
+            error = UsageError(f"{value!r} is one word too many for mldeploy {command.name}", why=f"It takes {names}.")
+            raise _with_help(command, error)
         slot = slots[0]
         if slot.kind == "list":
             setattr(args, slot.name, [*(getattr(args, slot.name) or []), value])
