@@ -71,7 +71,8 @@ def run_clean(
 ) -> CleanRun:
     """Lays the script, its helpers and the models out as a service has them and runs the check with `python`.
 
-    `service` is the name hints use. `init_timeout` is in seconds. An interrupt ends the run's process first. Nothing is left on the disk.
+    `service` is the name hints use. `init_timeout` is in seconds. An interrupt ends the run's process first.
+    Nothing is left on the disk.
     Raises what `source_files` and the bundle raise for files that cannot be read.
     """
     started = time.monotonic()

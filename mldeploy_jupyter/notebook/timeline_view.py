@@ -39,6 +39,7 @@ class TimelineView:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeline = first or Timeline()
+        self.timeline.started = now().isoformat()
         self.ended = threading.Event()
         self._tail = JournalTail(journal)
         self._publish, self._look, self._now, self._clock = publish, look, now, clock
@@ -63,6 +64,8 @@ class TimelineView:
             if self.ended.is_set():
                 return True
             events = self._tail.read()
+            if events and not self.timeline.seq:
+                self.timeline.started = ""  # what stood there before the first event was a guess
             for event in events:
                 apply(self.timeline, event)
             moment = self._read_at = self._clock()
