@@ -18,6 +18,8 @@ from mldeploy_jupyter.core.text import one_line
 # "from 'x' (/lib/x.py)" and "<module 'x' from '/lib/x.py'>": the file says nothing to who reads it.
 _LIBRARY_FILE = re.compile(r" \((?:/[^()]*|unknown location)\)$| from '[^']*'(?=>)")
 
+_FATAL_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (.+)$')
+
 
 @dataclass(frozen=True)
 class Cause(JsonRecord):
@@ -135,7 +137,13 @@ class Facts:
         """All frames known, outermost first; those of the outermost exception last, for they count most."""
         lists = [exception.get("frames") for exception in reversed(list(self.exceptions()))]
         lists.append(self.failure.get("frames"))
-        return [frame for part in lists if isinstance(part, list) for frame in part if isinstance(frame, dict)]
+        found = [frame for part in lists if isinstance(part, list) for frame in part if isinstance(frame, dict)]
+        return found or self._fatal_frames()
+
+    def _fatal_frames(self) -> list[dict[str, Any]]:
+        """The stack that Python's fault handler wrote into the log, innermost first, as the process died."""
+        found = [match for line in self.log_tail if (match := _FATAL_FRAME.search(line))]
+        return [{"file": m[1], "line": int(m[2]), "function": m[3], "text": ""} for m in reversed(found)]
 
     def again(self) -> str:
         """What to do once the script is corrected."""
@@ -153,6 +161,13 @@ class Facts:
     def place(self) -> Place:
         """The innermost frame in the user's own code, as a line of the cell where there is one."""
         return self.place_of(self.frames())
+
+    def place_of_death(self) -> Place:
+        """Where the process was when it died; without a stack, the start of init() if it was in there."""
+        place = self.place()
+        if place.where or self.stage != "init":
+            return place
+        return self.line_of_script(_line_of(self.script.text, "init"))
 
     def place_of(self, frames: list[dict[str, Any]]) -> Place:
         own = [frame for frame in frames if self.is_script(frame) or self.is_helper(frame)]
@@ -233,6 +248,11 @@ def during(stage: str) -> str:
     """When it happened, in words."""
     words = {"import": "while the script was imported", "init": "in init()", "probe": "while the sample was scored"}
     return words.get(stage, "")
+
+
+def _line_of(text: str, function: str) -> int:
+    match = re.search(rf"^(?:async )?def {function}\b", text, re.MULTILINE)
+    return text.count("\n", 0, match.start()) + 1 if match else 0
 
 
 def _line(frame: dict[str, Any]) -> int:

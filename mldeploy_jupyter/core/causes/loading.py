@@ -30,6 +30,8 @@ _VERSION_TEXTS = (
     "__setstate__",
     "unknown opcode",
 )
+# A module that was started with `python -m` shows itself by its own name, not as __main__.
+_NOT_IN_MAIN = re.compile(r"get attribute '([^']+)' on <module '(?:__main__|(?:\w+\.)*(?:mldeploy_)?serving\.\w+)'")
 SHOWN_FILES = 8
 
 
@@ -37,7 +39,7 @@ def from_notebook(facts: Facts) -> Cause | None:
     # A pickle keeps only the name of a class; one defined in a cell is looked for in the server's own __main__.
     raised = facts.find("AttributeError")
     text = str(raised.get("message")) if raised else ""
-    match = re.search(r"[Cc]an't get attribute '([^']+)' on <module '__main__'", text)
+    match = _NOT_IN_MAIN.search(text)
     if match is None:
         return None
     name = match[1]

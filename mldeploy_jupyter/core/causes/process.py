@@ -65,7 +65,7 @@ def init_timeout(facts: Facts) -> Cause | None:
         return None
     limit = facts.settings.get("init_timeout") or facts.failure.get("seconds")
     seconds = f"{limit:g} s" if isinstance(limit, int | float) else "its limit"
-    place = facts.place()
+    place = facts.place_of_death()
     at = f"; when it was stopped it was at {place.text.strip()}" if place.text.strip() else ""
     doing = {"import": "importing the script", "probe": "scoring the sample"}.get(facts.stage, "init()")
     hint = f"set init_timeout above {seconds} in deploy_configuration(), or load less, then {facts.deploy()}"
@@ -77,7 +77,7 @@ def out_of_memory(facts: Facts) -> Cause | None:
     raised = facts.find("MemoryError")
     certain = facts.memory.get("oom_kill")
     number = facts.failure.get("signal")
-    place, when = facts.place(), during(facts.stage)
+    place, when = facts.place_of_death(), during(facts.stage)
     limit, peak = facts.memory.get("limit"), facts.memory.get("peak")
     used = f"it used {size(peak)}" if isinstance(peak, int) else ""
     allowed = f"{size(limit)} allowed" if isinstance(limit, int) else ""
@@ -112,7 +112,7 @@ def killed(facts: Facts) -> Cause | None:
         hint = f"load the model in a fresh interpreter of this environment to see which library, then {facts.deploy()}"
     elif number == signals.SIGKILL:
         why = "someone or something sent SIGKILL; the system counted no kill for lack of memory"
-    return facts.cause("killed", what, why, hint, signal=name)
+    return facts.cause("killed", what, why, hint, facts.place_of_death(), signal=name)
 
 
 def exited(facts: Facts) -> Cause | None:
@@ -127,7 +127,8 @@ def exited(facts: Facts) -> Cause | None:
         last = next((brief(line, 200) for line in reversed(facts.log_tail) if line.strip()), "")
         why += f"; its last line was: {last}" if last else ""
     hint = f"take the exit out of the script and raise an exception instead, {facts.again()}"
-    return facts.cause("exited", f"the worker ended {during(facts.stage)}".rstrip(), why, hint, exit_code=status)
+    what = f"the worker ended {during(facts.stage)}".rstrip()
+    return facts.cause("exited", what, why, hint, facts.place_of_death(), exit_code=status)
 
 
 def worker_lost(facts: Facts) -> Cause | None:

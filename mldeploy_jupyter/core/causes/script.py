@@ -62,7 +62,7 @@ def helper_missing(facts: Facts) -> Cause | None:
         return None
     top = module.partition(".")[0]
     what = f"the helper module {top} is not in the service"
-    why = f"it lies beside {facts.script.name}, but only the entry script was shipped"
+    why = f"it lies beside {facts.script.name}, but was not shipped with it"
     hint = (
         f'set source_directory="." in InferenceConfig(...) so that the whole folder goes along, then {facts.deploy()}'
     )

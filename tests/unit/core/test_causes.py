@@ -100,6 +100,7 @@ def loading(data: bytes) -> str:
 
 
 MODEL_DIR = SETTINGS["model_dir"]
+SERVER_MAIN = "Can't get attribute 'MyModel' on <module 'mldeploy_serving.worker' from '/x/worker.py'>"
 NOTEBOOK_CLASS = b"\x80\x04\x8c\x08__main__\x8c\x07MyModel\x93)\x81."
 ELSEWHERE = 'raise type({0!r}, ({1},), {{"__module__": {2!r}}})({3!r})'
 
@@ -154,6 +155,11 @@ RAISED = {
     "not a pickle": (loading(b"<html>"), "init", {}),
     "broken zip": ("import io, zipfile\n" + init("zipfile.ZipFile(io.BytesIO(b'PK'))  # load"), "init", {}),
     "class of the notebook": (loading(NOTEBOOK_CLASS), "init", {}),
+    "class of the notebook, in a server that names itself": (
+        init(f"raise AttributeError({SERVER_MAIN!r})"),
+        "init",
+        {},
+    ),
     "newer pickle protocol": (loading(b"\x80\x09."), "init", {}),
     "moved module": (
         loading(b"\x80\x04\x8c\x17sklearn.ensemble.forest\x8c\x01R\x93."),
@@ -230,6 +236,18 @@ PROCESS = {
         "stage": "init",
         "signal": signal.SIGSEGV,
         "memory": {"oom_kill": False},
+    },
+    "crash with a stack in the log": {
+        "code": "killed",
+        "stage": "init",
+        "signal": signal.SIGSEGV,
+        "log_tail": [
+            "Fatal Python error: Segmentation fault",
+            "Current thread 0x1 (most recent call first):",
+            '  File "/usr/lib/python3/ctypes/__init__.py", line 519 in string_at',
+            f'  File "{SCRIPT}", line 5 in init',
+            '  File "/srv/mldeploy_serving/worker.py", line 90 in main',
+        ],
     },
     "ended by a person": {"code": "killed", "stage": "probe", "signal": signal.SIGTERM},
     "unheard-of signal": {"code": "killed", "stage": "init", "signal": 99},
