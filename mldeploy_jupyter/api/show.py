@@ -38,7 +38,7 @@ def follow(
     stop: Callable[[], bool] = lambda: False,
     isatty: bool | None = None,
     colour: bool | None = None,
-    width: Callable[[], int] | None = None,
+    size: Callable[[], tuple[int, int]] = lambda: shutil.get_terminal_size((80, 24)),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], Any] = time.sleep,
@@ -47,7 +47,8 @@ def follow(
     """Shows the deployment of a journal until it ends or `stop()` says so, and returns its timeline.
 
     `path_or_events` is the journal's file, or events that come as they happen. `isatty` and `colour` default to
-    what `out` is (no colour where NO_COLOR is set), `width` to the terminal's columns, `out` to standard output.
+    what `out` is (no colour where NO_COLOR is set), `size` to the terminal's columns and rows, `out` to
+    standard output.
     `errors` False leaves out how a deployment failed, for a caller that raises the error and so shows it itself.
     `KeyboardInterrupt` leaves the drawing whole and is raised again: only the watching ends.
     """
@@ -55,12 +56,11 @@ def follow(
     isatty = _isatty(out) if isatty is None else isatty
     colour = (isatty and "NO_COLOR" not in os.environ) if colour is None else colour
     timeline = Timeline()
-    columns = width or (lambda: shutil.get_terminal_size((80, 24)).columns)
     view: _Redrawn | _Lines
     if isatty:
-        view = _Redrawn(out, timeline, colour=colour, columns=columns, clock=clock)
+        view = _Redrawn(out, timeline, colour=colour, size=size, clock=clock)
     else:
-        view = _Lines(out, timeline, colour=colour, columns=columns)
+        view = _Lines(out, timeline, colour=colour, size=size)
 
     def looked(seconds: float) -> None:
         # Between two looks at the file the running stage's time counts on.
@@ -98,10 +98,10 @@ class _Redrawn:
         timeline: Timeline,
         *,
         colour: bool,
-        columns: Callable[[], int],
+        size: Callable[[], tuple[int, int]],
         clock: Callable[[], float],
     ) -> None:
-        self._out, self._timeline, self._colour, self._columns = out, timeline, colour, columns
+        self._out, self._timeline, self._colour, self._size = out, timeline, colour, size
         self._clock, self._drawn_at = clock, float("-inf")
         self._unicode = _has_unicode(out)
         self._drawn: list[str] = []
@@ -123,17 +123,19 @@ class _Redrawn:
 
     def _width(self) -> int:
         # The last column is left free: some terminals wrap as soon as it is written.
-        return max(20, self._columns() - 1)
+        return max(20, self._size()[0] - 1)
 
     def _lines(self, watching: bool) -> list[str]:
         running = LOG_LINES if not self._timeline.ended else 0
-        return render_text(self._timeline, self._width(), self._colour, self._unicode, running, watching)
+        lines = render_text(self._timeline, self._width(), self._colour, self._unicode, running, watching)
+        # What has scrolled out of the screen cannot be drawn over, so all but the last drawing must fit.
+        return lines[: max(1, self._size()[1] - 1)] if watching else lines
 
     def _draw(self, lines: list[str]) -> None:
         if lines == self._drawn:
             return
         # A terminal made narrower has wrapped the old lines: go up by the rows they take now.
-        columns = max(1, self._columns())
+        columns = max(1, self._size()[0])
         rows = sum(max(1, -(-display_width(strip_colours(line)) // columns)) for line in self._drawn)
         up = f"\x1b[{rows}A" if rows else ""
         body = "".join(f"\x1b[2K{line}\n" for line in lines)
@@ -145,8 +147,8 @@ class _Redrawn:
 class _Lines:
     """One line for each stage that ends."""
 
-    def __init__(self, out: IO[str], timeline: Timeline, *, colour: bool, columns: Callable[[], int]) -> None:
-        self._out, self._timeline, self._colour, self._columns = out, timeline, colour, columns
+    def __init__(self, out: IO[str], timeline: Timeline, *, colour: bool, size: Callable[[], tuple[int, int]]) -> None:
+        self._out, self._timeline, self._colour, self._size = out, timeline, colour, size
         self._unicode = _has_unicode(out)
         self._headed = False
 
@@ -156,14 +158,14 @@ class _Lines:
             self._write([heading(self._timeline, elapsed=False)])
         stage = self._timeline.stage(event.stage)
         if stage is not None and event.kind in ("finished", "failed"):
-            self._write([stage_line(stage, self._columns(), self._colour, self._unicode)])
+            self._write([stage_line(stage, self._size()[0], self._colour, self._unicode)])
 
     def idle(self) -> None:
         pass
 
     def close(self, closing: bool) -> None:
         if closing and self._timeline.ended:
-            self._write(closing_lines(self._timeline, self._columns(), self._colour))
+            self._write(closing_lines(self._timeline, self._size()[0], self._colour))
 
     def _write(self, lines: list[str]) -> None:
         self._out.write(_writable("".join(f"{line}\n" for line in lines), self._out))

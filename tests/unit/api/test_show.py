@@ -72,7 +72,7 @@ class Screen(io.StringIO):
 
 
 def show(events, out, **more):
-    return follow(events, out=out, now=lambda: NOW, width=lambda: 80, **more)
+    return follow(events, out=out, now=lambda: NOW, size=lambda: (80, 24), **more)
 
 
 def test_elsewhere_every_finished_stage_is_one_line(snapshot):
@@ -155,8 +155,15 @@ def test_a_caller_that_raises_the_error_can_leave_its_lines_out(out):
 
 def test_a_narrow_terminal_is_never_overfull():
     screen = Screen(columns=30)
-    follow(LIVE[:-1], out=screen, now=lambda: NOW, width=lambda: 30)
+    follow(LIVE[:-1], out=screen, now=lambda: NOW, size=lambda: (30, 24))
     assert len(screen.shown) == 9 and all(len(line) < 30 for line in screen.shown)
+
+
+def test_a_low_terminal_is_redrawn_within_its_rows():
+    screen, ticks = Screen(), iter(range(1000))
+    follow(LIVE, out=screen, now=lambda: NOW, size=lambda: (80, 6), clock=lambda: float(next(ticks)))
+    assert max(int(rows) for rows in re.findall(r"\x1b\[(\d+)A", screen.getvalue())) <= 5
+    assert screen.shown == render_text(fold(LIVE), 79)
 
 
 def test_a_terminal_made_narrower_is_redrawn_from_its_first_row():
@@ -167,7 +174,7 @@ def test_a_terminal_made_narrower_is_redrawn_from_its_first_row():
         widths[0] = 40
         yield LIVE[-1]
 
-    follow(events(), out=screen, now=lambda: NOW, width=lambda: widths[0], clock=lambda: float(next(ticks)))
+    follow(events(), out=screen, now=lambda: NOW, size=lambda: (widths[0], 24), clock=lambda: float(next(ticks)))
     ups = [int(rows) for rows in re.findall(r"\x1b\[(\d+)A", screen.getvalue())]
     assert ups[-1] > 11, "the old lines take more rows than there were lines"
 
@@ -219,7 +226,7 @@ def test_it_stops_when_told_to_and_the_time_counts_on_meanwhile(tmp_path):
         stop=lambda: len(looks) >= 5,
         wait=looks.append,
         clock=lambda: float(next(ticks)),
-        width=lambda: 80,
+        size=lambda: (80, 24),
     )
     assert not timeline.ended and max(looks) <= 0.05
     assert screen.getvalue().count("Check") >= 1
