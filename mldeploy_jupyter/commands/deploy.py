@@ -16,6 +16,7 @@ from mldeploy_jupyter.commands.settings import (
 )
 from mldeploy_jupyter.commands.text import listing, python_call, read_json
 from mldeploy_jupyter.core.configs import DeployConfig, make_service_name
+from mldeploy_jupyter.core.errors import NameInUse
 
 LOOK_EVERY = 0.5  # seconds between two looks whether the runner still lives
 _MODELS: tuple[Param, ...] = (
@@ -55,7 +56,11 @@ def deploy(context: Context, args: Args) -> Result:
     deployment = from_data(config) if config is not None else None
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
     if service is None:
-        service = Model.deploy(workspace, name, models, inference, deployment, overwrite=args.overwrite)
+        try:
+            service = Model.deploy(workspace, name, models, inference, deployment, overwrite=args.overwrite)
+        except NameInUse as error:
+            error.hint = f"Add --overwrite, run {context.prefix}service update {name}, or choose another name with -n"
+            raise
     python = python_call(
         "Model.deploy", "ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])
     )

@@ -56,9 +56,15 @@ class Param:
 
     @property
     def shown(self) -> str:
-        """The name as messages show it: the last long flag, or NAME in capitals."""
+        """The name as messages show it: the first flag that is a word, or NAME in capitals."""
         long = [flag for flag in self.flags if flag.startswith("--")]
-        return max(long, key=len) if long else self.flags[0] if self.flags else self.placeholder
+        return (
+            next((flag for flag in long if len(flag) > 5), max(long, key=len))
+            if long
+            else self.flags[0]
+            if self.flags
+            else self.placeholder
+        )
 
     @property
     def placeholder(self) -> str:

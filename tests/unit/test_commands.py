@@ -139,7 +139,8 @@ def test_odd_words_are_never_a_traceback(words: list[str]) -> None:
     [
         "-n myservice -m m:1 -ic i.json -dc d.json -ct cluster --overwrite --no-wait",
         "--name myservice --model m:1 --ic i.json --dc d.json --ct cluster --overwrite --no-wait",
-        "myservice -m m:1 --inference-config-file i.json --deploy-config-file=d.json --compute-target cluster --overwrite --no-wait",
+        "myservice -m m:1 --inference-config-file i.json --deploy-config-file=d.json --compute-target cluster "
+        "--overwrite --no-wait",
         "--overwrite -ct cluster -dc d.json -ic i.json -m m:1 --no-wait -n myservice",
     ],
 )

@@ -1,0 +1,274 @@
+"""The program `mldeploy` as its users run it: real processes, a real service, every output and exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MLDEPLOY = [sys.executable, "-m", "mldeploy_jupyter.cli"]
+SCRIPT = """import json, os, pathlib
+
+def init():
+    global factor
+    factor = float(pathlib.Path(os.environ["AZUREML_MODEL_DIR"], "model.txt").read_text())
+    print("the factor is", factor)
+
+def run(data):
+    return [factor * value for value in json.loads(data)["data"]]
+"""
+# init() waits until the test opens a fifo for writing: no clock decides.
+WAITING = """import os, pathlib
+
+def init():
+    open(os.environ["GATE"]).read()
+
+def run(data):
+    return 1
+"""
+
+
+class Cli:
+    """Runs commands in one folder. `deadline` in seconds is for a busy machine; nothing waits for it."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.env = {**os.environ, "MLDEPLOY_HOME": str(home), "NO_COLOR": ""}
+        self.env.pop("MLDEPLOY_WORKSPACE", None)
+
+    def run(self, *words: str, cwd: Path | None = None, text: str = "", deadline: float = 120) -> Any:
+        return subprocess.run(
+            [*MLDEPLOY, *words],
+            cwd=cwd or self.folder,
+            env=self.env,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=deadline,
+        )
+
+    def ok(self, *words: str, cwd: Path | None = None, text: str = "") -> str:
+        done = self.run(*words, cwd=cwd, text=text)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def json(self, *words: str, cwd: Path | None = None) -> Any:
+        """The one document on standard output."""
+        return json.loads(self.ok(*words, "--json", cwd=cwd))
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "model.txt").write_text("2")
+    (folder / "score.py").write_text(SCRIPT)
+    made = Cli(folder, tmp_path / "home")
+    yield made
+    listed = made.run("service", "list", "--all", "--json")
+    for service in json.loads(listed.stdout or "[]"):
+        made.run("service", "cancel", service["name"])
+        made.run("service", "delete", service["name"])
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from mldeploy_jupyter.cli import main; main(['model', 'deploy', '--help']); main(['--help']);"
+        "heavy = {'sqlalchemy', 'requests', 'yaml', 'IPython', 'fsspec', 'uvicorn', 'numpy', 'plotly', 'rattler'};"
+        "ours = {m for m in sys.modules if m.startswith(('mldeploy_jupyter.api', 'mldeploy_jupyter.engine'))};"
+        "sys.exit(str(sorted(heavy & set(sys.modules)) + sorted(ours)) if heavy & set(sys.modules) or ours else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "model register" in done.stdout
+
+
+def test_version_and_exit_codes(cli: Cli) -> None:
+    assert cli.ok("--version").startswith("mldeploy 0.")
+    assert cli.json("--version")["version"][0].isdigit()
+    wrong = cli.run("modle", "list")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert (
+        wrong.stderr
+        == "error: 'modle' is not a command\ncause: No command has that name.\nhint: Did you mean: mldeploy model list\n"
+    )
+    none = cli.run("model", "list", "--json")
+    assert (none.returncode, none.stdout) == (1, "")
+    assert json.loads(none.stderr)["error"]["code"] == "WorkspaceError"
+    as_json = cli.run("model", "list", "--latst", "-o", "json")
+    assert (as_json.returncode, json.loads(as_json.stderr)["error"]["code"]) == (2, "Usage")
+
+
+def test_the_whole_life_of_a_service(cli: Cli, tmp_path: Path) -> None:
+    made = cli.run("model", "register", "-n", "twice", "-p", "model.txt", "--json")
+    assert json.loads(made.stdout)["id"] == "twice:1"
+    assert "Created workspace" in made.stderr
+
+    (cli.folder / "deploy.yml").write_text("computeType: local\nscoringTimeoutMs: 5000\nworkerCount: 1\n")
+    (cli.folder / "inference.json").write_text(json.dumps({"entryScript": "score.py", "sourceDirectory": None}))
+    deployed = cli.run("model", "deploy", "-m", "twice:1", "-ic", "inference.json", "-dc", "deploy.yml", "--json")
+    assert deployed.returncode == 0, deployed.stderr
+    assert "The service's name is twice" in deployed.stderr
+    assert "Roll out" in deployed.stderr and "\x1b" not in deployed.stderr
+    service = json.loads(deployed.stdout)
+    assert (service["name"], service["state"], service["computeType"]) == ("twice", "Healthy", "Local")
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert [row["name"] for row in cli.json("service", "list", cwd=elsewhere)] == ["twice"]
+    assert str(cli.folder) in cli.ok("service", "list", "--all")
+    assert cli.json("service", "show", "twice", cwd=elsewhere)["scoringUri"] == service["scoringUri"]
+    assert not (elsewhere / ".mldeploy").exists()
+    assert cli.json("service", "list", "-c", "aci") == []
+    assert [row["name"] for row in cli.json("service", "list", "--model-id", "twice:1")] == ["twice"]
+
+    body = '{"data": [1.5]}'
+    (cli.folder / "body.json").write_text(body)
+    assert json.loads(cli.ok("service", "run", "twice", "-d", body)) == [3.0]
+    assert cli.json("service", "run", "-n", "twice", "-d", "@body.json", cwd=cli.folder) == [3.0]
+    assert json.loads(cli.ok("service", "run", "twice", "--data", "-", text=body)) == [3.0]
+    assert "the factor is 2.0" in cli.ok("service", "get-logs", "twice", "-l", "100")
+    assert "the factor is 2.0" in cli.json("service", "get-logs", "twice")["logs"]
+
+    before = cli.json("service", "get-keys", "twice")
+    cli.ok("service", "regen-key", "twice", "-k", "secondary")
+    after = cli.json("service", "get-keys", "twice")
+    assert before["primaryKey"] == after["primaryKey"] and before["secondaryKey"] != after["secondaryKey"]
+    for words in (["show", "twice"], ["list"], ["get-logs", "twice"]):
+        assert before["primaryKey"] not in cli.ok("service", *words)  # only get-keys prints keys
+
+    (cli.folder / "model.txt").write_text("10")
+    cli.ok("model", "register", "twice", "model.txt")
+    updated = cli.json("service", "update", "twice", "-m", "twice:2", "--scoring-timeout-ms", "6000")
+    assert updated["models"] == ["twice:2"] and updated["revision"] == 2
+    assert json.loads(cli.ok("service", "run", "twice", "-d", body)) == [15.0]
+    assert cli.json("service", "update", "twice", "--add-tag", "a=b")["tags"] == {"a": "b"}
+    assert cli.json("service", "show", "twice")["revision"] == 2  # tags need no new revision
+    assert cli.run("service", "update", "twice").returncode == 2
+    cli.ok("service", "rollback", "twice")
+    assert json.loads(cli.ok("service", "run", "twice", "-d", body)) == [3.0]
+
+    in_use = cli.run("model", "delete", "twice:1")
+    assert in_use.returncode == 1 and "twice" in in_use.stderr
+    taken = cli.run("model", "deploy", "twice", "-m", "twice:1", "--script", "score.py")
+    assert taken.returncode == 1 and "--overwrite" in taken.stderr
+    cli.ok("service", "stop", "twice")
+    assert "Stopped" in cli.ok("service", "list")
+    cli.ok("service", "start", "twice")
+    assert json.loads(cli.ok("service", "run", "twice", "-d", body)) == [3.0]
+    assert cli.json("service", "cancel", "twice") == {"name": "twice", "cancelled": False}
+    assert cli.json("service", "delete", "twice") == {"name": "twice", "deleted": True}
+    gone = cli.run("service", "show", "twice")
+    assert gone.returncode == 1 and "Traceback" not in gone.stderr
+    assert cli.json("service", "list") == []
+
+
+def test_a_failed_deployment_says_why_and_ends_with_1(cli: Cli) -> None:
+    (cli.folder / "score.py").write_text(
+        "def init():\n    raise ValueError('no luck')\n\n\ndef run(data):\n    return data\n"
+    )
+    cli.ok("model", "register", "m1", "model.txt")
+    failed = cli.run("model", "deploy", "broken", "-m", "m1", "--script", "score.py")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.count("no luck") >= 1 and "error:" in failed.stderr and "line 2" in failed.stderr
+    as_json = cli.run("model", "deploy", "broken", "-m", "m1", "--script", "score.py", "--overwrite", "--json")
+    assert (as_json.returncode, as_json.stdout) == (1, "")
+    assert '"what"' in as_json.stderr
+
+
+def test_a_target_of_a_later_version_says_so(cli: Cli) -> None:
+    cli.ok("model", "register", "m1", "model.txt")
+    for target in ("aci", "aks", "aksendpoint"):
+        refused = cli.run("model", "deploy", "later", "-m", "m1", "--script", "score.py", "--to", target)
+        assert refused.returncode == 1 and refused.stderr.startswith("error: "), refused.stderr
+        assert "not in this version" in refused.stderr and "Traceback" not in refused.stderr
+    assert cli.json("service", "list") == []
+
+
+def test_an_interrupt_ends_the_waiting_only(cli: Cli) -> None:
+    gate = cli.folder / "gate"
+    os.mkfifo(gate)
+    (cli.folder / "score.py").write_text(WAITING)
+    cli.ok("model", "register", "m1", "model.txt")
+    words = ["model", "deploy", "slow", "-m", "m1", "--script", "score.py", "--env", f"GATE={gate}"]
+    waiting = subprocess.Popen(
+        [*MLDEPLOY, *words], cwd=cli.folder, env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        with _deadline(waiting, 120):
+            assert waiting.stderr is not None
+            for line in waiting.stderr:
+                if "Environment" in line:
+                    break
+        waiting.send_signal(signal.SIGINT)
+        out, err = waiting.communicate(timeout=60)
+    finally:
+        waiting.kill()
+    assert (waiting.returncode, out) == (130, "")
+    assert "the deployment goes on" in err and "mldeploy service wait slow" in err and "Traceback" not in err
+    assert cli.json("service", "show", "slow")["state"] == "Transitioning"
+
+    late = cli.run("service", "wait", "slow", "--timeout-sec", "0.2")
+    assert late.returncode == 1 and "nothing was cancelled" in late.stderr
+    opened = threading.Thread(target=gate.write_text, args=("go",), daemon=True)  # ends when init() reads it
+    opened.start()
+    assert cli.json("service", "wait", "slow")["state"] == "Healthy"
+    opened.join(60)
+    assert json.loads(cli.ok("service", "run", "slow", "-d", "1")) == 1
+
+
+@contextlib.contextmanager
+def _deadline(process: subprocess.Popen[str], seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def test_no_wait_returns_and_wait_follows(cli: Cli) -> None:
+    cli.ok("model", "register", "m1", "model.txt")
+    begun = cli.run("model", "deploy", "later", "-m", "m1", "--script", "score.py", "--no-wait")
+    assert begun.returncode == 0 and "mldeploy service wait later" in begun.stdout
+    waited = cli.run("service", "wait", "later")
+    assert waited.returncode == 0 and "Live" in waited.stdout and "Check" in waited.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(cli: Cli) -> None:
+    process = subprocess.Popen(
+        [*MLDEPLOY, "model", "deploy", "--help"], env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) in (0, 141)
+    assert err == b""
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colour_only_on_a_terminal_and_without_no_color(cli: Cli, no_color: str, coloured: bool) -> None:
+    leader, follower = pty.openpty()
+    env = {**cli.env, "NO_COLOR": no_color, "TERM": "xterm"}
+    process = subprocess.Popen([*MLDEPLOY, "modle"], env=env, stderr=follower, stdout=subprocess.DEVNULL)
+    os.close(follower)
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux says EIO when the other end is closed
+        while chunk := os.read(leader, 4096):
+            seen += chunk
+    os.close(leader)
+    assert process.wait(60) == 2
+    assert b"is not a command" in seen
+    assert (b"\x1b[" in seen) is coloured
+    assert "\x1b" not in cli.run("modle").stderr
