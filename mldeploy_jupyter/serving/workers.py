@@ -50,6 +50,8 @@ class Worker:
         self.tail: deque[str] = deque(maxlen=50)
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.exited = threading.Event()
+        self._died = threading.Event()  # as `exited`, before what it said last was read
+        self._deaf = threading.Event()  # it closed its end of the channel
         self.ready: dict[str, Any] = {}
         self.on_message: Callable[[Worker, dict[str, Any], list[int]], None] = lambda *_: None
         self.on_exit: Callable[[Worker], None] = lambda _: None
@@ -120,7 +122,7 @@ class Worker:
             if not self.tell(op, id=number, **args):
                 return None
             deadline = time.monotonic() + wait
-            while not self.exited.is_set() and (left := deadline - time.monotonic()) > 0:
+            while not (self.exited.is_set() or self._deaf.is_set()) and (left := deadline - time.monotonic()) > 0:
                 try:
                     return answer.get(timeout=min(left, 0.2))
                 except queue.Empty:
@@ -207,10 +209,15 @@ class Worker:
                 self.events.put({**message, "worker": self})
             else:
                 self.on_message(self, message, fds)
+        self._deaf.set()
+        if not self._died.wait(1):  # a worker that does not listen cannot be switched, or stopped
+            self.log.write(f"worker {self.pid} closed its channel; ending it")
+            self.kill()
 
     def _wait(self) -> None:
         # The pid stays ours until it is reaped, so the group that is killed cannot be a stranger's.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        self._died.set()
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except OSError:
