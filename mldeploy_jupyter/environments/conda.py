@@ -78,7 +78,7 @@ def solve(
             if error.code != "CondaConflict":
                 raise
             failure = error
-        if machine is not None and all(record.noarch for record in machine.records):
+        if machine is not None and all(record.subdir == "noarch" for record in machine.records):
             return _found(machine, emit)
     try:
         return _found(search.solve([*spec.conda, _python_spec(spec)], []), emit)
@@ -290,7 +290,8 @@ def _from_rattler(error: Exception) -> bool:
 
 def _named(error: Exception, packages: list[str]) -> EnvironmentError_:
     text = _shown(str(error))
-    reason = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    parts = [re.sub(r"^[\s│├└─]+", "", line) for line in text.splitlines() if line.strip()]
+    reason = re.sub(r"(:|would require); ", r"\1 ", "; ".join(parts))  # the solver draws a tree
     names = ", ".join(packages)
     kind = type(error).__name__
     if kind == "SolverError":

@@ -84,7 +84,11 @@ def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterab
     seen = [f"{item.version} ({item.source})" for item in found if _key(item.version)[:2] >= floor()]
     looked = ", ".join(channels)
     minor = re.search(r"\d+\.\d+", python or "")
-    hints = [f"write python={minor[0]} to take any {minor[0]}"] if minor and re.fullmatch(r"\d+\.\d+\.\d+", python or "") else []
+    hints = (
+        [f"write python={minor[0]} to take any {minor[0]}"]
+        if minor and re.fullmatch(r"\d+\.\d+\.\d+", python or "")
+        else []
+    )
     hints.append(f"install Python {python or floor_text()} (uv python install {minor[0] if minor else floor_text()})")
     return EnvironmentError_(
         f"No Python {python or '>=' + floor_text()} was found.",

@@ -129,7 +129,9 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
             hint="deploy once with the network, or without offline=True",
             code="Offline",
         )
-    missing = re.search(r"Because (\S+) was not found in the package (?:registry|index)", text)
+    missing = re.search(
+        r"Because (\S+) was not found in the (?:package registry|package index|provided package locations)", text
+    )
     if missing:
         return EnvironmentError_(
             f"{what}: there is no package {missing[1]}.",

@@ -136,12 +136,18 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, version in SERVER.items():
         wheel(folder, name, version)
     wheel(folder, "uvicorn", "0.20.0")
+    wheel(folder, "orjson", "1.0")
     wheel(folder, "demo", "1.0")
     wheel(folder, "demo", "2.0", ("helper>=1",))
     wheel(folder, "helper", "1.5")
     wheel(folder, "oldest", "1.0", ("orjson<2",))
     slow_sdist(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def add_conda_package() -> Callable[..., None]:
+    return conda_package
 
 
 @pytest.fixture
