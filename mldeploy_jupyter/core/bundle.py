@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.files import make_private_dir
 
 SERVER_PACKAGE = "mldeploy_serving"
 FORMAT = 1
@@ -166,7 +167,7 @@ def damaged_files(bundle: Bundle, below: str = "app/azureml-models/") -> list[st
 def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleContent, check: Callable[[], None]) -> None:
     temporary = target.with_name(f".{target.name[:16]}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
-        temporary.mkdir(parents=True, mode=0o700)
+        make_private_dir(temporary)
         for name, path in sources.items():
             check()
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)

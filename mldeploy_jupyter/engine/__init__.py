@@ -1,9 +1,9 @@
 """Carries deployments out. The only room that joins environments, images and targets."""
 
 from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, target_context
+from mldeploy_jupyter.engine.launch import start
 from mldeploy_jupyter.engine.operate import cancel, control, delete, get_keys, logs, regen_key
 from mldeploy_jupyter.engine.plan import is_unchanged
-from mldeploy_jupyter.engine.launch import start
 from mldeploy_jupyter.engine.watcher import look, look_at_target, shown_state
 
 __all__ = [

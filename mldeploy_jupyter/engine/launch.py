@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core import processes
 from mldeploy_jupyter.core.errors import NameInUse
 from mldeploy_jupyter.core.events import Journal, utc_now
+from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.engine.carry_out import JOURNAL, carry_out, initial_service, target_context
-from mldeploy_jupyter.engine.lease import TTL
+from mldeploy_jupyter.engine.lease import TTL, take
 from mldeploy_jupyter.engine.watcher import look
 from mldeploy_jupyter.targets import TARGET_OF, open_target
 
@@ -63,7 +64,7 @@ def start(
             hint=f"pass overwrite=True, call Webservice(ws, {name!r}).update(...), or choose another name",
         )
     deployment_id = f"{utc_now()[:19].translate(str.maketrans('', '', '-:'))}-{os.urandom(3).hex()}"
-    store.acquire_lease(name, deployment_id, TTL, processes.identity())
+    take(store, name, deployment_id)
     try:
         there = store.get_service(name)
         revision = store.get_revision(name, there.revision) if there and there.revision else None
@@ -78,7 +79,7 @@ def start(
             runner=processes.identity(),
         )
         place = folder.deployments / deployment_id
-        place.mkdir(parents=True, mode=0o700)
+        make_private_dir(place)
         (place / "request.json").write_text(json.dumps(request.to_dict(), indent=1))
         Journal(place / JOURNAL).close()
         store.add_deployment(record)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core.errors import DeploymentInProgress
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.store import Store
@@ -11,6 +16,43 @@ if TYPE_CHECKING:
 # Long enough that a laptop's short suspend or a busy disk does not lose it, short enough that another machine, which
 # cannot see the dead process, need not wait long. On the same machine a dead holder is seen at once.
 TTL = 30.0
+
+
+PATIENCE = 5.0  # seconds to wait for a short operation of another process (a stop, a look) to let go
+
+
+def take(
+    store: Store,
+    service: str,
+    holder: str,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    wait: Callable[[float], Any] = time.sleep,
+) -> None:
+    """Gets the lease for `holder`, in the name of this process.
+
+    A holder that is dead, or whose deployment has ended but not let go yet, is no hindrance.
+
+    Raises:
+        DeploymentInProgress: another operation is under way.
+    """
+    end = clock() + PATIENCE
+    while True:
+        try:
+            store.acquire_lease(service, holder, TTL, processes.identity())
+            return
+        except DeploymentInProgress:
+            lease = store.get_lease(service)
+            if lease is None:
+                continue
+            deployment = store.get_deployment(lease.holder)
+            dead = processes.is_alive(lease.runner) is False
+            if dead or (deployment is not None and deployment.state != "running"):
+                store.take_over_if(service, lease.holder)
+            elif deployment is not None or clock() > end:
+                raise
+            else:
+                wait(0.02)
 
 
 class Heartbeat:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core import keys, processes
+from mldeploy_jupyter.core import keys
 from mldeploy_jupyter.core.errors import WebserviceNotFound
 from mldeploy_jupyter.core.events import utc_now
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, target_context
-from mldeploy_jupyter.engine.lease import TTL, Heartbeat
+from mldeploy_jupyter.engine.lease import Heartbeat, take
 from mldeploy_jupyter.engine.watcher import look
 from mldeploy_jupyter.targets import Action, LogLine, TargetFailure, open_target
 
@@ -119,10 +119,7 @@ def _held(folder: WorkspaceFolder, name: str) -> Heartbeat:
     """The service's lease for a short operation."""
     holder = f"control-{os.getpid()}-{os.urandom(3).hex()}"
     store = folder.open_store()
-    lease = store.get_lease(name)
-    if lease is not None and processes.is_alive(lease.runner) is False:
-        store.take_over_if(name, lease.holder)
-    store.acquire_lease(name, holder, TTL, processes.identity())
+    take(store, name, holder)
     return Heartbeat(store, name, holder)
 
 

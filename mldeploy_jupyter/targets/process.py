@@ -22,6 +22,7 @@ from typing import Any
 from mldeploy_jupyter.core import keys as core_keys
 from mldeploy_jupyter.core import processes
 from mldeploy_jupyter.core.errors import DeploymentCancelled, WebserviceException
+from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.targets.base import (
     Action,
@@ -104,6 +105,7 @@ class ProcessTarget:
         elif action == "start":
             if self._running(folder) is None:
                 self._start(folder, 0, service.endpoint.get("port") or 0, resume=True)
+            self._await_live(folder)
         elif action == "restart":
             self._require(folder, service)
             self._answer(service, self._call(folder, "restart"))
@@ -200,7 +202,7 @@ class ProcessTarget:
 
     def _start(self, folder: Path, asked: int, preferred: int, *, resume: bool = False) -> dict[str, Any]:
         """Starts a supervisor on `preferred`; a port that nobody asked for is given up for a free one."""
-        (folder / "logs").mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_dir(folder / "logs")
         for port in dict.fromkeys([preferred, 0] if not asked else [asked]):
             (folder / "failure.json").unlink(missing_ok=True)
             arguments = ["--folder", str(folder), "--host", HOST, "--port", str(port)]
@@ -297,6 +299,23 @@ class ProcessTarget:
                 hint=f"start it with `mldeploy service start -n {service.name}`",
             )
 
+    def _await_live(self, folder: Path) -> None:
+        """Waits until a supervisor that was started again has its revision back.
+
+        Raises:
+            TargetFailure: the revision does not come up any more.
+        """
+        limit = _read_json(folder / "live.json").get("settings", {}).get("init_timeout", 300.0)
+        end = self._clock() + limit + START_DEADLINE
+        while self._clock() < end:
+            answer = self._call(folder, "status", timeout=5.0)
+            if answer["state"] == "Live":
+                return
+            if answer.get("failure"):
+                raise TargetFailure(answer["failure"])
+            self._wait(0.02)
+        raise TargetFailure({"code": "init-timeout", "stage": "init", "message": f"not ready after {limit:g} s"})
+
     def _stop(self, folder: Path) -> None:
         running = self._running(folder)
         if running is None:
@@ -378,7 +397,7 @@ def _port_holder(port: int) -> dict[str, Any] | None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            from mldeploy_jupyter.serving.ports import holder_of
+            from mldeploy_jupyter.serving.listener import holder_of
 
             return {"message": error.strerror or str(error), "errno": error.errno, "holder": holder_of(port)}
     return None

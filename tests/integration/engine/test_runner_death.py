@@ -12,7 +12,7 @@ from mldeploy_jupyter.core.errors import DeploymentInterrupted
 from mldeploy_jupyter.core.events import read_events
 from mldeploy_jupyter.engine import launch
 
-from .conftest import Site
+from .conftest import Site, wait_until
 
 HARNESS = str(Path(__file__).with_name("killed_runner.py"))
 LAST = 16  # events of a first deployment: the state, six stages opened and closed, three log lines
@@ -33,8 +33,8 @@ def test_a_runner_killed_after_any_event_is_found_and_deploying_again_converges(
         assert "its runner process died" in error.why
         assert service.state == "Failed"
     else:
-        # It died after the supervisor had switched: the service does what was asked, and the record says so.
-        assert event >= LAST - 1, "only a death after the switch may count as live"
+        # The supervisor had been asked already, and finished by itself: the record says what is true.
+        assert event >= 10, "only a death after the supervisor was asked may count as live"
         assert service.run({})["answer"] == 1
     seqs = [e.seq for e in read_events(service.journal)]
     assert seqs == list(range(1, len(seqs) + 1))
@@ -47,7 +47,7 @@ def test_a_runner_killed_after_any_event_is_found_and_deploying_again_converges(
     assert [r["outcome"] for r in again.revisions].count("live") == 1
 
 
-@pytest.mark.parametrize("event", [3, 6, 9, 11, 13])
+@pytest.mark.parametrize("event", [3, 5, 8])
 def test_the_old_revision_serves_on_when_the_runner_of_an_overwrite_dies(
     site: Site, monkeypatch: pytest.MonkeyPatch, event: int
 ) -> None:
@@ -60,6 +60,27 @@ def test_the_old_revision_serves_on_when_the_runner_of_an_overwrite_dies(
         service.wait_for_deployment(timeout_sec=30)
     assert "revision 1 still serves" in error.value.why
     assert (service.state, service.run({})["answer"]) == ("Healthy", 1)
+
+
+def test_a_runner_killed_while_the_new_revision_loads_takes_it_along(site: Site) -> None:
+    import os
+    import signal
+
+    site.deploy().wait_for_deployment(timeout_sec=60)
+    site.write("import time\n\ndef init():\n    time.sleep(600)\n\ndef run(data):\n    return 1\n")
+    service = site.deploy()
+    wait_until(
+        lambda: any(e.stage == "rollout" for e in read_events(service.journal)), lambda: "it did not come to rollout"
+    )
+    deployment = site.ws._folder.open_store().get_deployment(service.deployment_id)
+    assert deployment is not None
+    os.kill(deployment.runner["pid"], signal.SIGKILL)
+    with pytest.raises(DeploymentInterrupted) as error:
+        service.wait_for_deployment(timeout_sec=30)
+    assert "revision 1 still serves" in error.value.why
+    assert service.run({})["answer"] == 1
+    # Its supervisor and one worker: the worker of the new revision is gone.
+    wait_until(lambda: len(site.processes()) == 2, lambda: str(site.processes()))
 
 
 def test_a_caller_that_dies_before_the_request_is_whole_leaves_nothing_running(site: Site) -> None:

@@ -1,0 +1,187 @@
+"""What goes wrong at deployment has a name and a line, within a second of happening (issue, item 7)."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter import Model
+from mldeploy_jupyter.core.errors import DeploymentFailed
+
+from .conftest import Site
+
+HEAD = "import os, time\n\ndef now():\n    open('@HERE@', 'w').write(repr(time.time()))\n\n"
+TAIL = "\ndef run(data):\n    return 1\n"
+
+
+def fail(
+    site: Site, body: str, *, models: list[Model] | None = None, limit: float = 1.0, **config: object
+) -> DeploymentFailed:
+    """Deploys a script that notes the time and then goes wrong; the error must come within `limit` seconds of it."""
+    happened = site.folder / "happened"
+    site.write((HEAD + body + TAIL).replace("@HERE@", str(happened)))
+    service = site.deploy(models=models, **config)
+    with pytest.raises(DeploymentFailed) as error:
+        service.wait_for_deployment(timeout_sec=120)
+    ended = time.time()
+    if happened.exists():
+        assert ended - float(happened.read_text()) < limit, "the cause came too late"
+    assert service.error is not None and service.error["code"] == error.value.cause.code
+    return error.value
+
+
+def test_an_init_that_raises(site: Site) -> None:
+    error = fail(site, "def init():\n    now()\n    raise ValueError('bad weights')\n")
+    assert (error.cause.code, error.where) == ("InitRaised", "score.py line 8")
+    assert error.why == "ValueError: bad weights"
+
+
+def test_a_missing_module(site: Site) -> None:
+    error = fail(site, "def init():\n    now()\n    import surely_not_installed\n")
+    assert error.cause.code == "ModuleMissing"
+    assert "surely_not_installed" in str(error) and error.where == "score.py line 8"
+
+
+def test_the_joblib_of_the_2019_page(site: Site) -> None:
+    error = fail(site, "from sklearn.externals import joblib\ndef init():\n    pass\n")
+    assert "import joblib" in error.hint
+
+
+def test_a_missing_model_file_says_what_is_there(site: Site) -> None:
+    (site.folder / "weights.bin").write_bytes(b"w")
+    model = Model.register(site.ws, str(site.folder / "weights.bin"), "m")
+    error = fail(
+        site,
+        "def init():\n    now()\n    open(os.path.join(os.environ['AZUREML_MODEL_DIR'], 'weight.bin'))\n",
+        models=[model],
+    )
+    assert error.cause.code == "ModelFileMissing"
+    assert "weights.bin" in str(error)
+
+
+def _registered(site: Site, content: bytes) -> Model:
+    (site.folder / "m.pkl").write_bytes(content)
+    return Model.register(site.ws, str(site.folder / "m.pkl"), "m")
+
+
+LOAD = (
+    "import pickle\n\ndef init():\n    now()\n"
+    "    pickle.load(open(os.path.join(os.environ['AZUREML_MODEL_DIR'], 'm.pkl'), 'rb'))\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (pickle.dumps({"a": [1.5] * 50})[:-20], "ModelCorrupt"),
+        (b"", "ModelCorrupt"),
+        (b"\x80\x63" + b"N.", "ModelVersion"),
+        (b"cnumpy._no_such_module\nthing\n.", "ModelVersion"),
+    ],
+    ids=["truncated", "empty", "protocol of the future", "module of another version"],
+)
+def test_a_model_that_cannot_be_loaded(site: Site, content: bytes, code: str) -> None:
+    """Faults 17 and 18."""
+    error = fail(site, LOAD, models=[_registered(site, content)])
+    assert error.cause.code == code
+    assert "m.pkl" in str(error) or "line 1" in error.where
+
+
+def test_a_model_that_changed_on_disk_is_never_served(site: Site) -> None:
+    """Fault 17: the digest is compared before the model is used."""
+    model = _registered(site, pickle.dumps([1]))
+    (blob,) = [p for p in (site.folder / ".mldeploy/artifacts/blobs").rglob("*") if p.is_file()]
+    blob.chmod(0o644)
+    blob.write_bytes(pickle.dumps([2]))
+    error = fail(site, LOAD, models=[model])
+    assert "m.pkl" in str(error) and "digest" in str(error).lower()
+
+
+def test_a_port_in_use_names_its_holder(site: Site) -> None:
+    """Fault 15. The holder is this test."""
+    import os
+
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        error = fail(site, "def init():\n    pass\n", port=port)
+    assert error.cause.code == "PortInUse"
+    assert str(port) in str(error) and str(os.getpid()) in str(error)
+
+
+def test_an_init_that_takes_too_long_says_where_it_hung(site: Site) -> None:
+    """Fault 14."""
+    error = fail(site, "def init():\n    now()\n    time.sleep(600)\n", init_timeout=2, limit=3.0)
+    assert error.cause.code == "InitTimeout"
+    assert error.where == "score.py line 8" and "2 s" in str(error)
+
+
+def test_a_slow_init_that_is_within_its_time_is_waited_for_and_tells(site: Site) -> None:
+    """Fault 14."""
+    site.write("import time\n\ndef init():\n    time.sleep(6)\n" + TAIL)
+    service = site.deploy(init_timeout=60)
+    service.wait_for_deployment(timeout_sec=60)
+    assert any("init()" in line for line in service.journal.read_text().splitlines() if '"progress"' in line)
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [("def init():\n    pass\n    )\n", "score.py line 8"), ("def innit():\n    pass\n", "score.py line 6")],
+    ids=["syntax", "no init"],
+)
+def test_a_script_that_cannot_serve_is_refused_in_the_check(site: Site, body: str, where: str) -> None:
+    error = fail(site, body)
+    assert error.where == where and error.cause.excerpt
+
+
+@pytest.mark.parametrize("how", ["sys.exit(3)", "os._exit(3)"])
+def test_a_script_that_ends_its_process(site: Site, how: str) -> None:
+    error = fail(site, f"import sys\ndef init():\n    now()\n    {how}\n")
+    assert "3" in str(error)
+
+
+def test_a_crash_names_its_signal(site: Site) -> None:
+    error = fail(site, "import ctypes\ndef init():\n    now()\n    ctypes.string_at(0)\n", limit=2.0)
+    assert "SIGSEGV" in str(error)
+
+
+def test_a_kill_without_a_readable_counter_is_probably_memory(site: Site) -> None:
+    error = fail(site, "import signal\ndef init():\n    now()\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    assert error.cause.code in ("Killed", "OutOfMemory")
+
+
+def test_an_out_of_memory_kill_is_certain_where_the_cgroup_says_so(site: Site, memory_cgroup: Path) -> None:
+    """Fault 11's deployment side: the kernel's counter tells, so the cause does not say probably."""
+    site.write(HEAD.replace("@HERE@", str(site.folder / "x")) + "def init():\n    pass\n" + TAIL)
+    service = site.deploy()
+    service.wait_for_deployment(timeout_sec=60)
+    import json
+
+    pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
+    (memory_cgroup / "cgroup.procs").write_text(str(pid))  # its next workers are born into the group
+    error = fail(site, "def init():\n    now()\n    held = [bytearray(10**7) for _ in range(10**4)]\n", limit=20.0)
+    assert error.cause.code == "OutOfMemory"
+    assert "probably" not in str(error)
+    assert service.run({}) == 1
+    service.delete()
+
+
+def test_the_disk_being_full_is_said_and_nothing_is_left(site: Site) -> None:
+    """Fault 16: a bundle that does not fit."""
+    import subprocess
+
+    bundles = site.folder / ".mldeploy/bundles"
+    bundles.mkdir(mode=0o700, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(bundles)], capture_output=True).returncode:
+        pytest.skip("a small file system needs the right to mount: run the tests as root")
+    try:
+        error = fail(site, "def init():\n    pass\n")
+        assert "No space left on device" in error.why and "nothing was changed" in error.hint
+        assert list(bundles.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(bundles)], check=True)
