@@ -139,7 +139,11 @@ class Model:
         match. `latest` keeps only the highest version of each name. Raises `UserErrorException` for a bad filter.
         """
         if type(page_count) is not int or not 20 <= page_count <= 255:
-            raise UserErrorException(f"page_count is {page_count!r}", why="it must be a whole number from 20 to 255")
+            raise UserErrorException(
+                f"page_count is {page_count!r}",
+                why="it must be a whole number from 20 to 255",
+                hint="leave it out: every model is listed",
+            )
         wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
         folder = check_workspace(workspace)._for_read()
         records = folder.open_store().list_models(name, latest) if folder else []

@@ -28,10 +28,11 @@ def check_workspace(workspace: Any) -> Workspace:
 def check_model_name(name: Any) -> None:
     """Raises `WebserviceException`, as v1 does, when `name` cannot be the name of a model."""
     if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
+        shown = name if not isinstance(name, str) or len(name) <= 40 else f"{name[:40]}..."
         raise WebserviceException(
-            f"{name!r} cannot be the name of a model",
+            f"{shown!r} cannot be the name of a model",
             why=f"a model's name {MODEL_NAME_RULE}",
-            hint=f"use model_name={make_model_name(str(name))!r}",
+            hint=f"use model_name={make_model_name(str(name))[:64]!r}",
         )
 
 
@@ -71,9 +72,13 @@ def json_dict(argument: str, value: Any) -> dict[str, Any]:
         try:
             result[key] = json.loads(json.dumps(item, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
+            # Not Python's own words: they change from version to version.
+            why = "it holds a value that JSON does not have"
+            if not isinstance(error, TypeError):
+                why = "it holds NaN or infinity, or refers to itself"
             raise WebserviceException(
                 f"{argument}[{key!r}] cannot be kept: {type(item).__name__}",
-                why=str(error),
+                why=why,
                 hint=f"use a string, number, list or dict: str(...) or float(...) of {argument}[{key!r}]",
             ) from None
     return result
@@ -95,7 +100,9 @@ def dataset_details(datasets: Any, sample_input: Any, sample_output: Any) -> dic
     for pair in datasets or []:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str):
             raise WebserviceException(
-                f"datasets has {pair!r}", why="each entry is a pair: scenario, dataset", hint='("training", dataset)'
+                f"datasets has {pair!r}",
+                why="each entry is a pair: scenario, dataset",
+                hint='datasets=[("training", dataset)]',
             )
         details.setdefault("datasets", {}).setdefault(pair[0], []).append(_dataset_id(pair[1]))
     if sample_input is not None:

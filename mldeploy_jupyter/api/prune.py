@@ -22,7 +22,10 @@ GRACE_SECONDS = 3600  # what is younger may belong to a deployment that has not 
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was removed, or with `dry_run` would be. `bytes` is the space of it on this disk."""
+    """What was removed, or with `dry_run` would be. `bytes` is the space of it on this disk.
+
+    `notes` says what could not be looked at, and why.
+    """
 
     deployments: int = 0
     bundles: int = 0
@@ -31,21 +34,23 @@ class PruneReport:
     environments: int = 0
     bytes: int = 0
     dry_run: bool = False
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         words = "Would remove" if self.dry_run else "Removed"
         parts = [
-            f"{count} {name if count != 1 else name[:-1]}"
-            for name, count in (
-                ("deployments", self.deployments),
-                ("bundles", self.bundles),
-                ("folders of deleted services", self.services),
-                ("model files", self.blobs),
-                ("environments", self.environments),
+            f"{count} {one if count == 1 else many}"
+            for count, one, many in (
+                (self.deployments, "deployment", "deployments"),
+                (self.bundles, "bundle", "bundles"),
+                (self.services, "folder of a deleted service", "folders of deleted services"),
+                (self.blobs, "model file", "model files"),
+                (self.environments, "environment", "environments"),
             )
             if count
         ]
-        return f"{words} {', '.join(parts)} ({human_size(self.bytes)})" if parts else "Nothing to remove"
+        line = f"{words} {', '.join(parts)} ({human_size(self.bytes)})" if parts else "Nothing to remove"
+        return "\n".join((line, *self.notes))
 
 
 def prune(
@@ -63,7 +68,9 @@ def prune(
     environments that no workspace of this user needs. With `dry_run` nothing is.
     """
     if type(keep_deployments) is not int or keep_deployments < 1:
-        raise UserErrorException(f"keep_deployments is {keep_deployments!r}", why="it must be a whole number above 0")
+        raise UserErrorException(
+            f"keep_deployments is {keep_deployments!r}", why="it must be a whole number above 0", hint="such as 20"
+        )
     folder = workspace._for_read()
     if folder is None:
         return PruneReport(dry_run=dry_run)
@@ -94,7 +101,8 @@ def prune(
     store.remove_deployments([record.id for record in old])
     blobs, freed = artifacts.sweep(lambda: _wanted_blobs(store))
     freed += _sweep_cache(folder, store)
-    return PruneReport(*counts, blobs=blobs, environments=_sweep_environments(folder), bytes=size + freed)
+    swept, notes = _sweep_environments(folder)
+    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
 
 
 def _split_deployments(store: Store, keep: int) -> tuple[list[DeploymentRecord], list[DeploymentRecord]]:
@@ -150,19 +158,18 @@ def _sweep_cache(folder: WorkspaceFolder, store: Store) -> int:
     return freed
 
 
-def _sweep_environments(folder: WorkspaceFolder) -> int:
+def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
     """Shared by all workspaces of this user, so all of them are asked. One that cannot answer stops it."""
     from mldeploy_jupyter import environments
 
     used: set[str] = set()
-    others = {other.root: other for other in (*known_workspaces(), folder)}
-    for other in others.values():
+    for other in {other.root: other for other in (*known_workspaces(), folder)}.values():
         try:
             revisions = _revisions(other.open_store())
-        except MldeployError:
-            return 0
+        except MldeployError as error:
+            return 0, (f"Environments were left alone: workspace {other.root} could not be asked: {error.what}",)
         used |= {str(revision.environment["digest"]) for revision, _ in revisions if revision.environment.get("digest")}
-    return environments.sweep(used)
+    return environments.sweep(used), ()
 
 
 def _folders_but(parent: Path, wanted: set[str], before: float) -> list[Path]:

@@ -14,7 +14,6 @@ from mldeploy_jupyter.core.model_libraries import describe
 from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.tree import list_files
 
-
 # Ids of workspace and model for what this process registered, oldest first: a notebook's session knows its own.
 registered_here: list[tuple[str, str]] = []
 
@@ -86,7 +85,12 @@ def _copy(workspace: Workspace, name: str, version: str, record: ModelRecord) ->
     with folder.open_artifacts().registering():
         source = store.get_model(name, None if version == "latest" else int(version))
         if source is None:
-            raise ModelNotFoundException(f"there is no model {name}, version {version}", hint="mldeploy model list")
+            there = ", ".join(str(model.version) for model in store.list_models(name)[:10])
+            raise ModelNotFoundException(
+                f"there is no model {name}, version {version}",
+                why=f"it has version {there}" if there else f"workspace {workspace.name} has no model of that name",
+                hint="mldeploy model list",
+            )
         print(f"Registering model {record.name}")
         copied = replace(
             record,

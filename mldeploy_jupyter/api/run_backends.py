@@ -150,16 +150,22 @@ def open_mlflow(id: str) -> MlflowRun | None:
         return None
     try:
         client = MlflowClient()
+    except (MlflowException, ImportError, OSError, ValueError) as error:  # no such scheme, no driver, no network
+        raise _unreachable(id, error) from error
+    try:
         return MlflowRun(client, client.get_run(id))
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
-        why = str(error)
-    except (ImportError, OSError) as error:  # a database driver of MLflow, or the network
-        why = f"{type(error).__name__}: {error}"
-    raise RunEnvironmentException(
+        raise _unreachable(id, error) from error
+    except (ImportError, OSError) as error:
+        raise _unreachable(id, error) from error
+
+
+def _unreachable(id: str, error: Exception) -> RunEnvironmentException:
+    return RunEnvironmentException(
         f"run {id} could not be looked up in MLflow",
-        why=why.splitlines()[0],
+        why=(str(error).splitlines() or [type(error).__name__])[0],
         hint="check MLFLOW_TRACKING_URI",
     )
 

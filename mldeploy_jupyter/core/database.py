@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import SQLAlchemyError
 
 BUSY_SECONDS = 10  # how long a writer waits for another one on SQLite
+TIMEOUT = {"connect_timeout": 10}  # seconds for a PostgreSQL server to answer
 POSTGRES_LOCK = 0x6D6C6465  # the advisory lock under which the schema is made or changed
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -99,7 +100,9 @@ def _open_engine(url: str) -> tuple[Engine, str, Path | None]:
         return engine, str(path), path
     if parsed.get_backend_name() == "postgresql":
         try:
-            engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=2)
+            # libpq waits for minutes otherwise; `connect_timeout` in the URL wins.
+            timeout = {} if "connect_timeout" in parsed.query or "psycopg" not in parsed.drivername else TIMEOUT
+            engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=2, connect_args=timeout)
         except (ImportError, NoSuchModuleError) as error:
             raise StoreError(
                 "the store is a PostgreSQL database and its driver is missing",

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -148,15 +149,19 @@ def load(root: Path) -> WorkspaceFolder:
     path = root / "config.json"
     try:
         data = json.loads(path.read_text("utf-8"))
-        config = WorkspaceConfig.from_dict(data)
-        if not all(isinstance(value, str) for value in (config.id, config.name, config.store, config.artifacts)):
-            raise TypeError("id, name, store and artifacts must be strings")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        if not isinstance(data, dict):
+            raise ValueError("it is not a JSON object")
+        data = {"store": WorkspaceConfig.store, "artifacts": WorkspaceConfig.artifacts, **data}
+        wrong = [key for key in ("id", "name", "store", "artifacts") if not isinstance(data.get(key), str)]
+        if wrong:
+            raise ValueError(f"missing or not a string: {', '.join(wrong)}")
+    except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"the workspace's settings cannot be read: {path}",
             why=str(error),
-            hint='it is JSON with at least "id" and "name"; correct it, or remove the folder to begin anew',
+            hint='correct it: a JSON object with at least "id" and "name"',
         ) from error
+    config = WorkspaceConfig.from_dict(data)
     return WorkspaceFolder(root.absolute(), config)
 
 
@@ -184,7 +189,10 @@ def create(
         **azure,
     )
     try:
-        make_private_dir(root)
+        try:
+            make_private_dir(root)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", error.filename) from None
         root.chmod(0o700)
         if not (root / ".gitignore").exists():
             atomic_write(root / ".gitignore", "*\n")  # models and keys do not belong into a repository

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engines.postgres import postgres, postgres_url  # noqa: F401
 
 from mldeploy_jupyter.core.store import Store
+from tests.engines.postgres import postgres, postgres_url  # noqa: F401
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -1,0 +1,137 @@
+"""Prune removes what nothing needs, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter import environments
+from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.prune import PruneReport, prune
+from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
+
+
+def later() -> float:
+    return time.time() + 7200
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """What the environments' room is told to keep."""
+    calls: list[set[str]] = []
+    monkeypatch.setattr(environments, "sweep", lambda used: calls.append(used) or 3)
+    return calls
+
+
+@pytest.fixture
+def ws(folder: Path, used: list[set[str]], monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("MLDEPLOY_HOME", str(folder / "home"))
+    ws = Workspace.create("test")
+    place, store, artifacts = ws._folder, ws._folder.open_store(), ws._folder.open_artifacts()
+    for number in range(1, 6):
+        id = f"d{number}"
+        store.add_deployment(DeploymentRecord(id, "svc", "local", state="live", created_time=f"2026-01-0{number}"))
+        outcome = "live" if number == 1 else "kept" if number < 5 else "failed"
+        store.add_revision(
+            RevisionRecord(
+                "svc",
+                bundle_digest=f"bundle{number}",
+                deployment_id=id,
+                outcome=outcome,
+                environment={"digest": f"e{number}"},
+            )
+        )
+        for path in (place.deployments / id, place.bundles / f"bundle{number}"):
+            path.mkdir(parents=True)
+            (path / "file").write_bytes(b"12345")
+        artifacts.put_bytes(f"journals/{id}.jsonl", b"{}\n")
+    store.put_service(ServiceRecord("svc", "local", "Local", revision=1, deployment_id="d1"))
+    for name in ("svc", "deleted"):
+        (place.services / name).mkdir(parents=True)
+    for name, content in (("kept.pkl", b"kept"), ("gone.pkl", b"gone!")):
+        (folder / name).write_bytes(content)
+        Model.register(ws, name, name)
+    Model.get_model_path("gone.pkl")
+    Model(ws, "gone.pkl").delete()
+    return ws
+
+
+def content(ws: Workspace) -> dict[str, list[str]]:
+    root = ws._folder.root
+    return {name: sorted(os.listdir(root / name)) for name in ("deployments", "bundles", "services")}
+
+
+def test_what_is_needed_stays(ws: Workspace, used: list[set[str]]) -> None:
+    before = content(ws)
+    planned = prune(ws, keep_deployments=2, dry_run=True, clock=later)
+    assert content(ws) == before and used == []
+    report = prune(ws, keep_deployments=2, clock=later)
+    # d1 serves still; d4 and d5 are the newest two; bundle5 belongs to a failed revision.
+    assert content(ws) == {
+        "deployments": ["d1", "d4", "d5"],
+        "bundles": ["bundle1", "bundle4"],
+        "services": ["svc"],
+    }
+    store, artifacts = ws._folder.open_store(), ws._folder.open_artifacts()
+    assert [record.id for record in store.list_deployments()] == ["d5", "d4", "d1"]
+    assert artifacts.read_bytes("journals/d1.jsonl") and not artifacts.read_bytes("journals/d2.jsonl")
+    assert (report.deployments, report.bundles, report.services, report.blobs, report.environments) == (2, 3, 1, 1, 3)
+    assert (planned.deployments, planned.bundles, planned.services, planned.blobs) == (2, 3, 1, 1)
+    assert used == [{"e1", "e2", "e3", "e4", "e5"}]
+    assert Model(ws, "kept.pkl").download("out") == "out/kept.pkl"
+    assert not (ws._folder.root / "cache" / "models" / "gone.pkl" / "1").exists()
+    again = prune(ws, keep_deployments=2, clock=later)
+    assert (again.deployments, again.bundles, again.services, again.blobs, again.bytes) == (0, 0, 0, 0, 0)
+
+
+def test_what_is_fresh_may_belong_to_a_deployment_on_its_way(ws: Workspace) -> None:
+    (ws._folder.deployments / "unknown").mkdir()
+    prune(ws, keep_deployments=20)
+    assert content(ws)["bundles"] == [f"bundle{number}" for number in range(1, 6)]
+    assert content(ws)["services"] == ["deleted", "svc"]
+    assert "unknown" in content(ws)["deployments"]
+    prune(ws, keep_deployments=20, clock=later)
+    assert "unknown" not in content(ws)["deployments"]
+
+
+def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None:
+    store = ws._folder.open_store()
+    store.update_deployment("d2", state="running")
+    store.acquire_lease("svc", "d2", 600, {})
+    prune(ws, keep_deployments=1, clock=later)
+    assert content(ws)["deployments"] == ["d1", "d2", "d5"]
+    assert len(content(ws)["bundles"]) == 5
+    store.release_lease("svc", "d2")  # its runner died
+    prune(ws, keep_deployments=1, clock=later)
+    assert content(ws)["bundles"] == ["bundle1", "bundle2"]
+
+
+def test_environments_of_a_workspace_that_cannot_be_asked_are_kept(ws: Workspace, used: list[set[str]]) -> None:
+    Workspace.create("broken", path="broken", store="sqlite:////nowhere/store.db")
+    report = prune(ws)
+    assert used == [] and report.environments == 0
+    assert str(report).startswith("Nothing to remove\nEnvironments were left alone: workspace ") or report.blobs
+    assert "broken/.mldeploy" in report.notes[0]
+
+
+def test_a_workspace_that_is_not_there_stays_so(folder: Path) -> None:
+    assert prune(Workspace()) == PruneReport()
+    assert os.listdir(folder) == []
+
+
+def test_the_report_reads_well() -> None:
+    assert str(PruneReport()) == "Nothing to remove"
+    report = PruneReport(deployments=1, bundles=2, blobs=1, bytes=2_500_000)
+    assert str(report) == "Removed 1 deployment, 2 bundles, 1 model file (2.5 MB)"
+    assert str(PruneReport(services=1, dry_run=True)).startswith("Would remove 1 folder of a deleted service")
+
+
+@pytest.mark.parametrize("keep", [0, -1, 1.5, True, "20"])
+def test_how_many_is_checked(folder: Path, keep: object) -> None:
+    with pytest.raises(UserErrorException, match="whole number above 0"):
+        prune(Workspace.create(), keep_deployments=keep)  # type: ignore[arg-type]

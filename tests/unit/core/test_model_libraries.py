@@ -1,0 +1,64 @@
+"""Model files are scanned for the libraries they need and never loaded."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from mldeploy_jupyter.core.model_libraries import describe
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return Ridge().fit(np.arange(12.0).reshape(6, 2), np.arange(6.0))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle(tmp_path: Path, model: Any, protocol: int) -> None:
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(model, protocol))
+    found = describe([tmp_path / "m.pkl"])
+    assert found["python"] == PYTHON
+    assert found["libraries"] == {"scikit-learn": version("scikit-learn"), "numpy": version("numpy")}
+
+
+def test_a_joblib_file(tmp_path: Path, model: Any) -> None:
+    joblib.dump(model, tmp_path / "m.joblib")
+    assert describe([tmp_path / "m.joblib"])["libraries"]["scikit-learn"] == version("scikit-learn")
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_the_files_own_version_wins(tmp_path: Path, model: Any, protocol: int) -> None:
+    own = version("scikit-learn").encode()
+    old = b"0" * (len(own) - 3) + b".99"
+    data = pickle.dumps(model, protocol)
+    assert data.count(own) == 1
+    (tmp_path / "m.pkl").write_bytes(data.replace(own, old))
+    found = describe([tmp_path / "m.pkl"])["libraries"]["scikit-learn"]
+    assert found == old.decode()
+
+
+def test_nothing_is_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
+
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(Evil()))
+    assert describe([tmp_path / "m.pkl"]) == {}
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x04", b"cos\nsystem\n.", b"PK\x03\x04 cut"])
+def test_what_is_no_pickle_says_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.pkl").write_bytes(content)
+    (tmp_path / "m.onnx").write_bytes(content)
+    assert describe([tmp_path / "m.pkl", tmp_path / "m.onnx", tmp_path / "gone.pkl"]) == {}

@@ -1,0 +1,182 @@
+"""The workspace's folder is found as git finds its own, made once, and listed for its user."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter.core import workspace
+from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.core.workspace import create, find, find_azure_config, known_workspaces, require_for_write
+
+AZURE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
+
+
+def no_announcement(line: str) -> None:
+    pytest.fail(f"nothing was to be made: {line}")
+
+
+def test_it_is_private(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        made = create()
+        made.open_store()
+        made.open_artifacts()
+    finally:
+        os.umask(before)
+    modes = {path.relative_to(folder).as_posix(): oct(stat.S_IMODE(path.stat().st_mode)) for path in folder.rglob("*")}
+    assert modes == {
+        ".mldeploy": "0o700",
+        ".mldeploy/.gitignore": "0o600",
+        ".mldeploy/artifacts": "0o700",
+        ".mldeploy/config.json": "0o600",
+        ".mldeploy/store.db": "0o600",
+    }
+    assert json.loads((folder / ".mldeploy/config.json").read_text()) == {
+        "id": made.config.id,
+        "name": folder.name,
+        "store": "sqlite:///store.db",
+        "artifacts": "artifacts",
+    }
+
+
+def test_it_is_found_upwards(folder: Path) -> None:
+    deep = folder / "a" / "b"
+    deep.mkdir(parents=True)
+    assert find(deep) is None
+    made = create(folder)
+    assert find(deep) == find(folder) == find() == find(folder / ".mldeploy") == made
+    inner = create(folder / "a")
+    assert find(deep) == inner
+    assert find(folder) == made
+
+
+def test_a_folder_without_settings_is_no_workspace(folder: Path) -> None:
+    (folder / ".mldeploy").mkdir()
+    assert find() is None
+    assert create().root == folder / ".mldeploy"
+
+
+def test_the_search_ends_at_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(folder)
+    home = folder / "home"
+    (home / "work").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    assert find(home / "work") is None
+    assert find(folder) is not None
+    made = create(home)
+    assert find(home / "work") == made
+
+
+def test_the_variable_names_the_folder_or_its_parent(folder: Path) -> None:
+    here, there = create(folder / "here"), create(folder / "there")
+    for value in (folder / "there", folder / "there" / ".mldeploy"):
+        assert find(environ={"MLDEPLOY_WORKSPACE": str(value)}) == there
+    assert find(folder / "here", environ={"MLDEPLOY_WORKSPACE": str(there.root)}) == here
+    assert find(environ={"MLDEPLOY_WORKSPACE": ""}) is None
+
+
+def test_another_users_workspace_above_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = create(folder)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(WorkspaceError, match="belongs to another user"):
+        find(folder)
+    assert find(environ={"MLDEPLOY_WORKSPACE": str(made.root)}) == made
+
+
+def test_the_first_write_makes_it_and_says_so_once(folder: Path) -> None:
+    said: list[str] = []
+    made = require_for_write(announce=said.append)
+    assert said == [f"Created workspace {folder.name} in {folder}/.mldeploy"]
+    assert require_for_write(announce=no_announcement) == made
+    (folder / "sub").mkdir()
+    assert require_for_write(folder / "sub", announce=no_announcement) == made
+
+
+def test_places_may_be_relative_absolute_or_urls(folder: Path) -> None:
+    made = create("a")
+    assert made.store_url == f"sqlite:///{folder}/a/.mldeploy/store.db"
+    assert made.artifacts_url == f"{folder}/a/.mldeploy/artifacts"
+    made = create("b", store="sqlite:////elsewhere/s.db", artifacts="/elsewhere/a")
+    assert (made.store_url, made.artifacts_url) == ("sqlite:////elsewhere/s.db", "/elsewhere/a")
+    made = create("c", store="postgresql+psycopg://h/d", artifacts="memory://a")
+    assert (made.store_url, made.artifacts_url) == ("postgresql+psycopg://h/d", "memory://a")
+    assert (made.deployments, made.services, made.bundles) == tuple(
+        folder / "c/.mldeploy" / name for name in ("deployments", "services", "bundles")
+    )
+
+
+def test_store_and_artifacts_are_opened_once(folder: Path) -> None:
+    made = create()
+    assert made.open_store() is find().open_store()  # type: ignore[union-attr]
+    assert made.open_artifacts() is made.open_artifacts()
+    assert create("other").open_store() is not made.open_store()
+
+
+def test_known_workspaces(folder: Path) -> None:
+    index = folder / "index" / "workspaces.json"
+    made = [create(folder / name) for name in ("b", "a")]
+    for one in (*made, made[0]):
+        workspace.remember(one, index=index)
+    assert known_workspaces(index=index) == [made[1], made[0]]
+    (folder / "a" / ".mldeploy" / "config.json").unlink()
+    assert known_workspaces(index=index) == [made[0]]
+    assert json.loads(index.read_text()) == [str(made[0].root)]
+    (made[0].root / "config.json").write_text("broken")
+    assert known_workspaces(index=index) == []
+    index.write_text("broken")
+    assert known_workspaces(index=index) == []
+    workspace.remember(made[0], index=index)
+    assert json.loads(index.read_text()) == [str(made[0].root)]
+
+
+def test_a_home_that_cannot_be_written_stops_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "file").write_text("")
+    monkeypatch.setenv("MLDEPLOY_HOME", str(folder / "file"))
+    assert require_for_write(announce=lambda line: None).root.is_dir()
+    assert known_workspaces() == []
+
+
+def test_azure_settings_are_found_by_the_rules_of_v1(folder: Path) -> None:
+    deep = folder / "a" / "b"
+    deep.mkdir(parents=True)
+    assert find_azure_config(deep) is None
+    (folder / "a" / "config.json").write_text('{"model": "of something else"}')
+    assert find_azure_config(deep) is None
+    (folder / "config.json").write_text("\ufeff" + json.dumps(AZURE))
+    assert find_azure_config(deep) == (folder / "config.json", AZURE)
+    (folder / ".azureml").mkdir()
+    (folder / ".azureml" / "config.json").write_text(json.dumps({**AZURE, "workspace_name": "x", "other": 1}))
+    assert find_azure_config(deep) == (folder / ".azureml" / "config.json", {**AZURE, "workspace_name": "x"})
+    (deep / "prod.json").write_text(json.dumps(AZURE))
+    assert find_azure_config(deep / "prod.json") == (deep / "prod.json", AZURE)
+    assert find_azure_config(deep, "prod.json") == (deep / "prod.json", AZURE)
+
+
+def test_the_errors(folder: Path, snapshot) -> None:
+    create("there")
+    (folder / "broken" / ".mldeploy").mkdir(parents=True)
+    (folder / "file").write_text("")
+    (folder / "azure.json").write_text('{"workspace_name": 3}')
+    config = folder / "broken" / ".mldeploy" / "config.json"
+    texts = []
+
+    def fail(call, *arguments, **more) -> None:
+        with pytest.raises(WorkspaceError) as caught:
+            call(*arguments, **more)
+        texts.append(str(caught.value).replace(str(folder), "FOLDER"))
+
+    fail(create, "there")
+    fail(create, "file/x")
+    fail(find, environ={"MLDEPLOY_WORKSPACE": f"{folder}/nowhere"})
+    for content in ("{", "[]", '{"id": "x"}', '{"id": "x", "name": 5}'):
+        config.write_text(content)
+        fail(find, folder / "broken")
+    fail(find_azure_config, folder / "azure.json")
+    (folder / "azure.json").write_text("no json")
+    fail(find_azure_config, folder / "azure.json")
+    assert texts == snapshot
