@@ -12,14 +12,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, run, wants
+from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, run, wants_json
 from mldeploy_jupyter.core.errors import MldeployError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point. Gives back the exit code; a defect of ours leaves as a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
-    as_json = wants(words, "json")
+    as_json = wants_json(words)
     context = Context(isatty=sys.stderr.isatty(), json=as_json)
     try:
         # Whatever a call below prints is no result: it goes where progress goes.

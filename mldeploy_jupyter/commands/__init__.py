@@ -17,7 +17,7 @@ from mldeploy_jupyter.commands.grammar import (
     WaitInterrupted,
 )
 from mldeploy_jupyter.commands.help import command_help, overview, usage
-from mldeploy_jupyter.commands.parser import find_command, parse, wants
+from mldeploy_jupyter.commands.parser import find_command, parse, wants_json
 
 __all__ = [
     "COMMANDS",
@@ -39,7 +39,7 @@ __all__ = [
     "run_command",
     "usage",
     "values_of",
-    "wants",
+    "wants_json",
 ]
 
 _ALL = (*model.COMMANDS, *deploy.COMMANDS, *service.COMMANDS, *workspace.COMMANDS)
@@ -81,7 +81,7 @@ def run(words: Sequence[str], *, context: Context | None = None) -> Result:
     front: list[str] = []
     while words and words[0] in ("--json", "--show-python"):
         front.append(words.pop(0))
-    context.json = context.json or wants([*front, *words], "json")
+    context.json = context.json or wants_json([*front, *words])
     if words[:1] == ["--version"]:
         from importlib.metadata import version
 

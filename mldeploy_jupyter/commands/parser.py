@@ -166,7 +166,11 @@ def _example(command: Command) -> str:
     return f"For example: mldeploy {command.example}" if command.example else f"Run: mldeploy {command.name} --help"
 
 
-def wants(words: Sequence[str], name: str) -> bool:
-    """Whether a common switch is among the words, known before they are parsed (so that errors can obey --json)."""
-    flags = next(param.flags for param in COMMON if param.name == name)
-    return any(word in flags for word in words)
+def wants_json(words: Sequence[str]) -> bool:
+    """Whether the words ask for JSON, known before they are parsed, so that errors in them can obey it too."""
+    flags = {name: next(param.flags for param in COMMON if param.name == name) for name in ("json", "output")}
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        option, sign, value = word.partition("=")
+        if word in flags["json"] or (option in flags["output"] and (value if sign else after) in ("json", "jsonc")):
+            return True
+    return False

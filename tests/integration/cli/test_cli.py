@@ -98,10 +98,11 @@ def test_version_and_exit_codes(cli: Cli) -> None:
     assert cli.json("--version")["version"][0].isdigit()
     wrong = cli.run("modle", "list")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert (
-        wrong.stderr
-        == "error: 'modle' is not a command\ncause: No command has that name.\nhint: Did you mean: mldeploy model list\n"
-    )
+    assert wrong.stderr.splitlines() == [
+        "error: 'modle' is not a command",
+        "cause: No command has that name.",
+        "hint: Did you mean: mldeploy model list",
+    ]
     none = cli.run("model", "list", "--json")
     assert (none.returncode, none.stdout) == (1, "")
     assert json.loads(none.stderr)["error"]["code"] == "WorkspaceError"
