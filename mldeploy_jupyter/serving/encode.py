@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from typing import Any
@@ -21,14 +22,19 @@ class NotJson(Exception):
 
 def encode(value: Any) -> bytes:
     """Strict JSON: numpy and pandas values are encoded, NaN and infinity are refused. Raises `NotJson`."""
-    if isinstance(value, (float, int, str, list, tuple, dict, type(None))) and _is_plain(value):
-        try:
-            return orjson.dumps(value)
-        except (TypeError, ValueError):
-            pass
-    # Slow, but it knows the place: only for values that need a change, or are refused.
     try:
-        return orjson.dumps(_simple(value, "", 0))
+        if _is_plain(value):
+            return orjson.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    # Slow, but it knows the place: only for values that need a change, or are refused.
+    simple = _simple(value, "", 0)
+    try:
+        return orjson.dumps(simple)
+    except (TypeError, ValueError):
+        pass  # a whole number of more than 64 bits, which JSON allows
+    try:
+        return json.dumps(simple, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise NotJson(
             "", f"the result cannot be written as JSON: {error}", "Return lists, dicts and numbers."

@@ -31,7 +31,7 @@ class NumpyParameterType(OwnParameterType):
 
         sample = self.sample_input
         depth = sample.ndim if self.enforce_shape else _depth(value, self._structured)
-        shape = _shape(value, depth)
+        shape = [*_shape(value, min(depth, 1)), *sample.shape[1:]] if self.enforce_shape else _shape(value, depth)
         if self.enforce_shape and depth and isinstance(value, list) and not value:
             raise Misfit(where, f"expected {_words(sample.shape)}, got an empty list")
         sizes = (None, *sample.shape[1:]) if self.enforce_shape else tuple(shape)

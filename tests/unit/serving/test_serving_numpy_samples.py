@@ -1,0 +1,157 @@
+"""What a numpy sample accepts, refuses and says where."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mldeploy_jupyter.serving.schema.base import Misfit
+from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
+
+
+def parse(sample: Any, value: Any, **options: Any) -> Any:
+    return NumpyParameterType(sample, **options).parse(value, "data")
+
+
+def misfit(sample: Any, value: Any, **options: Any) -> Misfit:
+    with pytest.raises(Misfit) as caught:
+        parse(sample, value, **options)
+    return caught.value
+
+
+RECORD = np.array([(1, "ab", 2.0)], dtype=[("age", "i4"), ("name", "U3"), ("w", "f8")])
+
+
+@pytest.mark.parametrize(
+    ("sample", "value", "expected"),
+    [
+        (np.array([[1, 2]]), [[3, 4], [5, 6], [7, 8]], np.array([[3, 4], [5, 6], [7, 8]])),
+        (np.array([1.0]), [1, 2.5], np.array([1.0, 2.5])),
+        (np.array([1]), [2.0], np.array([2])),
+        (np.array([1], dtype="u1"), [255], np.array([255], dtype="u1")),
+        (np.array([True]), [False, True], np.array([False, True])),
+        (np.array(["abc"]), ["x", "yz"], np.array(["x", "yz"], dtype="U3")),
+        (np.array(3.5), 4, np.array(4.0)),
+        (np.float32(1), 0.1, np.array(0.1, dtype="f4")),
+        (np.zeros((1, 2, 2)), [[[1, 2], [3, 4]]] * 2, np.array([[[1, 2], [3, 4]]] * 2, dtype=float)),
+        (
+            np.array(["2020-01-01"], dtype="M8[ns]"),
+            ["2021-02-03T04:05:06Z"],
+            np.array(["2021-02-03T04:05:06"], dtype="M8[ns]"),
+        ),
+        (np.array([1], dtype="m8[s]"), [60], np.array([60], dtype="m8[s]")),
+        (np.array([None], dtype=object), [{"any": 1}], np.array([{"any": 1}], dtype=object)),
+        (np.array([b"ab"]), ["x"], np.array([b"x"])),
+    ],
+)
+def test_values_get_the_type_and_shape_of_the_sample(sample: Any, value: Any, expected: Any) -> None:
+    before = copy.deepcopy(value)
+    result = parse(sample, value)
+    np.testing.assert_array_equal(result, expected)
+    assert result.dtype == np.asarray(sample).dtype
+    assert value == before
+
+
+@pytest.mark.parametrize(
+    ("sample", "value", "where", "words"),
+    [
+        (np.array([[1, 2]]), [[1, 2], [3, 1.7]], "data[1][1]", "1.7 is not a whole number"),
+        (np.array([[1, 2]]), [[1, None]], "data[0][1]", "got null"),
+        (np.array([1]), [True], "data[0]", "got a boolean"),
+        (np.array([1]), ["1"], "data[0]", "got a string, '1'"),
+        (np.array([1], dtype="i1"), [128], "data[0]", "out of the range of int8"),
+        (np.array([1], dtype="u1"), [-1], "data[0]", "out of the range of uint8"),
+        (np.array([1.0]), ["1.0"], "data[0]", "expected a number (float64)"),
+        (np.array([1.0]), [2**53 + 1], "data[0]", "without losing digits"),
+        (np.array([1.0]), [10**400], "data[0]", "without losing digits"),
+        (np.array([1.0], dtype="f4"), [1e39], "data[0]", "out of the range of float32"),
+        (np.array([True]), ["yes"], "data[0]", "expected true or false"),
+        (np.array([True]), [1], "data[0]", "expected true or false"),
+        (np.array(["ab"]), ["longer"], "data[0]", "has 6 characters, the sample's type holds 2"),
+        (np.array([b"ab"]), ["abc"], "data[0]", "has 3 bytes"),
+        (np.zeros((1, 3)), [[1, 2]], "data[0]", "expected 3 values, got 2"),
+        (np.zeros((1, 3)), [1, 2, 3], "data[0]", "expected a list of rows of 3 values, got a number"),
+        (np.zeros(3), 5, "data", "expected a list of values, got a number"),
+        (np.zeros(3), [[1]], "data[0]", "got a list"),
+        (np.zeros((1, 3)), [], "data", "got an empty list"),
+        (np.array(["2020"], dtype="M8[D]"), ["2020-01-01T12:00"], "data[0]", "without losing precision"),
+        (np.array(["2020"], dtype="M8[D]"), ["soon"], "data[0]", "not a date or time in ISO 8601"),
+    ],
+)
+def test_what_would_lose_something_is_refused_with_its_place(sample: Any, value: Any, where: str, words: str) -> None:
+    error = misfit(sample, value)
+    assert error.where == where
+    assert words in str(error)
+
+
+def test_null_becomes_nan_and_nat_where_the_type_has_them() -> None:
+    assert math.isnan(parse(np.array([1.0]), [None])[0])
+    assert np.isnat(parse(np.array(["2020"], dtype="M8[D]"), [None])[0])
+
+
+def test_structured_rows_are_objects_or_lists() -> None:
+    result = parse(RECORD, [{"w": 1, "age": 3, "name": "x"}, [4, "yz", 0.5]])
+    assert result.tolist() == [(3, "x", 1.0), (4, "yz", 0.5)]
+    assert misfit(RECORD, [{"age": 1.5, "name": "x", "w": 1}]).where == "data[0].age"
+    assert "'w' is missing" in str(misfit(RECORD, [{"age": 1, "name": "x"}]))
+    assert "'z' is unknown" in str(misfit(RECORD, [{"age": 1, "name": "x", "w": 1, "z": 1}]))
+
+
+def test_without_enforcement_type_and_shape_come_from_the_data() -> None:
+    assert parse(np.array([[1]]), [1.5, 2.5], enforce_shape=False, enforce_column_type=False).tolist() == [1.5, 2.5]
+    assert parse(np.array([[1, 2]]), [[1.5, 2]], enforce_column_type=False).tolist() == [[1.5, 2.0]]
+    assert parse(np.array([[1]]), [[[4]]], enforce_shape=False).shape == (1, 1, 1)
+    assert misfit(np.array([1]), [[1, 2], [3]], enforce_shape=False).where == "data[1]"
+
+
+def test_a_sample_that_json_cannot_say_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="complex128"):
+        NumpyParameterType(np.array([1j]))
+    with pytest.raises(TypeError, match="not list"):
+        NumpyParameterType([1, 2])
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        np.array([[1.5, np.nan]]),
+        np.array(7),
+        np.array(["2020-01-01", "NaT"], dtype="M8[ns]"),
+        RECORD,
+        np.array([b"a"]),
+        np.array([True]),
+        np.array(["ü"]),
+        np.array([5], dtype="m8[D]"),
+        np.zeros((2, 0, 3)),
+    ],
+)
+def test_a_sample_written_as_json_is_read_back(sample: Any) -> None:
+    kind = NumpyParameterType(sample)
+    result = kind.parse(kind.dump(), "data")
+    assert result.dtype == sample.dtype
+    np.testing.assert_array_equal(result, sample)
+
+
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3), min_size=1))
+def test_any_whole_numbers_come_through_unchanged(rows: list[list[int]]) -> None:
+    assert parse(np.array([[1, 2, 3]]), rows).tolist() == rows
+
+
+SCALARS = st.none() | st.booleans() | st.floats() | st.text()
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_whatever_comes_it_fits_or_is_a_misfit(value: Any) -> None:
+    for sample in (np.array([[1, 2]]), RECORD, np.array(["a"]), np.array(1.0), np.array(["2020"], dtype="M8[s]")):
+        try:
+            result = parse(sample, value)
+        except Misfit as error:
+            assert error.where.startswith("data")
+        else:
+            assert result.dtype == sample.dtype

@@ -1,0 +1,134 @@
+"""What a data frame sample accepts, refuses and says where, in every orient."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mldeploy_jupyter.serving.schema.base import Misfit
+from mldeploy_jupyter.serving.schema.pandas_type import ORIENTS, PandasParameterType
+
+SAMPLE = pd.DataFrame({"age": [30, 40], "weight": [70.5, 80.0], "name": ["ann", "bob"], "member": [True, False]})
+ROWS = [{"age": 1, "weight": 2, "name": "x", "member": True}, {"age": 3, "weight": 4.5, "name": "y", "member": False}]
+
+
+def parse(value: Any, orient: str = "records", sample: pd.DataFrame = SAMPLE, **options: Any) -> pd.DataFrame:
+    return PandasParameterType(sample, orient=orient, **options).parse(value, "data")
+
+
+def misfit(value: Any, orient: str = "records", sample: pd.DataFrame = SAMPLE, **options: Any) -> Misfit:
+    with pytest.raises(Misfit) as caught:
+        parse(value, orient, sample, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("orient", ORIENTS)
+def test_the_sample_written_in_each_orient_is_read_back(orient: str) -> None:
+    kind = PandasParameterType(SAMPLE, orient=orient)
+    body = kind.dump()
+    before = copy.deepcopy(body)
+    frame = kind.parse(body, "data")
+    assert body == before
+    pd.testing.assert_frame_equal(frame.reset_index(drop=True), SAMPLE)
+
+
+def test_columns_come_in_the_order_of_the_sample() -> None:
+    frame = parse([dict(reversed(row.items())) for row in ROWS])
+    assert list(frame.columns) == list(SAMPLE.columns)
+    assert (frame.dtypes == SAMPLE.dtypes).all()
+    assert frame["weight"].tolist() == [2.0, 4.5]
+    split = parse({"columns": ["name", "member", "age", "weight"], "data": [["x", True, 1, 2.5]]}, "split")
+    assert split.iloc[0].tolist() == [1, 2.5, "x", True]
+
+
+@pytest.mark.parametrize(
+    ("orient", "value", "where", "words"),
+    [
+        ("records", [ROWS[0], {**ROWS[1], "age": 1.7}], "data[1].age", "1.7 is not a whole number"),
+        ("records", [{**ROWS[0], "age": None}], "data[0].age", "got null"),
+        ("records", [{**ROWS[0], "name": 5}], "data[0].name", "expected a string"),
+        ("records", [{**ROWS[0], "member": 1}], "data[0].member", "expected true or false"),
+        ("records", [{"Age": 1, "weight": 2, "name": "x", "member": True}], "data[0]", "no 'age'; unknown 'Age'"),
+        ("records", [{"age": 1}], "data[0]", "no 'weight', 'name', 'member'"),
+        ("records", [[1, 2, "x", True]], "data[0]", "expected an object with the columns, got a list"),
+        ("records", {"columns": [], "data": []}, "data", "expected a list of objects"),
+        ("values", [[1, 2.0, "x"]], "data[0]", "expected 4 values, got 3"),
+        ("values", [[1, 2.0, "x", True], [1.5, 2.0, "x", True]], "data[1][0]", "1.5 is not a whole number"),
+        ("split", {"columns": ["age"], "data": [[1]]}, "data.columns", "no 'weight', 'name', 'member'"),
+        ("split", {"columns": ["age", "age"], "data": []}, "data.columns", "different column names"),
+        ("split", {"columns": list(SAMPLE), "index": [1, 2], "data": [[1, 2, "x", True]]}, "data.index", "1 row names"),
+        ("split", {"data": []}, "data", "'columns' is missing"),
+        ("split", ROWS, "data", "expected an object, got a list"),
+        ("index", {"r1": {**ROWS[0], "age": "1"}}, "data.r1.age", "expected a whole number"),
+        ("columns", {**{n: {"a": 1} for n in SAMPLE}, "age": {"a": 1, "b": 2}}, "data.weight", "same rows"),
+        ("columns", {"age": {"a": 1}}, "data", "no 'weight'"),
+        (
+            "table",
+            {"data": [{**ROWS[0], "index": 0, "age": 0.5}]},
+            "data[0].age".replace("data", "data.data", 1),
+            "0.5",
+        ),
+        ("table", {"schema": {}}, "data", "'data' is missing"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_place(orient: str, value: Any, where: str, words: str) -> None:
+    error = misfit(value, orient)
+    assert error.where == where
+    assert words in str(error)
+
+
+def test_another_orient_is_recognised() -> None:
+    assert "orient='split'" in misfit({"columns": ["age"], "data": [[1]]}).hint
+    assert "orient='records'" in misfit(ROWS, "split").hint
+
+
+@pytest.mark.parametrize(
+    ("series", "good", "bad"),
+    [
+        (pd.Series([1, None], dtype="Int64"), [2, None], 1.5),
+        (pd.Series([1.5], dtype="Float64"), [None, 2], "x"),
+        (pd.Series([True], dtype="boolean"), [None, False], 0),
+        (pd.Series(["a", "b"], dtype="category"), ["b", None], "c"),
+        (pd.Series(["a"], dtype="string"), ["b", None], 1),
+        (pd.to_datetime(pd.Series(["2020-01-01"])), ["2021-05-06T07:08:09", None], "soon"),
+        (pd.to_datetime(pd.Series(["2020-01-01"])).dt.tz_localize("Europe/Berlin"), ["2021-05-06T07:08:09Z"], 5),
+        (pd.to_timedelta(pd.Series(["1 days"])), ["P1DT2H", None], "later"),
+        (pd.Series([1, "a"], dtype=object), [{"any": 1}, None], None),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", "")),
+)
+def test_pandas_own_types_are_kept(series: pd.Series, good: list, bad: Any) -> None:
+    sample = pd.DataFrame({"c": series})
+    frame = parse([{"c": value} for value in good], sample=sample)
+    assert frame["c"].dtype == series.dtype
+    assert frame["c"].isna().tolist() == [value is None for value in good]
+    if bad is not None:
+        assert misfit([{"c": bad}], sample=sample).where == "data[0].c"
+
+
+def test_a_time_with_a_zone_is_the_same_moment_in_the_samples_zone() -> None:
+    sample = pd.DataFrame({"t": pd.to_datetime(pd.Series(["2020-01-01"])).dt.tz_localize("Europe/Berlin")})
+    frame = parse([{"t": "2021-07-01T10:00:00Z"}], sample=sample)
+    assert frame["t"][0] == pd.Timestamp("2021-07-01T12:00:00", tz="Europe/Berlin")
+
+
+def test_no_rows_are_a_frame_without_rows() -> None:
+    frame = parse([])
+    assert frame.shape == (0, 4)
+    assert (frame.dtypes == SAMPLE.dtypes).all()
+
+
+def test_without_enforcement_columns_and_types_come_from_the_data() -> None:
+    frame = parse([{"age": 1.5, "extra": "x"}], enforce_shape=False, enforce_column_type=False)
+    assert frame.to_dict("records") == [{"age": 1.5, "extra": "x"}]
+    assert misfit([{"age": 1.5}], enforce_shape=False).where == "data[0].age"
+
+
+def test_a_wrong_sample_or_orient_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="not dict"):
+        PandasParameterType({"a": [1]})
+    with pytest.raises(ValueError, match="orient must be one of records"):
+        PandasParameterType(SAMPLE, orient="rows")
