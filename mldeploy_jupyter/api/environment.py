@@ -24,7 +24,9 @@ __all__ = ["CondaDependencies", "ContainerRegistry", "DockerSection", "Environme
 
 DEFINITION_FILE = "azureml_environment.json"
 # What a notebook's kernel brings for itself and a service does not need.
-NOTEBOOK_PACKAGES = ("ipykernel", "ipython", "ipywidgets", "jupyter", "notebook", "debugpy", "mldeploy-jupyter", "comm")
+NOTEBOOK_PACKAGES = frozenset(
+    {"ipykernel", "ipython", "ipywidgets", "notebook", "debugpy", "comm", "widgetsnbextension", "mldeploy-jupyter"}
+)
 
 
 @dataclass
@@ -233,6 +235,12 @@ class Environment:
     def get(workspace: Any, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
         """A registered environment, the newest without `version`. Raises `EnvironmentError_` if there is none."""
         store = workspace._folder.open_store()
+        if version is not None and not str(version).isdigit():
+            raise UserErrorException(
+                f"{version!r} is not a version of an environment.",
+                why="versions are 1, 2, 3...",
+                hint="leave the version out for the newest",
+            )
         wanted = None if version is None or label is not None else int(version)
         definition = store.get_environment(name, wanted)
         if definition is None:
@@ -317,6 +325,7 @@ class Environment:
                 "enabled": self.docker.enabled,
                 "arguments": [*self.docker.arguments],
                 "sharedVolumes": self.docker.shared_volumes,
+                "gpuSupport": self.docker.gpu_support,
                 "shmSize": self.docker.shm_size,
             },
             "inferencingStackVersion": self.inferencing_stack_version,
@@ -425,4 +434,5 @@ def _plain(dependencies: CondaDependencies | None) -> dict[str, Any] | None:
 
 
 def _is_notebook(line: str) -> bool:
-    return line.lower().startswith(NOTEBOOK_PACKAGES)
+    name = line.partition("==")[0].lower().replace("_", "-")
+    return name in NOTEBOOK_PACKAGES or name.startswith("jupyter")

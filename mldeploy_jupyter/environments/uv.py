@@ -59,13 +59,11 @@ class Uv:
 
     def run(self, command: list[str], *, stdin: str = "", with_index: bool = True, quiet: bool = False) -> str:
         """What uv printed on standard output. Raises `UvError`, or what `cancel` raises once uv has ended."""
-        import uv
-
         environ, secrets = _environ(self.options)
         general = ["--color=never", "--no-progress", "--no-python-downloads", *(["--offline"] if self.offline else [])]
         options = _arguments(self.options) if with_index else []
         process = subprocess.Popen(
-            [uv.find_uv_bin(), *command, *general, *options],
+            [_binary(), *command, *general, *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -187,6 +185,20 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
     return EnvironmentError_(
         f"{what}.", why=reasons or "uv gave no reason", hint="see the log above; uv's own words are there"
     )
+
+
+def _binary() -> str:
+    import uv
+
+    try:
+        return str(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise EnvironmentError_(
+            "The tool uv was not found.",
+            why=str(error).splitlines()[0],
+            hint="pip install --force-reinstall uv, in the kernel's environment",
+            code="UvNotFound",
+        ) from None
 
 
 def _reasons(text: str) -> str:

@@ -140,6 +140,14 @@ def test_the_2019_python_is_refused_before_anything_is_made(made: Make, spec_of:
     assert not (tmp_path / "cache").exists()
 
 
+class Cancelled(Exception):
+    pass
+
+
+def give_up() -> None:
+    raise Cancelled
+
+
 WORKER = """
 import json, sys
 from pathlib import Path
@@ -172,7 +180,7 @@ def test_two_processes_at_once_build_once(
 
 
 def test_kill_9_during_a_build_leaves_nothing_that_is_taken_for_whole(
-    made: Make, spec_of: Specs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Make, spec_of: Specs, lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLOW_PLACE", str(tmp_path))
     worker = start(spec_of("slow"), tmp_path / "cache")
@@ -182,15 +190,14 @@ def test_kill_9_during_a_build_leaves_nothing_that_is_taken_for_whole(
     left = [path.name for path in (tmp_path / "cache" / "environments").iterdir()]
     assert len(left) == 1 and left[0].startswith(".building-")
     # uv outlives its parent and still holds the lock: nobody builds beside it.
+    with pytest.raises(Cancelled):
+        made(spec_of("slow"), cancel=give_up)
+    assert "another process makes the same environment; waiting for it" in lines
     (tmp_path / "go").touch()
     prepared = made(spec_of("slow"))
     assert prepared.built
     assert ask(prepared.python, "import slow; print(slow.VERSION)") == "1.0"
     assert [path.name for path in (tmp_path / "cache" / "environments").iterdir()] == [prepared.digest]
-
-
-class Cancelled(Exception):
-    pass
 
 
 def test_cancel_ends_uv_and_leaves_nothing(
@@ -258,8 +265,26 @@ def test_what_modules_came_from() -> None:
     assert len(local) + len(wheel) == 1 and len(pins) == 4
 
 
+def test_an_environment_built_by_hand_is_found_by_prepare(
+    made: Make,
+    wheelhouse: Path,
+    tmp_path: Path,
+    uv_cache: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mldeploy_jupyter.api.environment import Environment
+
+    (tmp_path / "requirements.txt").write_text(f"--no-index\n-f {wheelhouse}\ndemo==1.0\n")
+    monkeypatch.setenv("MLDEPLOY_CACHE", str(tmp_path / "cache"))
+    environment = Environment.from_pip_requirements("e", tmp_path / "requirements.txt")
+    built = environment.build_local()
+    assert built.built and "demo==1.0" in capsys.readouterr().out
+    assert made(environment._to_spec()).built is False
+
+
 @pytest.mark.network
-def test_the_real_index(made: Make, snapshot: object) -> None:
+def test_the_real_index(made: Make) -> None:
     """The scoring server's real requirements, a real package, and the real server in the new environment."""
     prepared = made(EnvironmentSpec(pip=["six==1.16.0", "inference-schema[numpy-support]"]))
     assert ask(prepared.python, "import six, numpy, uvicorn, orjson; print(six.__version__)") == "1.16.0"

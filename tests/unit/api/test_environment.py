@@ -143,6 +143,8 @@ def test_clone_register_get_list(workspace: Any) -> None:
     environment.clone("f").register(workspace)
     assert {name: item.version for name, item in Environment.list(workspace).items()} == {"e": "2", "f": "1"}
     assert environment.clone("g").docker.base_image_registry.password == "hunter2"
+    with pytest.raises(UserErrorException, match="is not a version"):
+        Environment.get(workspace, "e", version="newest")
     with pytest.raises(EnvironmentError_, match="There is no environment 'x'") as caught:
         Environment.get(workspace, "x")
     assert "e, f" in str(caught.value)

@@ -104,3 +104,35 @@ def test_what_the_server_provides_is_dropped_but_not_its_extras() -> None:
     kept, dropped = without_provided(asked)
     assert kept == ["numpy", "six==1.0 --hash=sha256:aa"]
     assert dropped == ["azureml-defaults>=1.0", "inference-schema[numpy-support]", "Azureml_Core"]
+
+
+def test_the_servers_own_requirements_are_part_of_a_locks_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an upgrade of this package no lock of before is taken."""
+    from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+    from mldeploy_jupyter.environments import locking
+
+    before = locking._key(EnvironmentSpec(pip=["six"]), "/nowhere/python")
+    assert locking._key(EnvironmentSpec(name="n", pip=["six"]), "/nowhere/python") == before
+    monkeypatch.setattr(locking, "server_requirements", lambda: ["uvicorn>=1000"])
+    assert locking._key(EnvironmentSpec(pip=["six"]), "/nowhere/python") != before
+
+
+def test_work_of_rattler_can_be_cancelled() -> None:
+    import asyncio
+
+    from mldeploy_jupyter.environments import conda
+
+    ended: list[str] = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("yes")
+
+    def cancel() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        conda._run(endless(), cancel)
+    assert ended == ["yes"]

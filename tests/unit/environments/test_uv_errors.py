@@ -89,3 +89,15 @@ def test_pips_settings_serve_uv_unless_uv_has_its_own(monkeypatch: pytest.Monkey
     assert uv_module._environ([])[0]["UV_DEFAULT_INDEX"] == "https://pip.invalid/simple"
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.invalid/simple")
     assert uv_module._environ([])[0]["UV_DEFAULT_INDEX"] == "https://uv.invalid/simple"
+
+
+def test_a_missing_uv_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import uv
+
+    def missing() -> str:
+        raise FileNotFoundError("no uv here")
+
+    monkeypatch.setattr(uv, "find_uv_bin", missing)
+    with pytest.raises(EnvironmentError_) as caught:
+        Uv().run(["venv"])
+    assert caught.value.code == "UvNotFound"
