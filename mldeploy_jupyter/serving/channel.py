@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections import deque
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
-
-_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Channel:
@@ -36,9 +35,11 @@ class Channel:
         """The next message and its descriptors; None at the end."""
         while (end := self._buffer.find(b"\n")) < 0:
             try:
-                data, fds, _, _ = socket.recv_fds(self._sock, 65536, 64, _CLOEXEC)
+                data, fds, _, _ = socket.recv_fds(self._sock, 65536, 64)
             except OSError:
                 return None
+            for fd in fds:  # a client's connection is not for the processes that a script starts
+                os.set_inheritable(fd, False)
             self._fds.extend(fds)
             if not data:
                 return None

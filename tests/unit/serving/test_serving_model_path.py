@@ -1,0 +1,113 @@
+"""`Model.get_model_path` inside a service, without v1's traps; and the data collector."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mldeploy_jupyter.serving.collector import ModelDataCollector
+from mldeploy_jupyter.serving.model_path import Model, ModelNotFoundException, NotInService, Run, WebserviceException
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AML_APP_ROOT", str(tmp_path))
+    monkeypatch.delenv("AZUREML_MODEL_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(app: Path, *parts: str) -> Path:
+    path = app.joinpath("azureml-models", *parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    return path
+
+
+def test_the_highest_version_is_the_default_by_number_not_by_text(app: Path) -> None:
+    put(app, "m", "2", "model.pkl")
+    newest = put(app, "m", "10", "model.pkl")
+    assert Model.get_model_path("m") == str(newest)
+    assert Model.get_model_path("m", version=2).endswith("m/2/model.pkl")
+    assert Model.get_model_path("m", 10) == str(newest)
+
+
+def test_stray_folders_and_hidden_files_are_no_versions_and_no_models(app: Path) -> None:
+    model = put(app, "m", "1", "model.pkl")
+    put(app, "m", "1", ".DS_Store")
+    put(app, "m", ".ipynb_checkpoints", "x")
+    put(app, "m", "old", "x")
+    assert Model.get_model_path("m") == str(model)
+
+
+def test_a_version_with_several_entries_is_its_folder(app: Path) -> None:
+    put(app, "m", "1", "a.pkl")
+    put(app, "m", "1", "b.pkl")
+    assert Model.get_model_path("m") == str(app / "azureml-models" / "m" / "1")
+
+
+def test_models_are_found_from_the_model_dir_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AML_APP_ROOT", raising=False)
+    model = put(tmp_path, "m", "1", "model.pkl")
+    for folder in (tmp_path / "azureml-models", tmp_path / "azureml-models" / "m" / "1"):
+        monkeypatch.setenv("AZUREML_MODEL_DIR", str(folder))
+        assert Model.get_model_path("m") == str(model)
+
+
+def test_a_path_in_the_current_folder_is_used_with_a_warning(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (app / "local.pkl").write_text("x")
+    assert Model.get_model_path("local.pkl") == "local.pkl"
+    assert "warning: no model 'local.pkl'" in capsys.readouterr().err
+
+
+def test_what_is_not_there_is_named_with_what_is(app: Path) -> None:
+    put(app, "ridge", "1", "model.pkl")
+    put(app, "ridge", "3", "model.pkl")
+    with pytest.raises(ModelNotFoundException, match="no model 'rigde' in this service; it has: ridge"):
+        Model.get_model_path("rigde")
+    with pytest.raises(ModelNotFoundException, match=r"has no version 2 in this service; there are: \['1', '3'\]"):
+        Model.get_model_path("ridge", 2)
+    with pytest.raises(WebserviceException, match="whole number, not 'latest'") as caught:
+        Model.get_model_path("ridge", "latest")  # type: ignore[arg-type]
+    assert caught.value.message.startswith("version must be")
+
+
+def test_what_needs_a_workspace_says_so() -> None:
+    with pytest.raises(NotInService, match="get_model_path"):
+        Model("ws", "m")
+    with pytest.raises(NotInService, match="experiment"):
+        Run.get_context()
+
+
+def test_collected_data_are_csv_lines_below_the_named_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLDEPLOY_MODEL_DATA", str(tmp_path))
+    collector = ModelDataCollector("../m", designation="inputs", feature_names=["a", "b"])
+    correlation = collector.collect(np.array([[1, 2], [3, 4]]))
+    collector.collect(pd.DataFrame({"a": [5], "b": ["x,y"]}), user_correlation_id="mine")
+    collector.collect([6, 7])
+    files = list(tmp_path.rglob("data.csv"))
+    assert len(files) == 1 and "inputs" in files[0].parts
+    rows = list(csv.reader(files[0].read_text().splitlines()))
+    assert rows[0] == ["$Timestamp", "$CorrelationId", "a", "b"]
+    assert [row[2:] for row in rows[1:]] == [["1", "2"], ["3", "4"], ["5", "x,y"], ["6", "7"]]
+    assert rows[1][1] == rows[2][1] == correlation and rows[3][1] == "mine"
+
+
+def test_without_a_folder_nothing_is_kept_and_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLDEPLOY_MODEL_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert ModelDataCollector("m").collect([1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_never_fails_a_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MLDEPLOY_MODEL_DATA", str(tmp_path / "file"))
+    assert ModelDataCollector("m").collect([1])
+    assert "model data is not kept" in capsys.readouterr().err
