@@ -11,13 +11,12 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import WebserviceNotFound
-from mldeploy_jupyter.core.timeline import Timeline
 from mldeploy_jupyter.notebook.session import Session, front_end
-from mldeploy_jupyter.notebook.timeline_view import TimelineView
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.model import Model
     from mldeploy_jupyter.api.webservice import Webservice
+    from mldeploy_jupyter.notebook.timeline_view import TimelineView
 
 Bundle = dict[str, str]
 Rows = Sequence[Sequence[str]]
@@ -36,6 +35,9 @@ STATE_WORDS = {
 def timeline_view(session: Session, service: Webservice) -> TimelineView:
     """Shows the service's deployment below the running cell and keeps it up to date until its end."""
     from IPython.display import display, update_display
+
+    from mldeploy_jupyter.core.timeline import Timeline
+    from mldeploy_jupyter.notebook.timeline_view import TimelineView
 
     display_id = f"mldeploy-{service.deployment_id}-{os.urandom(4).hex()}"
 
@@ -195,7 +197,8 @@ def add_formatters(session: Session) -> None:
 
     def service(value: Webservice) -> Bundle:
         here = session.shown.get(value.deployment_id) == getattr(session.shell, "execution_count", 0)
-        if here and value.deployment_id in session.views:
+        view = session.views.get(value.deployment_id)
+        if here and view is not None and not view.ended.is_set():
             # The timeline above says how it goes; what is said here would stay as it is now.
             return _bundle(f"{value.name}   see its timeline above", [], ())
         return service_bundle(value)

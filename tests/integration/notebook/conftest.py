@@ -184,5 +184,3 @@ def prepared(kernel: Kernel) -> Kernel:
     kernel.ok("%register factor factor.json")
     kernel.ok(f"%%entry_script\n{SCRIPT}")
     return kernel
-
-
