@@ -49,7 +49,8 @@ def _print(result: Result, context: Context) -> None:
 
 def _print_error(error: MldeployError, context: Context) -> None:
     if context.json:
-        context.err.write(json.dumps({"error": error.as_dict()}, indent=2, ensure_ascii=False, default=str) + "\n")
+        # One line, the last: a machine finds it behind whatever was said before.
+        context.err.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False, default=str) + "\n")
         return
     text = str(error)
     if use_colour(context.err, os.environ):

@@ -200,7 +200,8 @@ def follow(context: Context, service: Any, name: str, timeout_sec: float | None)
 
     try:
         # How it failed is left out: that is the error that is raised.
-        show(service.journal, out=context.err, stop=ended, errors=False)
+        if not context.json or context.isatty:
+            show(service.journal, out=context.err, stop=ended, errors=False)
         service.wait_for_deployment(timeout_sec=left())
     except KeyboardInterrupt:
         raise WaitInterrupted(

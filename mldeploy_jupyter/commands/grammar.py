@@ -99,10 +99,14 @@ class Context:
     namespace: dict[str, Any] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     update_live: bool = False
-    detached: bool = True  # changes go on in a process of their own when this one ends
     prefix: str = "mldeploy "  # what the user types before a command; "%mldeploy " in a notebook
     clock: Callable[[], float] = time.monotonic
     open: Callable[..., Any] | None = None
+
+    @property
+    def detached(self) -> bool:
+        """Whether an update needs a process of its own: a command line may end before it, a kernel stays."""
+        return self.namespace is None
 
     def note(self, text: str) -> None:
         """A line that is not the result."""
@@ -156,7 +160,11 @@ COMMON: tuple[Param, ...] = (
         group=_COMMON,
     ),
     Param(
-        "json", ("--json",), "Write one JSON document to standard output, and nothing else.", "switch", group=_COMMON
+        "json",
+        ("--json",),
+        "Write one JSON document to standard output; an error is one JSON line on standard error.",
+        "switch",
+        group=_COMMON,
     ),
     Param(
         "output", ("--output", "-o"), "json is the same as --json.", choices=("json", "jsonc", "table"), group=_COMMON

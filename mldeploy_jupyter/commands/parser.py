@@ -169,7 +169,7 @@ def _example(command: Command) -> str:
 def wants_json(words: Sequence[str]) -> bool:
     """Whether the words ask for JSON, known before they are parsed, so that errors in them can obey it too."""
     flags = {name: next(param.flags for param in COMMON if param.name == name) for name in ("json", "output")}
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip(words, [*words, ""][1:], strict=True):
         option, sign, value = word.partition("=")
         if word in flags["json"] or (option in flags["output"] and (value if sign else after) in ("json", "jsonc")):
             return True

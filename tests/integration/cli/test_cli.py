@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import pty
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mldeploy_jupyter.commands import Context, run
 
 MLDEPLOY = [sys.executable, "-m", "mldeploy_jupyter.cli"]
 SCRIPT = """import json, os, pathlib
@@ -120,7 +123,7 @@ def test_the_whole_life_of_a_service(cli: Cli, tmp_path: Path) -> None:
     deployed = cli.run("model", "deploy", "-m", "twice:1", "-ic", "inference.json", "-dc", "deploy.yml", "--json")
     assert deployed.returncode == 0, deployed.stderr
     assert "The service's name is twice" in deployed.stderr
-    assert "Roll out" in deployed.stderr and "\x1b" not in deployed.stderr
+    assert "Roll out" not in deployed.stderr  # progress is for people
     service = json.loads(deployed.stdout)
     assert (service["name"], service["state"], service["computeType"]) == ("twice", "Healthy", "Local")
 
@@ -184,7 +187,8 @@ def test_a_failed_deployment_says_why_and_ends_with_1(cli: Cli) -> None:
     assert failed.stderr.count("no luck") >= 1 and "error:" in failed.stderr and "line 2" in failed.stderr
     as_json = cli.run("model", "deploy", "broken", "-m", "m1", "--script", "score.py", "--overwrite", "--json")
     assert (as_json.returncode, as_json.stdout) == (1, "")
-    assert '"what"' in as_json.stderr
+    error = json.loads(as_json.stderr.splitlines()[-1])["error"]
+    assert "no luck" in error["why"] and "line 2" in error["where"]
 
 
 def test_a_target_of_a_later_version_says_so(cli: Cli) -> None:
@@ -238,12 +242,36 @@ def _deadline(process: subprocess.Popen[str], seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
+def test_a_notebooks_deploy_updates_what_is_live(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`update_live` with the notebook's defaults: the same again changes nothing, something new is an update."""
+    monkeypatch.chdir(cli.folder)
+    monkeypatch.setenv("MLDEPLOY_HOME", cli.env["MLDEPLOY_HOME"])
+    cli.ok("model", "register", "m1", "model.txt")
+
+    def deploy(*words: str) -> tuple[Any, str]:
+        said = io.StringIO()
+        defaults = {"entry_script": "score.py", "models": ["m1:1"]}
+        context = Context(out=said, err=said, follow=False, namespace={}, defaults=defaults, update_live=True)
+        return run(["model", "deploy", "mine", *words], context=context).value, said.getvalue()
+
+    first, said = deploy("--wait")
+    assert first.revision == 1 and "Roll out" in said
+    same, said = deploy("--wait")
+    assert same.revision == 1 and "serves just this already" in said
+    (cli.folder / "score.py").write_text(SCRIPT.replace("factor * value", "factor * value + 1"))
+    changed, said = deploy()
+    changed.wait_for_deployment()
+    assert changed.revision == 2
+    assert changed.run({"data": [1.5]}) == [4.0]
+
+
 def test_no_wait_returns_and_wait_follows(cli: Cli) -> None:
     cli.ok("model", "register", "m1", "model.txt")
     begun = cli.run("model", "deploy", "later", "-m", "m1", "--script", "score.py", "--no-wait")
     assert begun.returncode == 0 and "mldeploy service wait later" in begun.stdout
     waited = cli.run("service", "wait", "later")
-    assert waited.returncode == 0 and "Live" in waited.stdout and "Check" in waited.stderr
+    assert waited.returncode == 0 and "Live" in waited.stdout and "Roll out" in waited.stderr
+    assert "\x1b" not in waited.stderr
 
 
 def test_a_reader_that_goes_away_is_no_error(cli: Cli) -> None:
