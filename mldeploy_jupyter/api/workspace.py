@@ -185,14 +185,14 @@ class Workspace:
         """Every service, by name."""
         from mldeploy_jupyter.api.webservice import Webservice
 
-        return {service.name: service for service in Webservice.list(self)}
+        return {service.name: service for service in Webservice.list(self)} if self._for_read() else {}
 
     @property
     def environments(self) -> dict[str, Any]:
         """The latest version of every registered environment, by name."""
         from mldeploy_jupyter.api.environment import Environment
 
-        return dict(Environment.list(self))
+        return dict(Environment.list(self)) if self._for_read() else {}
 
     @property
     def _folder(self) -> WorkspaceFolder:

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
+from urllib.parse import unquote
 
 from mldeploy_jupyter.core import processes
 from mldeploy_jupyter.core.errors import StorageError
@@ -51,7 +52,7 @@ class Artifacts:
         self._clock = clock
         self._local: Path | None = None
         if url.startswith("file://"):
-            self._local = Path(url.removeprefix("file://"))
+            self._local = Path(unquote(url.removeprefix("file://")))
         elif "://" not in url:
             self._local = Path(url)
         if self._local is not None:

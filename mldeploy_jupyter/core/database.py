@@ -36,8 +36,11 @@ class Database:
         self.engine, self.label, self.path = _open_engine(url)
         self.is_postgres = self.engine.dialect.name == "postgresql"
         try:
-            with self.begin(write=True) as connection:
-                self._prepare(connection)
+            with self.begin() as connection:
+                found = schema.read_version(connection)
+            if found != schema.VERSION:
+                with self.begin(write=True) as connection:
+                    self._prepare(connection)
         except BaseException:
             self.close()
             raise
@@ -87,7 +90,10 @@ def _open_engine(url: str) -> tuple[Engine, str, Path | None]:
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
     try:
-        parsed = sa.make_url(url)
+        if url.startswith("sqlite:///"):  # a path as it is, also with `?` and `%` in it
+            parsed = sa.URL.create("sqlite", database=url.removeprefix("sqlite:///"))
+        else:
+            parsed = sa.make_url(url)
     except ArgumentError:
         raise _unusable_url("it is not a database URL") from None
     if parsed.get_backend_name() == "sqlite":

@@ -179,3 +179,11 @@ def test_unknown_keys_of_a_newer_record_are_dropped(store_url: str) -> None:
     store = Store(store_url)
     assert store.get_model("m").size == 1  # type: ignore[union-attr]
     store.close()
+
+
+def test_opening_a_store_waits_for_no_writer(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    Store(url).add_model(ModelRecord("m"))
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert Store(url).get_model("m") is not None

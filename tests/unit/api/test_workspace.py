@@ -50,7 +50,8 @@ def test_a_known_workspace_is_found_by_name_from_anywhere(folder: Path) -> None:
 
 def test_reads_make_nothing_and_the_first_write_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ws = Workspace()
-    assert Model.list(ws) == [] and ws.models == {} and ws.name == folder.name
+    assert Model.list(ws) == [] and ws.name == folder.name
+    assert ws.models == ws.webservices == ws.environments == {}
     assert os.listdir(folder) == []
     (folder / "m.pkl").write_bytes(b"m")
     Model.register(ws, "m.pkl", "m")
@@ -101,3 +102,13 @@ def test_the_errors(folder: Path, snapshot) -> None:
     with pytest.raises(WorkspaceError, match="there is no workspace 'nobody'"):
         Workspace.get("nobody")
     assert texts == snapshot
+
+
+@pytest.mark.parametrize("name", ["with space", "100%", "a%20b", "what?", "x#y", "größe", "a;b&c=d", "-n"])
+def test_a_folder_of_any_name_will_do(folder: Path, name: str) -> None:
+    (folder / "m.pkl").write_bytes(b"m")
+    ws = Workspace.create(path=folder / name, artifacts=(folder / name / "bytes").as_uri())
+    assert Model.register(ws, folder / "m.pkl", "m").version == 1
+    assert Model(Workspace.get(path=folder / name), "m").download(str(folder / "out"))
+    assert sorted(os.listdir(folder / name / ".mldeploy")) == [".gitignore", "config.json", "store.db"]
+    assert sorted(os.listdir(folder / name)) == [".mldeploy", "bytes"]
