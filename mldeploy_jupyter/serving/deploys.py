@@ -214,11 +214,12 @@ class Fleet:
 
     def _probe(self, worker: Worker, settings: Settings, deploy: Deploy, emit: Emit) -> None:
         body = worker.ready.get("sample_body")
+        limit = settings.scoring_timeout_ms / 1000 + 5 if settings.scoring_timeout_ms else settings.init_timeout
         for _ in range(max(1, settings.probes)):
             if deploy.cancelled:
                 raise Stopped(failure("cancelled", "probe", "cancelled"))
             try:
-                probe(worker, body, timeout=settings.scoring_timeout_ms / 1000 + 5 or 3600)
+                probe(worker, body, timeout=limit)
             except ProbeError as error:
                 if worker.exited.wait(0.2):
                     raise Stopped(worker.failure_of_exit()) from error

@@ -44,9 +44,9 @@ def describe(script: Script, settings: Settings, version: str) -> dict[str, Any]
     request, media, example = _request(script)
     answer = script.output.schema() if script.output is not None else {}
     if version == "2.0":
-        return _swagger(info, settings, _older(request), media, example, _older(answer))
+        return _swagger(info, settings, _older(request, "x-nullable"), media, example, _older(answer, "x-nullable"))
     if version == "3.0":
-        request, answer = _older(request), _older(answer)
+        request, answer = _older(request, "nullable"), _older(answer, "nullable")
     content: dict[str, Any] = {media: {"schema": request}}
     if example is not None:
         content[media]["example"] = example
@@ -93,16 +93,18 @@ def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
     return schema, "application/json", script.sample
 
 
-def _older(schema: Any) -> Any:
+def _older(schema: Any, nullable: str) -> Any:
     """A schema of JSON Schema 2020-12 in the dialect of OpenAPI 3.0 and Swagger 2: one type, no tuples."""
     if isinstance(schema, list):
-        return [_older(item) for item in schema]
+        return [_older(item, nullable) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    plain = {key: _older(value) for key, value in copy.deepcopy(schema).items()}
+    plain = {key: _older(value, nullable) for key, value in copy.deepcopy(schema).items()}
     if isinstance(plain.get("type"), list):
         plain["type"] = next(kind for kind in plain["type"] if kind != "null")
-        plain["x-nullable"] = True
+        plain[nullable] = True
+    if plain.pop("contentEncoding", None):
+        plain["format"] = "byte"
     if "anyOf" in plain:
         plain.pop("anyOf")
     if "prefixItems" in plain:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import sys
+import textwrap
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -108,7 +110,7 @@ def inspect_script(module: types.ModuleType) -> Script:
         wants_headers=HEADERS in signature,
         is_async=inspect.iscoroutinefunction(plain),
         output=output,
-        warnings=_warnings(parameters),
+        warnings=[*_warnings(parameters), *_swallowed(plain)],
     )
 
 
@@ -160,3 +162,28 @@ def _warnings(parameters: list[Parameter]) -> list[str]:
         for p in parameters
         if p.declared is not None and p.declared.kind.only_integers()
     ]
+
+
+def _swallowed(run: Callable[..., Any]) -> list[str]:
+    """A warning when run() returns what it catches: the client then gets status 200 with an error in it."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(run)))
+    except (OSError, TypeError, SyntaxError):
+        return []
+    first = run.__code__.co_firstlineno
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ExceptHandler) or not (node.type is None or _name_of(node.type) in _EVERYTHING):
+            continue
+        returns = [item for part in node.body for item in ast.walk(part) if isinstance(item, ast.Return)]
+        uses = (item.id for found in returns for item in ast.walk(found) if isinstance(item, ast.Name))
+        if node.name is not None and node.name in uses:
+            line = first + node.lineno - 1
+            return [f"run() catches every exception and returns its text (line {line}): a failure looks like a result"]
+    return []
+
+
+_EVERYTHING = ("Exception", "BaseException")
+
+
+def _name_of(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""

@@ -19,8 +19,8 @@ import signal
 import socket
 import struct
 import sys
-import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _control_socket(folder: Path) -> tuple[socket.socket, Path]:
     path = folder / "control.sock"
     if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+        import tempfile
+
         path = Path(tempfile.mkdtemp(prefix="mldeploy-")) / "control.sock"
     # The lock is ours, so a socket that is there was left by a dead supervisor.
     path.unlink(missing_ok=True)
@@ -169,7 +171,11 @@ def _remove_control(folder: Path, path: Path) -> None:
 
 def _serve_control(control: socket.socket, fleet: Fleet, stop: Any) -> None:
     while True:
-        connection, _ = control.accept()
+        try:
+            connection, _ = control.accept()
+        except OSError:  # out of descriptors: try again
+            time.sleep(0.1)
+            continue
         threading.Thread(target=_serve_client, args=(connection, fleet, stop), daemon=True).start()
 
 

@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 KEEP_ALIVE = 75  # seconds that an idle connection is kept
 MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers
 ACCEPT_AT_ONCE = 100  # connections taken in one turn of the loop
+ACCEPT_PAUSE = 0.1  # seconds without accepting when the process is out of descriptors
 FLUSH_LOOK = 0.005  # seconds between two looks whether an answer is on its way
 
 
@@ -28,6 +29,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, owner: Transport, private: bool) -> None:
         super().__init__(owner.config, owner.state, {"private": private}, owner.loop)
+        self.access_log = False  # a script that sets up logging must not turn uvicorn's own access log on
         self.owner = owner
         self.private = private
         self.in_message = False
@@ -100,7 +102,11 @@ class Connection(HttpToolsProtocol):
         if self.gone or self.transport.is_closing():
             return
         if self.busy:
-            if self.owner.closing and self.cycle is not None:
+            answering = self.cycle is not None and not self.cycle.response_complete
+            if self.owner.closing and not answering:  # half a request's head: nobody is kept waiting for the rest
+                self.transport.close()
+                return
+            if self.owner.closing:
                 self.cycle.keep_alive = False
             if not self.in_message:
                 self.transport.pause_reading()
@@ -196,8 +202,15 @@ class Transport:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return  # another worker was quicker, or the client left
             except OSError:
-                return  # out of descriptors: the connection waits in the queue
+                # Out of descriptors: the connection waits in the queue, and we do not spin on it.
+                self.loop.remove_reader(self._listener.fileno())
+                self.loop.call_later(ACCEPT_PAUSE, self._accept_again)
+                return
             self.adopt(sock)
+
+    def _accept_again(self) -> None:
+        if self._accepting:
+            self.loop.add_reader(self._listener.fileno(), self._on_readable)
 
     async def _attach(self, sock: socket.socket, private: bool) -> None:
         if sock.family != socket.AF_UNIX:

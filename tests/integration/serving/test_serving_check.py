@@ -157,6 +157,24 @@ def test_warnings_name_an_integer_sample_and_a_json_string(tmp_path: Path) -> No
     ]
 
 
+def test_a_run_that_returns_what_it_catches_is_warned_of_with_its_line(tmp_path: Path) -> None:
+    source = """
+        def init(): pass
+        def run(data):
+            try:
+                return 1
+            except Exception as e:
+                return str(e)
+    """
+    result, _ = check(tmp_path, source)
+    text = "run() catches every exception and returns its text (line 6): a failure looks like a result"
+    assert result["warnings"] == [text]
+    result, _ = check(tmp_path, source.replace("except Exception", "except KeyError"))
+    assert result["warnings"] == []
+    result, _ = check(tmp_path, source.replace("return str(e)", "raise ValueError() from e"))
+    assert result["warnings"] == []
+
+
 def test_a_failing_sample_is_the_scripts_failure_with_its_line(tmp_path: Path) -> None:
     result, _ = check(tmp_path, """
         from inference_schema.schema_decorators import input_schema

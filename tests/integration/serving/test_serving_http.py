@@ -420,3 +420,31 @@ def test_the_environment_of_v1_is_there(shared: Supervised) -> None:
 def test_without_auth_no_key_is_asked(shared: Supervised) -> None:
     assert shared.deploy(auth_enabled=False)["ok"]
     assert shared.score(5, headers={}).json() == 5
+
+
+def test_several_runs_at_once_when_asked_for(shared: Supervised) -> None:
+    source = "import time\ndef init(): pass\ndef run(data): time.sleep(0.5)\n"
+    assert shared.deploy(source, max_concurrent=4)["ok"]
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        assert {r.status_code for r in pool.map(shared.score, range(4))} == {200}
+    assert time.monotonic() - began < 1.5
+
+
+def test_logging_set_up_by_the_script_shows_each_request_once(shared: Supervised) -> None:
+    source = "import logging\nlogging.basicConfig(level=logging.INFO)\ndef init(): pass\ndef run(data): return 1\n"
+    assert shared.deploy(source)["ok"]
+    identity = "one-line-only"
+    shared.score(headers={**KEY, "x-request-id": identity})
+    wait_for(lambda: f"[{identity}] POST /score 200" in shared.log)
+    assert "POST /score HTTP" not in shared.log
+
+
+def test_half_a_request_does_not_hold_a_stop_up(supervised: Supervised) -> None:
+    supervised.deploy()
+    with socket.create_connection(("127.0.0.1", supervised.facts["port"]), timeout=20) as connection:
+        connection.sendall(b"POST /sc")
+        supervised.score()
+        began = time.monotonic()
+        assert supervised.ask("stop") == {"ok": True}
+        assert time.monotonic() - began < 3
