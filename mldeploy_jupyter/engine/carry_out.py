@@ -5,6 +5,7 @@ The same function runs in the detached runner and, for an update of a local serv
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, WebserviceException
 from mldeploy_jupyter.core.events import STAGES, Journal, read_events, utc_now
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.core.text import size as size_text
 from mldeploy_jupyter.engine import explaining
 from mldeploy_jupyter.engine import plan as planning
 from mldeploy_jupyter.engine.lease import Heartbeat
@@ -138,7 +140,7 @@ def _run(
         last_seconds=_last_seconds(folder, store, record),
     )
 
-    with stages.stage("check"):
+    with stages.stage("check") as detail:
         inputs = work.inputs = planning.collect(request, folder, store)
         config = inputs.config.resolved()
         plan = Plan(request, service, revision, config=config, secrets=secrets)
@@ -146,6 +148,7 @@ def _run(
             stages.emit("check", "log", f"{finding.level}: {finding.what}")
             if finding.level == "error":
                 raise WebserviceException(finding.what, why=finding.why, hint=finding.hint, code=finding.code)
+        detail(_count(len(request.models), "model") if request.models else "")
         cancel()
 
     spec = inputs.environment
@@ -154,7 +157,7 @@ def _run(
     def emit_environment(kind: str, text: str = "", **data: Any) -> None:
         stages.emit(stages.current, kind, text, **data)
 
-    with stages.stage("bundle"):
+    with stages.stage("bundle") as detail:
         lock, python = "", ""
         if spec is not None:
             if inputs.kept is not None and (inputs.kept.path / "environment.lock").exists() and inputs.whole:
@@ -166,17 +169,25 @@ def _run(
                 lock, python = made.text, made.python_version
         bundle = planning.make_bundle(inputs, folder, lock=lock, python=python, check=cancel)
         work.bundle_path = bundle.path
-        stages.emit("bundle", "log", f"bundle {bundle.digest[:8]}")
+        sizes = [size for _digest, size in bundle.manifest["files"].values()]
+        detail(f"{_count(len(sizes), 'file')}, {size_text(sum(sizes))}, {bundle.digest[:8]}")
         cancel()
 
     interpreter = ""
     if target.capabilities.needs_python:
-        with stages.stage("environment"):
+        with stages.stage("environment") as detail:
             prepared = environments.prepare(
-                spec, kernel_python=request.kernel_python, emit=emit_environment, cancel=cancel
+                spec,
+                kernel_python=request.kernel_python,
+                emit=emit_environment,
+                cancel=cancel,
+                known_lock=lock or None,
             )
             interpreter = prepared.python
             work.lock = prepared.lock
+            kept = "used as it is" if prepared.kind == "current" else "built" if prepared.built else "already built"
+            version = re.search(r"^# python ([\d.]+)", prepared.lock, re.MULTILINE)
+            detail(f"Python {version[1]}, {kept}" if version else kept)
             work.environment = {
                 "kind": prepared.kind,
                 "python": prepared.python,
@@ -263,11 +274,16 @@ def _end(store: Store, record: DeploymentRecord, work: _Work, stages: Stages, st
     data = cause.to_dict() if cause else None
     if work.revision is not None:
         store.update_revision(record.service, work.revision.number, outcome="failed")
-    store.update_deployment(record.id, state=state, finished_time=utc_now(), cause=data)
     store.update_service(record.service, state="Live" if serving else "Failed", error=data, updated_time=utc_now())
+    # Last: whoever waits for this finds everything else written.
+    store.update_deployment(record.id, state=state, finished_time=utc_now(), cause=data)
     text = cause.what if cause else "cancelled"
     stages.state(state, text, seconds=stages.elapsed, serving=serving, **({"cause": data} if data else {}))
     return state
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _last_seconds(folder: WorkspaceFolder, store: Store, record: DeploymentRecord) -> dict[str, float]:

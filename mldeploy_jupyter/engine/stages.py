@@ -30,11 +30,20 @@ class Stages:
         return round(self._clock() - self.begun, 3)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """A stage that ends with the block; an exception leaves it open for `fail`."""
+    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+        """A stage that ends with the block; an exception leaves it open for `fail`.
+
+        Yields a function that takes the detail shown beside the stage's name.
+        """
+        detail = ""
+
+        def say(text: str) -> None:
+            nonlocal detail
+            detail = text
+
         self.emit(name, "started")
-        yield
-        self.emit(name, "finished")
+        yield say
+        self.emit(name, "finished", detail)
 
     def emit(self, stage: str, kind: str, text: str = "", **data: Any) -> None:
         if kind == "started":

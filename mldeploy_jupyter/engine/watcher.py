@@ -103,9 +103,9 @@ def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploymen
         text = f"its runner died in the stage {open_stage}" if open_stage else "its runner died"
         if deployment.revision:
             store.update_revision(service.name, deployment.revision, outcome="failed")
-        store.update_deployment(deployment.id, state="interrupted", finished_time=utc_now())
         store.update_service(service.name, state="Live" if service.revision else "Failed", updated_time=utc_now())
         journal.write("", "state", text, state="interrupted", at=open_stage, serving=service.revision)
+        store.update_deployment(deployment.id, state="interrupted", finished_time=utc_now())
     finally:
         journal.close()
 

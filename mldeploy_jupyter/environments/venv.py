@@ -89,7 +89,16 @@ def install_pip(folder: Path, lock: str, uv: Uv) -> None:
         return
     path = folder / "mldeploy.lock"
     path.write_text(lock, "utf-8")
-    command = ["pip", "install", "--python", str(folder / "bin" / "python"), "--no-deps", "--requirements", str(path)]
+    command = [
+        "pip",
+        "install",
+        "--python",
+        str(folder / "bin" / "python"),
+        "--no-deps",
+        "--compile-bytecode",
+        "--requirements",
+        str(path),
+    ]
     try:
         replace(uv, folder=folder).run(command)
     except UvError as error:
