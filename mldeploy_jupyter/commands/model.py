@@ -106,7 +106,7 @@ def list_(context: Context, args: Args) -> Result:
     }
     kwargs = {key: value for key, value in kwargs.items() if value is not None}
     models = Model.list(context.workspace(args.path), **kwargs)
-    rows = [(m.name, m.version, m.model_framework, m.created_time, _words(m.tags)) for m in models]
+    rows = [(m.name, m.version, m.model_framework, m.serialize()["createdTime"][:19], _words(m.tags)) for m in models]
     text = (
         table(rows, ("NAME", "VERSION", "FRAMEWORK", "CREATED", "TAGS"))
         if rows

@@ -8,99 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.deploy import WAIT, describe, finish, follow
+from mldeploy_jupyter.commands.finding import find_service, list_services
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.commands.settings import TARGETS
-from mldeploy_jupyter.commands.text import listing, pairs, python_call, table
-from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound, WorkspaceError
+from mldeploy_jupyter.commands.text import listing, pairs, python_call
 
 NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service")
-
-
-def find_service(context: Context, args: Args) -> Any:
-    """The service, in the workspace found from here; without one there, in any workspace this user has.
-
-    Raises `WebserviceNotFound`, or `UsageError` when several workspaces have a service of that name.
-    """
-    from mldeploy_jupyter.api.webservice import Webservice
-
-    missing: MldeployError | None = None
-    try:
-        return Webservice(context.workspace(args.path), args.name)
-    except (WorkspaceError, WebserviceNotFound) as error:
-        if args.path is not None or context.open is not None or type(error) not in (WorkspaceError, WebserviceNotFound):
-            raise
-        missing = error
-    found = [service for service in _everywhere(context) if service.name == args.name]
-    if not found:
-        raise missing
-    if len(found) > 1:
-        folders = ", ".join(str(service.workspace._folder.root.parent) for service in found)
-        hint = f"Name one: --path {found[0].workspace._folder.root.parent}"
-        raise UsageError(f"{args.name} is in several workspaces", why=f"They are {folders}.", hint=hint)
-    return found[0]
-
-
-def _everywhere(context: Context) -> list[Any]:
-    """The services of every workspace this user has made; one that cannot be read is said and skipped."""
-    from mldeploy_jupyter.api.webservice import Webservice
-    from mldeploy_jupyter.core.workspace import known_workspaces
-
-    found = []
-    for folder in known_workspaces():
-        try:
-            found.extend(Webservice.list(context.workspace(str(folder.root))))
-        except MldeployError as error:
-            context.note(f"note: the workspace {folder.root.parent} is left out: {error.message}")
-    return found
-
-
-def list_(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.webservice import Webservice
-
-    everywhere = args.all
-    try:
-        workspace = None if everywhere else context.workspace(args.path)
-    except WorkspaceError as error:
-        # From a folder without a workspace, whatever this user has is shown. A broken workspace stays an error.
-        if args.path is not None or type(error) is not WorkspaceError or _is_here():
-            raise
-        workspace, everywhere = None, True
-    services = _everywhere(context) if workspace is None else Webservice.list(workspace)
-    services = [service for service in services if _wanted(service, args)]
-    rows = []
-    for service in services:
-        data = service.serialize()
-        row = [service.name, service.shown_state, data.get("computeType"), data.get("scoringUri")]
-        rows.append([*row, service.workspace._folder.root.parent] if everywhere else row)
-    head = ("NAME", "STATE", "TARGET", "SCORING URI", *(("WORKSPACE",) if everywhere else ()))
-    text = table(rows, head) if rows else "No services. Deploy one with: mldeploy model deploy"
-    return Result(services, text, [service.serialize() for service in services], "Webservice.list(ws)")
-
-
-def _is_here() -> bool:
-    from mldeploy_jupyter.core.workspace import find
-
-    return find() is not None
-
-
-def _wanted(service: Any, args: Args) -> bool:
-    if args.compute_type and service.compute_type.lower() != args.compute_type.lower():
-        return False
-    data = service.serialize()
-    models = [str(model) for model in data.get("models") or []]
-    if args.model_id and args.model_id not in models:
-        return False
-    if args.model_name and not any(model.partition(":")[0] == args.model_name for model in models):
-        return False
-    return _has(service.tags, args.tag) and _has(service.properties, args.property)
-
-
-def _has(values: dict[str, Any] | None, words: list[str] | None) -> bool:
-    for word in words or []:
-        key, sign, value = word.partition("=")
-        if key not in (values or {}) or (sign and str((values or {})[key]) != value):
-            return False
-    return True
 
 
 def show(context: Context, args: Args) -> Result:
@@ -266,7 +179,7 @@ COMMANDS: tuple[Command, ...] = (
             Param("tag", ("--tag",), "Only services with these tags.", "list", metavar="KEY=VALUE"),
             Param("property", ("--property",), "Only services with these properties.", "list", metavar="KEY=VALUE"),
         ),
-        list_,
+        list_services,
         "service list --all",
     ),
     Command(("service", "show"), "Show a service.", (NAME,), show, "service show churn"),

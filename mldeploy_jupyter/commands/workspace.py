@@ -27,6 +27,12 @@ def open_workspace(context: Context, path: str | None, *, write: bool = False) -
         workspace = Workspace(path=path)
     if write:
         workspace._for_write(announce=context.note)
+    elif workspace._for_read() is None:  # v1's config.json is there, and nothing was written yet
+        raise WorkspaceError(
+            f"The workspace {workspace.name} has nothing in it yet",
+            why="Its config.json was found, and no model was registered here.",
+            hint="Run: mldeploy model register -n NAME -p FILE",
+        )
     return workspace
 
 

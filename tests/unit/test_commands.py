@@ -307,6 +307,20 @@ def test_reading_makes_no_workspace(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+def test_the_workspace_of_v1s_config(folder: Path) -> None:
+    (folder / ".azureml").mkdir()
+    settings = {"subscription_id": "s", "resource_group": "r", "workspace_name": "team"}
+    (folder / ".azureml" / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(WorkspaceError, match="team has nothing in it yet"):
+        run(["model", "list"], context=context())
+    assert run(["service", "list"], context=context()).data == []
+    assert not (folder / ".mldeploy").exists()
+    (folder / "model.pkl").write_bytes(b"model")
+    run(["model", "register", "churn", "model.pkl"], context=context())
+    details = run(["workspace", "show"], context=context()).data
+    assert (details["subscription_id"], details["resource_group"]) == ("s", "r")
+
+
 def test_workspaces(folder: Path) -> None:
     made = run(shlex.split("workspace create a --name first"), context=context())
     assert made.data["name"] == "first"
