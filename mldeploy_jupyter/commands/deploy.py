@@ -71,7 +71,8 @@ def deploy(context: Context, args: Args) -> Result:
 
 def update(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.deploy_configuration import from_data
-    from mldeploy_jupyter.commands.service import change_words, find_service
+    from mldeploy_jupyter.commands.finding import find_service
+    from mldeploy_jupyter.commands.service import change_words
 
     service = find_service(context, args)
     kwargs: dict[str, Any] = {}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.deploy import WAIT, describe, finish, follow
-from mldeploy_jupyter.commands.finding import find_service, list_services
+from mldeploy_jupyter.commands.finding import find_service as find_service
+from mldeploy_jupyter.commands.finding import list_services
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.commands.settings import TARGETS
 from mldeploy_jupyter.commands.text import listing, pairs, python_call
