@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import listener as listening
+from .doorman import Doorman
 from .failure import failure
 from .files import read_json, write_json
 from .logs import ServiceLog
@@ -78,6 +79,7 @@ class Fleet:
         self._all: set[Worker] = set()
         self._orphans: list[int] = []  # connections that no worker can take yet
         self._stopping = False
+        self._doorman = Doorman(lambda: self.listener)
 
     @property
     def port(self) -> int:
@@ -169,7 +171,7 @@ class Fleet:
             if new_port:
                 generation.listener = listener = self._bind(port or 0)
             for _ in range(max(1, settings.workers)):
-                generation.workers.append(self._spawn(generation, deploy.events, emit, early=old is None))
+                generation.workers.append(self._spawn(generation, deploy.events, emit, early=_nobody(old)))
             for worker in generation.workers:
                 self._await_ready(worker, settings, deploy, emit)
             stage.start("probe")
@@ -295,6 +297,7 @@ class Fleet:
             if self._stopping:
                 raise Stopped(failure("cancelled", "rollout", "the service is stopping"))
             self._all.add(worker)
+            self._doorman.absent.clear()
         try:
             worker.spawn(generation.listener, keys=self._keys(), early=early, in_main=self._in_main)
         except OSError as error:
@@ -364,7 +367,7 @@ class Fleet:
     def _on_exit(self, worker: Worker) -> None:
         """A worker that served has died: start another at once."""
         with self._lock:
-            self._all.discard(worker)
+            self._forget(worker)
             live = self._live
             if live is None or worker not in live.workers or self._stopping:
                 return
@@ -375,6 +378,8 @@ class Fleet:
     def _forget(self, worker: Worker) -> None:
         with self._lock:
             self._all.discard(worker)
+            if not self._all and not self._stopping:
+                self._doorman.absent.set()
 
     def _refill(self, generation: Generation, restarts: int) -> None:
         """Starts workers until one is ready, with growing pauses while they keep dying."""
@@ -403,8 +408,7 @@ class Fleet:
             return
 
     def _start_one(self, generation: Generation, restarts: int = 0) -> Worker:
-        nobody = not any(w.state == "live" for w in generation.workers)
-        worker = self._spawn(generation, queue.SimpleQueue(), lambda _: None, early=nobody)
+        worker = self._spawn(generation, queue.SimpleQueue(), lambda _: None, early=_nobody(generation))
         worker.restarts = restarts
         try:
             self._await_ready(worker, generation.settings, None, lambda _: None)
@@ -517,6 +521,11 @@ class _Stages:
 
     def fail(self) -> None:
         self.finish("failed")
+
+
+def _nobody(generation: Generation | None) -> bool:
+    """Whether no worker answers requests."""
+    return generation is None or not any(worker.state == "live" for worker in generation.workers)
 
 
 def _state_of(live: Generation | None) -> str:

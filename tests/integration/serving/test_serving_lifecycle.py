@@ -283,3 +283,13 @@ def test_it_works_from_a_copy_of_the_package_under_another_name(supervised: Supe
     assert "mldeploy_serving.worker" in command
     assert "mldeploy_jupyter" not in answer["modules"]
     assert supervised.score({"a": 1}).json() == {"a": 1}
+
+
+def test_without_a_revision_the_port_answers_503_and_does_not_hang(supervised: Supervised) -> None:
+    for _ in range(2):
+        response = supervised.score()
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "not-serving")
+        assert response.headers["retry-after"] == "1"
+        assert not supervised.deploy("def init(): 1 / 0\ndef run(data): return 1\n")["ok"]
+    assert supervised.deploy()["ok"]
+    assert [supervised.score().status_code for _ in range(20)] == [200] * 20
