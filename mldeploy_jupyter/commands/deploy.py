@@ -51,8 +51,14 @@ def deploy(context: Context, args: Args) -> Result:
     models = models_of(context, args)
     config = deploy_config_of(args)
     name = args.name or _name_for(context, models)
+    inference = inference_config_of(context, args)
+    if inference is None:
+        raise UsageError(
+            "The entry script is missing",
+            why="A service needs a script with init() and run().",
+            hint="Add --entry-script score.py, or -ic inferenceconfig.json",
+        )
     workspace = context.workspace(args.path, write=True)
-    inference = inference_config_of(context, args, workspace)
     deployment = from_data(config) if config is not None else None
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
     if service is None:
@@ -78,7 +84,7 @@ def update(context: Context, args: Args) -> Result:
     kwargs: dict[str, Any] = {}
     if args.model is not None or args.model_metadata_file is not None:
         kwargs["models"] = models_of(context, args)
-    inference = inference_config_of(context, args, service.workspace)
+    inference = inference_config_of(context, args)
     if inference is not None:
         kwargs["inference_config"] = inference
     config = changed_config(args, current_config(service))

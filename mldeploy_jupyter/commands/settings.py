@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.commands.grammar import Args, Param, ParamKind, UsageError
+from mldeploy_jupyter.commands.grammar import Args, Context, Param, ParamKind, UsageError
 from mldeploy_jupyter.commands.text import pairs
 from mldeploy_jupyter.core.configs import (
     SPECS,
@@ -242,7 +242,7 @@ def _spelling(config: DeployConfig, flags: dict[str, Any]) -> Spelling:
     return Spelling({**all_flags, **{name: path for name, path in names.items() if name not in flags}}, "=")
 
 
-def inference_config_of(context: Any, args: Args, workspace: Any) -> Any:
+def inference_config_of(context: Context, args: Args) -> Any:
     """The `InferenceConfig` of file, flags and the notebook's defaults; None when there is none."""
     kwargs: dict[str, Any] = {}
     if args.inference_config is not None:
@@ -266,7 +266,7 @@ def inference_config_of(context: Any, args: Args, workspace: Any) -> Any:
     kwargs.update(flags)
     if not kwargs.get("entry_script") and context.defaults.get("entry_script") and args.inference_config is None:
         kwargs["entry_script"] = context.defaults["entry_script"]
-    environment = _environment(args, workspace) or kwargs.get("environment")
+    environment = _environment(context, args) or kwargs.get("environment")
     if not kwargs and environment is None:
         return None
     from mldeploy_jupyter.api.environment import Environment
@@ -291,14 +291,14 @@ def inference_config_of(context: Any, args: Args, workspace: Any) -> Any:
     return InferenceConfig(**kwargs)
 
 
-def _environment(args: Args, workspace: Any) -> Any:
+def _environment(context: Context, args: Args) -> Any:
     if args.environment_name is None and args.environment_directory is None:
         return None
     from mldeploy_jupyter.api.environment import Environment
 
     if args.environment_directory is not None:
         return Environment.load_from_directory(args.environment_directory)
-    return Environment.get(workspace, args.environment_name, args.environment_version)
+    return Environment.get(context.workspace(args.path), args.environment_name, args.environment_version)
 
 
 def _with_conda_path(environment: dict[str, Any], kwargs: dict[str, Any], args: Args) -> dict[str, Any]:

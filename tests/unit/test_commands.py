@@ -104,6 +104,7 @@ WRONG = [
     "model register -n churn -p a --asset-path b",
     "model deploy",
     "model deploy -f missing.json",
+    "model deploy x -m m:1",
 ]
 
 
@@ -243,15 +244,15 @@ def test_inference_config_from_file_flags_and_defaults(folder: Path) -> None:
     for name in ("score.py", "other.py"):
         (folder / name).write_text("def init():\n    pass\n\n\ndef run(data):\n    return data\n")
     (folder / "i.yml").write_text("entryScript: score.py\n")
-    from_file = inference_config_of(context(), deploy_args("-ic i.yml"), None)
+    from_file = inference_config_of(context(), deploy_args("-ic i.yml"))
     assert from_file.entry_script == "score.py"
-    assert inference_config_of(context(), deploy_args("-ic i.yml --es other.py"), None).entry_script == "other.py"
-    assert inference_config_of(context(), deploy_args("x"), None) is None
+    assert inference_config_of(context(), deploy_args("-ic i.yml --es other.py")).entry_script == "other.py"
+    assert inference_config_of(context(), deploy_args("x")) is None
     notebook = context(defaults={"entry_script": "other.py"})
-    assert inference_config_of(notebook, deploy_args("x"), None).entry_script == "other.py"
-    assert inference_config_of(notebook, deploy_args("--script score.py"), None).entry_script == "score.py"
+    assert inference_config_of(notebook, deploy_args("x")).entry_script == "other.py"
+    assert inference_config_of(notebook, deploy_args("--script score.py")).entry_script == "score.py"
     with pytest.raises(UsageError, match="entry script is missing"):
-        inference_config_of(context(), deploy_args("--runtime python"), None)
+        inference_config_of(context(), deploy_args("--runtime python"))
 
 
 def test_an_environment_in_the_file(folder: Path) -> None:
@@ -262,7 +263,7 @@ def test_an_environment_in_the_file(folder: Path) -> None:
     environment = {"name": "e", "python": {"condaDependenciesFile": "env.yml"}}
     data = {"entryScript": "score.py", "sourceDirectory": "src", "environment": environment}
     (folder / "i.json").write_text(json.dumps(data))
-    made = inference_config_of(context(), deploy_args("-ic i.json"), None)
+    made = inference_config_of(context(), deploy_args("-ic i.json"))
     assert made.environment.name == "e"
     assert made.environment._to_spec().pip == ["numpy"]
 
