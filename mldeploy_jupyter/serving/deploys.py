@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import leftovers
 from . import listener as listening
 from .doorman import Doorman
 from .failure import failure
@@ -304,6 +305,7 @@ class Fleet:
             self._forget(worker)
             text = f"{generation.settings.python or 'python'} could not be started: {error}"
             raise Stopped(failure("spawn-failed", "rollout", text)) from error
+        self._record()
         return worker
 
     def _await_ready(self, worker: Worker, settings: Settings, deploy: Deploy | None, emit: Emit) -> None:
@@ -380,6 +382,14 @@ class Fleet:
             self._all.discard(worker)
             if not self._all and not self._stopping:
                 self._doorman.absent.set()
+        self._record()
+
+    def _record(self) -> None:
+        with self._lock:
+            try:
+                leftovers.record(self.folder, [worker.pid for worker in self._all if worker.pid])
+            except OSError as error:  # a full disk is no reason to stop serving
+                self.log.write(f"the workers cannot be written down: {error}")
 
     def _refill(self, generation: Generation, restarts: int) -> None:
         """Starts workers until one is ready, with growing pauses while they keep dying."""

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Replaces a file whole: a reader sees the old or the new one."""
+def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
+    """Replaces a file whole: a reader sees the old or the new one. `durable`: also after a loss of power."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(data, file, indent=1)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 

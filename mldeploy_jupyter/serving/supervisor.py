@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import leftovers
 from . import listener as listening
 from .deploys import Fleet
 from .failure import failure
@@ -75,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return EXIT_LOCKED
+    leftovers.end(folder)
     live = read_json(folder / "live.json") if options.resume else None
     port = options.port or (live or {}).get("port", 0)
     (folder / "failure.json").unlink(missing_ok=True)

@@ -293,3 +293,36 @@ def test_without_a_revision_the_port_answers_503_and_does_not_hang(supervised: S
         assert not supervised.deploy("def init(): 1 / 0\ndef run(data): return 1\n")["ok"]
     assert supervised.deploy()["ok"]
     assert [supervised.score().status_code for _ in range(20)] == [200] * 20
+
+
+def test_what_a_script_started_is_ended_after_its_supervisor_was_killed(supervised: Supervised) -> None:
+    supervised.deploy("""
+        import subprocess, sys
+        def init(): subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+        def run(data): return 1
+    """)
+    family = psutil.Process(supervised.process.pid).children(recursive=True)
+    worker = next(process for process in family if process.pid in supervised.pids())
+    child = next(process for process in family if process.pid != worker.pid)
+    os.kill(supervised.process.pid, signal.SIGKILL)
+    supervised.process.wait()
+    worker.wait(5)
+    assert child.is_running()
+    supervised.start()
+    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 5)
+
+
+def test_a_stranger_with_the_number_of_an_old_worker_is_left_alone(tmp_path: Path) -> None:
+    from mldeploy_jupyter.serving import leftovers
+
+    command = [sys.executable, "-c", "import time; time.sleep(100)"]
+    with subprocess.Popen(command, start_new_session=True) as stranger:
+        leftovers.record(tmp_path, [stranger.pid])
+        written = json.loads((tmp_path / leftovers.FILE).read_text())
+        written["groups"][str(stranger.pid)] -= 5  # an older process had this number
+        (tmp_path / leftovers.FILE).write_text(json.dumps(written))
+        assert leftovers.end(tmp_path) == []
+        assert stranger.poll() is None
+        leftovers.record(tmp_path, [stranger.pid])
+        assert leftovers.end(tmp_path) == [stranger.pid]
+        assert stranger.wait(5) == -signal.SIGKILL

@@ -1,0 +1,67 @@
+"""Processes that a killed supervisor's workers had started, and that outlived them.
+
+A worker dies with its supervisor, but not what its script started. So the workers' process groups are
+written down, and whoever comes next (a new supervisor, a target that deletes the service) ends them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from .files import read_json, write_json
+
+FILE = "workers.json"
+
+
+def record(folder: Path, pids: list[int], proc: Path = Path("/proc")) -> None:
+    """Writes down the process groups of the workers, each with its leader's start time."""
+    groups = {str(pid): _started(pid, proc) for pid in pids}
+    write_json(folder / FILE, {"groups": groups}, durable=False)  # the processes do not survive a loss of power
+
+
+def end(folder: Path, proc: Path = Path("/proc")) -> list[int]:
+    """Ends what is left of the groups in `folder`; returns the processes that were ended.
+
+    Only when no supervisor runs there. A group's number is not given to others while a process is in it;
+    a leader that lives but started at another time is a stranger, and is left alone.
+    """
+    groups: dict[str, int] = (read_json(folder / FILE) or {}).get("groups", {})
+    ended: list[int] = []
+    for text, started in groups.items():
+        leader = int(text)
+        now = _started(leader, proc)
+        if now and now != started:
+            continue
+        for pid in _session(leader, proc):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue
+            ended.append(pid)
+    (folder / FILE).unlink(missing_ok=True)
+    return ended
+
+
+def _session(leader: int, proc: Path) -> list[int]:
+    found = []
+    for name in os.listdir(proc) if proc.is_dir() else []:
+        if name.isdigit():
+            fields = _stat(int(name), proc)
+            if len(fields) > 3 and int(fields[3]) == leader:
+                found.append(int(name))
+    return found
+
+
+def _started(pid: int, proc: Path) -> int:
+    """When a process started, in clock ticks since boot; 0 when it is gone or dead."""
+    fields = _stat(pid, proc)
+    return int(fields[19]) if len(fields) > 19 and fields[0] not in "ZX" else 0
+
+
+def _stat(pid: int, proc: Path) -> list[str]:
+    try:
+        return (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
