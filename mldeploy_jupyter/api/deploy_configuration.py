@@ -28,11 +28,11 @@ class WebserviceDeploymentConfiguration:
 
     def print_deploy_configuration(self, print_: Callable[[str], Any] = print) -> None:
         """Prints every setting, and which are defaults. Secrets are not shown."""
-        secrets = self.config.secrets()
         print_(f"Target: {self.compute_type}")
         for name, value in self.config.resolved().items():
-            text = "***" if name in secrets else repr(value)
-            print_(f"  {name} = {text}" + ("" if name in self.config.passed else "  (default)"))
+            print_(
+                f"  {name} = {self.config.shown(name, value)}" + ("" if name in self.config.passed else "  (default)")
+            )
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "config" and name not in self.config.spec.by_name:

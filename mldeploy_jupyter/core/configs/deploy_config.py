@@ -112,9 +112,17 @@ class DeployConfig:
         known = {name: value for name, value in data.get("passed", {}).items() if name in spec.by_name}
         return cls(spec.compute_type, known)
 
+    def shown(self, name: str, value: Any) -> str:
+        """A setting as Python, for people: secrets and the values of environment variables are masked."""
+        field = self.spec.by_name.get(name)
+        if field is not None and field.secret and value:
+            return "***"
+        if name == "environment_variables" and isinstance(value, dict):
+            return repr(dict.fromkeys(value, "***"))
+        return repr(value)
+
     def __repr__(self) -> str:
-        hidden = self.secrets()
-        parts = [f"{name}={'***' if name in hidden else repr(value)}" for name, value in self.passed.items()]
+        parts = [f"{name}={self.shown(name, value)}" for name, value in self.passed.items()]
         return f"{self.spec.call}({', '.join(parts)})"
 
 

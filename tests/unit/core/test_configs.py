@@ -181,6 +181,8 @@ def test_a_secret_is_in_no_message_and_no_saved_form() -> None:
     api.from_data(make_config("Local", {"primary_key": "s3cr3t-key"})).print_deploy_configuration(shown.append)
     for text in (str(caught.value), str(bad_key.value), repr(config), json.dumps(config.to_dict()), *shown):
         assert "s3cr3t" not in text
+    variables = make_config("Local", {"environment_variables": {"TOKEN": "s3cr3t"}})
+    assert repr(variables) == "LocalWebservice.deploy_configuration(environment_variables={'TOKEN': '***'})"
     assert config.to_dict(include_secrets=True)["passed"]["primary_key"] == "s3cr3t-key"
     assert config.secrets() == {"primary_key": "s3cr3t-key"}
 
