@@ -18,8 +18,10 @@ class Matcher:
 
     matcher_api_version = 2
     matcher_identifier = "mldeploy"
+    __name__ = "mldeploy"
 
     def __init__(self, session: Session, magics: Sequence[Any]) -> None:
+        self.__qualname__ = "mldeploy"  # IPython takes a matcher for a function
         self.magics = magics
         self._session = session
         self._by_name = {magic.name: magic for magic in magics}

@@ -15,7 +15,7 @@ FrontEnd = Literal["live", "headless", "terminal"]
 @dataclass
 class Session:
     """`script` is the file of the last %%entry_script, `models` what it was checked with if it named any,
-    `service` the name that was deployed last. `views` are the timelines that still change, by deployment, and
+    `service` the name that was deployed last. `views` are the timelines that still change, by display, and
     `shown` says for each deployment which cell, by its number, showed its timeline."""
 
     shell: Any

@@ -33,11 +33,15 @@ LOG_LINES = 100
 
 @dataclass(frozen=True)
 class Magic:
-    """`command` is the command of a line, `cell_command` makes that of a cell; None means the whole grammar."""
+    """`command` is the command of a line, `cell_command` makes that of a cell; None means the whole grammar.
+
+    `covers` names the command of the command line that does the same. `words` splits a line that is not for shlex.
+    """
 
     name: str
     kind: Kind = "line"
     command: Command | None = None
+    covers: str = ""
     cell_command: Callable[[str], Command] | None = None
     words: Callable[[str], list[str]] | None = None
 
@@ -65,20 +69,21 @@ def magics(session: Session) -> tuple[Magic, ...]:
             entry_script.command(session, ""),
             cell_command=lambda cell: entry_script.command(session, cell),
         ),
-        Magic("register", command=register.register_command(session)),
-        Magic("deploy", command=deploy.deploy_command(session)),
+        Magic("register", command=register.register_command(session), covers="model register"),
+        Magic("deploy", command=deploy.deploy_command(session), covers="model deploy"),
         Magic(
             "score",
             "line_cell",
             score.score_command(session),
+            covers="service run",
             cell_command=lambda cell: score.score_cell(session, cell),
             words=score.words_of,
         ),
-        Magic("update", command=deploy.update_command(session)),
-        Magic("services", command=_services(session)),
-        Magic("logs", command=_logs(session)),
-        Magic("cancel", command=_alias("cancel", "service", "cancel")),
-        Magic("delete", command=_alias("delete", "service", "delete")),
+        Magic("update", command=deploy.update_command(session), covers="service update"),
+        Magic("services", command=_services(session), covers="service list"),
+        Magic("logs", command=_logs(session), covers="service get-logs"),
+        Magic("cancel", command=_alias("cancel", "service", "cancel"), covers="service cancel"),
+        Magic("delete", command=_alias("delete", "service", "delete"), covers="service delete"),
         Magic("mldeploy"),
     )
 
@@ -161,9 +166,10 @@ def usage_error(error: UsageError, magic: Magic) -> Exception:
 
     parts = [error.what, error.why, error.hint]
     text = ". ".join(part.rstrip(".") for part in parts if part)
-    if magic.command is not None:
-        text = text.replace(f"mldeploy {magic.command.name} --help", f"%{magic.name}?")
-        text = re.sub(rf"(?<!%)mldeploy {re.escape(magic.command.name)}\b", f"%{magic.name}", text)
+    for name in (magic.name, magic.covers) if magic.command is not None else ():
+        if name:
+            text = text.replace(f"mldeploy {name} --help", f"%{magic.name}?")
+            text = re.sub(rf"%?mldeploy {re.escape(name)}\b", f"%{magic.name}", text)
     return ShellUsageError(as_typed_here(text))
 
 

@@ -15,6 +15,7 @@ from mldeploy_jupyter.notebook.tail import JournalTail
 
 LEAST_SECONDS = 0.25  # between two updates
 CLOCK_SECONDS = 1.0  # a running deployment's clock moves this often when nothing else happens
+LAST_EVENT_SECONDS = 1.0
 SILENT_SECONDS = 2.0  # without an event for so long: ask whether the runner still lives
 
 Publish = Callable[[dict[str, str], bool], Any]  # the bundle, and whether it replaces the one shown before
@@ -24,7 +25,8 @@ class TimelineView:
     """Shows the journal at `journal` through `publish` until the deployment has ended.
 
     `first` is shown while the journal is empty, before the runner has written a line.
-    `look` asks the service how it is, which finds a runner that died and writes that into the journal.
+    `look` asks the service how it is, which finds a runner that died and writes that into the journal. `is_over`
+    says that the deployment has ended, which the store knows an instant before the journal.
     `now` gives the wall-clock time with its zone, `clock` seconds that never run backwards.
     """
 
@@ -35,14 +37,16 @@ class TimelineView:
         *,
         first: Timeline | None = None,
         look: Callable[[], Any] = lambda: None,
+        is_over: Callable[[], bool] = lambda: False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timeline = first or Timeline()
         self.timeline.started = now().isoformat()
+        self.journal = journal
         self.ended = threading.Event()
         self._tail = JournalTail(journal)
-        self._publish, self._look, self._now, self._clock = publish, look, now, clock
+        self._publish, self._look, self._is_over, self._now, self._clock = publish, look, is_over, now, clock
         self._lock = threading.Lock()
         self._shown_at = self._read_at = self._heard_at = self._looked_at = clock()
         self._shown: dict[str, str] = {}
@@ -77,6 +81,13 @@ class TimelineView:
             if self.timeline.ended:
                 self.ended.set()
             return self.ended.is_set()
+
+    def catch_up(self, seconds: float = LAST_EVENT_SECONDS) -> bool:
+        """`refresh`, but once the deployment is over it waits up to `seconds` for the journal's last event."""
+        end = self._clock() + seconds
+        while not self.refresh() and self._is_over() and self._clock() < end:
+            self.ended.wait(0.02)
+        return self.ended.is_set()
 
     def wait(self, timeout: float | None = None) -> None:
         """Follows until the deployment has ended, or for `timeout` seconds. An interrupt ends the waiting only."""

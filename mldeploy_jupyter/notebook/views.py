@@ -47,20 +47,26 @@ def timeline_view(session: Session, service: Webservice) -> TimelineView:
 
     record = service._record
     first = Timeline("Updating" if record.revision else "Deploying", service.name, record.target)
-    view = TimelineView(service.journal, publish, first=first, look=lambda: service.shown_state)
+    store, deployment_id = service.workspace._folder.open_store(), service.deployment_id
+
+    def is_over() -> bool:
+        deployment = store.get_deployment(deployment_id)
+        return deployment is None or deployment.state != "running"
+
+    view = TimelineView(service.journal, publish, first=first, look=lambda: service.shown_state, is_over=is_over)
     session.shown[service.deployment_id] = getattr(session.shell, "execution_count", 0)
     if front_end(session.shell) == "terminal":
         view.refresh()  # a terminal's old lines cannot be changed from behind
         return view
-    session.views[service.deployment_id] = view
+    session.views[display_id] = view
     return view.show()
 
 
 def refresh_views(session: Session) -> None:
     """Brings every open timeline up to date: called as each cell ends, while its outputs can still be saved."""
-    for deployment_id, view in list(session.views.items()):
-        if view.refresh():
-            session.views.pop(deployment_id, None)
+    for display_id, view in list(session.views.items()):
+        if view.catch_up():
+            session.views.pop(display_id, None)
 
 
 # IPython has printers of its own for lists, tuples and strings, found before a bundle; only a method of the very
@@ -197,8 +203,7 @@ def add_formatters(session: Session) -> None:
 
     def service(value: Webservice) -> Bundle:
         here = session.shown.get(value.deployment_id) == getattr(session.shell, "execution_count", 0)
-        view = session.views.get(value.deployment_id)
-        if here and view is not None and not view.ended.is_set():
+        if here and any(view.journal == value.journal and not view.ended.is_set() for view in session.views.values()):
             # The timeline above says how it goes; what is said here would stay as it is now.
             return _bundle(f"{value.name}   see its timeline above", [], ())
         return service_bundle(value)

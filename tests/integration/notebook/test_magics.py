@@ -101,7 +101,8 @@ def test_an_interrupt_ends_the_waiting_only(kernel: Kernel, folder: Path) -> Non
             kernel.manager.interrupt_kernel()
 
     stopped = kernel.run("%deploy factor --wait", on_output=interrupt)
-    assert no_traceback(stopped).splitlines() == [
+    assert no_traceback(stopped)
+    assert stopped.error.splitlines() == [
         "error: Stopped waiting; the deployment goes on",
         "hint: attach again with %services factor, or with service.wait_for_deployment(show_output=True); "
         "%cancel factor ends it",
@@ -243,7 +244,7 @@ def test_the_printed_python_runs_as_printed(prepared: Kernel, folder: Path) -> N
     for line, expected in (
         ("%register factor factor.json --show-python", "model.version"),
         ('%score factor {"value": 2} --show-python', "service.run({'value': 2}) == {'answer': 6} or 1"),
-        ("%deploy factor --show-python", "service.name"),
+        ("%deploy factor --wait --show-python", "service.name"),
     ):
         stream = prepared.ok(line).stream
         program = stream[stream.index("from mldeploy_jupyter") :]
@@ -266,8 +267,11 @@ def test_a_class_of_the_notebook_is_warned_of(kernel: Kernel) -> None:
 def test_a_followed_log_ends_with_an_interrupt(prepared: Kernel) -> None:
     prepared.ok("%deploy factor --wait")
 
+    sent = threading.Event()
+
     def interrupt(ran: Ran) -> None:
-        if "live" in ran.stream:
+        if "live" in ran.stream and not sent.is_set():
+            sent.set()
             prepared.manager.interrupt_kernel()
 
     followed = prepared.ok("%logs factor -f", on_output=interrupt)

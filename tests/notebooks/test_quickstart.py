@@ -1,0 +1,43 @@
+"""Every tutorial runs from its first cell to its last, and is saved without outputs that would go stale."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+CHECKED = "nbval-check-output"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.slow
+def test_a_tutorial_runs(notebook: Path, folder: Path) -> None:
+    shutil.copy(notebook, folder)
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120"]
+    command += ["-p", "no:cacheprovider", "-q", "-x", "--rootdir", str(folder), notebook.name]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    assert f"{len(cells)} passed" in ran.stdout
+    assert not list(folder.glob(".mldeploy/services/*/supervisor.json")), "the tutorial deletes what it made"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_tutorial_is_saved_clean(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert "widgets" not in notebook.metadata
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            # nbval compares the outputs of the tagged cells, which say the same on every machine.
+            checked = CHECKED in cell.metadata.get("tags", [])
+            assert bool(cell.outputs) == checked and (cell.execution_count is not None) == checked, cell.source
+
+
+def test_there_is_a_quickstart() -> None:
+    assert [path.name for path in NOTEBOOKS][:1] == ["01-quickstart.ipynb"]
