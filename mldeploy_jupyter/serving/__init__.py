@@ -2,6 +2,10 @@
 
     supervisor.py    the process that holds the port; never runs user code
     worker.py        a process that runs the entry script and answers requests
+    fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
+    scoring.py       one call of run(), free of transport; app.py: the same on the wire
+    transport.py     connections, and passing them on
+    schema/          what a request must look like; compat.py: v1's import names
     check.py         runs a script once, without any socket
     control.py       the client of a supervisor (`call`)
     settings.py      what a revision's server is told (`Settings`)

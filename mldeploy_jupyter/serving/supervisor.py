@@ -26,9 +26,9 @@ from typing import Any
 
 from . import leftovers
 from . import listener as listening
-from .deploys import Fleet
 from .failure import failure
 from .files import read_json, write_json
+from .fleet import Fleet
 from .logs import ServiceLog
 from .settings import Settings
 

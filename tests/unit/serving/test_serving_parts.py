@@ -12,9 +12,10 @@ import pytest
 
 from mldeploy_jupyter.serving import PROVIDES, PYTHON_FLOOR, REQUIREMENTS, ControlError, Settings, call
 from mldeploy_jupyter.serving.channel import Channel
-from mldeploy_jupyter.serving.deploys import Fleet, Generation, Stopped
 from mldeploy_jupyter.serving.failure import exception_data, from_exception, traceback_text
 from mldeploy_jupyter.serving.files import read_json, write_json
+from mldeploy_jupyter.serving.fleet import Fleet
+from mldeploy_jupyter.serving.generation import Generation, Stopped
 from mldeploy_jupyter.serving.listener import holder_of, listen
 from mldeploy_jupyter.serving.logs import ServiceLog, read_lines
 from mldeploy_jupyter.serving.memory import after_death, cgroup_of, limits, oom_kills, rss
@@ -219,7 +220,7 @@ def test_a_service_that_stops_takes_no_deployment(tmp_path: Path) -> None:
     assert fleet.restart(print) == {"ok": True, "restarted": 0}
     assert fleet.reread_keys() == {"ok": True, "workers": 0}
     fleet.stop(1)
-    answer = fleet.deploy({"settings": {}, "deployment_id": "d"}, print)
+    answer = fleet.handle("deploy", {"settings": {}, "deployment_id": "d"}, print)
     assert answer["failure"]["code"] == "busy"
     with pytest.raises(Stopped, match="stopping"):
         fleet._start_one(Generation(Settings(), "d", fleet.listener))

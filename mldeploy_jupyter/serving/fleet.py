@@ -1,0 +1,322 @@
+"""All workers of a service: what serves, what replaces the dead, and the switch from one revision to the next."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import leftovers
+from .deploys import Deployments
+from .doorman import Doorman
+from .failure import failure
+from .files import read_json, write_json
+from .generation import Emit, Generation, Stopped, await_ready, each, nobody, state_of
+from .logs import ServiceLog
+from .settings import Settings
+from .workers import Run, Worker
+
+FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0  # seconds between two starts of a worker that keeps dying
+ORDER_WAIT = 10.0  # seconds for a worker to obey
+
+
+class Fleet:
+    """All workers of a service. Every public method may be called from any thread."""
+
+    def __init__(self, folder: Path, listener: socket.socket, host: str, log: ServiceLog, in_main: Run) -> None:
+        self.folder = folder
+        self.listener = listener
+        self.host = host
+        self.log = log
+        self.on_port: Callable[[], None] = lambda: None
+        self._in_main = in_main
+        self.lock = threading.RLock()
+        self.live: Generation | None = None
+        self._all: set[Worker] = set()
+        self._orphans: list[int] = []  # connections that no worker can take yet
+        self.stopping = False
+        self.deployments = Deployments(self)
+        self._doorman = Doorman(lambda: self.listener)
+
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    def handle(self, op: str, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+        if op == "status":
+            return self.status()
+        if op == "deploy":
+            return self.deployments.deploy(request, emit)
+        if op == "cancel":
+            return self.deployments.cancel(request.get("deployment_id", ""))
+        if op == "keys":
+            return self.reread_keys()
+        if op == "restart":
+            return self.restart(emit)
+        return {"ok": False, "failure": failure("bad-request", "", f"no such op: {op}")}
+
+    def status(self) -> dict[str, Any]:
+        with self.lock:
+            live, workers = self.live, list(self._all)
+            last = dict(self.deployments.last) if self.deployments.last else None
+        return {
+            "ok": True,
+            "pid": os.getpid(),
+            "port": self.port,
+            "state": state_of(live),
+            "revision": live.settings.revision if live else None,
+            "deployment_id": live.deployment_id if live else None,
+            "workers": [worker.describe() for worker in workers],
+            "last_deploy": last,
+            "failure": live.failure if live else None,
+            "settings": live.settings.to_dict() if live else None,
+        }
+
+    # -- the switch -------------------------------------------------------------------------------------
+
+    def switch(self, new: Generation, new_port: bool) -> None:
+        """From here on the new workers answer. Nobody listening is disturbed; see `transport.py`."""
+        for number, worker in enumerate(new.workers):
+            if worker.ask("accept", ORDER_WAIT) is None:
+                self._drain(new.workers[:number], new.settings.drain_timeout)  # they may have requests by now
+                text = "a new worker was lost before it got traffic"
+                raise Stopped(worker.complete(failure("worker-lost", "switch", text)))
+        with self.lock:
+            old, self.live = self.live, new
+            old_listener = self.listener
+            self.listener = new.listener
+            new.was_live = True
+            for worker in new.workers:
+                worker.state = "live"
+                worker.on_exit = self._on_exit
+                worker.on_line = lambda *_: None
+        self._save_live(new)
+        if new_port:
+            self.on_port()
+        self._deliver_orphans()
+        self._drain(old.workers if old else [], old.settings.drain_timeout if old else 0)
+        if new_port:
+            old_listener.close()
+        for worker in new.workers:  # one that died between its probe and here
+            if worker.exited.is_set():
+                self._on_exit(worker)
+
+    def _drain(self, workers: list[Worker], timeout: float) -> None:
+        """The workers stop accepting and hand over their idle connections before this returns.
+
+        They end by themselves when the requests they have are answered, at the latest after `timeout` seconds.
+        """
+        for worker in workers:
+            worker.state = "draining"
+            worker.on_exit = self.forget
+
+        def drain(worker: Worker) -> None:
+            if worker.ask("drain", ORDER_WAIT, timeout=timeout) is None:
+                worker.kill()
+
+        each(drain, workers)
+        for worker in workers:
+            timer = threading.Timer(timeout + 2, worker.kill)
+            timer.daemon = True
+            timer.start()
+
+    def _save_live(self, generation: Generation) -> None:
+        data = {
+            "settings": generation.settings.to_dict(),
+            "deployment_id": generation.deployment_id,
+            "revision": generation.settings.revision,
+            "port": self.port,
+        }
+        write_json(self.folder / "live.json", data)
+
+    # -- workers ----------------------------------------------------------------------------------------
+
+    def spawn(
+        self, generation: Generation, events: queue.SimpleQueue[dict[str, Any]], emit: Emit, *, early: bool
+    ) -> Worker:
+        worker = Worker(generation.settings, self.log)
+        worker.events = events
+        worker.on_exit = self.forget
+        worker.on_message = self._on_message
+        worker.on_line = lambda _, text: emit({"event": "log", "text": text})
+        with self.lock:
+            if self.stopping:
+                raise Stopped(failure("cancelled", "rollout", "the service is stopping"))
+            self._all.add(worker)
+            self._doorman.absent.clear()
+        try:
+            worker.spawn(generation.listener, keys=self._keys(), early=early, in_main=self._in_main)
+        except OSError as error:
+            self.forget(worker)
+            text = f"{generation.settings.python or 'python'} could not be started: {error}"
+            raise Stopped(failure("spawn-failed", "rollout", text)) from error
+        self._record()
+        return worker
+
+    def _on_message(self, worker: Worker, message: dict[str, Any], fds: list[int]) -> None:
+        if message["event"] == "handover":
+            with self.lock:
+                self._orphans += fds
+            self._deliver_orphans()
+        elif message["event"] == "stuck":
+            self.log.write(f"worker {worker.pid}: run() passed its deadline and did not end; replacing the worker")
+            threading.Thread(target=self._replace_stuck, args=(worker,), daemon=True).start()
+
+    def _deliver_orphans(self) -> None:
+        """Gives connections that lost their worker to live ones, in turn."""
+        with self.lock:
+            takers = [w for w in self.live.workers if w.state == "live"] if self.live else []
+            while takers and self._orphans:
+                fd = self._orphans.pop()
+                worker = takers[len(self._orphans) % len(takers)]
+                if not worker.tell("adopt", (fd,)):
+                    takers.remove(worker)
+                    self._orphans.append(fd)
+                    continue
+                os.close(fd)
+
+    def _on_exit(self, worker: Worker) -> None:
+        """A worker that served has died: start another at once."""
+        with self.lock:
+            self.forget(worker)
+            live = self.live
+            if live is None or worker not in live.workers or self.stopping:
+                return
+            live.workers.remove(worker)
+        self.log.write(f"worker {worker.pid}: {worker.failure_of_exit()['message']}; starting another")
+        self._refill(live, worker.restarts + 1)
+
+    def forget(self, worker: Worker) -> None:
+        with self.lock:
+            self._all.discard(worker)
+            if not self._all and not self.stopping:
+                self._doorman.absent.set()
+        self._record()
+
+    def _record(self) -> None:
+        with self.lock:
+            try:
+                leftovers.record(self.folder, [worker.pid for worker in self._all if worker.pid])
+            except OSError as error:  # a full disk is no reason to stop serving
+                self.log.write(f"the workers cannot be written down: {error}")
+
+    def _refill(self, generation: Generation, restarts: int) -> None:
+        """Starts workers until one is ready, with growing pauses while they keep dying."""
+        pause = FIRST_BACKOFF
+        while not self.stopping and self.live is generation:
+            try:
+                worker = self._start_one(generation, restarts)
+            except Stopped as stopped:
+                generation.failure = stopped.failure
+                self.log.write(f"a worker could not start: {stopped.failure['message']}")
+                time.sleep(pause)
+                pause = min(pause * 2, LAST_BACKOFF)
+                restarts += 1
+                continue
+            with self.lock:
+                if self.live is generation and not self.stopping:
+                    generation.workers.append(worker)
+                    generation.was_live, generation.failure = True, None
+                    worker.state, worker.on_exit = "live", self._on_exit
+                else:
+                    worker.kill()
+                    return
+            self._deliver_orphans()
+            if worker.exited.is_set():
+                self._on_exit(worker)
+            return
+
+    def _start_one(self, generation: Generation, restarts: int = 0) -> Worker:
+        worker = self.spawn(generation, queue.SimpleQueue(), lambda _: None, early=nobody(generation))
+        worker.restarts = restarts
+        try:
+            await_ready(worker, generation.settings, None, lambda _: None)
+            if worker.ask("accept", ORDER_WAIT) is None:
+                raise Stopped(worker.complete(failure("worker-lost", "switch", "a new worker was lost")))
+        except Stopped:
+            worker.kill()
+            raise
+        return worker
+
+    def _replace(self, worker: Worker) -> None:
+        """A new worker takes the place of one that lives; raises `Stopped` when it cannot start."""
+        with self.lock:
+            generation = self.live
+            if generation is None or worker not in generation.workers:
+                return
+        fresh = self._start_one(generation, worker.restarts + 1)
+        with self.lock:
+            if self.live is not generation or worker not in generation.workers:
+                fresh.kill()
+                return
+            generation.workers[generation.workers.index(worker)] = fresh
+            fresh.state, fresh.on_exit = "live", self._on_exit
+        self._deliver_orphans()
+        self._drain([worker], generation.settings.drain_timeout)
+
+    def _replace_stuck(self, worker: Worker) -> None:
+        try:
+            self._replace(worker)
+        except Stopped as stopped:
+            self.log.write(f"worker {worker.pid} cannot be replaced: {stopped.failure['message']}; ending it")
+            worker.kill()  # the refill then tries until it works
+
+    # -- the service as a whole -------------------------------------------------------------------------
+
+    def resume(self, settings: Settings, deployment_id: str) -> None:
+        """Brings a revision back that served before. Does not wait for it."""
+        self.live = Generation(settings, deployment_id, self.listener)
+        for _ in range(max(1, settings.workers)):
+            threading.Thread(target=self._refill, args=(self.live, 0), daemon=True).start()
+
+    def restart(self, emit: Emit) -> dict[str, Any]:
+        """Replaces the live workers one by one. On a failure the rest keep serving."""
+        with self.lock:
+            workers = list(self.live.workers) if self.live else []
+        for worker in workers:
+            try:
+                self._replace(worker)
+            except Stopped as stopped:
+                return {"ok": False, "failure": stopped.failure}
+            emit({"event": "progress", "text": f"worker {worker.pid} replaced"})
+        return {"ok": True, "restarted": len(workers)}
+
+    def reread_keys(self) -> dict[str, Any]:
+        """Every worker has the keys of `keys.json` when this returns."""
+        keys = self._keys()
+        with self.lock:
+            workers = [w for w in self._all if not w.exited.is_set()]
+        missed: list[int] = []
+        each(lambda w: missed.append(w.pid) if w.ask("keys", ORDER_WAIT, keys=keys) is None else None, workers)
+        missed = [w.pid for w in workers if w.pid in missed and not w.exited.is_set()]
+        if missed:
+            text = f"workers {missed} did not take the new keys"
+            return {"ok": False, "failure": failure("worker-lost", "keys", text)}
+        return {"ok": True, "workers": len(workers)}
+
+    def _keys(self) -> dict[str, str]:
+        return read_json(self.folder / "keys.json") or {}
+
+    def stop(self, timeout: float) -> None:
+        """Answers what is in hand, then ends every worker. Takes at most `timeout` seconds and a little."""
+        with self.lock:
+            self.stopping = True
+            self.deployments.abandon()
+            workers, self._orphans = list(self._all), []
+        for worker in workers:
+            worker.on_exit = self.forget
+            if worker.state not in ("live", "draining"):
+                worker.kill()
+            else:
+                worker.tell("stop", timeout=timeout)
+        deadline = time.monotonic() + timeout + 1
+        for worker in workers:
+            if not worker.exited.wait(max(0.0, deadline - time.monotonic())):
+                worker.kill()
+                worker.exited.wait(5)
+        self.listener.close()

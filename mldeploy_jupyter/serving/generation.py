@@ -1,0 +1,111 @@
+"""The workers of one revision, and how each of them becomes ready."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .failure import failure
+from .settings import Settings
+from .workers import Worker
+
+Emit = Callable[[dict[str, Any]], None]
+
+PROGRESS_EVERY = 5.0  # seconds between two lines about a slow init()
+STACK_WAIT = 1.0  # seconds for a worker to say where its init() hangs
+
+
+@dataclass
+class Generation:
+    """The workers of one revision, on one listening socket."""
+
+    settings: Settings
+    deployment_id: str
+    listener: socket.socket
+    workers: list[Worker] = field(default_factory=list)
+    was_live: bool = False  # a worker was ready at least once
+    failure: dict[str, Any] | None = None  # why the last worker died before it was ready
+
+
+@dataclass
+class Deploy:
+    """A deployment that runs. `cancelled` may be set until `switching` is."""
+
+    id: str
+    revision: int
+    events: queue.SimpleQueue[dict[str, Any]] = field(default_factory=queue.SimpleQueue)
+    cancelled: bool = False
+    switching: bool = False
+
+
+class Stopped(Exception):
+    """A deployment or a start that ends here; carries the failure."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__(data["message"])
+        self.failure = data
+
+
+def await_ready(worker: Worker, settings: Settings, deploy: Deploy | None, emit: Emit) -> None:
+    """Returns when the worker is ready; raises `Stopped` with the failure of whatever came instead."""
+    next_progress = PROGRESS_EVERY
+    while not worker.ready:
+        now = time.monotonic()
+        if deploy is not None and deploy.cancelled:
+            raise Stopped(failure("cancelled", worker.stage, "cancelled"))
+        running = now - worker.stage_since
+        if now - worker.born > settings.init_timeout:
+            raise Stopped(_hung(worker, settings))
+        if worker.stage == "init" and running > next_progress:
+            emit({"event": "progress", "text": f"init() has run for {running:.0f} s"})
+            next_progress += PROGRESS_EVERY
+        left = settings.init_timeout - (now - worker.born)
+        try:
+            event = worker.events.get(timeout=max(0.01, min(left, 0.5)))
+        except queue.Empty:
+            continue
+        if event["event"] == "failed":
+            raise Stopped(event["worker"].complete(event["failure"]))
+        if event["event"] == "exit":
+            raise Stopped(event["worker"].failure_of_exit())
+    if worker.exited.is_set():
+        raise Stopped(worker.failure_of_exit())
+    worker.state = "ready"
+
+
+def _hung(worker: Worker, settings: Settings) -> dict[str, Any]:
+    answer = worker.ask("stack", STACK_WAIT)
+    frames = answer["frames"] if answer else []
+    if not answer:  # held up in C code: its fault handler writes the stack to the log
+        worker.signal(signal.SIGUSR2)
+        time.sleep(0.2)
+    stage = worker.stage
+    text = f"{stage if stage != 'init' else 'init()'} did not end within {settings.init_timeout:g} s"
+    return worker.complete(failure("init-timeout", stage, text, frames=frames))
+
+
+def nobody(generation: Generation | None) -> bool:
+    """Whether no worker answers requests."""
+    return generation is None or not any(worker.state == "live" for worker in generation.workers)
+
+
+def state_of(live: Generation | None) -> str:
+    if live is None:
+        return "Empty"
+    if any(worker.state == "live" for worker in live.workers):
+        return "Live"
+    return "Unhealthy" if live.was_live or live.failure else "Starting"
+
+
+def each(task: Callable[[Worker], Any], workers: list[Worker]) -> None:
+    threads = [threading.Thread(target=task, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
