@@ -37,9 +37,9 @@ class Deployments:
     def deploy(self, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         """Loads `request["settings"]` beside what serves, probes it, switches. The client may go away."""
         try:
-            settings = Settings.from_dict(request["settings"])
-        except (KeyError, TypeError) as error:
-            return {"ok": False, "failure": failure("bad-request", "rollout", f"settings: {error}")}
+            settings = Settings.from_dict(request.get("settings"))  # type: ignore[arg-type]
+        except TypeError as error:
+            return {"ok": False, "failure": failure("bad-request", "rollout", str(error))}
         with self._lock:
             if self._deploy is not None or self._fleet.stopping:
                 running = self._deploy.id if self._deploy else ""

@@ -58,6 +58,8 @@ class Settings:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settings:
         """Raises `TypeError` when a value has the wrong type."""
+        if not isinstance(data, dict):
+            raise TypeError(f"settings must be an object, not {data!r}")
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
         settings = cls(**known)
         for f in fields(cls):

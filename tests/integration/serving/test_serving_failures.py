@@ -259,6 +259,9 @@ def test_settings_of_a_wrong_type_are_refused(shared: Supervised) -> None:
     failure = shared.deploy(OK, workers="two")["failure"]
     assert failure["code"] == "bad-request"
     assert "settings.workers must be int" in failure["message"]
+    for wrong in (None, [], "settings"):
+        answer = shared.ask("deploy", settings=wrong, deployment_id="d")
+        assert answer["failure"]["message"] == f"settings must be an object, not {wrong!r}"
 
 
 def test_a_deployment_is_cancelled_during_init_and_the_old_one_serves_on(supervised: Supervised) -> None:
