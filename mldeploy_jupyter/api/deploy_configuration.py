@@ -105,16 +105,16 @@ def _factory(cls: type[Configuration], name: str) -> Callable[..., Configuration
         if len(args) > len(spec.fields):
             raise ConfigError(
                 f"{spec.call} got {len(args)} positional values",
-                why=f"It has {len(spec.fields)} settings.",
-                hint="Pass the settings by name.",
+                why=f"it has {len(spec.fields)} settings",
+                hint="pass the settings by name",
             )
         passed = dict(zip(spec.by_name, args, strict=False))
         twice = [key for key in kwargs if passed.get(key) is not None]
         if twice:
             raise ConfigError(
                 f"{spec.call} got {twice[0]} twice",
-                why="It was passed by position and by name.",
-                hint="Pass the settings by name.",
+                why="it was passed by position and by name",
+                hint="pass the settings by name",
             )
         config = make_config(spec.compute_type, {**passed, **kwargs})
         config.validate()

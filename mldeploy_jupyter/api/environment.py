@@ -45,7 +45,7 @@ class ContainerRegistry:
             return ContainerRegistry(address=data)
         if not isinstance(data, dict):
             raise ConfigError(
-                "baseImageRegistry has the wrong type.", hint="give an object with address, username, password"
+                "baseImageRegistry has the wrong type", hint="give an object with address, username, password"
             )
         known = {"address": "address", "username": "username", "password": "password"}
         known |= {"registryIdentity": "registry_identity", "registry_identity": "registry_identity"}
@@ -97,13 +97,13 @@ class Environment:
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,254}", name):
             raise UserErrorException(
-                f"{name!r} is not a name for an environment.",
+                f"{name!r} is not a name for an environment",
                 why="a name has letters, digits, '.', '_', '-', starts with a letter or digit, up to 255 characters",
                 hint="choose another name",
             )
         if name.lower().startswith(("microsoft", "azureml")):
             raise UserErrorException(
-                f"The name {name!r} is reserved.",
+                f"the name {name!r} is reserved",
                 why="names that start with Microsoft or AzureML are Azure's own",
                 hint="choose another name",
             )
@@ -141,7 +141,7 @@ class Environment:
         conda = shutil.which("conda") or shutil.which("mamba") or os.environ.get("CONDA_EXE")
         if not conda:
             raise EnvironmentError_(
-                f"The conda environment {conda_environment_name!r} cannot be read.",
+                f"the conda environment {conda_environment_name!r} cannot be read",
                 why="no conda command was found on PATH",
                 hint="install conda, or use Environment.from_conda_specification(name, file_path)",
                 code="CondaNotFound",
@@ -151,7 +151,7 @@ class Environment:
         )
         if done.returncode != 0:
             raise EnvironmentError_(
-                f"The conda environment {conda_environment_name!r} cannot be read.",
+                f"the conda environment {conda_environment_name!r} cannot be read",
                 why=(done.stderr.strip().splitlines() or ["conda gave no reason"])[-1],
                 hint="conda env list shows the names",
             )
@@ -177,7 +177,7 @@ class Environment:
             local = [line for line in local if not _is_notebook(line.removeprefix("local: "))]
         if local:
             raise EnvironmentError_(
-                "The kernel uses packages that cannot be pinned.",
+                "the kernel uses packages that cannot be pinned",
                 why="installed from a local folder: " + ", ".join(line.removeprefix("local: ") for line in local),
                 hint="put their code in source_directory and call from_kernel(modules=[...]) with the others",
             )
@@ -201,7 +201,7 @@ class Environment:
         """From a base image, with the packages of at most one of the two files. Raises `UserErrorException`."""
         if conda_specification is not None and pip_requirements is not None:
             raise UserErrorException(
-                "conda_specification and pip_requirements are both given.",
+                "conda_specification and pip_requirements are both given",
                 why="an environment has one list of packages",
                 hint="name the PyPI packages under `pip:` of the conda file",
             )
@@ -237,15 +237,15 @@ class Environment:
         store = workspace._folder.open_store()
         if version is not None and not str(version).isdigit():
             raise UserErrorException(
-                f"{version!r} is not a version of an environment.",
-                why="versions are 1, 2, 3...",
+                f"{version!r} is not a version of an environment",
+                why="versions are 1, 2, 3 and so on",
                 hint="leave the version out for the newest",
             )
         wanted = None if version is None or label is not None else int(version)
         definition = store.get_environment(name, wanted)
         if definition is None:
             raise EnvironmentError_(
-                f"There is no environment {name!r}" + (f" of version {version}." if version is not None else "."),
+                f"there is no environment {name!r}" + (f" of version {version}" if version is not None else ""),
                 why="the workspace has " + (", ".join(sorted(Environment.list(workspace))) or "no environments"),
                 hint="register one: Environment(...).register(workspace)",
                 code="EnvironmentNotFound",
@@ -265,7 +265,7 @@ class Environment:
         """Write the definition into a folder. Raises `UserErrorException` if it is there and not `overwrite`."""
         folder = Path(path)
         if folder.exists() and not overwrite:
-            raise UserErrorException(f"{folder} exists already.", hint="choose another folder, or pass overwrite=True")
+            raise UserErrorException(f"{folder} exists already", hint="choose another folder, or pass overwrite=True")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / DEFINITION_FILE).write_text(json.dumps(self._to_dict(), indent=2), "utf-8")
 
@@ -277,7 +277,7 @@ class Environment:
             return Environment._from_dict(json.loads(file.read_text("utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(
-                f"There is no environment in {path}.", why=str(error), hint=f"the folder needs a {DEFINITION_FILE}"
+                f"there is no environment in {path}", why=str(error), hint=f"the folder needs a {DEFINITION_FILE}"
             ) from None
 
     def build_local(self, workspace: Any = None, platform: Any = None, **kwargs: Any) -> PreparedEnvironment:
@@ -387,13 +387,13 @@ TOP_KEYS = {
 def _check_keys(data: Any, known: Iterable[str], place: str) -> None:
     if not isinstance(data, dict):
         raise ConfigError(
-            f"{place} has the wrong type.", why=f"expected an object, found {data!r:.60}", hint=f"correct {place}"
+            f"{place} has the wrong type", why=f"expected an object, found {data!r:.60}", hint=f"correct {place}"
         )
     for key in data:
         if key not in known:
             close = get_close_matches(str(key), list(known), n=1)
             raise ConfigError(
-                f"Unknown key {place}.{key}.",
+                f"unknown key {place}.{key}",
                 why=f"the keys are {', '.join(known)}",
                 hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
             )
@@ -406,7 +406,7 @@ def _interpreter(path: str) -> str:
     found = shutil.which(os.path.expanduser(path))
     if found is None:
         raise EnvironmentError_(
-            f"There is no interpreter {path}.",
+            f"there is no interpreter {path}",
             why="python.interpreter_path names neither a file nor a command on PATH",
             hint="give an absolute path, or leave it 'python' for the kernel's own",
             code="PythonNotFound",

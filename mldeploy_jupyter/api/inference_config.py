@@ -32,7 +32,7 @@ class InferenceConfigError(ConfigError, WebserviceException):
 
     def __init__(self, problems: list[str], *, hint: str) -> None:
         count = "" if len(problems) == 1 else f" in {len(problems)} ways"
-        super().__init__(f"The inference config is wrong{count}.", why="; ".join(problems), hint=hint)
+        super().__init__(f"the inference config is wrong{count}", why="; ".join(problems), hint=hint)
         self.problems = problems
 
 

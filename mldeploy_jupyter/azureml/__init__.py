@@ -80,8 +80,8 @@ def _refuse_when_imported() -> None:
         if module is not None and not isinstance(module, V1Module):
             raise MigrationTooLate(
                 f"{name} is already imported from the installed azureml-core",
-                why="Its objects and ours cannot be mixed in one process.",
-                hint="Restart the kernel and call mldeploy_jupyter.migrate() before the first azureml import.",
+                why="its objects and ours cannot be mixed in one process",
+                hint="restart the kernel and call mldeploy_jupyter.migrate() before the first azureml import",
                 where=str(getattr(module, "__file__", None) or ""),
             )
 

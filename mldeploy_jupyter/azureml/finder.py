@@ -87,14 +87,14 @@ class MigrationFinder(MetaPathFinder, Loader):
 
 def _what(module: str, name: str) -> tuple[str, str]:
     has = ", ".join(name for name in sorted(MODULES[module]) if name[0] != "_")
-    return f"{module} has no {name}", f"migrate() provides a part of SDK v1. {module} has: {has}."
+    return f"{module} has no {name}", f"migrate() provides a part of SDK v1; {module} has: {has}"
 
 
 def _hint(module: str, name: str) -> str:
-    hint = f"{PAGE} lists every v1 call and ours; migrate(undo=True) gives the installed azureml back."
+    hint = f"{PAGE} lists every v1 call and ours; migrate(undo=True) gives the installed azureml back"
     elsewhere = sorted(other for other, names in MODULES.items() if name in names)
     if elsewhere:
-        return f"Write `from {elsewhere[0]} import {name}`. {hint}"
+        return f"write `from {elsewhere[0]} import {name}`; {hint}"
     below = [other.rpartition(".")[2] for other in MODULES if other.rpartition(".")[0] == module]
     near = get_close_matches(name, [*MODULES[module], *below], n=1)
-    return f"Did you mean {near[0]}? {hint}" if near else hint
+    return f"did you mean {near[0]}? {hint}" if near else hint

@@ -32,8 +32,8 @@ class _Retired(type):
 
 
 class _Cluster(metaclass=_Retired):
-    why = "This version deploys to this machine only; clusters come later."
-    hint = "Deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target."
+    why = "this version deploys to this machine only; clusters come later"
+    hint = "deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target"
     error = TargetNotAvailable
 
 
@@ -48,8 +48,8 @@ class AksCompute(_Cluster):
 class AmlCompute(_Cluster):
     """v1's training cluster."""
 
-    why = "Training clusters are outside of what this package does."
-    hint = "Train in the notebook, then register the file with Model.register(...)."
+    why = "training clusters are outside of what this package does"
+    hint = "train in the notebook, then register the file with Model.register(...)"
 
 
 class ComputeInstance(AmlCompute):
@@ -57,8 +57,8 @@ class ComputeInstance(AmlCompute):
 
 
 class _Image(metaclass=_Retired):
-    why = "A service is described by its entry script and its environment, not by an image."
-    hint = 'Write InferenceConfig(entry_script="score.py", conda_file="env.yml") and pass it to Model.deploy(...).'
+    why = "a service is described by its entry script and its environment, not by an image"
+    hint = 'write InferenceConfig(entry_script="score.py", conda_file="env.yml") and pass it to Model.deploy(...)'
     error = UserErrorException
 
 
@@ -73,16 +73,16 @@ class Image(_Image):
 class Experiment(metaclass=_Retired):
     """v1's experiment: track with MLflow."""
 
-    why = "Experiments are tracked by MLflow, or by nothing at all."
-    hint = "Use mlflow.start_run(), then Run(workspace, run_id).register_model(...), or Model.register(...)."
+    why = "experiments are tracked by MLflow, or by nothing at all"
+    hint = "use mlflow.start_run(), then Run(workspace, run_id).register_model(...), or Model.register(...)"
     error = UserErrorException
 
 
 class RunConfiguration(metaclass=_Retired):
     """v1's settings for a training run."""
 
-    why = "This package does not submit training runs."
-    hint = "Train in the notebook; describe the service's packages with Environment or a conda file."
+    why = "this package does not submit training runs"
+    hint = "train in the notebook; describe the service's packages with Environment or a conda file"
     error = UserErrorException
 
 
@@ -93,8 +93,8 @@ class ScriptRunConfig(RunConfiguration):
 class Dataset(metaclass=_Retired):
     """v1's dataset."""
 
-    why = "This package does not keep data sets."
-    hint = "Read the file with pandas or numpy; keep a note of it in Model.register(..., properties={...})."
+    why = "this package does not keep data sets"
+    hint = "read the file with pandas or numpy; keep a note of it in Model.register(..., properties={...})"
     error = UserErrorException
 
 
@@ -105,6 +105,6 @@ class Datastore(Dataset):
 class Keyvault(metaclass=_Retired):
     """v1's key vault."""
 
-    why = "This package keeps no secrets of yours."
-    hint = "Read the secret from an environment variable. A service's own keys are service.get_keys()."
+    why = "this package keeps no secrets of yours"
+    hint = "read the secret from an environment variable; a service's own keys are service.get_keys()"
     error = UserErrorException

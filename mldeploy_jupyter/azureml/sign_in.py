@@ -25,8 +25,8 @@ class _SignIn:
         """Raises: there is no Azure to show it to."""
         raise UserErrorException(
             f"{type(self).__name__} has no authentication header",
-            why="Nothing was signed in to.",
-            hint='For a service write {"Authorization": "Bearer " + service.get_keys()[0]}.',
+            why="nothing was signed in to",
+            hint='for a service write {"Authorization": "Bearer " + service.get_keys()[0]}',
         )
 
     get_token = get_authentication_header

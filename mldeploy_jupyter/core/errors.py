@@ -53,8 +53,10 @@ class MldeployError(Exception):
 
     @property
     def message(self) -> str:
-        """What happened and why, in one line (v1's attribute)."""
-        text = " ".join(part for part in (self.what, self.why) if part)
+        """What happened and why, in one line (v1's attribute): `what: why`."""
+        what = self.what.rstrip(" .:") if self.why else self.what
+        lines = ": ".join(part for part in (what, self.why) if part).splitlines()
+        text = "; ".join(line.strip() for line in lines)  # several violations have a line each
         return f"{self.code}: {text}" if self.prefix_message else text
 
     def as_dict(self) -> dict[str, Any]:

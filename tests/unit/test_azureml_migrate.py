@@ -88,23 +88,23 @@ def test_a_submodule_is_an_attribute_before_it_is_imported(migrated: None) -> No
         (
             "from azureml.core.conda_dependencies import CondaDependencis",
             "error: azureml.core.conda_dependencies has no CondaDependencis\n"
-            "cause: migrate() provides a part of SDK v1. azureml.core.conda_dependencies has: CondaDependencies.\n"
-            "hint: Did you mean CondaDependencies? docs/migrating.md lists every v1 call and ours; "
-            "migrate(undo=True) gives the installed azureml back.",
+            "cause: migrate() provides a part of SDK v1; azureml.core.conda_dependencies has: CondaDependencies\n"
+            "hint: did you mean CondaDependencies? docs/migrating.md lists every v1 call and ours; "
+            "migrate(undo=True) gives the installed azureml back",
         ),
         (
             "from azureml.core.run import InferenceConfig",
             "error: azureml.core.run has no InferenceConfig\n"
-            "cause: migrate() provides a part of SDK v1. azureml.core.run has: Run.\n"
-            "hint: Write `from azureml.core.model import InferenceConfig`. docs/migrating.md lists every v1 call and "
-            "ours; migrate(undo=True) gives the installed azureml back.",
+            "cause: migrate() provides a part of SDK v1; azureml.core.run has: Run\n"
+            "hint: write `from azureml.core.model import InferenceConfig`; docs/migrating.md lists every v1 call and "
+            "ours; migrate(undo=True) gives the installed azureml back",
         ),
         (
             "import azureml.core.run.tracking",
             "error: azureml.core.run has no tracking\n"
-            "cause: migrate() provides a part of SDK v1. azureml.core.run has: Run.\n"
+            "cause: migrate() provides a part of SDK v1; azureml.core.run has: Run\n"
             "hint: docs/migrating.md lists every v1 call and ours; "
-            "migrate(undo=True) gives the installed azureml back.",
+            "migrate(undo=True) gives the installed azureml back",
         ),
     ],
 )
@@ -116,7 +116,7 @@ def test_an_unknown_import_says_what_there_is(migrated: None, statement: str, ex
 
 
 def test_a_mistyped_module_gets_a_suggestion(migrated: None) -> None:
-    with pytest.raises(ImportError, match=r"Did you mean webservice\?"):
+    with pytest.raises(ImportError, match=r"did you mean webservice\?"):
         importlib.import_module("azureml.core.webservic")
 
 
@@ -139,30 +139,30 @@ def test_an_unknown_attribute_is_an_attribute_error(migrated: None) -> None:
             "from azureml.core.image import ContainerImage\nContainerImage.image_configuration(runtime='python')",
             UserErrorException,
             "error: ContainerImage.image_configuration is not in mldeploy-jupyter\n"
-            "cause: A service is described by its entry script and its environment, not by an image.\n"
-            'hint: Write InferenceConfig(entry_script="score.py", conda_file="env.yml") '
-            "and pass it to Model.deploy(...).",
+            "cause: a service is described by its entry script and its environment, not by an image\n"
+            'hint: write InferenceConfig(entry_script="score.py", conda_file="env.yml") '
+            "and pass it to Model.deploy(...)",
         ),
         (
             "from azureml.core.compute import ComputeTarget\nComputeTarget(workspace=None, name='aks')",
             TargetNotAvailable,
             "error: ComputeTarget() is not in this version of mldeploy-jupyter\n"
-            "cause: This version deploys to this machine only; clusters come later.\n"
-            "hint: Deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target.",
+            "cause: this version deploys to this machine only; clusters come later\n"
+            "hint: deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target",
         ),
         (
             "from azureml.core.compute import AksCompute\nAksCompute.ClusterPurpose.DEV_TEST",
             TargetNotAvailable,
             "error: AksCompute.ClusterPurpose is not in this version of mldeploy-jupyter\n"
-            "cause: This version deploys to this machine only; clusters come later.\n"
-            "hint: Deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target.",
+            "cause: this version deploys to this machine only; clusters come later\n"
+            "hint: deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target",
         ),
         (
             "from azureml.core import Experiment\nExperiment(None, 'e')",
             UserErrorException,
             "error: Experiment() is not in mldeploy-jupyter\n"
-            "cause: Experiments are tracked by MLflow, or by nothing at all.\n"
-            "hint: Use mlflow.start_run(), then Run(workspace, run_id).register_model(...), or Model.register(...).",
+            "cause: experiments are tracked by MLflow, or by nothing at all\n"
+            "hint: use mlflow.start_run(), then Run(workspace, run_id).register_model(...), or Model.register(...)",
         ),
     ],
 )
@@ -326,8 +326,8 @@ def test_too_late_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "azureml" / "core" / "__init__.py"
     assert out == (
         "error: azureml.core is already imported from the installed azureml-core\n"
-        f"cause: Its objects and ours cannot be mixed in one process. ({place})\n"
-        "hint: Restart the kernel and call mldeploy_jupyter.migrate() before the first azureml import.\n"
+        f"cause: its objects and ours cannot be mixed in one process ({place})\n"
+        "hint: restart the kernel and call mldeploy_jupyter.migrate() before the first azureml import\n"
         "installed\n"
     )
     assert issubclass(MigrationTooLate, UserErrorException)

@@ -18,13 +18,13 @@ def ssl_is_whole(passed: Mapping[str, Any]) -> Iterator[Violation]:
         return
     for name in _SSL:
         if name not in passed:
-            fix = "Pass {ssl_cert_pem_file}, {ssl_key_pem_file} and {ssl_cname}, or {ssl_enabled=False}."
+            fix = "pass {ssl_cert_pem_file}, {ssl_key_pem_file} and {ssl_cname}, or {ssl_enabled=False}"
             yield Violation(name, "missing", "must be given when {ssl_enabled=True}", fix)
     for name in _SSL[:2]:
         path = passed.get(name)
         if isinstance(path, str) and path and not os.path.isfile(path):
             yield Violation(
-                name, repr(path), "must be the path of a file that exists", f"Write the file, or correct {{{name}}}."
+                name, repr(path), "must be the path of a file that exists", f"write the file, or correct {{{name}}}"
             )
 
 

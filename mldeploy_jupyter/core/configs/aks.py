@@ -21,12 +21,12 @@ _AUTOSCALE = (
 def replicas_or_autoscale(passed: Mapping[str, Any]) -> Iterator[Violation]:
     autoscale = passed.get("autoscale_enabled")
     if autoscale is True and "num_replicas" in passed:
-        fix = "Leave {num_replicas} out, or pass {autoscale_enabled=False}."
+        fix = "leave {num_replicas} out, or pass {autoscale_enabled=False}"
         yield Violation(
             "num_replicas", repr(passed["num_replicas"]), "must not be given when {autoscale_enabled=True}", fix
         )
     if autoscale is False and "num_replicas" not in passed:
-        fix = "Pass {num_replicas=1}, or leave {autoscale_enabled} out."
+        fix = "pass {num_replicas=1}, or leave {autoscale_enabled} out"
         yield Violation("num_replicas", "missing", "must be given when {autoscale_enabled=False}", fix)
     if autoscale is not True:
         # v1 refuses these also where autoscaling is on only by default; the hint says the way out.
@@ -34,13 +34,13 @@ def replicas_or_autoscale(passed: Mapping[str, Any]) -> Iterator[Violation]:
             if name in passed:
                 limit = "must only be given together with {autoscale_enabled=True}"
                 yield Violation(
-                    name, repr(passed[name]), limit, f"Pass {{autoscale_enabled=True}} too, or leave {{{name}}} out."
+                    name, repr(passed[name]), limit, f"pass {{autoscale_enabled=True}} too, or leave {{{name}}} out"
                 )
 
 
 def one_kind_of_auth(passed: Mapping[str, Any]) -> Iterator[Violation]:
     if passed.get("auth_enabled") is True and passed.get("token_auth_enabled") is True:
-        fix = "Pass only one of {auth_enabled=True} and {token_auth_enabled=True}."
+        fix = "pass only one of {auth_enabled=True} and {token_auth_enabled=True}"
         yield Violation("token_auth_enabled", "True", "must not be True when {auth_enabled=True}", fix)
 
 

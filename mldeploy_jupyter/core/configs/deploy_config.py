@@ -147,12 +147,12 @@ def find_spec(compute_type: str) -> Spec:
     words = ", ".join(name.lower() for name in SPECS)
     raise ConfigError(
         f"{compute_type!r} is not a compute type",
-        why=f"The compute types are {words}.",
-        hint=f"Use {near[0]!r}." if near else "Use 'local' to run the service on this machine.",
+        why=f"the compute types are {words}",
+        hint=f"use the compute type {near[0]!r}" if near else "use 'local' to run the service on this machine",
     )
 
 
 def unknown_field(name: str, spec: Spec) -> Violation:
     near = difflib.get_close_matches(name, list(spec.by_name), n=1)
-    fix = f"Did you mean {{{near[0]}}}?" if near else f"help({spec.call}) lists every parameter."
+    fix = f"did you mean {{{near[0]}}}?" if near else f"help({spec.call}) lists every parameter"
     return Violation(name, "not a parameter", f"is not known to {spec.call}", fix)

@@ -78,7 +78,7 @@ def _spec_of(path: Path, data: dict[str, Any]) -> Spec:
             [p.fix for p in check_keys(data, ["computeType"], "", {}) if "in place of" in p.fix] if word is None else []
         )
         raise FileProblems(
-            path, [Problem("computeType", text, *(near[:1] or ["Write computeType: local, aci, aks or aksendpoint."]))]
+            path, [Problem("computeType", text, *(near[:1] or ["write computeType: local, aci, aks or aksendpoint"]))]
         )
     try:
         return find_spec(word)
@@ -105,7 +105,7 @@ def _flatten(spec: Spec, data: dict[str, Any], problems: list[Problem]) -> dict[
             continue
         if not isinstance(values, dict):
             problems.append(
-                Problem(group, f"is {type_word(values)}; it must be an object", f"Write {group}: {{{leaves[0]}: ...}}.")
+                Problem(group, f"is {type_word(values)}; it must be an object", f"write {group}: {{{leaves[0]}: ...}}")
             )
             continue
         if group:

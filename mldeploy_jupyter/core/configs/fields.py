@@ -195,9 +195,9 @@ def _kind_fix(field: Field, value: Any) -> str:
     if isinstance(value, str) and not field.secret:
         parsed = _parse(field, value.strip())
         if parsed is not None:
-            return f"Pass {{{field.name}={parsed!r}}}, without quotes."
+            return f"pass {{{field.name}={parsed!r}}}, without quotes"
     if field.kind == "strings" and isinstance(value, str):
-        return f"Pass {{{field.name}={[value]!r}}}."
+        return f"pass {{{field.name}={[value]!r}}}"
     return _default_fix(field)
 
 
@@ -216,5 +216,5 @@ def _parse(field: Field, text: str) -> Any:
 
 def _default_fix(field: Field) -> str:
     if field.default is None or field.kind == "mapping":
-        return f"Correct {{{field.name}}}, or leave it out."
-    return f"Pass {{{field.name}={field.default!r}}}, the default, or leave it out."
+        return f"correct {{{field.name}}}, or leave it out"
+    return f"pass {{{field.name}={field.default!r}}}, the default, or leave it out"

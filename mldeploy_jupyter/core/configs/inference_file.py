@@ -106,14 +106,14 @@ def read_inference_config(path: str | Path, *, need_script: bool = True) -> dict
     _check_object(data, INFERENCE, "", problems)
     if need_script and data.get("entryScript") is None:
         problems.append(
-            Problem("entryScript", "is missing", "Write entryScript: score.py, the script with init() and run().")
+            Problem("entryScript", "is missing", "write entryScript: score.py, the script with init() and run()")
         )
     both = [key for key in ("extraDockerFileSteps", "extraDockerfileSteps") if data.get(key) is not None]
     if len(both) == 2:
-        problems.append(Problem(both[1], f"is given beside {both[0]}, which means the same", f"Remove {both[1]}."))
+        problems.append(Problem(both[1], f"is given beside {both[0]}, which means the same", f"remove {both[1]}"))
     old = [key for key in OLD_KEYS if data.get(key) is not None]
     if data.get("environment") is not None and old:
-        fix = f"Remove {', '.join(old)}, or remove environment."
+        fix = f"remove {', '.join(old)}, or remove environment"
         problems.append(Problem(old[0], "cannot be given together with environment", fix))
     if problems:
         raise FileProblems(path, problems)
@@ -144,7 +144,7 @@ def _check_value(value: Any, kind: Any, path: str, problems: list[Problem]) -> N
     elif kind == "conda":
         if isinstance(value, str):
             problems.append(
-                Problem(path, "is a string; it must be an object", f"Use {path}File for the path of a conda file.")
+                Problem(path, "is a string; it must be an object", f"use {path}File for the path of a conda file")
             )
         else:
             _nested(value, CONDA, path, problems)
@@ -152,7 +152,7 @@ def _check_value(value: Any, kind: Any, path: str, problems: list[Problem]) -> N
         if not isinstance(value, str):
             _nested(value, REGISTRY, path, problems, "a string or an object")
     elif not _fits(value, kind):
-        fix = f'Write {path}: "{value}", with quotes.' if kind == "string" and isinstance(value, int | float) else ""
+        fix = f'write {path}: "{value}", with quotes' if kind == "string" and isinstance(value, int | float) else ""
         problems.append(Problem(path, f"is {type_word(value)}; it must be {_KIND_WORDS[kind]}", fix))
 
 

@@ -19,10 +19,10 @@ def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
         # The value may be a password, so it is not shown.
         if not isinstance(value, str):
             limit = f"must have strings as values, and the value of {name!r} is of type {type(value).__name__}"
-            yield Violation("environment_variables", "a dict", limit, "Turn the value into a string with str().")
+            yield Violation("environment_variables", "a dict", limit, "turn the value into a string with str()")
         if isinstance(name, str) and (not name or "=" in name or "\0" in name):
             limit = f"must not have {name!r} as the name of a variable"
-            yield Violation("environment_variables", "a dict", limit, "Use a name without '=', such as MY_VARIABLE.")
+            yield Violation("environment_variables", "a dict", limit, "use a name without '=', such as MY_VARIABLE")
 
 
 LOCAL = Spec(

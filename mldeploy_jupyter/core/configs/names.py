@@ -23,8 +23,8 @@ def check_service_name(name: str) -> None:
     if not isinstance(name, str) or not re.fullmatch(SERVICE_NAME, name):
         raise UserErrorException(
             f"{name!r} cannot be the name of a service",
-            why=f"A service's name {SERVICE_NAME_RULE}.",
-            hint=f"Use the name {make_service_name(str(name))!r}.",
+            why=f"a service's name {SERVICE_NAME_RULE}",
+            hint=f"use the name {make_service_name(str(name))!r}",
         )
 
 
@@ -33,8 +33,8 @@ def check_model_name(name: str) -> None:
     if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
         raise UserErrorException(
             f"{name!r} cannot be the name of a model",
-            why=f"A model's name {MODEL_NAME_RULE}.",
-            hint=f"Use the name {make_model_name(str(name))!r}.",
+            why=f"a model's name {MODEL_NAME_RULE}",
+            hint=f"use the name {make_model_name(str(name))!r}",
         )
 
 

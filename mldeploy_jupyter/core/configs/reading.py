@@ -18,7 +18,7 @@ MAX_DEPTH = 50
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong at one path of a file: `{path} {text}`; `fix` is a whole sentence."""
+    """What is wrong at one path of a file: `{path} {text}`; `fix` says what to write."""
 
     path: str
     text: str
@@ -33,7 +33,7 @@ class FileProblems(ConfigError):
         super().__init__(
             f"{path} cannot be used",
             why="\n       ".join(f"{problem.path} {problem.text}" for problem in problems),
-            hint="\n      ".join(fixes or [f"Correct {path.name} and run the command again."]),
+            hint="\n      ".join(fixes or [f"correct {path.name} and run the command again"]),
         )
         self.problems = problems
 
@@ -53,18 +53,22 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read",
-            why=f"{error.strerror or error}.",
-            hint="Check the path and run the command again.",
+            why=(error.strerror or str(error)).lower(),
+            hint="check the path and run the command again",
         ) from None
     if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path} is too large", why=f"A configuration file has at most {MAX_BYTES} bytes.")
+        raise ConfigError(
+            f"{path} is too large",
+            why=f"a configuration file has at most {MAX_BYTES} bytes",
+            hint="check that the path is the configuration's",
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _syntax(path, "The file is not UTF-8 text") from None
+        raise _syntax(path, "the file is not UTF-8 text") from None
     data = _load_json(path, text) if path.suffix.lower() == ".json" else _load_yaml(path, text)
     if not isinstance(data, dict):
-        raise _syntax(path, f"The file must hold an object (key: value), not {type_word(data)}")
+        raise _syntax(path, f"the file must hold an object (key: value), not {type_word(data)}")
     return data
 
 
@@ -80,7 +84,7 @@ def check_keys(data: dict[str, Any], known: Iterable[str], prefix: str, hints: d
         if not right:
             near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.6)
             right = prefix + near[0] if near else ""
-        fix = f"Write {right} in place of {path}." if right else f"Known here: {', '.join(sorted(names))}."
+        fix = f"write {right} in place of {path}" if right else f"known here: {', '.join(sorted(names))}"
         found.append(Problem(path, "is not a known key", fix))
     return found
 
@@ -111,9 +115,9 @@ def file_spelling(names: dict[str, str]) -> Spelling:
 def _syntax(path: Path, why: str, where: str = "") -> ConfigError:
     return ConfigError(
         f"{path.name} cannot be read",
-        why=f"{why}.",
+        why=why,
         where=where,
-        hint=f"Correct {path.name} and run the command again.",
+        hint=f"correct {path.name} and run the command again",
     )
 
 
@@ -122,16 +126,16 @@ def _load_json(path: Path, text: str) -> Any:
         keys = [key for key, _ in pairs]
         double = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
         if double is not None:
-            raise _syntax(path, f"The key {double!r} is there twice", f"{path}, line {_second_line(text, double)}")
+            raise _syntax(path, f"the key {double!r} is there twice", f"{path}, line {_second_line(text, double)}")
         return dict(pairs)
 
     try:
         return json.loads(text, object_pairs_hook=no_duplicates)
     except json.JSONDecodeError as error:
         where = f"{path}, line {error.lineno}, column {error.colno}"
-        raise _syntax(path, f"It is not valid JSON: {error.msg}", where) from None
+        raise _syntax(path, f"it is not valid JSON: {error.msg}", where) from None
     except RecursionError:
-        raise _syntax(path, "It is nested too deeply") from None
+        raise _syntax(path, "it is nested too deeply") from None
 
 
 def _line(path: Path, mark: Any) -> str:
@@ -153,10 +157,10 @@ def _load_yaml(path: Path, text: str) -> Any:
         seen: set[str] = set()
         for key_node, _ in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _syntax(path, "A key must be a single word", _line(path, key_node.start_mark))
+                raise _syntax(path, "a key must be a single word", _line(path, key_node.start_mark))
             key = str(key_node.value)
             if key in seen:
-                raise _syntax(path, f"The key {key!r} is there twice", _line(path, key_node.start_mark))
+                raise _syntax(path, f"the key {key!r} is there twice", _line(path, key_node.start_mark))
             seen.add(key)
         return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
 
@@ -166,15 +170,15 @@ def _load_yaml(path: Path, text: str) -> Any:
         for event in yaml.parse(text, Loader=Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:  # found early: the parser's time grows with the square of the depth
-                raise _syntax(path, "It is nested too deeply", _line(path, event.start_mark))
+                raise _syntax(path, "it is nested too deeply", _line(path, event.start_mark))
             if isinstance(event, yaml.AliasEvent):
-                raise _syntax(path, "It has a YAML alias", _line(path, event.start_mark))
+                raise _syntax(path, "it has a YAML alias", _line(path, event.start_mark))
         return yaml.load(text, Loader=Loader)  # a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise _syntax(path, f"It is not valid YAML: {error.problem or error.context}", where) from None
+        raise _syntax(path, f"it is not valid YAML: {error.problem or error.context}", where) from None
     except yaml.YAMLError as error:
-        raise _syntax(path, f"It is not valid YAML: {str(error).splitlines()[0]}") from None
+        raise _syntax(path, f"it is not valid YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
-        raise _syntax(path, "It is nested too deeply") from None
+        raise _syntax(path, "it is nested too deeply") from None

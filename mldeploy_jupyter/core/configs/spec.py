@@ -59,7 +59,7 @@ def secondary_needs_primary(passed: Mapping[str, Any]) -> Iterator[Violation]:
     # v1 dropped such a secondary key without a word.
     if "secondary_key" in passed and "primary_key" not in passed:
         yield Violation(
-            "primary_key", "missing", "must be given together with {secondary_key}", "Pass both keys, or none."
+            "primary_key", "missing", "must be given together with {secondary_key}", "pass both keys, or none"
         )
 
 
@@ -70,7 +70,7 @@ def all_or_none(*names: str) -> Rule:
         given = [name for name in names if name in passed]
         if not given:
             return
-        fix = f"Pass {_join([f'{{{name}}}' for name in names])} together, or none of them."
+        fix = f"pass {_join([f'{{{name}}}' for name in names])} together, or none of them"
         for name in names:
             if name not in passed:
                 yield Violation(
@@ -86,7 +86,7 @@ def at_least(limit: str, request: str) -> Rule:
     def rule(passed: Mapping[str, Any]) -> Iterator[Violation]:
         low, high = passed.get(request), passed.get(limit)
         if _number(low) and _number(high) and high < low:  # type: ignore[operator]
-            fix = f"Pass {{{limit}={low!r}}} or more, or a lower {{{request}}}."
+            fix = f"pass {{{limit}={low!r}}} or more, or a lower {{{request}}}"
             yield Violation(limit, repr(high), f"must be at least {{{request}}}, which is {low!r}", fix)
 
     return rule

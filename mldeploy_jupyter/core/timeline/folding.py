@@ -199,7 +199,9 @@ def _keep(log: list[str], line: str) -> None:
 
 
 def _number(value: Any, default: float | None) -> float | None:
-    return float(value) if isinstance(value, int | float) else default
+    # A damaged journal may hold NaN, infinity or an integer that no float can hold.
+    usable = isinstance(value, int | float) and abs(value) < 1e300
+    return float(value) if usable else default
 
 
 def _mapping(value: Any) -> dict[str, Any]:

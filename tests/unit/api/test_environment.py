@@ -125,7 +125,7 @@ def test_a_user_managed_interpreter_is_used_as_it_is() -> None:
     environment.python.user_managed_dependencies = True
     assert environment._to_spec().interpreter == sys.executable
     environment.python.interpreter_path = "/nowhere/python"
-    with pytest.raises(EnvironmentError_, match="There is no interpreter /nowhere/python"):
+    with pytest.raises(EnvironmentError_, match="there is no interpreter /nowhere/python"):
         environment._to_spec()
 
 
@@ -145,7 +145,7 @@ def test_clone_register_get_list(workspace: Any) -> None:
     assert environment.clone("g").docker.base_image_registry.password == "hunter2"
     with pytest.raises(UserErrorException, match="is not a version"):
         Environment.get(workspace, "e", version="newest")
-    with pytest.raises(EnvironmentError_, match="There is no environment 'x'") as caught:
+    with pytest.raises(EnvironmentError_, match="there is no environment 'x'") as caught:
         Environment.get(workspace, "x")
     assert "e, f" in str(caught.value)
 
@@ -158,7 +158,7 @@ def test_saved_to_a_directory_and_read_again(tmp_path: Path) -> None:
     with pytest.raises(UserErrorException, match="exists already"):
         environment.save_to_directory(tmp_path / "d")
     environment.save_to_directory(tmp_path / "d", overwrite=True)
-    with pytest.raises(ConfigError, match="There is no environment in"):
+    with pytest.raises(ConfigError, match="there is no environment in"):
         Environment.load_from_directory(tmp_path)
 
 

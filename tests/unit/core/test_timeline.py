@@ -256,3 +256,9 @@ def test_any_journal_can_be_shown(events, width):
 
 def test_a_new_timeline_has_all_seven_stages():
     assert [stage.title for stage in Timeline().stages] == list(STAGES.values())
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), 10**400])
+def test_numbers_that_no_journal_should_hold_are_left_out(number: float) -> None:
+    event = Event(seq=0, time="2025-06-12T14:00:00.000Z", stage="", kind="state", data={"revision": number})
+    assert fold([event]).revision == 0
