@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 # The same names of the caller's environment are kept from the workers of a service.
 DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
 PREFIX = "check-"
-ENDING_SECONDS = 10.0  # beyond init()'s own limit: imports, the sample, the interpreter's start and end
+ENDING_SECONDS = 3.0  # beyond init()'s own limit: the interpreter's start and end, the sample
+# A line of the stacks that faulthandler writes, innermost frame first.
+FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$')
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def _run(python: str, made: Bundle, place: Path, init_timeout: float) -> tuple[d
     from mldeploy_jupyter.core.bundle import SERVER_PACKAGE
 
     answer, log = place / "result.json", place / "output.log"
-    command = [python, "-P", "-m", f"{SERVER_PACKAGE}.check"]
+    # faulthandler says where a crash or a hanging init() was.
+    command = [python, "-P", "-X", "faulthandler", "-m", f"{SERVER_PACKAGE}.check"]
     command += ["--settings", str(place / "settings.json"), "--result", str(answer)]
     environ = {name: value for name, value in os.environ.items() if name not in DROPPED}
     environ |= {"PYTHONPATH": str(made.server), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
@@ -118,7 +122,9 @@ def _run(python: str, made: Bundle, place: Path, init_timeout: float) -> tuple[d
     try:
         exit_code = process.wait(init_timeout + ENDING_SECONDS)
     except subprocess.TimeoutExpired:
-        pass
+        process.send_signal(signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2.0)
     finally:
         # What the script itself started ends with it.
         with contextlib.suppress(ProcessLookupError):
@@ -128,12 +134,27 @@ def _run(python: str, made: Bundle, place: Path, init_timeout: float) -> tuple[d
     try:
         return json.loads(answer.read_text("utf-8")), lines
     except (OSError, ValueError):
-        return {"ok": False, "failure": _lost(exit_code, init_timeout, lines)}, lines
+        lines, stack = _split(lines)
+        return {"ok": False, "failure": _lost(exit_code, init_timeout, lines, stack)}, lines
 
 
-def _lost(exit_code: int | None, init_timeout: float, lines: list[str]) -> dict[str, Any]:
+def _split(lines: list[str]) -> tuple[list[str], list[dict[str, Any]]]:
+    """The script's own output, and the stack of its main thread from what faulthandler wrote, outermost first."""
+    begin = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error: ")), len(lines))
+    main = next((i for i in range(begin, len(lines)) if lines[i].startswith("Current thread ")), len(lines))
+    stack = []
+    for line in lines[main + 1 :]:
+        match = FRAME.match(line)
+        if match is None:
+            break
+        stack.append({"file": match["file"], "line": int(match["line"]), "function": match["function"], "text": ""})
+    return lines[:begin], stack[::-1]
+
+
+def _lost(exit_code: int | None, init_timeout: float, lines: list[str], stack: list[dict[str, Any]]) -> dict[str, Any]:
     """The failure of a run that ended without an answer."""
     failure: dict[str, Any] = {"stage": "init", "log_tail": lines[-50:], "message": lines[-1] if lines else ""}
+    failure["frames"] = stack
     if exit_code is None:
         return {**failure, "code": "init-timeout", "seconds": init_timeout}
     if exit_code < 0:

@@ -15,6 +15,9 @@ from mldeploy_jupyter.core.errors import DeploymentTimeout
 from mldeploy_jupyter.notebook.printed import call, deployment_config, inference_config, program, service_of
 from mldeploy_jupyter.notebook.session import Session, front_end
 
+# What stays when only the script changes.
+_KEPT = ("conda_file", "requirements_file", "extra_docker_file_steps", "base_image", "cuda_version")
+
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
 The script is that of the last %%entry_script, the model the one registered last in this session, the target this
@@ -95,13 +98,13 @@ def _carried(session: Session, context: Context, args: Args, base: Command) -> R
     if place == "terminal":
         context.follow = True
         result = base.run(context, args)
-        session.service = result.value.name
+        session.service, session.script_is_new = result.value.name, False
         return result
     wait = args.wait or (place == "headless" and not args.no_wait)
     args.wait, args.no_wait = False, True
     result = base.run(context, args)
     service = result.value
-    session.service = service.name
+    session.service, session.script_is_new = service.name, False
     if not _is_shown(session, service):
         attach(session, service, wait, args.timeout_sec)
     return result
@@ -164,14 +167,30 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
         return False
     live = _live_revision(context, args)
     known = _script_of(live) if live is not None else None
-    script = session.script if session.script is not None and session.service == args.name else known
+    # A script that was written since the last deployment is meant for the service that was deployed.
+    script = session.script if session.script_is_new and session.service == args.name else known
     if script is not None and script != known:
         args.entry_script = _short(script)
+        _keep_environment(args, live)
         context.note(f"Updating with the script {args.entry_script} (the last %%entry_script)")
         return False
     if known is not None:
         context.note(f"Updating with the script {_short(known)}, read again")
     return True
+
+
+def _keep_environment(args: Args, live: Any) -> None:
+    """A new script goes into the environment that the old one has. Raises `UsageError` where no option can say it."""
+    data = live.inference_config if live is not None else {}
+    if data.get("environment_definition"):
+        raise UsageError(
+            f"%update {args.name} cannot take the new script alone",
+            why="the service has an Environment object, which only Python can pass on",
+            hint="call service.update(inference_config=InferenceConfig(entry_script=..., environment=...))",
+        )
+    for name in _KEPT:
+        if getattr(args, name, None) is None and data.get(name):
+            setattr(args, name, data[name])
 
 
 def _reload(context: Context, args: Args) -> Result:
@@ -202,7 +221,7 @@ def _live_revision(context: Context, args: Args) -> Any:
 def _script_of(revision: Any) -> Path | None:
     """The file the revision's script came from, if it is still there and stood alone."""
     data = revision.inference_config
-    path = Path(data.get("entry_script") or "")
+    path = Path(data.get("entry_path") or "")
     return path if path.is_absolute() and path.is_file() and not data.get("source_directory") else None
 
 

@@ -63,7 +63,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     path = _write_file(name, text)
     folder = context.workspace(args.path, write=True)._folder
     record = remember(session, folder, name, text, cell)
-    session.script = path
+    session.script, session.script_is_new = path, True
     _check_source(text, name, record)
     for warning in warnings(text, record.offset, session.namespace):
         print(f"warning: {warning}")

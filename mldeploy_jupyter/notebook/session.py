@@ -14,12 +14,13 @@ FrontEnd = Literal["live", "headless", "terminal"]
 
 @dataclass
 class Session:
-    """`script` is the file of the last %%entry_script, `models` what it was checked with if it named any,
-    `service` the name that was deployed last. `views` are the timelines that still change, by display, and
-    `shown` says for each deployment which cell, by its number, showed its timeline."""
+    """`script` is the file of the last %%entry_script, new until something is deployed, `models` what it was checked
+    with if it named any, `service` the name that was deployed last. `views` are the timelines that still change,
+    by display, and `shown` says for each deployment which cell, by its number, showed its timeline."""
 
     shell: Any
     script: Path | None = None
+    script_is_new: bool = False
     models: list[str] = field(default_factory=list)
     service: str = ""
     views: dict[str, Any] = field(default_factory=dict)

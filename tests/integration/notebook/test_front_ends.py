@@ -74,7 +74,7 @@ def test_a_deployment_that_fails_stops_the_notebook_with_its_cause(
     assert "failed in Roll out" in shown.data["text/plain"]
     error = next(output for output in cells[3].outputs if output.output_type == "error")
     text = "\n".join(error.traceback)
-    assert ">    7          factor = json.load(file)[\"faktor\"]" in text
+    assert '>    7          factor = json.load(file)["faktor"]' in text
     assert "error: " in text and "cause: " in text and "hint: " in text and "Traceback" not in text
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -176,6 +178,46 @@ def run(data):
     assert "ok: score.py (init " in ran.stream and "sample [[1, 2]] -> [[1, 2]]" in ran.stream
 
 
+def test_a_crash_and_a_hanging_init_name_their_line(kernel: Kernel) -> None:
+    run = "\ndef run(data):\n    return 1\n"
+    crash = "import os, signal\ndef init():\n    x = 1\n    os.kill(os.getpid(), signal.SIGSEGV)\n" + run
+    killed = no_traceback(kernel.run(f"%%entry_script\n{crash}"))
+    assert "killed by SIGSEGV" in killed and ">    5      os.kill(os.getpid(), signal.SIGSEGV)" in killed
+    hang = "import time\ndef init():\n    x = 1\n    time.sleep(600)\n" + run
+    hung = no_traceback(kernel.run(f"%%entry_script --init-timeout 0.5\n{hang}"))
+    assert "init() took longer than 0.5 s" in hung and ">    5      time.sleep(600)" in hung
+    ended = no_traceback(kernel.run("%%entry_script\nimport os\ndef init():\n    os._exit(3)\n" + run))
+    assert "exited with code 3" in ended
+
+
+def test_the_check_runs_in_the_environment_it_is_given_and_ships_helpers(kernel: Kernel, folder: Path) -> None:
+    (folder / "helper.py").write_text("def twice(value):\n    return 2 * value\n")
+    script = "import sys, helper\ndef init():\n    print(sys.version_info[:2], helper.twice(21))\n"
+    ran = kernel.ok(f"%%entry_script\n{script}def run(data):\n    return 1\n")
+    assert f"  | {sys.version_info[:2]} 42" in ran.stream and "ok: score.py (init " in ran.stream
+    missing = no_traceback(kernel.run("%%entry_script --model nosuch\ndef init(): pass\ndef run(data): return 1\n"))
+    assert "there is no model nosuch" in missing
+
+
+def test_update_takes_a_new_script_only_for_the_service_it_was_written_for(prepared: Kernel, folder: Path) -> None:
+    prepared.ok("%deploy factor --wait")
+    prepared.ok("%%entry_script other.py\n" + SCRIPT)
+    prepared.ok("%deploy other --wait")
+    # other.py is the last script, but it has been deployed since, and as another service.
+    said = prepared.ok("%update factor --wait").stream
+    assert "Updating with the script score.py, read again" in said
+    # A new script keeps the environment of the old one.
+    (folder / "requirements.txt").write_text("")
+    prepared.ok("%deploy other --script other.py --requirements requirements.txt --no-wait --show-python")
+    prepared.ok("other = %mldeploy service wait other")
+    prepared.ok("%%entry_script --no-check fourth.py\n" + SCRIPT)
+    again = prepared.ok("%update other --wait --show-python").stream
+    assert "requirements_file=" in again and "entry_script='fourth.py'" in again
+    prepared.ok("%deploy factor --script score.py --wait")
+    prepared.ok("%%entry_script third.py\n" + SCRIPT)
+    assert "third.py (the last %%entry_script)" in prepared.ok("%update factor --wait").stream
+
+
 def test_an_interrupt_of_the_check_ends_its_process(kernel: Kernel, folder: Path) -> None:
     mark = folder / "pid"
     script = (
@@ -185,7 +227,7 @@ def test_an_interrupt_of_the_check_ends_its_process(kernel: Kernel, folder: Path
 
     def interrupt() -> None:
         wait_until(mark.exists)
-        kernel.manager.interrupt_kernel()
+        os.kill(kernel.pid, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
