@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 # The model is plain data: the tests are of the notebook, and a library's import would only cost time.
@@ -45,13 +46,17 @@ class Ran:
 class Kernel:
     """A kernel in its own process group, asked as a front end asks it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, connection_file: str = "") -> None:
+        """Starts a kernel, or takes the one that a Jupyter server has started."""
         self.manager = KernelManager(kernel_name="python3")
-        self.manager.start_kernel(cwd=str(folder))
-        self.client = self.manager.client()
+        if connection_file:
+            self.client = BlockingKernelClient(connection_file=connection_file)
+            self.client.load_connection_file()
+        else:
+            self.manager.start_kernel(cwd=str(folder))
+            self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=120)
-        self.later: dict[str, list[str]] = {}
 
     @property
     def pid(self) -> int:
@@ -111,6 +116,8 @@ class Kernel:
 
     def close(self) -> None:
         self.client.stop_channels()
+        if not self.manager.has_kernel:
+            return
         with suppress(ProcessLookupError, RuntimeError):
             self.manager.shutdown_kernel(now=True)
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+import requests
 
 from mldeploy_jupyter.core.events import STAGES, read_events
 
@@ -51,6 +58,76 @@ def test_a_live_service_outlives_the_kernels_process_group(prepared: Kernel, sta
     assert second.ok("%services factor").result == before
     assert second.ok('%score factor {"value": 7}').result == "{'answer': 21}"
     _assert_whole_timeline(second)
+
+
+def test_a_deployment_outlives_the_stop_of_the_jupyter_server(
+    start: Callable[[], Kernel], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = folder / "gate"
+    (folder / "factor.json").write_text('{"factor": 3}')
+    with _jupyter_server(folder, monkeypatch) as (server, first, kernel_pid):
+        first.ok("%load_ext mldeploy_jupyter")
+        first.ok("%register factor factor.json")
+        first.ok(f"%%entry_script --no-check\nGATE = {str(gate)!r}\n{WAITS_FOR_FILE}")
+        first.ok("%deploy factor")
+        journal = wait_until(lambda: list(folder.glob(".mldeploy/deployments/*/events.jsonl")))[0]
+        wait_until(lambda: any(event.stage == "rollout" for event in read_events(journal)))
+        first.client.stop_channels()
+        server.terminate()
+        server.wait(60)
+        wait_until(lambda: not _runs(kernel_pid))
+    assert not any(event.kind == "state" and event.data["state"] == "live" for event in read_events(journal))
+    gate.touch()
+
+    second = start()
+    second.ok("%load_ext mldeploy_jupyter")
+    assert second.ok('%score factor {"value": 5}').result == "{'answer': 15}"
+    _assert_whole_timeline(second)
+
+
+@contextmanager
+def _jupyter_server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[subprocess.Popen[bytes], Kernel, int]]:
+    """A real Jupyter server with one kernel: the server's process, the kernel, and its process id."""
+    runtime = folder / "runtime"
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(runtime))
+    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    command += ["--ServerApp.port=0", "--IdentityProvider.token=secret", f"--ServerApp.root_dir={folder}"]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        (about,) = wait_until(lambda: list(runtime.glob("jpserver-*.json")))
+        port = wait_until(lambda: json.loads(about.read_text() or "{}").get("port"))
+        session = requests.Session()
+        session.trust_env = False
+        url = f"http://127.0.0.1:{port}/api/kernels"
+        headers = {"Authorization": "token secret"}
+        wait_until(lambda: _answers(session, url, headers))
+        with session.post(url, headers=headers, json={"name": "python3"}, timeout=60) as answer:
+            kernel_id = answer.json()["id"]
+        session.close()
+        kernel = Kernel(folder, str(runtime / f"kernel-{kernel_id}.json"))
+        kernel_pid = int(kernel.ok("import os; os.getpid()").result)
+        yield server, kernel, kernel_pid
+    finally:
+        server.kill()
+        server.wait(10)
+
+
+def _answers(session: requests.Session, url: str, headers: dict[str, str]) -> bool:
+    try:
+        with session.get(url, headers=headers, timeout=5) as answer:
+            return answer.status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def _assert_whole_timeline(kernel: Kernel) -> None:
