@@ -151,7 +151,7 @@ def given_back(result: Result, context: Context) -> Any:
     if context.json:
         print(json.dumps(result.data, indent=2, ensure_ascii=False, default=str))
         return None
-    if result.value is None or (isinstance(result.value, str) and result.value == result.text):
+    if result.value is None or (isinstance(result.data, dict) and "help" in result.data):
         if result.text:
             print(as_typed_here(result.text))
         return None

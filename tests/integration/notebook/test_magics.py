@@ -113,6 +113,24 @@ def test_an_interrupt_ends_the_waiting_only(kernel: Kernel, folder: Path) -> Non
     assert kernel.ok('%score factor {"value": 1}').result == "{'answer': 3}"
 
 
+def test_a_killed_runner_is_seen_by_the_open_timeline(kernel: Kernel, folder: Path) -> None:
+    script, gate = gated(folder)
+    kernel.ok("%register factor factor.json")
+    kernel.ok(f"%%entry_script --no-check\n{script}")
+    (display_id,) = kernel.ok("service = %deploy factor").displays
+    (journal,) = wait_until(lambda: list(folder.glob(".mldeploy/deployments/*/events.jsonl")))
+    wait_until(lambda: any(event.stage == "rollout" for event in read_events(journal)))
+    pid = kernel.ok("service.workspace._folder.open_store().get_deployment(service.deployment_id).runner['pid']").result
+    os.kill(int(pid), signal.SIGKILL)
+    # Nobody asks; the view itself looks once the journal has been silent for a while.
+    idle = kernel.ok("import time\nfor _ in range(80): time.sleep(0.1)")
+    assert "interrupted in Roll out" in idle.displays[display_id][-1]
+    assert "was interrupted" in no_traceback(kernel.run('%score factor {"value": 1}'))
+    gate.touch()
+    kernel.ok("%deploy factor --wait")
+    assert kernel.ok('%score factor {"value": 1}').result == "{'answer': 3}"
+
+
 def test_cancel_leaves_nothing_serving(kernel: Kernel, folder: Path) -> None:
     script, _ = gated(folder)
     kernel.ok("%register factor factor.json")

@@ -11,12 +11,12 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from syrupy.assertion import SnapshotAssertion
 
-from mldeploy_jupyter.commands import UsageError
+from mldeploy_jupyter.commands import Context, Result, UsageError
 from mldeploy_jupyter.notebook import entry_script, printed, views
 from mldeploy_jupyter.notebook.completion import Matcher
 from mldeploy_jupyter.notebook.score import words_of
 from mldeploy_jupyter.notebook.session import Session, cell_id, front_end, notebook_path, raw_cell
-from mldeploy_jupyter.notebook.table import as_typed_here, magics, usage_error
+from mldeploy_jupyter.notebook.table import as_typed_here, given_back, magics, usage_error
 
 
 def kernel_shell(**content: Any) -> Any:
@@ -124,6 +124,20 @@ def test_messages_are_in_the_notebooks_words(session: Session, snapshot: Snapsho
     )
     assert str(usage_error(error, by_name["register"])) == snapshot
     assert as_typed_here("/bin/mldeploy service list") == "/bin/mldeploy service list"
+
+
+def test_a_result_is_a_value_and_only_text_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    context = Context()
+    assert given_back(Result("setosa", "setosa", "setosa"), context) == "setosa"
+    assert capsys.readouterr().out == ""
+    assert given_back(Result(None, "Deleted churn", {"name": "churn"}), context) is None
+    assert given_back(Result("usage", "usage", {"help": "usage"}), context) is None
+    assert capsys.readouterr().out == "Deleted churn\nusage\n"
+    keys = given_back(Result(("k1", "k2"), "primary: k1", {"primaryKey": "k1", "secondaryKey": "k2"}), context)
+    assert keys == ("k1", "k2") and type(keys) is views.Keys
+    context.json = True
+    assert given_back(Result([1], "1", [1]), context) is None
+    assert capsys.readouterr().out == "[\n  1\n]\n"
 
 
 def test_every_magic_has_help_with_an_example(session: Session, snapshot: SnapshotAssertion) -> None:
