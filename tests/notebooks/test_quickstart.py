@@ -10,6 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.integration.notebook.conftest import end_services
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 CHECKED = "nbval-check-output"
 
@@ -20,11 +22,15 @@ def test_a_tutorial_runs(notebook: Path, folder: Path) -> None:
     shutil.copy(notebook, folder)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120"]
     command += ["-p", "no:cacheprovider", "-q", "-x", "--rootdir", str(folder), notebook.name]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    try:
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+        left = list(folder.glob(".mldeploy/services/*/supervisor.json"))
+    finally:
+        end_services(folder)  # of a tutorial that broke half-way
     assert ran.returncode == 0, ran.stdout + ran.stderr
     cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
     assert f"{len(cells)} passed" in ran.stdout
-    assert not list(folder.glob(".mldeploy/services/*/supervisor.json")), "the tutorial deletes what it made"
+    assert not left, "the tutorial deletes what it made"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
