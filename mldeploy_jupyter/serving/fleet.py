@@ -22,6 +22,7 @@ from .settings import Settings
 from .workers import Run, Worker
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0  # seconds between two starts of a worker that keeps dying
+PAUSE_WAIT = 0.5  # seconds; nobody is accepted meanwhile, so one that hangs is not waited for longer
 ORDER_WAIT = 10.0  # seconds for a worker to obey
 
 
@@ -80,9 +81,16 @@ class Fleet:
     # -- the switch -------------------------------------------------------------------------------------
 
     def switch(self, new: Generation, new_port: bool) -> None:
-        """From here on the new workers answer. Nobody listening is disturbed; see `transport.py`."""
+        """From here on the new workers answer. Nobody listening is disturbed; see `transport.py`.
+
+        The old ones stop accepting first: for a moment new connections wait in the listener's queue, so that no
+        client gets an answer of the new revision and then, on its next connection, one of the old.
+        """
+        before = self.live.workers if self.live and not new_port else []
+        each(lambda worker: worker.ask("pause", PAUSE_WAIT), before)
         for number, worker in enumerate(new.workers):
             if worker.ask("accept", ORDER_WAIT) is None:
+                each(lambda old: old.ask("accept", ORDER_WAIT), before)
                 self._drain(new.workers[:number], new.settings.drain_timeout)  # they may have requests by now
                 text = "a new worker was lost before it got traffic"
                 raise Stopped(worker.complete(failure("worker-lost", "switch", text)))

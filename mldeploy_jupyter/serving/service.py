@@ -83,6 +83,9 @@ class Service:
         elif op == "accept":
             self._transport.accept()
             self._answer(message)
+        elif op == "pause":
+            self._transport.pause()
+            self._answer(message)
         elif op == "keys":
             self.app.set_keys(message["keys"])
             self._answer(message)

@@ -165,6 +165,12 @@ class Transport:
             self._accepting = True
             self.loop.add_reader(self._listener.fileno(), self._on_readable)
 
+    def pause(self) -> None:
+        """Accepts nobody until `accept`; who is connected already is served on."""
+        if self._accepting:
+            self._accepting = False
+            self.loop.remove_reader(self._listener.fileno())
+
     def adopt(self, sock: socket.socket, private: bool = False) -> None:
         """Serves a connection that was accepted elsewhere."""
         sock.setblocking(False)
@@ -176,9 +182,7 @@ class Transport:
         """Stops accepting; returns when every connection without a request is passed on (or closed)."""
         self.leaving = True
         self.closing = self.closing or closing
-        if self._accepting:
-            self._accepting = False
-            self.loop.remove_reader(self._listener.fileno())
+        self.pause()
         while self._attaching:
             await asyncio.wait(self._attaching)
         for connection in self.connections:
