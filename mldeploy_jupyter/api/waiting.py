@@ -64,9 +64,9 @@ def wait_for(
 
             journal = folder.deployments / deployment_id / engine.JOURNAL
             follow(journal, out=out, stop=lambda: ended() or late(), errors=False)
-        else:
-            while not ended() and not late():
-                wait(POLL)
+        # The journal's last line comes a moment before the store says so.
+        while not ended() and not late():
+            wait(POLL)
     except KeyboardInterrupt:
         print(
             f"waiting ended, the deployment goes on. Attach again: "

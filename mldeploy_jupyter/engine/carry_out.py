@@ -207,33 +207,35 @@ def _run(
     plan = replace(plan, revision=revision, bundle=bundle.path, python=interpreter, settings=work.settings)
     endpoint = target.apply(plan, Strategy(), stages.emit, cancel)
 
+    made_live(store, record.service, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)
+    stages.state("live", scoring_uri=endpoint.scoring_uri, revision=revision.number, seconds=stages.elapsed)
+    # Last: whoever waits for this finds everything else written.
+    store.update_deployment(record.id, state="live", finished_time=utc_now())
     if work.environment.get("kind") == "current" and endpoint.details.get("modules"):
         pins = environments.capture(endpoint.details["modules"], interpreter)
         store.update_revision(request.service, revision.number, environment={**work.environment, "pins": pins})
-    made_live(store, record, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)
-    stages.state("live", scoring_uri=endpoint.scoring_uri, revision=revision.number, seconds=stages.elapsed)
     return "live"
 
 
 def made_live(
     store: Store,
-    record: DeploymentRecord,
+    name: str,
     revision: RevisionRecord,
     scoring_uri: str,
     swagger_uri: str,
     details: dict[str, Any],
 ) -> None:
     """Writes down that a revision serves now. Says the same when it is called twice."""
-    for other in store.list_revisions(record.service):
+    for other in store.list_revisions(name):
         if other.outcome == "live" and other.number != revision.number:
-            store.update_revision(record.service, other.number, outcome="kept")
-    store.update_revision(record.service, revision.number, outcome="live")
+            store.update_revision(name, other.number, outcome="kept")
+    store.update_revision(name, revision.number, outcome="live")
     passed = revision.deploy_config.get("passed", {})
-    service = store.get_service(record.service)
+    service = store.get_service(name)
     properties = service.properties if service else {}
     changes: dict[str, Any] = {name: passed[name] for name in ("tags", "description") if passed.get(name) is not None}
     store.update_service(
-        record.service,
+        name,
         state="Live",
         revision=revision.number,
         endpoint={
@@ -247,7 +249,6 @@ def made_live(
         error=None,
         **changes,
     )
-    store.update_deployment(record.id, state="live", finished_time=utc_now())
 
 
 def _explain(folder: WorkspaceFolder, work: _Work, failure: dict[str, Any]) -> Cause:
@@ -275,10 +276,10 @@ def _end(store: Store, record: DeploymentRecord, work: _Work, stages: Stages, st
     if work.revision is not None:
         store.update_revision(record.service, work.revision.number, outcome="failed")
     store.update_service(record.service, state="Live" if serving else "Failed", error=data, updated_time=utc_now())
-    # Last: whoever waits for this finds everything else written.
-    store.update_deployment(record.id, state=state, finished_time=utc_now(), cause=data)
     text = cause.what if cause else "cancelled"
     stages.state(state, text, seconds=stages.elapsed, serving=serving, **({"cause": data} if data else {}))
+    # Last: whoever waits for this finds everything else written.
+    store.update_deployment(record.id, state=state, finished_time=utc_now(), cause=data)
     return state
 
 

@@ -93,11 +93,12 @@ def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploymen
         if revision is not None and status.endpoint is not None:
             # The runner died after the target had switched: the deployment did what it was asked to.
             endpoint = status.endpoint
-            made_live(store, deployment, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)
+            made_live(store, service.name, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)
             journal.write(
                 "", "state", "its runner died; the service had switched", state="live",
                 scoring_uri=endpoint.scoring_uri, revision=revision.number,
             )  # fmt: skip
+            store.update_deployment(deployment.id, state="live", finished_time=utc_now())
             return
         open_stage = _open_stage(folder, deployment)
         text = f"its runner died in the stage {open_stage}" if open_stage else "its runner died"

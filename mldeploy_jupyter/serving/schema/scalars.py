@@ -61,9 +61,11 @@ def to_str(value: Any, where: str, width: int | None = None) -> str:
 def to_datetime64(value: Any, where: str, dtype: Any) -> Any:
     import numpy as np
 
-    if value is None:
-        return np.datetime64("NaT")
+    if value is None or value == "NaT":
+        return np.datetime64("NaT", np.datetime_data(dtype)[0])  # numpy is about to ask for the unit
     text = to_str(value, where)
+    if not text.strip():  # numpy takes it for NaT
+        raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601")
     try:
         exact = np.datetime64(text.removesuffix("Z"))
         kept = exact.astype(dtype)
