@@ -9,6 +9,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ class _Work:
     environment: dict[str, Any] = field(default_factory=dict)
     lock: str = ""
     revision: RevisionRecord | None = None
+    modules: dict[str, str] = field(default_factory=dict)  # what the service had imported after init and sample
 
 
 def carry_out(
@@ -94,7 +96,11 @@ def carry_out(
                 stages.emit(stages.current, "log", line)
             state = _fail(store, record, work, stages, explaining.of_defect(error))
         journal.close()
-        _archive(folder, deployment_id, place / JOURNAL)
+        # The deployment has ended. What follows may find the service deleted or the disk full, and changes nothing.
+        with suppress(MldeployError):
+            _keep_pins(store, work)
+        with suppress(MldeployError):
+            _archive(folder, deployment_id, place / JOURNAL)
     return state
 
 
@@ -211,9 +217,7 @@ def _run(
     stages.state("live", scoring_uri=endpoint.scoring_uri, revision=revision.number, seconds=stages.elapsed)
     # Last: whoever waits for this finds everything else written.
     store.update_deployment(record.id, state="live", finished_time=utc_now())
-    if work.environment.get("kind") == "current" and endpoint.details.get("modules"):
-        pins = environments.capture(endpoint.details["modules"], interpreter)
-        store.update_revision(request.service, revision.number, environment={**work.environment, "pins": pins})
+    work.modules = endpoint.details.get("modules") or {}
     return "live"
 
 
@@ -294,6 +298,16 @@ def _last_seconds(folder: WorkspaceFolder, store: Store, record: DeploymentRecor
             events = read_events(folder.deployments / old.id / JOURNAL)
             return {e.stage: e.data["seconds"] for e in events if e.kind == "finished" and "seconds" in e.data}
     return {}
+
+
+def _keep_pins(store: Store, work: _Work) -> None:
+    """Exact pins of what a service used of the kernel's interpreter: a later target makes its environment of them."""
+    if work.environment.get("kind") == "current" and work.modules and work.revision is not None:
+        from mldeploy_jupyter import environments
+
+        pins = environments.capture(work.modules, work.environment["python"])
+        environment = {**work.environment, "pins": pins}
+        store.update_revision(work.revision.service, work.revision.number, environment=environment)
 
 
 def _archive(folder: WorkspaceFolder, deployment_id: str, journal: Path) -> None:

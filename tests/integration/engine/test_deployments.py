@@ -57,6 +57,23 @@ def test_the_finished_journal_is_archived_with_the_artifacts(site: Site) -> None
     assert folder.open_artifacts().read_bytes(name) == service.journal.read_bytes()
 
 
+def test_what_the_script_imports_of_the_kernels_interpreter_is_kept_as_exact_pins(site: Site) -> None:
+    import numpy
+
+    site.write("import numpy, orjson\n\ndef init():\n    pass\n\ndef run(data):\n    return 1\n")
+    service = live(site)
+    store = site.ws._folder.open_store()
+
+    def pins() -> list[str]:
+        revision = store.get_revision("svc", 1)
+        return list(revision.environment.get("pins", [])) if revision else []
+
+    wait_until(lambda: pins() != [], lambda: "no pins were kept")
+    assert f"numpy=={numpy.__version__}" in pins()
+    assert not any(pin.startswith(("pip==", "scikit-learn==", "sqlalchemy==")) for pin in pins())
+    assert service.run({}) == 1
+
+
 def test_a_live_name_is_refused_unless_overwritten(site: Site) -> None:
     live(site)
     site.script(2)
