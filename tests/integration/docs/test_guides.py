@@ -1,0 +1,74 @@
+"""Every block of every guide is run for real, so that the guides cannot lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.postgres import find_binaries, postgres_server
+from tests.integration.docs.pages import Block, Reader, blocks_of, commands_of, fits
+
+GUIDES = Path(__file__).parents[3] / "docs" / "guides"
+NETWORK = {"environments.md"}
+OWN_TEST = {"team-store.md"}
+PAGES = sorted(page.name for page in GUIDES.glob("*.md") if page.name not in OWN_TEST)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    made = tmp_path / "demo"
+    made.mkdir()
+    yield made
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.network) if name in NETWORK else name for name in PAGES]
+)
+def test_a_guide_does_what_it_says(name: str, folder: Path) -> None:
+    reader = Reader(folder)
+    try:
+        reader.read((GUIDES / name).read_text())
+    finally:
+        reader.close()
+    assert reader.ran >= 3
+
+
+@pytest.mark.postgres
+def test_the_team_s_guide_works_with_a_real_postgresql(folder: Path) -> None:
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL's server binaries are missing")
+    with postgres_server(binaries) as url:
+        artifacts = folder / "share"
+        reader = Reader(folder, {"postgresql+psycopg://team@db.example.com/mldeploy": url, "/mnt/team": str(artifacts)})
+        try:
+            reader.read((GUIDES / "team-store.md").read_text())
+        finally:
+            reader.close()
+    assert reader.ran >= 3
+    assert any((artifacts / "churn").rglob("*"))
+
+
+def test_a_page_that_lies_is_found(folder: Path) -> None:
+    """The reader itself: wrong output, a failure that is not announced, one that is and does not come."""
+    reader = Reader(folder)
+    reader.read("```console\n$ echo one; echo two\none\n...\n```\n")
+    for page in (
+        "```console\n$ echo one\ntwo\n```\n",
+        "```console\n$ false\n```\n",
+        "```console\n$ echo 'error: no'\nerror: no\n```\n",
+    ):
+        with pytest.raises(AssertionError):
+            reader.read(page)
+    assert reader.ran == 4
+
+
+def test_blocks_are_told_apart() -> None:
+    page = "a\n\n```python file=x.py\n1\n```\n\n```console\n$ a \\\n  b\nout\n$ c\n```\n"
+    file, console = blocks_of(page)
+    assert (file, file.file) == (Block("python", ("file=x.py",), "1\n", 3), "x.py")
+    assert commands_of(console) == [("a \\\n  b", "out\n"), ("c", "")]
+    assert fits("a...z", "abc\nz ")
+    assert not fits("a", "ab")

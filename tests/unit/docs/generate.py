@@ -1,0 +1,323 @@
+"""Writes the reference pages that are made from the code: `python -m tests.unit.docs.generate`.
+
+A test fails while one of them is stale.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.commands import COMMANDS, COMMON, Command, Param, usage
+from mldeploy_jupyter.commands import command as command_of
+from mldeploy_jupyter.commands.settings import CONFIG_PARAMS
+from mldeploy_jupyter.core import errors
+from mldeploy_jupyter.core.configs import SPECS, DeployConfig, Field, Spec, describe
+from mldeploy_jupyter.core.configs.signature import bounds_of
+from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.table import magics
+
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "docs" / "reference"
+PACKAGE = ROOT / "mldeploy_jupyter"
+MADE = "<!-- Made by `python -m tests.unit.docs.generate`. Change the code, not this page. -->"
+SETTINGS = {param.name for param in CONFIG_PARAMS}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    head = list(head)
+    return [line(head), "|" + "---|" * len(head), *(line(row) for row in rows)]
+
+
+# The command line and the magics ---------------------------------------------------------------------------------
+
+
+def option_rows(params: Iterable[Param]) -> list[list[str]]:
+    rows = []
+    for param in params:
+        shown = ", ".join(f"`{flag}`" for flag in param.flags) or f"`{param.placeholder}`"
+        kind = ", ".join(f"`{choice}`" for choice in param.choices) or {
+            "switch": "",
+            "toggle": "`true` or `false`",
+            "list": "several",
+        }.get(param.kind, param.kind)
+        rows.append([shown, kind, param.doc + (" Required." if param.required else "")])
+    return rows
+
+
+def command_lines(item: Command, heading: str, text: str, params: list[Param], prefix: str) -> list[str]:
+    lines = ["", f"## {heading}", "", *text.splitlines(), "", "```text", usage(item, prefix), "```"]
+    if item.example:
+        lines[-1:] = [f"example: {prefix}{item.example}", "```"]
+    if params:
+        lines += ["", *table(("option", "value", "meaning"), option_rows(params))]
+    return lines
+
+
+def cli() -> str:
+    lines = ["# The command line", "", MADE, ""]
+    lines += [
+        "Every command of `mldeploy`. In a notebook, `%mldeploy` runs the same; [magics](magics.md) are shorter.",
+        "",
+    ]
+    lines += table(("command", "what it does"), ([f"`{item.name}`", item.summary] for item in COMMANDS))
+    lines += [
+        "",
+        "Exit codes: 0 ok, 1 an error, 2 wrong words, 130 interrupted. `mldeploy --version` prints it.",
+    ]
+    lines += ["", "## Options of every command", "", *table(("option", "value", "meaning"), option_rows(COMMON))]
+    for item in COMMANDS:
+        params = [param for param in item.params if param.name not in SETTINGS]
+        lines += command_lines(item, f"mldeploy {item.name}", item.doc, params, "mldeploy ")
+        if len(params) < len(item.params):
+            lines += ["", "And every [setting of the target](deploy-configuration.md), by its flag."]
+    return "\n".join(lines) + "\n"
+
+
+def magics_page() -> str:
+    lines = ["# Magics", "", MADE, "", "Load them with `%load_ext mldeploy_jupyter`. `%NAME?` shows the help.", ""]
+    lines += ["Common options, such as `--show-python` and `--json`, are those of [the command line](cli.md).", ""]
+    table_of = magics(Session(None))
+    rows = []
+    for magic in table_of:
+        names = [f"`%{magic.name}`"] if magic.kind != "cell" else []
+        names += [f"`%%{magic.name}`"] if magic.kind != "line" else []
+        text = (magic.command.doc if magic.command else "Run any command of the command line.").replace("\n", " ")
+        summary = text.split(". ")[0].rstrip(".") + "."
+        rows.append([", ".join(names), f"`mldeploy {magic.covers}`" if magic.covers else "", summary])
+    lines += table(("magic", "the command of the same work", "what it does"), rows)
+    for magic in table_of:
+        if magic.command is None:
+            lines += ["", f"## %{magic.name}", "", "```text", *magic.doc.splitlines(), "```"]
+            continue
+        base = {param.name: param for param in command_of(*magic.covers.split()).params} if magic.covers else {}
+        params = [param for param in magic.command.params if base.get(param.name) != param]
+        sign = "%%" if magic.kind == "cell" else "%"
+        lines += command_lines(magic.command, sign + magic.name, magic.command.doc, params, sign)
+        if len(params) < len(magic.command.params):
+            same = [param for param in magic.command.params if base.get(param.name) == param]
+            names = [f"`{param.shown}`" for param in same if param.name not in SETTINGS]
+            names += ["every setting of the target"] if any(param.name in SETTINGS for param in same) else []
+            lines += ["", f"As in [`mldeploy {magic.covers}`](cli.md): {', '.join(names)}."]
+    return "\n".join(lines) + "\n"
+
+
+# The settings of the targets ----------------------------------------------------------------------------------------
+
+# What breaks each rule that looks at several settings; the page has the message that it gives.
+BROKEN: dict[str, list[dict[str, Any]]] = {
+    "Local": [
+        {"secondary_key": "second-key"},
+        {"environment_variables": {"N": 1}},
+        {"environment_variables": {"A=B": "1"}},
+    ],
+    "ACI": [
+        {"ssl_enabled": True},
+        {"ssl_enabled": True, "ssl_cert_pem_file": "no.pem", "ssl_key_pem_file": "no.key", "ssl_cname": "a.example"},
+        {"secondary_key": "second-key"},
+        {"cmk_vault_base_url": "https://vault.example"},
+        {"vnet_name": "net"},
+    ],
+    "AKS": [
+        {"autoscale_enabled": True, "num_replicas": 2},
+        {"autoscale_enabled": False},
+        {"autoscale_min_replicas": 2},
+        {"autoscale_enabled": True, "autoscale_min_replicas": 4, "autoscale_max_replicas": 2},
+        {"cpu_cores": 2, "cpu_cores_limit": 1},
+        {"memory_gb": 2, "memory_gb_limit": 1},
+        {"auth_enabled": True, "token_auth_enabled": True},
+        {"secondary_key": "second-key"},
+    ],
+}
+BROKEN["AKSENDPOINT"] = BROKEN["AKS"]
+PROSE = {
+    "Local": "This machine. The only target that this version deploys to.",
+    "ACI": "Azure Container Instances. The settings are checked; deploying there is not in this version.",
+    "AKS": "Kubernetes. The settings are checked; deploying there is not in this version.",
+    "AKSENDPOINT": "One version of an endpoint on Kubernetes: every setting of AksWebservice, and these. "
+    "Deploying there is not in this version.",
+}
+
+
+def check_of(field: Field) -> str:
+    return bounds_of(field) or (field.rule[:1].upper() + field.rule[1:] + "." if field.rule else "")
+
+
+def default_of(field: Field) -> str:
+    if field.default is None:
+        return "none"
+    return f"`{field.default!r}`" + (" (depends on others)" if field.derive else "")
+
+
+def target_lines(spec: Spec) -> list[str]:
+    lines = ["", f"## {spec.service_class}", "", PROSE[spec.compute_type]]
+    lines += [f"In a file: `computeType: {spec.compute_type}`."]
+    known = {field.name for field in SPECS["AKS"].fields} if spec.compute_type == "AKSENDPOINT" else set()
+    rows = [
+        [
+            f"`{f.name}`",
+            f.kind,
+            default_of(f),
+            f"{f.doc} {check_of(f)}".strip(),
+            f"`{f.file}`" if f.file else "",
+            f"`{max(f.flags, key=len)}`",
+        ]
+        for f in spec.fields
+        if f.name not in known
+    ]
+    lines += ["", *table(("parameter", "type", "default", "meaning and check", "in the file", "flag"), rows)]
+    if spec.compute_type == "AKSENDPOINT":
+        return lines
+    lines += ["", "Checks across settings, by example:", ""]
+    shown = []
+    for passed in BROKEN[spec.compute_type]:
+        words = ", ".join(f"{name}={value!r}" for name, value in passed.items())
+        shown += [[f"`{words}`", "; ".join(describe(v) for v in DeployConfig(spec.compute_type, passed).violations())]]
+    return [*lines, *table(("passed", "refused with"), shown)]
+
+
+def deploy_configuration() -> str:
+    lines = ["# Deploy configurations", "", MADE, ""]
+    lines += [
+        "A target's settings: parameters of `deploy_configuration(...)`, keys of `deploymentconfig.json` (or YAML),",
+        "and flags of `mldeploy model deploy`. A flag beats the file. A setting that you leave out gets the default",
+        "at the target; the checks see what you passed. Everything wrong is named in one `ConfigError`.",
+        "",
+        "A key is asked for on every target by default, locally too. Keys are never shown or kept in a record.",
+    ]
+    for spec in SPECS.values():
+        lines += target_lines(spec)
+    return "\n".join(lines) + "\n"
+
+
+# Causes and errors --------------------------------------------------------------------------------------------------
+
+MEANING = {
+    "bundle-damaged": "the bytes of a registered file changed on the disk",
+    "busy": "another deployment is changing the service",
+    "cancelled": "somebody cancelled the deployment",
+    "contract": "the script cannot serve: no `init()` or `run()`, or parameters that nobody can pass",
+    "exited": "the script ended the process, as `sys.exit()` does",
+    "file-missing": "a file that the script opens was not shipped",
+    "global-missing": "`init()` assigns a name without `global`",
+    "helper-missing": "a module beside the script was not shipped",
+    "import-raised": "the script raised while it was imported",
+    "init-raised": "`init()` raised, and no other rule knows why",
+    "init-timeout": "`init()` took longer than `init_timeout`",
+    "interpreter-failed": "the service's Python did not start",
+    "killed": "a signal ended the worker",
+    "model-corrupt": "the model file is damaged, cut off, or of another format",
+    "model-file-missing": "the script opens a model file, or asks for a model, that is not there",
+    "model-from-notebook": "the pickle needs a class that lives only in the notebook",
+    "model-version": "the model was saved by other versions of its libraries",
+    "module-missing": "an import is not installed in the service's environment",
+    "name-error": "a name is used before it is defined",
+    "notebook-name": "the script uses a name that lives only in the notebook",
+    "out-of-memory": "memory ran out, for certain",
+    "out-of-memory-probably": "the worker was killed and the system does not say why; memory is the usual reason",
+    "port-in-use": "another process listens on the port",
+    "sample-failed": "the sample was not scored, or the new version did not answer",
+    "sklearn-externals": "`from sklearn.externals import joblib`, which is gone",
+    "syntax-error": "the script is not Python",
+    "worker-lost": "a worker went away before it got traffic",
+}
+SNAPSHOT = ROOT / "tests" / "unit" / "core" / "__snapshots__" / "test_causes.ambr"
+
+
+def cause_examples() -> dict[str, tuple[str, str]]:
+    """For each code the first example that the tests pin: its name and its lines."""
+    found: dict[str, tuple[str, str]] = {}
+    for match in re.finditer(r"^# name: \w+\[(.+?)\]\n  '''\n(.*?)^  '''$", SNAPSHOT.read_text(), re.M | re.S):
+        code, _, text = "\n".join(line[2:] for line in match[2].splitlines()).partition("\n")
+        found.setdefault(code.strip("[]"), (match[1], text.strip("\n").rstrip()))
+    return found
+
+
+def causes() -> str:
+    lines = ["# Causes", "", MADE, ""]
+    lines += [
+        'The codes of [causes](../concepts/causes.md), for `service.error["code"]` and the journal.',
+        "A failure that no rule knows keeps its own code and message.",
+        "",
+        *table(("code", "what it is"), ([f"[`{code}`](#{code})", text] for code, text in MEANING.items())),
+        "",
+        "Below, what each looks like. `>` marks the line at fault, in the cell as it was run.",
+    ]
+    examples = cause_examples()
+    for code in MEANING:
+        lines += ["", f"## {code}", ""]
+        if code in examples:
+            name, text = examples[code]
+            lines += [f"Example: {name}.", "", "```text", text, "```"]
+        else:
+            lines += [f"{MEANING[code][:1].upper()}{MEANING[code][1:]}."]
+    return "\n".join(lines) + "\n"
+
+
+TREE = re.compile(r"^\s+((?:\|\s+)*(?:\+-- )?)(\w+)\s+(.+)$")
+
+
+def error_rows() -> list[list[str]]:
+    rows = []
+    for line in (errors.__doc__ or "").splitlines():
+        match = TREE.match(line)
+        kind = getattr(errors, match[2], None) if match else None
+        if match and kind is not None:
+            depth = len(kind.__mro__) - errors.MldeployError.__mro__.__len__()
+            rows.append([("&nbsp;&nbsp;" * depth) + f"`{match[2]}`", f"`{kind.code}`", match[3]])
+    return rows
+
+
+def other_codes() -> list[str]:
+    classes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        found |= set(re.findall(r'\bcode(?:: str)? ?= ?"([A-Z][A-Za-z]+)"', path.read_text()))
+    return sorted(found - classes)
+
+
+def errors_page() -> str:
+    lines = ["# Errors", "", MADE, ""]
+    lines += [
+        "Every error raised on purpose is a `MldeployError`, from `mldeploy_jupyter.core.errors`. It prints as three",
+        "lines: `error:`, `cause:`, `hint:`. The hint names the next command or call. A traceback is a defect of",
+        "ours: report it.",
+        "",
+        "Attributes: `what`, `why`, `hint`, `where`, `code` (stable, for machines), `message` (one line, as in v1),",
+        "and `as_dict()`. Indented classes are subclasses of the one above them.",
+        "",
+        *table(("class", "code", "when"), error_rows()),
+        "",
+        "Some errors carry a code of their own: " + ", ".join(f"`{code}`" for code in other_codes()) + ".",
+        "",
+        "More attributes: `DeploymentInProgress.deployment_id`; `DeploymentFailed.cause`, whose code is one of",
+        "[the causes](causes.md), and `.deployment_id`; `ScoringError.status_code`, `.body` and `.request_id`;",
+        "`EntryScriptError.line`, `.column` and `.text`; `ConfigViolations.violations`.",
+        "",
+        "The scoring server answers errors over HTTP in [a form of its own](http.md).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli,
+    "magics.md": magics_page,
+    "deploy-configuration.md": deploy_configuration,
+    "causes.md": causes,
+    "errors.md": errors_page,
+}
+
+
+def main() -> None:
+    for name, make in PAGES.items():
+        (REFERENCE / name).write_text(make())
+        print(f"wrote docs/reference/{name}")
+
+
+if __name__ == "__main__":
+    main()
