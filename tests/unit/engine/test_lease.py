@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core.errors import DeploymentInProgress
+from mldeploy_jupyter.core.records import DeploymentRecord
+from mldeploy_jupyter.core.store import Store
+from mldeploy_jupyter.engine.lease import TTL, Heartbeat, take
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    yield store
+    store.close()
+
+
+DEAD = {**processes.identity(), "started": "1"}
+ELSEWHERE = {"pid": 1, "started": "1", "host": "another/machine"}
+
+
+def holds(store: Store) -> str:
+    lease = store.get_lease("svc")
+    return lease.holder if lease else ""
+
+
+def test_the_first_takes_it_and_the_second_is_told_who_has_it(store: Store) -> None:
+    store.add_deployment(DeploymentRecord("one", "svc", "local"))
+    take(store, "svc", "one")
+    with pytest.raises(DeploymentInProgress) as error:
+        take(store, "svc", "two")
+    assert error.value.deployment_id == "one"
+
+
+def test_a_dead_holder_is_no_hindrance(store: Store) -> None:
+    store.add_deployment(DeploymentRecord("one", "svc", "local"))
+    store.acquire_lease("svc", "one", TTL, DEAD)
+    take(store, "svc", "two")
+    assert holds(store) == "two"
+
+
+def test_a_holder_on_another_machine_is_believed_until_its_lease_runs_out(store: Store) -> None:
+    store.add_deployment(DeploymentRecord("one", "svc", "local"))
+    store.acquire_lease("svc", "one", TTL, ELSEWHERE)
+    with pytest.raises(DeploymentInProgress):
+        take(store, "svc", "two")
+
+
+def test_a_deployment_that_has_ended_lets_go(store: Store) -> None:
+    store.add_deployment(DeploymentRecord("one", "svc", "local", state="live"))
+    store.acquire_lease("svc", "one", TTL, processes.identity())
+    take(store, "svc", "two")
+    assert holds(store) == "two"
+
+
+def test_a_short_operation_is_waited_for(store: Store) -> None:
+    store.acquire_lease("svc", "control-1", TTL, processes.identity())
+    take(store, "svc", "two", wait=lambda _seconds: store.release_lease("svc", "control-1"))
+    assert holds(store) == "two"
+
+
+def test_a_short_operation_that_does_not_end_is_waited_for_only_so_long(store: Store) -> None:
+    store.acquire_lease("svc", "control-1", TTL, processes.identity())
+    times = iter([0.0, 1.0, 2.0, 99.0])
+    with pytest.raises(DeploymentInProgress):
+        take(store, "svc", "two", clock=lambda: next(times), wait=lambda _seconds: None)
+
+
+def test_the_heartbeat_keeps_the_lease_and_lets_go_at_the_end(store: Store) -> None:
+    take(store, "svc", "one")
+    first = store.get_lease("svc")
+    with Heartbeat(store, "svc", "one", ttl=0.1) as heartbeat:
+        assert first is not None
+        while True:  # until it was renewed; the test's own limit ends a heart that does not beat
+            now = store.get_lease("svc")
+            if now is not None and now.expires != first.expires:
+                break
+        assert not heartbeat.lost.is_set()
+    assert store.get_lease("svc") is None
+
+
+def test_the_heartbeat_notices_that_another_took_over(store: Store) -> None:
+    take(store, "svc", "one")
+    with Heartbeat(store, "svc", "one", ttl=0.05) as heartbeat:
+        store.take_over_if("svc", "one")
+        store.acquire_lease("svc", "two", TTL, processes.identity())
+        assert heartbeat.lost.wait(10)
+    assert holds(store) == "two"
