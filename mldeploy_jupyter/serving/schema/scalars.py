@@ -62,7 +62,8 @@ def to_datetime64(value: Any, where: str, dtype: Any) -> Any:
     import numpy as np
 
     if value is None or value == "NaT":
-        return np.datetime64("NaT", np.datetime_data(dtype)[0])  # numpy is about to ask for the unit
+        unit: Any = np.datetime_data(dtype)[0]
+        return np.datetime64("NaT", unit)  # numpy is about to ask for the unit
     text = to_str(value, where)
     if not text.strip():  # numpy takes it for NaT
         raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601")
