@@ -46,4 +46,9 @@ def host() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
     except OSError:
         boot = ""
-    return f"{socket.gethostname()}/{boot}"
+    return f"{machine()}/{boot}"
+
+
+def machine() -> str:
+    """The machine's name, which stays through a reboot."""
+    return socket.gethostname()

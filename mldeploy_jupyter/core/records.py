@@ -129,6 +129,7 @@ class DeploymentRecord(JsonRecord):
     request: dict[str, Any] = field(default_factory=dict)
     runner: dict[str, Any] = field(default_factory=dict)
     cause: dict[str, Any] | None = None
+    cancel: bool = False  # asked for; seen by a runner on another machine at its next heartbeat
 
 
 @dataclass(frozen=True)

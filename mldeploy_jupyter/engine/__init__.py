@@ -4,7 +4,7 @@ from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, t
 from mldeploy_jupyter.engine.launch import start
 from mldeploy_jupyter.engine.operate import cancel, control, delete, get_keys, logs, regen_key
 from mldeploy_jupyter.engine.plan import is_unchanged
-from mldeploy_jupyter.engine.watcher import look, look_at_target, shown_state
+from mldeploy_jupyter.engine.watcher import elsewhere, look, look_at_target, require_here, shown_state
 
 __all__ = [
     "CANCEL_MARK",
@@ -13,12 +13,14 @@ __all__ = [
     "carry_out",
     "control",
     "delete",
+    "elsewhere",
     "get_keys",
     "is_unchanged",
     "logs",
     "look",
     "look_at_target",
     "regen_key",
+    "require_here",
     "shown_state",
     "start",
     "target_context",

@@ -71,7 +71,7 @@ def carry_out(
     with Heartbeat(store, request.service, deployment_id) as lease:
 
         def check_cancel() -> None:
-            if (place / CANCEL_MARK).exists():
+            if (place / CANCEL_MARK).exists() or lease.cancelled.is_set():
                 raise DeploymentCancelled("the deployment was cancelled")
             if lease.lost.is_set():
                 raise WebserviceException(

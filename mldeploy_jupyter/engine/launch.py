@@ -18,7 +18,7 @@ from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.engine.carry_out import JOURNAL, carry_out, initial_service, target_context
 from mldeploy_jupyter.engine.lease import TTL, take
-from mldeploy_jupyter.engine.watcher import look
+from mldeploy_jupyter.engine.watcher import look, require_here
 from mldeploy_jupyter.targets import TARGET_OF, open_target
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def start(
     store = folder.open_store()
     look(folder, name)
     there = store.get_service(name)
+    if there is not None:
+        require_here(there)
     if there is not None and there.revision and not overwrite:
         raise NameInUse(
             f"there is a service {name} already",

@@ -59,6 +59,7 @@ class Heartbeat:
     """Renews a lease from a thread of its own while the block runs, then releases it.
 
     `lost` is set when another holder has taken the lease (this machine slept past the deadline); the work must stop.
+    `cancelled` is set when someone on another machine has asked for that.
     """
 
     def __init__(self, store: Store, service: str, holder: str, *, ttl: float = TTL) -> None:
@@ -69,6 +70,7 @@ class Heartbeat:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="mldeploy-lease", daemon=True)
         self.lost = threading.Event()
+        self.cancelled = threading.Event()
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
@@ -85,5 +87,8 @@ class Heartbeat:
                 if not self._store.renew_lease(self._service, self._holder, self._ttl):
                     self.lost.set()
                     return
+                deployment = self._store.get_deployment(self._holder)
+                if deployment is not None and deployment.cancel:
+                    self.cancelled.set()
             except Exception:
                 continue  # the store is away for a moment; the next beat tries again, the lease's end decides

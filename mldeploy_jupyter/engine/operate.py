@@ -13,7 +13,7 @@ from mldeploy_jupyter.core.events import utc_now
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, target_context
 from mldeploy_jupyter.engine.lease import Heartbeat, take
-from mldeploy_jupyter.engine.watcher import look
+from mldeploy_jupyter.engine.watcher import look, require_here
 from mldeploy_jupyter.targets import Action, LogLine, TargetFailure, open_target
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ def cancel(folder: WorkspaceFolder, name: str) -> bool:
     deployment = folder.open_store().get_deployment(service.deployment_id)
     if deployment is None or deployment.state != "running":
         return False
-    (folder.deployments / deployment.id / CANCEL_MARK).touch(mode=0o600)
+    folder.open_store().update_deployment(deployment.id, cancel=True)
+    place = folder.deployments / deployment.id
+    if place.exists():  # else its runner is on another machine, and sees the mark in the store
+        (place / CANCEL_MARK).touch(mode=0o600)
     return True
 
 
@@ -40,6 +43,7 @@ def control(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord
         DeploymentFailed: it could not be started.
     """
     service = _service(folder, name)
+    require_here(service)
     store = folder.open_store()
     target = open_target(service.target, target_context(folder))
     with _held(folder, name):
@@ -69,6 +73,7 @@ def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] =
         DeploymentInProgress: the deployment did not end within half a minute after it was cancelled.
     """
     service = _service(folder, name)
+    require_here(service)
     target = open_target(service.target, target_context(folder))
     if cancel(folder, name):
         end = time.monotonic() + CANCEL_DEADLINE
@@ -81,12 +86,14 @@ def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] =
 
 def get_keys(folder: WorkspaceFolder, name: str) -> keys.Keys:
     service = _service(folder, name)
+    require_here(service)
     return keys.ensure_keys(folder.services / service.name / "keys.json")
 
 
 def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.Keys:
     """Replaces one key, in the service too, without a restart. The other key goes on opening the service."""
     service = _service(folder, name)
+    require_here(service)
     target = open_target(service.target, target_context(folder))
     made = keys.replace_key(folder.services / service.name / "keys.json", which, value)
     target.control(service, "regen_keys", _silent)
@@ -95,6 +102,7 @@ def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None 
 
 def logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: bool = False) -> Iterator[LogLine]:
     service = _service(folder, name)
+    require_here(service)
     return open_target(service.target, target_context(folder)).logs(service, tail=tail, follow=follow)
 
 

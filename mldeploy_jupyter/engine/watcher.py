@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.events import Journal, read_events, utc_now
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
 from mldeploy_jupyter.engine.carry_out import JOURNAL, made_live, target_context
@@ -36,8 +37,27 @@ def look(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
 
 
 def look_at_target(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStatus:
-    """What the target says of the service at this moment."""
+    """What the target says of the service at this moment; of one on another machine, what the store says."""
+    if elsewhere(service):
+        return ServiceStatus(service.state, service.revision, service.deployment_id)
     return open_target(service.target, target_context(folder)).status(service)
+
+
+def elsewhere(service: ServiceRecord) -> str:
+    """The name of the machine a local service runs on, "" when it is this one or the target is not bound to one."""
+    host = str(service.endpoint.get("host") or "")
+    return "" if host == processes.machine() else host
+
+
+def require_here(service: ServiceRecord) -> None:
+    """Raises `WebserviceException` when only another machine can do what is asked."""
+    host = elsewhere(service)
+    if host:
+        raise WebserviceException(
+            f"{service.name} runs on the machine {host}",
+            why="a local service answers, and can be changed, only where it runs",
+            hint=f"do it on {host}, or deploy it here under another name",
+        )
 
 
 def shown_state(service: ServiceRecord, status: ServiceStatus) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mldeploy_jupyter.core import processes
 from mldeploy_jupyter.core.errors import DeploymentCancelled, WebserviceException
 from mldeploy_jupyter.core.keys import ensure_keys
 from mldeploy_jupyter.core.records import ServiceRecord
@@ -239,7 +240,8 @@ class _CancelWatch:
 
 def _endpoint(port: int, pid: int, **details: Any) -> Endpoint:
     uri = f"http://{HOST}:{port}"
-    return Endpoint(f"{uri}/score", f"{uri}/swagger.json", {"port": port, "pid": pid, **details})
+    details = {"port": port, "pid": pid, "host": processes.machine(), **details}
+    return Endpoint(f"{uri}/score", f"{uri}/swagger.json", details)
 
 
 def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace
+from tests.engines.postgres import postgres, postgres_url  # noqa: F401
 
 SCRIPT = """
 import json
