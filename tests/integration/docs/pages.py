@@ -85,7 +85,14 @@ class Reader:
         self.folder = folder
         self.swaps = swaps or {}
         tools = str(Path(sys.executable).parent)
-        self.env = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+        self.env = {
+            **os.environ,
+            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+            "NO_COLOR": "1",
+            # A reader who begins: no workspaces, nothing built.
+            "MLDEPLOY_HOME": str(folder.parent / "home"),
+            "MLDEPLOY_CACHE": str(folder.parent / "cache"),
+        }
         self.ran = 0
         self._variables = folder.parent / "variables.sh"  # what a command sets is there for the next one
         self._kernel: Any = None
