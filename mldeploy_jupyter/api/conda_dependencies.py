@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.api.merging import merge
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda, load_conda_file, parse_python
 
 FILE_NAME = "conda_dependencies.yml"
@@ -119,6 +120,45 @@ class CondaDependencies:
         self.remove_conda_package("python")
         self._dependencies().insert(0, f"python={asked}" if asked[0].isdigit() else f"python{asked}")
 
+    def get_python_version(self) -> str | None:
+        """The Python asked for, or None."""
+        return self.python_version
+
+    def set_pip_option(self, pip_option: str) -> None:
+        """Adds an option, such as "--pre" or "--extra-index-url URL"; the same option with another value is replaced.
+
+        Raises `ConfigError` for one that is not understood.
+        """
+        key = _option(pip_option)
+        before = [*self._pip()]
+        repeats = key in ("--extra-index-url", "--find-links", "-f", "-r", "-c")  # may be there several times
+        kept = [line for line in before if line != pip_option and (repeats or _option(line) != key)]
+        self._pip()[:] = [pip_option, *kept]
+        try:
+            self._to_spec()
+        except Exception:
+            self._pip()[:] = before
+            raise
+
+    def remove_pip_option(self, pip_option: str) -> None:
+        """Removes an option, named with or without its value."""
+        self._pip()[:] = [line for line in self._pip_lines() if line != pip_option and _option(line) != pip_option]
+
+    def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
+        """Replaces the PyPI packages with the lines of a requirements file. Options among them are added."""
+        lines = [str(line).strip() for line in pip_requirements]
+        lines = [line for line in lines if line and not line.startswith("#")]
+        self._pip()[:] = [*self.pip_options, *(line for line in lines if line not in self.pip_options)]
+        self._to_spec()
+
+    @staticmethod
+    def merge_requirements(requirements: Iterable[str]) -> list[str]:
+        """One line for each package, with all of its limits: `["a>=1", "b", "a<2"]` gives `["a<2,>=1", "b"]`.
+
+        Raises `ConfigError` for a line that is no requirement.
+        """
+        return merge(requirements)
+
     def set_pip_index_url(self, index_url: str) -> None:
         self._pip()[:] = [
             f"--index-url {index_url}",
@@ -172,6 +212,11 @@ class CondaDependencies:
 
     def __repr__(self) -> str:
         return f"CondaDependencies({self.conda_packages + self.pip_packages})"
+
+
+def _option(line: str) -> str:
+    """The name of an option, without its value; "" for a package."""
+    return line.replace("=", " ").split()[0] if line.startswith("-") else ""
 
 
 def _name(package: str) -> str:

@@ -8,12 +8,22 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
-from difflib import get_close_matches
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.api import environment_images, environment_labels
+from mldeploy_jupyter.api.azure_only import azure_method
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
+from mldeploy_jupyter.api.environment_sections import (
+    DOCKER_KEYS,
+    PYTHON_KEYS,
+    TOP_KEYS,
+    ContainerRegistry,
+    DockerSection,
+    PythonSection,
+    check_keys,
+)
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
 from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
 
@@ -27,63 +37,6 @@ DEFINITION_FILE = "azureml_environment.json"
 NOTEBOOK_PACKAGES = frozenset(
     {"ipykernel", "ipython", "ipywidgets", "notebook", "debugpy", "comm", "widgetsnbextension", "mldeploy-jupyter"}
 )
-
-
-@dataclass
-class ContainerRegistry:
-    """Where a base image is pulled from. Empty means a public image. The password is never stored or shown."""
-
-    address: str | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    registry_identity: str | None = None
-
-    @staticmethod
-    def from_data(data: Any) -> ContainerRegistry:
-        """From an object with the fields, or a bare address, both of which v1's pages show."""
-        if data is None or isinstance(data, str):
-            return ContainerRegistry(address=data)
-        if not isinstance(data, dict):
-            raise ConfigError(
-                "baseImageRegistry has the wrong type", hint="give an object with address, username, password"
-            )
-        known = {"address": "address", "username": "username", "password": "password"}
-        known |= {"registryIdentity": "registry_identity", "registry_identity": "registry_identity"}
-        _check_keys(data, known, "baseImageRegistry")
-        return ContainerRegistry(**{known[key]: value for key, value in data.items()})
-
-    def _public(self) -> dict[str, Any]:
-        """What may be stored: everything but the password; {} when empty."""
-        data = asdict(self)
-        del data["password"]
-        return {key: value for key, value in data.items() if value is not None}
-
-
-@dataclass
-class PythonSection:
-    """`user_managed_dependencies`: the interpreter at `interpreter_path` is used as it is ("python": the kernel's).
-    Otherwise the packages of `conda_dependencies`, or of `conda_dependencies_file`, are installed."""
-
-    user_managed_dependencies: bool = False
-    interpreter_path: str = "python"
-    conda_dependencies: CondaDependencies | None = None
-    conda_dependencies_file: str | None = None
-    base_conda_environment: str | None = None
-
-
-@dataclass
-class DockerSection:
-    """The image that a container target starts from. `enabled`, `arguments`, `shared_volumes` and `gpu_support`
-    are v1's and have no effect."""
-
-    base_image: str | None = None
-    base_dockerfile: str | None = None
-    base_image_registry: ContainerRegistry = field(default_factory=ContainerRegistry)
-    enabled: bool = False
-    arguments: list[str] = field(default_factory=list)
-    shared_volumes: bool = True
-    gpu_support: bool = False
-    shm_size: str | None = None
 
 
 class Environment:
@@ -126,8 +79,13 @@ class Environment:
         return environment
 
     @staticmethod
-    def from_pip_requirements(name: str, file_path: str | Path) -> Environment:
-        """From a pip requirements file; `-r`, `-c`, hashes and index options are understood. Raises `ConfigError`."""
+    def from_pip_requirements(name: str, file_path: str | Path, pip_version: str | None = None) -> Environment:
+        """From a pip requirements file; `-r`, `-c`, hashes and index options are understood. Raises `ConfigError`.
+
+        `pip_version` is v1's and ignored with a note: uv installs, not pip.
+        """
+        if pip_version is not None:
+            print("Environment.from_pip_requirements: pip_version is ignored; uv installs the packages")
         environment = Environment(name)
         spec = from_requirements_file(file_path)
         environment.python.conda_dependencies = _conda_of(spec)
@@ -199,20 +157,34 @@ class Environment:
         pip_requirements: str | Path | None = None,
     ) -> Environment:
         """From a base image, with the packages of at most one of the two files. Raises `UserErrorException`."""
-        if conda_specification is not None and pip_requirements is not None:
-            raise UserErrorException(
-                "conda_specification and pip_requirements are both given",
-                why="an environment has one list of packages",
-                hint="name the PyPI packages under `pip:` of the conda file",
-            )
-        if conda_specification is not None:
-            environment = Environment.from_conda_specification(name, conda_specification)
-        elif pip_requirements is not None:
-            environment = Environment.from_pip_requirements(name, pip_requirements)
-        else:
-            environment = Environment(name)
+        environment = environment_images.with_packages(name, conda_specification, pip_requirements)
         environment.docker.base_image = image
         environment.docker.base_image_registry = container_registry or ContainerRegistry()
+        return environment
+
+    @staticmethod
+    def from_dockerfile(
+        name: str,
+        dockerfile: str | Path,
+        conda_specification: str | Path | None = None,
+        pip_requirements: str | Path | None = None,
+    ) -> Environment:
+        """From a Dockerfile, its path or its text, for a container target; locally its packages only.
+
+        Packages come from at most one of the two files. Raises `UserErrorException`.
+        """
+        environment = environment_images.with_packages(name, conda_specification, pip_requirements)
+        environment.docker.base_dockerfile = environment_images.dockerfile_text(dockerfile)
+        return environment
+
+    @staticmethod
+    def from_docker_build_context(name: str, docker_build_context: Any) -> Environment:
+        """From a folder with a Dockerfile, for a container target. Takes a path or v1's DockerBuildContext.
+
+        Raises `UserErrorException`.
+        """
+        environment = Environment(name)
+        environment.docker.build_context = environment_images.context_folder(docker_build_context)
         return environment
 
     def clone(self, new_name: str) -> Environment:
@@ -234,15 +206,17 @@ class Environment:
     @staticmethod
     def get(workspace: Any, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
         """A registered environment, the newest without `version`. Raises `EnvironmentError_` if there is none."""
-        store = workspace._folder.open_store()
+        if label is not None and version is None:
+            version = environment_labels.find(workspace, name, label)
         if version is not None and not str(version).isdigit():
             raise UserErrorException(
                 f"{version!r} is not a version of an environment",
                 why="versions are 1, 2, 3 and so on",
                 hint="leave the version out for the newest",
             )
-        wanted = None if version is None or label is not None else int(version)
-        definition = store.get_environment(name, wanted)
+        folder = workspace._for_read()
+        wanted = None if version is None else int(version)
+        definition = folder.open_store().get_environment(name, wanted) if folder else None
         if definition is None:
             raise EnvironmentError_(
                 f"there is no environment {name!r}" + (f" of version {version}" if version is not None else ""),
@@ -256,10 +230,25 @@ class Environment:
     def list(workspace: Any) -> dict[str, Environment]:
         """The registered environments by name, each in its newest version."""
         found: dict[str, Environment] = {}
-        for definition in workspace._folder.open_store().list_environments():  # newest version of a name first
+        folder = workspace._for_read()
+        for definition in folder.open_store().list_environments() if folder else []:  # newest version of a name first
             if definition["name"] not in found:
                 found[definition["name"]] = Environment._from_dict(definition)
         return found
+
+    @staticmethod
+    def label(workspace: Any, name: str, version: str | int, labels: Iterable[str]) -> None:
+        """Puts labels on a registered version, for `get(workspace, name, label=...)`; a label moves to the newest call.
+
+        Raises `EnvironmentError_` if there is no such version.
+        """
+        environment_labels.put(workspace, Environment.get(workspace, name, version), labels)
+
+    get_image_details = azure_method(
+        "get_image_details",
+        "this version builds no images",
+        "make the environment here: environment.build_local(workspace)",
+    )
 
     def save_to_directory(self, path: str | Path, overwrite: bool = False) -> None:
         """Write the definition into a folder. Raises `UserErrorException` if it is there and not `overwrite`."""
@@ -279,6 +268,12 @@ class Environment:
             raise ConfigError(
                 f"there is no environment in {path}", why=str(error), hint=f"the folder needs a {DEFINITION_FILE}"
             ) from None
+
+    def build(self, workspace: Any = None, image_build_compute: Any = None) -> PreparedEnvironment:
+        """As `build_local`: this version makes the environment on this machine, and no image."""
+        if image_build_compute is not None:
+            print("Environment.build: image_build_compute is ignored; the environment is made on this machine")
+        return self.build_local(workspace)
 
     def build_local(self, workspace: Any = None, platform: Any = None, **kwargs: Any) -> PreparedEnvironment:
         """Make the environment on this machine now, so that a deployment finds it. Prints what uv says."""
@@ -321,6 +316,7 @@ class Environment:
             "docker": {
                 "baseImage": self.docker.base_image,
                 "baseDockerfile": self.docker.base_dockerfile,
+                **({"buildContext": self.docker.build_context} if self.docker.build_context else {}),
                 "baseImageRegistry": self.docker.base_image_registry._public(),
                 "enabled": self.docker.enabled,
                 "arguments": [*self.docker.arguments],
@@ -334,13 +330,13 @@ class Environment:
     @staticmethod
     def _from_dict(data: dict[str, Any]) -> Environment:
         """From the `environment` object of inferenceconfig.json. An unknown key raises `ConfigError` with its place."""
-        _check_keys(data, TOP_KEYS, "environment")
+        check_keys(data, TOP_KEYS, "environment")
         python, docker, variables = (
             {} if data.get(key) is None else data[key] for key in ("python", "docker", "environmentVariables")
         )
-        _check_keys(python, PYTHON_KEYS, "environment.python")
-        _check_keys(docker, DOCKER_KEYS, "environment.docker")
-        _check_keys(variables, variables, "environment.environmentVariables")
+        check_keys(python, PYTHON_KEYS, "environment.python")
+        check_keys(docker, DOCKER_KEYS, "environment.docker")
+        check_keys(variables, variables, "environment.environmentVariables")
         environment = Environment(data.get("name") or "environment")
         environment.version = None if data.get("version") is None else str(data["version"])
         environment.environment_variables = {str(key): str(value) for key, value in variables.items()}
@@ -358,45 +354,6 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"Environment(name={self.name!r}, version={self.version!r})"
-
-
-PYTHON_KEYS = {
-    "userManagedDependencies": "user_managed_dependencies",
-    "interpreterPath": "interpreter_path",
-    "condaDependencies": "conda_dependencies",
-    "condaDependenciesFile": "conda_dependencies_file",
-    "baseCondaEnvironment": "base_conda_environment",
-}
-DOCKER_KEYS = {
-    "baseImage": "base_image",
-    "baseDockerfile": "base_dockerfile",
-    "baseImageRegistry": "base_image_registry",
-    "enabled": "enabled",
-    "arguments": "arguments",
-    "sharedVolumes": "shared_volumes",
-    "gpuSupport": "gpu_support",
-    "shmSize": "shm_size",
-}
-# Sections that v1 wrote for Spark and R are read over: a service here runs Python.
-TOP_KEYS = {
-    **dict.fromkeys(["name", "version", "environmentVariables", "python", "docker", "inferencingStackVersion"]),
-    **dict.fromkeys(["spark", "databricks", "r", "assetId"]),
-}
-
-
-def _check_keys(data: Any, known: Iterable[str], place: str) -> None:
-    if not isinstance(data, dict):
-        raise ConfigError(
-            f"{place} has the wrong type", why=f"expected an object, found {data!r:.60}", hint=f"correct {place}"
-        )
-    for key in data:
-        if key not in known:
-            close = get_close_matches(str(key), list(known), n=1)
-            raise ConfigError(
-                f"unknown key {place}.{key}",
-                why=f"the keys are {', '.join(known)}",
-                hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
-            )
 
 
 def _interpreter(path: str) -> str:

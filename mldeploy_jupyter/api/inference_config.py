@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ __all__ = ["ContainerRegistry", "InferenceConfig", "InferenceConfigError"]
 
 RUNTIMES = ("python", "spark-py", "python-slim")
 CUDA_VERSIONS = ("9.0", "9.1", "10.0")
+SETTINGS = (
+    *("entry_script", "source_directory", "runtime", "conda_file", "requirements_file", "extra_docker_file_steps"),
+    *("enable_gpu", "cuda_version", "base_image", "description"),
+)
 # What an environment already says, so it cannot be said beside one.
 BESIDE_ENVIRONMENT = (
     *("runtime", "conda_file", "requirements_file", "extra_docker_file_steps", "enable_gpu", "cuda_version"),
@@ -81,7 +86,8 @@ class InferenceConfig:
         self.cuda_version = None if cuda_version is None else str(cuda_version)
         self.environment = environment
         self.requirements_file = _text(requirements_file)
-        self._made_from: dict[str, Any] | None = None
+        self._made_from: dict[str, Any] | None = None  # the data it was read from, and its attributes then
+        self._read: dict[str, Any] = {}
         # A relative path means the folder where the config was written, also if the notebook moves on.
         self._folder = Path(self.source_directory) if self.source_directory else Path.cwd()
         self._check()
@@ -93,7 +99,7 @@ class InferenceConfig:
         `EnvironmentSpec` as data, or None for the kernel's interpreter) and `environment_definition` (its whole
         `inferenceconfig.json` form).
         """
-        if self._made_from is not None:
+        if self._made_from is not None and self._attributes() == {**self._read, "description": self.description}:
             return {**self._made_from, "description": self.description}
         self._check()
         spec = self._spec()
@@ -116,7 +122,7 @@ class InferenceConfig:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> InferenceConfig:
-        """The config that `to_data` wrote. Nothing is checked: its files may have moved since."""
+        """The config that `to_data` wrote. Its files may have moved since: it is checked once something is changed."""
         config = cls.__new__(cls)
         for name in ("runtime", "conda_file", "requirements_file", "extra_docker_file_steps", "source_directory"):
             setattr(config, name, data.get(name))
@@ -125,9 +131,33 @@ class InferenceConfig:
         definition = data.get("environment_definition")
         config.environment = None if definition is None else Environment._from_dict(definition)
         config.base_image_registry = ContainerRegistry.from_data(data.get("base_image_registry"))
-        config._folder = Path(data["entry_path"]).parent if data.get("entry_path") else Path.cwd()
+        entry = data.get("entry_path")
+        folder = config.source_directory or (os.path.dirname(entry) if entry else os.getcwd())
+        config._folder = Path(folder)
         config._made_from = data
+        config._read = config._attributes()
         return config
+
+    def validate_configuration(self) -> None:
+        """Checks it again, also what was changed since. Raises as the constructor does."""
+        self._check()
+
+    def print_configuration(self, print_: Callable[[str], object] = print) -> None:
+        """Prints every setting that is given, one a line. No password."""
+        for name, value in self._attributes().items():
+            if name == "environment" and value is not None:
+                value = value["name"]
+            if value not in (None, {}):
+                print_(f"{name}: {value}")
+
+    def _attributes(self) -> dict[str, Any]:
+        """What can be changed, as data that can be compared; without the password."""
+        registry, environment = self.base_image_registry, self.environment
+        return {
+            **{name: getattr(self, name) for name in SETTINGS},
+            "base_image_registry": registry._public() if isinstance(registry, ContainerRegistry) else registry,
+            "environment": environment._to_dict() if isinstance(environment, Environment) else environment,
+        }
 
     def __repr__(self) -> str:
         return f"InferenceConfig(entry_script={self.entry_script!r}, source_directory={self.source_directory!r})"
@@ -220,9 +250,7 @@ class InferenceConfig:
         registry = self.base_image_registry
         if not isinstance(registry, ContainerRegistry):
             problems.append(f"base_image_registry is {type(registry).__name__}, not a ContainerRegistry")
-        elif any((registry.address, registry.username, registry.password)) and not all(
-            (registry.address, registry.username, registry.password)
-        ):
+        elif not _is_whole(registry) and registry._public() != self._read.get("base_image_registry"):
             problems.append("base_image_registry needs address, username and password together")
         return problems
 
@@ -248,6 +276,11 @@ class InferenceConfig:
             except MldeployError as error:
                 errors.append(error)
         return problems
+
+
+def _is_whole(registry: ContainerRegistry) -> bool:
+    parts = (registry.address, registry.username, registry.password)
+    return all(parts) or not any(parts)
 
 
 def _text(path: str | Path | None) -> str | None:

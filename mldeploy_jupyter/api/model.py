@@ -7,10 +7,12 @@ import os
 import secrets
 import shutil
 from builtins import list as List  # `Model.list` hides the name inside the class
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.api.azure_only import azure_method
+from mldeploy_jupyter.api.model_attributes import ModelAttributes
 from mldeploy_jupyter.api.model_checks import (
     check_framework,
     check_model_name,
@@ -38,7 +40,7 @@ from mldeploy_jupyter.core.records import ModelRecord
 __all__ = ["Model", "ModelFileNotFound", "ResourceConfiguration"]
 
 
-class Model:
+class Model(ModelAttributes):
     """A registered model: a file or a folder under a name and a version.
 
     `Model(workspace, name)` finds the latest version, `Model(workspace, name, version=3)` or
@@ -257,33 +259,46 @@ class Model:
             )
         self._update(properties={**present, **added})
 
-    def serialize(self) -> dict[str, Any]:
-        """The model as JSON data, with v1's keys."""
-        record = self._record
-        return {
-            "createdTime": record.created_time,
-            "createdBy": self.created_by,
-            "description": record.description,
-            "id": record.id,
-            "mimeType": record.mime_type,
-            "name": record.name,
-            "framework": record.model_framework,
-            "frameworkVersion": record.model_framework_version,
-            "tags": record.tags,
-            "properties": record.properties,
-            "unpack": False,
-            "url": self.url,
-            "version": record.version,
-            "experimentName": record.experiment_name,
-            "runId": record.run_id,
-            "runDetails": None,
-            "datasets": record.details.get("datasets", {}),
-            "resourceConfiguration": record.resource_configuration,
-            "sampleInputDatasetId": self.sample_input_dataset,
-            "sampleOutputDatasetId": self.sample_output_dataset,
-            "digest": record.digest,
-            "size": record.size,
-        }
+    def add_dataset_references(self, datasets: List[Any]) -> None:
+        """Adds data sets, as pairs of a scenario and a data set, to those the model was registered with."""
+        details = self._latest().details
+        references = {scenario: [*ids] for scenario, ids in details.get("datasets", {}).items()}
+        for scenario, ids in dataset_details(datasets, None, None).get("datasets", {}).items():
+            there = references.setdefault(scenario, [])
+            there += [id for id in ids if id not in there]
+        self._update(details={**details, "datasets": references})
+
+    def update_tags_properties(
+        self,
+        add_tags: dict[str, Any] | None = None,
+        remove_tags: List[str] | None = None,
+        add_properties: dict[str, Any] | None = None,
+    ) -> None:
+        """`add_properties`, `remove_tags` and `add_tags` in one call; a property that is there stops all of it."""
+        if add_properties:
+            self.add_properties(add_properties)
+        if remove_tags:
+            self.remove_tags(remove_tags)
+        if add_tags:
+            self.add_tags(add_tags)
+
+    get_sas_urls = azure_method(
+        "get_sas_urls",
+        "a model's files are in the workspace, not in a storage account",
+        "copy them with model.download(target_dir)",
+    )
+
+    @classmethod
+    def deserialize(cls, workspace: Workspace, model_payload: dict[str, Any]) -> Model:
+        """The model that `serialize()` described, looked up by its id. Raises `ModelNotFoundException`."""
+        id = model_payload.get("id") if isinstance(model_payload, dict) else None
+        if not isinstance(id, str):
+            raise UserErrorException(
+                "the payload does not describe a model",
+                why="it is not a dict with an id",
+                hint='pass what model.serialize() gave, or call Model(ws, id="name:1")',
+            )
+        return cls(workspace, id=id)
 
     @staticmethod
     def deploy(
@@ -302,6 +317,23 @@ class Model:
         return webservice.deploy(
             workspace, name, models, inference_config, deployment_config, deployment_target, overwrite, show_output
         )
+
+    @staticmethod
+    def print_configuration(
+        models: List[Any],
+        inference_config: Any = None,
+        deployment_config: Any = None,
+        deployment_target: Any = None,
+        print_: Callable[[str], object] = print,
+    ) -> None:
+        """Prints what `deploy` would be given: models, entry script, environment and every setting. No secret."""
+        from mldeploy_jupyter.api.deploy_configuration import from_data
+        from mldeploy_jupyter.api.deploying import as_config
+
+        print_(f"Models: {', '.join(str(getattr(model, 'id', model)) for model in models) or 'none'}")
+        if inference_config is not None:
+            inference_config.print_configuration(print_)
+        from_data(as_config(deployment_config)).print_deploy_configuration(print_)
 
     @staticmethod
     def package(
@@ -337,117 +369,6 @@ class Model:
             hint="deploy the model and read its times: mldeploy service run",
         )
 
-    @property
-    def name(self) -> str:
-        return self._record.name
-
-    @property
-    def version(self) -> int:
-        return self._record.version
-
-    @property
-    def id(self) -> str:
-        """`<name>:<version>`."""
-        return self._record.id
-
-    @property
-    def url(self) -> str:
-        return f"aml://asset/{self.id}"
-
-    @property
-    def tags(self) -> dict[str, Any]:
-        return dict(self._record.tags)
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        return dict(self._record.properties)
-
-    @property
-    def description(self) -> str | None:
-        return self._record.description
-
-    @property
-    def created_time(self) -> datetime:
-        """When it was registered, in UTC."""
-        return datetime.fromisoformat(self._record.created_time)
-
-    @property
-    def created_by(self) -> dict[str, str]:
-        return {"userName": self._record.created_by}
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the names and contents of its files."""
-        return self._record.digest
-
-    @property
-    def size(self) -> int:
-        """Bytes of its files together."""
-        return self._record.size
-
-    @property
-    def files(self) -> List[str]:
-        return sorted(self._record.files)
-
-    @property
-    def mime_type(self) -> str:
-        return self._record.mime_type
-
-    @property
-    def model_framework(self) -> str | None:
-        return self._record.model_framework
-
-    @property
-    def model_framework_version(self) -> str | None:
-        return self._record.model_framework_version
-
-    @property
-    def experiment_name(self) -> str | None:
-        return self._record.experiment_name
-
-    @property
-    def run_id(self) -> str | None:
-        return self._record.run_id
-
-    @property
-    def run(self) -> Any:
-        """The `Run` it was registered from, or None."""
-        if self.run_id is None:
-            return None
-        from mldeploy_jupyter.api.run import Run
-
-        return Run(self.workspace, self.run_id)
-
-    @property
-    def unpack(self) -> bool:
-        return False
-
-    @property
-    def parent_id(self) -> str | None:
-        """The model it was copied from with `models:/...`, or None."""
-        return self._record.details.get("parent_id")
-
-    @property
-    def derived_model_ids(self) -> List[str]:
-        return [model.id for model in Model.list(self.workspace) if model.parent_id == self.id]
-
-    @property
-    def datasets(self) -> dict[str, Any]:
-        return dict(self._record.details.get("datasets", {}))
-
-    @property
-    def sample_input_dataset(self) -> str | None:
-        return self._record.details.get("sample_input_dataset")
-
-    @property
-    def sample_output_dataset(self) -> str | None:
-        return self._record.details.get("sample_output_dataset")
-
-    @property
-    def resource_configuration(self) -> ResourceConfiguration | None:
-        resources = self._record.resource_configuration
-        return ResourceConfiguration(**resources) if resources else None
-
     def _latest(self) -> ModelRecord:
         """The record as it is in the store now: another process may have changed the tags."""
         self._update()
@@ -461,9 +382,3 @@ class Model:
 
     def __hash__(self) -> int:
         return hash(self.id)
-
-    def __repr__(self) -> str:
-        return (
-            f"Model(workspace={self.workspace!r}, name={self.name}, id={self.id}, version={self.version}, "
-            f"tags={self.tags}, properties={self.properties})"
-        )

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api import model_checks, registration
+from mldeploy_jupyter.api import model_checks, registration, run_files
 from mldeploy_jupyter.api.run_backends import (
     FolderRun,
     RunBackend,
@@ -23,7 +23,6 @@ from mldeploy_jupyter.core.errors import (
     ModelPathNotFoundException,
     RunEnvironmentException,
     UserErrorException,
-    WebserviceException,
 )
 from mldeploy_jupyter.core.records import ModelRecord
 
@@ -37,12 +36,15 @@ _offline: Run | None = None  # what `Run.get_context()` gave in this process
 class Run:
     """The run `id`: a folder `runs/<id>/` of the workspace, else an MLflow run of the tracking store in use.
 
-    Raises `RunEnvironmentException` when there is no such run. `Run.get_context()` is the run of this process.
+    `run_id` is v1's name for `id`. Raises `RunEnvironmentException` when there is no such run. `Run.get_context()` is
+    the run of this process.
     """
 
-    def __init__(self, workspace: Workspace, id: str) -> None:
+    def __init__(self, workspace: Workspace, id: str | None = None, *, run_id: str | None = None) -> None:
         self.workspace = model_checks.check_workspace(workspace)
-        self.id = check_run_id(id)
+        if id is not None and run_id is not None and id != run_id:
+            raise UserErrorException("id and run_id are both given", why="they mean the same", hint="Run(ws, id)")
+        self.id = id = check_run_id(run_id if id is None else id)
         folder = workspace._for_read()
         place = folder.runs / id if folder else None
         backend = FolderRun(place) if place is not None and place.is_dir() else open_mlflow(id)
@@ -74,10 +76,15 @@ class Run:
             run = cls.__new__(cls)
             run.workspace = workspace
             run.id = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-            run._backend = FolderRun(workspace._folder.runs / run.id)
-            run._backend.set_properties({})
+            run._backend = backend = FolderRun(workspace._folder.runs / run.id)
+            backend.begin()
             _offline = run
         return _offline
+
+    @staticmethod
+    def get(workspace: Workspace, run_id: str) -> Run:
+        """The run of that id. Raises `RunEnvironmentException`."""
+        return Run(workspace, run_id)
 
     @property
     def experiment_name(self) -> str | None:
@@ -93,26 +100,156 @@ class Run:
         """Adds properties. Raises `WebserviceException` for what is no dict of JSON values."""
         self._backend.set_properties({**self.properties, **model_checks.json_dict("properties", properties)})
 
-    def upload_file(self, name: str, path_or_stream: str | Path) -> None:
-        """Keeps the file `path_or_stream` as `name`, such as `outputs/model.pkl`. Raises `UserErrorException`."""
-        path = Path(path_or_stream).expanduser()
-        if not path.is_file():
-            raise UserErrorException(f"there is no file {path}", hint="save it first, then upload it")
-        self._backend.upload(_inside(name), path)
+    def get_properties(self) -> dict[str, Any]:
+        return self.properties
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        return self._backend.tags()
+
+    def get_tags(self) -> dict[str, Any]:
+        return self.tags
+
+    def tag(self, key: str, value: Any = None) -> None:
+        """Sets one tag; without a value it is a mark."""
+        self.set_tags({str(key): "" if value is None else value})
+
+    def set_tags(self, tags: dict[str, Any]) -> None:
+        """Adds tags; a key that is there gets the new value. Raises `WebserviceException` for no dict of JSON."""
+        self._backend.set_tags({**self.tags, **model_checks.json_dict("tags", tags)})
+
+    def remove_tags(self, tags: list[str]) -> None:
+        self._backend.set_tags({key: value for key, value in self.tags.items() if key not in tags})
+
+    # How it goes.
+
+    def get_status(self) -> str:
+        """Running, Completed, Failed or Canceled."""
+        return str(self._backend.status()["status"])
+
+    @property
+    def status(self) -> str:
+        return self.get_status()
+
+    def get_details(self) -> dict[str, Any]:
+        """Id, status, times, tags, properties and files, with v1's keys."""
+        return {
+            "runId": self.id,
+            "target": "local",
+            **self._backend.status(),
+            "properties": self.properties,
+            "tags": self.tags,
+            "outputFiles": self.get_file_names(),
+        }
+
+    def complete(self) -> None:
+        """Ends the run as Completed. The next `Run.get_context()` of this process begins another one."""
+        self._end("Completed")
+
+    def fail(self, error_details: Any = None, error_code: Any = None) -> None:
+        """Ends the run as Failed; `error_details` becomes the tag `error`."""
+        if error_details is not None:
+            self.tag("error", str(error_details))
+        self._end("Failed")
+
+    def cancel(self) -> None:
+        """Ends the run as Canceled. Nothing is stopped: a run here is only a record."""
+        self._end("Canceled")
+
+    def _end(self, status: str) -> None:
+        global _offline
+        self._backend.end(status)
+        if _offline is not None and _offline.id == self.id:
+            _offline = None
+
+    # Metrics.
+
+    def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
+        """Keeps a number under a name; every call adds one. `description` is v1's and has no effect."""
+        self._backend.log(str(name), _number(name, value), step)
+
+    def log_list(self, name: str, value: Any, description: str = "") -> None:
+        """Keeps a list of numbers."""
+        self._backend.log(str(name), [_number(name, item) for item in value])
+
+    def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
+        """Keeps a row: a number for each column."""
+        self._backend.log(str(name), {column: _number(name, value) for column, value in kwargs.items()})
+
+    def log_table(self, name: str, value: dict[str, Any], description: str = "") -> None:
+        """Keeps the rows of a table, given as a list for each column."""
+        columns = {key: [*item] if isinstance(item, (list, tuple)) else [item] for key, item in value.items()}
+        for row in zip(*columns.values(), strict=False):
+            self.log_row(name, **dict(zip(columns, row, strict=True)))
+
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: Any = None, populate: bool = False
+    ) -> dict[str, Any]:
+        """Every metric by name, or the one named: its value, or the list of its values when it was kept often.
+
+        v1's other parameters concern child runs and its own service; they have no effect.
+        """
+        found = self._backend.metrics()
+        return found if name is None else {key: value for key, value in found.items() if key == name}
+
+    # Files.
+
+    def upload_file(self, name: str, path_or_stream: Any, datastore_name: str | None = None) -> None:
+        """Keeps the file or the binary stream as `name`, such as `outputs/model.pkl`. Raises `UserErrorException`."""
+        run_files.upload(self._backend, run_files.inside(name), path_or_stream)
+
+    def upload_files(self, names: list[str], paths: list[Any], **v1: Any) -> None:
+        """Keeps each path under the name beside it. Raises `UserErrorException`."""
+        if len(names) != len(paths):
+            raise UserErrorException(
+                f"{len(names)} names and {len(paths)} paths",
+                why="each file needs one name",
+                hint="pass two lists of one length",
+            )
+        for name, path in zip(names, paths, strict=True):
+            self.upload_file(name, path)
+
+    def upload_folder(self, name: str, path: str | Path, datastore_name: str | None = None) -> None:
+        """Keeps every file of the folder `path` below `name`. Raises `UserErrorException`."""
+        for file, relative in run_files.walk(path):
+            self.upload_file(f"{run_files.inside(name)}/{relative}", file)
 
     def get_file_names(self) -> list[str]:
         return self._backend.files()
 
-    def log(self, name: str, value: float) -> None:
-        """Keeps a metric."""
-        if type(value) not in (int, float):
-            try:
-                value = float(value)  # numpy's numbers
-            except (TypeError, ValueError):
-                raise UserErrorException(
-                    f"the metric {name!r} is {value!r}", why="it must be a number", hint="pass float(...)"
-                ) from None
-        self._backend.log(str(name), value)
+    def download_file(self, name: str, output_file_path: str | Path | None = None) -> None:
+        """Copies a file of the run to `output_file_path`, a file or a folder (default: its name, here).
+
+        Raises `ModelPathNotFoundException`, which lists the run's files.
+        """
+        with self._local_copy(name) as path:
+            run_files.copy(path, Path(output_file_path or "."), run_files.inside(name))
+
+    def download_files(
+        self,
+        prefix: str | None = None,
+        output_directory: str | Path | None = None,
+        output_paths: list[str] | None = None,
+        batch_size: int = 100,
+        append_prefix: bool = True,
+        timeout_seconds: float | None = None,
+    ) -> None:
+        """Copies every file whose name starts with `prefix` into `output_directory` (default: here).
+
+        `output_paths` names them one by one. `append_prefix` False leaves the prefix out of their names.
+        `batch_size` and `timeout_seconds` are v1's and have no effect: the files are on this machine.
+        """
+        names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
+        if output_paths is not None and len(output_paths) != len(names):
+            raise UserErrorException(
+                f"{len(output_paths)} output_paths for {len(names)} files",
+                why=f"the files are {', '.join(names[:20]) or 'none'}",
+                hint="pass one path for each, or output_directory",
+            )
+        for index, name in enumerate(names):
+            short = name if append_prefix else name.removeprefix(prefix or "").lstrip("/") or name.split("/")[-1]
+            target = Path(output_directory or ".") / (output_paths[index] if output_paths else short)
+            self.download_file(name, target)
 
     def register_model(
         self,
@@ -154,7 +291,7 @@ class Run:
     @contextmanager
     def _local_copy(self, name: str) -> Iterator[Path]:
         """The run's file or folder `name` on this machine, for the time of the block."""
-        name = _inside(name)
+        name = run_files.inside(name)
         files = self.get_file_names()
         if not any(file == name or file.startswith(f"{name}/") for file in files):
             raise ModelPathNotFoundException(
@@ -169,13 +306,12 @@ class Run:
         return f"Run(workspace={self.workspace!r}, id={self.id})"
 
 
-def _inside(name: Any) -> str:
-    """The name with `/`, without `./`. Raises `WebserviceException` when it leaves the run."""
-    path = PurePosixPath(str(name).replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or str(path) in (".", ""):
-        raise WebserviceException(
-            f"{str(name)!r} is not a name inside a run",
-            why="it must be relative and may not hold '..'",
-            hint="such as outputs/model.pkl",
-        )
-    return str(path)
+def _number(name: Any, value: Any) -> float:
+    if type(value) in (int, float):
+        return value  # type: ignore[no-any-return]
+    try:
+        return float(value)  # numpy's numbers
+    except (TypeError, ValueError):
+        raise UserErrorException(
+            f"the metric {name!r} is {value!r}", why="it must be a number", hint="pass float(...)"
+        ) from None

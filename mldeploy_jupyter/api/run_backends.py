@@ -10,10 +10,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from mldeploy_jupyter.core.errors import RunEnvironmentException, StorageError, UserErrorException
+from mldeploy_jupyter.core.events import utc_now
 from mldeploy_jupyter.core.files import make_private_dir, write_json
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -27,44 +29,74 @@ class RunBackend(Protocol):
     def properties(self) -> dict[str, Any]: ...
     def set_properties(self, properties: dict[str, Any]) -> None: ...
     def files(self) -> list[str]: ...
+    def tags(self) -> dict[str, Any]: ...
+    def set_tags(self, tags: dict[str, Any]) -> None: ...
+    def status(self) -> dict[str, str | None]:
+        """`status` (Running, Completed, Failed, Canceled), `startTimeUtc` and `endTimeUtc` (ISO 8601)."""
+
+    def end(self, status: str) -> None: ...
     def upload(self, name: str, path: Path) -> None: ...
-    def log(self, name: str, value: float) -> None: ...
+    def log(self, name: str, value: Any, step: int | None = None) -> None:
+        """Keeps a number, a list of numbers, or a row (a dict of numbers by column)."""
+
+    def metrics(self) -> dict[str, Any]:
+        """By name: the value of a metric that was kept once, else the list of its values; a row as its columns."""
+
     def local_copy(self, name: str) -> Any:
         """A context whose value is a path of the file or folder `name` on this machine."""
 
 
 class FolderRun:
-    """A run kept as `<.mldeploy>/runs/<id>/`: its files under their names, and `properties.json`."""
+    """A run kept as `<.mldeploy>/runs/<id>/`: its files under their names, and what is known of it in `OWN`."""
 
     PROPERTIES = "properties.json"
     METRICS = "metrics.jsonl"
+    STATE = "run.json"  # status, times and tags
+    OWN = (PROPERTIES, METRICS, STATE)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.experiment_name: str | None = None
 
+    def begin(self) -> None:
+        self.set_properties({})
+        write_json(self.folder / self.STATE, {"status": "Running", "startTimeUtc": utc_now(), "endTimeUtc": None})
+
     def properties(self) -> dict[str, Any]:
-        try:
-            data = json.loads((self.folder / self.PROPERTIES).read_text("utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise StorageError(
-                f"the run's properties cannot be read: {self.folder / self.PROPERTIES}",
-                why=str(error),
-                hint="it is JSON; correct it",
-            ) from None
-        return dict(data)
+        return self._read(self.PROPERTIES)
 
     def set_properties(self, properties: dict[str, Any]) -> None:
         write_json(make_private_dir(self.folder) / self.PROPERTIES, properties)
 
+    def tags(self) -> dict[str, Any]:
+        return dict(self._read(self.STATE).get("tags") or {})
+
+    def set_tags(self, tags: dict[str, Any]) -> None:
+        write_json(make_private_dir(self.folder) / self.STATE, {**self._read(self.STATE), "tags": tags})
+
+    def status(self) -> dict[str, str | None]:
+        state = self._read(self.STATE)
+        return {
+            "status": state.get("status", "Running"),
+            "startTimeUtc": state.get("startTimeUtc"),
+            "endTimeUtc": state.get("endTimeUtc"),
+        }
+
+    def end(self, status: str) -> None:
+        state = {**self._read(self.STATE), "status": status, "endTimeUtc": utc_now()}
+        write_json(make_private_dir(self.folder) / self.STATE, state)
+
     def files(self) -> list[str]:
-        own = {self.PROPERTIES, self.METRICS}
         found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        return sorted(name for name in found if name not in own)
+        return sorted(name for name in found if name not in self.OWN)
 
     def upload(self, name: str, path: Path) -> None:
+        if name in self.OWN:
+            raise UserErrorException(
+                f"a run's file cannot have the name {name}",
+                why="the run itself is described in it",
+                hint=f"run.upload_file('outputs/{name}', PATH)",
+            )
         target = self.folder / name
         make_private_dir(target.parent)
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -74,15 +106,44 @@ class FolderRun:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def log(self, name: str, value: float) -> None:
+    def log(self, name: str, value: Any, step: int | None = None) -> None:
         make_private_dir(self.folder)
-        line = json.dumps({"name": name, "value": value}) + "\n"
+        entry = {"name": name, "value": value} | ({} if step is None else {"step": step})
+        line = json.dumps(entry) + "\n"
         with (self.folder / self.METRICS).open("a", encoding="utf-8") as file:
             file.write(line)
+
+    def metrics(self) -> dict[str, Any]:
+        kept: dict[str, list[Any]] = {}
+        try:
+            lines = (self.folder / self.METRICS).read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            lines = []
+        for line in lines:
+            entry = json.loads(line)
+            kept.setdefault(entry["name"], []).append(entry["value"])
+        return {name: _together(values) for name, values in kept.items()}
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
         yield self.folder / name
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.folder / name).read_text("utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (ValueError, TypeError) as error:
+            what = "properties" if name == self.PROPERTIES else "state"
+            raise StorageError(
+                f"the run's {what} cannot be read: {self.folder / name}",
+                why=str(error),
+                hint="it is JSON; correct it",
+            ) from None
+
+
+# MLflow's words for the state of a run, and v1's.
+_STATUS = {"RUNNING": "Running", "FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
 
 class MlflowRun:
@@ -101,6 +162,25 @@ class MlflowRun:
         for key, value in properties.items():
             self._client.set_tag(self._id, key, value)
 
+    def tags(self) -> dict[str, Any]:
+        return {key: value for key, value in self.properties().items() if not key.startswith("mlflow.")}
+
+    def set_tags(self, tags: dict[str, Any]) -> None:
+        for key in set(self.tags()) - set(tags):
+            self._client.delete_tag(self._id, key)
+        self.set_properties(tags)
+
+    def status(self) -> dict[str, str | None]:
+        info = self._client.get_run(self._id).info
+        return {
+            "status": _STATUS.get(info.status, info.status),
+            "startTimeUtc": _iso(info.start_time),
+            "endTimeUtc": _iso(info.end_time),
+        }
+
+    def end(self, status: str) -> None:
+        self._client.set_terminated(self._id, next(word for word, ours in _STATUS.items() if ours == status))
+
     def files(self) -> list[str]:
         found: list[str] = []
         folders: list[str | None] = [None]
@@ -117,13 +197,39 @@ class MlflowRun:
             shutil.copyfile(path, copy)
             self._client.log_artifact(self._id, str(copy), parent)
 
-    def log(self, name: str, value: float) -> None:
-        self._client.log_metric(self._id, name, value)
+    def log(self, name: str, value: Any, step: int | None = None) -> None:
+        if isinstance(value, dict):  # MLflow has numbers only: a row is a metric for each column
+            for column, number in value.items():
+                self.log(f"{name}.{column}", number, step)
+        elif isinstance(value, list):
+            for index, number in enumerate(value):
+                self._client.log_metric(self._id, name, number, step=index)
+        else:
+            self._client.log_metric(self._id, name, value, step=step)
+
+    def metrics(self) -> dict[str, Any]:
+        names = self._client.get_run(self._id).data.metrics
+        return {
+            name: _together([metric.value for metric in self._client.get_metric_history(self._id, name)])
+            for name in names
+        }
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="mldeploy-run-") as staged:
             yield Path(self._client.download_artifacts(self._id, name, staged))
+
+
+def _together(values: list[Any]) -> Any:
+    """v1's form of what was kept under one name."""
+    if all(isinstance(value, dict) for value in values):
+        columns = list(dict.fromkeys(column for value in values for column in value))
+        return {column: _together([value[column] for value in values if column in value]) for column in columns}
+    return values[0] if len(values) == 1 else values
+
+
+def _iso(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()
 
 
 def check_run_id(id: Any) -> str:
@@ -177,6 +283,19 @@ def mlflow_in_use() -> bool:
         or bool(os.environ.get("MLFLOW_TRACKING_URI"))
         or any(Path(name).exists() for name in ("mlruns", "mlflow.db"))
     )
+
+
+def tracking_uri() -> str:
+    """The tracking URI that MLflow uses in this process. Raises `RunEnvironmentException` where it is not installed."""
+    try:
+        import mlflow
+    except ImportError:
+        raise RunEnvironmentException(
+            "there is no MLflow tracking URI",
+            why="the package mlflow is not installed",
+            hint="pip install mlflow, or use Run.get_context(), which needs none",
+        ) from None
+    return str(mlflow.get_tracking_uri())
 
 
 def active_mlflow_run() -> str | None:

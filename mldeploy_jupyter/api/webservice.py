@@ -1,45 +1,40 @@
-"""`Webservice`: a named, running service, with v1's names. One class for every target; subclasses add settings."""
+"""`Webservice`: a named, running service, with v1's names: its state, waiting, scoring, keys and changes.
+
+`webservice_kinds` has the class of each target, `webservice_legacy` v1's other ways to make a service. All are
+imported from here.
+"""
 
 from __future__ import annotations
 
+from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mldeploy_jupyter import engine
-from mldeploy_jupyter.api import deploying
-from mldeploy_jupyter.api.deploy_configuration import (
-    aci_configuration,
-    aks_configuration,
-    aks_endpoint_configuration,
-    local_configuration,
-)
+from mldeploy_jupyter.api import deploying, service_changes, service_data, webservice_legacy
+from mldeploy_jupyter.api.service_attributes import STATES, ServiceAttributes
 from mldeploy_jupyter.api.waiting import raise_for, wait_for
-from mldeploy_jupyter.core.errors import (
-    TargetNotAvailable,
-    UserErrorException,
-    WebserviceException,
-    WebserviceNotFound,
-)
+from mldeploy_jupyter.api.webservice_legacy import deploy
+from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException, WebserviceNotFound
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.model import Model
+    from mldeploy_jupyter.api.webservice_kinds import (
+        AciWebservice,
+        AksEndpoint,
+        AksWebservice,
+        LocalWebservice,
+    )
     from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.core.client import ScoringClient
-    from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
+    from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
 
-# The states shown and v1's words for them. v1 has none for a stopped service.
-STATES = {
-    "Deploying": "Transitioning",
-    "Updating": "Transitioning",
-    "Live": "Healthy",
-    "Unhealthy": "Unhealthy",
-    "Failed": "Failed",
-    "Stopped": "Stopped",
-}
+__all__ = ["STATES", "AciWebservice", "AksEndpoint", "AksWebservice", "LocalWebservice", "Webservice", "deploy"]
+
+_NOT_GIVEN: Any = object()
 
 
-class Webservice:
+class Webservice(ServiceAttributes):
     """A service of the workspace, found by name: `Webservice(ws, "churn")` gives the subclass of its target.
 
     Raises:
@@ -48,11 +43,15 @@ class Webservice:
 
     _compute_type: ClassVar[str] = ""
 
-    def __new__(cls, workspace: Workspace, name: str) -> Webservice:
+    def __new__(cls, workspace: Workspace, name: str, must_exist: bool = True) -> Webservice:
+        from mldeploy_jupyter.api.webservice_kinds import KINDS
+
         record = engine.look(workspace._folder, name)
         if record is None:
-            raise not_found(workspace, name)
-        kind = _CLASSES.get(record.compute_type, Webservice)
+            if must_exist:
+                raise service_data.not_found(workspace, name)
+            return object.__new__(cls)
+        kind = KINDS.get(record.compute_type, Webservice)
         if cls is not Webservice and not issubclass(kind, cls):
             raise WebserviceNotFound(
                 f"{name} is not a {cls.__name__}",
@@ -61,101 +60,11 @@ class Webservice:
             )
         return object.__new__(kind)
 
-    def __init__(self, workspace: Workspace, name: str) -> None:
-        self.workspace = workspace
-        self.name = name
+    def __init__(self, workspace: Workspace, name: str, must_exist: bool = True) -> None:
+        super().__init__(workspace, name)
         self._client: ScoringClient | None = None
-        self._deployment_id = self._record.deployment_id
 
-    # What it is -------------------------------------------------------------------------------------------------
-
-    @property
-    def _record(self) -> ServiceRecord:
-        record = engine.look(self.workspace._folder, self.name)
-        if record is None:
-            raise not_found(self.workspace, self.name)
-        return record
-
-    @property
-    def state(self) -> str:
-        """v1's word: Transitioning, Healthy, Unhealthy, Failed; ours besides: Stopped. Asked of the target now."""
-        return STATES[self.shown_state]
-
-    @property
-    def shown_state(self) -> str:
-        """Deploying, Updating, Live, Unhealthy, Failed or Stopped."""
-        record = self._record
-        return engine.shown_state(record, engine.look_at_target(self.workspace._folder, record))
-
-    @property
-    def compute_type(self) -> str:
-        return self._record.compute_type
-
-    @property
-    def auth_enabled(self) -> bool:
-        return self._record.auth_enabled
-
-    @property
-    def token_auth_enabled(self) -> bool:
-        return False
-
-    @property
-    def description(self) -> str | None:
-        return self._record.description
-
-    @property
-    def tags(self) -> dict[str, Any]:
-        return dict(self._record.tags)
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        return dict(self._record.properties)
-
-    @property
-    def created_time(self) -> str:
-        return self._record.created_time
-
-    @property
-    def updated_time(self) -> str:
-        return self._record.updated_time
-
-    @property
-    def created_by(self) -> str:
-        return self._record.created_by
-
-    @property
-    def error(self) -> dict[str, Any] | None:
-        """The cause of the last deployment's failure as data; None after one that became live."""
-        return self._record.error
-
-    @property
-    def revision(self) -> int:
-        """The number of the revision that serves; 0 before the first is live."""
-        return self._record.revision
-
-    @property
-    def deployment_id(self) -> str:
-        """The deployment that this object began, or the service's last one."""
-        return self._deployment_id
-
-    @property
-    def journal(self) -> Path:
-        """The deployment's journal (JSON lines)."""
-        return self.workspace._folder.deployments / self._deployment_id / engine.JOURNAL
-
-    @property
-    def models(self) -> list[str]:
-        """Ids of the models in the live revision."""
-        live = self._live_revision()
-        return list(live.models) if live else []
-
-    @property
-    def revisions(self) -> list[dict[str, Any]]:
-        """Every revision, newest first: number, outcome, models, time, digest of the bundle."""
-        keys = ("number", "outcome", "models", "created_time", "bundle_digest", "deployment_id", "rolled_back_to")
-        found = self.workspace._folder.open_store().list_revisions(self.name)
-        ordered = sorted(found, key=lambda revision: -revision.number)
-        return [{key: revision.to_dict()[key] for key in keys} for revision in ordered]
+    # Waiting and reading ----------------------------------------------------------------------------------------
 
     @property
     def scoring_uri(self) -> str:
@@ -166,8 +75,6 @@ class Webservice:
     def swagger_uri(self) -> str:
         return str(self._ready().endpoint.get("swagger_uri", ""))
 
-    # Waiting and reading ----------------------------------------------------------------------------------------
-
     def wait_for_deployment(self, show_output: bool = False, timeout_sec: float | None = None) -> None:
         """Waits until the deployment is live. Interrupting ends the waiting only.
 
@@ -175,7 +82,7 @@ class Webservice:
             DeploymentFailed, DeploymentCancelled, DeploymentInterrupted: how it ended.
             DeploymentTimeout: `timeout_sec` has passed; the deployment goes on.
         """
-        wait_for(self.workspace._folder, self.name, self._deployment_id, show=bool(show_output), timeout=timeout_sec)
+        wait_for(self.workspace._folder, self.name, self.deployment_id, show=bool(show_output), timeout=timeout_sec)
 
     def update_deployment_state(self) -> None:
         """v1's refresh. Every attribute is read anew anyway."""
@@ -184,25 +91,35 @@ class Webservice:
     def get_logs(self, num_lines: int = 5000, init: bool = False, raw: bool = False) -> str:
         """The last lines of the service's log. `init` (v1: of init containers) has no lines of its own here."""
         lines = [] if init else list(engine.logs(self.workspace._folder, self.name, tail=num_lines))
-        return "\n".join(line.text if raw else _log_line(line) for line in lines)
+        return "\n".join(line.text if raw else service_data.log_line(line) for line in lines)
 
     def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
         """The last lines, then new ones as they come, until the service stops."""
         for line in engine.logs(self.workspace._folder, self.name, tail=num_lines, follow=True):
-            yield _log_line(line)
+            yield service_data.log_line(line)
 
-    def run(self, input_data: Any) -> Any:
+    def run(self, input_data: Any = _NOT_GIVEN, *, input: Any = _NOT_GIVEN) -> Any:
         """Scores one input: `bytes` and `str` go as they are, anything else as JSON. Waits for a deployment under way.
+
+        `input` is another name for `input_data`: v1 used both.
 
         Raises:
             ScoringError: any answer but 200; carries the status, the body and the request id.
+            UserErrorException: no input, or two.
         """
+        if (input_data is _NOT_GIVEN) == (input is _NOT_GIVEN):
+            raise UserErrorException(
+                "run() needs one input",
+                why="none is given" if input is _NOT_GIVEN else "input_data and input are both given",
+                hint='call service.run({"data": [[1.0, 2.0]]})',
+            )
+        data = input if input_data is _NOT_GIVEN else input_data
         uri = str(self._ready().endpoint.get("scoring_uri", ""))
         if self._client is None or self._client.uri != uri:
             from mldeploy_jupyter.core.client import ScoringClient
 
             self._client = ScoringClient(uri, lambda: self.get_keys()[0] if self.auth_enabled else "")
-        return self._client.run(input_data)
+        return self._client.run(data)
 
     # Keys -------------------------------------------------------------------------------------------------------
 
@@ -228,7 +145,7 @@ class Webservice:
 
     def update(
         self,
-        models: list[Model] | None = None,
+        models: List[Model] | None = None,
         image_config: Any = None,
         deployment_config: Any = None,
         wait: bool = False,
@@ -251,30 +168,12 @@ class Webservice:
             UserErrorException: nothing to update, or `image_config`, which v1 had deprecated.
         """
         if image_config is not None:
-            raise no_images("update")
-        settings = {name: value for name, value in settings.items() if value is not None}
+            raise webservice_legacy.no_images("update")
         texts = {"tags": tags, "properties": properties, "description": description}
-        texts = {name: value for name, value in texts.items() if value is not None}
-        big = models is not None or inference_config is not None or deployment_config is not None or settings
-        if not big and not texts:
-            raise UserErrorException(
-                f"nothing to update in {self.name}",
-                why="every parameter is None",
-                hint="pass models=, inference_config=, deployment_config= or a setting such as auth_enabled=",
-            )
-        if not big:
-            self._describe(**texts)
-            return
-        record = deploying.begin_update(
-            self.workspace,
-            self.name,
-            models=models,
-            inference_config=inference_config,
-            deployment_config=deployment_config,
-            settings={**settings, **texts},
-            detached=detached,
-        )
-        self._began(record, wait)
+        changed = {"models": models, "inference_config": inference_config, "deployment_config": deployment_config}
+        record = service_changes.update(self, changed, settings, texts, detached=detached)
+        if record is not None:
+            self._began(record, wait)
 
     def reload(self, wait: bool = False, *, detached: bool = False) -> None:
         """Reads the entry script and its helpers again and updates the service with them."""
@@ -307,105 +206,44 @@ class Webservice:
             self._client.close()
 
     def add_tags(self, tags: dict[str, Any]) -> None:
-        self._describe(tags={**self.tags, **tags})
+        service_changes.describe(self, tags={**self.tags, **tags})
 
-    def remove_tags(self, tags: list[str]) -> None:
-        self._describe(tags={key: value for key, value in self.tags.items() if key not in tags})
+    def remove_tags(self, tags: List[str]) -> None:
+        service_changes.describe(self, tags={key: value for key, value in self.tags.items() if key not in tags})
 
     def add_properties(self, properties: dict[str, Any]) -> None:
-        """Adds properties. One that is there cannot be changed."""
-        again = sorted(set(properties) & set(self.properties))
-        if again:
-            raise UserErrorException(
-                f"the property {again[0]} is there already", why="properties never change", hint="use a tag"
-            )
-        self._describe(properties=properties)
+        """Adds properties. One that is there cannot be changed: raises `UserErrorException`."""
+        service_changes.add_properties(self, properties)
 
     # Forms ------------------------------------------------------------------------------------------------------
 
     def serialize(self) -> dict[str, Any]:
         """The service as JSON data, with v1's names. Has no key."""
-        record, live = self._record, self._live_revision()
-        return {
-            "name": record.name,
-            "description": record.description,
-            "tags": record.tags,
-            "properties": record.properties,
-            "state": self.state,
-            "createdTime": record.created_time,
-            "updatedTime": record.updated_time,
-            "error": record.error,
-            "computeType": record.compute_type,
-            "workspaceName": self.workspace.name,
-            "authEnabled": record.auth_enabled,
-            "scoringUri": record.endpoint.get("scoring_uri"),
-            "swaggerUri": record.endpoint.get("swagger_uri"),
-            "port": record.endpoint.get("port"),
-            "createdBy": record.created_by,
-            "revision": record.revision,
-            "models": live.models if live else [],
-            "bundleDigest": live.bundle_digest if live else None,
-            "environment": live.environment if live else None,
-            "deploymentId": record.deployment_id,
-        }
+        return service_data.serialize(self)
+
+    @classmethod
+    def deserialize(cls, workspace: Workspace, webservice_payload: dict[str, Any]) -> Webservice:
+        """The service that `serialize()` described, looked up by its name."""
+        return cls(workspace, service_data.name_in(webservice_payload))
 
     def __repr__(self) -> str:
-        record = self._record
+        record = engine.look(self.workspace._folder, self.name)
+        if record is None:
+            return f"{type(self).__name__}(name={self.name!r}, not deployed)"
         uri = record.endpoint.get("scoring_uri")
         where = f", scoring_uri={uri!r}" if uri else ""
         return f"{type(self).__name__}(name={self.name!r}, state={self.state!r}, revision={record.revision}{where})"
 
     # v1's ways to make one --------------------------------------------------------------------------------------
 
-    @staticmethod
-    def deploy(
-        workspace: Workspace,
-        name: str,
-        model_paths: list[str],
-        image_config: Any,
-        deployment_config: Any = None,
-        deployment_target: Any = None,
-        overwrite: bool = False,
-    ) -> Webservice:
-        """Registers each path under its file's name, then deploys them. `image_config` is an InferenceConfig."""
-        from mldeploy_jupyter.api.model import Model
+    deploy = staticmethod(webservice_legacy.deploy_paths)
+    deploy_from_model = staticmethod(webservice_legacy.deploy_from_model)
+    deploy_local_from_model = staticmethod(webservice_legacy.deploy_local_from_model)
+    deploy_from_image = staticmethod(webservice_legacy.deploy_from_image)
 
-        models = [Model.register(workspace, str(path), Path(path).name[:30]) for path in model_paths]
-        return deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
-
-    @staticmethod
-    def deploy_from_model(
-        workspace: Workspace,
-        name: str,
-        models: list[Model],
-        image_config: Any,
-        deployment_config: Any = None,
-        deployment_target: Any = None,
-        overwrite: bool = False,
-    ) -> Webservice:
-        """As `Model.deploy`. `image_config` is an InferenceConfig: there are no v1 images here."""
-        return deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
-
-    @staticmethod
-    def deploy_local_from_model(
-        workspace: Workspace,
-        name: str,
-        models: list[Model],
-        image_config: Any,
-        deployment_config: Any = None,
-        wait: bool = False,
-    ) -> Webservice:
-        service = deploy(workspace, name, models, image_config, deployment_config, overwrite=True)
-        if wait:
-            service.wait_for_deployment()
-        return service
-
-    @staticmethod
-    def deploy_from_image(*args: Any, **kwargs: Any) -> Webservice:
-        raise no_images("deploy_from_image")
-
-    @staticmethod
+    @classmethod
     def list(
+        cls,
         workspace: Workspace,
         compute_type: str | None = None,
         image_name: str | None = None,
@@ -415,11 +253,14 @@ class Webservice:
         tags: Any = None,
         properties: Any = None,
         image_digest: str | None = None,
-    ) -> list[Webservice]:
-        """The services of the workspace, local ones too, oldest first. Filters that are given all hold."""
+    ) -> List[Webservice]:
+        """The services of the workspace, local ones too, oldest first; a subclass lists its own only.
+
+        Filters that are given all hold.
+        """
         from mldeploy_jupyter.api.service_list import list_services
 
-        return list_services(
+        found = list_services(
             workspace,
             compute_type,
             model_name,
@@ -428,6 +269,7 @@ class Webservice:
             properties,
             image=image_name or image_id or image_digest,
         )
+        return [service for service in found if cls._compute_type in ("", service.compute_type)]
 
     # ------------------------------------------------------------------------------------------------------------
 
@@ -445,107 +287,16 @@ class Webservice:
             raise_for(last, serving=record.revision)
         return record
 
-    def _live_revision(self) -> RevisionRecord | None:
-        number = self._record.revision
-        return self.workspace._folder.open_store().get_revision(self.name, number) if number else None
-
     def _began(self, record: DeploymentRecord, wait: bool) -> None:
         self._deployment_id = record.id
         if wait:
             self.wait_for_deployment()
 
-    def _describe(self, **texts: Any) -> None:
-        if "properties" in texts:
-            texts["properties"] = {**self.properties, **texts["properties"]}
-        self.workspace._folder.open_store().update_service(self.name, **texts)
 
+def __getattr__(name: str) -> Any:
+    """The kinds are subclasses of `Webservice`, so their module is loaded after this one, when first asked for."""
+    from mldeploy_jupyter.api import webservice_kinds
 
-class LocalWebservice(Webservice):
-    """A service on this machine: a process that listens on 127.0.0.1."""
-
-    _compute_type = "Local"
-    deploy_configuration = staticmethod(local_configuration)
-
-    @property
-    def port(self) -> int | None:
-        """The port, None before the first revision is live."""
-        return self._record.endpoint.get("port")
-
-
-class AciWebservice(Webservice):
-    """A service on Azure Container Instances."""
-
-    _compute_type = "ACI"
-    deploy_configuration = staticmethod(aci_configuration)
-
-
-class AksWebservice(Webservice):
-    """A service on Kubernetes."""
-
-    _compute_type = "AKS"
-    deploy_configuration = staticmethod(aks_configuration)
-
-
-class AksEndpoint(AksWebservice):
-    """Versions of a service that share its traffic, on Kubernetes."""
-
-    _compute_type = "AKSENDPOINT"
-    deploy_configuration = staticmethod(aks_endpoint_configuration)
-
-
-_CLASSES: dict[str, type[Webservice]] = {
-    cls._compute_type: cls for cls in (LocalWebservice, AciWebservice, AksWebservice, AksEndpoint)
-}
-
-
-def deploy(
-    workspace: Workspace,
-    name: str,
-    models: Any,
-    inference_config: Any = None,
-    deployment_config: Any = None,
-    deployment_target: Any = None,
-    overwrite: bool = False,
-    show_output: bool = False,
-    *,
-    clients: dict[str, Any] | None = None,
-) -> Webservice:
-    """The body of `Model.deploy`, which has its documentation."""
-    if deployment_target is not None:
-        raise TargetNotAvailable(
-            "deployment_target is not in this version",
-            why="clusters come with the Kubernetes target",
-            hint="leave it out and pass LocalWebservice.deploy_configuration()",
-        )
-    record = deploying.begin_deploy(
-        workspace, name, models, inference_config, deployment_config, overwrite=overwrite, clients=clients
-    )
-    service = Webservice(workspace, name)
-    service._began(record, False)
-    if show_output:
-        service.wait_for_deployment(show_output=True)
-    return service
-
-
-def not_found(workspace: Workspace, name: str) -> WebserviceException:
-    import difflib
-
-    names = [record.name for record in workspace._folder.open_store().list_services()]
-    near = difflib.get_close_matches(str(name), names, n=1)
-    return WebserviceNotFound(
-        f"there is no service {name!r} in the workspace {workspace.name}",
-        why=f"its services are: {', '.join(sorted(names)) or 'none'}",
-        hint=f"did you mean {near[0]!r}?" if near else "see every workspace's with `mldeploy service list --all`",
-    )
-
-
-def no_images(call: str) -> UserErrorException:
-    return UserErrorException(
-        f"{call} with an image is not supported",
-        why="v1 had deprecated its images; a service is made from models and an InferenceConfig",
-        hint="pass inference_config=InferenceConfig(entry_script=...) to Model.deploy or update",
-    )
-
-
-def _log_line(line: Any) -> str:
-    return f"{line.time} [{line.source}] {line.text}" if line.time else str(line.text)
+    if name in __all__:
+        return getattr(webservice_kinds, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

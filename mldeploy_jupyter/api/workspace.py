@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from builtins import list as List  # `Workspace.list` hides the name inside the class
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.api import workspace_known
+from mldeploy_jupyter.api.azure_only import azure_method, ignore
 from mldeploy_jupyter.core import workspace as folders
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.files import make_private_dir, write_json
@@ -13,8 +16,21 @@ from mldeploy_jupyter.core.workspace import WorkspaceFolder
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.model import Model
+    from mldeploy_jupyter.api.run import Run
 
 AZURE_SETTINGS = ("subscription_id", "resource_group", "workspace_name", "location")
+# v1's parameters for what Azure makes with a workspace.
+CREATE_IGNORED = (
+    *("create_resource_group", "sku", "storage_account", "key_vault", "app_insights", "container_registry"),
+    *("adb_workspace", "primary_user_assigned_identity", "cmk_keyvault", "resource_cmk_uri", "hbi_workspace"),
+    *("default_cpu_compute_target", "default_gpu_compute_target", "private_endpoint_config"),
+    *("private_endpoint_auto_approval", "user_assigned_identity_for_cmk_encryption"),
+    *("system_datastores_auth_mode", "v1_legacy_mode"),
+)
+UPDATE_IGNORED = (
+    *("image_build_compute", "service_managed_resources_settings", "primary_user_assigned_identity"),
+    *("allow_public_access_when_behind_vnet", "v1_legacy_mode", "container_registry", "app_insights"),
+)
 
 
 class Workspace:
@@ -64,14 +80,22 @@ class Workspace:
         exist_ok: bool = False,
         store: str | None = None,
         artifacts: str | None = None,
+        tags: dict[str, Any] | None = None,
+        friendly_name: str | None = None,
+        show_output: bool = True,
+        **azure_resources: Any,
     ) -> Workspace:
         """Makes `.mldeploy/` in `path`. `name` defaults to the folder's.
 
         `store` is a database URL (default: SQLite in the folder; a team's: `postgresql+psycopg://...`), `artifacts` a
-        folder or any fsspec URL. With `exist_ok` a workspace that is there is given back. Raises `WorkspaceError`.
+        folder or any fsspec URL. With `exist_ok` a workspace that is there is given back. v1's parameters for Azure
+        resources (`sku`, `storage_account`...) are ignored with a note; `show_output` False leaves the note out.
+        Raises `WorkspaceError`.
         """
+        ignore("Workspace.create", azure_resources, CREATE_IGNORED, show=show_output)
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
-        folder = folders.create(path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure)
+        kept = {"tags": tags, "friendly_name": friendly_name}
+        folder = folders.create(path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure, **kept)
         return cls._of(folder)
 
     @classmethod
@@ -81,26 +105,47 @@ class Workspace:
         auth: Any = None,
         subscription_id: str | None = None,
         resource_group: str | None = None,
+        location: str | None = None,
+        cloud: str = "AzureCloud",
+        id: str | None = None,
         *,
         path: str | Path | None = None,
     ) -> Workspace:
         """The workspace of `path` or the current directory; with `name`, else the known one of that name.
 
+        With the `id` of a known workspace, that one; an id of Azure's is ignored with a note, as is another `cloud`.
         Raises `WorkspaceError` when there is none, or when two have the name.
         """
-        azure = _given(subscription_id=subscription_id, resource_group=resource_group)
+        azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
+        known = workspace_known.by_id(id) if id else None
+        if known is not None:
+            return cls._of(known, azure)
+        elsewhere = {"cloud": None if cloud == "AzureCloud" else cloud, "id": id}
+        ignore("Workspace.get", elsewhere, elsewhere)
         folder = folders.find(path)
         if folder is not None and name in (None, folder.config.name):
             return cls._of(folder, azure)
         if name is None:
-            raise _no_workspace(Path(path or "."))
+            raise workspace_known.none_here(Path(path or "."))
         if path is not None:
             raise WorkspaceError(
                 f"there is no workspace {name!r} at {path}",
                 why=f"the one there has the name {folder.config.name!r}" if folder else "there is none",
                 hint=f"Workspace.get(name={name!r}) looks among all known ones",
             )
-        return cls._of(_by_name(name), azure)
+        return cls._of(workspace_known.by_name(name), azure)
+
+    @classmethod
+    def list(
+        cls, subscription_id: str | None = None, auth: Any = None, resource_group: str | None = None
+    ) -> dict[str, List[Workspace]]:
+        """The workspaces this user has made or written to, by name; those that carry other Azure names are left out."""
+        wanted = _given(subscription_id=subscription_id, resource_group=resource_group)
+        found: dict[str, List[Workspace]] = {}
+        for folder in folders.known_workspaces():
+            if all(getattr(folder.config, key) in (None, value) for key, value in wanted.items()):
+                found.setdefault(folder.config.name, []).append(cls._of(folder))
+        return found
 
     @classmethod
     def from_config(
@@ -126,7 +171,7 @@ class Workspace:
         if folder is not None:
             return cls._of(folder, azure[1] if azure else None)
         if azure is None:
-            raise _no_workspace(start)
+            raise workspace_known.none_here(start)
         file, settings = azure
         beside = file.parent.parent if file.parent.name in (".azureml", "aml_config") else file.parent
         workspace = cls(path=beside)
@@ -151,7 +196,74 @@ class Workspace:
             "store": _without_password(folder.store_url) if folder else None,
             "artifacts": folder.artifacts_url if folder else None,
             **{key: self._setting(key) for key in AZURE_SETTINGS},
+            "friendly_name": folder.config.friendly_name if folder else None,
+            "description": folder.config.description if folder else None,
+            "tags": self.tags,
         }
+
+    def update(
+        self,
+        friendly_name: str | None = None,
+        description: str | None = None,
+        tags: dict[str, Any] | None = None,
+        **azure_resources: Any,
+    ) -> dict[str, Any]:
+        """Keeps a friendly name, a description and tags; what is None stays. Returns `get_details()`."""
+        ignore("Workspace.update", azure_resources, UPDATE_IGNORED)
+        changes = {"friendly_name": friendly_name, "description": description, "tags": tags}
+        changes = {key: value for key, value in changes.items() if value is not None}
+        self._made = self._folder.with_config(**changes) if changes else self._made
+        return self.get_details()
+
+    def delete(self, delete_dependent_resources: bool = False, no_wait: bool = False) -> None:
+        """Deletes `.mldeploy/` with its models, runs and environments; the parameters are v1's and have no effect.
+
+        A store or artifacts elsewhere stay. Raises `WorkspaceError` while there are services.
+        """
+        folder = self._for_read()
+        if folder is None:
+            raise workspace_known.none_here(self._start or Path.cwd())
+        workspace_known.delete(folder)
+        self._made = None
+
+    def get_run(self, run_id: str) -> Run:
+        """The run of that id. Raises `RunEnvironmentException`."""
+        from mldeploy_jupyter.api.run import Run
+
+        return Run(self, run_id)
+
+    def get_mlflow_tracking_uri(self) -> str:
+        """The tracking URI that MLflow uses here. Raises `RunEnvironmentException` without MLflow."""
+        from mldeploy_jupyter.api.run_backends import tracking_uri
+
+        return tracking_uri()
+
+    get_default_datastore = azure_method(
+        "get_default_datastore",
+        "a workspace here is a folder, and keeps no data sets",
+        "read your files with pandas or numpy, then Model.register(workspace, path, name)",
+    )
+    get_default_keyvault = azure_method(
+        "get_default_keyvault",
+        "this package keeps no secrets of yours",
+        "read the secret from os.environ; a service's keys are service.get_keys()",
+    )
+    get_default_compute_target = azure_method(
+        "get_default_compute_target",
+        "a workspace here has no clusters",
+        "deploy on this machine: Model.deploy(ws, name, models, inference_config)",
+    )
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        return dict(self._made.config.tags or {}) if self._made else {}
+
+    @property
+    def compute_targets(self) -> dict[str, Any]:
+        """Empty: this version has no clusters."""
+        return {}
+
+    datastores = datasets = images = compute_targets
 
     @property
     def name(self) -> str:
@@ -201,7 +313,8 @@ class Workspace:
 
     def _for_write(self, announce: Callable[[str], object] = print) -> WorkspaceFolder:
         if self._made is None:
-            self._made = folders.require_for_write(self._start, announce)
+            # The name that was shown so far stays, though the folder may have another.
+            self._made = folders.require_for_write(self._start, announce, name=self.name)
             changes = {key: value for key, value in self._azure.items() if value}
             if changes:
                 self._made = self._made.with_config(**changes)
@@ -230,31 +343,6 @@ class Workspace:
 
 def _given(**settings: str | None) -> dict[str, str]:
     return {key: value for key, value in settings.items() if value}
-
-
-def _by_name(name: str) -> WorkspaceFolder:
-    known = folders.known_workspaces()
-    found = [folder for folder in known if folder.config.name == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise WorkspaceError(
-            f"more than one workspace has the name {name!r}",
-            why=", ".join(str(folder.root) for folder in found),
-            hint=f"Workspace.get(path={str(found[0].root.parent)!r})",
-        )
-    names = ", ".join(sorted({folder.config.name for folder in known})) or "none"
-    raise WorkspaceError(
-        f"there is no workspace {name!r}", why=f"known workspaces: {names}", hint=f"Workspace.create(name={name!r})"
-    )
-
-
-def _no_workspace(start: Path) -> WorkspaceError:
-    return WorkspaceError(
-        f"there is no workspace in {start.absolute()} or above it",
-        why="neither .mldeploy/ nor .azureml/config.json was found",
-        hint="Workspace.create(), or mldeploy workspace create",
-    )
 
 
 def _without_password(url: str) -> str:

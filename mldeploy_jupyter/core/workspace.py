@@ -45,6 +45,9 @@ class WorkspaceConfig(JsonRecord):
     resource_group: str | None = None
     workspace_name: str | None = None  # the Azure workspace's own name, where it differs
     location: str | None = None
+    friendly_name: str | None = None
+    description: str | None = None
+    tags: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -172,9 +175,9 @@ def create(
     store: str | None = None,
     artifacts: str | None = None,
     exist_ok: bool = False,
-    **azure: str | None,
+    **settings: Any,
 ) -> WorkspaceFolder:
-    """Makes `.mldeploy/` in `path`, 0700. `name` defaults to the folder's.
+    """Makes `.mldeploy/` in `path`, 0700. `name` defaults to the folder's; `settings` are those of `WorkspaceConfig`.
 
     With `exist_ok` a workspace that is there is given back as it is. Raises `WorkspaceError` when there is one, or
     when the folder cannot be made.
@@ -186,7 +189,7 @@ def create(
         name=name or root.parent.name or "workspace",
         store=store or WorkspaceConfig.store,
         artifacts=artifacts or WorkspaceConfig.artifacts,
-        **azure,
+        **settings,
     )
     try:
         try:
@@ -219,16 +222,51 @@ def require_for_write(
     start: Path | str | None = None,
     announce: Callable[[str], object] = print,
     *,
+    name: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> WorkspaceFolder:
-    """The workspace of `start`; where there is none it is made in `start` itself, and `announce` gets one line."""
+    """The workspace of `start`; where there is none it is made in `start` itself, and `announce` gets one line.
+
+    `name` is for one that is made; it defaults to the folder's.
+    """
     folder = find(start, environ=environ)
     if folder is None:
-        folder = create(start or ".", exist_ok=True)
+        folder = create(start or ".", name=name, exist_ok=True)
         announce(f"Created workspace {folder.config.name} in {folder.root}")
     else:
         remember(folder)
     return folder
+
+
+def remove(folder: WorkspaceFolder) -> None:
+    """Deletes the folder `.mldeploy/` and drops it from the per-user list. Nothing beside it is touched.
+
+    A store or artifacts elsewhere (a team's) stay. Raises `WorkspaceError` when the folder is not the one described.
+    """
+    import shutil
+
+    if folder.root.name != FOLDER or folder.root.is_symlink() or load(folder.root).id != folder.id:
+        raise WorkspaceError(
+            f"the workspace is not deleted: {folder.root}",
+            why=f"it is not a folder {FOLDER}/ with the id {folder.id}",
+            hint="look it up again with Workspace.get() and delete that",
+        )
+    with _opening:
+        for key in [key for key in _opened if key[0] == folder.id]:
+            opened = _opened.pop(key)
+            if isinstance(opened, Store):
+                opened.close()
+    try:
+        # Without its settings it is no workspace: a kill half way leaves nothing that looks like one.
+        (folder.root / "config.json").unlink()
+        shutil.rmtree(folder.root)
+    except OSError as error:
+        raise WorkspaceError(
+            f"the workspace could not be deleted whole: {folder.root}",
+            why=error.strerror or str(error),
+            hint=f"delete the rest by hand: rm -r {folder.root}",
+        ) from error
+    _change_index(index_path())
 
 
 def upwards(start: Path, *, home: Path | None = None) -> list[Path]:

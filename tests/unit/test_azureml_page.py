@@ -47,7 +47,15 @@ service.description service.tags service.properties service.error ComputeTarget 
 ComputeTarget.attach AksCompute AksCompute.provisioning_configuration AksCompute.attach_configuration
 config.enable_ssl AksCompute.ClusterPurpose aks.wait_for_completion aks.get_status aks.delete aks.detach
 aks.get_credentials aks.update aks.serialize ContainerImage.image_configuration InteractiveLoginAuthentication
-ServicePrincipalAuthentication
+ServicePrincipalAuthentication Workspace.list ws.update ws.delete ws.get_run ws.get_mlflow_tracking_uri
+ws.compute_targets ws.datastores ws.get_default_datastore ws.get_default_keyvault ws.get_default_compute_target ws.tags
+Run.get Run.get_context run.complete run.fail run.cancel run.get_status run.get_details run.tag run.tags run.log
+run.log_list run.log_row run.log_table run.log_image run.get_metrics run.upload_file run.upload_files run.upload_folder
+run.download_file run.download_files run.get_file_names model.update_tags_properties Model.print_configuration
+inference_config.validate_configuration inference_config.build_create_payload Environment.label env.get_image_details
+Environment.add_private_pip_wheel deps.get_python_version deps.set_pip_option deps.remove_pip_option
+deps.set_pip_requirements CondaDependencies.merge_requirements AciWebservice.list AksWebservice.list
+AciWebservice.update AksWebservice.update AksEndpoint.update service.image
 """.split()  # noqa: SIM905
 
 V1_COMMANDS = """

@@ -114,16 +114,13 @@ _RULES = (
 
 AKS = Spec("AKS", "aks", "AksWebservice", _FIELDS, _RULES)
 
-AKS_ENDPOINT = Spec(
-    "AKSENDPOINT",
-    "aks",
-    "AksEndpoint",
-    (
-        *_FIELDS,
-        Field("version_name", "string", "The name of this version of the endpoint.", None, "versionName",
-              ("--vn", "--version-name"), pattern=SERVICE_NAME, rule=SERVICE_NAME_RULE),
-        Field("traffic_percentile", "number", "Percent of the requests that this version gets.", None,
-              "trafficPercentile", ("--tp", "--traffic-percentile"), minimum=0, maximum=100),
-    ),
-    _RULES,
+_VERSION = (
+    Field("version_name", "string", "The name of this version of the endpoint.", None, "versionName",
+          ("--vn", "--version-name"), pattern=SERVICE_NAME, rule=SERVICE_NAME_RULE),
+    Field("traffic_percentile", "number", "Percent of the requests that this version gets.", None,
+          "trafficPercentile", ("--tp", "--traffic-percentile"), minimum=0, maximum=100),
 )  # fmt: skip
+# v1's positional order: the version stands before the cluster's name.
+_BEFORE = next(index for index, field in enumerate(_FIELDS) if field.name == "compute_target_name")
+
+AKS_ENDPOINT = Spec("AKSENDPOINT", "aks", "AksEndpoint", (*_FIELDS[:_BEFORE], *_VERSION, *_FIELDS[_BEFORE:]), _RULES)

@@ -24,6 +24,7 @@ ENVIRONMENT: dict[str, Any] = {
     "docker": {
         "baseImage": "string",
         "baseDockerfile": "string",
+        "buildContext": "string",
         "baseImageRegistry": "registry",
         "enabled": "boolean",
         "arguments": "list",

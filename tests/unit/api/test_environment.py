@@ -10,18 +10,14 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.api.environment import CondaDependencies, ContainerRegistry, Environment
+from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Any:
-    """A workspace's folder with a real store."""
-    from mldeploy_jupyter.core.store import Store
-
-    store = Store(f"sqlite:///{tmp_path}/store.db")
-    yield SimpleNamespace(_folder=SimpleNamespace(open_store=lambda: store))
-    store.close()
+def workspace(folder: Path) -> Workspace:
+    return Workspace.create("test")
 
 
 def test_a_new_environment_has_no_dummies() -> None:
@@ -129,7 +125,7 @@ def test_a_user_managed_interpreter_is_used_as_it_is() -> None:
         environment._to_spec()
 
 
-def test_clone_register_get_list(workspace: Any) -> None:
+def test_clone_register_get_list(workspace: Workspace) -> None:
     environment = Environment("e")
     environment.docker.base_image_registry.password = "hunter2"
     first = environment.register(workspace)
@@ -189,3 +185,86 @@ def test_the_running_kernel_as_exact_pins() -> None:
     assert not any(pin.startswith(("ipykernel", "mldeploy")) for pin in everything)
     with pytest.raises(EnvironmentError_, match="cannot be pinned"):
         Environment.from_kernel("k", modules=["mldeploy_jupyter"])
+
+
+def test_reading_environments_makes_no_workspace(folder: Path) -> None:
+    assert Environment.list(Workspace()) == {}
+    with pytest.raises(EnvironmentError_, match="no environments"):
+        Environment.get(Workspace(), "e")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_label_stands_for_a_version_and_moves(workspace: Workspace) -> None:
+    environment = Environment("e")
+    environment.register(workspace)
+    environment.environment_variables["A"] = "b"
+    environment.register(workspace)
+    Environment.label(workspace, "e", 1, ["prod", "old"])
+    Environment.label(workspace, "e", "2", ["prod"])
+    assert [Environment.get(workspace, "e", label=label).version for label in ("prod", "old", "Latest")] == [
+        *("2", "1", "2"),
+    ]
+    with pytest.raises(EnvironmentError_, match="its labels are old, prod"):
+        Environment.get(workspace, "e", label="nope")
+    with pytest.raises(EnvironmentError_, match="there is no environment 'e' of version 7"):
+        Environment.label(workspace, "e", 7, ["prod"])
+    with pytest.raises(UserErrorException, match=r"pass \['prod'\]"):
+        Environment.label(workspace, "e", 1, "prod")
+    with pytest.raises(UserErrorException, match="cannot be put"):
+        Environment.label(workspace, "e", 1, ["latest"])
+
+
+def test_a_dockerfile_and_a_build_context_are_kept(folder: Path) -> None:
+    text = "# syntax=docker/dockerfile:1\nFROM python:3.12\nRUN true\n"
+    (folder / "Dockerfile").write_text(text)
+    (folder / "requirements.txt").write_text("six\n")
+    environment = Environment.from_dockerfile("e", "Dockerfile", pip_requirements="requirements.txt")
+    assert Environment._from_dict(environment._to_dict()).docker.base_dockerfile == text
+    assert environment._to_spec().pip == ["six"]
+    assert Environment.from_dockerfile("e", "FROM python:3.12").docker.base_dockerfile == "FROM python:3.12"
+    for context in (".", SimpleNamespace(location=".", dockerfile_path="Dockerfile")):
+        environment = Environment.from_docker_build_context("e", context)
+        assert Environment._from_dict(environment._to_dict()).docker.build_context == str(folder)
+    with pytest.raises(UserErrorException, match="no such file"):
+        Environment.from_dockerfile("e", "nope/Dockerfile")
+    with pytest.raises(UserErrorException, match="no FROM line"):
+        Environment.from_dockerfile("e", "requirements.txt")
+    with pytest.raises(UserErrorException, match="there is no Dockerfile in"):
+        Environment.from_docker_build_context("e", "nope")
+
+
+def test_what_only_azure_had(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "requirements.txt").write_text("six\n")
+    Environment.from_pip_requirements("e", "requirements.txt", pip_version="20.0")
+    assert "pip_version is ignored" in capsys.readouterr().out
+    with pytest.raises(UserErrorException, match="get_image_details needs Azure") as caught:
+        Environment("e").get_image_details(None)
+    assert caught.value.hint == "make the environment here: environment.build_local(workspace)"
+
+
+def test_pip_options_requirements_and_versions_of_conda_dependencies() -> None:
+    deps = CondaDependencies.create(python_version="3.11", pip_packages=["six==1.16.0"])
+    assert deps.get_python_version() == "3.11" and CondaDependencies().get_python_version() is None
+    deps.set_pip_option("--index-url https://a.example/simple")
+    deps.set_pip_option("--index-url https://b.example/simple")
+    deps.set_pip_option("--extra-index-url https://c.example/simple")
+    deps.set_pip_option("--extra-index-url https://d.example/simple")
+    assert sorted(deps.pip_options) == [
+        "--extra-index-url https://c.example/simple",
+        "--extra-index-url https://d.example/simple",
+        "--index-url https://b.example/simple",
+    ]
+    with pytest.raises(ConfigError):
+        deps.set_pip_option("--nonsense")
+    assert "--nonsense" not in deps.pip_options
+    deps.remove_pip_option("--extra-index-url")
+    deps.set_pip_requirements(["# a comment", "", "numpy>=1.26", "attrs"])
+    assert deps.pip_packages == ["numpy>=1.26", "attrs"]
+    assert deps.pip_options == ["--index-url https://b.example/simple"]
+
+
+def test_requirements_of_one_package_are_merged() -> None:
+    lines = ["A>=1", "b", "a<2", "b[x]", 'c; python_version < "3"', "c"]
+    assert CondaDependencies.merge_requirements(lines) == ["A<2,>=1", "b[x]", 'c; python_version < "3"', "c"]
+    with pytest.raises(ConfigError, match="'a b' is not a requirement"):
+        CondaDependencies.merge_requirements(["a b"])

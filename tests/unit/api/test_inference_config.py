@@ -150,3 +150,46 @@ def test_a_script_and_an_environment_that_are_both_wrong(src: Path) -> None:
         InferenceConfig("score.py", conda_file="env.yml")
     assert isinstance(caught.value, InferenceConfigError)
     assert len(caught.value.problems) == 2
+
+
+def test_what_is_changed_after_reading_reaches_the_data(src: Path) -> None:
+    (src.parent / "other.py").write_text((src.parent / "score.py").read_text())
+    data = InferenceConfig("score.py").to_data()
+    again = InferenceConfig.from_data(data)
+    again.entry_script = "other.py"
+    again.base_image = "image"
+    changed = again.to_data()
+    assert changed["entry_path"] == str(src.parent / "other.py") and changed["base_image"] == "image"
+    again = InferenceConfig.from_data(data)
+    again.environment = Environment("e")
+    again.environment.environment_variables["A"] = "b"
+    assert again.to_data()["environment"]["environment_variables"] == {"A": "b"}
+    stored = InferenceConfig.from_data(again.to_data())
+    assert stored.environment is not None
+    stored.environment.environment_variables["A"] = "c"
+    assert stored.to_data()["environment"]["environment_variables"] == {"A": "c"}
+    again.entry_script = "nope.py"
+    with pytest.raises(InferenceConfigError, match=r"nope\.py does not exist"):
+        again.to_data()
+
+
+def test_a_config_of_a_private_image_can_be_changed_though_its_password_is_not_kept(src: Path) -> None:
+    registry = ContainerRegistry("a.example", "me", "hunter2")
+    data = InferenceConfig("score.py", base_image="image", base_image_registry=registry).to_data()
+    again = InferenceConfig.from_data(data)
+    again.base_image = "other"
+    assert again.to_data()["base_image_registry"] == {"address": "a.example", "username": "me"}
+    again.base_image_registry.username = "you"
+    with pytest.raises(InferenceConfigError, match="address, username and password together"):
+        again.to_data()
+
+
+def test_validate_and_print(src: Path) -> None:
+    config = InferenceConfig("score.py", description="d")
+    config.validate_configuration()
+    printed: list[str] = []
+    config.print_configuration(printed.append)
+    assert printed == ["entry_script: score.py", "description: d"]
+    config.runtime = "java"
+    with pytest.raises(InferenceConfigError, match="java"):
+        config.validate_configuration()

@@ -312,3 +312,46 @@ def test_every_error_is_three_lines(ws: Workspace, folder: Path, snapshot) -> No
     with pytest.raises(ModelNotFoundException) as caught_:
         Model(ws, "nope")
     assert caught_.value.message.startswith("ModelNotFound")
+
+
+def test_deserialize_finds_what_serialize_described(ws: Workspace) -> None:
+    model = Model.register(ws, "m.pkl", "m")
+    assert Model.deserialize(ws, json.loads(json.dumps(model.serialize()))) == model
+    for payload in ({}, "m", None):
+        with pytest.raises(UserErrorException, match="does not describe a model"):
+            Model.deserialize(ws, payload)  # type: ignore[arg-type]
+
+
+def test_dataset_references_are_added(ws: Workspace) -> None:
+    model = Model.register(ws, "m.pkl", "m", datasets=[("training", "a")])
+    model.add_dataset_references([("training", "a"), ("training", "b"), ("inference", "c")])
+    assert Model(ws, "m").datasets == {"training": ["a", "b"], "inference": ["c"]}
+    with pytest.raises(WebserviceException, match="each entry is a pair"):
+        model.add_dataset_references(["a"])
+
+
+def test_tags_and_properties_in_one_call(ws: Workspace) -> None:
+    model = Model.register(ws, "m.pkl", "m", tags={"a": "1", "b": "2"}, properties={"p": "q"})
+    model.update_tags_properties(add_tags={"c": "3"}, remove_tags=["a"], add_properties={"r": "s"})
+    assert (model.tags, model.properties) == ({"b": "2", "c": "3"}, {"p": "q", "r": "s"})
+    with pytest.raises(WebserviceException, match="already has the property"):
+        model.update_tags_properties(add_tags={"d": "4"}, add_properties={"p": "x"})
+    assert "d" not in Model(ws, "m").tags
+
+
+def test_the_configuration_is_printed_without_secrets(ws: Workspace, folder: Path) -> None:
+    from mldeploy_jupyter.api.inference_config import InferenceConfig
+    from mldeploy_jupyter.api.webservice import LocalWebservice
+
+    (folder / "score.py").write_text("def init():\n    pass\n\n\ndef run(data):\n    return data\n")
+    printed: list[str] = []
+    settings = LocalWebservice.deploy_configuration(port=8890, primary_key="s3cr3t")
+    model = Model.register(ws, "m.pkl", "m")
+    Model.print_configuration([model], InferenceConfig("score.py"), settings, None, printed.append)
+    assert printed[:3] == ["Models: m:1", "entry_script: score.py", "Target: Local"]
+    assert "  port = 8890" in printed and "s3cr3t" not in "".join(printed)
+
+
+def test_there_are_no_links_into_a_storage_account(ws: Workspace) -> None:
+    with pytest.raises(UserErrorException, match=r"model.download\(target_dir\)"):
+        Model.register(ws, "m.pkl", "m").get_sas_urls()

@@ -153,3 +153,76 @@ def test_a_tracking_store_that_is_gone_is_explained(ws: Workspace, monkeypatch: 
 def test_an_id_is_a_plain_name(id: object) -> None:
     with pytest.raises(UserErrorException):
         run_backends.check_run_id(id)
+
+
+def test_metrics_come_back_as_v1_gives_them(ws: Workspace, run: Run) -> None:
+    run.log("r2", 0.5, "how good", step=3)
+    for loss in (3, 2, 1):
+        run.log("loss", loss)
+    run.log_list("curve", [0.1, 0.2])
+    run.log_row("row", "one", x=1, y=2)
+    run.log_table("table", {"x": [1, 2], "y": [3, 4]})
+    metrics = Run(ws, run.id).get_metrics()
+    assert metrics == {
+        "r2": 0.5,
+        "loss": [3, 2, 1],
+        "curve": [0.1, 0.2],
+        "row": {"x": 1, "y": 2},
+        "table": {"x": [1, 2], "y": [3, 4]},
+    }
+    assert run.get_metrics("loss") == {"loss": [3, 2, 1]} and run.get_metrics("nope") == {}
+    with pytest.raises(UserErrorException, match="must be a number"):
+        run.log_row("row", x="one")
+
+
+def test_status_tags_and_details(ws: Workspace, run: Run) -> None:
+    assert (run.get_status(), run.status) == ("Running", "Running")
+    run.tag("mark")
+    run.set_tags({"a": "b", "c": "d"})
+    run.remove_tags(["c"])
+    assert run.tags == run.get_tags() == {"mark": "", "a": "b"}
+    run.complete()
+    details = Run(ws, run_id=run.id).get_details()
+    assert (details["runId"], details["status"], details["tags"]) == (run.id, "Completed", run.tags)
+    assert details["startTimeUtc"] <= details["endTimeUtc"]
+    assert "run.json" not in details["outputFiles"] and "outputs/model.pkl" in details["outputFiles"]
+    assert Run.get_context().id != run.id  # the next one is another run
+    failed = Run.get_context()
+    failed.fail("no data")
+    assert (failed.get_status(), failed.tags) == ("Failed", {"error": "no data"})
+
+
+def test_files_go_in_and_out(ws: Workspace, run: Run, folder: Path) -> None:
+    import io
+
+    run.upload_files(["a/1", "a/2"], ["m.pkl", io.BytesIO(b"stream")])
+    (folder / "tree" / "deep").mkdir(parents=True)
+    (folder / "tree" / "deep" / "x").write_bytes(b"x")
+    run.upload_folder("up", "tree")
+    assert {"a/1", "a/2", "up/deep/x"} < set(run.get_file_names())
+    run.download_file("a/2", "out/copy")
+    run.download_file("a/2")
+    assert (folder / "out" / "copy").read_bytes() == (folder / "2").read_bytes() == b"stream"
+    run.download_files("a/", "all")
+    run.download_files("a/", "short", append_prefix=False)
+    run.download_files("a/", output_paths=["p", "q"])
+    assert (folder / "all/a/1").is_file() and (folder / "short/2").read_bytes() == b"stream"
+    assert (folder / "q").read_bytes() == b"stream"
+
+
+def test_wrong_uses_of_a_run_are_named(ws: Workspace, run: Run, folder: Path) -> None:
+    import io
+
+    wrong = [
+        (lambda: run.upload_files(["a"], []), "1 names and 0 paths"),
+        (lambda: run.upload_folder("a", "nowhere"), "there is no folder nowhere"),
+        (lambda: run.upload_file("a", io.StringIO("text")), "the stream gives text"),
+        (lambda: run.upload_file("properties.json", "m.pkl"), "cannot have the name"),
+        (lambda: run.download_file("outputs"), "outputs is a folder"),
+        (lambda: run.download_files("outputs/", output_paths=["a"]), "1 output_paths for 2 files"),
+        (lambda: Run(ws, "a", run_id="b"), "id and run_id are both given"),
+        (lambda: Run(ws), "cannot be the id of a run"),
+    ]
+    for call, text in wrong:
+        with pytest.raises(UserErrorException, match=text):
+            call()

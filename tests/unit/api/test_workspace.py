@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.run import Run
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.core.errors import UserErrorException, WorkspaceError
+from mldeploy_jupyter.core.records import ServiceRecord
 
 AZURE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "azure-name"}
 
@@ -28,6 +30,9 @@ def test_create_get_and_details(folder: Path) -> None:
         "resource_group": "group",
         "workspace_name": None,
         "location": "westeurope",
+        "friendly_name": None,
+        "description": None,
+        "tags": {},
     }
     assert repr(again) == f"Workspace(name='team', path='{folder}/.mldeploy')"
 
@@ -112,3 +117,83 @@ def test_a_folder_of_any_name_will_do(folder: Path, name: str) -> None:
     assert Model(Workspace.get(path=folder / name), "m").download(str(folder / "out"))
     assert sorted(os.listdir(folder / name / ".mldeploy")) == [".gitignore", "config.json", "store.db"]
     assert sorted(os.listdir(folder / name)) == [".mldeploy", "bytes"]
+
+
+def test_the_azure_name_stays_when_the_folder_is_made(folder: Path) -> None:
+    (folder / ".azureml").mkdir()
+    (folder / ".azureml" / "config.json").write_text(json.dumps(AZURE))
+    ws = Workspace.from_config()
+    (folder / "m.pkl").write_bytes(b"m")
+    assert ws.name == "azure-name"
+    Model.register(ws, "m.pkl", "m")
+    assert ws.name == Workspace.from_config().name == Workspace().name == "azure-name"
+
+
+def test_what_makes_azure_resources_is_ignored_with_one_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ws = Workspace.create(
+        "team", create_resource_group=True, sku="basic", storage_account=None, tags={"a": "b"}, friendly_name="Team"
+    )
+    note = "Workspace.create: create_resource_group, sku are ignored; there are no Azure resources here\n"
+    assert capsys.readouterr().out == note
+    Workspace.create("team", exist_ok=True, show_output=False, cmk_keyvault="v")
+    assert capsys.readouterr().out == ""
+    assert (ws.tags, ws.get_details()["friendly_name"]) == ({"a": "b"}, "Team")
+    with pytest.raises(UserErrorException, match="did you mean 'storage_account'"):
+        Workspace.create("x", path=folder / "x", storage_acount="s")
+    assert not (folder / "x").exists()
+
+
+def test_get_with_v1s_parameters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Workspace.create("team")
+    got = Workspace.get("team", None, "s", "g", "westeurope", "AzureUSGovernment", "azure-guid")
+    assert (got, got.location) == (made, "westeurope")
+    assert capsys.readouterr().out == "Workspace.get: cloud, id are ignored; there are no Azure resources here\n"
+    os.chdir("/")
+    assert Workspace.get(id=made._folder.id) == made
+
+
+def test_list_update_and_runs(folder: Path) -> None:
+    one, two = Workspace.create("a", path="one", subscription_id="s"), Workspace.create("a", path="two")
+    Workspace.create("b", path="three", subscription_id="other")
+    assert Workspace.list("s") == {"a": [one, two]}
+    assert set(Workspace.list()) == {"a", "b"}
+    details = one.update(description="for churn", tags={"x": "y"})
+    assert (details["description"], details["tags"]) == ("for churn", {"x": "y"})
+    assert Workspace.get(path="one").get_details() == details
+    assert (one.compute_targets, one.datastores) == ({}, {})
+    run = Run.get_context(workspace=one)
+    assert one.get_run(run.id).id == run.id == Run.get(one, run.id).id == Run(one, run_id=run.id).id
+    run.complete()
+
+
+@pytest.mark.parametrize("name", ["get_default_datastore", "get_default_keyvault", "get_default_compute_target"])
+def test_what_needs_azure_names_the_next_call(folder: Path, name: str) -> None:
+    with pytest.raises(UserErrorException, match=f"{name} needs Azure") as caught:
+        getattr(Workspace(), name)()
+    assert (caught.value.hint and "(" in caught.value.hint) or "os.environ" in caught.value.hint
+
+
+def test_delete_takes_our_folder_only(folder: Path) -> None:
+    ws = Workspace.create("team")
+    (folder / "m.pkl").write_bytes(b"m")
+    Model.register(ws, "m.pkl", "m")
+    ws._folder.open_store().put_service(ServiceRecord(name="churn", target="local", compute_type="Local"))
+    with pytest.raises(WorkspaceError, match="has services: churn"):
+        ws.delete()
+    assert Model(ws, "m").version == 1
+    ws._folder.open_store().remove_service("churn")
+    ws.delete()
+    assert os.listdir(folder) == ["m.pkl"] and "team" not in Workspace.list()
+    with pytest.raises(WorkspaceError, match="there is no workspace"):
+        ws.delete()
+    Model.register(ws, "m.pkl", "m")  # the next write makes it anew
+    assert Model(ws, "m").version == 1
+
+
+def test_delete_refuses_a_folder_that_became_another_one(folder: Path) -> None:
+    ws = Workspace.create("team")
+    kept = json.loads((folder / ".mldeploy" / "config.json").read_text())
+    (folder / ".mldeploy" / "config.json").write_text(json.dumps({**kept, "id": "other"}))
+    with pytest.raises(WorkspaceError, match="is not deleted"):
+        ws.delete()
+    assert (folder / ".mldeploy" / "config.json").exists()

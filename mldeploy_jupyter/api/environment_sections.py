@@ -1,0 +1,109 @@
+"""The parts of an environment: Python, Docker, a base image's registry; and their keys in `inferenceconfig.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
+from mldeploy_jupyter.core.errors import ConfigError
+
+PYTHON_KEYS = {
+    "userManagedDependencies": "user_managed_dependencies",
+    "interpreterPath": "interpreter_path",
+    "condaDependencies": "conda_dependencies",
+    "condaDependenciesFile": "conda_dependencies_file",
+    "baseCondaEnvironment": "base_conda_environment",
+}
+DOCKER_KEYS = {
+    "baseImage": "base_image",
+    "baseDockerfile": "base_dockerfile",
+    "buildContext": "build_context",
+    "baseImageRegistry": "base_image_registry",
+    "enabled": "enabled",
+    "arguments": "arguments",
+    "sharedVolumes": "shared_volumes",
+    "gpuSupport": "gpu_support",
+    "shmSize": "shm_size",
+}
+# Sections that v1 wrote for Spark and R are read over: a service here runs Python.
+TOP_KEYS = {
+    **dict.fromkeys(["name", "version", "environmentVariables", "python", "docker", "inferencingStackVersion"]),
+    **dict.fromkeys(["spark", "databricks", "r", "assetId"]),
+}
+
+
+@dataclass
+class ContainerRegistry:
+    """Where a base image is pulled from. Empty means a public image. The password is never stored or shown."""
+
+    address: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    registry_identity: str | None = None
+
+    @staticmethod
+    def from_data(data: Any) -> ContainerRegistry:
+        """From an object with the fields, or a bare address, both of which v1's pages show."""
+        if data is None or isinstance(data, str):
+            return ContainerRegistry(address=data)
+        if not isinstance(data, dict):
+            raise ConfigError(
+                "baseImageRegistry has the wrong type", hint="give an object with address, username, password"
+            )
+        known = {"address": "address", "username": "username", "password": "password"}
+        known |= {"registryIdentity": "registry_identity", "registry_identity": "registry_identity"}
+        check_keys(data, known, "baseImageRegistry")
+        return ContainerRegistry(**{known[key]: value for key, value in data.items()})
+
+    def _public(self) -> dict[str, Any]:
+        """What may be stored: everything but the password; {} when empty."""
+        data = asdict(self)
+        del data["password"]
+        return {key: value for key, value in data.items() if value is not None}
+
+
+@dataclass
+class PythonSection:
+    """`user_managed_dependencies`: the interpreter at `interpreter_path` is used as it is ("python": the kernel's).
+    Otherwise the packages of `conda_dependencies`, or of `conda_dependencies_file`, are installed."""
+
+    user_managed_dependencies: bool = False
+    interpreter_path: str = "python"
+    conda_dependencies: CondaDependencies | None = None
+    conda_dependencies_file: str | None = None
+    base_conda_environment: str | None = None
+
+
+@dataclass
+class DockerSection:
+    """The image that a container target starts from: `base_image`, the text of `base_dockerfile`, or the Dockerfile
+    of the folder `build_context` (an absolute path). `enabled`, `arguments`, `shared_volumes` and `gpu_support`
+    are v1's and have no effect."""
+
+    base_image: str | None = None
+    base_dockerfile: str | None = None
+    build_context: str | None = None
+    base_image_registry: ContainerRegistry = field(default_factory=ContainerRegistry)
+    enabled: bool = False
+    arguments: list[str] = field(default_factory=list)
+    shared_volumes: bool = True
+    gpu_support: bool = False
+    shm_size: str | None = None
+
+
+def check_keys(data: Any, known: Iterable[str], place: str) -> None:
+    if not isinstance(data, dict):
+        raise ConfigError(
+            f"{place} has the wrong type", why=f"expected an object, found {data!r:.60}", hint=f"correct {place}"
+        )
+    for key in data:
+        if key not in known:
+            close = get_close_matches(str(key), list(known), n=1)
+            raise ConfigError(
+                f"unknown key {place}.{key}",
+                why=f"the keys are {', '.join(known)}",
+                hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
+            )

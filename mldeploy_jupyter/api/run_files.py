@@ -1,0 +1,68 @@
+"""Names and copies of a run's files."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mldeploy_jupyter.api.run_backends import RunBackend
+from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException
+
+
+def inside(name: Any) -> str:
+    """The name with `/`, without `./`. Raises `WebserviceException` when it leaves the run."""
+    path = PurePosixPath(str(name).replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or str(path) in (".", ""):
+        raise WebserviceException(
+            f"{str(name)!r} is not a name inside a run",
+            why="it must be relative and may not hold '..'",
+            hint="such as outputs/model.pkl",
+        )
+    return str(path)
+
+
+def upload(backend: RunBackend, name: str, path_or_stream: Any) -> None:
+    """Keeps a file or what a binary stream gives. Raises `UserErrorException`."""
+    if hasattr(path_or_stream, "read"):
+        with tempfile.TemporaryDirectory(prefix="mldeploy-run-") as staged:
+            copied = Path(staged) / "stream"
+            with copied.open("wb") as file:
+                try:
+                    shutil.copyfileobj(path_or_stream, file)
+                except TypeError:
+                    raise UserErrorException(
+                        f"{name} cannot be kept",
+                        why="the stream gives text, not bytes",
+                        hint='open it with mode "rb"',
+                    ) from None
+            backend.upload(name, copied)
+        return
+    path = Path(path_or_stream).expanduser()
+    if not path.is_file():
+        raise UserErrorException(f"there is no file {path}", hint="save it first, then upload it")
+    backend.upload(name, path)
+
+
+def walk(folder: str | Path) -> Iterator[tuple[Path, str]]:
+    """The files below `folder`, each with its name relative to it. Raises `UserErrorException`."""
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise UserErrorException(f"there is no folder {root}", hint="for one file: run.upload_file(name, path)")
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            yield path, path.relative_to(root).as_posix()
+
+
+def copy(path: Path, target: Path, name: str) -> None:
+    """Copies `path` to `target`, or into it where it is a folder."""
+    if path.is_dir():
+        raise UserErrorException(
+            f"{name} is a folder", why="one file is copied at a time", hint=f"run.download_files(prefix={name!r})"
+        )
+    if target.is_dir():
+        target = target / PurePosixPath(name).name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)

@@ -1,0 +1,61 @@
+"""What changes a service that is there: the body of `Webservice.update`, its texts and properties."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.api import deploying
+from mldeploy_jupyter.core.errors import UserErrorException
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservice import Webservice
+    from mldeploy_jupyter.core.records import DeploymentRecord
+
+
+def update(
+    service: Webservice,
+    changed: dict[str, Any],
+    settings: dict[str, Any],
+    texts: dict[str, Any],
+    *,
+    detached: bool,
+) -> DeploymentRecord | None:
+    """Begins an update and returns its deployment; None when only texts change, which needs none.
+
+    `changed` has models, inference_config and deployment_config; what is None stays. Raises `UserErrorException`
+    when everything is None.
+    """
+    changed, settings, texts = (_given(part) for part in (changed, settings, texts))
+    if changed or settings:
+        both = {**settings, **texts}
+        return deploying.begin_update(service.workspace, service.name, **changed, settings=both, detached=detached)
+    if not texts:
+        raise UserErrorException(
+            f"nothing to update in {service.name}",
+            why="every parameter is None",
+            hint="pass models=, inference_config=, deployment_config= or a setting such as auth_enabled=",
+        )
+    describe(service, **texts)
+    return None
+
+
+def describe(service: Webservice, **texts: Any) -> None:
+    """Changes tags (replaced), properties (added) and the description, without a new revision."""
+    if "properties" in texts:
+        texts["properties"] = {**service.properties, **texts["properties"]}
+    service.workspace._folder.open_store().update_service(service.name, **texts)
+
+
+def add_properties(service: Webservice, properties: dict[str, Any]) -> None:
+    again = sorted(set(properties) & set(service.properties))
+    if again:
+        raise UserErrorException(
+            f"the property {again[0]} is there already",
+            why="properties never change",
+            hint="use a tag: service.add_tags({...})",
+        )
+    describe(service, properties=properties)
+
+
+def _given(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}

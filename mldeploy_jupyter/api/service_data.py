@@ -1,0 +1,77 @@
+"""A service as data: `serialize`, its revisions, its log lines, and what is said when there is none of a name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException, WebserviceNotFound
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservice import Webservice
+    from mldeploy_jupyter.api.workspace import Workspace
+
+REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest", "deployment_id", "rolled_back_to")
+
+
+def serialize(service: Webservice) -> dict[str, Any]:
+    """See `Webservice.serialize`."""
+    record, live = service._record, service._live_revision()
+    return {
+        "name": record.name,
+        "description": record.description,
+        "tags": record.tags,
+        "properties": record.properties,
+        "state": service.state,
+        "createdTime": record.created_time,
+        "updatedTime": record.updated_time,
+        "error": record.error,
+        "computeType": record.compute_type,
+        "workspaceName": service.workspace.name,
+        "authEnabled": record.auth_enabled,
+        "scoringUri": record.endpoint.get("scoring_uri"),
+        "swaggerUri": record.endpoint.get("swagger_uri"),
+        "port": record.endpoint.get("port"),
+        "createdBy": record.created_by,
+        "revision": record.revision,
+        "models": live.models if live else [],
+        "bundleDigest": live.bundle_digest if live else None,
+        "environment": live.environment if live else None,
+        "deploymentId": record.deployment_id,
+    }
+
+
+def name_in(payload: Any) -> str:
+    """The name in what `serialize()` gave. Raises `UserErrorException`."""
+    name = payload.get("name") if isinstance(payload, dict) else None
+    if not isinstance(name, str):
+        raise UserErrorException(
+            "the payload does not describe a service",
+            why="it is not a dict with a name",
+            hint="pass what service.serialize() gave, or call Webservice(ws, name)",
+        )
+    return name
+
+
+def revisions(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+    """Every revision of the service, newest first."""
+    found = workspace._folder.open_store().list_revisions(name)
+    ordered = sorted(found, key=lambda revision: -revision.number)
+    return [{key: revision.to_dict()[key] for key in REVISION_KEYS} for revision in ordered]
+
+
+def log_line(line: Any) -> str:
+    """A line of the log with its time and source, where it has them."""
+    return f"{line.time} [{line.source}] {line.text}" if line.time else str(line.text)
+
+
+def not_found(workspace: Workspace, name: str) -> WebserviceException:
+    """The error for a name that no service has; suggests the nearest one."""
+    import difflib
+
+    names = [record.name for record in workspace._folder.open_store().list_services()]
+    near = difflib.get_close_matches(str(name), names, n=1)
+    return WebserviceNotFound(
+        f"there is no service {name!r} in the workspace {workspace.name}",
+        why=f"its services are: {', '.join(sorted(names)) or 'none'}",
+        hint=f"did you mean {near[0]!r}?" if near else "see every workspace's with `mldeploy service list --all`",
+    )

@@ -1,0 +1,111 @@
+"""`Model.deploy`'s body, and the older ways of v1 to make a service, which lead to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mldeploy_jupyter.api import deploying
+from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.model import Model
+    from mldeploy_jupyter.api.webservice import Webservice
+    from mldeploy_jupyter.api.workspace import Workspace
+
+
+def deploy(
+    workspace: Workspace,
+    name: str,
+    models: Any,
+    inference_config: Any = None,
+    deployment_config: Any = None,
+    deployment_target: Any = None,
+    overwrite: bool = False,
+    show_output: bool = False,
+    *,
+    clients: dict[str, Any] | None = None,
+) -> Webservice:
+    """The body of `Model.deploy`, which has its documentation."""
+    from mldeploy_jupyter.api.webservice import Webservice
+
+    if deployment_target is not None:
+        raise TargetNotAvailable(
+            "deployment_target is not in this version",
+            why="clusters come with the Kubernetes target",
+            hint="leave it out and pass LocalWebservice.deploy_configuration()",
+        )
+    record = deploying.begin_deploy(
+        workspace, name, models, inference_config, deployment_config, overwrite=overwrite, clients=clients
+    )
+    service = Webservice(workspace, name)
+    service._began(record, False)
+    if show_output:
+        service.wait_for_deployment(show_output=True)
+    return service
+
+
+def deploy_paths(
+    workspace: Workspace,
+    name: str,
+    model_paths: list[str],
+    image_config: Any,
+    deployment_config: Any = None,
+    deployment_target: Any = None,
+    overwrite: bool = False,
+) -> Webservice:
+    """Registers each path under its file's name, then deploys them. `image_config` is an InferenceConfig."""
+    from mldeploy_jupyter.api.model import Model
+
+    models = [Model.register(workspace, str(path), Path(path).name[:30]) for path in model_paths]
+    return deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
+
+
+def deploy_from_model(
+    workspace: Workspace,
+    name: str,
+    models: list[Model],
+    image_config: Any,
+    deployment_config: Any = None,
+    deployment_target: Any = None,
+    overwrite: bool = False,
+) -> Webservice:
+    """As `Model.deploy`. `image_config` is an InferenceConfig: there are no v1 images here."""
+    return deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
+
+
+def deploy_local_from_model(
+    workspace: Workspace,
+    name: str,
+    models: list[Model],
+    image_config: Any,
+    deployment_config: Any = None,
+    wait: bool = False,
+) -> Webservice:
+    """As `Model.deploy` with a local configuration and `overwrite=True`."""
+    service = deploy(workspace, name, models, image_config, deployment_config, overwrite=True)
+    if wait:
+        service.wait_for_deployment()
+    return service
+
+
+def deploy_from_image(*args: Any, **kwargs: Any) -> NoReturn:
+    """Raises: there are no v1 images here."""
+    raise no_images("deploy_from_image")
+
+
+def no_images(call: str) -> UserErrorException:
+    return UserErrorException(
+        f"{call} with an image is not supported",
+        why="v1 had deprecated its images; a service is made from models and an InferenceConfig",
+        hint="pass inference_config=InferenceConfig(entry_script=...) to Model.deploy or update",
+    )
+
+
+def not_in_this_version(call: str, target: str) -> TargetNotAvailable:
+    """The error for a call that needs a target which has not landed."""
+    return TargetNotAvailable(
+        f"{call} is not in this version",
+        why=f"it needs the target {target}; this version deploys to this machine only",
+        hint="deploy here: Model.deploy(ws, name, models, inference_config)",
+    )

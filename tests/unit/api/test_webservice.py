@@ -1,0 +1,189 @@
+"""Webservices: the names, orders and filters of v1, over records in a real store."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mldeploy_jupyter.api.webservice as module
+from mldeploy_jupyter.api import deploying
+from mldeploy_jupyter.api.webservice import (
+    AciWebservice,
+    AksEndpoint,
+    AksWebservice,
+    LocalWebservice,
+    Webservice,
+)
+from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core.errors import MldeployError, TargetNotAvailable, UserErrorException, WebserviceNotFound
+from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
+
+TARGETS = {"Local": "local", "ACI": "aci", "AKS": "aks", "AKSENDPOINT": "aks"}
+
+
+@pytest.fixture
+def ws(folder: Path) -> Workspace:
+    """A workspace with one service a target."""
+    workspace = Workspace.create("test")
+    store = workspace._folder.open_store()
+    for number, (compute_type, target) in enumerate(TARGETS.items()):
+        name = f"on-{compute_type.lower()}"
+        record = ServiceRecord(name=name, target=target, compute_type=compute_type, state="Deploying", revision=1)
+        store.put_service(record)
+        store.add_revision(RevisionRecord(service=name, models=[f"m:{number}"], outcome="live"))
+    return workspace
+
+
+@pytest.fixture
+def began(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What reached `begin_update`; the cloud's targets have not landed, so nothing can begin for real."""
+    seen: dict[str, Any] = {}
+
+    def begin(workspace: Workspace, name: str, **arguments: Any) -> Any:
+        seen.update(arguments)
+        raise TargetNotAvailable(f"{name} has no target yet", hint="wait for it")
+
+    monkeypatch.setattr(deploying, "begin_update", begin)
+    return seen
+
+
+def names(function: Any) -> str:
+    return " ".join(name for name in inspect.signature(function).parameters if name != "self")
+
+
+def test_the_orders_are_those_of_v1() -> None:
+    assert names(AciWebservice.update).startswith(
+        "image tags properties description auth_enabled ssl_enabled ssl_cert_pem_file ssl_key_pem_file ssl_cname "
+        "enable_app_insights models inference_config "
+    )
+    assert names(AksWebservice.update).startswith(
+        "image autoscale_enabled autoscale_min_replicas autoscale_max_replicas autoscale_refresh_seconds "
+        "autoscale_target_utilization collect_model_data auth_enabled cpu_cores memory_gb enable_app_insights "
+        "scoring_timeout_ms replica_max_concurrent_requests max_request_wait_time num_replicas tags properties "
+        "description models inference_config gpu_cores period_seconds initial_delay_seconds timeout_seconds "
+        "success_threshold failure_threshold namespace token_auth_enabled cpu_cores_limit memory_gb_limit "
+    )
+    assert names(AksEndpoint.update).startswith(
+        "auth_enabled token_auth_enabled enable_app_insights description tags properties "
+    )
+    assert names(LocalWebservice.update).startswith("models image_config deployment_config wait inference_config ")
+    assert names(LocalWebservice) == "workspace name must_exist"
+    assert names(LocalWebservice.list) == "workspace model_name model_id all"
+    endpoint = names(AksEndpoint.deploy_configuration)
+    assert "token_auth_enabled version_name traffic_percentile compute_target_name" in endpoint
+    assert set(endpoint.split()) - {"version_name", "traffic_percentile"} == set(
+        names(AksWebservice.deploy_configuration).split()
+    )
+
+
+def test_a_service_is_of_the_class_of_its_target(ws: Workspace) -> None:
+    found = {service.name: type(service) for service in Webservice.list(ws)}
+    assert found == {
+        "on-local": LocalWebservice,
+        "on-aci": AciWebservice,
+        "on-aks": AksWebservice,
+        "on-aksendpoint": AksEndpoint,
+    }
+    with pytest.raises(WebserviceNotFound, match="it runs on ACI"):
+        LocalWebservice(ws, "on-aci")
+    with pytest.raises(AttributeError):
+        module.IotWebservice  # noqa: B018
+
+
+def test_each_class_lists_its_own(ws: Workspace) -> None:
+    def listed(cls: Any, *args: Any, **kwargs: Any) -> list[str]:
+        return [service.name for service in cls.list(ws, *args, **kwargs)]
+
+    assert len(listed(Webservice)) == 4
+    assert listed(AciWebservice) == ["on-aci"] and listed(AciWebservice, "AKS") == []
+    assert listed(AksWebservice) == ["on-aks"] and listed(AksEndpoint) == ["on-aksendpoint"]
+    assert listed(LocalWebservice) == listed(LocalWebservice, "m") == listed(LocalWebservice, None, "m:0")
+    assert listed(LocalWebservice, "other") == []
+    assert listed(LocalWebservice) == ["on-local"]
+    ws._folder.open_store().update_service("on-local", state="Failed", revision=0)
+    assert listed(LocalWebservice) == [] and listed(LocalWebservice, all=True) == ["on-local"]
+
+
+def test_update_by_position_passes_each_value_under_its_name(ws: Workspace, began: dict[str, Any]) -> None:
+    with pytest.raises(TargetNotAvailable):
+        Webservice(ws, "on-aci").update(None, {"a": "b"}, None, "text", False, models=["m:1"])  # type: ignore[arg-type]
+    assert began == {
+        "models": ["m:1"],
+        "settings": {"auth_enabled": False, "tags": {"a": "b"}, "description": "text"},
+        "detached": False,
+    }
+    began.clear()
+    with pytest.raises(TargetNotAvailable):
+        Webservice(ws, "on-aks").update(None, False, num_replicas=2, detached=True)  # type: ignore[arg-type]
+    assert began == {"settings": {"autoscale_enabled": False, "num_replicas": 2}, "detached": True}
+    began.clear()
+    with pytest.raises(TargetNotAvailable):
+        Webservice(ws, "on-aksendpoint").update(True)  # type: ignore[arg-type]
+    assert began["settings"] == {"auth_enabled": True}
+
+
+def test_what_update_cannot_take_is_named(ws: Workspace) -> None:
+    with pytest.raises(UserErrorException, match="unexpected keyword argument 'cpu_cores'"):
+        Webservice(ws, "on-aci").update(cpu_cores=2)
+    with pytest.raises(UserErrorException, match="with an image is not supported"):
+        Webservice(ws, "on-aks").update("image")  # type: ignore[arg-type]
+    with pytest.raises(UserErrorException, match="nothing to update in on-aci"):
+        Webservice(ws, "on-aci").update()
+
+
+def test_texts_alone_need_no_deployment(ws: Workspace) -> None:
+    service = Webservice(ws, "on-aci")
+    service.update(tags={"a": "b"}, properties={"p": "q"})
+    service.add_properties({"r": "s"})
+    assert (service.tags, service.properties) == ({"a": "b"}, {"p": "q", "r": "s"})
+    with pytest.raises(UserErrorException, match="the property p is there already"):
+        service.add_properties({"p": "x"})
+
+
+def test_there_are_no_images(ws: Workspace) -> None:
+    service = Webservice(ws, "on-local")
+    assert (service.image, service.image_id, service.image_digest) == (None, None, None)
+
+
+def test_deserialize_looks_the_service_up(ws: Workspace) -> None:
+    service = Webservice.deserialize(ws, Webservice(ws, "on-local").serialize())
+    assert isinstance(service, LocalWebservice) and service.name == "on-local"
+    with pytest.raises(UserErrorException, match="does not describe a service"):
+        Webservice.deserialize(ws, {})
+
+
+def test_a_local_service_need_not_exist(ws: Workspace) -> None:
+    service = LocalWebservice(ws, "later", must_exist=False)
+    assert repr(service) == "LocalWebservice(name='later', not deployed)"
+    with pytest.raises(WebserviceNotFound):
+        service.state  # noqa: B018
+    with pytest.raises(WebserviceNotFound):
+        LocalWebservice(ws, "later")
+    ws._folder.open_store().put_service(
+        ServiceRecord(name="later", target="local", compute_type="Local", deployment_id="d")
+    )
+    assert (service.state, service.deployment_id) == ("Transitioning", "d")
+
+
+def test_run_takes_one_input_under_either_name(ws: Workspace) -> None:
+    service = Webservice(ws, "on-local")
+    for arguments in ({}, {"input_data": 1, "input": 2}):
+        with pytest.raises(UserErrorException, match=r"run\(\) needs one input"):
+            service.run(**arguments)
+
+
+@pytest.mark.parametrize("call", ["create_version", "update_version", "delete_version"])
+def test_versions_of_an_endpoint_are_not_in_this_version(ws: Workspace, call: str) -> None:
+    with pytest.raises(TargetNotAvailable, match=f"AksEndpoint.{call} is not in this version"):
+        getattr(Webservice(ws, "on-aksendpoint"), call)("v1")
+
+
+def test_deploy_to_cloud_names_the_target(ws: Workspace) -> None:
+    local = LocalWebservice(ws, "on-local")
+    with pytest.raises(MldeployError, match="it needs the target AKS"):
+        local.deploy_to_cloud("churn", AksWebservice.deploy_configuration())
+    with pytest.raises(MldeployError, match="it needs the target ACI"):
+        local.deploy_to_cloud()
