@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mldeploy_jupyter.core import errors
+from mldeploy_jupyter.core.configs import SPECS
 from mldeploy_jupyter.serving import app, scoring
 from mldeploy_jupyter.serving.settings import Settings
 from tests.unit.docs import generate
@@ -38,7 +40,7 @@ def test_every_cause_has_its_section() -> None:
 
 def test_every_rule_across_settings_is_shown() -> None:
     """Each example breaks something, and no rule of a target is left out."""
-    for kind, spec in generate.SPECS.items():
+    for kind, spec in SPECS.items():
         silent = list(spec.rules)
         for passed in generate.BROKEN[kind]:
             found = [rule for rule in spec.rules if list(rule(passed))]
@@ -48,7 +50,7 @@ def test_every_rule_across_settings_is_shown() -> None:
 
 
 def test_the_tree_of_errors_is_whole() -> None:
-    kinds = {name for name, kind in vars(generate.errors).items() if isinstance(kind, type) and hasattr(kind, "code")}
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and hasattr(kind, "code")}
     named = {re.findall(r"`(\w+)`", row[0])[0] for row in generate.error_rows()}
     assert named == kinds
 
