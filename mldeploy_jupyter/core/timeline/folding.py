@@ -163,7 +163,7 @@ def _apply_start(timeline: Timeline, event: Event) -> None:
     timeline.cause, timeline.finished = None, ""
     titles, last = _mapping(data.get("titles")), _mapping(data.get("last_seconds"))
     needed = data.get("stages")
-    if needed is None:
+    if not isinstance(needed, list):
         return
     # A journal that a dead runner left is continued: its stages start over.
     timeline.stages = [
