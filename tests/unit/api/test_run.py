@@ -106,10 +106,26 @@ with mlflow.start_run() as active:
     run.upload_file("outputs/model.pkl", "m.pkl")
     run.add_properties({"owner": "ann"})
     run.log("r2", 0.5)
+    run.tag("kind", "try")
+    run.remove_tags(["nope"])
+    assert run.get_status() == "Running"
 again = Run(ws, run.id)
+assert again.tags == {"stage": "dev", "owner": "ann", "kind": "try"}, again.tags
+assert again.get_details()["status"] == "Completed" and again.get_details()["endTimeUtc"]
+assert ws.get_mlflow_tracking_uri() == mlflow.get_tracking_uri()
 assert again.get_file_names() == ["outputs/deep/m.pkl", "outputs/model.pkl"], again.get_file_names()
 assert again.properties["stage"] == "dev" and again.properties["owner"] == "ann"
 assert mlflow.get_run(run.id).data.metrics == {"r2": 0.5}
+for step, loss in enumerate((3, 2)):
+    again.log("loss", loss, step=step)
+again.log_list("curve", [0.1, 0.2])
+again.log_row("row", x=1, y=2)
+assert again.get_metrics() == {"r2": 0.5, "loss": [3, 2], "curve": [0.1, 0.2], "row.x": 1, "row.y": 2}
+again.remove_tags(["kind"])
+again.fail("no data")
+assert (again.get_status(), again.tags["error"], "kind" in again.tags) == ("Failed", "no data", False)
+again.download_file("outputs/model.pkl", "copied.pkl")
+assert open("copied.pkl", "rb").read() == b"model"
 model = again.register_model("m", "outputs")
 assert model.files == ["outputs/deep/m.pkl", "outputs/model.pkl"] and model.experiment_name == "Default"
 one = Model.register(ws, f"runs:/{run.id}/outputs/model.pkl", "m")
