@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.merging import merge
+from mldeploy_jupyter.api.merging import merge, refuse_text
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda, load_conda_file, parse_python
+from mldeploy_jupyter.core.errors import ConfigError
 
 FILE_NAME = "conda_dependencies.yml"
 
@@ -129,6 +130,12 @@ class CondaDependencies:
 
         Raises `ConfigError` for one that is not understood.
         """
+        if not isinstance(pip_option, str) or not pip_option.startswith("-"):
+            raise ConfigError(
+                f"{pip_option!r} is not an option of pip",
+                why="an option starts with '-'",
+                hint="for a package call add_pip_package(...)",
+            )
         key = _option(pip_option)
         before = [*self._pip()]
         repeats = key in ("--extra-index-url", "--find-links", "-f", "-r", "-c")  # may be there several times
@@ -146,6 +153,7 @@ class CondaDependencies:
 
     def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
         """Replaces the PyPI packages with the lines of a requirements file. Options among them are added."""
+        refuse_text("pip_requirements", pip_requirements)
         lines = [str(line).strip() for line in pip_requirements]
         lines = [line for line in lines if line and not line.startswith("#")]
         self._pip()[:] = [*self.pip_options, *(line for line in lines if line not in self.pip_options)]

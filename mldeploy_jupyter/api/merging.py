@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mldeploy_jupyter.core.errors import ConfigError
+
+
+def refuse_text(argument: str, lines: Any) -> None:
+    """Raises `ConfigError` for one string (its letters would be taken for lines) and for what is no list."""
+    if isinstance(lines, str) or not isinstance(lines, Iterable):
+        raise ConfigError(f"{argument} is {lines!r}", why="it must be a list", hint=f"pass {argument}=[{lines!r}]")
 
 
 def merge(requirements: Iterable[str]) -> list[str]:
@@ -12,10 +19,11 @@ def merge(requirements: Iterable[str]) -> list[str]:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
+    refuse_text("requirements", requirements)
     merged: dict[tuple[str, str, str], Requirement] = {}
     for line in requirements:
         try:
-            wanted = Requirement(line)
+            wanted = Requirement(str(line))
         except InvalidRequirement as error:
             raise ConfigError(
                 f"{line!r} is not a requirement",

@@ -330,6 +330,14 @@ class Model(ModelAttributes):
         from mldeploy_jupyter.api.deploy_configuration import from_data
         from mldeploy_jupyter.api.deploying import as_config
 
+        if not isinstance(models, (list, tuple)):
+            raise UserErrorException(f"models is {models!r}", why="it must be a list", hint="pass models=[model]")
+        if inference_config is not None and not hasattr(inference_config, "print_configuration"):
+            raise UserErrorException(
+                f"inference_config is {inference_config!r}",
+                why="it must be an InferenceConfig",
+                hint='make it with InferenceConfig(entry_script="score.py")',
+            )
         print_(f"Models: {', '.join(str(getattr(model, 'id', model)) for model in models) or 'none'}")
         if inference_config is not None:
             inference_config.print_configuration(print_)

@@ -170,14 +170,22 @@ class Run:
 
     def log_list(self, name: str, value: Any, description: str = "") -> None:
         """Keeps a list of numbers."""
-        self._backend.log(str(name), [_number(name, item) for item in value])
+        self._backend.log(str(name), [_number(name, item) for item in _items(name, value)])
 
     def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
         """Keeps a row: a number for each column."""
+        if not kwargs:
+            raise UserErrorException(
+                f"the row {name!r} has no columns", hint=f"name its columns: run.log_row({str(name)!r}, x=1, y=2)"
+            )
         self._backend.log(str(name), {column: _number(name, value) for column, value in kwargs.items()})
 
     def log_table(self, name: str, value: dict[str, Any], description: str = "") -> None:
         """Keeps the rows of a table, given as a list for each column."""
+        if not isinstance(value, dict):
+            raise UserErrorException(
+                f"the table {name!r} is {value!r}", why="it must be a dict", hint='pass {"x": [1, 2], "y": [3, 4]}'
+            )
         columns = {key: [*item] if isinstance(item, (list, tuple)) else [item] for key, item in value.items()}
         for row in zip(*columns.values(), strict=False):
             self.log_row(name, **dict(zip(columns, row, strict=True)))
@@ -200,6 +208,7 @@ class Run:
 
     def upload_files(self, names: list[str], paths: list[Any], **v1: Any) -> None:
         """Keeps each path under the name beside it. Raises `UserErrorException`."""
+        names, paths = _items("names", names), _items("paths", paths)
         if len(names) != len(paths):
             raise UserErrorException(
                 f"{len(names)} names and {len(paths)} paths",
@@ -304,6 +313,13 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run(workspace={self.workspace!r}, id={self.id})"
+
+
+def _items(name: Any, value: Any) -> list[Any]:
+    """The items of a list, a tuple or an array. Raises `UserErrorException` for anything else."""
+    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
+        raise UserErrorException(f"{name} is {value!r}", why="it must be a list", hint=f"pass [{value!r}]")
+    return [*value]
 
 
 def _number(name: Any, value: Any) -> float:

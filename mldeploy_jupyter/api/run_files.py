@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -40,6 +41,12 @@ def upload(backend: RunBackend, name: str, path_or_stream: Any) -> None:
                     ) from None
             backend.upload(name, copied)
         return
+    if not isinstance(path_or_stream, (str, os.PathLike)):
+        raise UserErrorException(
+            f"{path_or_stream!r} cannot be kept as {name}",
+            why="it is neither a path nor a binary stream",
+            hint=f"save it to a file, then run.upload_file({name!r}, PATH)",
+        )
     path = Path(path_or_stream).expanduser()
     if not path.is_file():
         raise UserErrorException(f"there is no file {path}", hint="save it first, then upload it")

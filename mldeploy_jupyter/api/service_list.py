@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.api.model_checks import check_workspace
 from mldeploy_jupyter.core.errors import UserErrorException
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def list_services(
                 why=f"the compute types are {', '.join(COMPUTE_TYPES)}",
                 hint="leave it out to list every service",
             )
-    store = workspace._folder.open_store()
+    store = check_workspace(workspace)._folder.open_store()
     found = []
     for record in sorted(store.list_services(), key=lambda record: record.created_time):
         revision = store.get_revision(record.name, record.revision) if record.revision else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mldeploy_jupyter import engine
 from mldeploy_jupyter.api import deploying, service_changes, service_data, webservice_legacy
+from mldeploy_jupyter.api.model_checks import check_workspace
 from mldeploy_jupyter.api.service_attributes import STATES, ServiceAttributes
 from mldeploy_jupyter.api.waiting import raise_for, wait_for
 from mldeploy_jupyter.api.webservice_legacy import deploy
@@ -46,7 +47,7 @@ class Webservice(ServiceAttributes):
     def __new__(cls, workspace: Workspace, name: str, must_exist: bool = True) -> Webservice:
         from mldeploy_jupyter.api.webservice_kinds import KINDS
 
-        record = engine.look(workspace._folder, name)
+        record = engine.look(check_workspace(workspace)._folder, name)
         if record is None:
             if must_exist:
                 raise service_data.not_found(workspace, name)

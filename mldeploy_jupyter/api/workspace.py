@@ -94,7 +94,7 @@ class Workspace:
         """
         ignore("Workspace.create", azure_resources, CREATE_IGNORED, show=show_output)
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
-        kept = {"tags": tags, "friendly_name": friendly_name}
+        kept = {"tags": _tags(tags), "friendly_name": friendly_name}
         folder = folders.create(path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure, **kept)
         return cls._of(folder)
 
@@ -210,7 +210,7 @@ class Workspace:
     ) -> dict[str, Any]:
         """Keeps a friendly name, a description and tags; what is None stays. Returns `get_details()`."""
         ignore("Workspace.update", azure_resources, UPDATE_IGNORED)
-        changes = {"friendly_name": friendly_name, "description": description, "tags": tags}
+        changes = {"friendly_name": friendly_name, "description": description, "tags": _tags(tags)}
         changes = {key: value for key, value in changes.items() if value is not None}
         self._made = self._folder.with_config(**changes) if changes else self._made
         return self.get_details()
@@ -343,6 +343,12 @@ class Workspace:
 
 def _given(**settings: str | None) -> dict[str, str]:
     return {key: value for key, value in settings.items() if value}
+
+
+def _tags(tags: Any) -> dict[str, Any] | None:
+    from mldeploy_jupyter.api.model_checks import json_dict
+
+    return None if tags is None else json_dict("tags", tags)
 
 
 def _without_password(url: str) -> str:

@@ -257,6 +257,11 @@ def test_pip_options_requirements_and_versions_of_conda_dependencies() -> None:
     with pytest.raises(ConfigError):
         deps.set_pip_option("--nonsense")
     assert "--nonsense" not in deps.pip_options
+    for option in (3, "", "six"):
+        with pytest.raises(ConfigError, match="is not an option of pip"):
+            deps.set_pip_option(option)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="it must be a list"):
+        deps.set_pip_requirements("numpy")
     deps.remove_pip_option("--extra-index-url")
     deps.set_pip_requirements(["# a comment", "", "numpy>=1.26", "attrs"])
     assert deps.pip_packages == ["numpy>=1.26", "attrs"]
@@ -268,3 +273,5 @@ def test_requirements_of_one_package_are_merged() -> None:
     assert CondaDependencies.merge_requirements(lines) == ["A<2,>=1", "b[x]", 'c; python_version < "3"', "c"]
     with pytest.raises(ConfigError, match="'a b' is not a requirement"):
         CondaDependencies.merge_requirements(["a b"])
+    with pytest.raises(ConfigError, match=r"pass requirements=\['numpy'\]"):
+        CondaDependencies.merge_requirements("numpy")

@@ -349,6 +349,9 @@ def test_the_configuration_is_printed_without_secrets(ws: Workspace, folder: Pat
     model = Model.register(ws, "m.pkl", "m")
     Model.print_configuration([model], InferenceConfig("score.py"), settings, None, printed.append)
     assert printed[:3] == ["Models: m:1", "entry_script: score.py", "Target: Local"]
+    for wrong in ((None, None), ([model], 3)):
+        with pytest.raises(UserErrorException, match="it must be a"):
+            Model.print_configuration(*wrong)  # type: ignore[arg-type]
     assert "  port = 8890" in printed and "s3cr3t" not in "".join(printed)
 
 

@@ -238,6 +238,11 @@ def test_wrong_uses_of_a_run_are_named(ws: Workspace, run: Run, folder: Path) ->
         (lambda: run.download_files("outputs/", output_paths=["a"]), "1 output_paths for 2 files"),
         (lambda: Run(ws, "a", run_id="b"), "id and run_id are both given"),
         (lambda: Run(ws), "cannot be the id of a run"),
+        (lambda: run.upload_files("a", ["m.pkl"]), "names is 'a'"),  # type: ignore[arg-type]
+        (lambda: run.upload_file("a", None), "None cannot be kept as a"),
+        (lambda: run.log_list("a", 3), "a is 3"),
+        (lambda: run.log_row("a"), "the row 'a' has no columns"),
+        (lambda: run.log_table("a", 3), "the table 'a' is 3"),  # type: ignore[arg-type]
     ]
     for call, text in wrong:
         with pytest.raises(UserErrorException, match=text):

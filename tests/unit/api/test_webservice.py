@@ -89,6 +89,9 @@ def test_a_service_is_of_the_class_of_its_target(ws: Workspace) -> None:
     }
     with pytest.raises(WebserviceNotFound, match="it runs on ACI"):
         LocalWebservice(ws, "on-aci")
+    for look in (lambda: Webservice(None, "on-aci"), lambda: Webservice.list(None)):  # type: ignore[arg-type]
+        with pytest.raises(UserErrorException, match="workspace is None"):
+            look()
     with pytest.raises(AttributeError):
         module.IotWebservice  # noqa: B018
 

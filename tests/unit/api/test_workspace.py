@@ -9,7 +9,7 @@ import pytest
 from mldeploy_jupyter.api.model import Model
 from mldeploy_jupyter.api.run import Run
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.errors import UserErrorException, WorkspaceError
+from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException, WorkspaceError
 from mldeploy_jupyter.core.records import ServiceRecord
 
 AZURE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "azure-name"}
@@ -140,6 +140,10 @@ def test_what_makes_azure_resources_is_ignored_with_one_note(folder: Path, capsy
     assert (ws.tags, ws.get_details()["friendly_name"]) == ({"a": "b"}, "Team")
     with pytest.raises(UserErrorException, match="did you mean 'storage_account'"):
         Workspace.create("x", path=folder / "x", storage_acount="s")
+    with pytest.raises(WebserviceException, match="tags is 'a'"):
+        Workspace.create("x", path=folder / "x", tags="a")  # type: ignore[arg-type]
+    with pytest.raises(WebserviceException, match="tags is 'a'"):
+        ws.update(tags="a")  # type: ignore[arg-type]
     assert not (folder / "x").exists()
 
 
