@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Deployments this process began and whose end nobody here has been told of yet.
 unreported: set[str] = set()
+begun: list[str] = []  # every deployment this process began
 
 
 def begin_deploy(
@@ -283,4 +284,5 @@ def _start(
         overwrite=overwrite,
     )
     unreported.add(record.id)
+    begun.append(record.id)
     return record

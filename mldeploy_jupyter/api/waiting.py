@@ -15,6 +15,7 @@ from mldeploy_jupyter.core.errors import (
     DeploymentTimeout,
     WebserviceException,
 )
+from mldeploy_jupyter.core.events import STAGES
 from mldeploy_jupyter.core.records import DeploymentRecord
 
 if TYPE_CHECKING:
@@ -98,9 +99,11 @@ def raise_for(record: DeploymentRecord, *, serving: int = 0) -> None:
             f"the deployment of {record.service} was cancelled", why=still, hint="deploy again when you are ready"
         )
     if record.state == "interrupted":
+        at = (record.cause or {}).get("at", "")
+        stage = f" in the stage {STAGES[at]}" if at in STAGES else ""
         raise DeploymentInterrupted(
             f"the deployment of {record.service} was interrupted",
-            why=f"its runner process died; {still}",
+            why=f"its runner process died{stage}; {still}",
             hint="deploy again: what was made is used again",
         )
     from mldeploy_jupyter.core.causes import Cause

@@ -6,6 +6,7 @@ imported from here.
 
 from __future__ import annotations
 
+import time
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +17,7 @@ from mldeploy_jupyter.api.model_checks import check_workspace
 from mldeploy_jupyter.api.service_attributes import STATES, ServiceAttributes
 from mldeploy_jupyter.api.waiting import raise_for, wait_for
 from mldeploy_jupyter.api.webservice_legacy import deploy
-from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException, WebserviceNotFound
+from mldeploy_jupyter.core.errors import ScoringError, TargetNotAvailable, UserErrorException, WebserviceNotFound
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.model import Model
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["STATES", "AciWebservice", "AksEndpoint", "AksWebservice", "LocalWebservice", "Webservice", "deploy"]
 
 _NOT_GIVEN: Any = object()
+LOOK_AGAIN = 1.0  # seconds that `run` trusts its last look at the service
 
 
 class Webservice(ServiceAttributes):
@@ -64,6 +66,7 @@ class Webservice(ServiceAttributes):
     def __init__(self, workspace: Workspace, name: str, must_exist: bool = True) -> None:
         super().__init__(workspace, name)
         self._client: ScoringClient | None = None
+        self._begun, self._looked = -1, 0.0
 
     # Waiting and reading ----------------------------------------------------------------------------------------
 
@@ -115,12 +118,12 @@ class Webservice(ServiceAttributes):
                 hint='call service.run({"data": [[1.0, 2.0]]})',
             )
         data = input if input_data is _NOT_GIVEN else input_data
-        uri = str(self._ready().endpoint.get("scoring_uri", ""))
-        if self._client is None or self._client.uri != uri:
-            from mldeploy_jupyter.core.client import ScoringClient
-
-            self._client = ScoringClient(uri, lambda: self.get_keys()[0] if self.auth_enabled else "")
-        return self._client.run(data)
+        try:
+            return self._scoring_client().run(data)
+        except ScoringError as error:
+            if error.status_code is None:  # nobody answered: it may have moved
+                self._looked = 0.0
+            raise
 
     # Keys -------------------------------------------------------------------------------------------------------
 
@@ -274,10 +277,24 @@ class Webservice(ServiceAttributes):
 
     # ------------------------------------------------------------------------------------------------------------
 
+    def _scoring_client(self) -> ScoringClient:
+        """A client of what serves now. Looked up anew when this process began a deployment, and once a second else:
+        the look takes longer than a small request."""
+        now, begun = time.monotonic(), len(deploying.begun)
+        if self._client is None or begun != self._begun or now - self._looked > LOOK_AGAIN:
+            uri = str(self._ready().endpoint.get("scoring_uri", ""))
+            if self._client is None or self._client.uri != uri:
+                from mldeploy_jupyter.core.client import ScoringClient
+
+                self._client = ScoringClient(uri, lambda: self.get_keys()[0] if self.auth_enabled else "")
+            self._begun, self._looked = begun, now
+        return self._client
+
     def _ready(self) -> ServiceRecord:
         """The record once no deployment is under way; raises the error of one that nobody was told of."""
         folder = self.workspace._folder
         record = self._record
+        engine.require_here(folder, record)
         if record.state in ("Deploying", "Updating"):
             print(f"waiting for the deployment of {self.name} ...", flush=True)
             wait_for(folder, self.name, record.deployment_id)

@@ -58,7 +58,7 @@ def start(
     look(folder, name)
     there = store.get_service(name)
     if there is not None:
-        require_here(there)
+        require_here(folder, there)
     if there is not None and there.revision and not overwrite:
         raise NameInUse(
             f"there is a service {name} already",

@@ -43,7 +43,7 @@ def control(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord
         DeploymentFailed: it could not be started.
     """
     service = _service(folder, name)
-    require_here(service)
+    require_here(folder, service)
     store = folder.open_store()
     target = open_target(service.target, target_context(folder))
     with _held(folder, name):
@@ -73,7 +73,7 @@ def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] =
         DeploymentInProgress: the deployment did not end within half a minute after it was cancelled.
     """
     service = _service(folder, name)
-    require_here(service)
+    require_here(folder, service)
     target = open_target(service.target, target_context(folder))
     if cancel(folder, name):
         end = time.monotonic() + CANCEL_DEADLINE
@@ -86,14 +86,14 @@ def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] =
 
 def get_keys(folder: WorkspaceFolder, name: str) -> keys.Keys:
     service = _service(folder, name)
-    require_here(service)
+    require_here(folder, service)
     return keys.ensure_keys(folder.services / service.name / "keys.json")
 
 
 def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.Keys:
     """Replaces one key, in the service too, without a restart. The other key goes on opening the service."""
     service = _service(folder, name)
-    require_here(service)
+    require_here(folder, service)
     target = open_target(service.target, target_context(folder))
     made = keys.replace_key(folder.services / service.name / "keys.json", which, value)
     target.control(service, "regen_keys", _silent)
@@ -102,7 +102,7 @@ def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None 
 
 def logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: bool = False) -> Iterator[LogLine]:
     service = _service(folder, name)
-    require_here(service)
+    require_here(folder, service)
     return open_target(service.target, target_context(folder)).logs(service, tail=tail, follow=follow)
 
 

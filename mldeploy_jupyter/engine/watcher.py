@@ -38,25 +38,29 @@ def look(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
 
 def look_at_target(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStatus:
     """What the target says of the service at this moment; of one on another machine, what the store says."""
-    if elsewhere(service):
+    if elsewhere(folder, service):
         return ServiceStatus(service.state, service.revision, service.deployment_id)
     return open_target(service.target, target_context(folder)).status(service)
 
 
-def elsewhere(service: ServiceRecord) -> str:
-    """The name of the machine a local service runs on, "" when it is this one or the target is not bound to one."""
+def elsewhere(folder: WorkspaceFolder, service: ServiceRecord) -> str:
+    """Where a local service runs when that is not here: another machine, or another folder with the same store."""
     host = str(service.endpoint.get("host") or "")
-    return "" if host == processes.machine() else host
+    if host and host != processes.machine():
+        return f"the machine {host}"
+    if service.target == "local" and service.workspace_id not in ("", folder.id):
+        return f"another workspace folder{f' of {host}' if host else ''}"
+    return ""
 
 
-def require_here(service: ServiceRecord) -> None:
-    """Raises `WebserviceException` when only another machine can do what is asked."""
-    host = elsewhere(service)
-    if host:
+def require_here(folder: WorkspaceFolder, service: ServiceRecord) -> None:
+    """Raises `WebserviceException` when what is asked can be done only elsewhere."""
+    place = elsewhere(folder, service)
+    if place:
         raise WebserviceException(
-            f"{service.name} runs on the machine {host}",
-            why="a local service answers, and can be changed, only where it runs",
-            hint=f"do it on {host}, or deploy it here under another name",
+            f"{service.name} runs in {place}" if "folder" in place else f"{service.name} runs on {place}",
+            why=f"a local service answers, and can be changed, only where it runs; {service.created_by} made it",
+            hint="do it there, or deploy it here under another name",
         )
 
 
@@ -75,11 +79,15 @@ _BURIAL_TTL = 30.0
 
 def _is_dead(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
     alive = processes.is_alive(deployment.runner)
-    if alive is not None:
-        return not alive
+    if alive is False:
+        return True
     store = folder.open_store()
     lease = store.get_lease(deployment.service)
-    return lease is None or lease.holder != deployment.id or lease.expires < store.now()
+    if lease is None or lease.holder != deployment.id:
+        # Who carries it out lets go last. A kernel may live on when its thread could not write down how it ended,
+        # or when it was interrupted before it had begun.
+        return True
+    return alive is None and lease.expires < store.now()
 
 
 def _take_over(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
@@ -126,7 +134,8 @@ def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploymen
             store.update_revision(service.name, deployment.revision, outcome="failed")
         store.update_service(service.name, state="Live" if service.revision else "Failed", updated_time=utc_now())
         journal.write("", "state", text, state="interrupted", at=open_stage, serving=service.revision)
-        store.update_deployment(deployment.id, state="interrupted", finished_time=utc_now())
+        cause = {"code": "interrupted", "what": text, "at": open_stage}
+        store.update_deployment(deployment.id, state="interrupted", finished_time=utc_now(), cause=cause)
     finally:
         journal.close()
 

@@ -79,7 +79,8 @@ class App:
             self.metrics.observe(response.status, seconds)
         if scored or response.status >= 400:
             length = len(response.body)
-            self._log(f"[{request_id}] {method} {path} {response.status} {seconds * 1000:.1f} ms {length} bytes")
+            shown = path if path.isprintable() else repr(path)  # a client must not write lines of its own
+            self._log(f"[{request_id}] {method} {shown} {response.status} {seconds * 1000:.1f} ms {length} bytes")
 
     async def _route(
         self, scope: dict[str, Any], method: str, path: str, headers: dict[str, str], receive: Any, request_id: str
@@ -154,6 +155,8 @@ class App:
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _queue_run(self, scorer: Scorer, request: Request) -> Response:
+        if self._stuck:
+            return _replacing()
         if self._runner.waiting >= self.settings.max_queue:
             text = f"{self.settings.max_queue} requests are waiting already"
             return _later(problem(429, "too-many-requests", text, "", "Try again in a second."))
@@ -206,6 +209,10 @@ class App:
     def _check_stuck(self, job: Job) -> None:
         if not job.done and not self._stuck:
             self._stuck = True
+            for waiting in self._jobs:  # its turn would come only when the hung call ends
+                if not waiting.started and not waiting.future.done():
+                    waiting.abandoned = True
+                    waiting.future.set_exception(_Late(_replacing()))
             self._on_stuck()
 
     def _passed_deadline(self) -> Response:
@@ -275,7 +282,7 @@ class App:
         scored: bool,
     ) -> None:
         out = [*response.headers, *ids, self._revision]
-        if response.status != 204:
+        if response.status not in (204, 304):
             out.append((b"content-length", b"%d" % len(response.body)))
         if scored:
             out += [(b"x-ms-run-function-failed", b"true" if response.failed else b"false"), *self._cors(headers)]
@@ -290,8 +297,8 @@ class App:
     def _log(self, text: str) -> None:
         try:
             sys.stderr.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-        except (OSError, ValueError):
-            pass  # user code may close stderr; the service goes on
+        except Exception:
+            pass  # user code may close or replace stderr; the service goes on
 
 
 class _Disconnected(Exception):
@@ -341,6 +348,11 @@ def _not_allowed(method: str, allowed: list[str]) -> Response:
     )
     response.headers.append((b"allow", ", ".join(allowed).encode()))
     return response
+
+
+def _replacing() -> Response:
+    text = "run() of another request hangs; its worker is being replaced"
+    return _later(problem(503, "worker-stuck", text, "", "Try again in a second."))
 
 
 def _later(response: Response) -> Response:

@@ -46,7 +46,9 @@ class Channel:
             self._buffer += data
         message = json.loads(self._buffer[:end])
         del self._buffer[: end + 1]
-        return message, [self._fds.popleft() for _ in range(message.pop("fds", 0))]
+        # A process that is out of descriptors does not get those that were sent: they are fewer then.
+        expected = message.pop("fds", 0)
+        return message, [self._fds.popleft() for _ in range(min(expected, len(self._fds)))]
 
     def close(self) -> None:
         try:

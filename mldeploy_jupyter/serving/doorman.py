@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 _BODY = (
@@ -48,7 +49,8 @@ def _answer(connection: socket.socket) -> None:
             connection.recv(65536)
             connection.sendall(_ANSWER)
             connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65536):
+            end = time.monotonic() + PATIENCE  # others wait
+            while time.monotonic() < end and connection.recv(65536):
                 pass
         except OSError:
             pass

@@ -86,6 +86,7 @@ class Fleet:
         The old ones stop accepting first: for a moment new connections wait in the listener's queue, so that no
         client gets an answer of the new revision and then, on its next connection, one of the old.
         """
+        save = self._prepare_live(new)
         before = self.live.workers if self.live and not new_port else []
         each(lambda worker: worker.ask("pause", PAUSE_WAIT), before)
         for number, worker in enumerate(new.workers):
@@ -103,9 +104,9 @@ class Fleet:
                 worker.state = "live"
                 worker.on_exit = self._on_exit
                 worker.on_line = lambda *_: None
-        self._save_live(new)
+        save()
         if new_port:
-            self.on_port()
+            self._announce()
         self._deliver_orphans()
         self._drain(old.workers if old else [], old.settings.drain_timeout if old else 0)
         if new_port:
@@ -113,6 +114,12 @@ class Fleet:
         for worker in new.workers:  # one that died between its probe and here
             if worker.exited.is_set():
                 self._on_exit(worker)
+
+    def _announce(self) -> None:
+        try:
+            self.on_port()
+        except OSError as error:
+            self.log.write(f"the new port could not be written down: {error}")
 
     def _drain(self, workers: list[Worker], timeout: float) -> None:
         """The workers stop accepting and hand over their idle connections before this returns.
@@ -124,7 +131,8 @@ class Fleet:
             worker.on_exit = self.forget
 
         def drain(worker: Worker) -> None:
-            if worker.ask("drain", ORDER_WAIT, timeout=timeout) is None:
+            # One that is held up in C code cannot obey yet, but it has a request that may still be answered.
+            if worker.ask("drain", max(ORDER_WAIT, timeout), timeout=timeout) is None:
                 worker.kill()
 
         each(drain, workers)
@@ -133,14 +141,31 @@ class Fleet:
             timer.daemon = True
             timer.start()
 
-    def _save_live(self, generation: Generation) -> None:
+    def _prepare_live(self, generation: Generation) -> Callable[[], None]:
+        """Writes what will serve beside `live.json`, so that a full disk stops the switch before anything moved.
+
+        The function that is returned puts it in place; that needs no space. Raises `Stopped`.
+        """
         data = {
             "settings": generation.settings.to_dict(),
             "deployment_id": generation.deployment_id,
             "revision": generation.settings.revision,
-            "port": self.port,
+            "port": int(generation.listener.getsockname()[1]),
         }
-        write_json(self.folder / "live.json", data)
+        prepared, final = self.folder / ".live.json.next", self.folder / "live.json"
+        try:
+            write_json(prepared, data)
+        except OSError as error:
+            text = f"the new revision cannot be written down: {error}"
+            raise Stopped(failure("spawn-failed", "switch", text)) from error
+
+        def save() -> None:
+            try:
+                prepared.replace(final)
+            except OSError as error:  # it serves already: that is not undone for a file
+                self.log.write(f"{final} could not be replaced: {error}")
+
+        return save
 
     # -- workers ----------------------------------------------------------------------------------------
 
@@ -163,6 +188,7 @@ class Fleet:
             self.forget(worker)
             text = f"{generation.settings.python or 'python'} could not be started: {error}"
             raise Stopped(failure("spawn-failed", "rollout", text)) from error
+        worker.tell("keys", keys=self._keys())  # they may have changed between reading and starting
         self._record()
         return worker
 
@@ -298,7 +324,8 @@ class Fleet:
         """Every worker has the keys of `keys.json` when this returns."""
         keys = self._keys()
         with self.lock:
-            workers = [w for w in self._all if not w.exited.is_set()]
+            # One that is not started yet reads them itself; see `spawn`.
+            workers = [w for w in self._all if w.pid and not w.exited.is_set()]
         missed: list[int] = []
         each(lambda w: missed.append(w.pid) if w.ask("keys", ORDER_WAIT, keys=keys) is None else None, workers)
         missed = [w.pid for w in workers if w.pid in missed and not w.exited.is_set()]

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import time
 from pathlib import Path
 
 from .files import read_json, write_json
 
 FILE = "workers.json"
+PATIENCE = 5.0  # seconds for the kernel to end what was killed
 
 
 def record(folder: Path, pids: list[int], proc: Path = Path("/proc")) -> None:
     """Writes down the process groups of the workers, each with its leader's start time."""
     groups = {str(pid): _started(pid, proc) for pid in pids}
-    write_json(folder / FILE, {"groups": groups}, durable=False)  # the processes do not survive a loss of power
+    data = {"groups": groups, "machine": _machine(proc), "folder": identity(folder)}
+    write_json(folder / FILE, data, durable=False)  # the processes do not survive a loss of power
 
 
 def end(folder: Path, proc: Path = Path("/proc")) -> list[int]:
@@ -27,7 +31,10 @@ def end(folder: Path, proc: Path = Path("/proc")) -> list[int]:
     Only when no supervisor runs there. A group's number is not given to others while a process is in it;
     a leader that lives but started at another time is a stranger, and is left alone.
     """
-    groups: dict[str, int] = (read_json(folder / FILE) or {}).get("groups", {})
+    written = read_json(folder / FILE) or {}
+    # Numbers mean nothing after a reboot or on another machine, and in a copied folder they name the original's.
+    ours = written.get("machine") == _machine(proc) and written.get("folder") == identity(folder)
+    groups: dict[str, int] = written.get("groups", {}) if ours else {}
     ended: list[int] = []
     for text, started in groups.items():
         leader = int(text)
@@ -40,8 +47,29 @@ def end(folder: Path, proc: Path = Path("/proc")) -> list[int]:
             except OSError:
                 continue
             ended.append(pid)
+    # They may hold the listening socket, so whoever listens next must find them gone.
+    deadline = time.monotonic() + PATIENCE
+    while any(_started(pid, proc) for pid in ended) and time.monotonic() < deadline:
+        time.sleep(0.01)
     (folder / FILE).unlink(missing_ok=True)
     return ended
+
+
+def identity(folder: Path) -> str:
+    """What names a folder itself: it stays when the folder is moved, and a copy has another."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return ""
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def _machine(proc: Path) -> str:
+    try:
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        boot = ""
+    return f"{socket.gethostname()}/{boot}"
 
 
 def _session(leader: int, proc: Path) -> list[int]:

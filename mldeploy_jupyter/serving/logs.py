@@ -34,26 +34,34 @@ class ServiceLog:
         """Appends one line. A full disk loses the line, never the service."""
         line = f"{self._clock()} [{source}] {text}\n".encode("utf-8", "backslashreplace")
         with self._lock:
+            if self._size + len(line) > self._max_bytes and self._size:
+                self._rotate()
             try:
-                if self._size + len(line) > self._max_bytes and self._size:
-                    self._rotate()
                 os.write(self._fd, line)
-                self._size += len(line)
             except OSError:
                 pass
+            self._size += len(line)
 
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(self._fd).st_size
 
     def _rotate(self) -> None:
-        os.close(self._fd)
-        for number in range(self._keep - 1, 0, -1):
-            older = Path(f"{self.path}.{number}")
-            if older.exists():
-                older.replace(f"{self.path}.{number + 1}")
-        self.path.replace(f"{self.path}.1")
-        self._open()
+        """The old file stays open until the new one is: its number must never come to mean something else."""
+        old = self._fd
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have tidied up
+            for number in range(self._keep - 1, 0, -1):
+                older = Path(f"{self.path}.{number}")
+                if older.exists():
+                    older.replace(f"{self.path}.{number + 1}")
+            if self.path.exists():
+                self.path.replace(f"{self.path}.1")
+            self._open()
+        except OSError:
+            self._size = 0  # goes on in the old file; the next attempt is one file's length away
+            return
+        os.close(old)
 
 
 def read_lines(fd: int, on_line: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ and time belong to whoever calls it.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -59,6 +60,13 @@ class Refused(Exception):
         self.response = response
 
 
+def _to_stderr(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except Exception:
+        pass  # user code may close or replace stderr; the request is answered all the same
+
+
 def problem(status: int, code: str, message: str, where: str = "", hint: str = "", **more: Any) -> Response:
     """An error in the form that every error of the service has."""
     error = {"code": code, "where": where, "hint": hint, **more}
@@ -71,7 +79,7 @@ class Scorer:
     def __init__(self, script: Script, *, debug: bool = False, log: Callable[[str], None] | None = None) -> None:
         self.script = script
         self._debug = debug
-        self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))
+        self._log = log or _to_stderr
         self._warned = False
         self.warnings: list[str] = []
 
@@ -231,8 +239,16 @@ class Scorer:
         return response
 
 
+# What would break the connection: control characters, and separators in a header's name.
+_BAD_NAME = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\"/\[\]?={}]')
+_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
 def _from_aml(result: AMLResponse) -> Response:
     message = result.message
+    if not 200 <= result.status_code <= 599:
+        text = f"the status {result.status_code} cannot be sent"
+        raise NotJson("status_code", text, "Use a status from 200 to 599.")
     headers = [
         (name.lower().encode("latin-1"), part.strip().encode("latin-1"))
         for name, value in result.response_headers.items()
@@ -246,6 +262,12 @@ def _from_aml(result: AMLResponse) -> Response:
         body, kind = message.encode(), b"text/html; charset=utf-8"
     else:
         body, kind = encode(message), b"application/json"
+    for name, part in headers:
+        if not name or _BAD_NAME.search(name) or _BAD_VALUE.search(part):
+            shown = name.decode("latin-1")
+            raise NotJson(shown, "the header has characters that cannot be sent", "Leave line breaks out.")
+    if result.status_code in (204, 205, 304):  # these have no body; one would be read as the next answer
+        body = b""
     headers = [pair for pair in headers if pair[0] not in (b"content-length", b"transfer-encoding", b"connection")]
     if not any(name == b"content-type" for name, _ in headers):
         headers.append((b"content-type", kind))

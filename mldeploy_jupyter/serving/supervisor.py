@@ -1,6 +1,6 @@
 """The process that holds a service's port and looks after its workers.
 
-    python -m mldeploy_serving.supervisor --folder DIR [--host 127.0.0.1] [--port 0] [--resume]
+    python -m mldeploy_serving.supervisor --folder DIR [--host 127.0.0.1] [--port N] [--resume]
 
 It never runs user code and no request passes through it. The standard library is all it imports, and it
 does so sparingly: it lives as long as the service. Exit codes: 97 another supervisor has the folder,
@@ -10,6 +10,7 @@ does so sparingly: it lives as long as the service. Exit codes: 97 another super
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import fcntl
 import json
@@ -78,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_LOCKED
     leftovers.end(folder)
     live = read_json(folder / "live.json") if options.resume else None
-    port = options.port or (live or {}).get("port", 0)
+    port = options.port if options.port is not None else (live or {}).get("port", 0)
     (folder / "failure.json").unlink(missing_ok=True)
     try:
         listener = listening.listen(options.host, port)
@@ -98,6 +99,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def announce() -> None:
         facts = {"pid": os.getpid(), "started": process_started(), "host": options.host, "port": fleet.port}
+        facts["folder"] = leftovers.identity(folder)  # a copy of the folder must not take us for its own
         write_json(folder / "supervisor.json", {**facts, "control": str(control_path), "protocol": PROTOCOL})
 
     fleet.on_port = announce
@@ -144,7 +146,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="supervisor", description="Holds a service's port and its workers.")
     parser.add_argument("--folder", type=lambda text: Path(text).absolute(), required=True)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--port", type=int, help="0: a free one; without it the one of live.json, else a free one")
     parser.add_argument("--resume", action="store_true", help="bring back what live.json says")
     return parser.parse_args(argv)
 
@@ -155,8 +157,14 @@ def _control_socket(folder: Path) -> tuple[socket.socket, Path]:
         import tempfile
 
         path = Path(tempfile.mkdtemp(prefix="mldeploy-")) / "control.sock"
-    # The lock is ours, so a socket that is there was left by a dead supervisor.
+    # The lock is ours, so a socket that is there was left by a dead supervisor; so was the folder of a long path.
     path.unlink(missing_ok=True)
+    left = read_json(folder / "supervisor.json") or {}
+    earlier = Path(left.get("control", ""))
+    if left.get("folder") == leftovers.identity(folder) and earlier.parent.name.startswith("mldeploy-"):
+        earlier.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            earlier.parent.rmdir()
     control = socket.socket(socket.AF_UNIX)
     control.bind(str(path))
     path.chmod(0o600)

@@ -8,10 +8,10 @@ client sees one connection that never stopped.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from typing import Any, cast
 
+import httptools
 import orjson
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -43,7 +43,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._wait_for_next()
         if self.owner.leaving:
             self.loop.call_soon(self.leave)
 
@@ -55,12 +55,50 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.gone:
             return
-        super().data_received(data)
-        if self._header_bytes > MAX_HEADERS + 65536 and not self.transport.is_closing():
+        try:
+            self._unset_keepalive_if_required()
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        if not self.transport or self.transport.is_closing():
+            return
+        if self._header_bytes > MAX_HEADERS + 65536:
             self._refuse(431, "headers-too-large", "the request's headers are too large")
-        elif self.owner.leaving and not self.in_message and self.transport and not self.transport.is_closing():
+        elif self.owner.leaving and not self.in_message:
             # What comes after this request is the next worker's: leave it in the socket.
             self.transport.pause_reading()
+            self.leave()  # its answer may have been sent before all of it had come
+        elif not self.busy and self.timeout_keep_alive_task is None:
+            self._wait_for_next()
+
+    def _should_upgrade(self) -> bool:
+        """Whether the parser stopped at the head, because the client offers another protocol."""
+        return any(name == b"upgrade" for name, _ in self.headers)
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Goes on in HTTP/1.1, as a server may. Java's client offers HTTP/2 in every first request, also of a POST."""
+        if not self._should_upgrade():  # CONNECT
+            self.send_400_response("")
+            return
+        if self.scope.get("headers_too_large"):
+            self._refuse(431, "headers-too-large", "the request's headers are too large")
+            return
+        head = self.parser.get_method() + b" " + self.url + b" HTTP/" + self.parser.get_http_version().encode()
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = [token.strip() for token in value.split(b",")]
+                value = b", ".join(token for token in kept if token.lower() not in (b"upgrade", b"http2-settings"))
+            if name != b"upgrade" and (value or name != b"connection"):
+                head += b"\r\n" + name + b": " + value
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.in_message = False
+        self.data_received(head + b"\r\n\r\n" + rest)
+
+    def _wait_for_next(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_message_begin(self) -> None:
         self.in_message = True
@@ -118,14 +156,9 @@ class Connection(HttpToolsProtocol):
             self.loop.call_later(FLUSH_LOOK, self.leave)
             return
         self.transport.pause_reading()
-        sock = self.transport.get_extra_info("socket")
-        copy = os.dup(sock.fileno())
         self.gone = True
-        try:
-            self.owner.pass_on(copy)
-        finally:
-            os.close(copy)
-        # Closing our copy ends nothing: the other one keeps the connection open.
+        self.owner.pass_on(self.transport.get_extra_info("socket").fileno())
+        # Closing ours ends nothing: the copy that was sent keeps the connection open.
         self.transport.close()
 
     def _refuse(self, status: int, code: str, message: str) -> None:

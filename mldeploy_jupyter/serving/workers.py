@@ -26,6 +26,8 @@ from .settings import Settings
 # Names of the caller's environment that would change how a worker starts.
 _DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
 
+_FROM_ARGUMENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mldeploy_serving.worker import main; main()"
+
 Run = Callable[[Callable[[], Any]], Any]
 
 
@@ -73,6 +75,8 @@ class Worker:
         package = "mldeploy_serving" if self.settings.server_path else __package__
         fds = (theirs.fileno(), listener.fileno())
         command = [self.settings.python or sys.executable, "-P", "-m", f"{package}.worker"]
+        if os.pathsep in self.settings.server_path:  # a folder that PYTHONPATH cannot name
+            command[2:] = ["-c", _FROM_ARGUMENT, self.settings.server_path]
         command += [f"--channel={fds[0]}", f"--listen={fds[1]}", f"--parent={os.getpid()}"]
         try:
             self._process = in_main(

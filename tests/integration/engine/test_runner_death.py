@@ -77,7 +77,7 @@ def test_a_runner_killed_while_the_new_revision_loads_takes_it_along(site: Site)
     os.kill(deployment.runner["pid"], signal.SIGKILL)
     with pytest.raises(DeploymentInterrupted) as error:
         service.wait_for_deployment(timeout_sec=30)
-    assert "revision 1 still serves" in error.value.why
+    assert error.value.why == "its runner process died in the stage Roll out; revision 1 still serves"
     assert service.run({})["answer"] == 1
     # Its supervisor and one worker: the worker of the new revision is gone.
     wait_until(lambda: len(site.processes()) == 2, lambda: str(site.processes()))

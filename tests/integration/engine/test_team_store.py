@@ -66,6 +66,8 @@ def test_a_teammate_sees_the_service_and_cannot_break_it(
         with pytest.raises(WebserviceException, match=f"svc runs on the machine {name}"):
             refused()
     monkeypatch.undo()
+    with pytest.raises(WebserviceException, match="svc runs in another workspace folder"):
+        Webservice(other, "svc").delete()
     assert service.run({})["answer"] == 1
 
 

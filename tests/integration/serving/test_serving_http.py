@@ -366,7 +366,16 @@ def test_a_run_that_passes_its_deadline_is_504_and_its_worker_is_replaced(superv
     assert response.headers["x-ms-run-function-failed"] == "true"
     wait_for(lambda: supervised.score(0).status_code == 200)
     assert supervised.pids() == worker
-    assert supervised.score(30).status_code == 504
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(supervised.score, 30)
+        metrics = f"{supervised.url}/metrics"
+        in_hand = re.compile(r"^mldeploy_requests_in_flight\S* 1$", re.MULTILINE)
+        wait_for(lambda: in_hand.search(requests.get(metrics, timeout=10).text), what="the hung request")
+        began = time.monotonic()
+        waited = supervised.score(0)  # behind the one that hangs: it is told so, and need not wait for its end
+        assert hung.result().status_code == 504
+    assert (waited.status_code, waited.json()["error"]["code"]) == (503, "worker-stuck")
+    assert waited.headers["retry-after"] == "1" and time.monotonic() - began < 5
     wait_for(lambda: (p := supervised.pids()) and p != worker, what="another worker")
     assert supervised.score(0).status_code == 200
     wait_for(lambda: len(supervised.ask("status")["workers"]) == 1, what="the stuck worker's end")
