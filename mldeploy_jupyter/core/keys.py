@@ -6,10 +6,12 @@ import json
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.core.files import locked, make_private_dir
 
 # Names as in v1's regen_key: case does not matter, these two are all there is.
 KEY_NAMES = {"primary": "primary", "secondary": "secondary"}
@@ -52,14 +54,8 @@ def write_keys(path: Path, keys: Keys) -> None:
 
 def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = None) -> Keys:
     """The service's keys: what is given wins, else what is there, else new ones."""
-    there = read_keys(path)
-    keys = Keys(
-        primary or (there.primary if there else new_key()),
-        secondary or (there.secondary if there else new_key()),
-    )
-    if keys != there:
-        write_keys(path, keys)
-    return keys
+    with _alone(path):
+        return _ensure(path, primary, secondary)
 
 
 def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
@@ -81,6 +77,24 @@ def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
             why="a key has at least 8 characters and no white space",
             hint="leave set_key out to have one made",
         )
-    keys = replace(ensure_keys(path), **{which: value or new_key()})
-    write_keys(path, keys)
+    with _alone(path):
+        keys = replace(_ensure(path), **{which: value or new_key()})
+        write_keys(path, keys)
     return keys
+
+
+def _ensure(path: Path, primary: str | None = None, secondary: str | None = None) -> Keys:
+    there = read_keys(path)
+    keys = Keys(
+        primary or (there.primary if there else new_key()),
+        secondary or (there.secondary if there else new_key()),
+    )
+    if keys != there:
+        write_keys(path, keys)
+    return keys
+
+
+def _alone(path: Path) -> AbstractContextManager[None]:
+    """Two who change the keys at once do not undo each other's change."""
+    make_private_dir(path.parent)
+    return locked(path.with_name(f".{path.name}.lock"))

@@ -76,12 +76,21 @@ class ProcessTarget:
         asked = plan.config.get("port") or 0
         emit("rollout", "started")
         running = supervisor.running()
+        stopped = running is None and bool(supervisor.live()) and not supervisor.died()
         if running is None:
             ensure_keys(keys, *given)
-            running = supervisor.start(asked, plan.service.endpoint.get("port") or 0)
+            # After a crash the old revision comes back too: it serves on when the new one fails.
+            resume = bool(supervisor.live()) and not stopped
+            running = supervisor.start(asked, plan.service.endpoint.get("port") or 0, resume=resume)
             emit("rollout", "log", f"supervisor {running['pid']} listens on {HOST}:{running['port']}")
-        with _CancelWatch(cancel, lambda: supervisor.call("cancel", deployment_id=plan.revision.deployment_id)):
-            answer = _deploy(supervisor, plan, strategy, asked, emit)
+        deployment_id = plan.revision.deployment_id
+        try:
+            with _CancelWatch(cancel, lambda: supervisor.call("cancel", timeout=5.0, deployment_id=deployment_id)):
+                answer = _deploy(supervisor, plan, strategy, asked, emit, self._wait)
+        except BaseException:
+            if stopped:  # what was stopped before stays stopped, with the revision it had
+                supervisor.stop()
+            raise
         if any(given):  # new keys come with the new revision: one that fails leaves the old ones valid
             ensure_keys(keys, *given)
             supervisor.call("keys")
@@ -94,7 +103,8 @@ class ProcessTarget:
             supervisor.stop()
         elif action == "start":
             if supervisor.running() is None:
-                supervisor.start(0, service.endpoint.get("port") or 0, resume=True)
+                port = service.endpoint.get("port") or supervisor.live().get("port") or 0
+                supervisor.start(port, 0, resume=True)
             supervisor.await_live()
         elif action == "restart":
             if supervisor.running() is None:
@@ -171,13 +181,16 @@ class ProcessTarget:
         """Ends the loading of a new revision whose caller is gone. Too late or nothing there is no error."""
         supervisor = self._supervisor(service.name)
         if supervisor.running() is not None:
-            supervisor.call("cancel", deployment_id=deployment_id)
+            supervisor.call("cancel", timeout=5.0, deployment_id=deployment_id)
+            _outcome(supervisor, deployment_id, self._wait)  # it may be switching: then it becomes live in a moment
 
     def _supervisor(self, name: str) -> Supervisor:
         return Supervisor(self._context.services / name, clock=self._clock, wait=self._wait)
 
 
-def _deploy(supervisor: Supervisor, plan: Plan, strategy: Strategy, asked: int, emit: Emit) -> dict[str, Any]:
+def _deploy(
+    supervisor: Supervisor, plan: Plan, strategy: Strategy, asked: int, emit: Emit, wait: Callable[[float], Any]
+) -> dict[str, Any]:
     """Has the supervisor load, probe and switch; passes on what it says meanwhile."""
     stage = "rollout"
 
@@ -195,13 +208,20 @@ def _deploy(supervisor: Supervisor, plan: Plan, strategy: Strategy, asked: int, 
             emit(stage, kind, event.get("text", ""))
 
     running = supervisor.running() or {}
-    answer = supervisor.call(
-        "deploy",
-        on_event,
-        settings={**plan.settings, "probes": strategy.probes},
-        deployment_id=plan.revision.deployment_id,
-        **({"port": asked} if asked and asked != running.get("port") else {}),
-    )
+    try:
+        answer = supervisor.call(
+            "deploy",
+            on_event,
+            settings={**plan.settings, "probes": strategy.probes},
+            deployment_id=plan.revision.deployment_id,
+            **({"port": asked} if asked and asked != running.get("port") else {}),
+        )
+    except TargetFailure:
+        # The connection broke (we were held up, or could not write its events). It finishes what it has begun.
+        found = _outcome(supervisor, plan.revision.deployment_id, wait) if supervisor.running() else None
+        if found is None:
+            raise
+        answer = found
     if answer.get("ok"):
         return answer
     failure = answer.get("failure") or {"code": "unknown", "message": "the supervisor gave no reason"}
@@ -210,31 +230,59 @@ def _deploy(supervisor: Supervisor, plan: Plan, strategy: Strategy, asked: int, 
     raise TargetFailure(failure, stage)
 
 
-class _CancelWatch:
-    """Asks for the durable mark while a call to the supervisor is under way, and passes it on once."""
+def _outcome(supervisor: Supervisor, deployment_id: str, wait: Callable[[float], Any]) -> dict[str, Any] | None:
+    """What came of a deployment, as its answer would have said; waits for its end. None when it never began.
 
-    def __init__(self, cancel: Cancel, pass_on: Callable[[], Any]) -> None:
+    Raises:
+        TargetFailure: the supervisor is gone, or does not answer.
+    """
+    while True:
+        status = supervisor.call("status", timeout=5.0)
+        last = status.get("last_deploy") or {}
+        if last.get("deployment_id") != deployment_id:
+            return None
+        if last["outcome"] == "live":
+            return {"ok": True, "port": status["port"], "revision": last["revision"]}
+        if last["outcome"] != "running":
+            return {"ok": False, "failure": last.get("failure")}
+        wait(0.05)
+
+
+class _CancelWatch:
+    """Asks for the durable mark while a call to the supervisor is under way, and passes it on until it is heard.
+
+    Any other reason to stop (the lease was lost) is passed on too, and raised at the end of the block.
+    """
+
+    def __init__(self, cancel: Cancel, pass_on: Callable[[], dict[str, Any]]) -> None:
         self._cancel = cancel
         self._pass_on = pass_on
+        self._reason: Exception | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="mldeploy-cancel", daemon=True)
 
     def __enter__(self) -> None:
         self._thread.start()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._done.set()
         self._thread.join()
+        if isinstance(error, DeploymentCancelled) and self._reason is not None:
+            raise self._reason from None
 
     def _watch(self) -> None:
         while not self._done.wait(0.1):
             try:
                 self._cancel()
-            except DeploymentCancelled:
-                try:
-                    self._pass_on()
-                except TargetFailure:
-                    pass
+                continue
+            except Exception as reason:
+                self._reason = reason
+            try:
+                answer = self._pass_on()
+            except TargetFailure:
+                continue
+            # The supervisor may not have read the deployment yet.
+            if answer.get("ok") or (answer.get("failure") or {}).get("code") != "not-running":
                 return
 
 

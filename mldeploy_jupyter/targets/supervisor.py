@@ -43,9 +43,12 @@ class Supervisor:
     def running(self) -> dict[str, Any] | None:
         """Its own words about itself (pid, port, control socket) if it lives, else None."""
         data = read_json(self.folder / "supervisor.json")
-        if data and processes.started(data["pid"]) == str(data["started"]):
-            return data
-        return None
+        if not data or processes.started(data["pid"]) != str(data["started"]) or self._is_copy(data):
+            return None
+        here = self.folder / Path(data["control"]).name
+        if here.exists():  # also after the workspace was moved
+            data["control"] = str(here)
+        return data
 
     def live(self) -> dict[str, Any]:
         """What serves, or served when it was stopped: settings, revision, deployment_id, port."""
@@ -53,7 +56,14 @@ class Supervisor:
 
     def died(self) -> bool:
         """True when it ended without being asked to: one that is asked removes `supervisor.json`."""
-        return (self.folder / "supervisor.json").exists() and self.running() is None
+        data = read_json(self.folder / "supervisor.json")
+        return bool(data) and not self._is_copy(data) and self.running() is None
+
+    def _is_copy(self, data: dict[str, Any]) -> bool:
+        """Whether this folder was copied from the one where that supervisor runs: it is not ours to command."""
+        from mldeploy_jupyter.serving import leftovers
+
+        return data.get("folder") != leftovers.identity(self.folder)
 
     def start(self, asked: int, preferred: int, *, resume: bool = False) -> dict[str, Any]:
         """Starts it detached, on the port `asked` for (0: none), else on `preferred` or, if that is taken, a free one.
@@ -131,7 +141,7 @@ class Supervisor:
                     try:
                         os.kill(pid, signal.SIGKILL)
                     except ProcessLookupError:
-                        pass
+                        break
                 self._wait(0.01)
         leftovers.end(self.folder)
         # One that died without being asked: what it wrote about itself is no longer true.

@@ -1,0 +1,147 @@
+"""Workspaces that were copied or moved, odd folders, and services that were stopped or had crashed before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import requests
+
+from mldeploy_jupyter import InferenceConfig, Webservice
+from mldeploy_jupyter.core import workspace
+from mldeploy_jupyter.core.errors import DeploymentFailed
+from mldeploy_jupyter.core.events import read_events
+from mldeploy_jupyter.engine import delete, look_at_target
+
+from .conftest import Site, wait_until
+
+BROKEN = "def init():\n    raise ValueError('no')\n\ndef run(data):\n    return 1\n"
+FLOOD = """
+import time
+
+def init():
+    time.sleep(0.7)
+    for _ in range(30):
+        print("y" * 50_000, flush=True)
+
+def run(data):
+    return {"answer": 2}
+"""
+
+
+def live(site: Site) -> Webservice:
+    service = site.deploy()
+    service.wait_for_deployment(timeout_sec=60)
+    return service
+
+
+def update(site: Site, service: Webservice, **options: bool) -> None:
+    service.update(inference_config=InferenceConfig(entry_script=str(site.folder / "score.py")), **options)
+
+
+def answer(service: Webservice) -> object:
+    key = {"Authorization": f"Bearer {service.get_keys()[0]}"}
+    return requests.post(service.scoring_uri, json=1, headers=key, timeout=20).json()["answer"]
+
+
+def supervisor(site: Site) -> int:
+    return int(look_at_target(site.ws._folder, site.ws._folder.open_store().get_service("svc")).endpoint.details["pid"])
+
+
+def test_a_copied_workspace_does_not_command_the_services_of_the_original(site: Site, tmp_path: Path) -> None:
+    service = live(site)
+    copy = tmp_path / "copy" / ".mldeploy"
+    original = site.folder / ".mldeploy"
+    shutil.copytree(original, copy, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
+    folder = workspace.load(copy)
+    record = site.ws._folder.open_store().get_service("svc")
+    assert look_at_target(folder, record).state == "Stopped"
+    delete(folder, "svc")
+    assert not (copy / "services" / "svc").exists()
+    assert (service.state, answer(service)) == ("Healthy", 1)
+
+
+def test_the_supervisor_of_a_moved_workspace_is_found_again(site: Site, tmp_path: Path) -> None:
+    service = live(site)
+    old, new = site.folder / ".mldeploy", tmp_path.parent / "moved" / ".mldeploy"  # short: a socket is in it
+    new.parent.mkdir()
+    record = site.ws._folder.open_store().get_service("svc")
+    old.rename(new)
+    try:
+        assert look_at_target(workspace.load(new), record).state == "Live"
+    finally:
+        new.rename(old)
+    assert service.state == "Healthy"
+
+
+@pytest.mark.parametrize("name", ["two:parts", "line\nbreak", "a b%c;d'e", "ü" * 60])
+def test_a_workspace_may_have_any_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    odd = Site(tmp_path / name)
+    odd.script(1)
+    service = live(odd)
+    try:
+        odd.script(2)
+        update(odd, service, wait=True)
+        service.stop()
+        service.start()
+        assert answer(service) == 2
+    finally:
+        service.delete()
+    wait_until(lambda: odd.processes() == [], lambda: f"processes are left: {odd.processes()}")
+
+
+def test_a_failed_update_of_a_stopped_service_leaves_it_stopped_and_able_to_start(site: Site) -> None:
+    service = live(site)
+    service.stop()
+    site.write(BROKEN)
+    with pytest.raises(DeploymentFailed):
+        update(site, service, wait=True)
+    assert service.state == "Stopped" and site.processes() == []
+    service.start()
+    assert (service.state, answer(service)) == ("Healthy", 1)
+
+
+def test_a_failed_update_after_a_crash_brings_the_old_revision_back(site: Site) -> None:
+    service = live(site)
+    os.kill(supervisor(site), signal.SIGKILL)
+    wait_until(lambda: service.state == "Unhealthy", lambda: service.state)
+    site.write(BROKEN)
+    with pytest.raises(DeploymentFailed):
+        update(site, service, wait=True)
+    wait_until(lambda: service.state == "Healthy", lambda: service.state)
+    assert answer(service) == 1
+
+
+def test_a_runner_that_was_held_up_learns_how_its_deployment_ended(site: Site) -> None:
+    service = live(site)
+    site.write(FLOOD)
+    update(site, service, detached=True)
+    record = site.ws._folder.open_store().get_deployment(service.deployment_id)
+    wait_until(
+        lambda: any(e.stage == "rollout" and e.kind == "started" for e in read_events(service.journal)),
+        lambda: "the new revision is not loaded",
+    )
+    os.kill(record.runner["pid"], signal.SIGSTOP)  # as a laptop that sleeps
+    status = lambda: look_at_target(site.ws._folder, site.ws._folder.open_store().get_service("svc"))  # noqa: E731
+    try:
+        wait_until(lambda: status().revision == 2, lambda: "the supervisor did not go on")
+    finally:
+        os.kill(record.runner["pid"], signal.SIGCONT)
+    service.wait_for_deployment(timeout_sec=30)
+    assert answer(service) == 2 and site.ws._folder.open_store().get_service("svc").revision == 2
+
+
+def test_a_launch_that_is_interrupted_leaves_no_deployment_running(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mldeploy_jupyter.engine.launch.subprocess.Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        site.deploy()
+    monkeypatch.undo()
+    assert Webservice(site.ws, "svc").state == "Failed"
+    assert site.ws._folder.open_store().list_deployments(state="running") == []
