@@ -22,7 +22,7 @@ def test_keys_that_are_given_win(tmp_path: Path) -> None:
 def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
     ensure_keys(tmp_path / "keys.json")
     assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"keys.json", ".keys.json.lock"}
 
 
 @pytest.mark.parametrize("name", ["Primary", "primary", "PRIMARY"])
