@@ -54,9 +54,9 @@ def deploy(context: Context, args: Args) -> Result:
     inference = inference_config_of(context, args)
     if inference is None:
         raise UsageError(
-            "The entry script is missing",
-            why="A service needs a script with init() and run().",
-            hint="Add --entry-script score.py, or -ic inferenceconfig.json",
+            "the entry script is missing",
+            why="a service needs a script with init() and run()",
+            hint="add --entry-script score.py, or -ic inferenceconfig.json",
         )
     workspace = context.workspace(args.path, write=True)
     deployment = from_data(config) if config is not None else None
@@ -65,7 +65,7 @@ def deploy(context: Context, args: Args) -> Result:
         try:
             service = Model.deploy(workspace, name, models, inference, deployment, overwrite=args.overwrite)
         except NameInUse as error:
-            error.hint = f"Add --overwrite, run {context.prefix}service update {name}, or choose another name with -n"
+            error.hint = f"add --overwrite, run {context.prefix}service update {name}, or choose another name with -n"
             raise
     python = python_call(
         "Model.deploy", "ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])
@@ -94,7 +94,7 @@ def update(context: Context, args: Args) -> Result:
     changed = change_words(service, args)
     if not kwargs and not changed:
         raise UsageError(
-            "Nothing is to be changed", why="No option says what.", hint=f"For example: -m churn:2 for {service.name}"
+            "nothing is to be changed", why="no option says what", hint=f"for example: -m churn:2 for {service.name}"
         )
     python = python_call("service.update", **{key: _Word(key, value) for key, value in kwargs.items()})
     if not kwargs:
@@ -132,7 +132,7 @@ def models_of(context: Context, args: Args) -> list[Any]:
         model_id = data.get("modelId") or data.get("id") if isinstance(data, dict) else None
         if not model_id:
             raise UsageError(
-                f"{path} names no model", why="It has no modelId.", hint="Write it with mldeploy model register -t FILE"
+                f"{path} names no model", why="it has no modelId", hint="write it with mldeploy model register -t FILE"
             )
         models.append(model_id)
     return models or list(context.defaults.get("models") or [])
@@ -141,9 +141,9 @@ def models_of(context: Context, args: Args) -> list[Any]:
 def _name_for(context: Context, models: list[str]) -> str:
     if not models:
         raise UsageError(
-            "The service's name is missing",
-            why="It is made from the model's name, and no model is named.",
-            hint="Add -n NAME, or -m MODEL",
+            "the service's name is missing",
+            why="it is made from the model's name, and no model is named",
+            hint="add -n NAME, or -m MODEL",
         )
     last = models[0].rstrip("/").rsplit("/", 1)[-1]
     name = make_service_name(last.partition(":")[0])
@@ -176,9 +176,7 @@ def _update_if_live(
 
 def finish(context: Context, args: Args, service: Any, name: str, python: str) -> Result:
     if args.wait and args.no_wait:
-        raise UsageError(
-            "--wait and --no-wait exclude each other", why="Both are given.", hint="Leave one of them out."
-        )
+        raise UsageError("--wait and --no-wait exclude each other", why="both are given", hint="leave one of them out")
     if args.wait or (context.follow and not args.no_wait):
         follow(context, service, name, args.timeout_sec)
         return Result(service, describe(service), service.serialize(), python)
@@ -212,8 +210,8 @@ def follow(context: Context, service: Any, name: str, timeout_sec: float | None)
         service.wait_for_deployment(timeout_sec=left())
     except KeyboardInterrupt:
         raise WaitInterrupted(
-            "Stopped waiting; the deployment goes on",
-            hint=f"Attach again with: {context.prefix}service wait {name}",
+            "stopped waiting; the deployment goes on",
+            hint=f"attach again with: {context.prefix}service wait {name}",
             value=service,
         ) from None
 

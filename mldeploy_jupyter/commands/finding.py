@@ -28,8 +28,8 @@ def find_service(context: Context, args: Args) -> Any:
         raise missing
     if len(found) > 1:
         folders = ", ".join(str(service.workspace._folder.root.parent) for service in found)
-        hint = f"Name one: --path {found[0].workspace._folder.root.parent}"
-        raise UsageError(f"{args.name} is in several workspaces", why=f"They are {folders}.", hint=hint)
+        hint = f"name one: --path {found[0].workspace._folder.root.parent}"
+        raise UsageError(f"{args.name} is in several workspaces", why=f"they are {folders}", hint=hint)
     return found[0]
 
 

@@ -28,18 +28,18 @@ def find_model(context: Context, args: Args) -> Any:
     from mldeploy_jupyter.api.model import Model
 
     if not args.model_id and not args.model_name:
-        raise UsageError("No model is named", why="The command works on one model.", hint="Add its id, such as churn:3")
+        raise UsageError("no model is named", why="the command works on one model", hint="add its id, such as churn:3")
     name, version = args.model_name, args.version
     if args.model_id:
         name, _, number = args.model_id.partition(":")
         if number and not number.isdigit():
             raise UsageError(
-                f"{args.model_id!r} is not a model's id", why="An id is name:version.", hint=f"Write {name}:1"
+                f"{args.model_id!r} is not a model's id", why="an id is name:version", hint=f"write {name}:1"
             )
         version = int(number) if number else version
         if args.model_name and args.model_name != name:
             raise UsageError(
-                "Two models are named", why=f"{args.model_id} and {args.model_name}.", hint="Name one of them."
+                "two models are named", why=f"{args.model_id} and {args.model_name}", hint="name one of them"
             )
     return Model(context.workspace(args.path), name=name, version=version)
 
@@ -54,8 +54,8 @@ def register(context: Context, args: Args) -> Result:
     if bool(args.model_path) == bool(args.asset_path):
         raise UsageError(
             "mldeploy model register needs --model-path or --asset-path",
-            why="One of them names the model's file or folder." if not args.model_path else "Both are given.",
-            hint="For example: mldeploy model register -n churn -p model.pkl",
+            why="one of them names the model's file or folder" if not args.model_path else "both are given",
+            hint="for example: mldeploy model register -n churn -p model.pkl",
         )
     tags, properties = pairs(args.tag, "--tag"), pairs(args.property, "--property")
     resources = None
@@ -70,7 +70,7 @@ def register(context: Context, args: Args) -> Result:
     }
     if args.asset_path and not run_id:
         raise UsageError(
-            "--asset-path needs --run-id", why="It is a path inside a run.", hint="Add --run-id, or use --model-path."
+            "--asset-path needs --run-id", why="it is a path inside a run", hint="add --run-id, or use --model-path"
         )
     workspace = context.workspace(args.path, write=True)
     if args.asset_path:
@@ -129,7 +129,7 @@ def update(context: Context, args: Args) -> Result:
     model = find_model(context, args)
     given = (args.add_tag, args.remove_tag, args.add_property, args.description)
     if all(value is None for value in given):
-        raise UsageError("Nothing is to be changed", why="No option says what.", hint="Add --add-tag key=value")
+        raise UsageError("nothing is to be changed", why="no option says what", hint="add --add-tag key=value")
     if args.add_tag:
         model.add_tags(pairs(args.add_tag, "--add-tag"))
     if args.remove_tag:

@@ -14,7 +14,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse for the options only; positionals are taken from what is left, in any order with options."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError("The options cannot be read", why=message[:1].upper() + message[1:] + ".")
+        raise UsageError("the options cannot be read", why=message[:1].lower() + message[1:])
 
 
 def find_command(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command, list[str]]:
@@ -32,8 +32,8 @@ def unknown_command(words: Sequence[str], commands: Sequence[Command]) -> UsageE
         if len(words) == 1 or words[1].startswith("-"):
             return UsageError(
                 f"{words[0]!r} needs a second word",
-                why=f"It is one of {', '.join(names)}.",
-                hint=f"Run: mldeploy {words[0]} --help",
+                why=f"it is one of {', '.join(names)}",
+                hint=f"run: mldeploy {words[0]} --help",
             )
         near = difflib.get_close_matches(words[1], names, n=1)
         asked, hint = f"{words[0]} {words[1]}", f"{words[0]} {near[0]}" if near else ""
@@ -48,8 +48,8 @@ def unknown_command(words: Sequence[str], commands: Sequence[Command]) -> UsageE
             hint = " ".join([near[0], *words[1:2]])
     return UsageError(
         f"{asked!r} is not a command",
-        why="No command has that name.",
-        hint=f"Did you mean: mldeploy {hint}" if hint else "Run: mldeploy --help",
+        why="no command has that name",
+        hint=f"did you mean: mldeploy {hint}" if hint else "run: mldeploy --help",
     )
 
 
@@ -62,7 +62,7 @@ def parse(command: Command, words: Sequence[str]) -> Args:
     try:
         args, rest = parser.parse_known_args(list(words))
     except argparse.ArgumentError as error:
-        raise _with_help(command, UsageError("The options cannot be read", why=f"{error}.")) from None
+        raise _with_help(command, UsageError("the options cannot be read", why=str(error))) from None
     except UsageError as error:
         raise _with_help(command, error) from None
     for param in command.positionals:
@@ -99,7 +99,7 @@ def _place(command: Command, args: Args, rest: list[str]) -> None:
     for value in values:
         if not slots:
             names = ", ".join(param.placeholder for param in command.positionals) or "options only"
-            error = UsageError(f"{value!r} is one word too many for mldeploy {command.name}", why=f"It takes {names}.")
+            error = UsageError(f"{value!r} is one word too many for mldeploy {command.name}", why=f"it takes {names}")
             raise _with_help(command, error)
         slot = slots[0]
         if slot.kind == "list":
@@ -107,7 +107,7 @@ def _place(command: Command, args: Args, rest: list[str]) -> None:
             continue
         slots.pop(0)
         if getattr(args, slot.name) not in (None, value):
-            why = f"One is {getattr(args, slot.name)!r}, the other {value!r}."
+            why = f"one is {getattr(args, slot.name)!r}, the other {value!r}"
             raise _with_help(command, UsageError(f"{slot.shown} is given twice", why=why))
         setattr(args, slot.name, value)
 
@@ -115,25 +115,23 @@ def _place(command: Command, args: Args, rest: list[str]) -> None:
 def unknown_option(command: Command, option: str) -> UsageError:
     flags = [flag for param in command.all_params for flag in param.flags]
     near = difflib.get_close_matches(option, flags, n=1, cutoff=0.6)
-    hint = f"Did you mean {near[0]}?" if near else f"Run: mldeploy {command.name} --help"
-    return UsageError(
-        f"{option} is not an option of mldeploy {command.name}", why="No option has that name.", hint=hint
-    )
+    hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
+    return UsageError(f"{option} is not an option of mldeploy {command.name}", why="no option has that name", hint=hint)
 
 
 def _check(command: Command, args: Args) -> None:
     missing = [param.shown for param in command.params if param.required and getattr(args, param.name) is None]
     if missing:
         what = f"mldeploy {command.name} needs {' and '.join(missing)}"
-        raise UsageError(what, why="It was not given.", hint=_example(command))
+        raise UsageError(what, why="it was not given", hint=_example(command))
     for param in command.all_params:
         value = getattr(args, param.name)
         if value is None:
             continue
         if param.choices and value not in param.choices:
             near = difflib.get_close_matches(str(value), param.choices, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Run: mldeploy {command.name} --help"
-            why = f"It must be one of {', '.join(param.choices)}."
+            hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
+            why = f"it must be one of {', '.join(param.choices)}"
             raise UsageError(f"{param.shown} cannot be {value!r}", why=why, hint=hint)
         if param.kind in ("integer", "number"):
             setattr(args, param.name, _number(command, param, value))
@@ -146,7 +144,7 @@ def _number(command: Command, param: Param, text: str) -> int | float:
         return int(text) if param.kind == "integer" else float(text)
     except ValueError:
         word = "an integer" if param.kind == "integer" else "a number"
-        raise _with_help(command, UsageError(f"{param.shown} cannot be {text!r}", why=f"It must be {word}.")) from None
+        raise _with_help(command, UsageError(f"{param.shown} cannot be {text!r}", why=f"it must be {word}")) from None
 
 
 def _truth(command: Command, param: Param, text: str) -> bool:
@@ -154,16 +152,16 @@ def _truth(command: Command, param: Param, text: str) -> bool:
         return True
     if text.lower() in ("false", "no", "off", "0"):
         return False
-    raise _with_help(command, UsageError(f"{param.shown} cannot be {text!r}", why="It must be true or false."))
+    raise _with_help(command, UsageError(f"{param.shown} cannot be {text!r}", why="it must be true or false"))
 
 
 def _with_help(command: Command, error: UsageError) -> UsageError:
-    error.hint = error.hint or f"Run: mldeploy {command.name} --help"
+    error.hint = error.hint or f"run: mldeploy {command.name} --help"
     return error
 
 
 def _example(command: Command) -> str:
-    return f"For example: mldeploy {command.example}" if command.example else f"Run: mldeploy {command.name} --help"
+    return f"for example: mldeploy {command.example}" if command.example else f"run: mldeploy {command.name} --help"
 
 
 def wants_json(words: Sequence[str]) -> bool:

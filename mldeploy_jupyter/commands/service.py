@@ -34,8 +34,8 @@ def run(context: Context, args: Args) -> Result:
 def _input(context: Context, args: Args) -> Any:
     given = [value for value in (args.input_data, args.data) if value is not None]
     if len(given) != 1:
-        why = "Nothing says what to score." if not given else "--input-data and --data are both given."
-        hint = f"For example: mldeploy service run {args.name} -d '{{\"data\": [[1.0, 2.0]]}}'"
+        why = "nothing says what to score" if not given else "--input-data and --data are both given"
+        hint = f"for example: mldeploy service run {args.name} -d '{{\"data\": [[1.0, 2.0]]}}'"
         raise UsageError("mldeploy service run needs one input", why=why, hint=hint)
     if args.data is None and not args.input_data.startswith("@"):
         return context.stdin.read() if args.input_data == "-" else args.input_data
@@ -46,7 +46,9 @@ def _input(context: Context, args: Args) -> Any:
         raw = Path(name).read_bytes()
     except OSError as error:
         raise UsageError(
-            f"{name} cannot be read", why=f"{error.strerror}.", hint="Check the path and run the command again."
+            f"{name} cannot be read",
+            why=(error.strerror or str(error)).lower(),
+            hint="check the path and run the command again",
         ) from None
     try:
         return raw.decode("utf-8")
@@ -58,12 +60,12 @@ def get_logs(context: Context, args: Args) -> Result:
     if args.follow and context.json:
         raise UsageError(
             "--follow and --json exclude each other",
-            why="A log that goes on is no one document.",
-            hint="Leave one of them out.",
+            why="a log that goes on is no one document",
+            hint="leave one of them out",
         )
     lines = 5000 if args.num_lines is None else args.num_lines
     if lines < 0:
-        raise UsageError(f"--num-lines cannot be {lines}", why="It must be at least 0.", hint="Leave it out for 5000.")
+        raise UsageError(f"--num-lines cannot be {lines}", why="it must be at least 0", hint="leave it out for 5000")
     if args.init:
         context.note("note: --init is accepted for v1's sake; init() writes into the same log.")
     service = find_service(context, args)
@@ -92,7 +94,7 @@ def regen_key(context: Context, args: Args) -> Result:
     word = args.key.capitalize()
     if word not in ("Primary", "Secondary"):
         raise UsageError(
-            f"--key cannot be {args.key!r}", why="It must be primary or secondary.", hint="Write --key primary"
+            f"--key cannot be {args.key!r}", why="it must be primary or secondary", hint="write --key primary"
         )
     service = find_service(context, args)
     if args.set_key is None:

@@ -171,12 +171,12 @@ def deploy_config_of(args: Args) -> DeployConfig | None:
         if args.target is not None and TARGETS[args.target] != base.compute_type:
             raise UsageError(
                 f"{args.deploy_config} is for {base.compute_type.lower()}, and --target says {args.target}",
-                why="The settings of one target do not fit another.",
-                hint=f"Leave --target out, or use a file whose computeType is {args.target}.",
+                why="the settings of one target do not fit another",
+                hint=f"leave --target out, or use a file whose computeType is {args.target}",
             )
     _refuse_foreign(base, flags)
     config = make_config(base.compute_type, {**base.passed, **flags})
-    config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "The command")
+    config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "the command")
     return config
 
 
@@ -192,12 +192,12 @@ def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
             here, there = current.compute_type.lower(), base.compute_type.lower()
             raise UsageError(
                 f"{args.deploy_config} is for {there}, and the service runs on {here}",
-                why="An update does not move a service to another target.",
-                hint="Deploy a second service with mldeploy model deploy.",
+                why="an update does not move a service to another target",
+                hint="deploy a second service with mldeploy model deploy",
             )
     _refuse_foreign(base, flags)
     config = make_config(base.compute_type, {**current.passed, **base.passed, **flags})
-    config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "The command")
+    config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "the command")
     return config
 
 
@@ -227,8 +227,8 @@ def _refuse_foreign(config: DeployConfig, flags: dict[str, Any]) -> None:
             owners = [spec.compute_type.lower() for spec in SPECS.values() if name in spec.by_name]
             raise UsageError(
                 f"{_flag(name)} is not a setting of the target {config.compute_type.lower()}",
-                why=f"It is a setting of {', '.join(owners)}.",
-                hint=f"Leave {_flag(name)} out, or name another target with --target.",
+                why=f"it is a setting of {', '.join(owners)}",
+                hint=f"leave {_flag(name)} out, or name another target with --target",
             )
 
 
@@ -284,9 +284,9 @@ def inference_config_of(context: Context, args: Args) -> Any:
         kwargs["base_image_registry"] = made
     if not kwargs.get("entry_script"):
         raise UsageError(
-            "The entry script is missing",
-            why="Neither --entry-script nor entryScript in the inference configuration names it.",
-            hint="Add --entry-script score.py",
+            "the entry script is missing",
+            why="neither --entry-script nor entryScript in the inference configuration names it",
+            hint="add --entry-script score.py",
         )
     return InferenceConfig(**kwargs)
 

@@ -38,7 +38,7 @@ def pairs(words: Sequence[str] | None, flag: str) -> dict[str, str] | None:
     for word in words:
         key, _, value = word.partition("=")
         if not key:
-            raise UsageError(f"{flag} cannot be {word!r}", why="It must be key=value.", hint=f"Write {flag} key=value.")
+            raise UsageError(f"{flag} cannot be {word!r}", why="it must be key=value", hint=f"write {flag} key=value")
         out[key] = value
     return out
 
@@ -48,10 +48,10 @@ def read_json(path: str, flag: str) -> Any:
     try:
         return json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
-        why = f"{error.strerror}."
+        why = (error.strerror or str(error)).lower()
     except ValueError as error:
-        why = f"It is not JSON: {error}."
-    raise UsageError(f"{flag} {path} cannot be read", why=why, hint="Check the path and run the command again.")
+        why = f"it is not JSON: {error}"
+    raise UsageError(f"{flag} {path} cannot be read", why=why, hint="check the path and run the command again")
 
 
 def python_call(function: str, *args: str, **kwargs: Any) -> str:

@@ -29,9 +29,9 @@ def open_workspace(context: Context, path: str | None, *, write: bool = False) -
         workspace._for_write(announce=context.note)
     elif workspace._for_read() is None:  # v1's config.json is there, and nothing was written yet
         raise WorkspaceError(
-            f"The workspace {workspace.name} has nothing in it yet",
-            why="Its config.json was found, and no model was registered here.",
-            hint="Run: mldeploy model register -n NAME -p FILE",
+            f"the workspace {workspace.name} has nothing in it yet",
+            why="its config.json was found, and no model was registered here",
+            hint="run: mldeploy model register -n NAME -p FILE",
         )
     return workspace
 
@@ -76,7 +76,7 @@ def prune(context: Context, args: Args) -> Result:
     keep = 20 if args.keep_deployments is None else args.keep_deployments
     if keep < 0:
         raise UsageError(
-            f"--keep-deployments cannot be {keep}", why="It must be at least 0.", hint="Leave it out to keep 20."
+            f"--keep-deployments cannot be {keep}", why="it must be at least 0", hint="leave it out to keep 20"
         )
     workspace = context.workspace(args.path)
     report = run_prune(workspace, keep_deployments=keep, dry_run=args.dry_run)

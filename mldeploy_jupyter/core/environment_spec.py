@@ -75,7 +75,7 @@ def parse_python(text: str, where: str = "") -> str:
         return str(SpecifierSet(plain.replace(" ", "")))
     except InvalidSpecifier:
         raise ConfigError(
-            f"The Python version {asked!r} is not understood.",
+            f"the Python version {asked!r} is not understood",
             why='a version is "3.11", "3.11.7" or a range such as ">=3.11,<3.13"',
             hint="write python=3.11 in the conda file, or set_python_version('3.11')",
             where=where,
@@ -156,7 +156,7 @@ def load_conda_file(path: Path) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise ConfigError(
-            f"The conda file {path} is not valid YAML.",
+            f"the conda file {path} is not valid YAML",
             why=str(getattr(error, "problem", None) or error),
             hint="see the indentation of that line and the one above",
             where=f"{path.name}, line {mark.line + 1}" if mark else path.name,
@@ -186,13 +186,13 @@ def read_text(path: Path, kind: str) -> str:
         return path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
-            f"There is no {kind} at {path}.",
+            f"there is no {kind} at {path}",
             why=f"looked in the folder {path.absolute().parent}",
             hint="give the path of an existing file",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"The {kind} {path} cannot be read.", why=str(error), hint="give a readable UTF-8 text file"
+            f"the {kind} {path} cannot be read", why=str(error), hint="give a readable UTF-8 text file"
         ) from None
 
 
@@ -205,7 +205,7 @@ def _check_keys(data: dict[Any, Any], where: str) -> None:
         if key not in CONDA_KEYS:
             close = get_close_matches(str(key), CONDA_KEYS, n=1)
             raise ConfigError(
-                f"Unknown key {str(key)!r} in {where}.",
+                f"unknown key {str(key)!r} in {where}",
                 why=f"the keys of a conda file are {', '.join(CONDA_KEYS)}",
                 hint=f"did you mean {close[0]!r}?" if close else f"remove {str(key)!r}",
             )
@@ -221,7 +221,7 @@ def _strings(value: Any, place: str, where: str) -> list[str]:
 
 def _wrong(where: str, place: str, expected: str, value: Any) -> ConfigError:
     return ConfigError(
-        f"{place} has the wrong type.",
+        f"{place} has the wrong type",
         why=f"expected {expected}, found {type(value).__name__} {value!r:.60}",
         hint=f"correct {place} in {where}",
         where=where,

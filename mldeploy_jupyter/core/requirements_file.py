@@ -87,12 +87,12 @@ def _option(
     if name in ("-r", "--requirement", "-c", "--constraint"):
         path = (folder / value).absolute()
         if path in open_files:
-            raise ConfigError(f"{value} includes itself.", hint="remove the circle of -r lines", where=place)
+            raise ConfigError(f"{value} includes itself", hint="remove the circle of -r lines", where=place)
         try:
             text = path.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"The file {value} cannot be read.", why=str(error), hint="correct the path in that line", where=place
+                f"the file {value} cannot be read", why=str(error), hint="correct the path in that line", where=place
             ) from None
         target = into if name in ("-r", "--requirement") else found.constraints
         _read(text, path.parent, path.name, found, target, (*open_files, path))
@@ -101,14 +101,14 @@ def _option(
         raise _local(value, place)
     if name not in OPTIONS:
         raise ConfigError(
-            f"The option {name} is not understood.",
+            f"the option {name} is not understood",
             why=f"known are -r, -c, {', '.join(OPTIONS)}",
             hint="remove the option from the file",
             where=place,
         )
     option, takes_value = OPTIONS[name]
     if takes_value and not value:
-        raise ConfigError(f"The option {name} has no value.", hint=f"write {name} VALUE", where=place)
+        raise ConfigError(f"the option {name} has no value", hint=f"write {name} VALUE", where=place)
     if option is None:
         return
     if "://" in value:
@@ -132,7 +132,7 @@ def _requirement(line: str, folder: Path, place: str, found: Requirements) -> st
     except InvalidRequirement:
         one_equals = re.match(r"[\w.-]+\s*=[^=]", text)
         raise ConfigError(
-            f"The requirement {text!r} is not understood.",
+            f"the requirement {text!r} is not understood",
             why="conda writes one =, PyPI two" if one_equals else "it is not a name with versions (PEP 508)",
             hint='write it as "name", "name==1.2" or "name>=1.2,<2"',
             where=place,
@@ -158,13 +158,13 @@ def _local_wheel(text: str, folder: Path, place: str, found: Requirements) -> st
         raise _local(text, place)
     if not path.is_file():
         raise ConfigError(
-            f"There is no wheel at {text}.", why=f"looked for {path}", hint="correct the path", where=place
+            f"there is no wheel at {text}", why=f"looked for {path}", hint="correct the path", where=place
         )
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
         raise ConfigError(
-            f"{path.name} is not a wheel.", why=str(error), hint="give a built wheel", where=place
+            f"{path.name} is not a wheel", why=str(error), hint="give a built wheel", where=place
         ) from None
     option = f"--find-links={path.parent}"
     if option not in found.options:
@@ -174,7 +174,7 @@ def _local_wheel(text: str, folder: Path, place: str, found: Requirements) -> st
 
 def _local(text: str, place: str) -> ConfigError:
     return ConfigError(
-        f"The local project {text} cannot be part of an environment.",
+        f"the local project {text} cannot be part of an environment",
         why="a service must not depend on a folder that can change or move",
         hint="put the code in source_directory, or build a wheel of it (uv build) and name the .whl file",
         where=place,
@@ -188,7 +188,7 @@ def _refuse_password(url: str, place: str) -> None:
     secret = password or (user if user not in ("git",) else "")
     if secret and not re.fullmatch(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", secret):
         raise ConfigError(
-            "An index address carries a password.",
+            "an index address carries a password",
             why="the environment is stored in the workspace and in journals, where a password must not be",
             hint="write ${NAME} in its place and set the environment variable NAME, or use ~/.netrc",
             where=place,

@@ -46,7 +46,7 @@ def source_files(
             files[relative] = script  # even if a pattern ignores it
     if relative not in files:
         raise UserErrorException(
-            f"There is no entry script {relative}.",
+            f"there is no entry script {relative}",
             why=f"looked in {folder}",
             hint="correct entry_script or source_directory",
         )
@@ -118,7 +118,7 @@ def _check_size(files: dict[str, Path], folder: Path, limit: int) -> None:
         return
     largest = sorted(sizes, key=lambda relative: (-sizes[relative], relative))[:3]
     raise UserErrorException(
-        f"The source directory holds {_mb(total)}, more than {_mb(limit)}.",
+        f"the source directory holds {_mb(total)}, more than {_mb(limit)}",
         why="the largest: " + ", ".join(f"{name} ({_mb(sizes[name])})" for name in largest),
         hint="name data in .amlignore (syntax of .gitignore), and register models with Model.register",
         where=str(folder),

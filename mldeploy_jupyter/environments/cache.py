@@ -162,7 +162,7 @@ def named_errors(root: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise EnvironmentError_(
-            "The environment cannot be written: the disk is full." if full else "The environment cannot be written.",
+            "the environment cannot be written: the disk is full" if full else "the environment cannot be written",
             why=str(error),
             hint=f"free space below {root} (mldeploy prune), or set MLDEPLOY_CACHE to another folder",
             code="DiskFull" if full else "EnvironmentFailed",

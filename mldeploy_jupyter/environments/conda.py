@@ -121,7 +121,7 @@ def check_server(solution: Solution) -> None:
         version = versions.get(requirement.name)
         if version is not None and not requirement.specifier.contains(version, prereleases=True):
             raise EnvironmentError_(
-                "The environment cannot be locked: a conda package contradicts the scoring server's requirement.",
+                "the environment cannot be locked: a conda package contradicts the scoring server's requirement",
                 why=f"conda gives {requirement.name}={version}, the server needs {text}",
                 hint=f"ask for {requirement.name}{requirement.specifier} in the conda file",
                 code="ServerRequirementsConflict",
@@ -150,7 +150,7 @@ def build_conda(
         found = record.sha256.hex() if record.sha256 else "none"
         if wanted.get(record.name.normalized) != found:
             raise EnvironmentError_(
-                f"The environment cannot be built: {record.name.normalized} is not the package that was locked.",
+                f"the environment cannot be built: {record.name.normalized} is not the package that was locked",
                 why=f"the lock has sha256 {wanted.get(record.name.normalized)}, the channel {found}",
                 hint="find out who changed the channel; a new lock is made when the conda file changes",
                 code="HashMismatch",
@@ -296,18 +296,18 @@ def _named(error: Exception, packages: list[str]) -> EnvironmentError_:
     kind = type(error).__name__
     if kind == "SolverError":
         return EnvironmentError_(
-            "The conda packages cannot be solved.",
+            "the conda packages cannot be solved",
             why=re.sub(r"^Cannot solve the request because of: ", "", reason),
             hint="change the version named above in the conda file, or add the channel that has it",
             code="CondaConflict",
         )
     if kind in ("InvalidMatchSpecError", "InvalidChannelError", "InvalidVersionSpecError"):
         return EnvironmentError_(
-            "The conda file cannot be used.", why=reason, hint='write a package as "name=1.2"', code="CondaFileInvalid"
+            "the conda file cannot be used", why=reason, hint='write a package as "name=1.2"', code="CondaFileInvalid"
         )
     if re.search(r"error sending request|dns error|tcp connect|timed out|cache", text):
         return EnvironmentError_(
-            "The conda channel cannot be reached.",
+            "the conda channel cannot be reached",
             why=reason,
             hint=f"check the network and HTTPS_PROXY; if PyPI has {names}, move it below `pip:` in the conda file"
             if names
@@ -316,12 +316,12 @@ def _named(error: Exception, packages: list[str]) -> EnvironmentError_:
         )
     if "could not find subdir" in text or "404" in text:
         return EnvironmentError_(
-            "There is no such conda channel.",
+            "there is no such conda channel",
             why=reason,
             hint="correct the name under `channels:` in the conda file",
             code="ChannelNotFound",
         )
-    return EnvironmentError_("The conda packages cannot be installed.", why=reason, hint="see the log above")
+    return EnvironmentError_("the conda packages cannot be installed", why=reason, hint="see the log above")
 
 
 def _shown(text: str) -> str:

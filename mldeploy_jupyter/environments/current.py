@@ -26,7 +26,7 @@ def lock_current(python: str) -> Lock:
     version, path = _version_and_path(python)
     if tuple(map(int, version.split(".")[:2])) < pythons.floor():
         raise EnvironmentError_(
-            f"Python {version} is too old to run a service.",
+            f"Python {version} is too old to run a service",
             why=f"the interpreter {python} is {version}; the scoring server needs {pythons.floor_text()} or newer",
             hint=f"use a kernel with Python {pythons.floor_text()}, or give an Environment with "
             f"python={pythons.floor_text()}",
@@ -66,7 +66,7 @@ def _version_and_path(python: str) -> tuple[str, list[str]]:
         version, path = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
         raise EnvironmentError_(
-            f"The interpreter {python} does not start.",
+            f"the interpreter {python} does not start",
             why=str(error)
             if isinstance(error, OSError)
             else (done.stderr.strip().splitlines() or ["no answer"])[-1]
@@ -95,7 +95,7 @@ def _require_server(python: str, installed: dict[str, str]) -> None:
     if missing:
         wanted = " ".join(f'"{Requirement(text).name}{Requirement(text).specifier}"' for text in server_requirements())
         raise EnvironmentError_(
-            "The interpreter lacks what the scoring server needs.",
+            "the interpreter lacks what the scoring server needs",
             why=f"in {python}: {', '.join(missing)}",
             hint=f"{python} -m pip install {wanted}",
             code="ServerRequirementsMissing",

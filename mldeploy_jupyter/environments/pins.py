@@ -58,7 +58,7 @@ def capture(modules: Iterable[str], python: str) -> list[str]:
         found = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
         raise EnvironmentError_(
-            f"The packages of {python} cannot be read.",
+            f"the packages of {python} cannot be read",
             why=str(error),
             hint="check that this interpreter starts",
             code="PythonNotFound",

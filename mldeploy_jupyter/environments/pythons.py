@@ -91,7 +91,7 @@ def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterab
     )
     hints.append(f"install Python {python or floor_text()} (uv python install {minor[0] if minor else floor_text()})")
     return EnvironmentError_(
-        f"No Python {python or '>=' + floor_text()} was found.",
+        f"no Python {python or '>=' + floor_text()} was found",
         why=f"found on this machine: {', '.join(seen) or 'none that can run a service'}"
         + (f"; the channels {looked} have none either" if looked else ""),
         hint=", or ".join(hints),
@@ -109,7 +109,7 @@ def refuse_below_floor(python: str | None, where: str = "") -> None:
     if any(_any_patch(python, version) for version in above) or not any(_any_patch(python, v) for v in below):
         return
     raise EnvironmentError_(
-        f"Python {python} is too old to run a service.",
+        f"Python {python} is too old to run a service",
         why=f"the environment asks for Python {python}; the scoring server needs {floor_text()} or newer",
         hint=f"write python={floor_text()} in the conda file (or newer), and train and save the model with it",
         where=where,

@@ -119,10 +119,10 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
     """uv's failure as an error with a name. `doing` completes "The environment cannot be ...": locked, built."""
     text = error.output
     reasons = _reasons(text)
-    what = f"The environment cannot be {doing}"
+    what = f"the environment cannot be {doing}"
     if "network was disabled" in text:
         return EnvironmentError_(
-            f"{what} without the network.",
+            f"{what} without the network",
             why=reasons,
             hint="deploy once with the network, or without offline=True",
             code="Offline",
@@ -132,14 +132,14 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
     )
     if missing:
         return EnvironmentError_(
-            f"{what}: there is no package {missing[1]}.",
+            f"{what}: there is no package {missing[1]}",
             why=f"{missing[1]} was not found in the package index",
             hint=f"correct the name {missing[1]}, or name its index with --extra-index-url in the requirements",
             code="PackageNotFound",
         )
     if re.search(r"40[13] (Unauthorized|Forbidden)|status code: 40[13]|\b40[13] Client Error", text):
         return EnvironmentError_(
-            f"{what}: the package index refuses access.",
+            f"{what}: the package index refuses access",
             why=reasons,
             hint="set the index's user and password in ~/.netrc, or ${NAME} in its address and NAME in the environment",
             code="IndexRefused",
@@ -148,21 +148,21 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
         address = re.search(r"Failed to fetch: `?([^\s`]+)", text)
         why = f"{address[1]}: {reasons.rpartition('; ')[2]}" if address else reasons
         return EnvironmentError_(
-            f"{what}: the package index cannot be reached.",
+            f"{what}: the package index cannot be reached",
             why=why,
             hint="check the network and HTTPS_PROXY, or name a reachable index in PIP_INDEX_URL",
             code="NoNetwork",
         )
     if re.search(r"No space left on device|os error 28", text):
         return EnvironmentError_(
-            f"{what}: the disk is full.", why=reasons, hint="free disk space, or set MLDEPLOY_CACHE", code="DiskFull"
+            f"{what}: the disk is full", why=reasons, hint="free disk space, or set MLDEPLOY_CACHE", code="DiskFull"
         )
     if re.search(r"Failed to build|build backend|Build backend|Failed to download and build", text):
         name = re.search(r"[Ff]ailed to (?:download and )?build[: ]+`?([A-Za-z0-9._-]+)", text)
         package = name[1].partition("==")[0] if name else "a package"
         said = re.findall(r"^\s*(.*(?:fatal error|Error): .*)$", text.partition("[stderr]")[2], re.MULTILINE)
         return EnvironmentError_(
-            f"{what}: {package} could not be built from its source.",
+            f"{what}: {package} could not be built from its source",
             why="; ".join([reasons, *said[:1]]),
             hint=f"choose a version of {package} that has a wheel for this Python, or install what its build needs",
             code="BuildFailed",
@@ -170,20 +170,20 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
     version = re.search(r"there (?:is|are) no versions? of (\S+?)(?: and|,| \()", text)
     if version and "depends on" not in text:
         return EnvironmentError_(
-            f"{what}: there is no {version[1]}.",
+            f"{what}: there is no {version[1]}",
             why=reasons,
             hint=f"take a version of {re.split('[=<>!~]', version[1])[0]} that exists for this Python",
             code="VersionNotFound",
         )
     if "No solution found" in text or "unsatisfiable" in text:
         return EnvironmentError_(
-            f"{what}: the requirements contradict each other.",
+            f"{what}: the requirements contradict each other",
             why=reasons,
             hint="loosen one of the requirements named above",
             code="RequirementsConflict",
         )
     return EnvironmentError_(
-        f"{what}.", why=reasons or "uv gave no reason", hint="see the log above; uv's own words are there"
+        what, why=reasons or "uv gave no reason", hint="see the log above; uv's own words are there"
     )
 
 
@@ -194,7 +194,7 @@ def _binary() -> str:
         return str(uv.find_uv_bin())
     except FileNotFoundError as error:
         raise EnvironmentError_(
-            "The tool uv was not found.",
+            "the tool uv was not found",
             why=str(error).splitlines()[0],
             hint="pip install --force-reinstall uv, in the kernel's environment",
             code="UvNotFound",
@@ -247,7 +247,7 @@ def _environ(options: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         for variable in re.findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value):
             if variable not in os.environ:
                 raise EnvironmentError_(
-                    f"The environment variable {variable} is not set.",
+                    f"the environment variable {variable} is not set",
                     why=f"the requirements name an index by ${{{variable}}}",
                     hint=f"set {variable} before deploying",
                     code="VariableNotSet",

@@ -29,7 +29,7 @@ def header_python(lock: str) -> str:
     found = re.search(r"^# python (\d+\.\d+\.\d+)$", lock, re.MULTILINE)
     if not lock.startswith(FORMAT) or found is None:
         raise EnvironmentError_(
-            "The environment's lock cannot be read.",
+            "the environment's lock cannot be read",
             why=f"it does not start with {FORMAT!r} and a Python version",
             hint="deploy again from the InferenceConfig, so that a new lock is made",
         )
@@ -104,7 +104,7 @@ def install_pip(folder: Path, lock: str, uv: Uv) -> None:
     except UvError as error:
         if "hash" in error.output.lower() and "mismatch" in error.output.lower():
             raise EnvironmentError_(
-                "The environment cannot be built: a package is not the one that was locked.",
+                "the environment cannot be built: a package is not the one that was locked",
                 why=re.sub(r"\s+", " ", error.output.split("error:")[-1]).strip(),
                 hint="find out who changed the package; a new lock is made when the requirements change",
                 code="HashMismatch",
@@ -131,7 +131,7 @@ def _conflict_with_server(
     ours = [text for text in server if re.search(rf"\b{re.escape(_name(text))}\b", error.output)]
     theirs = [text for text in requirements if re.search(rf"\b{re.escape(_name(text))}\b", error.output)]
     return EnvironmentError_(
-        "The environment cannot be locked: a requirement contradicts the scoring server's.",
+        "the environment cannot be locked: a requirement contradicts the scoring server's",
         why=f"{', '.join(theirs) or 'your requirements'} against {', '.join(ours) or 'the server'}: {found.why}",
         hint=f"loosen {', '.join(_name(text) for text in theirs) or 'your requirements'}; "
         f"the server needs {', '.join(ours)}",
@@ -150,7 +150,7 @@ def _with_given_hashes(lock: str, requirements: list[str]) -> str:
             kept = [found for found in re.findall(r"--hash=(\S+)", entry) if found in wanted]
             if not kept:
                 raise EnvironmentError_(
-                    f"The environment cannot be locked: no file of {_name(entry)} has the hash that was given.",
+                    f"the environment cannot be locked: no file of {_name(entry)} has the hash that was given",
                     why=f"the requirements give {', '.join(wanted)}",
                     hint=f"correct the --hash of {_name(entry)}, or remove it",
                     code="HashMismatch",

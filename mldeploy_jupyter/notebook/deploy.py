@@ -83,7 +83,7 @@ def attach(session: Session, service: Any, wait: bool, timeout_sec: float | None
 
 def stopped_waiting(name: str, service: Any = None) -> WaitInterrupted:
     return WaitInterrupted(
-        "Stopped waiting; the deployment goes on",
+        "stopped waiting; the deployment goes on",
         hint=f"attach again with %services {name}, or with service.wait_for_deployment(show_output=True); "
         f"%cancel {name} ends it",
         value=service,
@@ -125,7 +125,7 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         script, why = _script(session, live)
         if script is None:
             raise UsageError(
-                "There is no entry script to deploy",
+                "there is no entry script to deploy",
                 why="no %%entry_script was run in this session, and there is no score.py here",
                 hint="write one with %%entry_script, or name its file: %deploy NAME --script FILE",
             )

@@ -204,7 +204,7 @@ def _check_run(
         )
     except KeyboardInterrupt:
         raise EntryScriptError(
-            f"The check of {name} was interrupted",
+            f"the check of {name} was interrupted",
             why="its process was ended; the file is written",
             hint=f"run the cell again, or write {MAGIC} {name} --no-check",
             code="Interrupted",

@@ -105,7 +105,7 @@ def run_magic(session: Session, magic: Magic, line: str, cell: str | None = None
         if isinstance(error, MldeployError) or ("quotation" not in str(error) and "escaped" not in str(error)):
             raise
         raise usage_error(
-            UsageError("The line cannot be read", why=f"{error}", hint="close the quotes"), magic
+            UsageError("the line cannot be read", why=f"{error}", hint="close the quotes"), magic
         ) from None
     except UsageError as error:
         raise usage_error(error, magic) from None
@@ -164,8 +164,7 @@ def usage_error(error: UsageError, magic: Magic) -> Exception:
     """IPython's own kind, which it shows as one line and without a traceback."""
     from IPython.core.error import UsageError as ShellUsageError
 
-    parts = [error.what, error.why, error.hint]
-    text = ". ".join(part.rstrip(".") for part in parts if part)
+    text = error.what + (f": {error.why}" if error.why else "") + (f"; {error.hint}" if error.hint else "")
     for name in (magic.name, magic.covers) if magic.command is not None else ():
         if name:
             text = text.replace(f"mldeploy {name} --help", f"%{magic.name}?")

@@ -115,6 +115,9 @@ def test_wrong_words_are_answered_in_three_lines(line: str, folder: Path, snapsh
     text = str(caught.value)
     assert text == snapshot
     assert text.count("\n") == 2
+    for line in text.splitlines():  # one form for all errors: a lower-case start, no full stop
+        words = line.partition(": ")[2]
+        assert not words[0].isupper() and not words.endswith("."), line
     assert not (folder / ".mldeploy").exists()  # wrong words leave nothing behind
 
 

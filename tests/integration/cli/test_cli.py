@@ -103,8 +103,8 @@ def test_version_and_exit_codes(cli: Cli) -> None:
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.splitlines() == [
         "error: 'modle' is not a command",
-        "cause: No command has that name.",
-        "hint: Did you mean: mldeploy model list",
+        "cause: no command has that name",
+        "hint: did you mean: mldeploy model list",
     ]
     none = cli.run("model", "list", "--json")
     assert (none.returncode, none.stdout) == (1, "")

@@ -105,7 +105,7 @@ def test_an_interrupt_ends_the_waiting_only(kernel: Kernel, folder: Path) -> Non
     stopped = kernel.run("%deploy factor --wait", on_output=interrupt)
     assert no_traceback(stopped)
     assert stopped.error.splitlines() == [
-        "error: Stopped waiting; the deployment goes on",
+        "error: stopped waiting; the deployment goes on",
         "hint: attach again with %services factor, or with service.wait_for_deployment(show_output=True); "
         "%cancel factor ends it",
     ]
@@ -258,13 +258,13 @@ def test_an_interrupt_of_the_check_ends_its_process(kernel: Kernel, folder: Path
 
 
 WRONG: list[tuple[str, list[str]]] = [
-    ("%deploy factor --por 1", ["UsageError: --por is not an option of %deploy", "Did you mean --port?"]),
+    ("%deploy factor --por 1", ["UsageError: --por is not an option of %deploy", "did you mean --port?"]),
     ("%register factor", ["UsageError", "%register"]),
     ("%score factor nowhere", ["UsageError: nowhere cannot be evaluated", "NameError"]),
     ("%score factor", ["%score factor needs one input"]),
-    ("%deploy 'factor", ["UsageError: The line cannot be read"]),
+    ("%deploy 'factor", ["UsageError: the line cannot be read"]),
     ("%mldeploy servise list", ["'servise' is not a command", "%mldeploy service list"]),
-    ("%deploy factor", ["There is no entry script to deploy", "%%entry_script"]),
+    ("%deploy factor", ["there is no entry script to deploy", "%%entry_script"]),
     ("%%score factor\n{", ["is not JSON", "line 2 column 2 of the cell"]),
     ("%register factor nothing.pkl", ["error: there is no file or folder nothing.pkl", "hint:"]),
     ("%%entry_script notes.txt\npass", ["notes.txt is not a Python file"]),

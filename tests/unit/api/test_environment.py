@@ -72,7 +72,7 @@ def test_from_files(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(environment._to_dict())
         assert Environment._from_dict(environment._to_dict())._to_spec() == environment._to_spec()
     assert conda._to_spec().environment_variables == {"A": "1"}
-    with pytest.raises(ConfigError, match="There is no requirements file"):
+    with pytest.raises(ConfigError, match="there is no requirements file"):
         Environment.from_pip_requirements("p", tmp_path / "nope.txt")
 
 

@@ -145,7 +145,7 @@ def test_wrong_files_say_what_and_where(tmp_path: Path, snapshot: object) -> Non
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"There is no conda file at .*nope\.yml"):
+    with pytest.raises(ConfigError, match=r"there is no conda file at .*nope\.yml"):
         specs.from_conda_file(tmp_path / "nope.yml")
 
 

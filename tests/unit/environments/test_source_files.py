@@ -75,7 +75,7 @@ def test_the_script_travels_even_if_a_pattern_names_it(tmp_path: Path) -> None:
 def test_a_script_outside_or_missing_is_refused(tmp_path: Path, script: str) -> None:
     folder = tmp_path / "src"
     write(tmp_path, {"outside.py": "", "src/a.py": ""})
-    with pytest.raises(UserErrorException, match="There is no entry script"):
+    with pytest.raises(UserErrorException, match="there is no entry script"):
         source_files(script, folder)
 
 

@@ -119,7 +119,7 @@ def test_messages_are_in_the_notebooks_words(session: Session, snapshot: Snapsho
     by_name = {magic.name: magic for magic in magics(session)}
     error = UsageError(
         "mldeploy model register needs --model-path",
-        why="Run: mldeploy model register --help",
+        why="run: mldeploy model register --help",
         hint="see `mldeploy model list` and %mldeploy service list",
     )
     assert str(usage_error(error, by_name["register"])) == snapshot
