@@ -235,7 +235,8 @@ class Fleet:
     def _record(self) -> None:
         with self.lock:
             try:
-                leftovers.record(self.folder, [worker.pid for worker in self._all if worker.pid])
+                workers = [worker for worker in self._all if worker.pid]
+                leftovers.record(self.folder, [w.pid for w in workers], marks=[w.mark for w in workers])
             except OSError as error:  # a full disk is no reason to stop serving
                 self.log.write(f"the workers cannot be written down: {error}")
 
@@ -354,4 +355,8 @@ class Fleet:
             if not worker.exited.wait(max(0.0, deadline - time.monotonic())):
                 worker.kill()
                 worker.exited.wait(5)
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # also for a process that was forked with it and got away
+        except OSError:
+            pass
         self.listener.close()

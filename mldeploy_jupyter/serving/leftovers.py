@@ -10,18 +10,20 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from .files import read_json, write_json
 
 FILE = "workers.json"
+MARK = "MLDEPLOY_WORKER"  # the variable by which a worker's descendants are known, wherever they went
 PATIENCE = 5.0  # seconds for the kernel to end what was killed
 
 
-def record(folder: Path, pids: list[int], proc: Path = Path("/proc")) -> None:
-    """Writes down the process groups of the workers, each with its leader's start time."""
+def record(folder: Path, pids: list[int], proc: Path = Path("/proc"), marks: Sequence[str] = ()) -> None:
+    """Writes down the process groups of the workers, each with its leader's start time, and their marks."""
     groups = {str(pid): _started(pid, proc) for pid in pids}
-    data = {"groups": groups, "machine": _machine(proc), "folder": identity(folder)}
+    data = {"groups": groups, "marks": list(marks), "machine": _machine(proc), "folder": identity(folder)}
     write_json(folder / FILE, data, durable=False)  # the processes do not survive a loss of power
 
 
@@ -47,11 +49,26 @@ def end(folder: Path, proc: Path = Path("/proc")) -> list[int]:
             except OSError:
                 continue
             ended.append(pid)
+    ended += end_marked(written.get("marks", []) if ours else [], proc)
     # They may hold the listening socket, so whoever listens next must find them gone.
     deadline = time.monotonic() + PATIENCE
     while any(_started(pid, proc) for pid in ended) and time.monotonic() < deadline:
         time.sleep(0.01)
     (folder / FILE).unlink(missing_ok=True)
+    return ended
+
+
+def end_marked(marks: Sequence[str], proc: Path = Path("/proc")) -> list[int]:
+    """Ends what left its worker's session but still has its mark in the environment; returns what was ended."""
+    wanted = [f"{MARK}={mark}".encode() for mark in marks]
+    ended: list[int] = []
+    for name in os.listdir(proc) if wanted and proc.is_dir() else []:
+        try:
+            if name.isdigit() and any(entry in wanted for entry in (proc / name / "environ").read_bytes().split(b"\0")):
+                os.kill(int(name), signal.SIGKILL)
+                ended.append(int(name))
+        except OSError:
+            continue
     return ended
 
 

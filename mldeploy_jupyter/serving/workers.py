@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import memory
+from . import leftovers, memory
 from .channel import Channel
 from .failure import failure
 from .logs import ServiceLog, read_lines, utc_now
@@ -43,6 +43,7 @@ class Worker:
         self.settings = settings
         self.log = log
         self.pid = 0
+        self.mark = os.urandom(8).hex()
         self.state = "starting"
         self.stage = "import"
         self.started = utc_now()
@@ -183,6 +184,7 @@ class Worker:
             **kept,
             **self.settings.env,
             "PYTHONPATH": self.settings.server_path or str(root),
+            leftovers.MARK: self.mark,
             "PYTHONUNBUFFERED": "1",
             "PYTHONIOENCODING": "utf-8:backslashreplace",
             "AZUREML_MODEL_DIR": self.settings.model_dir,
@@ -226,6 +228,7 @@ class Worker:
             os.killpg(self.pid, signal.SIGKILL)
         except OSError:
             pass
+        leftovers.end_marked([self.mark])  # what made itself a daemon
         status = self._process.wait()
         number = -status if status < 0 else None
         self._end = {

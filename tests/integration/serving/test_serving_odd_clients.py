@@ -7,7 +7,9 @@ import re
 import shutil
 import socket
 import threading
+from collections.abc import Callable
 
+import psutil
 import requests
 from supervised import KEY, Supervised, wait_for
 
@@ -145,3 +147,39 @@ def test_a_log_folder_that_is_removed_comes_back_with_the_next_file(supervised: 
     wait_for(lambda: (supervised.folder / "logs" / "service.log").exists())
     assert supervised.score().status_code == 200
     wait_for(lambda: " 200 " in supervised.log)
+
+
+def test_a_daemon_that_a_script_started_ends_with_its_worker_and_holds_no_port(supervised: Supervised) -> None:
+    supervised.deploy(
+        """
+        import os, time
+        def init():
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    with open("daemon", "w") as file:
+                        file.write(str(os.getpid()) + "\\n")
+                    time.sleep(600)
+                os._exit(0)
+        def run(data): return 1
+        """
+    )
+    wrote = supervised.root / "app1" / "daemon"
+    wait_for(lambda: wrote.exists() and wrote.read_text().endswith("\n"))
+    daemon = int(wrote.read_text())
+    assert psutil.pid_exists(daemon)
+    port = supervised.facts["port"]
+    supervised.ask("stop")
+    gone = (psutil.NoSuchProcess, psutil.ZombieProcess)
+    wait_for(lambda: not psutil.pid_exists(daemon) or _raises(gone, psutil.Process(daemon).environ), what="its end")
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+
+
+def _raises(kinds: tuple[type[Exception], ...], call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except kinds:
+        return True
+    return False
