@@ -116,11 +116,18 @@ def file_missing(facts: Facts) -> Cause | None:
     there = _listed(files)
     if by_name:
         what = f"the script asks for a model that the service does not have{f': {path}' if path else ''}"
+        if _without_model(facts):
+            why = "no model was named, so the service has none"
+            return facts.cause("model-file-missing", what, why, _name_it(facts), path=path)
         names = ", ".join(sorted({str(_name(model)) for model in facts.models}))
         why = f"the service was deployed with {names}" if names else described(raised)
         hint = f"ask for one of these, or add the model to models=[...], then {facts.deploy()}"
         return facts.cause("model-file-missing", what, why, hint, path=path, files=files[:SHOWN_FILES])
     shown = inside or path
+    if _without_model(facts):
+        what = f"the model file {shown} is not there" if shown != "." else "AZUREML_MODEL_DIR is a folder, not a file"
+        why = "no model was named, so AZUREML_MODEL_DIR holds nothing"
+        return facts.cause("model-file-missing", what, why, _name_it(facts), path=path)
     what = f"the model file {shown} is not there"
     why = f"the model folder holds {there}"
     best = _nearest(shown, files)
@@ -134,6 +141,19 @@ def file_missing(facts: Facts) -> Cause | None:
         parts = ", ".join(f'"{part}"' for part in PurePath(best).parts)
         hint = f'use os.path.join(os.environ["AZUREML_MODEL_DIR"], {parts}), {facts.again()}'
     return facts.cause("model-file-missing", what, why, hint, path=path, files=files[:SHOWN_FILES])
+
+
+def _without_model(facts: Facts) -> bool:
+    # With a model, AZUREML_MODEL_DIR is its folder, or there are files below the folder of all.
+    folder = PurePath(str(facts.settings.get("model_dir") or "")).name
+    return folder == "azureml-models" and not facts.models and not model_files(facts)
+
+
+def _name_it(facts: Facts) -> str:
+    if facts.script.cell is not None:
+        line = f"%deploy {facts.service}".rstrip()
+        return f"register it with %register, or name it: -m MODEL after %%entry_script {facts.script.name} and {line}"
+    return f"name it with -m MODEL (in Python models=[...]), then {facts.deploy()}"
 
 
 def _is_loading(facts: Facts) -> bool:

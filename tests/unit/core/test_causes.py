@@ -204,6 +204,26 @@ def test_what_a_script_raised_is_named(name, snapshot):
     assert shown(cause) == snapshot
 
 
+@pytest.mark.parametrize("cell", [True, False], ids=["cell", "file"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"open('{ROOT}/azureml-models/m.pkl')",
+        "raise IsADirectoryError(21, 'Is a directory', " + repr(f"{ROOT}/azureml-models") + ")",
+        "raise type('ModelNotFoundException', (Exception,), {})('no model named \"iris\"')",
+    ],
+    ids=["file", "folder", "by name"],
+)
+def test_a_service_without_any_model_is_told_so(line, cell, snapshot):
+    text = init(line)
+    script = in_cell(text) if cell else ScriptInfo("score.py", "source/score.py", text)
+    known = {**SETTINGS, "model_dir": f"{ROOT}/azureml-models"}
+    cause = explain(failure_of(text), script=script, settings=known, models=[], timezone=UTC)
+    assert shown(cause) == snapshot
+    # Where nothing is known of the models, nothing is said of them.
+    assert "no model was named" not in shown(explain(failure_of(text), script=script, settings=SETTINGS, timezone=UTC))
+
+
 TAIL = ["loading the model", "Traceback (most recent call last):", "ImportError: libomp.so \x1b[31mnot found"]
 FRAMES = [{"file": "/usr/lib/python3/x.py", "line": 9, "function": "get", "text": "sock.recv()"}]
 HUNG = [{"file": SCRIPT, "line": 5, "function": "init", "text": "    download(model)"}, *FRAMES]
