@@ -254,13 +254,14 @@ class Fleet:
                 restarts += 1
                 continue
             with self.lock:
-                if self.live is generation and not self.stopping:
+                wanted = self.live is generation and not self.stopping
+                if wanted:
                     generation.workers.append(worker)
                     generation.was_live, generation.failure = True, None
                     worker.state, worker.on_exit = "live", self._on_exit
-                else:
-                    worker.kill()
-                    return
+            if not wanted:  # it came too late, but it may have requests by now
+                self._drain([worker], 0 if self.stopping else generation.settings.drain_timeout)
+                return
             self._deliver_orphans()
             if worker.exited.is_set():
                 self._on_exit(worker)
@@ -271,6 +272,8 @@ class Fleet:
         worker.restarts = restarts
         try:
             await_ready(worker, generation.settings, None, lambda _: None)
+            if self.live is not generation:
+                raise Stopped(failure("cancelled", "switch", "another revision serves meanwhile"))
             if worker.ask("accept", ORDER_WAIT) is None:
                 raise Stopped(worker.complete(failure("worker-lost", "switch", "a new worker was lost")))
         except Stopped:
@@ -286,11 +289,13 @@ class Fleet:
                 return
         fresh = self._start_one(generation, worker.restarts + 1)
         with self.lock:
-            if self.live is not generation or worker not in generation.workers:
-                fresh.kill()
-                return
-            generation.workers[generation.workers.index(worker)] = fresh
-            fresh.state, fresh.on_exit = "live", self._on_exit
+            wanted = self.live is generation and worker in generation.workers
+            if wanted:
+                generation.workers[generation.workers.index(worker)] = fresh
+                fresh.state, fresh.on_exit = "live", self._on_exit
+        if not wanted:
+            self._drain([fresh], generation.settings.drain_timeout)
+            return
         self._deliver_orphans()
         self._drain([worker], generation.settings.drain_timeout)
 
