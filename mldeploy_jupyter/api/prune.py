@@ -62,14 +62,17 @@ def prune(
 ) -> PruneReport:
     """Removes old deployments and what only they used.
 
-    Each service keeps its newest `keep_deployments` deployments with their journals, every bundle that serves, is
-    pending, or belongs to one of these, and every file of a registered model. Removed are the rest: older deployments,
-    bundles, files of deleted models, folders of deleted services, leftovers of killed commands, and the shared
-    environments that no workspace of this user needs. With `dry_run` nothing is.
+    Each service keeps its newest `keep_deployments` deployments with their journals (and always its last, the one
+    that serves and one that runs), every bundle that serves, is pending, or belongs to one of these, and every file
+    of a registered model. Removed are the rest: older deployments, bundles, files of deleted models, folders of
+    deleted services, leftovers of killed commands, and the shared environments that no workspace of this user needs.
+    With `dry_run` nothing is.
     """
-    if type(keep_deployments) is not int or keep_deployments < 1:
+    if type(keep_deployments) is not int or keep_deployments < 0:
         raise UserErrorException(
-            f"keep_deployments is {keep_deployments!r}", why="it must be a whole number above 0", hint="such as 20"
+            f"keep_deployments is {keep_deployments!r}",
+            why="it must be a whole number of at least 0",
+            hint="leave it out to keep 20",
         )
     folder = workspace._for_read()
     if folder is None:
@@ -107,7 +110,9 @@ def prune(
 
 def _split_deployments(store: Store, keep: int) -> tuple[list[DeploymentRecord], list[DeploymentRecord]]:
     seen: dict[str, int] = defaultdict(int)
+    # The last deployment of a service tells its state; another one may have made what serves.
     serving = {service.deployment_id for service in store.list_services()}
+    serving |= {revision.deployment_id for revision, serves in _revisions(store) if serves}
     kept: list[DeploymentRecord] = []
     old: list[DeploymentRecord] = []
     for record in store.list_deployments():  # newest first

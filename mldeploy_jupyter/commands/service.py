@@ -12,15 +12,28 @@ from mldeploy_jupyter.commands.finding import find_service as find_service
 from mldeploy_jupyter.commands.finding import list_services
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.commands.settings import TARGETS
-from mldeploy_jupyter.commands.text import listing, pairs, python_call
+from mldeploy_jupyter.commands.text import listing, pairs, python_call, table
 
 NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service")
 
 
 def show(context: Context, args: Args) -> Result:
     service = find_service(context, args)
-    data = service.serialize()
-    return Result(service, listing(data), data, python_call("Webservice", "ws", repr(service.name)))
+    data, revisions = service.serialize(), service.revisions
+    text = f"{listing(data)}\n\n{_revision_table(revisions, data['revision'])}" if revisions else listing(data)
+    python = python_call("Webservice", "ws", repr(service.name))
+    return Result(service, text, {**data, "revisions": revisions}, python)
+
+
+def _revision_table(revisions: list[dict[str, Any]], serving: int) -> str:
+    """The revisions, newest first; `kept` are those that `service rollback` can go back to."""
+    rows = []
+    for revision in revisions:
+        outcome = "serves" if revision["number"] == serving else revision["outcome"]
+        again = f"{outcome}, rolled back to {revision['rolled_back_to']}" if revision["rolled_back_to"] else outcome
+        made = revision["created_time"][:16].replace("T", " ")
+        rows.append((revision["number"], again, ", ".join(revision["models"]) or "-", f"{made} UTC" if made else "-"))
+    return table(rows, ("REVISION", "OUTCOME", "MODELS", "MADE"))
 
 
 def run(context: Context, args: Args) -> Result:
@@ -185,7 +198,7 @@ COMMANDS: tuple[Command, ...] = (
         list_services,
         "service list --all",
     ),
-    Command(("service", "show"), "Show a service.", (NAME,), show, "service show churn"),
+    Command(("service", "show"), "Show a service and its revisions.", (NAME,), show, "service show churn"),
     Command(
         ("service", "run"),
         "Score data with a service.",

@@ -76,7 +76,9 @@ def prune(context: Context, args: Args) -> Result:
     keep = 20 if args.keep_deployments is None else args.keep_deployments
     if keep < 0:
         raise UsageError(
-            f"--keep-deployments cannot be {keep}", why="it must be at least 0", hint="leave it out to keep 20"
+            f"--keep-deployments cannot be {keep}",
+            why="it must be a whole number of at least 0",
+            hint="leave it out to keep 20",
         )
     workspace = context.workspace(args.path)
     report = run_prune(workspace, keep_deployments=keep, dry_run=args.dry_run)
@@ -113,7 +115,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "keep_deployments",
                 ("--keep-deployments",),
-                "How many deployments of each service to keep. Default 20.",
+                "How many deployments of each service to keep, beside the one that serves. Default 20.",
                 "integer",
                 metavar="N",
             ),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, WaitInterrupted, command
-from mldeploy_jupyter.core.errors import DeploymentTimeout
+from mldeploy_jupyter.core.errors import DeploymentTimeout, EntryScriptError
 from mldeploy_jupyter.notebook.printed import call, deployment_config, inference_config, program, service_of
 from mldeploy_jupyter.notebook.session import Session, front_end
 
@@ -21,8 +21,9 @@ _KEPT = ("conda_file", "requirements_file", "extra_docker_file_steps", "base_ima
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
 The script is that of the last %%entry_script, the model the one registered last in this session, the target this
-machine; options say otherwise. A service that serves just this already is given back as it is. Returns the
-service at once and shows the timeline, which keeps itself up to date; --wait waits for the end."""
+machine; options say otherwise. A script whose check failed is deployed only when --script names it. A service that
+serves just this already is given back as it is. Returns the service at once and shows the timeline, which keeps
+itself up to date; --wait waits for the end."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 
@@ -129,6 +130,7 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
                 why="no %%entry_script was run in this session, and there is no score.py here",
                 hint="write one with %%entry_script, or name its file: %deploy NAME --script FILE",
             )
+        _refuse_failed(session, script, f"%deploy {args.name or 'NAME'}")
         context.defaults["entry_script"] = _short(script)
         said.append(f"script {_short(script)} ({why})")
     if not (args.model or args.model_metadata_file):
@@ -137,6 +139,17 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         said.append(f"model {', '.join(models)} ({why})" if models else "no model (name one with -m)")
     if said:
         context.note("Deploying " + ", ".join(said))
+
+
+def _refuse_failed(session: Session, script: Path, line: str) -> None:
+    """A script that failed its check goes nowhere unless it is named. Raises `EntryScriptError`."""
+    if session.failed is not None and session.failed.is_of(script):
+        raise EntryScriptError(
+            f"{_short(script)} failed its check",
+            why=session.failed.why,
+            where=session.failed.where,
+            hint=f"correct the cell and run it, or name another script: {line} --script FILE",
+        )
 
 
 def _script(session: Session, live: Any) -> tuple[Path | None, str]:
@@ -169,6 +182,8 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     known = _script_of(live) if live is not None else None
     # A script that was written since the last deployment is meant for the service that was deployed.
     script = session.script if session.script_is_new and session.service == args.name else known
+    if script is not None:
+        _refuse_failed(session, script, f"%update {args.name}")
     if script is not None and script != known:
         args.entry_script = _short(script)
         _keep_environment(args, live)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.core.errors import EntryScriptError, MldeployError, StorageError
-from mldeploy_jupyter.notebook.session import Session, cell_id, notebook_path, raw_cell
+from mldeploy_jupyter.notebook.session import FailedCheck, Session, cell_id, notebook_path, prompt_number, raw_cell
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.cells import CellRecord
@@ -54,25 +54,31 @@ def command(session: Session, cell: str) -> Command:
 def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     """Writes, remembers and checks the script.
 
-    The file is written in any case, so that it is what the cell says. Raises `EntryScriptError` with the line
-    of the cell for a script that cannot serve.
+    The file is written in any case, so that it is what the cell says; the session knows when it failed. Raises
+    `EntryScriptError` with the line of the cell for a script that cannot serve.
     """
     name = args.file or "score.py"
     python = python_of(name, cell)
     text = cell if cell.endswith("\n") else cell + "\n"
     path = _write_file(name, text)
     folder = context.workspace(args.path, write=True)._folder
-    record = remember(session, folder, name, text, cell)
-    session.script, session.script_is_new = path, True
-    _check_source(text, name, record)
-    for warning in warnings(text, record.offset, session.namespace):
-        print(f"warning: {warning}")
-    if args.no_check:
-        print(f"wrote {name}, not checked")
-        return Result(python=python)
-    session.models = list(args.models or [])
-    models = session.models or context.defaults.get("models") or []
-    print(_check_run(session, path, name, text, record, folder, models, args))
+    record = remember(session, folder, path, text, cell)
+    session.script, session.script_is_new, session.failed = path, True, None
+    try:
+        _check_source(text, name, record)
+        for warning in warnings(text, record.offset, session.namespace):
+            print(f"warning: {warning}")
+        if args.no_check:
+            print(f"wrote {name}, not checked")
+            return Result(python=python)
+        session.models = list(args.models or [])
+        models = session.models or context.defaults.get("models") or []
+        print(_check_run(session, path, name, text, record, folder, models, args))
+    except MldeployError as error:
+        if error.code != "Interrupted":  # then nothing is known of the script
+            why = next(iter((error.why or error.what).splitlines()), "")
+            session.failed = FailedCheck(path, text, why, error.where)
+        raise
     return Result(python=python)
 
 
@@ -83,20 +89,20 @@ def python_of(name: str, cell: str) -> str:
     return f"from pathlib import Path\n\nPath({name!r}).write_text({cell!r})"
 
 
-def remember(session: Session, folder: WorkspaceFolder, name: str, text: str, cell: str) -> CellRecord:
+def remember(session: Session, folder: WorkspaceFolder, path: Path, text: str, cell: str) -> CellRecord:
     """Keeps which cell the script came from, so that an error in the service names the line of the cell."""
     from mldeploy_jupyter.core import cells
     from mldeploy_jupyter.core.events import utc_now
 
-    source, offset = _as_typed(raw_cell(session.shell), name, cell)
+    source, offset = _as_typed(raw_cell(session.shell), path.name, cell)
     record = cells.CellRecord(
         script_digest=cells.script_digest(text),
-        file=name,
+        file=str(path),
         source=source,
         offset=offset,
         cell_id=cell_id(session.shell),
         notebook=notebook_path(session.shell),
-        execution_count=getattr(session.shell, "execution_count", None),
+        execution_count=prompt_number(session.shell),
         time=utc_now(),
     )
     return cells.save(folder.cells, record)
@@ -263,7 +269,7 @@ def _ok_line(name: str, ran: CleanRun) -> str:
     parts = [f"init {duration(seconds if seconds is not None else ran.seconds)}"]
     sample = result.get("sample")
     if sample:
-        shown = f"{_short(sample.get('input'))} -> {_short(sample.get('output'))}"
+        shown = f"{_request(sample.get('input'))} -> {_short(sample.get('output'))}"
         parts.append(f"sample {shown} in {duration(sample.get('seconds'))}")
     else:
         parts.append("run() was not called: @input_schema would give it a sample")
@@ -272,9 +278,12 @@ def _ok_line(name: str, ran: CleanRun) -> str:
     return f"ok: {name} ({', '.join(parts)})"
 
 
+def _request(body: Any) -> str:
+    # One parameter: its value says enough. An answer is shown as it is.
+    return _short(next(iter(body.values())) if isinstance(body, dict) and len(body) == 1 else body)
+
+
 def _short(value: Any) -> str:
-    if isinstance(value, dict) and len(value) == 1:
-        value = next(iter(value.values()))  # one parameter: its value says enough
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= VALUE_COLUMNS else text[: VALUE_COLUMNS - 1] + "…"
 

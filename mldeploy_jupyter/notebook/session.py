@@ -12,15 +12,34 @@ from typing import Any, Literal
 FrontEnd = Literal["live", "headless", "terminal"]
 
 
+@dataclass(frozen=True)
+class FailedCheck:
+    """A script that could not serve when it was written. `text` is the script as it was, `why` the first line of it."""
+
+    script: Path
+    text: str
+    why: str
+    where: str = ""
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the file is that script still: one that was corrected outside the notebook is not judged."""
+        try:
+            return path == self.script and path.read_text("utf-8") == self.text
+        except (OSError, ValueError):
+            return False
+
+
 @dataclass
 class Session:
-    """`script` is the file of the last %%entry_script, new until something is deployed, `models` what it was checked
-    with if it named any, `service` the name that was deployed last. `views` are the timelines that still change,
-    by display, and `shown` says for each deployment which cell, by its number, showed its timeline."""
+    """`script` is the file of the last %%entry_script, new until something is deployed, `failed` how its check failed,
+    `models` what it was checked with if it named any, `service` the name that was deployed last. `views` are the
+    timelines that still change, by display, and `shown` says for each deployment which cell, by its number, showed
+    its timeline."""
 
     shell: Any
     script: Path | None = None
     script_is_new: bool = False
+    failed: FailedCheck | None = None
     models: list[str] = field(default_factory=list)
     service: str = ""
     views: dict[str, Any] = field(default_factory=dict)
@@ -46,6 +65,20 @@ def cell_id(shell: Any) -> str:
     kernel = getattr(shell, "kernel", None)
     parent = _parent(kernel) if kernel is not None else {}
     return str((parent.get("metadata") or {}).get("cellId") or "")
+
+
+def prompt_number(shell: Any) -> int | None:
+    """The number beside the running cell, as in [3]; None where there is none.
+
+    IPython 9.18 and later count up before the cell runs, older ones after it, and a cell that is not stored is not
+    counted. The display hook of each version knows the number of a counted cell.
+    """
+    count = getattr(shell, "execution_count", None)
+    kernel = getattr(shell, "kernel", None)
+    content = _parent(kernel).get("content", {}) if kernel is not None else {}
+    if not content.get("store_history", True) or content.get("silent", False):
+        return count
+    return getattr(getattr(shell, "displayhook", None), "prompt_count", count)
 
 
 def notebook_path(shell: Any, environ: Any = os.environ) -> str:

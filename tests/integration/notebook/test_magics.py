@@ -64,7 +64,7 @@ def test_deploy_returns_at_once_and_its_timeline_updates_in_place(kernel: Kernel
     kernel.ok("%register factor factor.json")
     kernel.ok(f"%%entry_script --no-check\n{script}")
     began = kernel.ok("%deploy factor")
-    assert "see its timeline above" in began.result
+    assert began.result == "factor: deploying, see above"
     (display_id,) = began.displays
     assert "deploying to this machine" in began.displays[display_id][-1]
     assert not gate.exists()
@@ -157,6 +157,32 @@ def test_a_failing_script_names_the_line_of_the_cell_as_it_was_run(prepared: Ker
     deployed = no_traceback(prepared.run('%score factor {"value": 1}'))
     assert "line 7 (as run " in deployed and "faktor" in deployed
     assert number.isdigit()
+
+
+def test_a_script_that_failed_its_check_is_deployed_only_by_its_name(prepared: Kernel, folder: Path) -> None:
+    broken = SCRIPT.replace('["factor"]', '["faktor"]')
+    no_traceback(prepared.run(f"%%entry_script broken.py\n{broken}"))
+    refused = no_traceback(prepared.run("%deploy factor")).splitlines()
+    assert refused[0] == "error: broken.py failed its check"
+    assert refused[1].startswith("cause: KeyError: 'faktor' (cell In [") and "line 7" in refused[1]
+    assert refused[2] == "hint: correct the cell and run it, or name another script: %deploy factor --script FILE"
+    assert "there is no service" in no_traceback(prepared.run("%logs factor"))
+    prepared.ok("%deploy factor --script score.py --wait")
+
+    # The same file, broken later: neither magic takes it, and what serves goes on.
+    no_traceback(prepared.run(f"%%entry_script\n{broken}"))
+    assert "score.py failed its check" in no_traceback(prepared.run("%update factor --wait"))
+    assert "score.py failed its check" in no_traceback(prepared.run("%deploy factor --wait"))
+    assert "revision 1" in prepared.ok("%services factor").result
+    named = prepared.run("%deploy factor --script score.py --wait")
+    assert "faktor" in no_traceback(named)  # the engine's own check
+    # Corrected in an editor, it is another script; a cell that checks well clears it too.
+    (folder / "score.py").write_text(SCRIPT.replace('"answer": factor', '"answer": 10 + factor'))
+    prepared.ok("%update factor --wait")
+    assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 16}"
+    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    prepared.ok("%deploy factor --wait")
+    assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 6}"
 
 
 def test_a_syntax_error_is_shown_in_the_cell_and_the_file_is_kept(kernel: Kernel, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mldeploy_jupyter import environments
 from mldeploy_jupyter.api.model import Model
 from mldeploy_jupyter.api.prune import PruneReport, prune
 from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.commands import Context, run
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
 
@@ -111,6 +113,19 @@ def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None
     assert content(ws)["bundles"] == ["bundle1", "bundle2"]
 
 
+def test_none_may_be_kept_but_what_serves_or_runs(ws: Workspace) -> None:
+    store = ws._folder.open_store()
+    store.update_service("svc", deployment_id="d5")  # the last one failed; revision 1 of d1 serves still
+    store.update_deployment("d3", state="running")
+    by_words = run(["prune", "--keep-deployments", "0", "--dry-run"], context=Context(out=StringIO(), err=StringIO()))
+    assert by_words.data["deployments"] == 2
+    report = prune(ws, keep_deployments=0, clock=later)
+    assert report.deployments == 2
+    assert content(ws)["deployments"] == ["d1", "d3", "d5"]
+    assert "bundle1" in content(ws)["bundles"]
+    assert [record.id for record in store.list_deployments()] == ["d5", "d3", "d1"]
+
+
 def test_environments_of_a_workspace_that_cannot_be_asked_are_kept(ws: Workspace, used: list[set[str]]) -> None:
     Workspace.create("broken", path="broken", store="sqlite:////nowhere/store.db")
     report = prune(ws)
@@ -131,7 +146,7 @@ def test_the_report_reads_well() -> None:
     assert str(PruneReport(services=1, dry_run=True)).startswith("Would remove 1 folder of a deleted service")
 
 
-@pytest.mark.parametrize("keep", [0, -1, 1.5, True, "20"])
+@pytest.mark.parametrize("keep", [-1, 1.5, True, "20"])
 def test_how_many_is_checked(folder: Path, keep: object) -> None:
-    with pytest.raises(UserErrorException, match="whole number above 0"):
+    with pytest.raises(UserErrorException, match="whole number of at least 0"):
         prune(Workspace.create(), keep_deployments=keep)  # type: ignore[arg-type]
