@@ -9,15 +9,22 @@ from __future__ import annotations
 import time
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mldeploy_jupyter import engine
-from mldeploy_jupyter.api import deploying, service_changes, service_data, webservice_legacy
+from mldeploy_jupyter.api import deploying, scoring_errors, service_changes, service_data, webservice_legacy
 from mldeploy_jupyter.api.model_checks import check_workspace
 from mldeploy_jupyter.api.service_attributes import STATES, ServiceAttributes
 from mldeploy_jupyter.api.waiting import raise_for, wait_for
 from mldeploy_jupyter.api.webservice_legacy import deploy
-from mldeploy_jupyter.core.errors import ScoringError, TargetNotAvailable, UserErrorException, WebserviceNotFound
+from mldeploy_jupyter.core.errors import (
+    DeploymentFailed,
+    ScoringError,
+    TargetNotAvailable,
+    UserErrorException,
+    WebserviceNotFound,
+)
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.model import Model
@@ -121,8 +128,10 @@ class Webservice(ServiceAttributes):
         try:
             return self._scoring_client().run(data)
         except ScoringError as error:
-            if error.status_code is None:  # nobody answered: it may have moved
+            if not error.request_id:  # the service did not answer: it may have moved, or does not run
                 self._looked = 0.0
+                service_data.explain_silence(self.workspace._folder, self._record, error)
+            scoring_errors.explain(self.workspace._folder, self._record, error)
             raise
 
     # Keys -------------------------------------------------------------------------------------------------------
@@ -192,8 +201,20 @@ class Webservice(ServiceAttributes):
         return engine.cancel(self.workspace._folder, self.name)
 
     def start(self) -> None:
-        """Starts a stopped service with the revision it had."""
-        engine.control(self.workspace._folder, self.name, "start")
+        """Starts a stopped service with the revision it had.
+
+        Raises:
+            DeploymentFailed: it could not be started, such as because another process has its port.
+        """
+        try:
+            engine.control(self.workspace._folder, self.name, "start")
+        except DeploymentFailed as error:
+            if getattr(error.cause, "code", "") == "port-in-use":  # a service keeps its port until it is given another
+                error.hint = (
+                    f"stop that process, or move the service with `mldeploy service update {self.name} --port N`"
+                )
+                error.cause = replace(error.cause, hint=error.hint)
+            raise
 
     def stop(self) -> None:
         """Ends the service's processes after their requests; it keeps its name, keys, revisions and port."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mldeploy_jupyter.core.errors import ScoringError
+from mldeploy_jupyter.core.errors import ScoringError, UserErrorException
 
 if TYPE_CHECKING:
     import requests
@@ -43,7 +43,14 @@ class ScoringClient:
         Raises:
             ScoringError: no connection, or any status but 200; carries the status, the body and the request id.
         """
-        body = input_data if isinstance(input_data, (str, bytes)) else json.dumps(input_data, default=_plain)
+        try:
+            body = input_data if isinstance(input_data, (str, bytes)) else json.dumps(input_data, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise UserErrorException(
+                "the input cannot be written as JSON",
+                why=str(error),
+                hint="send lists, dicts, numbers, strings, numpy arrays or DataFrames; or bytes, which go as they are",
+            ) from None
         response = self.post(body.encode() if isinstance(body, str) else body, headers)
         if response.status_code != 200:
             raise _error(self.uri, response)

@@ -1,6 +1,7 @@
 """Carries deployments out. The only room that joins environments, images and targets."""
 
 from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, target_context
+from mldeploy_jupyter.engine.explaining import of_request
 from mldeploy_jupyter.engine.launch import start
 from mldeploy_jupyter.engine.operate import cancel, control, delete, get_keys, logs, regen_key
 from mldeploy_jupyter.engine.plan import is_unchanged
@@ -19,6 +20,7 @@ __all__ = [
     "logs",
     "look",
     "look_at_target",
+    "of_request",
     "regen_key",
     "require_here",
     "shown_state",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from mldeploy_jupyter.core.errors import MldeployError
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.bundle import Bundle
     from mldeploy_jupyter.core.causes import Cause, ScriptInfo
-    from mldeploy_jupyter.core.records import ModelRecord
+    from mldeploy_jupyter.core.records import ModelRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
+    from mldeploy_jupyter.targets import LogLine
 
 
 def of_failure(
@@ -65,6 +67,33 @@ def of_error(folder: WorkspaceFolder, error: MldeployError, inference: dict[str,
     return Cause(error.code, error.what, error.why, error.hint, where, excerpt)
 
 
+def of_request(folder: WorkspaceFolder, service: ServiceRecord, request_id: str) -> tuple[str, str]:
+    """What the script raised at a request, and the line of the cell, from the log of a service on this machine.
+
+    Two empty strings when the log does not say.
+    """
+    from mldeploy_jupyter.core import bundle, cells
+    from mldeploy_jupyter.engine.carry_out import target_context
+    from mldeploy_jupyter.targets import open_target
+
+    revision = folder.open_store().get_revision(service.name, service.revision)
+    if not request_id or revision is None or not revision.bundle_digest:
+        return "", ""
+    target = open_target(service.target, target_context(folder))
+    raised, traceback = _raised_at(request_id, list(target.logs(service, tail=500, follow=False)))
+    made = bundle.load(folder.bundles / revision.bundle_digest)
+    path = made.app / made.entry_script
+    frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))
+    own = [int(line) for file, line in frames if file == str(path)]
+    if not raised or not own:
+        return raised, ""
+    content = path.read_bytes()
+    cell = cells.find(folder.cells, cells.script_digest(content))
+    if cell is None:
+        return raised, f"{path.name} line {own[-1]}"
+    return raised, cells.where(cell, own[-1], newest=cells.newest_version(folder.cells, cell.file))
+
+
 def of_defect(error: Exception) -> Cause:
     """A defect of ours: its traceback is in the journal."""
     from mldeploy_jupyter.core.causes import Cause
@@ -75,6 +104,16 @@ def of_defect(error: Exception) -> Cause:
         f"{type(error).__name__}: {error}",
         "report it with the journal of the deployment, which has the traceback",
     )
+
+
+def _raised_at(request_id: str, lines: list[LogLine]) -> tuple[str, list[str]]:
+    """The exception logged at a request, and the lines of its traceback, which follow in the same worker's log."""
+    mark = f"[{request_id}] run() raised "
+    for number, line in enumerate(lines):
+        if line.text.startswith(mark):
+            rest = [later.text for later in lines[number + 1 :] if later.source == line.source]
+            return line.text.removeprefix(mark), list(takewhile(lambda text: not text.startswith("["), rest))
+    return "", []
 
 
 def _bundled_script(folder: WorkspaceFolder, made: Bundle, inference: dict[str, Any]) -> ScriptInfo:

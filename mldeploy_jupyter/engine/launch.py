@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import processes
-from mldeploy_jupyter.core.errors import NameInUse
+from mldeploy_jupyter.core.errors import DeploymentInProgress, NameInUse
 from mldeploy_jupyter.core.events import Journal, utc_now
 from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
@@ -22,6 +22,7 @@ from mldeploy_jupyter.engine.watcher import look, require_here
 from mldeploy_jupyter.targets import TARGET_OF, open_target
 
 if TYPE_CHECKING:
+    from mldeploy_jupyter.core.store import Store
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
 
 # -P: the working folder holds the user's modules, which must not stand in for the library's.
@@ -65,6 +66,7 @@ def start(
             why=f"it is {there.state} with revision {there.revision}",
             hint=f"pass overwrite=True, call Webservice(ws, {name!r}).update(...), or choose another name",
         )
+    _refuse_unfinished(store, there)
     deployment_id = f"{utc_now()[:19].translate(str.maketrans('', '', '-:'))}-{os.urandom(3).hex()}"
     take(store, name, deployment_id)
     try:
@@ -97,8 +99,8 @@ def start(
         )
         if detached and not clients:
             return _spawn(folder, record, secrets or {})
-    except BaseException:
-        store.release_lease(name, deployment_id)
+    except BaseException as error:
+        _give_up(store, name, deployment_id, there, error)
         raise
     if clients:
         journal = Journal(place / JOURNAL)
@@ -111,6 +113,31 @@ def start(
         name=f"mldeploy-{name}",
     ).start()
     return record
+
+
+def _refuse_unfinished(store: Store, service: ServiceRecord | None) -> None:
+    """An update whose caller is gone, and which its supervisor still brings up, is under way though nobody holds it."""
+    deployment = store.get_deployment(service.deployment_id) if service and service.deployment_id else None
+    if deployment is not None and deployment.state == "running" and processes.is_alive(deployment.runner) is False:
+        raise DeploymentInProgress(
+            f"service {deployment.service} is being changed by deployment {deployment.id}",
+            deployment_id=deployment.id,
+            why="its caller is gone, and the service's supervisor finishes it",
+            hint=f"wait for it with `mldeploy service wait -n {deployment.service}`",
+        )
+
+
+def _give_up(store: Store, name: str, deployment_id: str, before: ServiceRecord | None, error: BaseException) -> None:
+    """A deployment that could not be handed to its runner leaves the service as it was."""
+    if store.get_deployment(deployment_id) is not None:
+        store.update_deployment(deployment_id, state="failed", finished_time=utc_now(), cause={"what": str(error)})
+    service = store.get_service(name)
+    if service is not None and service.deployment_id == deployment_id:
+        if before is None:
+            store.remove_service(name)
+        else:
+            store.update_service(name, state=before.state, deployment_id=before.deployment_id)
+    store.release_lease(name, deployment_id)
 
 
 def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> DeploymentRecord:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import keys
-from mldeploy_jupyter.core.errors import WebserviceNotFound
+from mldeploy_jupyter.core.errors import WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.events import utc_now
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, target_context
@@ -44,6 +44,12 @@ def control(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord
     """
     service = _service(folder, name)
     require_here(folder, service)
+    if action in ("start", "restart") and not service.revision:
+        raise WebserviceException(
+            f"{name} has never been live",
+            why="it has no revision that could be started",
+            hint="correct what its deployment failed with, then deploy it again",
+        )
     store = folder.open_store()
     target = open_target(service.target, target_context(folder))
     with _held(folder, name):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import processes
 from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.events import Journal, read_events, utc_now
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
+from mldeploy_jupyter.engine import explaining
 from mldeploy_jupyter.engine.carry_out import JOURNAL, made_live, target_context
 from mldeploy_jupyter.targets import ServiceStatus, TargetFailure, open_target
 
@@ -111,10 +112,15 @@ def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploymen
     store = folder.open_store()
     target = open_target(service.target, target_context(folder))
     try:
-        target.cancel(service, deployment.id)
+        if deployment.operation == "deploy":
+            target.cancel(service, deployment.id)
         status = target.status(service)
     except TargetFailure as failure:
         status = ServiceStatus("Unhealthy", failure=failure.failure)
+    last = status.details.get("last_deploy") or {}
+    asked = last.get("deployment_id") == deployment.id
+    if asked and last.get("outcome") == "running":
+        return  # an update whose caller is gone: its supervisor finishes it, and a later look records how
     journal = Journal(folder.deployments / deployment.id / JOURNAL)
     try:
         revision = store.get_revision(service.name, status.revision) if status.deployment_id == deployment.id else None
@@ -128,6 +134,9 @@ def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploymen
             )  # fmt: skip
             store.update_deployment(deployment.id, state="live", finished_time=utc_now())
             return
+        if asked and last.get("outcome") == "failed":
+            _bury_failed(folder, service, deployment, last.get("failure") or {}, journal)
+            return
         open_stage = _open_stage(folder, deployment)
         text = f"its runner died in the stage {open_stage}" if open_stage else "its runner died"
         if deployment.revision:
@@ -138,6 +147,32 @@ def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploymen
         store.update_deployment(deployment.id, state="interrupted", finished_time=utc_now(), cause=cause)
     finally:
         journal.close()
+
+
+def _bury_failed(
+    folder: WorkspaceFolder,
+    service: ServiceRecord,
+    deployment: DeploymentRecord,
+    failure: dict[str, Any],
+    journal: Journal,
+) -> None:
+    """An update that its supervisor went on with, and could not bring up."""
+    store = folder.open_store()
+    revision = store.get_revision(service.name, deployment.revision)
+    cause = explaining.of_failure(
+        folder,
+        failure,
+        bundle_path=folder.bundles / revision.bundle_digest if revision and revision.bundle_digest else None,
+        inference=revision.inference_config if revision else {},
+        settings=revision.settings if revision else {},
+        models=[],
+    )
+    if revision is not None:
+        store.update_revision(service.name, revision.number, outcome="failed")
+    state = "Live" if service.revision else "Failed"
+    store.update_service(service.name, state=state, error=cause.to_dict(), updated_time=utc_now())
+    journal.write("", "state", cause.what, state="failed", serving=service.revision, cause=cause.to_dict())
+    store.update_deployment(deployment.id, state="failed", finished_time=utc_now(), cause=cause.to_dict())
 
 
 def _open_stage(folder: WorkspaceFolder, deployment: DeploymentRecord) -> str:

@@ -63,6 +63,17 @@ class ProcessTarget:
         running = self._supervisor(plan.service.name).running()
         if port and not (running and running.get("port") == port):
             holder = _port_holder(port)
+            neighbour = self._neighbour(port) if holder is not None else ""
+            if neighbour:
+                return [
+                    Finding(
+                        "error",
+                        f"port {port} is in use",
+                        f"the service {neighbour} of this workspace has it",
+                        f"choose another port, or remove it with `mldeploy service delete -n {neighbour}`",
+                        "port-in-use",
+                    )
+                ]
             if holder is not None:
                 raise TargetFailure({"code": "port-in-use", "stage": "check", "port": port, **holder}, "check")
         return []
@@ -88,7 +99,8 @@ class ProcessTarget:
             with _CancelWatch(cancel, lambda: supervisor.call("cancel", timeout=5.0, deployment_id=deployment_id)):
                 answer = _deploy(supervisor, plan, strategy, asked, emit, self._wait)
         except BaseException:
-            if stopped:  # what was stopped before stays stopped, with the revision it had
+            # What was stopped before stays stopped, with the revision it had; what has none keeps no port.
+            if stopped or not supervisor.live():
                 supervisor.stop()
             raise
         if any(given):  # new keys come with the new revision: one that fails leaves the old ones valid
@@ -183,6 +195,15 @@ class ProcessTarget:
         if supervisor.running() is not None:
             supervisor.call("cancel", timeout=5.0, deployment_id=deployment_id)
             _outcome(supervisor, deployment_id, self._wait)  # it may be switching: then it becomes live in a moment
+            if not supervisor.live():
+                supervisor.stop()
+
+    def _neighbour(self, port: int) -> str:
+        """The service of this workspace that listens on the port, "" when none does."""
+        for folder in sorted(self._context.services.iterdir()) if self._context.services.exists() else []:
+            if (self._supervisor(folder.name).running() or {}).get("port") == port:
+                return folder.name
+        return ""
 
     def _supervisor(self, name: str) -> Supervisor:
         return Supervisor(self._context.services / name, clock=self._clock, wait=self._wait)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from mldeploy_jupyter import AciWebservice, AksWebservice, InferenceConfig, LocalWebservice, Model, Webservice
+from mldeploy_jupyter import AciWebservice, AksWebservice, InferenceConfig, LocalWebservice, Model, Webservice, engine
 from mldeploy_jupyter.core.errors import (
     DeploymentCancelled,
     DeploymentFailed,
@@ -286,6 +286,103 @@ def test_a_service_is_found_from_another_process_and_folder(
         check=True,
     )
     assert "svc" in [item["name"] for item in json.loads(shown.stdout)]
+
+
+def test_a_request_that_fails_names_what_the_script_raised_and_its_line(site: Site) -> None:
+    site.write("def init():\n    pass\n\ndef run(data):\n    return json.loads(data)\n")
+    service = live(site)
+    with pytest.raises(ScoringError) as error:
+        service.run({})
+    assert error.value.why == "NameError: name 'json' is not defined"
+    assert error.value.where == "score.py line 5" and error.value.request_id in error.value.hint
+    answer = requests.post(
+        service.scoring_uri, json={}, headers={"Authorization": f"Bearer {service.get_keys()[0]}"}, timeout=10
+    )
+    assert "NameError" not in answer.text  # the answer itself goes to clients and tells nothing
+
+
+def test_a_service_that_was_never_live_cannot_be_started(site: Site) -> None:
+    site.write(BROKEN)
+    service = site.deploy()
+    with pytest.raises(DeploymentFailed):
+        service.wait_for_deployment(timeout_sec=60)
+    with pytest.raises(WebserviceException, match="never been live"):
+        service.start()
+    service.stop()
+
+
+def test_a_failed_first_deployment_keeps_no_process_and_no_port(site: Site) -> None:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    site.write(BROKEN)
+    with pytest.raises(DeploymentFailed):
+        site.deploy("first", port=port).wait_for_deployment(timeout_sec=60)
+    wait_until(lambda: site.processes() == [], lambda: f"left: {site.processes()}")
+    assert "no such thing" in Webservice(site.ws, "first").get_logs()
+    site.script(2)
+    second = site.deploy("second", port=port)
+    assert second.run({})["answer"] == 2
+    third = site.deploy("third", port=port)
+    with pytest.raises(DeploymentFailed) as error:
+        third.wait_for_deployment(timeout_sec=60)
+    assert "the service second of this workspace has it" in error.value.why
+
+
+@pytest.mark.parametrize("good", [True, False], ids=["one that comes up", "one that fails"])
+def test_an_update_whose_caller_dies_is_finished_by_the_supervisor(site: Site, good: bool) -> None:
+    import os
+    import signal
+
+    service = live(site)
+    end = "return" if good else "raise ValueError('late')"
+    site.write(f"import time\n\ndef init():\n    time.sleep(3)\n    {end}\n\ndef run(data):\n    return 2\n")
+    code = "from mldeploy_jupyter import *; Webservice(Workspace.get(path='.'), 'svc').reload()"
+    caller = subprocess.Popen([sys.executable, "-c", code], cwd=site.folder, start_new_session=True)
+    store = site.ws._folder.open_store()
+
+    def asked() -> bool:
+        record = store.get_service("svc")
+        assert record is not None
+        last = engine.look_at_target(site.ws._folder, record).details["last_deploy"]
+        return bool(record.state == "Updating" and last["outcome"] == "running")
+
+    wait_until(asked, lambda: "the update did not begin")
+    os.killpg(caller.pid, signal.SIGKILL)
+    caller.wait()
+    found = Webservice(site.ws, "svc")
+    assert found.state == "Transitioning"
+    with pytest.raises(DeploymentInProgress, match="being changed"):
+        site.deploy()
+    if good:
+        found.wait_for_deployment(timeout_sec=30)
+        assert (found.run({}), found.revision) == (2, 2)
+    else:
+        with pytest.raises(DeploymentFailed, match="init"):
+            found.wait_for_deployment(timeout_sec=30)
+        assert (found.run({})["answer"], found.revision, found.state) == (1, 1, "Healthy")
+    assert service.revision == found.revision
+
+
+def test_a_runner_that_cannot_be_started_leaves_the_service_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mldeploy_jupyter.engine import launch
+
+    service = live(site)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no more processes")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(launch.subprocess, "Popen", refuse)
+        with pytest.raises(OSError, match="no more processes"):
+            site.deploy()
+    assert (service.state, service.run({})["answer"]) == ("Healthy", 1)
+    site.script(2)
+    assert site.deploy().run({})["answer"] == 2
 
 
 def test_a_worker_that_dies_comes_back(site: Site) -> None:

@@ -8,7 +8,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from mldeploy_jupyter.core.client import ScoringClient
-from mldeploy_jupyter.core.errors import ScoringError
+from mldeploy_jupyter.core.errors import ScoringError, UserErrorException
 
 
 class Scripted(BaseAdapter):
@@ -66,6 +66,13 @@ def test_numpy_and_pandas_are_written_as_lists() -> None:
     asked.run({"data": pd.DataFrame({"a": [1]})})
     assert json.loads(adapter.sent[0].body or b"") == {"data": [[1, 2]], "n": 1.5}
     assert json.loads(adapter.sent[1].body or b"") == {"data": [{"a": 1}]}
+
+
+def test_an_input_that_is_no_json_is_refused_before_anything_is_sent() -> None:
+    adapter = Scripted()
+    with pytest.raises(UserErrorException, match="cannot be written as JSON"):
+        client(adapter).run({"data": object()})
+    assert adapter.sent == []
 
 
 def test_a_regenerated_key_is_asked_for_once() -> None:
