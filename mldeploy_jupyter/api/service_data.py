@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException, WebserviceNotFound
+from mldeploy_jupyter import engine
+from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceException, WebserviceNotFound
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservice import Webservice
     from mldeploy_jupyter.api.workspace import Workspace
+    from mldeploy_jupyter.core.records import ServiceRecord
+    from mldeploy_jupyter.core.workspace import WorkspaceFolder
 
 REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest", "deployment_id", "rolled_back_to")
 
@@ -62,6 +65,19 @@ def revisions(workspace: Workspace, name: str) -> list[dict[str, Any]]:
 def log_line(line: Any) -> str:
     """A line of the log with its time and source, where it has them."""
     return f"{line.time} [{line.source}] {line.text}" if line.time else str(line.text)
+
+
+def explain_silence(folder: WorkspaceFolder, record: ServiceRecord, error: ScoringError) -> None:
+    """Puts into the error of a request why the service itself did not answer it, and the command that helps."""
+    status, name = engine.look_at_target(folder, record), record.name
+    if status.state == "Stopped" or (status.failure or {}).get("code") == "supervisor-lost":
+        error.what = f"{name} does not run"
+        error.why = "it was stopped" if status.state == "Stopped" else "its supervisor process is gone"
+        error.why += "; another program answered on its port" if error.status_code is not None else ""
+        error.hint = f"start it with `mldeploy service start {name}`"
+    elif error.status_code is None:
+        see = f"`mldeploy service show {name}` and its log with `mldeploy service get-logs {name}`"
+        error.hint = f"see its state with {see}"
 
 
 def not_found(workspace: Workspace, name: str) -> WebserviceException:

@@ -93,9 +93,8 @@ def update(context: Context, args: Args) -> Result:
     kwargs.update(texts_of(args))
     changed = change_words(service, args)
     if not kwargs and not changed:
-        raise UsageError(
-            "nothing is to be changed", why="no option says what", hint=f"for example: -m churn:2 for {service.name}"
-        )
+        hint = f"for example: {context.prefix}service update {service.name} {_example_change(service)}"
+        raise UsageError("nothing is to be changed", why="no option says what", hint=hint)
     python = python_call("service.update", **{key: _Word(key, value) for key, value in kwargs.items()})
     if not kwargs:
         return Result(service, f"Updated {service.name}", service.serialize(), changed)
@@ -104,6 +103,17 @@ def update(context: Context, args: Args) -> Result:
     if service.deployment_id == before:  # only its tags, properties or description
         return Result(service, f"Updated {service.name}", service.serialize(), python)
     return finish(context, args, service, service.name, python)
+
+
+def _example_change(service: Any) -> str:
+    """Options of an update that can be typed as they stand: the newest version of the model it has, or of the last."""
+    models = service.workspace._folder.open_store().list_models()
+    names = {model.partition(":")[0] for model in service.models}
+    newest = max((m for m in models if m.name in names), key=lambda m: m.version, default=models[0] if models else None)
+    if newest is not None:
+        return f"-m {newest.id}"
+    live = service._live_revision()
+    return f"--entry-script {(live.inference_config.get('entry_script') if live else '') or 'score.py'}"
 
 
 class _Word:

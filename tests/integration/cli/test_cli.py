@@ -8,15 +8,18 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mldeploy_jupyter import Workspace
 from mldeploy_jupyter.commands import Context, run
 
 MLDEPLOY = [sys.executable, "-m", "mldeploy_jupyter.cli"]
@@ -158,8 +161,22 @@ def test_the_whole_life_of_a_service(cli: Cli, tmp_path: Path) -> None:
     assert json.loads(cli.ok("service", "run", "twice", "-d", body)) == [15.0]
     assert cli.json("service", "update", "twice", "--add-tag", "a=b")["tags"] == {"a": "b"}
     assert cli.json("service", "show", "twice")["revision"] == 2  # tags need no new revision
-    assert cli.run("service", "update", "twice").returncode == 2
+    unsaid = cli.run("service", "update", "twice")
+    assert unsaid.returncode == 2
+    assert unsaid.stderr.splitlines()[-1] == "hint: for example: mldeploy service update twice -m twice:2"
     cli.ok("service", "rollback", "twice")
+    rows = [line.split("  ") for line in cli.ok("service", "show", "twice").partition("REVISION")[2].splitlines()[1:]]
+    assert [[cell.strip() for cell in row if cell][:3] for row in rows] == [
+        ["3", "serves, rolled back to 1", "twice:1"],
+        ["2", "kept", "twice:2"],
+        ["1", "kept", "twice:1"],
+    ]
+    shown = cli.json("service", "show", "twice")["revisions"]
+    assert [(row["number"], row["outcome"], row["rolled_back_to"]) for row in shown] == [
+        (3, "live", 1),
+        (2, "kept", 0),
+        (1, "kept", 0),
+    ]
     assert json.loads(cli.ok("service", "run", "twice", "-d", body)) == [3.0]
 
     in_use = cli.run("model", "delete", "twice:1")
@@ -168,13 +185,77 @@ def test_the_whole_life_of_a_service(cli: Cli, tmp_path: Path) -> None:
     assert taken.returncode == 1 and "--overwrite" in taken.stderr
     cli.ok("service", "stop", "twice")
     assert "Stopped" in cli.ok("service", "list")
+    asleep = cli.run("service", "run", "twice", "-d", body)
+    assert asleep.stderr.splitlines() == [
+        "error: twice does not run",
+        "cause: it was stopped",
+        "hint: start it with `mldeploy service start twice`",
+    ]
     cli.ok("service", "start", "twice")
     assert json.loads(cli.ok("service", "run", "twice", "-d", body)) == [3.0]
     assert cli.json("service", "cancel", "twice") == {"name": "twice", "cancelled": False}
+    assert cli.ok("service", "cancel", "twice") == "twice has no deployment under way\n"
     assert cli.json("service", "delete", "twice") == {"name": "twice", "deleted": True}
     gone = cli.run("service", "show", "twice")
     assert gone.returncode == 1 and "Traceback" not in gone.stderr
     assert cli.json("service", "list") == []
+
+
+def test_a_service_that_does_not_run_says_how_to_start_it(cli: Cli) -> None:
+    cli.ok("model", "register", "m1", "model.txt")
+    cli.ok("model", "deploy", "mine", "-m", "m1", "--script", "score.py")
+    port = cli.json("service", "show", "mine")["port"]
+    supervisor = json.loads((cli.folder / ".mldeploy/services/mine/supervisor.json").read_text())["pid"]
+    os.kill(supervisor, signal.SIGKILL)
+    gone = cli.run("service", "run", "mine", "-d", '{"data": [1.5]}')
+    assert gone.returncode == 1 and gone.stderr.splitlines() == [
+        "error: mine does not run",
+        "cause: its supervisor process is gone",
+        "hint: start it with `mldeploy service start mine`",
+    ]
+    cli.ok("service", "start", "mine")
+    cli.ok("service", "stop", "mine")
+    with socket.create_server(("127.0.0.1", port)):
+        taken = cli.run("service", "start", "mine")
+        assert taken.returncode == 1 and f"port {port} is in use" in taken.stderr
+        hint = "hint: stop that process, or move the service with `mldeploy service update mine --port N`"
+        assert taken.stderr.splitlines()[-1] == hint
+        # What the hint says works, with the port still taken.
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            free = other.getsockname()[1]
+        cli.ok("service", "update", "mine", "--port", str(free))
+        assert json.loads(cli.ok("service", "run", "mine", "-d", '{"data": [1.5]}')) == [3.0]
+
+
+def test_waiting_for_a_killed_runner_names_the_stage(cli: Cli) -> None:
+    gate = cli.folder / "gate"
+    os.mkfifo(gate)
+    (cli.folder / "score.py").write_text(WAITING)
+    cli.ok("model", "register", "m1", "model.txt")
+    words = ["model", "deploy", "slow", "-m", "m1", "--script", "score.py", "--env", f"GATE={gate}", "--no-wait"]
+    cli.ok(*words)
+    with contextlib.closing(_opened_by_its_reader(gate)):
+        store = Workspace.from_config(str(cli.folder))._folder.open_store()
+        (deployment,) = store.list_deployments()
+        os.kill(deployment.runner["pid"], signal.SIGKILL)
+        died = cli.run("service", "wait", "slow")
+    assert died.returncode == 1
+    assert died.stderr.splitlines()[-3:] == [
+        "error: the deployment of slow was interrupted",
+        "cause: its runner process died in the stage Roll out; nothing serves",
+        "hint: deploy again: what was made is used again",
+    ]
+
+
+def _opened_by_its_reader(gate: Path) -> Any:
+    """The fifo, opened for writing once init() reads it."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            return os.fdopen(os.open(gate, os.O_WRONLY | os.O_NONBLOCK), "w")
+        except OSError:  # nobody reads yet
+            time.sleep(0.02)
+    raise AssertionError("init() was not reached")
 
 
 def test_a_failed_deployment_says_why_and_ends_with_1(cli: Cli) -> None:
