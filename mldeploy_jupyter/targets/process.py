@@ -33,6 +33,8 @@ from mldeploy_jupyter.targets.base import (
 from mldeploy_jupyter.targets.process_log import read_log
 from mldeploy_jupyter.targets.supervisor import HOST, Supervisor
 
+MAX_LINES = 5000  # of a script's output that a journal takes: every viewer reads all of it
+
 
 class ProcessTarget:
     capabilities = Capabilities(stop=True, needs_python=True, needs_registered_models=False)
@@ -214,9 +216,10 @@ def _deploy(
 ) -> dict[str, Any]:
     """Has the supervisor load, probe and switch; passes on what it says meanwhile."""
     stage = "rollout"
+    lines = 0
 
     def on_event(event: dict[str, Any]) -> None:
-        nonlocal stage
+        nonlocal stage, lines
         kind = event.get("event")
         if kind == "stage":
             if event["kind"] == "started" and event["stage"] == "rollout":
@@ -225,7 +228,13 @@ def _deploy(
             if event["kind"] == "failed":
                 return  # written with its cause by whoever carries the deployment out
             emit(stage, event["kind"], **({"seconds": event["seconds"]} if "seconds" in event else {}))
-        elif kind in ("log", "progress"):
+        elif kind == "log":
+            lines += 1
+            if lines <= MAX_LINES:
+                emit(stage, kind, event.get("text", ""))
+            elif lines == MAX_LINES + 1:
+                emit(stage, kind, f"more than {MAX_LINES} lines: the rest is in the service's log only")
+        elif kind == "progress":
             emit(stage, kind, event.get("text", ""))
 
     running = supervisor.running() or {}

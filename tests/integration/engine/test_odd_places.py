@@ -139,9 +139,17 @@ def test_a_launch_that_is_interrupted_leaves_no_deployment_running(site: Site, m
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mldeploy_jupyter.engine.launch.subprocess.Popen", interrupted)
+    monkeypatch.setattr("mldeploy_jupyter.engine.launch._spawn", interrupted)
     with pytest.raises(KeyboardInterrupt):
         site.deploy()
     monkeypatch.undo()
     assert Webservice(site.ws, "svc").state == "Failed"
     assert site.ws._folder.open_store().list_deployments(state="running") == []
+
+
+def test_a_script_that_floods_its_output_does_not_fill_the_journal(site: Site) -> None:
+    site.write("def init():\n    for n in range(50_000):\n        print('line', n)\n\ndef run(data):\n    return 1\n")
+    service = live(site)
+    lines = [e.text for e in read_events(service.journal) if e.stage == "rollout" and e.kind == "log"]
+    assert 5000 < len(lines) < 5010 and "in the service's log" in lines[-1]
+    assert "line 49999" in service.get_logs(num_lines=100)
