@@ -49,8 +49,13 @@ def read_json(path: str, flag: str) -> Any:
         return json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-    except ValueError as error:
-        why = f"it is not JSON: {error}"
+    except UnicodeDecodeError:
+        why = "it is not UTF-8 text"
+    except json.JSONDecodeError as error:
+        from mldeploy_jupyter.core.configs.reading import json_problem
+
+        words, line, column = json_problem(error)
+        why = f"it is not valid JSON: {words} (line {line}, column {column})"
     raise UsageError(f"{flag} {path} cannot be read", why=why, hint="check the path and run the command again")
 
 

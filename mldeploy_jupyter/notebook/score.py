@@ -89,11 +89,13 @@ def _checked_json(name: str, cell: str) -> str:
     text = cell.strip()
     try:
         json.loads(text)
-    except ValueError as error:
-        line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
+    except json.JSONDecodeError as error:
+        from mldeploy_jupyter.core.configs.reading import json_problem
+
+        words, line, column = json_problem(error)
         raise UsageError(
             f"the cell of %%score {name} is not JSON",
-            why=f"{getattr(error, 'msg', error)}, at line {line + 1} column {column} of the cell",
+            why=f"{words}, at line {line + 1} column {column} of the cell",
             hint=f"correct the JSON; for a Python expression write %score {name} EXPRESSION",
         ) from None
     return text

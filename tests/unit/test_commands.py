@@ -303,6 +303,21 @@ def test_models_from_register_to_delete(folder: Path) -> None:
         run(["model", "show", "churn:1"], context=context())
 
 
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b'{"modelId": "a:1",}', "it is not valid JSON: a comma stands before the closing } (line 1, column 18)"),
+        (b"\xff", "it is not UTF-8 text"),
+        (b"[]", "it has no modelId"),
+    ],
+)
+def test_a_file_of_model_register_that_cannot_be_used(folder: Path, raw: bytes, why: str) -> None:
+    (folder / "meta.json").write_bytes(raw)
+    with pytest.raises(UsageError) as caught:
+        run(shlex.split("model deploy x -f meta.json"), context=context())
+    assert caught.value.why == why
+
+
 def test_reading_makes_no_workspace(folder: Path) -> None:
     for line in ("model list", "model show churn", "workspace show", "prune"):
         with pytest.raises(WorkspaceError):

@@ -112,6 +112,28 @@ def file_spelling(names: dict[str, str]) -> Spelling:
     return Spelling(names, ": ")
 
 
+def json_problem(error: json.JSONDecodeError) -> tuple[str, int, int]:
+    """What is wrong in a JSON text, with its line and column (both from 1), the same on every Python.
+
+    Python 3.13 names a comma before a closing bracket, at the comma; older ones miss something at the bracket.
+    """
+    comma = _trailing_comma(error)
+    if comma is None:
+        return error.msg[:1].lower() + error.msg[1:], error.lineno, error.colno
+    before = error.doc[:comma]
+    closing = error.doc[comma + 1 :].lstrip()[:1]
+    line, column = before.count("\n") + 1, comma - before.rfind("\n")
+    return f"a comma stands before the closing {closing}", line, column
+
+
+def _trailing_comma(error: json.JSONDecodeError) -> int | None:
+    if error.msg.startswith("Illegal trailing comma"):
+        return error.pos
+    missed = {"Expecting property name enclosed in double quotes": "}", "Expecting value": "]"}.get(error.msg)
+    before = error.doc[: error.pos].rstrip()
+    return len(before) - 1 if error.doc[error.pos : error.pos + 1] == missed and before.endswith(",") else None
+
+
 def _syntax(path: Path, why: str, where: str = "") -> ConfigError:
     return ConfigError(
         f"{path.name} cannot be read",
@@ -132,8 +154,8 @@ def _load_json(path: Path, text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=no_duplicates)
     except json.JSONDecodeError as error:
-        where = f"{path}, line {error.lineno}, column {error.colno}"
-        raise _syntax(path, f"it is not valid JSON: {error.msg}", where) from None
+        words, line, column = json_problem(error)
+        raise _syntax(path, f"it is not valid JSON: {words}", f"{path}, line {line}, column {column}") from None
     except RecursionError:
         raise _syntax(path, "it is nested too deeply") from None
 

@@ -13,6 +13,7 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig, json_schema, read_deploy_config, read_inference_config
+from mldeploy_jupyter.core.configs.reading import json_problem
 from mldeploy_jupyter.core.errors import ConfigError
 
 ACI = {
@@ -149,6 +150,30 @@ def test_a_syntax_error_has_its_line(name: str, folder: Path, snapshot: Snapshot
     with pytest.raises(ConfigError) as caught:
         read_deploy_config(name)
     assert str(caught.value) == snapshot
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "closing"),
+    [
+        ('{"a": 1,}', 1, 8, "}"),
+        ('{"a": [1,\n  ]}', 1, 9, "]"),
+        ('{"a": 1 ,\n\n}', 1, 9, "}"),
+        ('{\n "a": {"b": 1,\t}}', 2, 14, "}"),
+    ],
+)
+def test_a_trailing_comma_reads_the_same_on_every_python(text: str, line: int, column: int, closing: str) -> None:
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads(text)
+    assert json_problem(caught.value) == (f"a comma stands before the closing {closing}", line, column)
+
+
+@pytest.mark.parametrize("text", ["[,]", "{,}", "[1,,]", '{"a": }', '{"a": [1,}', "[1,", '{"a": 1, "b"}', '["a,"', ""])
+def test_other_errors_are_no_trailing_comma(text: str) -> None:
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads(text)
+    error = caught.value
+    assert json_problem(error) == (error.msg[0].lower() + error.msg[1:], error.lineno, error.colno)
+    assert "comma stands" not in json_problem(error)[0]
 
 
 def test_a_file_that_cannot_be_read(folder: Path, snapshot: SnapshotAssertion) -> None:
