@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
+import email
 import json
 import socket
 import threading
@@ -29,11 +29,16 @@ def raw_connection(service: Supervised) -> socket.socket:
 
 
 def read_answer(connection: socket.socket) -> tuple[int, str, bytes]:
-    """Status, revision and body of one answer on a connection that stays open."""
-    answer = http.client.HTTPResponse(connection)
-    answer.begin()
-    body = answer.read()
-    return answer.status, answer.headers["x-mldeploy-revision"], body
+    """Status, revision and body of one answer; takes no byte of the next one, which may be there already."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = connection.recv(1)
+        assert byte, f"the connection ended after {head!r}"
+        head += byte
+    first, _, fields = head.decode("latin-1").partition("\r\n")
+    headers = email.message_from_string(fields)
+    body = connection.recv(int(headers["content-length"]), socket.MSG_WAITALL)
+    return int(first.split()[1]), headers["x-mldeploy-revision"], body
 
 
 def request_of(body: bytes) -> bytes:
