@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError, WaitInterrupted
+from mldeploy_jupyter.commands.scripts import fill_script
 from mldeploy_jupyter.commands.settings import (
     CONFIG_PARAMS,
     INFERENCE_PARAMS,
@@ -38,9 +40,15 @@ _MODELS: tuple[Param, ...] = (
     ),
 )
 WAIT: tuple[Param, ...] = (
-    Param("wait", ("--wait",), "Follow the deployment until it ended. The default on the command line.", "switch"),
+    Param("wait", ("--wait",), "Follow the deployment until it ends. The default on the command line.", "switch"),
     Param("no_wait", ("--no-wait",), "Return at once; the deployment goes on.", "switch"),
-    Param("timeout_sec", ("--timeout-sec",), "Stop waiting after so many seconds; nothing is cancelled.", "number"),
+    Param(
+        "timeout_sec",
+        ("--timeout-sec",),
+        "Stop waiting after so many seconds; nothing is cancelled.",
+        "number",
+        metavar="SECONDS",
+    ),
 )
 
 
@@ -84,6 +92,7 @@ def update(context: Context, args: Args) -> Result:
     kwargs: dict[str, Any] = {}
     if args.model is not None or args.model_metadata_file is not None:
         kwargs["models"] = models_of(context, args)
+    fill_script(args, service._live_revision())
     inference = inference_config_of(context, args)
     if inference is not None:
         kwargs["inference_config"] = inference
@@ -250,19 +259,30 @@ _UPDATE_NAME = Param(
     "name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service"
 )
 _CHANGES: tuple[Param, ...] = (
-    Param("add_tag", ("--add-tag",), "Tags to add.", "list", metavar="KEY=VALUE"),
+    Param("add_tag", ("--add-tag",), "Tags to add or change; the others stay.", "list", metavar="KEY=VALUE"),
     Param("remove_tag", ("--remove-tag",), "Tags to remove.", "list", metavar="KEY"),
     Param("add_property", ("--add-property",), "Properties to add.", "list", metavar="KEY=VALUE"),
+)
+_UPDATE_CONFIG = tuple(
+    replace(param, doc="Tags in place of all that it has. See --add-tag.") if param.name == "config_tags" else param
+    for param in CONFIG_PARAMS
 )
 COMMANDS: tuple[Command, ...] = (
     Command(
         ("model", "deploy"),
-        "Deploy models with an entry script as a service.",
+        "Deploy models with an entry script as a service.\n\n"
+        "The script has init(), called once, and run(...), called for each request. It is checked, loaded and probed\n"
+        "before the service is live; then service run scores with it.",
         (
             _NAME,
             *_MODELS,
             *TARGET_PARAMS,
-            Param("overwrite", ("--overwrite",), "Replace a service that has this name.", "switch"),
+            Param(
+                "overwrite",
+                ("--overwrite",),
+                "Replace a service that has this name; service update changes it instead.",
+                "switch",
+            ),
             *WAIT,
             *INFERENCE_PARAMS,
             *CONFIG_PARAMS,
@@ -272,8 +292,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("service", "update"),
-        "Change a service; the old version serves until the new one answers.",
-        (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], *WAIT, *_CHANGES, *INFERENCE_PARAMS, *CONFIG_PARAMS),
+        "Change a service; the old version serves until the new one answers.\n\n"
+        "What no option names stays as it is. A new script alone goes into the environment that the old one has.",
+        (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], *WAIT, *_CHANGES, *INFERENCE_PARAMS, *_UPDATE_CONFIG),
         update,
         "service update churn -m churn:4",
     ),

@@ -154,7 +154,7 @@ COMMON: tuple[Param, ...] = (
     Param(
         "path",
         ("--path", "--workspace-name", "-w"),
-        "The workspace's folder. Found upwards from here when left out.",
+        "The workspace's folder, or its name. Found upwards from here when left out.",
         completion="file",
         metavar="FOLDER",
         group=_COMMON,

@@ -156,8 +156,12 @@ def delete(context: Context, args: Args) -> Result:
 
 
 _TAGS = (
-    Param("tag", ("--tag",), "Tags.", "list", metavar="KEY=VALUE"),
-    Param("property", ("--property",), "Properties.", "list", metavar="KEY=VALUE"),
+    Param("tag", ("--tag",), "Tags, changed freely later.", "list", metavar="KEY=VALUE"),
+    Param("property", ("--property",), "Properties; added to later, never changed.", "list", metavar="KEY=VALUE"),
+)
+_FILTERS = (
+    Param("tag", ("--tag",), "Only models with these tags; KEY alone: with any value.", "list", metavar="KEY=VALUE"),
+    Param("property", ("--property",), "Only models with these properties.", "list", metavar="KEY=VALUE"),
 )
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -168,7 +172,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "model_path",
                 ("--model-path", "-p"),
-                "The file or folder. Also runs:/ID/PATH and models:/NAME/1.",
+                "The file or folder; also runs:/ID/PATH (in an MLflow run) and models:/NAME/1 (in MLflow's registry).",
                 positional=True,
                 completion="file",
             ),
@@ -178,7 +182,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "run_metadata_file",
                 ("--run-metadata-file", "-f"),
-                "A JSON file with runId.",
+                "A JSON file with runId, in place of --run-id.",
                 completion="file",
                 metavar="FILE",
             ),
@@ -187,7 +191,12 @@ COMMANDS: tuple[Command, ...] = (
             Param("child_path", ("--child-path",), "With a folder: keep only these of its children.", "list"),
             Param("model_framework", ("--model-framework",), "Such as ScikitLearn, Onnx or PyTorch."),
             Param("model_framework_version", ("--model-framework-version",), "The framework's version."),
-            Param("cpu_cores", ("--cpu-cores", "--cc"), "CPU cores a service with this model should get.", "number"),
+            Param(
+                "cpu_cores",
+                ("--cpu-cores", "--cc"),
+                "CPU cores a service with this model should get; kept with the model.",
+                "number",
+            ),
             Param("memory_gb", ("--memory-gb", "--gb"), "Memory it should get, in gigabytes.", "number"),
             Param("gpu_cores", ("--gpu-cores", "--gc"), "GPUs it should get.", "integer"),
             Param(
@@ -209,19 +218,19 @@ COMMANDS: tuple[Command, ...] = (
                 "model_name", ("--model-name", "--name", "-n"), "Only this name.", positional=True, completion="model"
             ),
             Param("latest", ("--latest", "-l"), "Only the latest version of each.", "switch"),
-            *_TAGS,
+            *_FILTERS,
             Param("run_id", ("--run-id",), "Only models of this run."),
         ),
         list_,
         "model list --latest",
     ),
-    Command(("model", "show"), "Show a model.", MODEL_PARAMS, show, "model show churn:3"),
+    Command(("model", "show"), "Show one version of a model.", MODEL_PARAMS, show, "model show churn:3"),
     Command(
         ("model", "update"),
         "Change a model's tags, properties or description.",
         (
             *MODEL_PARAMS,
-            Param("add_tag", ("--add-tag",), "Tags to add.", "list", metavar="KEY=VALUE"),
+            Param("add_tag", ("--add-tag",), "Tags to add or change.", "list", metavar="KEY=VALUE"),
             Param("remove_tag", ("--remove-tag",), "Tags to remove.", "list", metavar="KEY"),
             Param("add_property", ("--add-property",), "Properties to add.", "list", metavar="KEY=VALUE"),
             Param("description", ("--description", "-d"), "The new description."),

@@ -181,7 +181,11 @@ def change_words(service: Any, args: Args) -> str:
 
 
 _TIMEOUT = Param(
-    "timeout_sec", ("--timeout-sec",), "Stop waiting after so many seconds; nothing is cancelled.", "number"
+    "timeout_sec",
+    ("--timeout-sec",),
+    "Stop waiting after so many seconds; nothing is cancelled.",
+    "number",
+    metavar="SECONDS",
 )
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -201,7 +205,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(("service", "show"), "Show a service and its revisions.", (NAME,), show, "service show churn"),
     Command(
         ("service", "run"),
-        "Score data with a service.",
+        "Score data with a service.\n\n"
+        "It waits for a deployment that is under way, and sends a key of the service by itself.",
         (
             NAME,
             Param(
@@ -230,9 +235,10 @@ COMMANDS: tuple[Command, ...] = (
                 ("--num-lines", "--num_lines", "-l"),
                 "How many lines from the end. Default 5000.",
                 "integer",
+                metavar="N",
             ),
-            Param("follow", ("--follow", "-f"), "Go on with what is written from now on.", "switch"),
-            Param("init", ("--init", "-i"), "Accepted for v1's sake.", "switch"),
+            Param("follow", ("--follow", "-f"), "Go on with what is written from now on, until Ctrl-C.", "switch"),
+            Param("init", ("--init", "-i"), "Accepted for v1's sake; init() writes into the same log.", "switch"),
         ),
         get_logs,
         "service get-logs churn -f",
@@ -240,38 +246,48 @@ COMMANDS: tuple[Command, ...] = (
     Command(("service", "get-keys"), "Print a service's keys.", (NAME,), get_keys, "service get-keys churn"),
     Command(
         ("service", "regen-key"),
-        "Make a new key; the old one stops working.",
+        "Make a new key; the old one stops working.\n\nThe other key stays valid, and nothing is restarted.",
         (
             NAME,
-            Param("key", ("--key", "-k"), "primary or secondary.", required=True),
+            Param("key", ("--key", "-k"), "Which of the two.", required=True, metavar="primary|secondary"),
             Param("set_key", ("--set-key", "-s"), "The new key. Made when left out."),
         ),
         regen_key,
         "service regen-key churn -k primary",
     ),
     Command(
-        ("service", "start"), "Start a stopped service.", (NAME,), _action("start", "Started"), "service start churn"
+        ("service", "start"),
+        "Start a stopped service with the revision it had.",
+        (NAME,),
+        _action("start", "Started"),
+        "service start churn",
     ),
     Command(
         ("service", "stop"),
-        "Stop a service; it can be started again.",
+        "Stop a service; it can be started again.\n\nIt keeps its revisions, keys and port.",
         (NAME,),
         _action("stop", "Stopped"),
         "service stop churn",
     ),
     Command(
         ("service", "reload"),
-        "Load the entry script and its files again.",
+        "Read the entry script and its files again.\n\nThe old version serves until the new one answers.",
         (NAME, *WAIT),
         reload,
         "service reload churn",
     ),
     Command(
         ("service", "rollback"),
-        "Go back to an older revision.",
+        "Go back to an older revision.\n\nservice show lists the revisions; those that are kept can be gone back to.",
         (
             NAME,
-            Param("revision", ("--revision",), "Its number. The last one that was live when left out.", "integer"),
+            Param(
+                "revision",
+                ("--revision",),
+                "Its number. The last one that was live when left out.",
+                "integer",
+                metavar="N",
+            ),
             *WAIT,
         ),
         rollback,
@@ -279,15 +295,21 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("service", "cancel"),
-        "Cancel the running deployment; the old version goes on.",
+        "Cancel the deployment under way; the old version goes on.",
         (NAME,),
         cancel,
         "service cancel churn",
     ),
-    Command(("service", "delete"), "Delete a service and everything it runs.", (NAME,), delete, "service delete churn"),
+    Command(
+        ("service", "delete"),
+        "Delete a service: its processes, keys and revisions. The models stay.",
+        (NAME,),
+        delete,
+        "service delete churn",
+    ),
     Command(
         ("service", "wait"),
-        "Follow the running deployment until it ended.",
+        "Follow the deployment under way until it ends.\n\nWithout one it says how the last one ended.",
         (NAME, _TIMEOUT),
         wait,
         "service wait churn",

@@ -68,7 +68,7 @@ TARGET_PARAMS: tuple[Param, ...] = (
     Param(
         "target",
         ("--target", "--to", "--compute-type", "--cp"),
-        "Where the service runs. local when nothing says otherwise.",
+        "Where the service runs: local is this machine, and the default; the others come with a later version.",
         choices=tuple(TARGETS),
         completion="target",
     ),
@@ -102,7 +102,7 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
     Param(
         "source_directory",
         ("--source-directory", "--sd"),
-        "The folder that goes with the script.",
+        "The folder whose files go with the script; the script lies in it.",
         completion="file",
         metavar="FOLDER",
         group=_SCRIPT,
@@ -110,7 +110,7 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
     Param(
         "conda_file",
         ("--conda-file", "--cf"),
-        "The conda file with the dependencies.",
+        "The conda file with the dependencies. Without any environment: this Python as it is.",
         completion="file",
         metavar="FILE",
         group=_SCRIPT,
@@ -123,7 +123,12 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
         metavar="FILE",
         group=_SCRIPT,
     ),
-    Param("environment_name", ("--environment-name", "-e"), "A registered environment.", group=_SCRIPT),
+    Param(
+        "environment_name",
+        ("--environment-name", "-e"),
+        "The name of an environment that is registered in the workspace.",
+        group=_SCRIPT,
+    ),
     Param(
         "environment_version",
         ("--environment-version", "--ev"),

@@ -87,13 +87,16 @@ def prune(context: Context, args: Args) -> Result:
     return Result(report, str(report), data, python)
 
 
-_FOLDER = Param("folder", (), "The workspace's folder.", completion="file", metavar="FOLDER")
+_FOLDER = Param(
+    "folder", (), "The workspace's folder. Found upwards from here when left out.", completion="file", metavar="FOLDER"
+)
 COMMANDS: tuple[Command, ...] = (
     Command(
         ("workspace", "create"),
-        "Make a workspace in a folder (the current one when left out).",
+        "Make a workspace in a folder (the current one when left out).\n\n"
+        "It holds models and services. The first model register makes one where there is none.",
         (
-            _FOLDER,
+            Param("folder", (), "The folder. The current one when left out.", completion="file", metavar="FOLDER"),
             Param("name", ("--name", "-n"), "The workspace's name. The folder's name when left out."),
             Param(
                 "store", ("--store",), "The store's URL, such as postgresql+psycopg://host/name. SQLite when left out."
@@ -110,7 +113,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(("workspace", "list"), "List the workspaces this user has made.", (), list_, "workspace list"),
     Command(
         ("prune",),
-        "Remove old journals, bundles and files that nothing uses.",
+        "Remove old deployments, and files and environments that nothing uses.",
         (
             Param(
                 "keep_deployments",

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, WaitInterrupted, command
+from mldeploy_jupyter.commands.scripts import fill_script, script_of
 from mldeploy_jupyter.core.errors import DeploymentTimeout, EntryScriptError
 from mldeploy_jupyter.notebook.printed import call, deployment_config, inference_config, program, service_of
 from mldeploy_jupyter.notebook.session import Session, front_end
-
-# What stays when only the script changes.
-_KEPT = ("conda_file", "requirements_file", "extra_docker_file_steps", "base_image", "cuda_version")
 
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
@@ -64,12 +62,13 @@ def attach(session: Session, service: Any, wait: bool, timeout_sec: float | None
     """
     from mldeploy_jupyter.notebook.views import timeline_view
 
-    view = timeline_view(session, service)
+    view = timeline_view(session, service, errors=not wait)
     if not wait:
         return
     try:
         view.wait(timeout_sec)
         if not view.ended.is_set():
+            view.errors = True
             raise DeploymentTimeout(
                 f"{service.name} was not live within {timeout_sec:g} s",
                 why="the deployment goes on; nothing was cancelled",
@@ -77,6 +76,7 @@ def attach(session: Session, service: Any, wait: bool, timeout_sec: float | None
             )
         service.wait_for_deployment()  # raises how it ended
     except KeyboardInterrupt:
+        view.errors = True  # from here on only the timeline can tell
         raise stopped_waiting(service.name, service) from None
     finally:
         view.refresh()
@@ -108,7 +108,8 @@ def _carried(session: Session, context: Context, args: Args, base: Command) -> R
     session.service, session.script_is_new = service.name, False
     if not _is_shown(session, service):
         attach(session, service, wait, args.timeout_sec)
-    return result
+    # What was read before the wait is old by now.
+    return replace(result, data=service.serialize()) if wait else result
 
 
 def _is_shown(session: Session, service: Any) -> bool:
@@ -155,7 +156,7 @@ def _refuse_failed(session: Session, script: Path, line: str) -> None:
 def _script(session: Session, live: Any) -> tuple[Path | None, str]:
     if session.script is not None:
         return session.script, "the last %%entry_script"
-    if live is not None and (known := _script_of(live)) is not None:
+    if live is not None and (known := script_of(live)) is not None:
         return known, "as the service has it"
     if Path("score.py").is_file():
         return Path("score.py").absolute(), "found here"
@@ -179,33 +180,19 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     if asked:
         return False
     live = _live_revision(context, args)
-    known = _script_of(live) if live is not None else None
+    known = script_of(live) if live is not None else None
     # A script that was written since the last deployment is meant for the service that was deployed.
     script = session.script if session.script_is_new and session.service == args.name else known
     if script is not None:
         _refuse_failed(session, script, f"%update {args.name}")
     if script is not None and script != known:
         args.entry_script = _short(script)
-        _keep_environment(args, live)
+        fill_script(args, live)
         context.note(f"Updating with the script {args.entry_script} (the last %%entry_script)")
         return False
     if known is not None:
         context.note(f"Updating with the script {_short(known)}, read again")
     return True
-
-
-def _keep_environment(args: Args, live: Any) -> None:
-    """A new script goes into the environment that the old one has. Raises `UsageError` where no option can say it."""
-    data = live.inference_config if live is not None else {}
-    if data.get("environment_definition"):
-        raise UsageError(
-            f"%update {args.name} cannot take the new script alone",
-            why="the service has an Environment object, which only Python can pass on",
-            hint="call service.update(inference_config=InferenceConfig(entry_script=..., environment=...))",
-        )
-    for name in _KEPT:
-        if getattr(args, name, None) is None and data.get(name):
-            setattr(args, name, data[name])
 
 
 def _reload(context: Context, args: Args) -> Result:
@@ -231,13 +218,6 @@ def _live_revision(context: Context, args: Args) -> Any:
         return None
     service = store.get_service(args.name)
     return store.get_revision(args.name, service.revision) if service is not None and service.revision else None
-
-
-def _script_of(revision: Any) -> Path | None:
-    """The file the revision's script came from, if it is still there and stood alone."""
-    data = revision.inference_config
-    path = Path(data.get("entry_path") or "")
-    return path if path.is_absolute() and path.is_file() and not data.get("source_directory") else None
 
 
 def _short(path: Path) -> str:

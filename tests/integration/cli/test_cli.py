@@ -227,6 +227,21 @@ def test_a_service_that_does_not_run_says_how_to_start_it(cli: Cli) -> None:
         assert json.loads(cli.ok("service", "run", "mine", "-d", '{"data": [1.5]}')) == [3.0]
 
 
+def test_a_new_script_keeps_the_environment_and_a_new_environment_the_script(cli: Cli) -> None:
+    cli.ok("model", "register", "m1", "model.txt")
+    for name in ("requirements.txt", "later.txt"):
+        (cli.folder / name).write_text("")
+    cli.ok("model", "deploy", "mine", "-m", "m1", "--script", "score.py", "--requirements", "requirements.txt")
+    made = cli.json("service", "show", "mine")["environment"]
+    assert made["kind"] != "current"
+    (cli.folder / "other.py").write_text(SCRIPT.replace("factor * value", "factor * value + 1"))
+    kept = cli.json("service", "update", "mine", "--script", "other.py")
+    assert kept["environment"]["digest"] == made["digest"]
+    cli.ok("service", "update", "mine", "--requirements", "later.txt")
+    assert json.loads(cli.ok("service", "run", "mine", "-d", '{"data": [1.5]}')) == [4.0]
+    assert cli.json("service", "show", "mine")["models"] == ["m1:1"]
+
+
 def test_waiting_for_a_killed_runner_names_the_stage(cli: Cli) -> None:
     gate = cli.folder / "gate"
     os.mkfifo(gate)

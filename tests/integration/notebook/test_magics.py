@@ -164,7 +164,7 @@ def test_a_script_that_failed_its_check_is_deployed_only_by_its_name(prepared: K
     no_traceback(prepared.run(f"%%entry_script broken.py\n{broken}"))
     refused = no_traceback(prepared.run("%deploy factor")).splitlines()
     assert refused[0] == "error: broken.py failed its check"
-    assert refused[1].startswith("cause: KeyError: 'faktor' (cell In [") and "line 7" in refused[1]
+    assert refused[1].startswith("cause: KeyError: 'faktor' (cell ") and "line 7" in refused[1]
     assert refused[2] == "hint: correct the cell and run it, or name another script: %deploy factor --script FILE"
     assert "there is no service" in no_traceback(prepared.run("%logs factor"))
     prepared.ok("%deploy factor --script score.py --wait")
