@@ -24,10 +24,10 @@ KEPT_PER_FILE = 50
 class CellRecord(JsonRecord):
     """One run of a cell that wrote a script.
 
-    `file` is the script's name as the cell gave it, `source` the whole text of the cell with its magic line,
-    and script line + `offset` is the line of the cell (both from 1). `time` is ISO 8601 in UTC. `version`
-    counts the changes of this file's text from 1; 0 means not yet given. `notebook`, `cell_id` and
-    `execution_count` are as far as the front end tells them.
+    `file` is the script's whole path: a script of the same name in another folder is another one. `source` is the
+    whole text of the cell with its magic line, and script line + `offset` is the line of the cell (both from 1).
+    `time` is ISO 8601 in UTC. `version` counts the changes of this file's text from 1; 0 means not yet given.
+    `notebook`, `cell_id` and `execution_count` (the prompt number) are as far as the front end tells them.
     """
 
     script_digest: str
@@ -78,20 +78,18 @@ def newest_version(folder: Path, file: str) -> int:
 
 
 def where(record: CellRecord, line: int, *, newest: int = 0, timezone: tzinfo | None = None) -> str:
-    """The script's line as a place in the notebook: "cell In [3] line 7 (as run 14:03, version 2 of score.py)".
+    """The script's line as a place in the notebook: "cell [3] line 7, run at 14:03".
 
-    `newest` is the newest version of the file when it is known; a newer one than this record's is named.
-    Times are shown in `timezone`, by default the local one.
+    `newest` is the newest version of the file when it is known; a newer one than this record's is named:
+    ", version 1; version 2 was run since". Times are shown in `timezone`, by default the local one.
     """
-    cell = f"cell In [{record.execution_count}]" if record.execution_count is not None else "cell"
-    known = []
+    cell = f"cell [{record.execution_count}]" if record.execution_count is not None else "cell"
+    said = f"{cell} line {line + record.offset}"
     with suppress(ValueError):
-        known.append(f"as run {datetime.fromisoformat(record.time).astimezone(timezone):%H:%M}")
-    if record.version:
-        known.append(f"version {record.version} of {record.file}")
-        if newest > record.version:
-            known.append(f"version {newest} was run since")
-    return f"{cell} line {line + record.offset}" + (f" ({', '.join(known)})" if known else "")
+        said += f", run at {datetime.fromisoformat(record.time).astimezone(timezone):%H:%M}"
+    if 0 < record.version < newest:
+        said += f", version {record.version}; version {newest} was run since"
+    return said
 
 
 def excerpt(record: CellRecord, line: int, context: int = 2) -> list[dict[str, Any]]:

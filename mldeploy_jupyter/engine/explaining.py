@@ -42,6 +42,8 @@ def of_failure(
         if failure.get("stage") in ("import", "init", "probe") and failure.get("exception"):
             failure.setdefault("damaged", bundle.damaged_files(made))
     failure.setdefault("versions", _versions(lock))
+    service = folder.open_store().get_service(str(settings.get("service") or ""))
+    settings = {**settings, "updating": service is not None and service.revision > 0}
     return explain(failure, script=script, settings=settings, models=models)
 
 

@@ -68,13 +68,12 @@ def run_clean(
     folder: WorkspaceFolder,
     *,
     python: str,
-    service: str = "",
     init_timeout: float = 300.0,
     variables: dict[str, str] | None = None,
 ) -> CleanRun:
     """Lays the script, its helpers and the models out as a service has them and runs the check with `python`.
 
-    `service` is the name hints use. `init_timeout` is in seconds. An interrupt ends the run's process first.
+    `init_timeout` is in seconds. An interrupt ends the run's process first.
     Nothing is left on the disk.
     Raises what `source_files` and the bundle raise for files that cannot be read.
     """
@@ -82,7 +81,6 @@ def run_clean(
     with _place(folder) as place:
         made = _lay_out(script, models, folder, place)
         settings: dict[str, Any] = {
-            "service": service,
             "python": python,
             "server_path": str(made.server),
             "app_root": str(made.app),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,20 @@ def warnings(text: str, offset: int, namespace: dict[str, Any]) -> list[str]:
     return found
 
 
+def later_warnings(found: list[str], text: str, offset: int) -> list[str]:
+    """What the run warned of, with the cell's lines, and without what `warnings` says already."""
+    from mldeploy_jupyter.core import entry_script
+
+    said = entry_script.swallows_exceptions(text) is not None
+    rest = []
+    for warning in found:
+        line = re.search(r" \(line (\d+)\)", warning)
+        if said and warning.startswith("run() catches every exception"):
+            continue
+        rest.append(f"line {int(line[1]) + offset}: {warning.replace(line[0], '')}" if line else warning)
+    return rest
+
+
 def _write_file(name: str, text: str) -> Path:
     from mldeploy_jupyter.core.files import atomic_write
 
@@ -204,7 +219,6 @@ def _check_run(
             records,
             folder,
             python=python,
-            service=session.service,
             init_timeout=args.init_timeout or 300.0,
             variables=variables,
         )
@@ -218,8 +232,8 @@ def _check_run(
     _print_output(ran.output)
     if not ran.result.get("ok"):
         raise _as_error(ran, name, text, record)
-    for warning in ran.result.get("warnings") or []:
-        print(f"warning: {_warning_text(warning)}")
+    for warning in later_warnings(ran.result.get("warnings") or [], text, record.offset):
+        print(f"warning: {warning}")
     return _ok_line(name, ran)
 
 
@@ -227,7 +241,8 @@ def _as_error(ran: CleanRun, name: str, text: str, record: CellRecord) -> Mldepl
     from mldeploy_jupyter.core.causes import ScriptInfo, explain
 
     script = ScriptInfo(name, ran.settings["entry_script"], text, record, record.version)
-    cause = explain(ran.result.get("failure") or {}, script=script, settings=ran.settings, models=ran.models)
+    settings = {**ran.settings, "checking": True}
+    cause = explain(ran.result.get("failure") or {}, script=script, settings=settings, models=ran.models)
     error = EntryScriptError(cause.what, why=cause.why, hint=cause.hint, where=cause.where, code=cause.code)
     error.excerpt = cause.excerpt
     return error
@@ -286,12 +301,6 @@ def _request(body: Any) -> str:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= VALUE_COLUMNS else text[: VALUE_COLUMNS - 1] + "…"
-
-
-def _warning_text(warning: Any) -> str:
-    if isinstance(warning, dict):
-        return str(warning.get("text") or warning.get("message") or warning.get("what") or warning)
-    return str(warning)
 
 
 def _sklearn_externals(text: str) -> list[int]:

@@ -26,6 +26,7 @@ from mldeploy_jupyter.commands import (
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.notebook import deploy, entry_script, register, score
 from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.wording import as_typed_here
 
 Kind = Literal["line", "cell", "line_cell"]
 LOG_LINES = 100
@@ -170,11 +171,6 @@ def usage_error(error: UsageError, magic: Magic) -> Exception:
             text = text.replace(f"mldeploy {name} --help", f"%{magic.name}?")
             text = re.sub(rf"%?mldeploy {re.escape(name)}\b", f"%{magic.name}", text)
     return ShellUsageError(as_typed_here(text))
-
-
-def as_typed_here(text: str) -> str:
-    """The text with the command line's words as they are typed in a notebook."""
-    return re.sub(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|prune)\b)", "%mldeploy ", text)
 
 
 def _alias(name: str, *path: str) -> Command:

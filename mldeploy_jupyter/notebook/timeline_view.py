@@ -6,12 +6,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.timeline import Timeline, apply, render_html, render_text, tick
 from mldeploy_jupyter.notebook.tail import JournalTail
+from mldeploy_jupyter.notebook.wording import as_typed_here
 
 LEAST_SECONDS = 0.25  # between two updates
 CLOCK_SECONDS = 1.0  # a running deployment's clock moves this often when nothing else happens
@@ -26,7 +28,8 @@ class TimelineView:
 
     `first` is shown while the journal is empty, before the runner has written a line.
     `look` asks the service how it is, which finds a runner that died and writes that into the journal. `is_over`
-    says that the deployment has ended, which the store knows an instant before the journal.
+    says that the deployment has ended, which the store knows an instant before the journal. While `errors` is
+    False, why it failed is left out: then the error is raised, and shown below.
     `now` gives the wall-clock time with its zone, `clock` seconds that never run backwards.
     """
 
@@ -38,6 +41,7 @@ class TimelineView:
         first: Timeline | None = None,
         look: Callable[[], Any] = lambda: None,
         is_over: Callable[[], bool] = lambda: False,
+        errors: bool = True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,6 +49,7 @@ class TimelineView:
         self.timeline.started = now().isoformat()
         self.journal = journal
         self.ended = threading.Event()
+        self.errors = errors
         self._tail = JournalTail(journal)
         self._publish, self._look, self._is_over, self._now, self._clock = publish, look, is_over, now, clock
         self._lock = threading.Lock()
@@ -109,13 +114,18 @@ class TimelineView:
             self._look()
 
     def _draw(self, moment: float) -> None:
-        bundle = bundle_of(self.timeline)
+        bundle = bundle_of(self.timeline, self.errors)
         if bundle != self._shown:
             self._publish(bundle, bool(self._shown))
             self._shown = bundle
         self._shown_at = moment
 
 
-def bundle_of(timeline: Timeline) -> dict[str, str]:
-    """The timeline in the two plain forms, by MIME type."""
-    return {"text/plain": "\n".join(render_text(timeline)), "text/html": render_html(timeline)}
+def bundle_of(timeline: Timeline, errors: bool = True) -> dict[str, str]:
+    """The timeline in the two plain forms, by MIME type, in the words of a notebook."""
+    if timeline.cause:
+        timeline = replace(
+            timeline, cause={**timeline.cause, "hint": as_typed_here(str(timeline.cause.get("hint", "")))}
+        )
+    text = render_text(timeline, errors=errors)
+    return {"text/plain": "\n".join(text), "text/html": render_html(timeline, errors)}

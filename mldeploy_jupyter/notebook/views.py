@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import WebserviceNotFound
-from mldeploy_jupyter.notebook.session import Session, front_end
+from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.model import Model
@@ -32,8 +32,11 @@ STATE_WORDS = {
 }
 
 
-def timeline_view(session: Session, service: Webservice) -> TimelineView:
-    """Shows the service's deployment below the running cell and keeps it up to date until its end."""
+def timeline_view(session: Session, service: Webservice, errors: bool = True) -> TimelineView:
+    """Shows the service's deployment below the running cell and keeps it up to date until its end.
+
+    `errors` False leaves out why it failed, for a caller that raises the error.
+    """
     from IPython.display import display, update_display
 
     from mldeploy_jupyter.core.timeline import Timeline
@@ -47,14 +50,20 @@ def timeline_view(session: Session, service: Webservice) -> TimelineView:
 
     record = service._record
     first = Timeline("Updating" if record.revision else "Deploying", service.name, record.target)
+    # The plan comes with the first event; until then a local service's stages are guessed.
+    image = first.stage("push")
+    if image is not None and record.target == "local":
+        image.status, image.planned = "Not needed", False
     store, deployment_id = service.workspace._folder.open_store(), service.deployment_id
 
     def is_over() -> bool:
         deployment = store.get_deployment(deployment_id)
         return deployment is None or deployment.state != "running"
 
-    view = TimelineView(service.journal, publish, first=first, look=lambda: service.shown_state, is_over=is_over)
-    session.shown[service.deployment_id] = getattr(session.shell, "execution_count", 0)
+    view = TimelineView(
+        service.journal, publish, first=first, look=lambda: service.shown_state, is_over=is_over, errors=errors
+    )
+    session.shown[service.deployment_id] = prompt_number(session.shell) or 0
     if front_end(session.shell) == "terminal":
         view.refresh()  # a terminal's old lines cannot be changed from behind
         return view
@@ -193,6 +202,7 @@ def models_bundle(models: Sequence[Model]) -> Bundle:
 
 
 _OURS = "mldeploy_jupyter.api."
+_NUMBERS = ("Revision", "Version", "Size")  # columns that stand to the right, as Jupyter would put all of them
 _ERROR_PARTS = (("error", "what"), ("cause", "why"), ("hint", "hint"))
 _PLACES = {"Local": "this machine", "ACI": "Azure Container Instances", "AKS": "AKS", "AKSENDPOINT": "AKS"}
 
@@ -202,10 +212,13 @@ def add_formatters(session: Session) -> None:
     formatter = session.shell.display_formatter.mimebundle_formatter
 
     def service(value: Webservice) -> Bundle:
-        here = session.shown.get(value.deployment_id) == getattr(session.shell, "execution_count", 0)
-        if here and any(view.journal == value.journal and not view.ended.is_set() for view in session.views.values()):
-            # The timeline above says how it goes; what is said here would stay as it is now.
-            return _bundle(f"{value.name}   see its timeline above", [], ())
+        here = session.shown.get(value.deployment_id) == (prompt_number(session.shell) or 0)
+        for view in session.views.values() if here else ():
+            if view.journal == value.journal and not view.ended.is_set():
+                # The timeline above says how it goes; what is said here would stay as it is now.
+                said = f": {view.timeline.state.lower()}, see above"
+                html = f"<p><strong>{_html(value.name)}</strong>{said}</p>\n"
+                return {"text/plain": value.name + said, "text/html": html}
         return service_bundle(value)
 
     formatter.for_type_by_name(*_SERVICE, lambda value, include=None, exclude=None: service(value))
@@ -229,7 +242,9 @@ def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
     width = max((len(row[0]) for row in rows), default=0)
     lines = [heading, *(f"  {name:<{width}}  {value}" for name, value in rows), *closing]
     name, _, rest = heading.partition("   ")
-    cells = "".join(f"<tr><th>{_html(name)}</th><td>{_html(value)}</td></tr>\n" for name, value in rows)
+    cells = "".join(
+        f'<tr><th align="left">{_html(name)}</th><td align="left">{_html(value)}</td></tr>\n' for name, value in rows
+    )
     html = f"<p><strong>{_html(name)}</strong> {_html(rest)}</p>\n"
     html += f"<table>\n<tbody>\n{cells}</tbody>\n</table>\n" if rows else ""
     html += f"<p>{'<br>'.join(map(_html, closing))}</p>\n" if closing else ""
@@ -239,8 +254,13 @@ def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
 def _grid(rows: Rows, head: Sequence[str]) -> Bundle:
     from mldeploy_jupyter.commands.text import table
 
-    cells = "".join("<tr>" + "".join(f"<td>{_html(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    heads = "".join(f"<th>{_html(name)}</th>" for name in head)
+    sides = ["right" if name in _NUMBERS else "left" for name in head]
+
+    def line(tag: str, row: Sequence[str]) -> str:
+        return "".join(f'<{tag} align="{side}">{_html(cell)}</{tag}>' for side, cell in zip(sides, row, strict=True))
+
+    cells = "".join(f"<tr>{line('td', row)}</tr>\n" for row in rows)
+    heads = line("th", head)
     html = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{cells}</tbody>\n</table>\n"
     return {"text/plain": table([[_line(cell) for cell in row] for row in rows], head), "text/html": html}
 

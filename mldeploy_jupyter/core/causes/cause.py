@@ -145,18 +145,29 @@ class Facts:
         found = [match for line in self.log_tail if (match := _FATAL_FRAME.search(line))]
         return [{"file": m[1], "line": int(m[2]), "function": m[3], "text": ""} for m in reversed(found)]
 
+    @property
+    def checking(self) -> bool:
+        """Whether the script was only tried, by the cell that wrote it: no service is meant."""
+        return bool(self.settings.get("checking"))
+
     def again(self) -> str:
         """What to do once the script is corrected."""
-        name = f" {self.service}" if self.service else ""
+        if self.checking:
+            return "then run the cell again"
         if self.script.cell is not None:
-            return f"run the cell again, then %deploy{name}"
-        return f"save {self.script.name}, then deploy{name} again"
+            return f"run the cell again, then {self.deploy()}"
+        return f"save {self.script.name}, then {self.deploy()}"
 
     def deploy(self) -> str:
-        """What to do once something else is corrected."""
-        if self.script.cell is not None:
-            return f"%deploy {self.service}".rstrip()
-        return f"deploy {self.service} again" if self.service else "deploy again"
+        """What to do once something else is corrected.
+
+        Neutral, because who writes this down does not know whether a notebook or a shell will show it; a notebook
+        turns "deploy NAME again" into the magic.
+        """
+        if self.checking:
+            return "run the cell again"
+        word = "update" if self.settings.get("updating") and self.service else "deploy"
+        return f"{word} {self.service} again" if self.service else "deploy again"
 
     def place(self) -> Place:
         """The innermost frame in the user's own code, as a line of the cell where there is one."""

@@ -51,7 +51,8 @@ def explain(
 
     `failure` is the data that the serving room or a target reported. `script` is the entry script of the
     revision. `settings` are its server's settings; `settings["versions"]` or `failure["versions"]` may say which
-    versions of libraries its environment has (distribution -> version). `models` are its `ModelRecord`s, or
+    versions of libraries its environment has (distribution -> version), `settings["updating"]` that an older revision
+    goes on serving, `settings["checking"]` that the cell only tried the script. `models` are its `ModelRecord`s, or
     their data. Times are shown in `timezone`, by default the local one. Never raises for odd data: what no rule
     knows keeps its own message.
     """

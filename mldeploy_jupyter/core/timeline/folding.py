@@ -23,6 +23,7 @@ END_WORDS = {"live": "Live", "failed": "Failed", "cancelled": "Cancelled", "inte
 class StageView:
     """One stage. `status`: Waiting, Running, Done, Failed, Cancelled, Interrupted, Not reached or Not needed.
 
+    `planned` is False for a stage that the deployment's plan leaves out, such as an image for a local service.
     `seconds` is its duration, or how long it has run; `last_seconds` how long it took last time; None when
     unknown. `fraction` (0 to 1) is there while it runs and tells. `log` holds the last raw lines of `log_count`.
     """
@@ -38,6 +39,7 @@ class StageView:
     log: list[str] = field(default_factory=list)
     log_count: int = 0
     started: str = ""
+    planned: bool = True
 
 
 @dataclass
@@ -72,6 +74,11 @@ class Timeline:
     @property
     def running_stage(self) -> StageView | None:
         return next((stage for stage in self.stages if stage.status == "Running"), None)
+
+    @property
+    def shown_stages(self) -> list[StageView]:
+        """The stages worth a line: those of the plan, and what ran nevertheless."""
+        return [stage for stage in self.stages if stage.planned or stage.status != "Not needed"]
 
     def stage(self, stage_id: str) -> StageView | None:
         return next((stage for stage in self.stages if stage.id == stage_id), None)
@@ -172,6 +179,7 @@ def _apply_start(timeline: Timeline, event: Event) -> None:
             str(titles.get(stage_id, title)),
             "Waiting" if stage_id in needed else "Not needed",
             last_seconds=_number(last.get(stage_id), None),
+            planned=stage_id in needed,
         )
         for stage_id, title in STAGES.items()
     ]

@@ -60,18 +60,21 @@ def render_text(
     unicode: bool = True,
     log_lines: int = 0,
     watching: bool = False,
+    errors: bool = True,
 ) -> list[str]:
     """The terminal form, one string a line, none wider than `width` columns (but for words that cannot be broken).
 
     `log_lines` shows the last lines of the running stage beneath it; `watching` says how to stop and to cancel.
+    `errors` False leaves out why a deployment failed, where the error itself is shown below. Stages that the plan
+    does not have are left out.
     """
     lines = [heading(timeline, width, unicode), ""]
-    for stage in timeline.stages:
+    for stage in timeline.shown_stages:
         lines.append(stage_line(stage, width, colour, unicode))
         if log_lines and stage.status == "Running":
             for line in stage.log[-log_lines:]:
                 lines.append(_paint("     " + fit(one_line(line), width - 5, "…" if unicode else "..."), "2", colour))
-    closing = closing_lines(timeline, width, colour)
+    closing = closing_lines(timeline, width, colour) if errors or timeline.state != "Failed" else []
     if timeline.ended and closing:
         lines += ["", *closing]
     elif watching and timeline.service:
@@ -138,18 +141,25 @@ def cause_lines(cause: dict[str, Any], width: int = 80, colour: bool = False) ->
     return lines
 
 
-def render_html(timeline: Timeline) -> str:
-    """The saved form: a heading line, one table, one closing line. No classes, colours, script or key."""
-    rows = "".join(_row(stage) for stage in timeline.stages)
+def render_html(timeline: Timeline, errors: bool = True) -> str:
+    """The saved form: a heading line, one table, one closing line. No classes, colours, script or key.
+
+    `errors` and stages as in `render_text`.
+    """
+    rows = "".join(_row(stage) for stage in timeline.shown_stages)
     mark = MARKS[timeline.state][0] + " " if timeline.state in MARKS else ""
     when = timeline.finished[:16].replace("T", " ")
     took = f", {'deployed ' if timeline.state == 'Live' else ''}{when} UTC in {_elapsed(timeline)}" if when else ""
     head = f"<strong>{_html(timeline.service or 'service')}</strong> {mark}{_html(_said(timeline) + took)}"
     return (
-        f"<p>{head}</p>\n<table>\n<thead><tr><th>Stage</th><th>State</th>"
-        f'<th align="right">Took</th><th>Detail</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n'
-        f"<p>{_closing_html(timeline)}</p>\n"
+        f"<p>{head}</p>\n<table>\n<thead><tr>{_HEADS}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+        f"<p>{_closing_html(timeline, errors)}</p>\n"
     )
+
+
+# Jupyter's own style would put every column to the right.
+_TEXT, _NUMBER = 'align="left"', 'align="right"'
+_HEADS = f"<th {_TEXT}>Stage</th><th {_TEXT}>State</th><th {_NUMBER}>Took</th><th {_TEXT}>Detail</th>"
 
 
 def _row(stage: StageView) -> str:
@@ -157,21 +167,24 @@ def _row(stage: StageView) -> str:
     warned = f", {_count(stage.warnings, 'warning')}" if stage.warnings else ""
     took = duration(stage.seconds) if stage.status not in ("Waiting", "Not needed") else ""
     return (
-        f"<tr><td>{_html(stage.title)}</td><td>{mark} {stage.status.lower()}{warned}</td>"
-        f'<td align="right">{_html(took)}</td><td>{_html(stage.detail)}</td></tr>\n'
+        f"<tr><td {_TEXT}>{_html(stage.title)}</td><td {_TEXT}>{mark} {stage.status.lower()}{warned}</td>"
+        f"<td {_NUMBER}>{_html(took)}</td><td {_TEXT}>{_html(stage.detail)}</td></tr>\n"
     )
 
 
-def _closing_html(timeline: Timeline) -> str:
-    see = f"run <code>%services {_html(timeline.service)}</code>."
+def _closing_html(timeline: Timeline, errors: bool) -> str:
+    see = f"<code>%services {_html(timeline.service)}</code>"
     if timeline.state == "Live":
-        return f"Scoring URI: <code>{_html(timeline.scoring_uri)}</code> (key not saved). To see it live, {see}"
+        uri = f"<code>{_html(timeline.scoring_uri)}</code>"
+        return f"Scoring URI: {uri}. Key: <code>service.get_keys()</code>. Refresh with {see}."
+    if timeline.state == "Failed" and not errors:
+        return f"The error is shown below. Later: {see}."
     if timeline.state == "Failed":
         cause = {**(timeline.cause or {}), "excerpt": []}
         return "<br>".join(_html(line) for line in cause_lines(cause, width=10_000))
     if timeline.ended:
         return " ".join(_html(line) for line in closing_lines(timeline, 10_000))
-    return f"Saved while it was running. To see it live, {see}"
+    return f"Follows the deployment while this kernel runs. After reopening: {see}."
 
 
 def _html(text: str) -> str:

@@ -39,6 +39,7 @@ class Ran:
     displays: dict[str, list[str]] = field(default_factory=dict)  # by display id, oldest first
     html: list[str] = field(default_factory=list)
     result: str = ""
+    number: int = 0  # the prompt number that the front end shows
     error: str = ""
     seconds: float = 0.0
 
@@ -62,7 +63,14 @@ class Kernel:
     def pid(self) -> int:
         return int(self.manager.provisioner.pid)  # type: ignore[union-attr]
 
-    def run(self, code: str, *, timeout: float = 120, on_output: Callable[[Ran], Any] = lambda ran: None) -> Ran:
+    def run(
+        self,
+        code: str,
+        *,
+        timeout: float = 120,
+        on_output: Callable[[Ran], Any] = lambda ran: None,
+        store_history: bool = True,
+    ) -> Ran:
         ran = Ran()
 
         def hook(message: dict[str, Any]) -> None:
@@ -76,13 +84,17 @@ class Kernel:
             elif kind == "execute_result":
                 ran.result = content["data"].get("text/plain", "")
                 ran.html.append(content["data"].get("text/html", ""))
+            elif kind == "execute_input":
+                ran.number = content["execution_count"]
             elif kind == "error":
                 ran.error = "\n".join(content["traceback"])
             on_output(ran)
 
         began = time.monotonic()
         code = textwrap.dedent(code)
-        reply = self.client.execute_interactive(code, output_hook=hook, timeout=timeout, allow_stdin=True)
+        reply = self.client.execute_interactive(
+            code, output_hook=hook, timeout=timeout, allow_stdin=True, store_history=store_history
+        )
         ran.seconds = time.monotonic() - began
         ran.status = reply["content"]["status"]
         return ran

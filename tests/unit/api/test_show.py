@@ -156,7 +156,7 @@ def test_a_caller_that_raises_the_error_can_leave_its_lines_out(out):
 def test_a_narrow_terminal_is_never_overfull():
     screen = Screen(columns=30)
     follow(LIVE[:-1], out=screen, now=lambda: NOW, size=lambda: (30, 24))
-    assert len(screen.shown) == 9 and all(len(line) < 30 for line in screen.shown)
+    assert len(screen.shown) == 4 and all(len(line) < 30 for line in screen.shown)
 
 
 def test_a_low_terminal_is_redrawn_within_its_rows():
@@ -176,7 +176,7 @@ def test_a_terminal_made_narrower_is_redrawn_from_its_first_row():
 
     follow(events(), out=screen, now=lambda: NOW, size=lambda: (widths[0], 24), clock=lambda: float(next(ticks)))
     ups = [int(rows) for rows in re.findall(r"\x1b\[(\d+)A", screen.getvalue())]
-    assert ups[-1] > 11, "the old lines take more rows than there were lines"
+    assert ups[-1] > 6, "the old lines take more rows than there were lines"
 
 
 def test_a_stream_without_unicode_gets_none_and_never_fails():

@@ -334,13 +334,13 @@ def test_a_failure_inside_a_helper_names_both_lines(monkeypatch):
     helper = loaded("\n\ndef load(path):\n    raise ValueError(path)\n", file)
     monkeypatch.setitem(sys.modules, "features_of_test", type("M", (), {"load": staticmethod(helper["load"])}))
     cause = case("import features_of_test\n" + init("features_of_test.load('x')"))
-    assert cause.where.startswith("features.py line 4, called from cell In [3] line 4 (")
+    assert cause.where.startswith("features.py line 4, called from cell [3] line 4, ")
     assert [line["text"].strip() for line in cause.excerpt if line["guilty"]] == ["features_of_test.load('x')"]
 
 
 def test_the_line_is_the_script_s_own_even_deep_inside_a_library():
     cause = case("import json\n" + init("json.loads('{')"))
-    assert cause.where.startswith("cell In [3] line 4") and cause.data["exception"] == "JSONDecodeError"
+    assert cause.where.startswith("cell [3] line 4,") and cause.data["exception"] == "JSONDecodeError"
 
 
 def test_without_a_cell_the_line_of_the_file_is_named():
@@ -355,7 +355,7 @@ def test_a_newer_version_of_the_cell_is_named():
     text = init("1 / 0")
     script = in_cell(text)
     newer = ScriptInfo(script.name, script.path, script.text, script.cell, newest=4)
-    assert case(text, script=newer).where.endswith("version 2 of score.py, version 4 was run since)")
+    assert case(text, script=newer).where.endswith("run at 14:03, version 2; version 4 was run since")
 
 
 def test_versions_are_compared_with_those_at_registration():
@@ -379,7 +379,7 @@ def test_an_ordinary_error_in_init_is_not_taken_for_a_broken_model():
 def test_a_contract_failure_is_found_at_its_line():
     text = "def init(path):\n    pass\n" + PASS
     cause = explain({"code": "contract", "stage": "import", "message": "x"}, script=in_cell(text), settings=SETTINGS)
-    assert cause.what == "init() takes parameters" and cause.where.startswith("cell In [3] line 2")
+    assert cause.what == "init() takes parameters" and cause.where.startswith("cell [3] line 2,")
 
 
 def test_a_cause_becomes_the_error_of_the_deployment():
@@ -434,3 +434,22 @@ def test_odd_data_never_raises_and_always_says_something(failure):
     cause = explain(failure, script=ScriptInfo(), settings=SETTINGS, models=[{}, MODEL])
     assert cause.code and cause.what and cause.hint
     assert "\x1b" not in cause.what + cause.why + cause.hint + cause.where
+
+
+def test_hints_name_no_magic_and_say_update_where_a_service_goes_on():
+    text = init("1 / 0")
+    failure = {"code": "init-raised", "stage": "init", "message": "x"}
+    failure["exception"] = {"type": "ZeroDivisionError", "message": "x", "frames": []}
+    script = in_cell(text)
+
+    def hint(**settings: Any) -> str:
+        return explain(failure, script=script, settings=settings).hint
+
+    assert hint(service="churn") == "correct the line, run the cell again, then deploy churn again"
+    assert hint(service="churn", updating=True) == "correct the line, run the cell again, then update churn again"
+    assert hint() == "correct the line, run the cell again, then deploy again"
+    # In the cell that only tries the script no service is meant, whatever was deployed before.
+    assert hint(service="churn", checking=True) == "correct the line, then run the cell again"
+    killed = {"code": "killed", "stage": "init", "signal": 9, "memory": {"oom_kill": False}}
+    assert explain(killed, script=script, settings={"service": "churn"}).hint == "deploy churn again"
+    assert explain(killed, script=script, settings={"checking": True}).hint == "run the cell again"

@@ -36,8 +36,9 @@ def test_the_line_of_the_script_is_named_as_the_line_of_the_cell(tmp_path):
     saved = save(tmp_path / "cells", record())
     found = find(tmp_path / "cells", script_digest(SCRIPT))
     assert found == saved
-    assert where(found, 4, timezone=UTC) == "cell In [3] line 5 (as run 14:03, version 1 of score.py)"
-    assert where(found, 4, timezone=timezone(timedelta(hours=2))).startswith("cell In [3] line 5 (as run 16:03")
+    assert where(found, 4, timezone=UTC) == "cell [3] line 5, run at 14:03"
+    assert where(found, 4, timezone=timezone(timedelta(hours=2))) == "cell [3] line 5, run at 16:03"
+    assert where(found, 4, newest=found.version, timezone=UTC) == "cell [3] line 5, run at 14:03"
     assert [line["text"] for line in excerpt(found, 4) if line["guilty"]] == ["    raise ValueError"]
     assert [line["line"] for line in excerpt(found, 4, context=1)] == [4, 5, 6]
 
@@ -50,7 +51,7 @@ def test_an_edited_cell_leaves_the_old_lines_right_and_the_new_version_is_named(
     newest = newest_version(tmp_path, "score.py")
     assert newest == 2
     said = where(old, 4, newest=newest, timezone=UTC)
-    assert said == "cell In [3] line 5 (as run 14:03, version 1 of score.py, version 2 was run since)"
+    assert said == "cell [3] line 5, run at 14:03, version 1; version 2 was run since"
     assert excerpt(old, 4)[2] == {"line": 5, "text": "    raise ValueError", "guilty": True}
 
 

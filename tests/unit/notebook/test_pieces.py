@@ -13,10 +13,12 @@ from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import Context, Result, UsageError
 from mldeploy_jupyter.notebook import entry_script, printed, views
+from mldeploy_jupyter.notebook import session as session_module
 from mldeploy_jupyter.notebook.completion import Matcher
 from mldeploy_jupyter.notebook.score import words_of
 from mldeploy_jupyter.notebook.session import Session, cell_id, front_end, notebook_path, raw_cell
-from mldeploy_jupyter.notebook.table import as_typed_here, given_back, magics, usage_error
+from mldeploy_jupyter.notebook.table import given_back, magics, usage_error
+from mldeploy_jupyter.notebook.wording import as_typed_here
 
 
 def kernel_shell(**content: Any) -> Any:
@@ -82,6 +84,33 @@ def run(data):
     assert entry_script.warnings(script, 1, {"scale": len}) == snapshot
 
 
+def test_a_warning_of_the_run_is_said_once_and_with_the_cells_line() -> None:
+    swallows = "def init(): pass\ndef run(d):\n    try: return d\n    except Exception as e: return str(e)\n"
+    caught = "run() catches every exception and returns its text (line 4): a failure looks like a result"
+    other = "the sample of 'd' has only whole numbers"
+    assert entry_script.later_warnings([caught, other], swallows, 1) == [other]
+    # What only the run finds keeps its warning.
+    said = "line 6: run() catches every exception and returns its text: a failure looks like a result"
+    assert entry_script.later_warnings([caught], "def run(d): return d\n", 2) == [said]
+
+
+def test_the_prompt_number_is_that_of_the_running_cell() -> None:
+    shell = InteractiveShell()
+    numbers: list[int | None] = []
+    shell.user_ns["look"] = lambda: numbers.append(session_module.prompt_number(shell))
+    shell.run_cell("x = 1", store_history=True)
+    shell.run_cell("look()", store_history=True)
+    assert numbers == [len(shell.history_manager.input_hist_raw) - 1]
+    older = SimpleNamespace(execution_count=7, displayhook=SimpleNamespace(prompt_count=7))
+    newer = SimpleNamespace(execution_count=8, displayhook=SimpleNamespace(prompt_count=7))
+    assert session_module.prompt_number(older) == session_module.prompt_number(newer) == 7
+    # A cell that is not stored is not counted, so the shell's own number still stands.
+    unstored = kernel_shell(store_history=False)
+    unstored.execution_count, unstored.displayhook = 7, SimpleNamespace(prompt_count=6)
+    assert session_module.prompt_number(unstored) == 7
+    assert session_module.prompt_number(SimpleNamespace()) is None
+
+
 def test_the_file_keeps_its_mode_and_is_plain_text(folder: Path) -> None:
     path = entry_script._write_file("score.py", "a = 1\n")
     assert path == folder / "score.py" and path.read_text() == "a = 1\n"
@@ -124,6 +153,10 @@ def test_messages_are_in_the_notebooks_words(session: Session, snapshot: Snapsho
     )
     assert str(usage_error(error, by_name["register"])) == snapshot
     assert as_typed_here("/bin/mldeploy service list") == "/bin/mldeploy service list"
+    assert as_typed_here("x, then deploy my-churn2 again") == "x, then %deploy my-churn2"
+    assert as_typed_here("then update churn again; or") == "then %update churn; or"
+    assert as_typed_here("mldeploy service list, then deploy again") == "%mldeploy service list, then deploy again"
+    assert as_typed_here("then deploy it again") == "then deploy it again"
 
 
 def test_a_result_is_a_value_and_only_text_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
