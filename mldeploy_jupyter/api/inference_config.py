@@ -10,7 +10,7 @@ from typing import Any
 
 from mldeploy_jupyter.api.environment import ContainerRegistry, Environment
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
-from mldeploy_jupyter.core.errors import ConfigError, MldeployError, WebserviceException
+from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException, WebserviceException
 
 __all__ = ["ContainerRegistry", "InferenceConfig", "InferenceConfigError"]
 
@@ -89,7 +89,7 @@ class InferenceConfig:
         self._made_from: dict[str, Any] | None = None  # the data it was read from, and its attributes then
         self._read: dict[str, Any] = {}
         # A relative path means the folder where the config was written, also if the notebook moves on.
-        self._folder = Path(self.source_directory) if self.source_directory else Path.cwd()
+        self._folder = Path(self.source_directory) if self.source_directory else _current_folder()
         self._check()
 
     def to_data(self) -> dict[str, Any]:
@@ -285,3 +285,14 @@ def _is_whole(registry: ContainerRegistry) -> bool:
 
 def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UserErrorException(
+            "the current folder is gone",
+            why="it was removed while this program stood in it",
+            hint="change to a folder that exists with os.chdir(...), or give an absolute source_directory",
+        ) from None

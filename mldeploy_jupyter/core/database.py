@@ -177,7 +177,9 @@ def _back_up(path: Path, version: int) -> None:
 
 def _explain(error: SQLAlchemyError, label: str, path: Path | None) -> MldeployError:
     text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    if "full" in text and path is not None:
+    # On a full disk SQLite cannot make the file it shares between processes, and calls that a disk I/O error.
+    full = "full" in text or ("disk I/O" in text and path is not None and _free(path.parent) < 1024 * 1024)
+    if full and path is not None:
         return StorageError(
             f"the workspace's store could not be written: {label}", why=text, hint="free some space: mldeploy prune"
         )
@@ -190,6 +192,14 @@ def _explain(error: SQLAlchemyError, label: str, path: Path | None) -> MldeployE
     else:
         hint = 'check that the server runs and that "store" in .mldeploy/config.json is right'
     return StoreError(f"the workspace's store cannot be used: {label}", why=text, hint=hint)
+
+
+def _free(folder: Path) -> int:
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return 1 << 60
+    return status.f_bavail * status.f_frsize
 
 
 def _forget_connections() -> None:

@@ -136,7 +136,14 @@ def find(start: Path | str | None = None, *, environ: Mapping[str, str] = os.env
                 hint=f"mldeploy workspace create {named}, or unset {VARIABLE}",
             )
         return folder
-    here = Path(start or ".").expanduser().absolute()
+    try:
+        here = Path(start or ".").expanduser().absolute()
+    except FileNotFoundError:
+        raise WorkspaceError(
+            "the current folder is gone",
+            why="it was removed while this program stood in it",
+            hint="change to a folder that exists: cd, or os.chdir(...)",
+        ) from None
     if here.name == FOLDER and (here / "config.json").is_file():
         return load(here)
     for directory in upwards(here):

@@ -43,12 +43,18 @@ class Supervisor:
     def running(self) -> dict[str, Any] | None:
         """Its own words about itself (pid, port, control socket) if it lives, else None."""
         data = read_json(self.folder / "supervisor.json")
-        if not data or processes.started(data["pid"]) != str(data["started"]) or self._is_copy(data):
+        if not data or not self._lives(data) or self._is_copy(data):
             return None
         here = self.folder / Path(data["control"]).name
         if here.exists():  # also after the workspace was moved
             data["control"] = str(here)
         return data
+
+    def _lives(self, data: dict[str, Any]) -> bool:
+        """Whether the process it names is the one that wrote it. Where a supervisor cannot tell when it started (0, on
+        macOS), that a process has its number must do."""
+        now = processes.started(data["pid"])
+        return now != "" and (str(data["started"]) in ("0", now))
 
     def live(self) -> dict[str, Any]:
         """What serves, or served when it was stopped: settings, revision, deployment_id, port."""
@@ -130,13 +136,13 @@ class Supervisor:
 
         running = self.running()
         if running is not None:
-            pid, start = running["pid"], str(running["started"])
+            pid, start = running["pid"], processes.started(running["pid"])
             try:
                 self.call("stop", timeout=STOP_DEADLINE)
             except TargetFailure:
                 pass
             end = self._clock() + STOP_DEADLINE
-            while processes.started(pid) == start:
+            while start and processes.started(pid) == start:
                 if self._clock() > end:
                     try:
                         os.kill(pid, signal.SIGKILL)

@@ -86,7 +86,21 @@ def test_a_file_stands_under_its_basename(artifacts: Artifacts, model: Path) -> 
     ]
 
 
-def test_blobs_are_read_only_and_linked(local: Artifacts, model: Path, tmp_path: Path) -> None:
+def test_a_script_that_runs_as_root_cannot_change_the_registry(
+    local: Artifacts, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    _, _, files = local.put(model)
+    local.materialize(files, tmp_path / "bundle")
+    with (tmp_path / "bundle" / "model" / ".hidden").open("a") as file:
+        file.write("changed by a service")
+    local.materialize(files, tmp_path / "again")  # verifies every blob
+
+
+def test_blobs_are_read_only_and_linked(
+    local: Artifacts, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     _, _, files = local.put(model)
     local.materialize(files, tmp_path / "linked")
     linked = tmp_path / "linked" / "model" / ".hidden"

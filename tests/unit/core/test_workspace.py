@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core import workspace
-from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
 from mldeploy_jupyter.core.workspace import create, find, find_azure_config, known_workspaces, require_for_write
 
 AZURE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
@@ -180,3 +180,16 @@ def test_the_errors(folder: Path, snapshot) -> None:
     (folder / "azure.json").write_text("no json")
     fail(find_azure_config, folder / "azure.json")
     assert texts == snapshot
+
+
+def test_a_current_folder_that_was_removed_is_said(folder: Path) -> None:
+    from mldeploy_jupyter.api.inference_config import InferenceConfig
+
+    gone = folder / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(WorkspaceError, match="the current folder is gone"):
+        find()
+    with pytest.raises(MldeployError, match="the current folder is gone"):
+        InferenceConfig("score.py")
