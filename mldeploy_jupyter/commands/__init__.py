@@ -111,7 +111,9 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
             context.note(f"note: --{name.replace('_', '-')} is not used here; the workspace is a folder.")
     result = found.run(context, args)
     if args.show_python and result.python:
-        context.note(result.python)
+        from mldeploy_jupyter.commands.printed import whole
+
+        context.note(whole(result, context, args))
     return result
 
 

@@ -107,6 +107,7 @@ def update(context: Context, args: Args) -> Result:
     python = python_call("service.update", **{key: _Word(key, value) for key, value in kwargs.items()})
     if not kwargs:
         return Result(service, f"Updated {service.name}", service.serialize(), changed)
+    python = f"{changed}\n{python}" if changed else python
     before = service.deployment_id
     service.update(**kwargs, detached=context.detached)
     if service.deployment_id == before:  # only its tags, properties or description

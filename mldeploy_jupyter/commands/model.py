@@ -130,16 +130,19 @@ def update(context: Context, args: Args) -> Result:
     given = (args.add_tag, args.remove_tag, args.add_property, args.description)
     if all(value is None for value in given):
         raise UsageError("nothing is to be changed", why="no option says what", hint="add --add-tag key=value")
-    if args.add_tag:
-        model.add_tags(pairs(args.add_tag, "--add-tag"))
-    if args.remove_tag:
-        model.remove_tags(args.remove_tag)
-    if args.add_property:
-        model.add_properties(pairs(args.add_property, "--add-property"))
+    calls = []
+    for method, value in (
+        ("add_tags", pairs(args.add_tag, "--add-tag")),
+        ("remove_tags", args.remove_tag),
+        ("add_properties", pairs(args.add_property, "--add-property")),
+    ):
+        if value:
+            getattr(model, method)(value)
+            calls.append(python_call(f"model.{method}", repr(value)))
     if args.description is not None:
         model.update(description=args.description)
-    python = python_call("model.update", description=args.description)
-    return Result(model, f"Updated {model.id}", model.serialize(), python)
+        calls.append(python_call("model.update", description=args.description))
+    return Result(model, f"Updated {model.id}", model.serialize(), "\n".join(calls))
 
 
 def download(context: Context, args: Args) -> Result:

@@ -177,7 +177,7 @@ def change_words(service: Any, args: Args) -> str:
             value = pairs(words, flag) if flag else words
             getattr(service, method)(value)
             calls.append(python_call(f"service.{method}", repr(value)))
-    return "; ".join(calls)
+    return "\n".join(calls)
 
 
 _TIMEOUT = Param(

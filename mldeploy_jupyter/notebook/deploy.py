@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, WaitInterrupted, command
+from mldeploy_jupyter.commands.printed import call, deployment_config, inference_config, program, service_of
 from mldeploy_jupyter.commands.scripts import fill_script, script_of
 from mldeploy_jupyter.core.errors import DeploymentTimeout, EntryScriptError
-from mldeploy_jupyter.notebook.printed import call, deployment_config, inference_config, program, service_of
 from mldeploy_jupyter.notebook.session import Session, front_end
 
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Result, command
+from mldeploy_jupyter.commands.printed import call, program
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.notebook.printed import call, program
 from mldeploy_jupyter.notebook.session import Session
 
 DOC = """Register a file, a folder, or a variable of the notebook as the next version of a model.

@@ -7,8 +7,8 @@ import shlex
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
+from mldeploy_jupyter.commands.printed import service_of
 from mldeploy_jupyter.commands.service import NAME, find_service
-from mldeploy_jupyter.notebook.printed import service_of
 from mldeploy_jupyter.notebook.session import Session
 
 DOC = """Score data with a service and give back its answer.

@@ -192,9 +192,9 @@ def _services(session: Session) -> Command:
         if args.name is None:
             result = base.run(context, args)
             return result if result.value else replace(result, value=None, text="No services. Deploy one with %deploy")
+        from mldeploy_jupyter.commands.printed import service_of
         from mldeploy_jupyter.commands.service import find_service
         from mldeploy_jupyter.notebook.deploy import attach
-        from mldeploy_jupyter.notebook.printed import service_of
 
         service = find_service(context, args)
         attach(session, service, wait=False)
@@ -215,7 +215,7 @@ def _logs(session: Session) -> Command:
     )
 
     def run_logs(context: Context, args: Args) -> Result:
-        from mldeploy_jupyter.notebook.printed import call, service_of
+        from mldeploy_jupyter.commands.printed import call, service_of
         from mldeploy_jupyter.notebook.views import LogText
 
         if args.num_lines is None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter import commands
-from mldeploy_jupyter.commands import COMMANDS, Command, Context, UsageError, command, parse, run
+from mldeploy_jupyter.commands import COMMANDS, Command, Context, Result, UsageError, command, parse, run
+from mldeploy_jupyter.commands import printed as printed_module
 from mldeploy_jupyter.commands.parser import find_command
 from mldeploy_jupyter.commands.settings import changed_config, deploy_config_of, inference_config_of, texts_of
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig
@@ -354,15 +355,50 @@ def test_workspaces(folder: Path) -> None:
     assert run(shlex.split("model list -w first"), context=context()).data == []
 
 
-def test_the_python_of_a_command(folder: Path) -> None:
+def test_the_python_of_a_command_runs_as_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "model.pkl").write_bytes(b"model")
-    ctx = context()
-    result = run(shlex.split("model register churn model.pkl --tag a=b --show-python"), context=ctx)
-    assert result.python == "Model.register(ws, 'model.pkl', 'churn', tags={'a': 'b'})"
-    assert result.python in said(ctx).splitlines()
-    from mldeploy_jupyter import Model, Workspace
+    (folder / "my conf.json").write_text('{"entryScript": "score.py"}')
 
-    assert eval(result.python, {"Model": Model, "ws": Workspace.from_config()}).id == "churn:2"  # it runs as printed
+    def printed(line: str) -> str:
+        ctx = context()
+        run([*shlex.split(line), "--show-python"], context=ctx)
+        return said(ctx)[max(0, said(ctx).find("from mldeploy_jupyter import")) :]
+
+    def outcome(program: str) -> dict[str, Any]:
+        names: dict[str, Any] = {}
+        exec(compile(program, "printed", "exec"), names)
+        return names
+
+    text = printed("model register churn model.pkl --tag a=b")
+    assert "Model.register(ws, 'model.pkl', 'churn', tags={'a': 'b'})" in text.splitlines()
+    outcome(text)
+    outcome(printed("model update churn:1 --add-tag c=d --description new"))
+    outcome(printed("model download churn:1 -t down --overwrite"))
+    other = outcome(printed(f"model show churn:2 --path {folder}"))
+    assert other["ws"].name == run(["workspace", "show"], context=context()).data["name"]
+    for line in ("model list --latest", "workspace show", "workspace list", "prune --dry-run", "service list"):
+        outcome(printed(line))
+
+    # What works on a service or begins one: every name is there, without doing it.
+    def python_of(python: str, words: str) -> str:
+        parsed = parse(command(*words.split()[:2]), shlex.split(words)[2:])
+        return printed_module.whole(Result(python=python, data={}), context(), parsed)
+
+    deploy = python_of(
+        "Model.deploy(ws, 'c', ['churn:1'], inference_config)", "model deploy c -m churn:1 --script s.py"
+    )
+    assert "inference_config = InferenceConfig(entry_script='s.py')" in deploy
+    filed = python_of("Model.deploy(ws, 'c', [], inference_config)", "model deploy c -ic 'my conf.json'")
+    assert "inference_config = InferenceConfig(**read_inference_config('my conf.json'))" in filed
+    keyed = python_of(
+        "Model.deploy(ws, 'c', [], AciWebservice.deploy_configuration(primary_key=***))", "model deploy c"
+    )
+    update = python_of(
+        "service.add_tags({'a': 'b'})\nservice.update(description='x')", "service update c --add-tag a=b"
+    )
+    assert "service = Webservice(ws, 'c')" in update
+    for text in (deploy, filed, keyed, update):
+        assert not printed_module.undefined(text) and compile(text, "printed", "exec")
 
 
 def test_what_is_not_used_is_said(folder: Path) -> None:

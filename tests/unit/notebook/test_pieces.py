@@ -11,8 +11,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from syrupy.assertion import SnapshotAssertion
 
-from mldeploy_jupyter.commands import Context, Result, UsageError
-from mldeploy_jupyter.notebook import entry_script, printed, views
+from mldeploy_jupyter.commands import Context, Result, UsageError, printed
+from mldeploy_jupyter.notebook import entry_script, views
 from mldeploy_jupyter.notebook import session as session_module
 from mldeploy_jupyter.notebook.completion import Matcher
 from mldeploy_jupyter.notebook.score import words_of
