@@ -37,18 +37,20 @@ def unknown_command(words: Sequence[str], commands: Sequence[Command]) -> UsageE
             )
         near = difflib.get_close_matches(words[1], names, n=1)
         asked, hint = f"{words[0]} {words[1]}", f"{words[0]} {near[0]}" if near else ""
+        why = f"{words[0]} is followed by one of {', '.join(names)}"
     else:
-        asked = words[0]
+        asked, firsts = words[0], list(dict.fromkeys(command.path[0] for command in commands))
+        why = f"the first word is one of {', '.join(firsts)}"
         same = [command.name for command in commands if command.path[-1] == words[0]]
-        firsts = sorted({command.path[0] for command in commands} | {command.path[-1] for command in commands})
-        near = difflib.get_close_matches(words[0], firsts, n=1)
+        known = sorted({*firsts, *(command.path[-1] for command in commands)})
+        near = difflib.get_close_matches(words[0], known, n=1)
         guess = [command.name for command in commands if near and command.path[-1] == near[0]]
         hint = (same or guess or [near[0] if near else ""])[0]
         if near and near[0] in groups:
             hint = " ".join([near[0], *words[1:2]])
     return UsageError(
         f"{asked!r} is not a command",
-        why="no command has that name",
+        why=why,
         hint=f"did you mean: mldeploy {hint}" if hint else "run: mldeploy --help",
     )
 
@@ -116,7 +118,11 @@ def unknown_option(command: Command, option: str) -> UsageError:
     flags = [flag for param in command.all_params for flag in param.flags]
     near = difflib.get_close_matches(option, flags, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
-    return UsageError(f"{option} is not an option of mldeploy {command.name}", why="no option has that name", hint=hint)
+    own = [param.shown for param in command.params if param.flags]
+    why = f"it takes {', '.join(own) or 'none of its own'}"
+    if len(own) > 8:
+        why = f"it takes {len(own)} options, and its help lists them"
+    return UsageError(f"{option} is not an option of mldeploy {command.name}", why=why, hint=hint)
 
 
 def _check(command: Command, args: Args) -> None:

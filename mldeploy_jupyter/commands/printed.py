@@ -38,13 +38,13 @@ class Code(str):
 
 def program(*lines: str, imports: tuple[str, ...] = (), workspace: str = "Workspace.from_config()") -> str:
     """The lines with the imports they need and the workspace. `imports` are further whole lines."""
-    import mldeploy_jupyter
+    from importlib import import_module
 
     body = "\n".join(lines)
     if "ws" in undefined(body):
         body = f"ws = {workspace}\n{body}"
     free = undefined(body)
-    names = [name for name in mldeploy_jupyter.__all__ if name in free]
+    names = [name for name in import_module("mldeploy_jupyter").__all__ if name in free]
     head = [*imports, *(line for name, line in _IMPORTS.items() if name in free and line not in imports)]
     head += [f"from mldeploy_jupyter import {', '.join(names)}"] if names else []
     return "\n".join([*head, "", body] if head else [body])

@@ -92,7 +92,7 @@ def magics(session: Session) -> tuple[Magic, ...]:
 def run_magic(session: Session, magic: Magic, line: str, cell: str | None = None) -> Any:
     """Runs one magic and gives back what the notebook gets.
 
-    Raises IPython's `UsageError` for wrong words, the command's own `MldeployError` for the rest.
+    Raises `UsageError` for wrong words, the command's own `MldeployError` for the rest, in a notebook's words.
     """
     context = context_of(session)
     try:
@@ -102,6 +102,8 @@ def run_magic(session: Session, magic: Magic, line: str, cell: str | None = None
         else:
             chosen = magic.cell_command(cell) if cell is not None and magic.cell_command else magic.command
             result = run_command(chosen, words, context)
+            if isinstance(result.data, dict) and "help" in result.data:
+                result = replace(result, text=magic.doc, data={"help": magic.doc})
     except ValueError as error:
         if isinstance(error, MldeployError) or ("quotation" not in str(error) and "escaped" not in str(error)):
             raise
@@ -161,16 +163,17 @@ def given_back(result: Result, context: Context) -> Any:
     return shown(result.value)
 
 
-def usage_error(error: UsageError, magic: Magic) -> Exception:
-    """IPython's own kind, which it shows as one line and without a traceback."""
-    from IPython.core.error import UsageError as ShellUsageError
+def usage_error(error: UsageError, magic: Magic) -> UsageError:
+    """The error in the words of the magic: its name in the place of the command's."""
 
-    text = error.what + (f": {error.why}" if error.why else "") + (f"; {error.hint}" if error.hint else "")
-    for name in (magic.name, magic.covers) if magic.command is not None else ():
-        if name:
-            text = text.replace(f"mldeploy {name} --help", f"%{magic.name}?")
-            text = re.sub(rf"%?mldeploy {re.escape(name)}\b", f"%{magic.name}", text)
-    return ShellUsageError(as_typed_here(text))
+    def typed(text: str) -> str:
+        for name in (magic.name, magic.covers) if magic.command is not None else ():
+            if name:
+                text = text.replace(f"mldeploy {name} --help", f"%{magic.name}?")
+                text = re.sub(rf"%?mldeploy {re.escape(name)}\b", f"%{magic.name}", text)
+        return as_typed_here(text)
+
+    return UsageError(typed(error.what), why=typed(error.why), hint=typed(error.hint))
 
 
 def _alias(name: str, *path: str) -> Command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_SHELL = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|prune)\b)")
+_SHELL = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|prune)\b|--help\b)")
 # The hint of a cause: "then deploy churn again". The name is a service's, as the engine wrote it.
 _AGAIN = re.compile(r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*) again\b")
 

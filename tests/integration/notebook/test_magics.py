@@ -285,12 +285,19 @@ def test_an_interrupt_of_the_check_ends_its_process(kernel: Kernel, folder: Path
 
 
 WRONG: list[tuple[str, list[str]]] = [
-    ("%deploy factor --por 1", ["UsageError: --por is not an option of %deploy", "did you mean --port?"]),
-    ("%register factor", ["UsageError", "%register"]),
-    ("%score factor nowhere", ["UsageError: nowhere cannot be evaluated", "NameError"]),
+    ("%deploy factor --por 1", ["error: --por is not an option of %deploy", "hint: did you mean --port?"]),
+    ("%register factor", ["error: ", "%register"]),
+    ("%score factor nowhere", ["error: nowhere cannot be evaluated", "cause: NameError"]),
     ("%score factor", ["%score factor needs one input"]),
-    ("%deploy 'factor", ["UsageError: the line cannot be read"]),
-    ("%mldeploy servise list", ["'servise' is not a command", "%mldeploy service list"]),
+    ("%deploy 'factor", ["error: the line cannot be read", "hint: close the quotes"]),
+    (
+        "%mldeploy servise list",
+        [
+            "error: 'servise' is not a command",
+            "cause: the first word is one of model, ",
+            "hint: did you mean: %mldeploy service list",
+        ],
+    ),
     ("%deploy factor", ["there is no entry script to deploy", "%%entry_script"]),
     ("%%score factor\n{", ["is not JSON", "line 2 column 2 of the cell"]),
     ("%register factor nothing.pkl", ["error: there is no file or folder nothing.pkl", "hint:"]),

@@ -17,7 +17,7 @@ from mldeploy_jupyter.notebook import session as session_module
 from mldeploy_jupyter.notebook.completion import Matcher
 from mldeploy_jupyter.notebook.score import words_of
 from mldeploy_jupyter.notebook.session import Session, cell_id, front_end, notebook_path, raw_cell
-from mldeploy_jupyter.notebook.table import given_back, magics, usage_error
+from mldeploy_jupyter.notebook.table import given_back, magics, run_magic, usage_error
 from mldeploy_jupyter.notebook.wording import as_typed_here
 
 
@@ -157,6 +157,17 @@ def test_messages_are_in_the_notebooks_words(session: Session, snapshot: Snapsho
     assert as_typed_here("then update churn again; or") == "then %update churn; or"
     assert as_typed_here("mldeploy service list, then deploy again") == "%mldeploy service list, then deploy again"
     assert as_typed_here("then deploy it again") == "then deploy it again"
+
+
+def test_the_help_of_a_magic_names_the_magic(capsys: pytest.CaptureFixture[str], session: Session) -> None:
+    by_name = {magic.name: magic for magic in magics(session)}
+    for name, line, kind in (("deploy", "x --help", "%"), ("services", "-h", "%"), ("entry_script", "--help", "%%")):
+        assert run_magic(session, by_name[name], line, "x = 1" if kind == "%%" else None) is None
+        printed_text = capsys.readouterr().out
+        assert printed_text.startswith(f"usage: {kind}{name} ") and f"  {kind}{name} " in printed_text
+        assert "%mldeploy deploy" not in printed_text
+    assert run_magic(session, by_name["mldeploy"], "model deploy --help") is None
+    assert capsys.readouterr().out.startswith("usage: %mldeploy model deploy ")
 
 
 def test_a_result_is_a_value_and_only_text_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
