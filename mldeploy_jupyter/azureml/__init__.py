@@ -1,7 +1,7 @@
 """Notebooks of Azure ML SDK v1 run here: after `migrate()`, `from azureml.core import Workspace` gives ours.
 
 `docs/migrating.md` lists every v1 call, ours, and what is different. In a notebook
-`%load_ext mldeploy_jupyter.azureml` does the same.
+`%load_ext mldeploy_jupyter.azureml` does the same and loads the magics.
 """
 
 from __future__ import annotations
@@ -37,12 +37,26 @@ def migrate(undo: bool = False, quiet: bool = False) -> None:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """`%load_ext mldeploy_jupyter.azureml`: calls `migrate()`."""
+    """`%load_ext mldeploy_jupyter.azureml`: calls `migrate()` and loads the magics, where they are not loaded yet."""
+    from mldeploy_jupyter.notebook import magics
+
     migrate()
+    if not magics.loaded(ipython):
+        magics.load(ipython)
+        setattr(ipython, _LOADED, True)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
+    """Takes back what loading did; magics that were there before stay."""
+    from mldeploy_jupyter.notebook import magics
+
     migrate(undo=True)
+    if getattr(ipython, _LOADED, False):
+        magics.unload(ipython)
+        setattr(ipython, _LOADED, False)
+
+
+_LOADED = "_mldeploy_loaded_by_migration"  # the attribute of the shell that says who loaded the magics
 
 
 def _put_in_place() -> str:

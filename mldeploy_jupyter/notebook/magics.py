@@ -28,7 +28,7 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
             hint="run Jupyter in WSL 2, then %load_ext mldeploy_jupyter",
             code="PlatformNotSupported",
         )
-    if getattr(shell, _KEY, None) is not None:
+    if loaded(shell):
         return
     from mldeploy_jupyter.notebook.completion import Matcher
     from mldeploy_jupyter.notebook.session import Session
@@ -45,6 +45,11 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     session.on_cell_end = lambda *_: refresh_views(session)
     shell.events.register("post_run_cell", session.on_cell_end)
     setattr(shell, _KEY, session)
+
+
+def loaded(shell: Any) -> bool:
+    """Whether the magics are in the shell."""
+    return getattr(shell, _KEY, None) is not None
 
 
 def unload(shell: Any) -> None:

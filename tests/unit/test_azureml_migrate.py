@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
+import mldeploy_jupyter
 from mldeploy_jupyter.azureml import (
     MigrationTooLate,
     load_ipython_extension,
@@ -246,16 +248,28 @@ def test_undo_leaves_nothing(migrated: None) -> None:
     assert not any(isinstance(finder, MigrationFinder) for finder in sys.meta_path)
 
 
-def test_the_extension_does_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    load_ipython_extension(None)
+def test_the_extension_does_the_same_and_loads_the_magics(capsys: pytest.CaptureFixture[str]) -> None:
+    shell = InteractiveShell()
+
+    def has_magics() -> bool:
+        return "deploy" in shell.magics_manager.magics["line"]
+
+    load_ipython_extension(shell)
+    load_ipython_extension(shell)
+    assert has_magics()
     from azureml.core.webservice import Webservice  # type: ignore[import-not-found]
 
     from mldeploy_jupyter.api.webservice import Webservice as ours
 
     assert Webservice is ours
-    unload_ipython_extension(None)
-    assert "azureml.core" not in sys.modules
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    unload_ipython_extension(shell)
+    assert "azureml.core" not in sys.modules and not has_magics()
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    # Magics that were loaded by themselves stay.
+    mldeploy_jupyter.load_ipython_extension(shell)
+    load_ipython_extension(shell)
+    unload_ipython_extension(shell)
+    assert has_magics()
 
 
 def test_in_a_notebook_an_unknown_import_shows_no_traceback() -> None:

@@ -141,3 +141,11 @@ def test_the_layout_of_files_is_whole() -> None:
     for name in written:
         # `memory.*` are the kernel's files, in a memory cgroup.
         assert name in page or name.startswith("memory."), name
+
+
+def test_the_two_words_of_a_state_stand_in_one_table() -> None:
+    """The word that tables show and v1's word of `service.state`, once and as the code has them."""
+    from mldeploy_jupyter.api.service_attributes import STATES
+
+    page = (generate.ROOT / "docs" / "concepts" / "deployments.md").read_text()
+    assert dict(re.findall(r"^\| (\w+) \| `(\w+)` \|", page, re.M)) == STATES
