@@ -19,7 +19,7 @@ from mldeploy_jupyter.notebook.session import Session
 DOC = """Register a file, a folder, or a variable of the notebook as the next version of a model.
 
 A variable that holds a fitted object is written as NAME.pkl (with joblib where it is installed, else pickle)
-and registered from there. A file or folder of that name comes first."""
+and kept in the workspace only. A file or folder of that name comes first."""
 
 
 def register_command(session: Session) -> Command:
@@ -64,7 +64,7 @@ def _from_variable(session: Session, args: Args, stack: ExitStack) -> tuple[list
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mldeploy-")))
     path = folder / f"{args.name}.pkl"
     library = _dump(word, value, path)
-    print(f"Wrote the variable {word} ({type(value).__name__}) as {path.name} with {library}")
+    print(f"The variable {word} ({type(value).__name__}) is kept in the workspace only, as {path.name}, with {library}")
     args.model_path = str(path)
     kept = f"{args.name}.pkl"
     if library.startswith("joblib"):

@@ -24,13 +24,18 @@ def test_a_tutorial_runs(notebook: Path, folder: Path) -> None:
     command += ["-p", "no:cacheprovider", "-q", "-x", "--rootdir", str(folder), notebook.name]
     try:
         ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
-        left = list(folder.glob(".mldeploy/services/*/supervisor.json"))
+        left = list(folder.rglob(".mldeploy/services/*/supervisor.json"))
     finally:
-        end_services(folder)  # of a tutorial that broke half-way
+        for store in folder.rglob(".mldeploy"):
+            end_services(store.parent)  # of a tutorial that broke half-way
     assert ran.returncode == 0, ran.stdout + ran.stderr
     cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
     assert f"{len(cells)} passed" in ran.stdout
     assert not left, "the tutorial deletes what it made"
+    beside = {path.name for path in folder.iterdir()} - {notebook.name}
+    assert len(beside) == 1, f"a tutorial writes into one folder of its own, not {beside}"
+    ignored = (notebook.parents[1] / ".gitignore").read_text().splitlines()
+    assert f"/notebooks/{beside.pop()}/" in ignored
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
