@@ -5,9 +5,11 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 
 from mldeploy_jupyter.commands.grammar import Command, Completion, Context, Param
-from mldeploy_jupyter.commands.settings import TARGETS
+from mldeploy_jupyter.commands.settings import LATER, TARGETS
+from mldeploy_jupyter.core.configs import find_spec
 from mldeploy_jupyter.core.errors import MldeployError
 
 
@@ -21,8 +23,8 @@ def complete(command: Command, words: Sequence[str], context: Context) -> list[s
         if found or option.kind != "list":
             return found
     if last.startswith("-"):
-        return sorted(flag for param in command.all_params for flag in param.flags if flag.startswith(last))
-    slots = command.positionals
+        return sorted({flag for param in command.all_params for flag in _flags(param, last, before)})
+    slots = [param for param in command.positionals if not any(flag in before for flag in param.flags)]
     taken = _positionals_taken(command, before)
     return values_of(slots[taken], last, context) if taken < len(slots) else []
 
@@ -36,6 +38,23 @@ def values_of(param: Param, start: str, context: Context) -> list[str]:
     else:
         found = _names(param.completion, start, context)
     return sorted({value for value in found if value.startswith(start)})
+
+
+def _flags(param: Param, start: str, before: Sequence[str]) -> list[str]:
+    """The option's long name, or another long one that was begun; v1's two letters only where they stand already.
+
+    A setting that the target does not have is not offered. Without `--to` the target is local.
+    """
+    found = [flag for flag in param.flags if flag == start or (len(flag) > 4 and flag.startswith(start))]
+    if param.group == LATER:
+        named = [after for word, after in pairwise(before) if word in _TARGET_FLAGS]
+        compute_type = TARGETS.get(named[-1], "Local") if named else "Local"
+        if param.name.removeprefix("config_") not in find_spec(compute_type).by_name:
+            return []
+    return [param.shown] if param.shown in found else found
+
+
+_TARGET_FLAGS = ("--target", "--to", "--compute-type", "--cp")
 
 
 def _option_before(command: Command, before: Sequence[str]) -> Param | None:

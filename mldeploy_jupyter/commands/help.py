@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from mldeploy_jupyter.commands.grammar import Command, Param
+from mldeploy_jupyter.commands.settings import LATER
 
 WIDTH = 100
 INDENT = 30
@@ -52,7 +53,8 @@ def command_help(command: Command, prefix: str = "mldeploy ") -> str:
     bare = [param for param in command.positionals if not param.flags]
     if bare:
         lines += ["", "Arguments:", *(line for param in bare for line in _entry(param.placeholder, param.doc))]
-    for group in dict.fromkeys(param.group for param in command.all_params if param.flags):
+    groups = dict.fromkeys(param.group for param in command.all_params if param.flags)
+    for group in sorted(groups, key=lambda group: group == LATER):  # what cannot be used yet comes last
         lines += ["", f"{group}:"]
         for param in command.all_params:
             if param.flags and param.group == group:

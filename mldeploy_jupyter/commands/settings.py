@@ -13,6 +13,7 @@ from mldeploy_jupyter.core.configs import (
     Field,
     Spelling,
     file_names,
+    find_spec,
     make_config,
     read_deploy_config,
     read_inference_config,
@@ -21,6 +22,7 @@ from mldeploy_jupyter.core.configs import (
 # What a user may call a target -> v1's compute type.
 TARGETS = {"local": "Local", "aci": "ACI", "aks": "AKS", "aksendpoint": "AKSENDPOINT"}
 SETTINGS = "Settings of the target"
+LATER = "Settings of the targets of later versions (ACI, AKS)"
 TEXTS = ("tags", "properties", "description")
 _KINDS: dict[str, ParamKind] = {
     "boolean": "toggle",
@@ -56,7 +58,7 @@ def _config_params() -> tuple[Param, ...]:
                 _KINDS.get(field.kind, "text"),
                 completion=completion,  # type: ignore[arg-type]
                 metavar=metavar or name.upper().replace("_", "-"),
-                group=SETTINGS,
+                group=SETTINGS if name in find_spec("Local").by_name else LATER,
             )
         )
     return tuple(params)
