@@ -243,7 +243,8 @@ def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
     lines = [heading, *(f"  {name:<{width}}  {value}" for name, value in rows), *closing]
     name, _, rest = heading.partition("   ")
     cells = "".join(
-        f'<tr><th align="left">{_html(name)}</th><td align="left">{_html(value)}</td></tr>\n' for name, value in rows
+        f'<tr><th style="text-align: left">{_html(name)}</th><td style="text-align: left">{_html(value)}</td></tr>\n'
+        for name, value in rows
     )
     html = f"<p><strong>{_html(name)}</strong> {_html(rest)}</p>\n"
     html += f"<table>\n<tbody>\n{cells}</tbody>\n</table>\n" if rows else ""
@@ -257,7 +258,8 @@ def _grid(rows: Rows, head: Sequence[str]) -> Bundle:
     sides = ["right" if name in _NUMBERS else "left" for name in head]
 
     def line(tag: str, row: Sequence[str]) -> str:
-        return "".join(f'<{tag} align="{side}">{_html(cell)}</{tag}>' for side, cell in zip(sides, row, strict=True))
+        cells = zip(sides, row, strict=True)
+        return "".join(f'<{tag} style="text-align: {side}">{_html(cell)}</{tag}>' for side, cell in cells)
 
     cells = "".join(f"<tr>{line('td', row)}</tr>\n" for row in rows)
     heads = line("th", head)

@@ -157,8 +157,8 @@ def render_html(timeline: Timeline, errors: bool = True) -> str:
     )
 
 
-# Jupyter's own style would put every column to the right.
-_TEXT, _NUMBER = 'align="left"', 'align="right"'
+# Jupyter's own style puts every column to the right, and beats the attribute `align`.
+_TEXT, _NUMBER = 'style="text-align: left"', 'style="text-align: right"'
 _HEADS = f"<th {_TEXT}>Stage</th><th {_TEXT}>State</th><th {_NUMBER}>Took</th><th {_TEXT}>Detail</th>"
 
 

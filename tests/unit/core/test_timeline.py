@@ -136,7 +136,8 @@ def test_the_saved_form_is_one_heading_one_table_one_line_and_obeys_nobody():
     tags = [tag for tag, _ in seen]
     assert set(tags) <= {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code"}
     assert (tags.count("p"), tags.count("table"), tags.count("tr")) == (2, 1, 7)
-    assert {attribute for _, attrs in seen for attribute in attrs} == {("align", "left"), ("align", "right")}
+    sides = {("style", "text-align: left"), ("style", "text-align: right")}
+    assert {attribute for _, attrs in seen for attribute in attrs} == sides
     assert "\x1b" not in html and "<script" not in html
 
 
