@@ -7,7 +7,7 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-from mldeploy_jupyter.core.causes.cause import Cause, Facts, attribute, described
+from mldeploy_jupyter.core.causes.cause import Cause, Facts, attribute, brief, described
 from mldeploy_jupyter.core.causes.packages import differences, distribution_of, libraries, model_files
 
 # Files and lines of a traceback that show a model being loaded.
@@ -51,7 +51,7 @@ def from_notebook(facts: Facts) -> Cause | None:
 
 def damaged(facts: Facts) -> Cause | None:
     # Whoever keeps the bundle compared its files with the digests they had when they were registered.
-    files = facts.texts("damaged")
+    files = [brief(name) for name in facts.texts("damaged")]
     if not files:
         return None
     raised = next(facts.exceptions(), None)
