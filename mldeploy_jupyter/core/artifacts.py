@@ -11,13 +11,11 @@ all files are whole do they get their names, so a registration that fails or is 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -29,13 +27,13 @@ from mldeploy_jupyter.core.files import (
     atomic_write,
     free_bytes,
     fsync_dir,
-    human_size,
     locked,
     make_private_dir,
 )
-from mldeploy_jupyter.core.tree import Manifest, list_files, manifest_digest, total_size, unreadable
+from mldeploy_jupyter.core.hashed_copy import copy_hashing, copy_stream, write_all
+from mldeploy_jupyter.core.storage_errors import check_digest, disk_full, explained, remote_errors
+from mldeploy_jupyter.core.tree import Manifest, list_files, manifest_digest, total_size
 
-CHUNK = 2 * 1024 * 1024
 GRACE_SECONDS = 24 * 3600  # how long another machine's unfinished files, and any remote blob, are left alone
 
 Progress = Callable[[int, int], object]  # bytes done, bytes in all
@@ -56,7 +54,7 @@ class Artifacts:
         elif "://" not in url:
             self._local = Path(url)
         if self._local is not None:
-            with _explained(self._local):
+            with explained(self._local):
                 make_private_dir(self._local)
             self._fs: Any = None
         else:
@@ -109,11 +107,11 @@ class Artifacts:
         """Keeps a small named file, in place of one of the same name."""
         key = f"files/{_safe(name)}"
         if self._local is not None:
-            with _explained(self._local, needed=len(content)):
+            with explained(self._local, needed=len(content)):
                 make_private_dir((self._local / key).parent)
                 atomic_write(self._local / key, content)
             return
-        with _remote_errors(self.url), self._fs.open(self._key(key, make=True), "wb") as file:
+        with remote_errors(self.url), self._fs.open(self._key(key, make=True), "wb") as file:
             file.write(content)
 
     # Reading
@@ -130,7 +128,7 @@ class Artifacts:
     def has(self, digest: str) -> bool:
         if self._local is not None:
             return (self._local / _blob(digest)).is_file()
-        with _remote_errors(self.url):
+        with remote_errors(self.url):
             return bool(self._fs.exists(self._key(_blob(digest))))
 
     def open_blob(self, digest: str) -> IO[bytes]:
@@ -146,7 +144,7 @@ class Artifacts:
         """
         for name, (digest, size) in files.items():
             path = target / _safe(name)
-            with _explained(target, needed=size):
+            with explained(target, needed=size):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if not (link and self._link(name, digest, size, path)):
                     self._copy_out(name, digest, size, path)
@@ -190,19 +188,19 @@ class Artifacts:
         if self._local is not None:
             free = free_bytes(self._local)
             if free < size:
-                raise _disk_full(self._local, size, free)
-            with _explained(self._local):
+                raise disk_full(self._local, size, free)
+            with explained(self._local):
                 make_private_dir(self._local / stage)
         return stage
 
     def _stage_file(self, path: Path, key: str, total: int, step: Callable[[int], None]) -> tuple[str, int]:
         if self._local is None:
-            with _remote_errors(self.url), self._fs.open(self._key(key, make=True), "wb") as target:
-                return _copy_hashing(path, target.write, step)
+            with remote_errors(self.url), self._fs.open(self._key(key, make=True), "wb") as target:
+                return copy_hashing(path, target.write, step)
         fd = os.open(self._local / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         try:
-            with _explained(self._local, needed=total):
-                found = _copy_hashing(path, lambda chunk: _write_all(fd, chunk), step)
+            with explained(self._local, needed=total):
+                found = copy_hashing(path, lambda chunk: write_all(fd, chunk), step)
                 os.fsync(fd)
                 return found
         finally:
@@ -211,12 +209,12 @@ class Artifacts:
     def _publish(self, staged: str, digest: str, size: int) -> None:
         blob = _blob(digest)
         if self._local is None:
-            with _remote_errors(self.url):
+            with remote_errors(self.url):
                 # Also when the blob is there: a fresh one is safe from a sweep that is on its way.
                 self._fs.mv(self._key(staged), self._key(blob, make=True))
             return
         path = self._local / blob
-        with _explained(self._local):
+        with explained(self._local):
             # One that was damaged since it was written gives way to the whole one.
             if not self._is_whole(path, digest, size):
                 make_private_dir(path.parent)
@@ -230,7 +228,7 @@ class Artifacts:
             if path.stat().st_size != size:
                 return False
             with path.open("rb", buffering=0) as blob:
-                return _copy_stream(blob, lambda _: None) == (digest, size)
+                return copy_stream(blob, lambda _: None) == (digest, size)
         except FileNotFoundError:
             return False
 
@@ -241,7 +239,7 @@ class Artifacts:
         if self._local is None or os.geteuid() == 0:
             return False
         with self._verified(name, digest) as blob:
-            _check(name, digest, size, *_copy_stream(blob, lambda _: None))
+            check_digest(name, digest, size, *copy_stream(blob, lambda _: None))
         try:
             os.link(self._local / _blob(digest), path)
         except OSError as error:
@@ -254,7 +252,7 @@ class Artifacts:
         temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
         try:
             with self._verified(name, digest) as blob, temporary.open("xb") as file:
-                _check(name, digest, size, *_copy_stream(blob, file.write))
+                check_digest(name, digest, size, *copy_stream(blob, file.write))
             os.link(temporary, path)  # fails when the name is taken; a rename would not
         finally:
             temporary.unlink(missing_ok=True)
@@ -283,7 +281,7 @@ class Artifacts:
     def _open(self, key: str) -> IO[bytes]:
         if self._local is not None:
             return (self._local / key).open("rb")
-        with _remote_errors(self.url):
+        with remote_errors(self.url):
             file: IO[bytes] = self._fs.open(self._key(key), "rb")
         return file
 
@@ -295,7 +293,7 @@ class Artifacts:
             else:
                 path.unlink(missing_ok=True)
             return
-        with _remote_errors(self.url):
+        with remote_errors(self.url):
             if self._fs.exists(self._key(key)):
                 self._fs.rm(self._key(key), recursive=True)
 
@@ -307,7 +305,7 @@ class Artifacts:
                     info = path.stat()
                     yield path.relative_to(self._local).as_posix(), info.st_size, info.st_mtime
             return
-        with _remote_errors(self.url):
+        with remote_errors(self.url):
             found = self._fs.find(self._key(folder), detail=True) if self._fs.exists(self._key(folder)) else {}
             for key, info in found.items():
                 yield folder + key.rpartition(self._key(folder))[2], int(info["size"] or 0), self._modified(key)
@@ -356,75 +354,6 @@ def _safe(name: str) -> str:
     return name
 
 
-def _copy_hashing(path: Path, write: Callable[[memoryview], object], step: Callable[[int], None]) -> tuple[str, int]:
-    """Copies `path` to `write` and hashes it. Raises `StorageError` when it changes or vanishes meanwhile."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            before = os.fstat(file.fileno())
-            digest, size = _copy_stream(file, write, step)
-            after = os.fstat(file.fileno())
-        now = path.stat()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise  # the target's, not the source's
-        raise unreadable(path, error) from error
-    same = {(info.st_ino, info.st_size, info.st_mtime_ns) for info in (before, after, now)}
-    if len(same) > 1 or size != before.st_size:
-        raise StorageError(
-            f"a file changed while it was read: {path}",
-            why="another program was writing it",
-            hint="wait until the model is saved whole, then register it again; nothing was registered",
-        )
-    return digest, size
-
-
-def _copy_stream(
-    source: Any, write: Callable[[memoryview], object], step: Callable[[int], None] | None = None
-) -> tuple[str, int]:
-    """Hashes all of `source` while `write` gets the same bytes, in two buffers of `CHUNK`: digest and size."""
-    hasher, size = hashlib.sha256(), 0
-    buffers = (memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK)))
-    turn = 0
-    with ThreadPoolExecutor(1, "mldeploy-hash") as pool:
-        pending = None
-        while True:
-            buffer = buffers[turn]
-            length = source.readinto(buffer)
-            if not length:
-                break
-            if pending is not None:
-                pending.result()
-            chunk = buffer[:length]
-            if length < CHUNK:  # mostly the last one; small files are not worth a thread
-                hasher.update(chunk)
-                pending = None
-            else:
-                pending = pool.submit(hasher.update, chunk)
-            write(chunk)
-            size += length
-            turn = 1 - turn
-            if step is not None:
-                step(size)
-        if pending is not None:
-            pending.result()
-    return hasher.hexdigest(), size
-
-
-def _write_all(fd: int, chunk: memoryview) -> None:
-    while chunk:
-        chunk = chunk[os.write(fd, chunk) :]
-
-
-def _check(name: str, digest: str, size: int, found: str, length: int) -> None:
-    if found == digest and length == size:
-        return
-    raise StorageError(
-        f"a registered file is damaged: {name}",
-        why=f"sha256 should be {digest} ({size} bytes), it is {found} ({length} bytes)",
-        hint="register the model again; the damaged content is replaced",
-    )
-
-
 def _stage_name() -> str:
     host, _, boot = processes.host().partition("/")
     return "-".join((host, boot, str(os.getpid()), processes.started(os.getpid()), secrets.token_hex(4)))
@@ -437,42 +366,3 @@ def _writer_is_dead(stage: str, old: bool) -> bool:
     if len(parts) < 5 or parts[0] != host:
         return old
     return parts[1] != boot or not parts[2].isdigit() or processes.started(int(parts[2])) != parts[3]
-
-
-@contextmanager
-def _explained(root: Path, needed: int = 0) -> Iterator[None]:
-    """Turns errors of writing into `StorageError`."""
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _disk_full(root, needed, free_bytes(root)) from error
-        raise StorageError(
-            f"files could not be written under {root}",
-            why=error.strerror or str(error),
-            hint=f"check that you may write there: ls -ld {root}",
-        ) from error
-
-
-@contextmanager
-def _remote_errors(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, StorageError):
-        raise
-    except Exception as error:  # each fsspec back end has error types of its own
-        raise StorageError(
-            f"the workspace's artifacts cannot be reached: {url}",
-            why=f"{type(error).__name__}: {error}",
-            hint='check the network and "artifacts" in .mldeploy/config.json, then run the command again',
-        ) from error
-
-
-def _disk_full(root: Path, needed: int, free: int) -> StorageError:
-    return StorageError(
-        f"the disk of {root} is full",
-        why=f"{human_size(needed)} are needed, {human_size(free)} are free",
-        hint="free some space: mldeploy prune; nothing was registered",
-    )

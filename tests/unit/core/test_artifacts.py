@@ -18,8 +18,9 @@ import pytest
 
 from mldeploy_jupyter.core import artifacts as artifacts_module
 from mldeploy_jupyter.core import processes
-from mldeploy_jupyter.core.artifacts import CHUNK, GRACE_SECONDS, Artifacts
+from mldeploy_jupyter.core.artifacts import GRACE_SECONDS, Artifacts
 from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.hashed_copy import CHUNK
 
 LONG_AGO = 10 * GRACE_SECONDS
 

@@ -1,0 +1,60 @@
+"""What can go wrong with the bytes of artifacts, as errors that say what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.files import free_bytes, human_size
+
+
+def check_digest(name: str, digest: str, size: int, found: str, length: int) -> None:
+    if found == digest and length == size:
+        return
+    raise StorageError(
+        f"a registered file is damaged: {name}",
+        why=f"sha256 should be {digest} ({size} bytes), it is {found} ({length} bytes)",
+        hint="register the model again; the damaged content is replaced",
+    )
+
+
+@contextmanager
+def explained(root: Path, needed: int = 0) -> Iterator[None]:
+    """Turns errors of writing into `StorageError`."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(root, needed, free_bytes(root)) from error
+        raise StorageError(
+            f"files could not be written under {root}",
+            why=error.strerror or str(error),
+            hint=f"check that you may write there: ls -ld {root}",
+        ) from error
+
+
+@contextmanager
+def remote_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, StorageError):
+        raise
+    except Exception as error:  # each fsspec back end has error types of its own
+        raise StorageError(
+            f"the workspace's artifacts cannot be reached: {url}",
+            why=f"{type(error).__name__}: {error}",
+            hint='check the network and "artifacts" in .mldeploy/config.json, then run the command again',
+        ) from error
+
+
+def disk_full(root: Path, needed: int, free: int) -> StorageError:
+    return StorageError(
+        f"the disk of {root} is full",
+        why=f"{human_size(needed)} are needed, {human_size(free)} are free",
+        hint="free some space: mldeploy prune; nothing was registered",
+    )
