@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,13 +108,11 @@ def of_defect(error: Exception) -> Cause:
 
 
 def _raised_at(request_id: str, lines: list[LogLine]) -> tuple[str, list[str]]:
-    """The exception logged at a request, and the lines of its traceback, which follow in the same worker's log."""
-    mark = f"[{request_id}] run() raised "
-    for number, line in enumerate(lines):
-        if line.text.startswith(mark):
-            rest = [later.text for later in lines[number + 1 :] if later.source == line.source]
-            return line.text.removeprefix(mark), list(takewhile(lambda text: not text.startswith("["), rest))
-    return "", []
+    """The exception logged at a request, and the lines of its traceback; every one of them carries the request's id."""
+    mark = f"[{request_id}] "
+    own = [line.text.removeprefix(mark) for line in lines if line.text.startswith(mark)]
+    raised = next((text.removeprefix("run() raised ") for text in own if text.startswith("run() raised ")), "")
+    return raised, own
 
 
 def _bundled_script(folder: WorkspaceFolder, made: Bundle, inference: dict[str, Any]) -> ScriptInfo:

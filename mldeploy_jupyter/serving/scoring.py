@@ -231,7 +231,8 @@ class Scorer:
             self._log(f"warning: {text}")
 
     def _failed(self, error: BaseException, request: Request) -> Response:
-        self._log(f"[{request.id}] run() raised {describe(error)}\n{traceback_text(error)}")
+        lines = [f"run() raised {describe(error)}", *traceback_text(error).splitlines()]
+        self._log("\n".join(f"[{request.id}] {line}" for line in lines))
         more = {"traceback": traceback_text(error)} if self._debug else {}
         hint = f"The log has the traceback, at request {request.id}." if request.id else "The log has the traceback."
         response = problem(500, "script-failed", "the entry script's run() failed", "run()", hint, **more)

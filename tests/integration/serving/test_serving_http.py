@@ -232,6 +232,7 @@ def test_request_ids_are_kept_and_written_in_the_log(typed: Supervised) -> None:
     assert response.headers["x-ms-request-id"] == response.headers["x-ms-client-request-id"] == "caller-7"
     wait_for(lambda: "[caller-7] POST /score 500" in typed.log)
     assert "[caller-7] run() raised ValueError: secret detail" in typed.log
+    assert "[caller-7] Traceback (most recent call last):" in typed.log  # every line can be found by its request
     response = ask(typed, "POST", "/score", GOOD, x_ms_client_request_id="theirs")
     assert response.headers["x-ms-client-request-id"] == "theirs"
 
