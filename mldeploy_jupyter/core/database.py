@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -138,9 +139,7 @@ def _configure_sqlite(engine: Engine, journal: str, path: Path) -> None:
         if not path.stat().st_size:
             with suppress(OSError):
                 path.chmod(0o600)
-        # Only one process at a time can change the journal mode; the mode stays with the file.
-        if str(connection.execute("PRAGMA journal_mode").fetchone()[0]).upper() != journal:
-            connection.execute(f"PRAGMA journal_mode={journal}")
+        _set_journal(connection, journal)
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -148,6 +147,25 @@ def _configure_sqlite(engine: Engine, journal: str, path: Path) -> None:
         # A writer takes the write lock first, so what it read cannot change before it writes.
         write = connection.get_execution_options().get("mldeploy_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _set_journal(connection: Any, journal: str) -> None:
+    """The mode stays with the file, so only those who open a new one together change it, and one of them wins.
+
+    SQLite does not make the others wait: each holds what another needs, so they are told "locked" at once.
+    """
+    import sqlite3
+
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            if str(connection.execute("PRAGMA journal_mode").fetchone()[0]).upper() != journal:
+                connection.execute(f"PRAGMA journal_mode={journal}")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _back_up(path: Path, version: int) -> None:

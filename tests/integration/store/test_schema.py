@@ -8,11 +8,12 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from mldeploy_jupyter.core import schema
+from mldeploy_jupyter.core import database, schema
 from mldeploy_jupyter.core.errors import StorageError, StoreError
 from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.store import Store
@@ -166,6 +167,30 @@ def test_the_journal_suits_the_file_system(tmp_path: Path, monkeypatch: pytest.M
     # One that was made on a local disk and moved leaves WAL as well.
     Store(f"sqlite:///{tmp_path}/local.db").add_model(ModelRecord("m"))
     assert mode(tmp_path / "local.db") == "delete"
+
+
+def test_a_new_file_that_another_process_is_preparing_is_waited_for(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM theirs").fetchall()  # a reader is enough to refuse the change of mode
+
+        class Connection(sqlite3.Connection):
+            refused = 0
+
+            def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+                try:
+                    return super().execute(sql, parameters)
+                except sqlite3.OperationalError:
+                    self.refused += 1
+                    if self.refused == 2:
+                        other.execute("COMMIT")
+                    raise
+
+        with closing(sqlite3.connect(tmp_path / "store.db", timeout=0, factory=Connection)) as ours:
+            database._set_journal(ours, "WAL")
+            assert ours.refused == 2
+            assert ours.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_unknown_keys_of_a_newer_record_are_dropped(store_url: str) -> None:
