@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.api import workspace_known
 from mldeploy_jupyter.api.azure_only import azure_method, ignore
 from mldeploy_jupyter.core import workspace as folders
+from mldeploy_jupyter.core import workspace_index
+from mldeploy_jupyter.core.azure_config import find_azure_config
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.files import make_private_dir, write_json
 from mldeploy_jupyter.core.workspace import WorkspaceFolder
@@ -166,7 +168,7 @@ class Workspace:
             raise WorkspaceError(
                 f"there is no such file or folder: {path}", hint="name a folder, or the config.json itself"
             )
-        azure = folders.find_azure_config(start, _file_name)
+        azure = find_azure_config(start, _file_name)
         folder = folders.find(start.parent if start.is_file() else None if path is None else start)
         if folder is not None:
             return cls._of(folder, azure[1] if azure else None)
@@ -318,7 +320,7 @@ class Workspace:
             changes = {key: value for key, value in self._azure.items() if value}
             if changes:
                 self._made = self._made.with_config(**changes)
-        folders.remember(self._made)
+        workspace_index.remember(self._made.root)
         return self._made
 
     def _for_read(self) -> WorkspaceFolder | None:

@@ -86,6 +86,23 @@ def free_bytes(path: Path) -> int:
     return stat.f_bavail * stat.f_frsize
 
 
+def upwards(start: Path, *, home: Path | None = None) -> list[Path]:
+    """`start` and the folders above it, up to the home directory when it is inside and to the file system's border."""
+    home = home or Path.home()
+    found: list[Path] = []
+    try:
+        device = start.stat().st_dev
+        for directory in (start, *start.parents):
+            if directory.stat().st_dev != device:
+                break
+            found.append(directory)
+            if directory == home:
+                break
+    except OSError:
+        pass
+    return found
+
+
 def human_size(size: float) -> str:
     """Bytes in the unit people read: 1.5 GB is 1,500,000,000 bytes."""
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mldeploy_jupyter.core import workspace_index
 from mldeploy_jupyter.core.artifacts import Artifacts
 from mldeploy_jupyter.core.errors import WorkspaceError
-from mldeploy_jupyter.core.files import atomic_write, locked, make_private_dir, write_json
+from mldeploy_jupyter.core.files import atomic_write, make_private_dir, upwards, write_json
 from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.store import Store
 
@@ -26,8 +27,6 @@ Opened = TypeVar("Opened")
 
 FOLDER = ".mldeploy"
 VARIABLE = "MLDEPLOY_WORKSPACE"  # names the folder or its parent, for every command
-HOME_VARIABLE = "MLDEPLOY_HOME"  # where the per-user index is kept
-AZURE_FILES = (".azureml/config.json", "aml_config/config.json", "config.json")
 
 _opened: dict[tuple[str, str], Any] = {}
 _opening = threading.Lock()
@@ -221,7 +220,7 @@ def create(
             hint="create it in a folder you may write in: mldeploy workspace create PATH",
         ) from error
     folder = load(root)
-    remember(folder)
+    workspace_index.remember(folder.root)
     return folder
 
 
@@ -241,7 +240,7 @@ def require_for_write(
         folder = create(start or ".", name=name, exist_ok=True)
         announce(f"Created workspace {folder.config.name} in {folder.root}")
     else:
-        remember(folder)
+        workspace_index.remember(folder.root)
     return folder
 
 
@@ -273,66 +272,15 @@ def remove(folder: WorkspaceFolder) -> None:
             why=error.strerror or str(error),
             hint=f"delete the rest by hand: rm -r {folder.root}",
         ) from error
-    _change_index(index_path())
-
-
-def upwards(start: Path, *, home: Path | None = None) -> list[Path]:
-    """`start` and the folders above it, up to the home directory when it is inside and to the file system's border."""
-    home = home or Path.home()
-    found: list[Path] = []
-    try:
-        device = start.stat().st_dev
-        for directory in (start, *start.parents):
-            if directory.stat().st_dev != device:
-                break
-            found.append(directory)
-            if directory == home:
-                break
-    except OSError:
-        pass
-    return found
-
-
-def find_azure_config(start: Path | str = ".", file_name: str | None = None) -> tuple[Path, dict[str, str]] | None:
-    """The nearest `config.json` of Azure ML upwards, by v1's rules, and what it says. Raises `WorkspaceError`."""
-    here = Path(start).expanduser().absolute()
-    if here.is_file():
-        return here, _read_azure(here)
-    names = (f".azureml/{file_name}", f"aml_config/{file_name}", file_name) if file_name else AZURE_FILES
-    for directory in upwards(here):
-        for name in names:
-            path = directory / name
-            # A plain config.json may be anything; only one with Azure's keys is taken.
-            if path.is_file() and (name != "config.json" or _looks_like_azure(path)):
-                return path, _read_azure(path)
-    return None
-
-
-def index_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """The per-user list of workspaces."""
-    if environ.get(HOME_VARIABLE):
-        return Path(environ[HOME_VARIABLE]).expanduser().absolute() / "workspaces.json"
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("mldeploy")) / "workspaces.json"
-
-
-def remember(folder: WorkspaceFolder, *, index: Path | None = None) -> None:
-    """Puts the workspace into the per-user list. A list that cannot be written stops nobody."""
-    _change_index(index or index_path(), add=str(folder.root))
+    workspace_index.forget_vanished()
 
 
 def known_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
-    """Every workspace this user has made or written to, by path. Those that have vanished are dropped from the list."""
-    path = index or index_path()
-    roots = _read_index(path)
-    there = [root for root in roots if (Path(root) / "config.json").is_file()]
-    if there != roots:
-        _change_index(path)
+    """Every workspace this user has made or written to, by path."""
     folders = []
-    for root in there:
+    for root in workspace_index.known_roots(index=index):
         try:
-            folders.append(load(Path(root)))
+            folders.append(load(root))
         except WorkspaceError:
             continue  # one broken workspace must not hide the others
     return folders
@@ -353,52 +301,6 @@ def _refuse_strangers(root: Path) -> None:
             why="it was found by searching upwards, and its owner could make this program load any model",
             hint=f"if you trust it: export {VARIABLE}={root}",
         )
-
-
-def _change_index(path: Path, add: str | None = None) -> None:
-    if add is not None and add in _read_index(path):
-        return
-    try:
-        make_private_dir(path.parent)
-        with locked(path.with_suffix(".lock")):
-            roots = {root for root in _read_index(path) if (Path(root) / "config.json").is_file()}
-            write_json(path, sorted(roots | ({add} if add else set())))
-    except OSError:
-        pass  # a read-only home: the workspace is still found from its own folder
-
-
-def _read_index(path: Path) -> list[str]:
-    try:
-        roots = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return []
-    return sorted(root for root in roots if isinstance(root, str)) if isinstance(roots, list) else []
-
-
-def _looks_like_azure(path: Path) -> bool:
-    try:
-        data = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and "workspace_name" in data
-
-
-def _read_azure(path: Path) -> dict[str, str]:
-    keys = ("subscription_id", "resource_group", "workspace_name")
-    try:
-        data = json.loads(path.read_text("utf-8-sig"))
-        missing = [key for key in keys if not isinstance(data, dict) or not isinstance(data.get(key), str)]
-    except (OSError, ValueError) as error:
-        raise WorkspaceError(
-            f"the Azure ML settings cannot be read: {path}", why=str(error), hint="it is JSON; correct it"
-        ) from error
-    if missing:
-        raise WorkspaceError(
-            f"the Azure ML settings are not complete: {path}",
-            why=f"missing or not a string: {', '.join(missing)}",
-            hint="download config.json again from the workspace's page",
-        )
-    return {key: value for key, value in data.items() if key in (*keys, "location") and isinstance(value, str)}
 
 
 def _without_none(config: WorkspaceConfig) -> dict[str, Any]:

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core import workspace
 from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
-from mldeploy_jupyter.core.workspace import create, find, find_azure_config, known_workspaces, require_for_write
-
-AZURE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
+from mldeploy_jupyter.core.workspace import create, find, known_workspaces, require_for_write
+from mldeploy_jupyter.core.workspace_index import remember
 
 
 def no_announcement(line: str) -> None:
@@ -121,7 +119,7 @@ def test_known_workspaces(folder: Path) -> None:
     index = folder / "index" / "workspaces.json"
     made = [create(folder / name) for name in ("b", "a")]
     for one in (*made, made[0]):
-        workspace.remember(one, index=index)
+        remember(one.root, index=index)
     assert known_workspaces(index=index) == [made[1], made[0]]
     (folder / "a" / ".mldeploy" / "config.json").unlink()
     assert known_workspaces(index=index) == [made[0]]
@@ -130,7 +128,7 @@ def test_known_workspaces(folder: Path) -> None:
     assert known_workspaces(index=index) == []
     index.write_text("broken")
     assert known_workspaces(index=index) == []
-    workspace.remember(made[0], index=index)
+    remember(made[0].root, index=index)
     assert json.loads(index.read_text()) == [str(made[0].root)]
 
 
@@ -141,27 +139,10 @@ def test_a_home_that_cannot_be_written_stops_nobody(folder: Path, monkeypatch: p
     assert known_workspaces() == []
 
 
-def test_azure_settings_are_found_by_the_rules_of_v1(folder: Path) -> None:
-    deep = folder / "a" / "b"
-    deep.mkdir(parents=True)
-    assert find_azure_config(deep) is None
-    (folder / "a" / "config.json").write_text('{"model": "of something else"}')
-    assert find_azure_config(deep) is None
-    (folder / "config.json").write_text("\ufeff" + json.dumps(AZURE))
-    assert find_azure_config(deep) == (folder / "config.json", AZURE)
-    (folder / ".azureml").mkdir()
-    (folder / ".azureml" / "config.json").write_text(json.dumps({**AZURE, "workspace_name": "x", "other": 1}))
-    assert find_azure_config(deep) == (folder / ".azureml" / "config.json", {**AZURE, "workspace_name": "x"})
-    (deep / "prod.json").write_text(json.dumps(AZURE))
-    assert find_azure_config(deep / "prod.json") == (deep / "prod.json", AZURE)
-    assert find_azure_config(deep, "prod.json") == (deep / "prod.json", AZURE)
-
-
 def test_the_errors(folder: Path, snapshot) -> None:
     create("there")
     (folder / "broken" / ".mldeploy").mkdir(parents=True)
     (folder / "file").write_text("")
-    (folder / "azure.json").write_text('{"workspace_name": 3}')
     config = folder / "broken" / ".mldeploy" / "config.json"
     texts = []
 
@@ -176,9 +157,6 @@ def test_the_errors(folder: Path, snapshot) -> None:
     for content in ("{", "[]", '{"id": "x"}', '{"id": "x", "name": 5}'):
         config.write_text(content)
         fail(find, folder / "broken")
-    fail(find_azure_config, folder / "azure.json")
-    (folder / "azure.json").write_text("no json")
-    fail(find_azure_config, folder / "azure.json")
     assert texts == snapshot
 
 

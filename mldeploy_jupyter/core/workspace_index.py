@@ -1,0 +1,65 @@
+"""The per-user list of workspaces: the folders `.mldeploy/` that this user has made or written to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mldeploy_jupyter.core.files import locked, make_private_dir, write_json
+
+HOME_VARIABLE = "MLDEPLOY_HOME"  # where the list is kept
+
+
+def index_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """The per-user list of workspaces."""
+    if environ.get(HOME_VARIABLE):
+        return Path(environ[HOME_VARIABLE]).expanduser().absolute() / "workspaces.json"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("mldeploy")) / "workspaces.json"
+
+
+def remember(root: Path, *, index: Path | None = None) -> None:
+    """Puts the folder into the list. A list that cannot be written stops nobody."""
+    _change(index or index_path(), add=str(root))
+
+
+def forget_vanished(*, index: Path | None = None) -> None:
+    """Drops the folders that are no workspaces any more."""
+    _change(index or index_path())
+
+
+def known_roots(*, index: Path | None = None) -> list[Path]:
+    """The folders, by path, without those that have vanished, which are dropped from the list."""
+    path = index or index_path()
+    roots = _read(path)
+    there = [root for root in roots if _is_workspace(root)]
+    if there != roots:
+        _change(path)
+    return [Path(root) for root in there]
+
+
+def _change(path: Path, add: str | None = None) -> None:
+    if add is not None and add in _read(path):
+        return
+    try:
+        make_private_dir(path.parent)
+        with locked(path.with_suffix(".lock")):
+            roots = {root for root in _read(path) if _is_workspace(root)}
+            write_json(path, sorted(roots | ({add} if add else set())))
+    except OSError:
+        pass  # a read-only home: the workspace is still found from its own folder
+
+
+def _is_workspace(root: str) -> bool:
+    return (Path(root) / "config.json").is_file()
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        roots = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return sorted(root for root in roots if isinstance(root, str)) if isinstance(roots, list) else []
