@@ -15,9 +15,9 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
-from mldeploy_jupyter.core import artifacts as artifacts_module
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import artifact_places, processes
 from mldeploy_jupyter.core.artifacts import GRACE_SECONDS, Artifacts
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.hashed_copy import CHUNK
@@ -55,7 +55,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def names(artifacts: Artifacts, folder: str) -> list[str]:
-    return [key for key, _, _ in artifacts._entries(folder)]
+    return [key for key, _, _ in artifacts._place.entries(folder)]
 
 
 def test_a_folder_comes_back_byte_for_byte(artifacts: Artifacts, model: Path, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_sweep_removes_what_dead_writers_left(local: Artifacts, tmp_path: Path) 
 def test_too_little_space_is_said_before_anything_is_read(
     local: Artifacts, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, snapshot
 ) -> None:
-    monkeypatch.setattr(artifacts_module, "free_bytes", lambda path: 1_500_000)
+    monkeypatch.setattr(artifact_places, "free_bytes", lambda path: 1_500_000)
     with pytest.raises(StorageError) as caught:
         local.put(model, progress=lambda done, total: pytest.fail("read something"))
     assert str(caught.value).replace(str(tmp_path), "FOLDER") == snapshot
@@ -289,7 +289,7 @@ def test_errors_of_a_remote_store_are_explained(monkeypatch: pytest.MonkeyPatch,
     def fail(*args: object, **more: object) -> None:
         raise TimeoutError("no answer in 5 s")
 
-    monkeypatch.setattr(type(artifacts._fs), "open", fail)
+    monkeypatch.setattr(MemoryFileSystem, "open", fail)
     with pytest.raises(StorageError) as caught:
         artifacts.put(model)
     assert str(caught.value) == snapshot
