@@ -302,19 +302,19 @@ def test_an_interrupt_ends_the_waiting_only(cli: Cli) -> None:
     (cli.folder / "score.py").write_text(WAITING)
     cli.ok("model", "register", "m1", "model.txt")
     words = ["model", "deploy", "slow", "-m", "m1", "--script", "score.py", "--env", f"GATE={gate}"]
-    waiting = subprocess.Popen(
+    with subprocess.Popen(
         [*MLDEPLOY, *words], cwd=cli.folder, env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        with _deadline(waiting, 120):
-            assert waiting.stderr is not None
-            for line in waiting.stderr:
-                if "Environment" in line:
-                    break
-        waiting.send_signal(signal.SIGINT)
-        out, err = waiting.communicate(timeout=60)
-    finally:
-        waiting.kill()
+    ) as waiting:
+        try:
+            with _deadline(waiting, 120):
+                assert waiting.stderr is not None
+                for line in waiting.stderr:
+                    if "Environment" in line:
+                        break
+            waiting.send_signal(signal.SIGINT)
+            out, err = waiting.communicate(timeout=60)
+        finally:
+            waiting.kill()
     assert (waiting.returncode, out) == (130, "")
     assert "the deployment goes on" in err and "mldeploy service wait slow" in err and "Traceback" not in err
     assert cli.json("service", "show", "slow")["state"] == "Transitioning"
