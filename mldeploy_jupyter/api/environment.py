@@ -12,17 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api import environment_images, environment_labels
+from mldeploy_jupyter.api import environment_data, environment_images, environment_labels, environment_sources
 from mldeploy_jupyter.api.azure_only import azure_method
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.api.environment_sections import (
-    DOCKER_KEYS,
-    PYTHON_KEYS,
-    TOP_KEYS,
     ContainerRegistry,
     DockerSection,
     PythonSection,
-    check_keys,
 )
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
 from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
@@ -33,10 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["CondaDependencies", "ContainerRegistry", "DockerSection", "Environment", "PythonSection"]
 
 DEFINITION_FILE = "azureml_environment.json"
-# What a notebook's kernel brings for itself and a service does not need.
-NOTEBOOK_PACKAGES = frozenset(
-    {"ipykernel", "ipython", "ipywidgets", "notebook", "debugpy", "comm", "widgetsnbextension", "mldeploy-jupyter"}
-)
 
 
 class Environment:
@@ -94,29 +86,8 @@ class Environment:
     @staticmethod
     def from_existing_conda_environment(name: str, conda_environment_name: str) -> Environment:
         """From a conda environment of this machine, as `conda env export --no-builds` writes it."""
-        import subprocess
-
-        conda = shutil.which("conda") or shutil.which("mamba") or os.environ.get("CONDA_EXE")
-        if not conda:
-            raise EnvironmentError_(
-                f"the conda environment {conda_environment_name!r} cannot be read",
-                why="no conda command was found on PATH",
-                hint="install conda, or use Environment.from_conda_specification(name, file_path)",
-                code="CondaNotFound",
-            )
-        done = subprocess.run(
-            [conda, "env", "export", "--no-builds", "--name", conda_environment_name], capture_output=True, text=True
-        )
-        if done.returncode != 0:
-            raise EnvironmentError_(
-                f"the conda environment {conda_environment_name!r} cannot be read",
-                why=(done.stderr.strip().splitlines() or ["conda gave no reason"])[-1],
-                hint="conda env list shows the names",
-            )
-        import yaml
-
         environment = Environment(name)
-        environment.python.conda_dependencies = CondaDependencies(_underlying_structure=yaml.safe_load(done.stdout))
+        environment.python.conda_dependencies = environment_sources.conda_environment(conda_environment_name)
         return environment
 
     @staticmethod
@@ -126,24 +97,8 @@ class Environment:
         `modules` are import names; default: everything that is imported now, less the notebook's own machinery.
         Raises `EnvironmentError_` for a package that was installed from a local folder, which cannot be pinned.
         """
-        from mldeploy_jupyter.environments import capture
-
-        names = [*sys.modules] if modules is None else [*modules]
-        pins = capture(names, sys.executable)
-        local = [line.removeprefix("# ") for line in pins if line.startswith("#")]
-        if modules is None:
-            local = [line for line in local if not _is_notebook(line.removeprefix("local: "))]
-        if local:
-            raise EnvironmentError_(
-                "the kernel uses packages that cannot be pinned",
-                why="installed from a local folder: " + ", ".join(line.removeprefix("local: ") for line in local),
-                hint="put their code in source_directory and call from_kernel(modules=[...]) with the others",
-            )
-        kept = [pin for pin in pins if not pin.startswith("#") and not (modules is None and _is_notebook(pin))]
         environment = Environment(name)
-        environment.python.conda_dependencies = CondaDependencies.create(
-            python_version="{}.{}".format(*sys.version_info), pip_packages=kept
-        )
+        environment.python.conda_dependencies = environment_sources.kernel(modules)
         return environment
 
     current = from_kernel
@@ -301,55 +256,14 @@ class Environment:
 
     def _to_dict(self) -> dict[str, Any]:
         """The `environment` object of inferenceconfig.json. Passwords are left out."""
-        python = self.python
-        return {
-            "name": self.name,
-            "version": self.version,
-            "environmentVariables": dict(self.environment_variables),
-            "python": {
-                "userManagedDependencies": python.user_managed_dependencies,
-                "interpreterPath": python.interpreter_path,
-                "condaDependenciesFile": python.conda_dependencies_file,
-                "baseCondaEnvironment": python.base_conda_environment,
-                "condaDependencies": _plain(python.conda_dependencies),
-            },
-            "docker": {
-                "baseImage": self.docker.base_image,
-                "baseDockerfile": self.docker.base_dockerfile,
-                **({"buildContext": self.docker.build_context} if self.docker.build_context else {}),
-                "baseImageRegistry": self.docker.base_image_registry._public(),
-                "enabled": self.docker.enabled,
-                "arguments": [*self.docker.arguments],
-                "sharedVolumes": self.docker.shared_volumes,
-                "gpuSupport": self.docker.gpu_support,
-                "shmSize": self.docker.shm_size,
-            },
-            "inferencingStackVersion": self.inferencing_stack_version,
-        }
+        return environment_data.to_dict(self)
 
     @staticmethod
     def _from_dict(data: dict[str, Any]) -> Environment:
         """From the `environment` object of inferenceconfig.json. An unknown key raises `ConfigError` with its place."""
-        check_keys(data, TOP_KEYS, "environment")
-        python, docker, variables = (
-            {} if data.get(key) is None else data[key] for key in ("python", "docker", "environmentVariables")
-        )
-        check_keys(python, PYTHON_KEYS, "environment.python")
-        check_keys(docker, DOCKER_KEYS, "environment.docker")
-        check_keys(variables, variables, "environment.environmentVariables")
+        environment_data.check(data)
         environment = Environment(data.get("name") or "environment")
-        environment.version = None if data.get("version") is None else str(data["version"])
-        environment.environment_variables = {str(key): str(value) for key, value in variables.items()}
-        environment.inferencing_stack_version = data.get("inferencingStackVersion")
-        for key, attribute in PYTHON_KEYS.items():
-            if python.get(key) is not None and attribute != "conda_dependencies":
-                setattr(environment.python, attribute, python[key])
-        if python.get("condaDependencies") is not None:
-            environment.python.conda_dependencies = CondaDependencies(_underlying_structure=python["condaDependencies"])
-        for key, attribute in DOCKER_KEYS.items():
-            if docker.get(key) is not None and attribute != "base_image_registry":
-                setattr(environment.docker, attribute, docker[key])
-        environment.docker.base_image_registry = ContainerRegistry.from_data(docker.get("baseImageRegistry"))
+        environment_data.fill(environment, data)
         return environment
 
     def __repr__(self) -> str:
@@ -376,20 +290,3 @@ def _conda_of(spec: EnvironmentSpec) -> CondaDependencies:
     if spec.constraints:
         data["constraints"] = spec.constraints
     return CondaDependencies(_underlying_structure=data)
-
-
-def _plain(dependencies: CondaDependencies | None) -> dict[str, Any] | None:
-    """The dependencies as data that no file is needed for: nested requirement files are read in."""
-    if dependencies is None:
-        return None
-    if not any(line.startswith("-") for line in dependencies.pip_options):
-        return dependencies.as_dict()
-    spec, data = dependencies._to_spec(), dependencies.as_dict()
-    kept = [item for item in data["dependencies"] if isinstance(item, str)]
-    data["dependencies"] = [*kept, {"pip": [*spec.pip_options, *spec.pip]}]
-    return data | ({"constraints": spec.constraints} if spec.constraints else {})
-
-
-def _is_notebook(line: str) -> bool:
-    name = line.partition("==")[0].lower().replace("_", "-")
-    return name in NOTEBOOK_PACKAGES or name.startswith("jupyter")

@@ -1,0 +1,82 @@
+"""An `Environment` as the `environment` object of inferenceconfig.json, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
+from mldeploy_jupyter.api.environment_sections import DOCKER_KEYS, PYTHON_KEYS, TOP_KEYS, ContainerRegistry, check_keys
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.environment import Environment
+
+
+def to_dict(environment: Environment) -> dict[str, Any]:
+    """Plain data. Passwords are left out."""
+    python = environment.python
+    return {
+        "name": environment.name,
+        "version": environment.version,
+        "environmentVariables": dict(environment.environment_variables),
+        "python": {
+            "userManagedDependencies": python.user_managed_dependencies,
+            "interpreterPath": python.interpreter_path,
+            "condaDependenciesFile": python.conda_dependencies_file,
+            "baseCondaEnvironment": python.base_conda_environment,
+            "condaDependencies": _plain(python.conda_dependencies),
+        },
+        "docker": {
+            "baseImage": environment.docker.base_image,
+            "baseDockerfile": environment.docker.base_dockerfile,
+            **({"buildContext": environment.docker.build_context} if environment.docker.build_context else {}),
+            "baseImageRegistry": environment.docker.base_image_registry._public(),
+            "enabled": environment.docker.enabled,
+            "arguments": [*environment.docker.arguments],
+            "sharedVolumes": environment.docker.shared_volumes,
+            "gpuSupport": environment.docker.gpu_support,
+            "shmSize": environment.docker.shm_size,
+        },
+        "inferencingStackVersion": environment.inferencing_stack_version,
+    }
+
+
+def check(data: dict[str, Any]) -> None:
+    """Raises `ConfigError` with the place of an unknown key."""
+    check_keys(data, TOP_KEYS, "environment")
+    check_keys(_part(data, "python"), PYTHON_KEYS, "environment.python")
+    check_keys(_part(data, "docker"), DOCKER_KEYS, "environment.docker")
+    variables = _part(data, "environmentVariables")
+    check_keys(variables, variables, "environment.environmentVariables")
+
+
+def fill(environment: Environment, data: dict[str, Any]) -> None:
+    """Sets everything but the name from checked data."""
+    python, docker, variables = (_part(data, key) for key in ("python", "docker", "environmentVariables"))
+    environment.version = None if data.get("version") is None else str(data["version"])
+    environment.environment_variables = {str(key): str(value) for key, value in variables.items()}
+    environment.inferencing_stack_version = data.get("inferencingStackVersion")
+    for key, attribute in PYTHON_KEYS.items():
+        if python.get(key) is not None and attribute != "conda_dependencies":
+            setattr(environment.python, attribute, python[key])
+    if python.get("condaDependencies") is not None:
+        environment.python.conda_dependencies = CondaDependencies(_underlying_structure=python["condaDependencies"])
+    for key, attribute in DOCKER_KEYS.items():
+        if docker.get(key) is not None and attribute != "base_image_registry":
+            setattr(environment.docker, attribute, docker[key])
+    environment.docker.base_image_registry = ContainerRegistry.from_data(docker.get("baseImageRegistry"))
+
+
+def _part(data: dict[str, Any], key: str) -> Any:
+    return {} if data.get(key) is None else data[key]
+
+
+def _plain(dependencies: CondaDependencies | None) -> dict[str, Any] | None:
+    """The dependencies as data that no file is needed for: nested requirement files are read in."""
+    if dependencies is None:
+        return None
+    if not any(line.startswith("-") for line in dependencies.pip_options):
+        return dependencies.as_dict()
+    spec, data = dependencies._to_spec(), dependencies.as_dict()
+    kept = [item for item in data["dependencies"] if isinstance(item, str)]
+    data["dependencies"] = [*kept, {"pip": [*spec.pip_options, *spec.pip]}]
+    return data | ({"constraints": spec.constraints} if spec.constraints else {})
