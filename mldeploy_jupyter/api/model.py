@@ -233,40 +233,32 @@ class Model(ModelAttributes):
         if resource_configuration is not None:
             changes["resource_configuration"] = resources(resource_configuration)
         samples = dataset_details(None, sample_input_dataset, sample_output_dataset)
-        if samples:
-            changes["details"] = {**self._record.details, **samples}
-        self._update(**changes)
+        self._change(lambda present: {**changes, "details": {**present.details, **samples}})
 
     def add_tags(self, tags: dict[str, Any]) -> None:
         """Adds tags; a key that is there gets the new value."""
-        self._update(tags={**self._latest().tags, **json_dict("tags", tags)})
+        self.update_tags_properties(add_tags=tags)
 
     def remove_tags(self, tags: List[str]) -> None:
         """Removes tags by their keys; a key that is not there is no error."""
-        if isinstance(tags, str):
-            raise UserErrorException(f"tags is {tags!r}", why="it must be a list of keys", hint=f"pass [{tags!r}]")
-        self._update(tags={key: value for key, value in self._latest().tags.items() if key not in tags})
+        self.update_tags_properties(remove_tags=tags)
 
     def add_properties(self, properties: dict[str, Any]) -> None:
         """Adds properties. A property never changes: raises `WebserviceException` for a key that is there."""
-        added, present = json_dict("properties", properties), self._latest().properties
-        taken = sorted(set(added) & set(present))
-        if taken:
-            raise WebserviceException(
-                f"model {self.id} already has the property {taken[0]!r}",
-                why="properties are written once",
-                hint="use a tag for what may change: model.add_tags({...})",
-            )
-        self._update(properties={**present, **added})
+        self.update_tags_properties(add_properties=properties)
 
     def add_dataset_references(self, datasets: List[Any]) -> None:
         """Adds data sets, as pairs of a scenario and a data set, to those the model was registered with."""
-        details = self._latest().details
-        references = {scenario: [*ids] for scenario, ids in details.get("datasets", {}).items()}
-        for scenario, ids in dataset_details(datasets, None, None).get("datasets", {}).items():
-            there = references.setdefault(scenario, [])
-            there += [id for id in ids if id not in there]
-        self._update(details={**details, "datasets": references})
+        added = dataset_details(datasets, None, None).get("datasets", {})
+
+        def change(present: ModelRecord) -> dict[str, Any]:
+            references = {scenario: [*ids] for scenario, ids in present.details.get("datasets", {}).items()}
+            for scenario, ids in added.items():
+                there = references.setdefault(scenario, [])
+                there += [id for id in ids if id not in there]
+            return {"details": {**present.details, "datasets": references}}
+
+        self._change(change)
 
     def update_tags_properties(
         self,
@@ -274,13 +266,26 @@ class Model(ModelAttributes):
         remove_tags: List[str] | None = None,
         add_properties: dict[str, Any] | None = None,
     ) -> None:
-        """`add_properties`, `remove_tags` and `add_tags` in one call; a property that is there stops all of it."""
-        if add_properties:
-            self.add_properties(add_properties)
-        if remove_tags:
-            self.remove_tags(remove_tags)
-        if add_tags:
-            self.add_tags(add_tags)
+        """`remove_tags`, `add_tags` and `add_properties` at once; a property that is there stops all of it."""
+        if isinstance(remove_tags, str):
+            raise UserErrorException(
+                f"tags is {remove_tags!r}", why="it must be a list of keys", hint=f"pass [{remove_tags!r}]"
+            )
+        removed = set(remove_tags or ())
+        tags, properties = json_dict("tags", add_tags), json_dict("properties", add_properties)
+
+        def change(present: ModelRecord) -> dict[str, Any]:
+            taken = sorted(set(properties) & set(present.properties))
+            if taken:
+                raise WebserviceException(
+                    f"model {self.id} already has the property {taken[0]!r}",
+                    why="properties are written once",
+                    hint="use a tag for what may change: model.add_tags({...})",
+                )
+            kept = {key: value for key, value in present.tags.items() if key not in removed}
+            return {"tags": {**kept, **tags}, "properties": {**present.properties, **properties}}
+
+        self._change(change)
 
     get_sas_urls = azure_method(
         "get_sas_urls",
@@ -377,13 +382,8 @@ class Model(ModelAttributes):
             hint="deploy the model and read its times: mldeploy service run",
         )
 
-    def _latest(self) -> ModelRecord:
-        """The record as it is in the store now: another process may have changed the tags."""
-        self._update()
-        return self._record
-
-    def _update(self, **fields: Any) -> None:
-        self._record = self.workspace._folder.open_store().update_model(self.name, self.version, **fields)
+    def _change(self, change: Callable[[ModelRecord], dict[str, Any]]) -> None:
+        self._record = self.workspace._folder.open_store().change_model(self.name, self.version, change)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Model) and (self.workspace, self.id) == (other.workspace, other.id)

@@ -95,11 +95,14 @@ class Store:
             highest[record.name] = max(record.version, highest.get(record.name, 0))
         return [record for record in records if record.version == highest[record.name]]
 
-    def update_model(self, name: str, version: int, **fields: Any) -> ModelRecord:
-        """Changes fields of a model. Raises `ModelNotFoundException`."""
+    def change_model(self, name: str, version: int, change: Callable[[ModelRecord], dict[str, Any]]) -> ModelRecord:
+        """Changes the fields that `change` makes of the present record; nothing when it raises.
+
+        Of two processes at once the second sees what the first wrote. Raises `ModelNotFoundException`.
+        """
         table = self._t.models
         where = (table.c.name == name, table.c.version == version, table.c.deleted == 0)
-        record = self._update(table, ModelRecord, where, fields)
+        record = self._update(table, ModelRecord, where, change)
         if record is None:
             raise ModelNotFoundException(f"there is no model {name}:{version}", hint="mldeploy model list")
         return record
@@ -366,13 +369,18 @@ class Store:
         return _from_row(kind, row) if row else None
 
     def _update(
-        self, table: Table, kind: type[Record], where: tuple[ColumnElement[bool], ...], fields: dict[str, Any]
+        self,
+        table: Table,
+        kind: type[Record],
+        where: tuple[ColumnElement[bool], ...],
+        change: dict[str, Any] | Callable[[Record], dict[str, Any]],
     ) -> Record | None:
         with self._write() as connection:
             row = connection.execute(table.select().where(*where).with_for_update()).first()
             if row is None:
                 return None
-            record = replace(_from_row(kind, row), **fields)
+            record = _from_row(kind, row)
+            record = replace(record, **(change(record) if callable(change) else change))
             connection.execute(table.update().where(*where).values(**_to_row(table, record)))
         return record
 

@@ -30,6 +30,16 @@ for _ in range({ROUNDS}):
     print(json.dumps(Model.register(ws, sys.argv[2], "same", tags={{"by": sys.argv[2]}}).version))
 """
 
+TAG = f"""
+from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.workspace import Workspace
+model = Model(Workspace.get(path=sys.argv[1]), "tagged")
+{READY}
+for number in range({ROUNDS}):
+    model.add_tags({{f"{{sys.argv[2]}}-{{number}}": number}})
+    model.remove_tags([f"{{sys.argv[2]}}-{{number - 1}}"] if number % 2 else [])
+"""
+
 LEASE = f"""
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.store import Store
@@ -89,6 +99,17 @@ def test_two_processes_that_register_one_name_get_different_versions(store_url: 
     for version in first:
         model = Model(ws, "same", version=version)
         assert model.tags == {"by": f"{place}/a.pkl"} and model.files == ["a.pkl"]
+    ws._folder.open_store().close()
+
+
+def test_tags_of_two_processes_are_all_kept(store_url: str, tmp_path: Path) -> None:
+    ws = Workspace.create(path=tmp_path, store=store_url)
+    (tmp_path / "m.pkl").write_bytes(b"")
+    Model.register(ws, tmp_path / "m.pkl", "tagged")
+    run_at_once(TAG, (str(tmp_path), "a"), (str(tmp_path), "b"))
+    # Each removed its even tags up to the last odd one.
+    kept = {number for number in range(ROUNDS) if number % 2 or number == ROUNDS - 1}
+    assert Model(ws, "tagged").tags == {f"{who}-{number}": number for who in "ab" for number in kept}
     ws._folder.open_store().close()
 
 

@@ -92,7 +92,8 @@ def test_a_kill_leaves_no_half_model(tmp_path: Path) -> None:
                 (folder / "a.bin").write_bytes(contents["a.bin"])
             before = len(Model.list(ws, "m"))
             status, said = register(point)
-            assert status == 9, (status, said)
+            # Rounds differ by a few calls, so the last points may lie behind the end of one.
+            assert status == 9 or (status == 0 and int(said) < point), (status, said)
             models = Model.list(ws, "m")
             if len(models) == before:
                 killed_before += 1

@@ -60,12 +60,12 @@ def test_models_are_listed_newest_first(store: Store) -> None:
 
 def test_fields_of_a_model_change_one_at_a_time(store: Store) -> None:
     store.add_model(ModelRecord("m", tags={"a": 1}, description="x"))
-    assert store.update_model("m", 1, tags={"b": 2}).description == "x"
+    assert store.change_model("m", 1, lambda found: {"tags": {"b": 2}}).description == "x"
     assert store.get_model("m").tags == {"b": 2}  # type: ignore[union-attr]
     with pytest.raises(ModelNotFoundException):
-        store.update_model("m", 2, tags={})
+        store.change_model("m", 2, lambda found: {"tags": {}})
     with pytest.raises(TypeError):
-        store.update_model("m", 1, nonsense=1)
+        store.change_model("m", 1, lambda found: {"nonsense": 1})
 
 
 def test_a_service_and_its_revisions(store: Store) -> None:
