@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import engine
+from mldeploy_jupyter.api import service_texts
 from mldeploy_jupyter.core.configs import DeployConfig, check_service_name
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
@@ -116,6 +117,8 @@ def begin_update(
     service = store.get_service(name)
     revision = store.get_revision(name, service.revision) if service else None
     config = _merged(revision, given, settings) if revision is not None else given or DeployConfig()
+    if service is not None:
+        service_texts.check_properties(service, config.passed.get("properties") or {})
     request = build(service, revision)
     secrets = {**config.secrets(), **(given.secrets() if given else {})}
     return _start(workspace._folder, request, replace(config), build, secrets=secrets, detached=detached)
@@ -149,7 +152,7 @@ def begin_rollback(workspace: Workspace, name: str, number: int | None, *, detac
             operation="rollback",
             models=old.models,
             inference_config=old.inference_config,
-            deploy_config=old.deploy_config,
+            deploy_config=DeployConfig.from_dict(old.deploy_config).without_texts().to_dict(),
             revision=old.rolled_back_to or old.number,
             kernel_python=old.environment.get("python", sys.executable),
         )
@@ -230,7 +233,7 @@ def as_config(given: WebserviceDeploymentConfiguration | DeployConfig | None) ->
 def _merged(
     revision: RevisionRecord | None, given: DeployConfig | None, settings: dict[str, Any] | None
 ) -> DeployConfig:
-    base = DeployConfig.from_dict(revision.deploy_config) if revision else DeployConfig()
+    base = DeployConfig.from_dict(revision.deploy_config).without_texts() if revision else DeployConfig()
     if given is not None:
         if given.compute_type != base.compute_type:
             raise UserErrorException(

@@ -20,7 +20,9 @@ from mldeploy_jupyter.api.model_checks import (
     dataset_details,
     find_record,
     json_dict,
+    key_list,
     resources,
+    text_or_none,
     user_name,
 )
 from mldeploy_jupyter.api.model_filters import matches, parse_filter
@@ -109,6 +111,7 @@ class Model(ModelAttributes):
         check_workspace(workspace)
         check_model_name(model_name)
         check_framework(model_framework, model_framework_version)
+        text_or_none("description", description)
         record = ModelRecord(
             name=model_name,
             tags=json_dict("tags", tags),
@@ -229,7 +232,7 @@ class Model(ModelAttributes):
         if tags is not None:
             changes["tags"] = json_dict("tags", tags)
         if description is not None:
-            changes["description"] = description or None
+            changes["description"] = text_or_none("description", description)
         if resource_configuration is not None:
             changes["resource_configuration"] = resources(resource_configuration)
         samples = dataset_details(None, sample_input_dataset, sample_output_dataset)
@@ -241,7 +244,7 @@ class Model(ModelAttributes):
 
     def remove_tags(self, tags: List[str]) -> None:
         """Removes tags by their keys; a key that is not there is no error."""
-        self.update_tags_properties(remove_tags=tags)
+        self.update_tags_properties(remove_tags=[*key_list("tags", tags)])
 
     def add_properties(self, properties: dict[str, Any]) -> None:
         """Adds properties. A property never changes: raises `WebserviceException` for a key that is there."""
@@ -267,11 +270,7 @@ class Model(ModelAttributes):
         add_properties: dict[str, Any] | None = None,
     ) -> None:
         """`remove_tags`, `add_tags` and `add_properties` at once; a property that is there stops all of it."""
-        if isinstance(remove_tags, str):
-            raise UserErrorException(
-                f"tags is {remove_tags!r}", why="it must be a list of keys", hint=f"pass [{remove_tags!r}]"
-            )
-        removed = set(remove_tags or ())
+        removed = key_list("tags", [] if remove_tags is None else remove_tags)
         tags, properties = json_dict("tags", add_tags), json_dict("properties", add_properties)
 
         def change(present: ModelRecord) -> dict[str, Any]:

@@ -84,6 +84,28 @@ def json_dict(argument: str, value: Any) -> dict[str, Any]:
     return result
 
 
+def key_list(argument: str, value: Any) -> set[str]:
+    """The keys in a list. Raises `UserErrorException` for anything but a list of strings."""
+    if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(key, str) for key in value):
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why="it must be a list of keys",
+            hint=f"pass {argument}=[{value!r}]" if isinstance(value, str) else f'pass {argument}=["key"]',
+        )
+    return set(value)
+
+
+def text_or_none(argument: str, value: Any) -> str | None:
+    """The text; "" is none. Raises `UserErrorException` for what is no string."""
+    if value is not None and not isinstance(value, str):
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why=f"it must be a string, not {type(value).__name__}",
+            hint="pass str(...) of it",
+        )
+    return value or None
+
+
 def resources(value: Any) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, ResourceConfiguration):
         raise WebserviceException(

@@ -1,10 +1,10 @@
-"""What changes a service that is there: the body of `Webservice.update`, its texts and properties."""
+"""What changes a service that is there: the body of `Webservice.update`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api import deploying
+from mldeploy_jupyter.api import deploying, service_texts
 from mldeploy_jupyter.core.errors import UserErrorException
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def update(
     `changed` has models, inference_config and deployment_config; what is None stays. Raises `UserErrorException`
     when everything is None.
     """
-    changed, settings, texts = (_given(part) for part in (changed, settings, texts))
+    changed, settings, texts = _given(changed), _given(settings), service_texts.checked(texts)
     if changed or settings:
         both = {**settings, **texts}
         return deploying.begin_update(service.workspace, service.name, **changed, settings=both, detached=detached)
@@ -35,26 +35,8 @@ def update(
             why="every parameter is None",
             hint="pass models=, inference_config=, deployment_config= or a setting such as auth_enabled=",
         )
-    describe(service, **texts)
+    service_texts.change(service, texts)
     return None
-
-
-def describe(service: Webservice, **texts: Any) -> None:
-    """Changes tags (replaced), properties (added) and the description, without a new revision."""
-    if "properties" in texts:
-        texts["properties"] = {**service.properties, **texts["properties"]}
-    service.workspace._folder.open_store().update_service(service.name, **texts)
-
-
-def add_properties(service: Webservice, properties: dict[str, Any]) -> None:
-    again = sorted(set(properties) & set(service.properties))
-    if again:
-        raise UserErrorException(
-            f"the property {again[0]} is there already",
-            why="properties never change",
-            hint="use a tag: service.add_tags({...})",
-        )
-    describe(service, properties=properties)
 
 
 def _given(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mldeploy_jupyter import engine
-from mldeploy_jupyter.api import deploying, scoring_errors, service_changes, service_data, webservice_legacy
+from mldeploy_jupyter.api import (
+    deploying,
+    scoring_errors,
+    service_changes,
+    service_data,
+    service_texts,
+    webservice_legacy,
+)
 from mldeploy_jupyter.api.model_checks import check_workspace
 from mldeploy_jupyter.api.service_attributes import STATES, ServiceAttributes
 from mldeploy_jupyter.api.waiting import raise_for, wait_for
@@ -231,14 +238,16 @@ class Webservice(ServiceAttributes):
             self._client.close()
 
     def add_tags(self, tags: dict[str, Any]) -> None:
-        service_changes.describe(self, tags={**self.tags, **tags})
+        """Adds tags; a key that is there gets the new value."""
+        service_texts.add_tags(self, tags)
 
     def remove_tags(self, tags: List[str]) -> None:
-        service_changes.describe(self, tags={key: value for key, value in self.tags.items() if key not in tags})
+        """Removes tags by their keys; a key that is not there is no error."""
+        service_texts.remove_tags(self, tags)
 
     def add_properties(self, properties: dict[str, Any]) -> None:
         """Adds properties. One that is there cannot be changed: raises `UserErrorException`."""
-        service_changes.add_properties(self, properties)
+        service_texts.change(self, service_texts.checked({"properties": properties}))
 
     # Forms ------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from mldeploy_jupyter.commands.grammar import Args, Context, Param, ParamKind, U
 from mldeploy_jupyter.commands.text import pairs
 from mldeploy_jupyter.core.configs import (
     SPECS,
+    TEXTS,
     DeployConfig,
     Field,
     Spelling,
@@ -23,7 +24,6 @@ from mldeploy_jupyter.core.configs import (
 TARGETS = {"local": "Local", "aci": "ACI", "aks": "AKS", "aksendpoint": "AKSENDPOINT"}
 SETTINGS = "Settings of the target"
 LATER = "Settings of the targets of later versions (ACI, AKS)"
-TEXTS = ("tags", "properties", "description")
 _KINDS: dict[str, ParamKind] = {
     "boolean": "toggle",
     "integer": "integer",

@@ -159,8 +159,16 @@ class Store:
 
     def update_service(self, name: str, **fields: Any) -> ServiceRecord:
         """Changes fields of a service. Raises `WebserviceNotFound`."""
+        return self.change_service(name, lambda present: fields)
+
+    def change_service(self, name: str, change: Callable[[ServiceRecord], dict[str, Any]]) -> ServiceRecord:
+        """Changes the fields that `change` makes of the present record; nothing when it raises.
+
+        Raises `WebserviceNotFound`.
+        """
         table = self._t.services
-        record = self._update(table, ServiceRecord, (table.c.name == name,), {"updated_time": utc_now(), **fields})
+        where = (table.c.name == name,)
+        record = self._update(table, ServiceRecord, where, lambda old: {"updated_time": utc_now(), **change(old)})
         if record is None:
             raise WebserviceNotFound(f"there is no service {name}", hint="mldeploy service list")
         return record

@@ -12,7 +12,7 @@ from mldeploy_jupyter.core import bundle, entry_script
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
-from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord
+from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.source_files import source_files
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
     revision = store.get_revision(request.service, service.revision) if service and service.revision else None
     if service is None or revision is None or service.state != "Live":
         return False
-    if revision.deploy_config != request.deploy_config or service.target != request.target:
+    if not _same_settings(service, revision, request) or service.target != request.target:
         return False
     inputs = collect(request, folder, store)
     lock, python = "", ""
@@ -119,6 +119,14 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
     elif revision.environment.get("python") != request.kernel_python:
         return False
     return bundle.digest_of(content_of(inputs, lock=lock, python=python)) == revision.bundle_digest
+
+
+def _same_settings(service: ServiceRecord, revision: RevisionRecord, request: DeploymentRequest) -> bool:
+    asked, serves = (DeployConfig.from_dict(data) for data in (request.deploy_config, revision.deploy_config))
+    said = {"tags": service.tags, "description": service.description}
+    texts = all(asked.passed.get(name) in (None, value) for name, value in said.items())
+    properties = (asked.passed.get("properties") or {}).items() <= service.properties.items()
+    return texts and properties and asked.without_texts() == serves.without_texts()
 
 
 def server_settings(

@@ -2,6 +2,7 @@
 
 from mldeploy_jupyter.core.configs.deploy_config import (
     SPECS,
+    TEXTS,
     ConfigViolations,
     DeployConfig,
     find_spec,
@@ -18,6 +19,7 @@ from mldeploy_jupyter.core.configs.spec import Spec
 
 __all__ = [
     "SPECS",
+    "TEXTS",
     "ConfigViolations",
     "DeployConfig",
     "Field",

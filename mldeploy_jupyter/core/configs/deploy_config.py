@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mldeploy_jupyter.core.configs.aci import ACI
@@ -14,6 +14,9 @@ from mldeploy_jupyter.core.configs.fields import PYTHON, Spelling, Violation, ch
 from mldeploy_jupyter.core.configs.local import LOCAL
 from mldeploy_jupyter.core.configs.spec import Spec
 from mldeploy_jupyter.core.errors import ConfigError
+
+# What is said of a service as a whole, and not of one revision: the next one does not bring it back.
+TEXTS = ("tags", "properties", "description")
 
 SPECS: dict[str, Spec] = {spec.compute_type: spec for spec in (LOCAL, ACI, AKS, AKS_ENDPOINT)}
 
@@ -82,6 +85,10 @@ class DeployConfig:
     def changed(self, **passed: Any) -> DeployConfig:
         """A copy with these settings over the old ones; None leaves the old one."""
         return make_config(self.compute_type, {**self.passed, **{k: v for k, v in passed.items() if v is not None}})
+
+    def without_texts(self) -> DeployConfig:
+        """A copy without tags, properties and description."""
+        return replace(self, passed={name: value for name, value in self.passed.items() if name not in TEXTS})
 
     def resolved(self) -> dict[str, Any]:
         """Every setting of the target, with the documented default where nothing was passed. Has the secrets."""

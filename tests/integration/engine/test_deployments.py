@@ -210,6 +210,24 @@ def test_the_whole_update_family(site: Site) -> None:
     assert requests.post(service.scoring_uri, json={}, timeout=10).status_code == 401
 
 
+def test_texts_outlive_the_revisions(site: Site) -> None:
+    first: dict[str, object] = {"tags": {"a": "1"}, "description": "first", "properties": {"p": "1"}}
+    service = site.deploy(**first)
+    service.run({})
+    service.update(tags={"owner": "ann"}, description="second")
+    service.add_properties({"q": "2"})
+    now = ({"owner": "ann"}, "second", {"p": "1", "q": "2"})
+    service.reload(wait=True)
+    assert (service.tags, service.description, service.properties) == now
+    service.update(auth_enabled=False, wait=True)
+    service.rollback(1, wait=True)
+    assert (service.tags, service.description, service.properties) == now
+    with pytest.raises(UserErrorException, match="the property p of"):
+        service.update(scoring_timeout_ms=1000, properties={"p": "2"})
+    service.update(scoring_timeout_ms=1000, tags={"b": "2"}, wait=True)
+    assert (service.tags, service.description, service.revision) == ({"b": "2"}, "second", 5)
+
+
 def test_update_refuses_what_it_cannot_do(site: Site) -> None:
     service = live(site)
     with pytest.raises(UserErrorException, match="nothing to update"):
