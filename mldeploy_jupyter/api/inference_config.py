@@ -10,7 +10,7 @@ from typing import Any
 
 from mldeploy_jupyter.api.environment import ContainerRegistry, Environment
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
-from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException, WebserviceException
+from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException
 
 __all__ = ["ContainerRegistry", "InferenceConfig", "InferenceConfigError"]
 
@@ -27,11 +27,8 @@ BESIDE_ENVIRONMENT = (
 )
 
 
-class InferenceConfigError(ConfigError, WebserviceException):
-    """Everything that is wrong with an inference config, in one error. `problems` has one line for each.
-
-    v1 raised `WebserviceException` here; callers who catch that still do.
-    """
+class InferenceConfigError(ConfigError):
+    """Everything that is wrong with an inference config, in one error. `problems` has one line for each."""
 
     code = "InvalidInferenceConfig"
 

@@ -2,13 +2,13 @@
 
     MldeployError                      anything below; prints as `error:`, `cause:`, `hint:`
     +-- UserErrorException             an argument is wrong
-    |   +-- ConfigError                a configuration file or `deploy_configuration` is wrong
+    |   +-- ConfigError                a name or a configuration is wrong; is a WebserviceException as well
     |   +-- EntryScriptError           the entry script cannot be used as written
     +-- WorkspaceError                 no workspace, or one that cannot be used
     |   +-- StoreError                 the store cannot be opened, or is newer than this program
     |   +-- StorageError               bytes could not be read or written (disk full, file vanished)
-    +-- EnvironmentError_              a Python environment could not be made
     +-- WebserviceException            v1's name: models, services, deployments
+    |   +-- EnvironmentError_          a Python environment could not be made
     |   +-- ModelNotFoundException     no such model
     |   +-- ModelPathNotFoundException no such path inside a run or a model
     |   +-- ModelInUse                 a service still uses the model
@@ -95,7 +95,14 @@ class UserErrorException(MldeployError):
     code = "UserError"
 
 
-class ConfigError(UserErrorException):
+class WebserviceException(MldeployError):
+    code = "WebserviceError"
+    status_code: int | None = None
+
+
+class ConfigError(UserErrorException, WebserviceException):
+    """v1 raised one or the other for what is wrong in a configuration or a name; both catch it."""
+
     code = "InvalidConfiguration"
 
 
@@ -134,17 +141,12 @@ class StorageError(WorkspaceError):
     code = "StorageError"
 
 
-class EnvironmentError_(MldeployError):
+class EnvironmentError_(WebserviceException):
     code = "EnvironmentFailed"
 
 
 class RunEnvironmentException(MldeployError):
     code = "RunNotFound"
-
-
-class WebserviceException(MldeployError):
-    code = "WebserviceError"
-    status_code: int | None = None
 
 
 class ModelNotFoundException(WebserviceException):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.core.errors import ConfigError
 
 SERVICE_NAME = r"[a-z]([-a-z0-9]{1,30}[a-z0-9])"
 SERVICE_NAME_RULE = (
@@ -19,9 +19,9 @@ MODEL_NAME_RULE = (
 
 
 def check_service_name(name: str) -> None:
-    """Raises `UserErrorException` when `name` cannot be the name of a service."""
+    """Raises `ConfigError` when `name` cannot be the name of a service."""
     if not isinstance(name, str) or not re.fullmatch(SERVICE_NAME, name):
-        raise UserErrorException(
+        raise ConfigError(
             f"{name!r} cannot be the name of a service",
             why=f"a service's name {SERVICE_NAME_RULE}",
             hint=f"use the name {make_service_name(str(name))!r}",
@@ -29,9 +29,9 @@ def check_service_name(name: str) -> None:
 
 
 def check_model_name(name: str) -> None:
-    """Raises `UserErrorException` when `name` cannot be the name of a model."""
+    """Raises `ConfigError` when `name` cannot be the name of a model."""
     if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
-        raise UserErrorException(
+        raise ConfigError(
             f"{name!r} cannot be the name of a model",
             why=f"a model's name {MODEL_NAME_RULE}",
             hint=f"use the name {make_model_name(str(name))!r}",

@@ -52,3 +52,8 @@ CLASSES = [
 def test_every_error_stands_in_the_tree_and_has_a_code_of_its_own(kind: type[MldeployError]) -> None:
     assert errors.__doc__ is not None and f"{kind.__name__} " in errors.__doc__
     assert [other.__name__ for other in CLASSES if other.code == kind.code] == [kind.__name__]
+
+
+@pytest.mark.parametrize("kind", [errors.ConfigError, errors.EnvironmentError_])
+def test_v1s_callers_catch_what_is_wrong_in_names_configurations_and_environments(kind: type[MldeployError]) -> None:
+    assert issubclass(kind, errors.WebserviceException)

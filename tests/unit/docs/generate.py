@@ -268,7 +268,7 @@ def error_rows() -> list[list[str]]:
         match = TREE.match(line)
         kind = getattr(errors, match[2], None) if match else None
         if match and kind is not None:
-            depth = len(kind.__mro__) - errors.MldeployError.__mro__.__len__()
+            depth = line.index("+--") // 4 if "+--" in line else 0
             rows.append([("&nbsp;&nbsp;" * depth) + f"`{match[2]}`", f"`{kind.code}`", match[3]])
     return rows
 
