@@ -51,6 +51,9 @@ class CondaDependencies:
 
         `pin_sdk_version` is taken and has no meaning: no SDK is installed into a service.
         """
+        for argument, packages in (("pip_packages", pip_packages), ("conda_packages", conda_packages)):
+            if packages is not None:
+                refuse_text(argument, packages)
         created = cls()
         if python_version is not None:
             created.set_python_version(python_version)

@@ -181,7 +181,7 @@ def references(workspace: Workspace, models: Models) -> list[str]:
         if isinstance(model, (str, Path)):
             found.append(_reference(workspace, model))
         elif hasattr(model, "id") and hasattr(model, "version"):
-            if model.workspace is not None and model.workspace._folder.id != workspace._folder.id:
+            if model.workspace is not None and model.workspace._folder.id != _id(workspace):
                 raise UserErrorException(
                     f"the model {model.id} belongs to another workspace",
                     why=f"it is registered in {model.workspace.name}, the service goes to {workspace.name}",
@@ -198,11 +198,12 @@ def references(workspace: Workspace, models: Models) -> list[str]:
 
 
 def _reference(workspace: Workspace, text: str | Path) -> str:
-    store = workspace._folder.open_store()
+    folder = workspace._for_read()
+    store = folder.open_store() if folder else None
     name, _, version = str(text).rpartition(":")
-    if name and version.isdigit() and store.get_model(name, int(version)) is not None:
+    if store and name and version.isdigit() and store.get_model(name, int(version)) is not None:
         return str(text)
-    latest = store.get_model(str(text)) if ":" not in str(text) and "/" not in str(text) else None
+    latest = store.get_model(str(text)) if store and ":" not in str(text) and "/" not in str(text) else None
     if latest is not None:
         return latest.id
     path = Path(text).expanduser().absolute()
@@ -214,6 +215,11 @@ def _reference(workspace: Workspace, text: str | Path) -> str:
         hint="see what there is with `mldeploy model list`",
         code="ModelNotFound",
     )
+
+
+def _id(workspace: Workspace) -> str:
+    folder = workspace._for_read()
+    return folder.id if folder else ""
 
 
 def as_config(given: WebserviceDeploymentConfiguration | DeployConfig | None) -> DeployConfig:

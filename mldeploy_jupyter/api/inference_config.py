@@ -248,7 +248,7 @@ class InferenceConfig:
         if not isinstance(registry, ContainerRegistry):
             problems.append(f"base_image_registry is {type(registry).__name__}, not a ContainerRegistry")
         elif not _is_whole(registry) and registry._public() != self._read.get("base_image_registry"):
-            problems.append("base_image_registry needs address, username and password together")
+            problems.append("base_image_registry needs an address, and username and password together or neither")
         return problems
 
     def _environment_problems(self, errors: list[MldeployError]) -> list[str]:
@@ -276,8 +276,7 @@ class InferenceConfig:
 
 
 def _is_whole(registry: ContainerRegistry) -> bool:
-    parts = (registry.address, registry.username, registry.password)
-    return all(parts) or not any(parts)
+    return bool(registry.username) == bool(registry.password) and bool(registry.address or not registry.username)
 
 
 def _text(path: str | Path | None) -> str | None:

@@ -315,7 +315,10 @@ class Model(ModelAttributes):
         overwrite: bool = False,
         show_output: bool = False,
     ) -> Any:
-        """Deploys models as the service `name` and returns it at once; see `Webservice.wait_for_deployment`."""
+        """Deploys models as the service `name` and returns it at once; see `Webservice.wait_for_deployment`.
+
+        `show_output` prints what is deployed, as `print_configuration` does.
+        """
         from mldeploy_jupyter.api import webservice
 
         return webservice.deploy(

@@ -60,10 +60,11 @@ def register_path(workspace: Workspace, path: Path, record: ModelRecord, child_p
     """Registers a local file or folder. All or nothing."""
     basename = Path(os.path.abspath(path)).name
     select = _children(path, child_paths)
+    files_there = list_files(path, basename, select)
     folder = workspace._folder
     store, artifacts = folder.open_store(), folder.open_artifacts()
     print(f"Registering model {record.name}")
-    libraries = describe(list_files(path, basename, select).values())
+    libraries = describe(files_there.values())
     with artifacts.registering():
         digest, size, files = artifacts.put(path, basename=basename, select=select)
         details = {**libraries, **record.details}

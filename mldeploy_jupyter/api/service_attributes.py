@@ -30,12 +30,12 @@ class ServiceAttributes:
     def __init__(self, workspace: Workspace, name: str) -> None:
         self.workspace = workspace
         self.name = name
-        record = engine.look(workspace._folder, name)
+        record = service_data.look(workspace, name)
         self._deployment_id = record.deployment_id if record else ""
 
     @property
     def _record(self) -> ServiceRecord:
-        record = engine.look(self.workspace._folder, self.name)
+        record = service_data.look(self.workspace, self.name)
         if record is None:
             raise service_data.not_found(self.workspace, self.name)
         return record

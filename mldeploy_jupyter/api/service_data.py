@@ -80,11 +80,18 @@ def explain_silence(folder: WorkspaceFolder, record: ServiceRecord, error: Scori
         error.hint = f"see its state with {see}"
 
 
+def look(workspace: Workspace, name: str) -> ServiceRecord | None:
+    """The service's record as it is now; None when there is none. Makes no workspace."""
+    folder = workspace._for_read()
+    return engine.look(folder, name) if folder else None
+
+
 def not_found(workspace: Workspace, name: str) -> WebserviceException:
     """The error for a name that no service has; suggests the nearest one."""
     import difflib
 
-    names = [record.name for record in workspace._folder.open_store().list_services()]
+    folder = workspace._for_read()
+    names = [record.name for record in folder.open_store().list_services()] if folder else []
     near = difflib.get_close_matches(str(name), names, n=1)
     return WebserviceNotFound(
         f"there is no service {name!r} in the workspace {workspace.name}",

@@ -43,7 +43,10 @@ def list_services(
                 why=f"the compute types are {', '.join(COMPUTE_TYPES)}",
                 hint="leave it out to list every service",
             )
-    store = check_workspace(workspace)._folder.open_store()
+    folder = check_workspace(workspace)._for_read()
+    if folder is None:
+        return []
+    store = folder.open_store()
     found = []
     for record in sorted(store.list_services(), key=lambda record: record.created_time):
         revision = store.get_revision(record.name, record.revision) if record.revision else None

@@ -63,7 +63,7 @@ class Webservice(ServiceAttributes):
     def __new__(cls, workspace: Workspace, name: str, must_exist: bool = True) -> Webservice:
         from mldeploy_jupyter.api.webservice_kinds import KINDS
 
-        record = engine.look(check_workspace(workspace)._folder, name)
+        record = service_data.look(check_workspace(workspace), name)
         if record is None:
             if must_exist:
                 raise service_data.not_found(workspace, name)
@@ -107,8 +107,8 @@ class Webservice(ServiceAttributes):
         self._record  # noqa: B018  raises when the service is gone
 
     def get_logs(self, num_lines: int = 5000, init: bool = False, raw: bool = False) -> str:
-        """The last lines of the service's log. `init` (v1: of init containers) has no lines of its own here."""
-        lines = [] if init else list(engine.logs(self.workspace._folder, self.name, tail=num_lines))
+        """The last lines of the service's log. `init` is v1's and changes nothing: init() writes into the same log."""
+        lines = engine.logs(self.workspace._folder, self.name, tail=num_lines)
         return "\n".join(line.text if raw else service_data.log_line(line) for line in lines)
 
     def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
@@ -232,8 +232,14 @@ class Webservice(ServiceAttributes):
         engine.control(self.workspace._folder, self.name, "restart")
 
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
-        """Removes the service: processes, files, record. The parameters are v1's; there is nothing to keep."""
-        engine.delete(self.workspace._folder, self.name)
+        """Removes the service: processes, files, record. The parameters are v1's; there is nothing to keep.
+
+        As in v1 a service that is gone already is no error; one line says so.
+        """
+        if service_data.look(self.workspace, self.name) is None:
+            print(f"there is no service {self.name}: nothing to delete")
+        else:
+            engine.delete(self.workspace._folder, self.name)
         if self._client is not None:
             self._client.close()
 
@@ -261,7 +267,7 @@ class Webservice(ServiceAttributes):
         return cls(workspace, service_data.name_in(webservice_payload))
 
     def __repr__(self) -> str:
-        record = engine.look(self.workspace._folder, self.name)
+        record = service_data.look(self.workspace, self.name)
         if record is None:
             return f"{type(self).__name__}(name={self.name!r}, not deployed)"
         uri = record.endpoint.get("scoring_uri")

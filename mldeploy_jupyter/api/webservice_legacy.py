@@ -27,6 +27,7 @@ def deploy(
     clients: dict[str, Any] | None = None,
 ) -> Webservice:
     """The body of `Model.deploy`, which has its documentation."""
+    from mldeploy_jupyter.api.model import Model
     from mldeploy_jupyter.api.webservice import Webservice
 
     if deployment_target is not None:
@@ -41,7 +42,7 @@ def deploy(
     service = Webservice(workspace, name)
     service._began(record, False)
     if show_output:
-        service.wait_for_deployment(show_output=True)
+        Model.print_configuration(models, inference_config, deployment_config)
     return service
 
 

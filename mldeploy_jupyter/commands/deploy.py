@@ -56,6 +56,7 @@ def deploy(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.deploy_configuration import from_data
     from mldeploy_jupyter.api.model import Model
 
+    check_waiting(args)
     models = models_of(context, args)
     config = deploy_config_of(args)
     name = args.name or _name_for(context, models)
@@ -88,6 +89,7 @@ def update(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.commands.finding import find_service
     from mldeploy_jupyter.commands.service import change_words
 
+    check_waiting(args)
     service = find_service(context, args)
     kwargs: dict[str, Any] = {}
     if args.model is not None or args.model_metadata_file is not None:
@@ -194,9 +196,13 @@ def _update_if_live(
     return service
 
 
-def finish(context: Context, args: Args, service: Any, name: str, python: str) -> Result:
+def check_waiting(args: Args) -> None:
+    """Before anything is begun."""
     if args.wait and args.no_wait:
         raise UsageError("--wait and --no-wait exclude each other", why="both are given", hint="leave one of them out")
+
+
+def finish(context: Context, args: Args, service: Any, name: str, python: str) -> Result:
     if args.wait or (context.follow and not args.no_wait):
         follow(context, service, name, args.timeout_sec)
         return Result(service, describe(service), service.serialize(), python)

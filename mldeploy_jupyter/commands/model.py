@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.commands.text import listing, pairs, python_call, read_json, table
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
 
 MODEL_PARAMS: tuple[Param, ...] = (
     Param(
@@ -41,11 +44,11 @@ def find_model(context: Context, args: Args) -> Any:
             raise UsageError(
                 "two models are named", why=f"{args.model_id} and {args.model_name}", hint="name one of them"
             )
-    return Model(context.workspace(args.path), name=name, version=version)
+    return Model(context.workspace(args.path), name=name, version=version, run_id=getattr(args, "run_id", None))
 
 
 def register(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.model import Model, ResourceConfiguration
+    from mldeploy_jupyter.api.model import Model
 
     run_id = args.run_id
     if args.run_metadata_file:
@@ -58,16 +61,22 @@ def register(context: Context, args: Args) -> Result:
             hint="for example: mldeploy model register -n churn -p model.pkl",
         )
     tags, properties = pairs(args.tag, "--tag"), pairs(args.property, "--property")
-    resources = None
-    if any(value is not None for value in (args.cpu_cores, args.memory_gb, args.gpu_cores)):
-        resources = ResourceConfiguration(cpu=args.cpu_cores, memory_in_gb=args.memory_gb, gpu=args.gpu_cores)
+    resources = _resources(args)
     same: dict[str, Any] = {
         "tags": tags,
         "properties": properties,
         "description": args.description,
         "model_framework": args.model_framework,
         "model_framework_version": args.model_framework_version,
+        "sample_input_dataset": args.sample_input_dataset_id,
+        "sample_output_dataset": args.sample_output_dataset_id,
     }
+    if args.model_path and run_id:
+        raise UsageError(
+            "--run-id goes with --asset-path",
+            why="--model-path is a file of this machine, and belongs to no run",
+            hint="name the file's path in the run with --asset-path, or leave --run-id out",
+        )
     if args.asset_path and not run_id:
         raise UsageError(
             "--asset-path needs --run-id", why="it is a path inside a run", hint="add --run-id, or use --model-path"
@@ -92,6 +101,17 @@ def register(context: Context, args: Args) -> Result:
     return Result(model, f"Registered {model.id}", model.serialize(), python)
 
 
+def _resources(args: Args, present: ResourceConfiguration | None = None) -> ResourceConfiguration | None:
+    """What the options say, over what is there; None when they say nothing."""
+    from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
+
+    given = {"cpu": args.cpu_cores, "memory_in_gb": args.memory_gb, "gpu": args.gpu_cores}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return None
+    return ResourceConfiguration(**{**(present.serialize() if present else {}), **given})
+
+
 def list_(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.model import Model
 
@@ -102,6 +122,7 @@ def list_(context: Context, args: Args) -> Result:
         "tags": tags or None,
         "properties": properties or None,
         "run_id": args.run_id,
+        "dataset_id": args.dataset_id,
         "latest": args.latest or None,
     }
     kwargs = {key: value for key, value in kwargs.items() if value is not None}
@@ -127,7 +148,10 @@ def show(context: Context, args: Args) -> Result:
 
 def update(context: Context, args: Args) -> Result:
     model = find_model(context, args)
-    given = (args.add_tag, args.remove_tag, args.add_property, args.description)
+    resources = _resources(args, model.resource_configuration)
+    texts = {"description": args.description, "resource_configuration": resources}
+    texts = {name: value for name, value in texts.items() if value is not None}
+    given = (args.add_tag, args.remove_tag, args.add_property, texts or None)
     if all(value is None for value in given):
         raise UsageError("nothing is to be changed", why="no option says what", hint="add --add-tag key=value")
     calls = []
@@ -139,9 +163,9 @@ def update(context: Context, args: Args) -> Result:
         if value:
             getattr(model, method)(value)
             calls.append(python_call(f"model.{method}", repr(value)))
-    if args.description is not None:
-        model.update(description=args.description)
-        calls.append(python_call("model.update", description=args.description))
+    if texts:
+        model.update(**texts)
+        calls.append(python_call("model.update", **texts))
     return Result(model, f"Updated {model.id}", model.serialize(), "\n".join(calls))
 
 
@@ -161,6 +185,16 @@ def delete(context: Context, args: Args) -> Result:
 _TAGS = (
     Param("tag", ("--tag",), "Tags, changed freely later.", "list", metavar="KEY=VALUE"),
     Param("property", ("--property",), "Properties; added to later, never changed.", "list", metavar="KEY=VALUE"),
+)
+_RESOURCES = (
+    Param(
+        "cpu_cores",
+        ("--cpu-cores", "--cc"),
+        "CPU cores a service with this model should get; kept with the model.",
+        "number",
+    ),
+    Param("memory_gb", ("--memory-gb", "--gb"), "Memory it should get, in gigabytes.", "number"),
+    Param("gpu_cores", ("--gpu-cores", "--gc"), "GPUs it should get.", "integer"),
 )
 _FILTERS = (
     Param("tag", ("--tag",), "Only models with these tags; KEY alone: with any value.", "list", metavar="KEY=VALUE"),
@@ -194,14 +228,9 @@ COMMANDS: tuple[Command, ...] = (
             Param("child_path", ("--child-path",), "With a folder: keep only these of its children.", "list"),
             Param("model_framework", ("--model-framework",), "Such as ScikitLearn, Onnx or PyTorch."),
             Param("model_framework_version", ("--model-framework-version",), "The framework's version."),
-            Param(
-                "cpu_cores",
-                ("--cpu-cores", "--cc"),
-                "CPU cores a service with this model should get; kept with the model.",
-                "number",
-            ),
-            Param("memory_gb", ("--memory-gb", "--gb"), "Memory it should get, in gigabytes.", "number"),
-            Param("gpu_cores", ("--gpu-cores", "--gc"), "GPUs it should get.", "integer"),
+            *_RESOURCES,
+            Param("sample_input_dataset_id", ("--sample-input-dataset-id",), "A data set's id; kept with the model."),
+            Param("sample_output_dataset_id", ("--sample-output-dataset-id",), "A data set's id; kept with the model."),
             Param(
                 "output_metadata_file",
                 ("--output-metadata-file", "-t"),
@@ -223,20 +252,28 @@ COMMANDS: tuple[Command, ...] = (
             Param("latest", ("--latest", "-l"), "Only the latest version of each.", "switch"),
             *_FILTERS,
             Param("run_id", ("--run-id",), "Only models of this run."),
+            Param("dataset_id", ("--dataset-id",), "Only models of this data set."),
         ),
         list_,
         "model list --latest",
     ),
-    Command(("model", "show"), "Show one version of a model.", MODEL_PARAMS, show, "model show churn:3"),
+    Command(
+        ("model", "show"),
+        "Show one version of a model.",
+        (*MODEL_PARAMS, Param("run_id", ("--run-id",), "The latest version that this run made.")),
+        show,
+        "model show churn:3",
+    ),
     Command(
         ("model", "update"),
-        "Change a model's tags, properties or description.",
+        "Change a model's tags, properties, description or resources.",
         (
             *MODEL_PARAMS,
             Param("add_tag", ("--add-tag",), "Tags to add or change.", "list", metavar="KEY=VALUE"),
             Param("remove_tag", ("--remove-tag",), "Tags to remove.", "list", metavar="KEY"),
             Param("add_property", ("--add-property",), "Properties to add.", "list", metavar="KEY=VALUE"),
             Param("description", ("--description", "-d"), "The new description."),
+            *_RESOURCES,
         ),
         update,
         "model update churn:3 --add-tag stage=prod",

@@ -134,7 +134,9 @@ def _check(command: Command, args: Args) -> None:
         value = getattr(args, param.name)
         if value is None:
             continue
-        if param.choices and value not in param.choices:
+        if param.choices and str(value).lower() in param.choices:
+            setattr(args, param.name, str(value).lower())
+        elif param.choices:
             near = difflib.get_close_matches(str(value), param.choices, n=1)
             hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
             why = f"it must be one of {', '.join(param.choices)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.commands.deploy import WAIT, describe, finish, follow
+from mldeploy_jupyter.commands.deploy import WAIT, check_waiting, describe, finish, follow
 from mldeploy_jupyter.commands.finding import find_service as find_service
 from mldeploy_jupyter.commands.finding import list_services
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
@@ -128,6 +128,7 @@ def wait(context: Context, args: Args) -> Result:
 
 
 def rollback(context: Context, args: Args) -> Result:
+    check_waiting(args)
     service = find_service(context, args)
     service.rollback(args.revision, detached=context.detached)
     python = python_call("service.rollback", **({"revision": args.revision} if args.revision else {}))
@@ -135,6 +136,7 @@ def rollback(context: Context, args: Args) -> Result:
 
 
 def reload(context: Context, args: Args) -> Result:
+    check_waiting(args)
     service = find_service(context, args)
     service.reload(detached=context.detached)
     return finish(context, args, service, service.name, "service.reload()")

@@ -299,6 +299,12 @@ def inference_config_of(context: Context, args: Args) -> Any:
 
 
 def _environment(context: Context, args: Args) -> Any:
+    if args.environment_version is not None and args.environment_name is None:
+        raise UsageError(
+            "--environment-version needs --environment-name",
+            why="it is the version of an environment of the workspace",
+            hint="add --environment-name NAME",
+        )
     if args.environment_name is None and args.environment_directory is None:
         return None
     from mldeploy_jupyter.api.environment import Environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,6 +14,8 @@ from pathlib import Path
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.files import locked, make_private_dir
 
+KEY_PATTERN = r"[!-~]+"
+KEY_RULE = "must be printable ASCII without spaces, because it travels in the Authorization header"
 # Names as in v1's regen_key: case does not matter, these two are all there is.
 KEY_NAMES = {"primary": "primary", "secondary": "secondary"}
 
@@ -62,7 +65,7 @@ def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
     """Sets one key to `value`, or to a new one. `name` is "Primary" or "Secondary".
 
     Raises:
-        UserErrorException: another name, or a key with white space or fewer than 8 characters.
+        UserErrorException: another name, or a key that breaks `KEY_RULE` or is the other key.
     """
     which = KEY_NAMES.get(name.lower()) if isinstance(name, str) else None
     if which is None:
@@ -71,16 +74,19 @@ def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
             why="a service has a Primary and a Secondary key",
             hint='call regen_key("Primary") or regen_key("Secondary")',
         )
-    if value is not None and (len(value) < 8 or any(c.isspace() or not c.isprintable() for c in value)):
-        raise UserErrorException(
-            "the key cannot be used",
-            why="a key has at least 8 characters and no white space",
-            hint="leave set_key out to have one made",
-        )
+    if value is not None and not (isinstance(value, str) and re.fullmatch(KEY_PATTERN, value)):
+        raise _unusable(f"it {KEY_RULE}")
     with _alone(path):
-        keys = replace(_ensure(path), **{which: value or new_key()})
+        there = _ensure(path)
+        if value in (there.primary, there.secondary):
+            raise _unusable("the service has it already, and the key that is replaced must stop being valid")
+        keys = replace(there, **{which: value or new_key()})
         write_keys(path, keys)
     return keys
+
+
+def _unusable(why: str) -> UserErrorException:
+    return UserErrorException("the key cannot be used", why=why, hint="leave it out to have one made")
 
 
 def _ensure(path: Path, primary: str | None = None, secondary: str | None = None) -> Keys:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, WaitInterrupted, command
+from mldeploy_jupyter.commands.deploy import check_waiting
 from mldeploy_jupyter.commands.printed import call, deployment_config, inference_config, program, service_of
 from mldeploy_jupyter.commands.scripts import fill_script, script_of
 from mldeploy_jupyter.core.errors import DeploymentTimeout, EntryScriptError
@@ -93,8 +94,7 @@ def stopped_waiting(name: str, service: Any = None) -> WaitInterrupted:
 
 def _carried(session: Session, context: Context, args: Args, base: Command) -> Result:
     """Runs the command without its own waiting, and shows what it began in the way that fits the front end."""
-    if args.wait and args.no_wait:
-        raise UsageError("--wait and --no-wait exclude each other", why="both are given", hint="leave one of them out")
+    check_waiting(args)
     place = front_end(session.shell)
     if place == "terminal":
         context.follow = True

@@ -42,11 +42,11 @@ class Model:
         is that entry, one with several is the folder. Without such a folder, a path `model_name` in the
         current directory, with a warning in the log. Raises `ModelNotFoundException`, which says what there is.
         """
-        if version is not None and (isinstance(version, bool) or not str(version).isdigit()):
+        if version is not None and type(version) is not int:
             raise WebserviceException(f"version must be a whole number, not {version!r}")
         root = models_root()
         found = _versions(root / model_name)
-        wanted = int(version) if version is not None else max(found, default=-1)
+        wanted = version if version is not None else max(found, default=-1)
         if wanted in found:
             folder = found[wanted]
             entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]

@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter import commands
+from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
+from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.commands import COMMANDS, Command, Context, Result, UsageError, command, parse, run
 from mldeploy_jupyter.commands import printed as printed_module
 from mldeploy_jupyter.commands.parser import find_command
@@ -103,8 +106,14 @@ WRONG = [
     "model register -n churn",
     "model register -n churn --asset-path a",
     "model register -n churn -p a --asset-path b",
+    "model register -n churn -p a --run-id r",
     "model deploy",
     "model deploy -f missing.json",
+    "model deploy x -m m:1 --es score.py --wait --no-wait",
+    "model deploy x -m m:1 --es score.py --ev 2",
+    "service update x --wait --no-wait",
+    "service reload x --wait --no-wait",
+    "service rollback x --wait --no-wait",
     "model deploy x -m m:1",
 ]
 
@@ -294,9 +303,15 @@ def test_models_from_register_to_delete(folder: Path) -> None:
     assert [m["id"] for m in run(shlex.split("model list --tag stage=test"), context=context()).data] == ["churn:1"]
     assert run(["model", "show", "churn"], context=context()).data["version"] == 2
     assert run(shlex.split("model show -n churn --version 1"), context=context()).data["version"] == 1
-    run(shlex.split("model update churn:1 --add-tag stage=prod --description new"), context=context())
+    run(shlex.split("model update churn:1 --add-tag stage=prod --description new --cc 2 --gb 1.5"), context=context())
+    run(shlex.split("model update churn:1 --cc 4"), context=context())
     shown = run(["model", "show", "churn:1"], context=context()).data
     assert (shown["tags"], shown["description"]) == ({"stage": "prod"}, "new")
+    resources = Model(Workspace.get(), "churn", version=1).resource_configuration
+    assert resources == ResourceConfiguration(cpu=4, memory_in_gb=1.5)
+    assert run(shlex.split("model list --dataset-id other"), context=context()).data == []
+    with pytest.raises(ModelNotFoundException):
+        run(shlex.split("model show -n churn --run-id other"), context=context())
     copied = run(shlex.split("model download churn:1 -t copy"), context=context())
     assert Path(copied.data["path"]).read_bytes() == b"model"
     assert run(["model", "delete", "churn:1"], context=context()).data == {"modelId": "churn:1", "deleted": True}
@@ -317,6 +332,11 @@ def test_a_file_of_model_register_that_cannot_be_used(folder: Path, raw: bytes, 
     with pytest.raises(UsageError) as caught:
         run(shlex.split("model deploy x -f meta.json"), context=context())
     assert caught.value.why == why
+
+
+def test_a_target_may_be_written_in_capitals(folder: Path) -> None:
+    assert words_of("service list", "-c ACI").compute_type == "aci"
+    assert words_of("model deploy", "x --cp Local").target == "local"
 
 
 def test_reading_makes_no_workspace(folder: Path) -> None:

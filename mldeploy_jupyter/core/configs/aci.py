@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mldeploy_jupyter.core.configs.fields import Field, Violation
-from mldeploy_jupyter.core.configs.spec import Spec, all_or_none, auth_fields, secondary_needs_primary
+from mldeploy_jupyter.core.configs.spec import Spec, all_or_none, auth_fields, keys_are_two
 
 _shared = auth_fields()
 _SSL = ("ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname")
@@ -69,7 +69,7 @@ ACI = Spec(
     ),
     (
         ssl_is_whole,
-        secondary_needs_primary,
+        keys_are_two,
         all_or_none("cmk_vault_base_url", "cmk_key_name", "cmk_key_version"),
         all_or_none("vnet_name", "subnet_name"),
     ),

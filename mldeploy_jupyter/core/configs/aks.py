@@ -7,7 +7,7 @@ from typing import Any
 
 from mldeploy_jupyter.core.configs.fields import Field, Violation
 from mldeploy_jupyter.core.configs.names import NAMESPACE, NAMESPACE_RULE, SERVICE_NAME, SERVICE_NAME_RULE
-from mldeploy_jupyter.core.configs.spec import Spec, at_least, auth_fields, secondary_needs_primary
+from mldeploy_jupyter.core.configs.spec import Spec, at_least, auth_fields, keys_are_two
 
 _shared = auth_fields(token=True)
 _AUTOSCALE = (
@@ -109,7 +109,7 @@ _RULES = (
     at_least("cpu_cores_limit", "cpu_cores"),
     at_least("memory_gb_limit", "memory_gb"),
     one_kind_of_auth,
-    secondary_needs_primary,
+    keys_are_two,
 )
 
 AKS = Spec("AKS", "aks", "AksWebservice", _FIELDS, _RULES)

@@ -69,8 +69,9 @@ class DeployConfig:
             if violation is not None:
                 found.append(violation)
         wrong_alone = {violation.field for violation in found}
+        said = {name: value for name, value in given.items() if value != ""}  # an empty text says nothing
         for rule in spec.rules:
-            found.extend(violation for violation in rule(given) if violation.field not in wrong_alone)
+            found.extend(violation for violation in rule(said) if violation.field not in wrong_alone)
         return found
 
     def validate(self, *, spelling: Spelling = PYTHON, source: str = "") -> None:

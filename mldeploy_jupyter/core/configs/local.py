@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mldeploy_jupyter.core.configs.fields import Field, Violation
-from mldeploy_jupyter.core.configs.spec import Spec, auth_fields, secondary_needs_primary
+from mldeploy_jupyter.core.configs.spec import Spec, auth_fields, keys_are_two
 
 _shared = auth_fields()
 
@@ -46,5 +46,5 @@ LOCAL = Spec(
         Field("environment_variables", "mapping", "Environment variables of the service.", {}, "environmentVariables",
               ("--env",)),
     ),
-    (secondary_needs_primary, variables_are_strings),
+    (keys_are_two, variables_are_strings),
 )  # fmt: skip

@@ -8,12 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from mldeploy_jupyter.core.configs.fields import Field, Violation
+from mldeploy_jupyter.core.keys import KEY_PATTERN, KEY_RULE
 
 # Sees what was passed (never a default, never None) and yields what is wrong.
 Rule = Callable[[Mapping[str, Any]], Iterator[Violation]]
-
-KEY_PATTERN = r"[!-~]+"
-KEY_RULE = "must be printable ASCII without spaces, because it travels in the Authorization header"
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,14 @@ def auth_fields(*, token: bool = False) -> dict[str, Field]:
     return {field.name: field for field in fields}
 
 
-def secondary_needs_primary(passed: Mapping[str, Any]) -> Iterator[Violation]:
-    # v1 dropped such a secondary key without a word.
-    if "secondary_key" in passed and "primary_key" not in passed:
-        yield Violation(
-            "primary_key", "missing", "must be given together with {secondary_key}", "pass both keys, or none"
-        )
+def keys_are_two(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    primary, secondary = passed.get("primary_key"), passed.get("secondary_key")
+    if secondary is not None and primary is None:  # v1 dropped such a secondary key without a word
+        limit = "must be given together with {secondary_key}"
+        yield Violation("primary_key", "missing", limit, "pass both keys, or none")
+    elif secondary is not None and secondary == primary:
+        limit = "must differ from {primary_key}, so that one stays valid while the other is replaced"
+        yield Violation("secondary_key", "the same", limit, "pass two different keys, or none")
 
 
 def all_or_none(*names: str) -> Rule:

@@ -268,6 +268,13 @@ def test_pip_options_requirements_and_versions_of_conda_dependencies() -> None:
     assert deps.pip_options == ["--index-url https://b.example/simple"]
 
 
+@pytest.mark.parametrize("argument", ["pip_packages", "conda_packages"])
+def test_one_text_is_no_list_of_packages(argument: str) -> None:
+    with pytest.raises(ConfigError, match=f"{argument} is 'numpy'") as caught:
+        CondaDependencies.create(**{argument: "numpy"})  # its letters are no packages
+    assert caught.value.hint == f"pass {argument}=['numpy']"
+
+
 def test_requirements_of_one_package_are_merged() -> None:
     lines = ["A>=1", "b", "a<2", "b[x]", 'c; python_version < "3"', "c"]
     assert CondaDependencies.merge_requirements(lines) == ["A<2,>=1", "b[x]", 'c; python_version < "3"', "c"]

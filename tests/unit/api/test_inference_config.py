@@ -102,7 +102,7 @@ def test_environment_variables_and_requirements(src: Path) -> None:
         {"entry_script": "score.py", "conda_file": "abc/env/myenv.yml", "requirements_file": "score.py"},
         {"entry_script": "score.py", "environment": "myenv"},
         {"entry_script": "score.py", "base_image_registry": "registry"},
-        {"entry_script": "score.py", "base_image_registry": ContainerRegistry(address="registry")},
+        {"entry_script": "score.py", "base_image_registry": ContainerRegistry(username="me", password="hunter2")},
         {
             "entry_script": "score.py",
             "environment": Environment("e"),
@@ -180,8 +180,13 @@ def test_a_config_of_a_private_image_can_be_changed_though_its_password_is_not_k
     again.base_image = "other"
     assert again.to_data()["base_image_registry"] == {"address": "a.example", "username": "me"}
     again.base_image_registry.username = "you"
-    with pytest.raises(InferenceConfigError, match="address, username and password together"):
+    with pytest.raises(InferenceConfigError, match="username and password together or neither"):
         again.to_data()
+
+
+def test_the_address_of_a_public_registry_is_enough(src: Path) -> None:
+    config = InferenceConfig("score.py", base_image="image", base_image_registry=ContainerRegistry("a.example"))
+    assert config.to_data()["base_image_registry"] == {"address": "a.example"}
 
 
 def test_validate_and_print(src: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import mldeploy_jupyter.api.webservice as module
 from mldeploy_jupyter.api import deploying
+from mldeploy_jupyter.api.model import Model
 from mldeploy_jupyter.api.webservice import (
     AciWebservice,
     AksEndpoint,
@@ -178,6 +179,27 @@ def test_texts_that_cannot_be_kept_change_nothing(
     with pytest.raises(MldeployError, match=match):
         getattr(service, method)(**arguments)
     assert (service.tags, service.properties, service.description) == ({"a": "b"}, {}, None)
+
+
+def test_looking_makes_no_workspace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "config.json").write_text('{"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}')
+    ws = Workspace.from_config()
+    assert Webservice.list(ws) == []
+    later = LocalWebservice(ws, "abc", must_exist=False)
+    later.delete()
+    for look in (
+        lambda: Webservice(ws, "abc"),
+        lambda: later.state,
+        lambda: Webservice.deserialize(ws, {"name": "abc"}),
+    ):
+        with pytest.raises(WebserviceNotFound, match="there is no service 'abc'"):
+            look()
+    with pytest.raises(UserErrorException, match="there is no model 'nope'"):
+        Model.deploy(ws, "abc", ["nope"], None)
+    with pytest.raises(MldeployError):
+        Model.register(ws, "/dev/null", "m")
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+    assert capsys.readouterr().out == "there is no service abc: nothing to delete\n"
 
 
 def test_there_are_no_images(ws: Workspace) -> None:

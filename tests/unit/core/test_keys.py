@@ -34,12 +34,28 @@ def test_replacing_one_key_leaves_the_other(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("Third", None), (3, None), ("Primary", "short"), ("Primary", "with space here")]
+    ("name", "value"),
+    [
+        ("Third", None),
+        (3, None),
+        ("Primary", "ümlaut"),
+        ("Primary", ""),
+        ("Primary", 5),
+        ("Primary", "with space here"),
+    ],
 )
 def test_a_wrong_name_or_value_changes_nothing(tmp_path: Path, name: str, value: str | None) -> None:
     before = ensure_keys(tmp_path / "keys.json")
     with pytest.raises(UserErrorException):
         replace_key(tmp_path / "keys.json", name, value)
+    assert read_keys(tmp_path / "keys.json") == before
+
+
+@pytest.mark.parametrize("same", ["primary", "secondary"])
+def test_a_key_is_not_replaced_by_one_that_is_there(tmp_path: Path, same: str) -> None:
+    before = ensure_keys(tmp_path / "keys.json")
+    with pytest.raises(UserErrorException, match="the key cannot be used"):
+        replace_key(tmp_path / "keys.json", "Secondary", getattr(before, same))
     assert read_keys(tmp_path / "keys.json") == before
 
 

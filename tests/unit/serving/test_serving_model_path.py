@@ -34,6 +34,9 @@ def test_the_highest_version_is_the_default_by_number_not_by_text(app: Path) -> 
     assert Model.get_model_path("m") == str(newest)
     assert Model.get_model_path("m", version=2).endswith("m/2/model.pkl")
     assert Model.get_model_path("m", 10) == str(newest)
+    for version in ("10", 10.0, True):
+        with pytest.raises(WebserviceException, match="version must be a whole number"):
+            Model.get_model_path("m", version)  # type: ignore[arg-type]
 
 
 def test_stray_folders_and_hidden_files_are_no_versions_and_no_models(app: Path) -> None:
