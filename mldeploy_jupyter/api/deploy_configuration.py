@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from mldeploy_jupyter.api.known_names import unknown_name
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig, docstring_of, make_config, signature_of
 from mldeploy_jupyter.core.errors import ConfigError
 
@@ -36,7 +37,7 @@ class WebserviceDeploymentConfiguration:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "config" and name not in self.config.spec.by_name:
-            raise AttributeError(f"{type(self).__name__} has no setting {name!r}")
+            raise unknown_name(type(self).__name__, name, self.config.spec.by_name)
         super().__setattr__(name, value)
 
     def __eq__(self, other: object) -> bool:

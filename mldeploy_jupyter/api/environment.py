@@ -17,9 +17,12 @@ from mldeploy_jupyter.api.azure_only import azure_method
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.api.environment_sections import (
     ContainerRegistry,
+    DatabricksSection,
     DockerSection,
     PythonSection,
+    SparkSection,
 )
+from mldeploy_jupyter.api.known_names import KnownNames
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
 from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
 
@@ -31,13 +34,18 @@ __all__ = ["CondaDependencies", "ContainerRegistry", "DockerSection", "Environme
 DEFINITION_FILE = "azureml_environment.json"
 
 
-class Environment:
+class Environment(KnownNames):
     """A named Python environment.
 
     `version` is None until it is registered. Without any dependency the service gets the scoring server and
     the kernel's Python version. `environment_variables` reach the entry script. Raises `UserErrorException`
     for a name that is empty or starts with Microsoft or AzureML.
     """
+
+    _names = frozenset(
+        {"name", "version", "python", "docker", "environment_variables", "inferencing_stack_version"}
+        | {"spark", "databricks", "r"}
+    )
 
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,254}", name):
@@ -58,6 +66,9 @@ class Environment:
         self.docker = DockerSection()
         self.environment_variables: dict[str, str] = {}
         self.inferencing_stack_version: str | None = None
+        self.spark = SparkSection()  # these three are v1's, kept, and not used
+        self.databricks = DatabricksSection()
+        self.r: Any = None
 
     # Making one.
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
-from mldeploy_jupyter.api.environment_sections import DOCKER_KEYS, PYTHON_KEYS, TOP_KEYS, ContainerRegistry, check_keys
+from mldeploy_jupyter.api.environment_sections import (
+    DATABRICKS_KEYS,
+    DOCKER_KEYS,
+    PYTHON_KEYS,
+    SPARK_KEYS,
+    TOP_KEYS,
+    ContainerRegistry,
+    check_keys,
+)
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.environment import Environment
+
+
+UNUSED = {"spark": SPARK_KEYS, "databricks": DATABRICKS_KEYS}
 
 
 def to_dict(environment: Environment) -> dict[str, Any]:
@@ -37,6 +48,8 @@ def to_dict(environment: Environment) -> dict[str, Any]:
             "shmSize": environment.docker.shm_size,
         },
         "inferencingStackVersion": environment.inferencing_stack_version,
+        **{name: found for name, keys in UNUSED.items() if (found := _given(getattr(environment, name), keys))},
+        **({"r": environment.r} if environment.r else {}),
     }
 
 
@@ -45,6 +58,8 @@ def check(data: dict[str, Any]) -> None:
     check_keys(data, TOP_KEYS, "environment")
     check_keys(_part(data, "python"), PYTHON_KEYS, "environment.python")
     check_keys(_part(data, "docker"), DOCKER_KEYS, "environment.docker")
+    for name, keys in UNUSED.items():
+        check_keys(_part(data, name), keys, f"environment.{name}")
     variables = _part(data, "environmentVariables")
     check_keys(variables, variables, "environment.environmentVariables")
 
@@ -62,8 +77,19 @@ def fill(environment: Environment, data: dict[str, Any]) -> None:
         environment.python.conda_dependencies = CondaDependencies(_underlying_structure=python["condaDependencies"])
     for key, attribute in DOCKER_KEYS.items():
         if docker.get(key) is not None and attribute != "base_image_registry":
-            setattr(environment.docker, attribute, docker[key])
+            # Not by setattr, which would clear one of two bases: a file that has both is refused.
+            vars(environment.docker)[attribute] = docker[key]
+    environment.r = data.get("r")
+    for name, keys in UNUSED.items():
+        for key, value in _part(data, name).items():
+            setattr(getattr(environment, name), keys[key], value)
     environment.docker.base_image_registry = ContainerRegistry.from_data(docker.get("baseImageRegistry"))
+
+
+def _given(section: Any, keys: dict[str, str]) -> dict[str, Any]:
+    """What differs from the defaults."""
+    usual = type(section)()
+    return {key: getattr(section, name) for key, name in keys.items() if getattr(section, name) != getattr(usual, name)}
 
 
 def _part(data: dict[str, Any], key: str) -> Any:

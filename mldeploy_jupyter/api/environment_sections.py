@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
+from mldeploy_jupyter.api.known_names import KnownNames
 from mldeploy_jupyter.core.errors import ConfigError
 
 PYTHON_KEYS = {
@@ -28,15 +29,24 @@ DOCKER_KEYS = {
     "gpuSupport": "gpu_support",
     "shmSize": "shm_size",
 }
-# Sections that v1 wrote for Spark and R are read over: a service here runs Python.
+SPARK_KEYS = {"repositories": "repositories", "packages": "packages", "precachePackages": "precache_packages"}
+DATABRICKS_KEYS = {
+    "mavenLibraries": "maven_libraries",
+    "pypiLibraries": "pypi_libraries",
+    "rcranLibraries": "rcran_libraries",
+    "jarLibraries": "jar_libraries",
+    "eggLibraries": "egg_libraries",
+}
 TOP_KEYS = {
     **dict.fromkeys(["name", "version", "environmentVariables", "python", "docker", "inferencingStackVersion"]),
     **dict.fromkeys(["spark", "databricks", "r", "assetId"]),
 }
+# Of these a container has one; as in v1, setting one clears the others.
+BASES = ("base_image", "base_dockerfile", "build_context")
 
 
 @dataclass
-class ContainerRegistry:
+class ContainerRegistry(KnownNames):
     """Where a base image is pulled from. Empty means a public image. The password is never stored or shown."""
 
     address: str | None = None
@@ -66,7 +76,7 @@ class ContainerRegistry:
 
 
 @dataclass
-class PythonSection:
+class PythonSection(KnownNames):
     """`user_managed_dependencies`: the interpreter at `interpreter_path` is used as it is ("python": the kernel's).
     Otherwise the packages of `conda_dependencies`, or of `conda_dependencies_file`, are installed."""
 
@@ -78,10 +88,16 @@ class PythonSection:
 
 
 @dataclass
-class DockerSection:
+class DockerPlatform(KnownNames):
+    os: str = "Linux"
+    architecture: str = "amd64"
+
+
+@dataclass
+class DockerSection(KnownNames):
     """The image that a container target starts from: `base_image`, the text of `base_dockerfile`, or the Dockerfile
-    of the folder `build_context` (an absolute path). `enabled`, `arguments`, `shared_volumes` and `gpu_support`
-    are v1's and have no effect."""
+    of the folder `build_context` (an absolute path). Setting one clears the others, and a line says so. `enabled`,
+    `arguments`, `shared_volumes`, `gpu_support` and `platform` are v1's and have no effect."""
 
     base_image: str | None = None
     base_dockerfile: str | None = None
@@ -92,6 +108,35 @@ class DockerSection:
     shared_volumes: bool = True
     gpu_support: bool = False
     shm_size: str | None = None
+    platform: DockerPlatform = field(default_factory=DockerPlatform)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in BASES and value is not None:
+            for other in BASES:
+                if other != name and getattr(self, other, None) is not None:
+                    print(f"DockerSection: {other} is cleared, because {name} takes its place")
+                    super().__setattr__(other, None)
+        super().__setattr__(name, value)
+
+
+@dataclass
+class SparkSection(KnownNames):
+    """v1's; kept, and not used: a service here runs Python."""
+
+    repositories: list[str] = field(default_factory=list)
+    packages: list[Any] = field(default_factory=list)
+    precache_packages: bool = True
+
+
+@dataclass
+class DatabricksSection(KnownNames):
+    """v1's; kept, and not used."""
+
+    maven_libraries: list[Any] = field(default_factory=list)
+    pypi_libraries: list[Any] = field(default_factory=list)
+    rcran_libraries: list[Any] = field(default_factory=list)
+    jar_libraries: list[Any] = field(default_factory=list)
+    egg_libraries: list[Any] = field(default_factory=list)
 
 
 def check_keys(data: Any, known: Iterable[str], place: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.api.environment import ContainerRegistry, Environment
+from mldeploy_jupyter.api.known_names import KnownNames
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException
 
@@ -38,7 +39,7 @@ class InferenceConfigError(ConfigError):
         self.problems = problems
 
 
-class InferenceConfig:
+class InferenceConfig(KnownNames):
     """What a service runs.
 
     `entry_script` is relative to `source_directory`, or to the current folder without one; it must be inside.
@@ -54,6 +55,8 @@ class InferenceConfig:
     Raises `InferenceConfigError` naming every violation; `EntryScriptError` with the line if the script is the
     only thing wrong.
     """
+
+    _names = frozenset({*SETTINGS, "base_image_registry", "environment"})
 
     def __init__(
         self,

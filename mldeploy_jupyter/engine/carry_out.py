@@ -150,11 +150,13 @@ def _run(
         inputs = work.inputs = planning.collect(request, folder, store)
         config = inputs.config.resolved()
         plan = Plan(request, service, revision, config=config, secrets=secrets)
+        found = [_count(len(request.models), "model")] if request.models else []
         for finding in target.check(plan):
-            stages.emit("check", "log", f"{finding.level}: {finding.what}")
+            stages.emit("check", "log", f"{finding.level}: {finding.what}", level=finding.level)
             if finding.level == "error":
                 raise WebserviceException(finding.what, why=finding.why, hint=finding.hint, code=finding.code)
-        detail(_count(len(request.models), "model") if request.models else "")
+            found.append(finding.what)
+        detail("; ".join(found))
         cancel()
 
     spec = inputs.environment

@@ -76,7 +76,8 @@ class ProcessTarget:
                 ]
             if holder is not None:
                 raise TargetFailure({"code": "port-in-use", "stage": "check", "port": port, **holder}, "check")
-        return []
+        unused = _unused(plan.request.inference_config)
+        return [Finding("warning", f"not used on this machine: {', '.join(unused)}")] if unused else []
 
     def apply(self, plan: Plan, strategy: Strategy, emit: Emit, cancel: Cancel) -> Endpoint:
         supervisor = self._supervisor(plan.service.name)
@@ -222,6 +223,18 @@ def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:
             why=str((answer.get("failure") or {}).get("message", "no reason was given")),
             hint=f"see its log with `mldeploy service get-logs -n {service.name}`",
         )
+
+
+def _unused(inference: dict[str, Any]) -> list[str]:
+    """What of an inference configuration only a container or a cluster has a use for."""
+    names = ("base_image", "extra_docker_file_steps", "enable_gpu", "cuda_version")
+    found = [name for name in names if inference.get(name)]
+    if str(inference.get("runtime") or "").lower().startswith("spark"):
+        found.append(f"runtime {inference['runtime']}")
+    environment = inference.get("environment_definition") or {}
+    docker = environment.get("docker") or {}
+    found += [f"environment.docker.{key}" for key in ("baseImage", "baseDockerfile", "buildContext") if docker.get(key)]
+    return [*found, *(f"environment.{key}" for key in ("spark", "databricks", "r") if environment.get(key))]
 
 
 def _port_holder(port: int) -> dict[str, Any] | None:

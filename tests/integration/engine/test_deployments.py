@@ -26,6 +26,7 @@ from mldeploy_jupyter.core.errors import (
     WebserviceNotFound,
 )
 from mldeploy_jupyter.core.events import STAGES, read_events
+from mldeploy_jupyter.core.timeline import fold
 
 from .conftest import Site, wait_until
 
@@ -47,6 +48,14 @@ def test_the_journal_has_every_stage_once_with_its_duration(site: Site) -> None:
     assert started == [stage for stage in STAGES if stage != "push"] == list(finished)
     assert events[0].data["stages"] == started
     assert events[-1].data["state"] == "live" and events[-1].data["scoring_uri"] == service.scoring_uri
+
+
+def test_what_this_machine_has_no_use_for_is_said(site: Site) -> None:
+    config = InferenceConfig(entry_script=str(site.folder / "score.py"), runtime="spark-py", enable_gpu=True)
+    service = Model.deploy(site.ws, "svc", [], config)
+    service.wait_for_deployment()
+    check = fold(read_events(service.journal)).stages[0]
+    assert (check.detail, check.warnings) == ("not used on this machine: enable_gpu, runtime spark-py", 1)
 
 
 def test_the_finished_journal_is_archived_with_the_artifacts(site: Site) -> None:

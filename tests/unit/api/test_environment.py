@@ -88,7 +88,8 @@ def test_inferenceconfig_json_as_documented() -> None:
             "baseCondaEnvironment": None,
         },
         "docker": {"baseImage": "i", "baseImageRegistry": "registry.invalid", "enabled": True, "sharedVolumes": True},
-        "spark": {"repositories": []},
+        "spark": {"repositories": [], "packages": [{"group": "g"}], "precachePackages": False},
+        "databricks": {"jarLibraries": ["a.jar"]},
         "inferencingStackVersion": "latest",
     }
     environment = Environment._from_dict(data)
@@ -97,6 +98,8 @@ def test_inferenceconfig_json_as_documented() -> None:
     )
     assert environment.docker.base_image_registry == ContainerRegistry(address="registry.invalid")
     assert environment.inferencing_stack_version == "latest"
+    assert environment.spark.packages == [{"group": "g"}] and environment.databricks.jar_libraries == ["a.jar"]
+    assert environment._to_dict()["spark"] == {"packages": [{"group": "g"}], "precachePackages": False}
     assert Environment._from_dict(environment._to_dict())._to_dict() == environment._to_dict()
 
 
@@ -212,6 +215,15 @@ def test_a_label_stands_for_a_version_and_moves(workspace: Workspace) -> None:
         Environment.label(workspace, "e", 1, "prod")
     with pytest.raises(UserErrorException, match="cannot be put"):
         Environment.label(workspace, "e", 1, ["latest"])
+
+
+def test_a_base_takes_the_place_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    docker = Environment("e").docker
+    docker.base_image = "image"
+    docker.base_dockerfile = "FROM image"
+    docker.base_dockerfile = "FROM other"
+    assert (docker.base_image, docker.base_dockerfile) == (None, "FROM other")
+    assert capsys.readouterr().out == "DockerSection: base_image is cleared, because base_dockerfile takes its place\n"
 
 
 def test_a_dockerfile_and_a_build_context_are_kept(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ import pytest
 
 from mldeploy_jupyter.api.environment import Environment
 from mldeploy_jupyter.api.inference_config import ContainerRegistry, InferenceConfig, InferenceConfigError
+from mldeploy_jupyter.api.webservice import LocalWebservice
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
-from mldeploy_jupyter.core.errors import EntryScriptError, EnvironmentError_, MldeployError, WebserviceException
+from mldeploy_jupyter.core.errors import (
+    ConfigError,
+    EntryScriptError,
+    EnvironmentError_,
+    MldeployError,
+    WebserviceException,
+)
 
 SCRIPT = "def init():\n    pass\n\ndef run(data):\n    return 1\n"
 CONDA = "name: p\ndependencies:\n- python=3.11\n- pip:\n  - azureml-defaults\n  - scikit-learn\n"
@@ -121,8 +129,7 @@ def test_all_that_is_wrong_is_said_at_once(src: Path, arguments: dict[str, Any],
 
 
 def test_both_kinds_of_docker_base_are_too_many(src: Path) -> None:
-    environment = Environment("e")
-    environment.docker.base_image, environment.docker.base_dockerfile = "image", "FROM image"
+    environment = Environment._from_dict({"docker": {"baseImage": "image", "baseDockerfile": "FROM image"}})
     with pytest.raises(InferenceConfigError, match="both base_image and base_dockerfile"):
         InferenceConfig("score.py", environment=environment)
 
@@ -187,6 +194,24 @@ def test_a_config_of_a_private_image_can_be_changed_though_its_password_is_not_k
 def test_the_address_of_a_public_registry_is_enough(src: Path) -> None:
     config = InferenceConfig("score.py", base_image="image", base_image_registry=ContainerRegistry("a.example"))
     assert config.to_data()["base_image_registry"] == {"address": "a.example"}
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (lambda c: setattr(c, "entry_scrpt", "x.py"), "did you mean entry_script?"),
+        (lambda c: setattr(c.environment, "enviroment_variables", {}), "did you mean environment_variables?"),
+        (lambda c: setattr(c.environment.docker, "base_imag", "x"), "did you mean base_image?"),
+        (lambda c: setattr(c.environment.python, "conda_depends", "x"), "did you mean conda_dependencies?"),
+        (lambda c: setattr(c.base_image_registry, "addres", "x"), "did you mean address?"),
+        (lambda c: setattr(c.environment, "zzz", "x"), "use one of these names"),
+        (lambda c: setattr(LocalWebservice.deploy_configuration(), "prt", 1), "did you mean port?"),
+    ],
+)
+def test_a_misspelt_setting_is_refused(src: Path, change: Callable[[InferenceConfig], None], hint: str) -> None:
+    with pytest.raises(ConfigError, match="has no setting") as caught:
+        change(InferenceConfig("score.py", environment=Environment("e")))
+    assert caught.value.hint == hint
 
 
 def test_validate_and_print(src: Path) -> None:
