@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -39,18 +40,12 @@ class ScoringClient:
         """The service's answer as Python data (text or bytes when it is not JSON).
 
         `str` and `bytes` go as they are; everything else is written as JSON, with numpy and pandas values as lists.
+        NaN goes as null, which is how JSON says that a value is missing.
 
         Raises:
             ScoringError: no connection, or any status but 200; carries the status, the body and the request id.
         """
-        try:
-            body = input_data if isinstance(input_data, (str, bytes)) else json.dumps(input_data, default=_plain)
-        except (TypeError, ValueError) as error:
-            raise UserErrorException(
-                "the input cannot be written as JSON",
-                why=str(error),
-                hint="send lists, dicts, numbers, strings, numpy arrays or DataFrames; or bytes, which go as they are",
-            ) from None
+        body = input_data if isinstance(input_data, (str, bytes)) else _as_json(input_data)
         response = self.post(body.encode() if isinstance(body, str) else body, headers)
         if response.status_code != 200:
             raise _error(self.uri, response)
@@ -97,6 +92,33 @@ class ScoringClient:
         return self._session
 
 
+def _as_json(value: Any) -> str:
+    try:
+        try:
+            return json.dumps(value, default=_plain, allow_nan=False)
+        except ValueError:  # NaN or infinity; or it holds itself
+            return json.dumps(_without_nan(json.loads(json.dumps(value, default=_plain)), "input"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserErrorException(
+            "the input cannot be written as JSON",
+            why=str(error),
+            hint="send lists, dicts, numbers, strings, numpy arrays or DataFrames; or bytes, which go as they are",
+        ) from None
+
+
+def _without_nan(value: Any, where: str) -> Any:
+    """The JSON data with None for NaN. Raises `ValueError` with the place of an infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return None
+        raise ValueError(f"{where} is {value}, and JSON has no infinity")
+    if isinstance(value, dict):
+        return {key: _without_nan(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    return value
+
+
 def _plain(value: Any) -> Any:
     for method in ("tolist", "to_dict", "isoformat"):
         if hasattr(value, method):
@@ -126,10 +148,13 @@ def _error(uri: str, response: requests.Response) -> ScoringError:
         message, detail = body[:500], {}
     where = detail.get("where", "")
     request_id = response.headers.get("x-ms-request-id", "")
+    see = f"its log has more: look for the request id {request_id}"
+    if response.status_code < 500:  # the log has no more than that
+        see = f"see what it takes: GET {uri.rpartition('/')[0]}/swagger.json"
     return ScoringError(
         f"the service answered {response.status_code}",
         why=message + (f" (at {where})" if where and where not in message else ""),
-        hint=detail.get("hint") or f"its log has more: look for the request id {request_id}",
+        hint=detail.get("hint") or see,
         status_code=response.status_code,
         body=body,
         request_id=request_id,

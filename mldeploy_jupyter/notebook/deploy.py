@@ -86,8 +86,7 @@ def attach(session: Session, service: Any, wait: bool, timeout_sec: float | None
 def stopped_waiting(name: str, service: Any = None) -> WaitInterrupted:
     return WaitInterrupted(
         "stopped waiting; the deployment goes on",
-        hint=f"attach again with %services {name}, or with service.wait_for_deployment(show_output=True); "
-        f"%cancel {name} ends it",
+        hint=f"attach again with %services {name}; %cancel {name} ends it",
         value=service,
     )
 
@@ -131,7 +130,7 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
                 why="no %%entry_script was run in this session, and there is no score.py here",
                 hint="write one with %%entry_script, or name its file: %deploy NAME --script FILE",
             )
-        _refuse_failed(session, script, f"%deploy {args.name or 'NAME'}")
+        _refuse_failed(session, script, f"%deploy {args.name or 'NAME'}", args.model)
         context.defaults["entry_script"] = _short(script)
         said.append(f"script {_short(script)} ({why})")
     if not (args.model or args.model_metadata_file):
@@ -142,9 +141,9 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         context.note("Deploying " + ", ".join(said))
 
 
-def _refuse_failed(session: Session, script: Path, line: str) -> None:
-    """A script that failed its check goes nowhere unless it is named. Raises `EntryScriptError`."""
-    if session.failed is not None and session.failed.is_of(script):
+def _refuse_failed(session: Session, script: Path, line: str, models: list[str] | None = None) -> None:
+    """A script that failed its check goes nowhere unless it, or other models, are named. Raises `EntryScriptError`."""
+    if session.failed is not None and session.failed.is_of(script) and not {*(models or ())} - {*session.failed.models}:
         raise EntryScriptError(
             f"{_short(script)} failed its check",
             why=session.failed.why,
@@ -166,7 +165,11 @@ def _script(session: Session, live: Any) -> tuple[Path | None, str]:
 def _models(session: Session, context: Context, live: Any) -> tuple[list[str], str]:
     if session.models:
         return list(session.models), "those of the last %%entry_script"
-    if last := context.defaults.get("models"):
+    kept, then = session.kept
+    last = context.defaults.get("models")
+    if kept and last == then:  # nothing was registered since the script's check
+        return list(kept), "those of the last %%entry_script"
+    if last:
         return list(last), "registered last in this session"
     return (list(live.models), "as the service has it") if live is not None else ([], "")
 
@@ -175,9 +178,8 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     """True when nothing is asked but to read the script again."""
     context.defaults.clear()  # an update changes what it names and nothing else
     waiting = {"wait", "no_wait", "timeout_sec", "name"}
-    asked = [param for param in base.params if param.name not in waiting and getattr(args, param.name)]
-    asked += [param for param in base.params if param.kind == "toggle" and getattr(args, param.name) is False]
-    if asked:
+    given = [(param, getattr(args, param.name)) for param in base.params if param.name not in waiting]
+    if any(value is not None and (value is not False or param.kind == "toggle") for param, value in given):
         return False
     live = _live_revision(context, args)
     known = script_of(live) if live is not None else None

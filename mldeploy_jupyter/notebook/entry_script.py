@@ -65,6 +65,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     folder = context.workspace(args.path, write=True)._folder
     record = remember(session, folder, path, text, cell)
     session.script, session.script_is_new, session.failed = path, True, None
+    models = _models(session, context, path, list(args.models or []))
     try:
         _check_source(text, name, record)
         for warning in warnings(text, record.offset, session.namespace):
@@ -72,15 +73,29 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
         if args.no_check:
             print(f"wrote {name}, not checked")
             return Result(python=python)
-        session.models = list(args.models or [])
-        models = session.models or context.defaults.get("models") or []
         print(_check_run(session, path, name, text, record, folder, models, args))
     except MldeployError as error:
         if error.code != "Interrupted":  # then nothing is known of the script
             why = next(iter((error.why or error.what).splitlines()), "")
-            session.failed = FailedCheck(path, text, why, error.where)
+            if error.why and not error.where:  # of a line of the cell the why says enough
+                why = f"{error.what}: {why}"
+            session.failed = FailedCheck(path, text, why, error.where, tuple(models))
         raise
     return Result(python=python)
+
+
+def _models(session: Session, context: Context, path: Path, named: list[str]) -> list[str]:
+    """The models for the check: those that are named, else those this script was checked with before, else the last.
+
+    A cell that is run again means the model it was written for, also when another was registered meanwhile.
+    """
+    last = list(context.defaults.get("models") or [])
+    before = session.checked.get(path, [])
+    session.models = named
+    session.kept = (before, last)
+    models = named or before or last
+    session.checked[path] = named or [model.partition(":")[0] for model in models]
+    return models
 
 
 def python_of(name: str, cell: str) -> str:
@@ -229,7 +244,8 @@ def _check_run(
             hint=f"run the cell again, or write {MAGIC} {name} --no-check",
             code="Interrupted",
         ) from None
-    _print_output(ran.output)
+    said = {f"warning: {warning}" for warning in ran.result.get("warnings") or []}  # these are shown below
+    _print_output([line for line in ran.output if line not in said])
     if not ran.result.get("ok"):
         raise _as_error(ran, name, text, record)
     for warning in later_warnings(ran.result.get("warnings") or [], text, record.offset):

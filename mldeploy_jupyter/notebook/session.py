@@ -14,12 +14,13 @@ FrontEnd = Literal["live", "headless", "terminal"]
 
 @dataclass(frozen=True)
 class FailedCheck:
-    """A script that could not serve when it was written. `text` is the script as it was, `why` the first line of it."""
+    """A script that could not serve when it was written, with `models`. `text` is the script as it was then."""
 
     script: Path
     text: str
     why: str
     where: str = ""
+    models: tuple[str, ...] = ()
 
     def is_of(self, path: Path) -> bool:
         """Whether the file is that script still: one that was corrected outside the notebook is not judged."""
@@ -32,15 +33,18 @@ class FailedCheck:
 @dataclass
 class Session:
     """`script` is the file of the last %%entry_script, new until something is deployed, `failed` how its check failed,
-    `models` what it was checked with if it named any, `service` the name that was deployed last. `views` are the
-    timelines that still change, by display, and `shown` says for each deployment which cell, by its number, showed
-    its timeline."""
+    `models` what it was checked with if it named any. `checked` has the models each script was checked with, and
+    `kept` those of the last one, with what was registered last at that time. `service` is the name that was deployed
+    last. `views` are the timelines that still change, by display, and `shown` says for each deployment which cell, by
+    its number, showed its timeline."""
 
     shell: Any
     script: Path | None = None
     script_is_new: bool = False
     failed: FailedCheck | None = None
     models: list[str] = field(default_factory=list)
+    checked: dict[Path, list[str]] = field(default_factory=dict)
+    kept: tuple[list[str], list[str]] = ([], [])
     service: str = ""
     views: dict[str, Any] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)

@@ -143,7 +143,7 @@ def service_bundle(service: Webservice) -> Bundle:
     rows = [
         ("Scoring URI", data["scoringUri"] or ""),
         ("Models", ", ".join(data["models"])),
-        ("Keys", "on: service.get_keys()" if data["authEnabled"] else "off"),
+        ("Keys", f"on, see them with %mldeploy service get-keys {service.name}" if data["authEnabled"] else "off"),
         ("Description", data["description"] or ""),
         ("Tags", ", ".join(f"{key}={value}" for key, value in (data["tags"] or {}).items())),
         ("Updated", _minute(data["updatedTime"])),
@@ -216,7 +216,7 @@ def add_formatters(session: Session) -> None:
         for view in session.views.values() if here else ():
             if view.journal == value.journal and not view.ended.is_set():
                 # The timeline above says how it goes; what is said here would stay as it is now.
-                said = f": {view.timeline.state.lower()}, see above"
+                said = ": its state is above"
                 html = f"<p><strong>{_html(value.name)}</strong>{said}</p>\n"
                 return {"text/plain": value.name + said, "text/html": html}
         return service_bundle(value)

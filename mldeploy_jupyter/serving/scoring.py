@@ -172,7 +172,10 @@ class Scorer:
         except ValueError as error:
             text = str(error)
             where = text[text.rfind("line ") :] if "line " in text else ""
-            raise Refused(problem(400, "bad-json", f"the body is not JSON: {text}", where)) from error
+            hint = ""
+            if b"NaN" in request.body or b"Infinity" in request.body:
+                hint = "JSON has no NaN and no infinity: send null for a value that is missing."
+            raise Refused(problem(400, "bad-json", f"the body is not JSON: {text}", where, hint)) from error
         if not isinstance(data, dict):
             hint = f"Send a JSON object with: {names}."
             text = f"the body must be a JSON object, not {kind_of(data)}"

@@ -157,11 +157,16 @@ def _check_signature(signature: Any, declared: dict[str, Declared]) -> None:
 
 
 def _warnings(parameters: list[Parameter]) -> list[str]:
-    return [
-        f"the sample of {p.name!r} has only whole numbers: floats like 1.7 will be refused with 422"
-        for p in parameters
-        if p.declared is not None and p.declared.kind.only_integers()
-    ]
+    found = []
+    for p in parameters:
+        kind = p.declared.kind if p.declared is not None else None
+        columns = kind.integer_columns() if kind is not None else []
+        if kind is not None and kind.only_integers():
+            found.append(f"the sample of {p.name!r} has only whole numbers: floats like 1.7 will be refused with 422")
+        elif columns:
+            where = f"the sample of {p.name!r} has whole numbers in {', '.join(columns)}"
+            found.append(f"{where}: floats like 1.7 will be refused there with 422")
+    return found
 
 
 def _swallowed(run: Callable[..., Any]) -> list[str]:

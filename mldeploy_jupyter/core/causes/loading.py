@@ -138,9 +138,25 @@ def file_missing(facts: Facts) -> Cause | None:
         best = inside_it[0] if len(inside_it) == 1 else ""
         hint = f"add the name of a file to the path, {facts.again()}"
     if best:
-        parts = ", ".join(f'"{part}"' for part in PurePath(best).parts)
-        hint = f'use os.path.join(os.environ["AZUREML_MODEL_DIR"], {parts}), {facts.again()}'
+        hint = f"use {_path_to(best, facts)}, {facts.again()}"
+        if facts.checking and len(facts.models) == 1:
+            hint = f"use {_path_to(best, facts)}, or name the model it needs with -m, {facts.again()}"
     return facts.cause("model-file-missing", what, why, hint, path=path, files=files[:SHOWN_FILES])
+
+
+def _path_to(file: str, facts: Facts) -> str:
+    """The Python for a file below the model folder. Of several models without the version, which the next one has."""
+    parts = PurePath(file).parts
+    if len(facts.models) < 2 or len(parts) < 3:
+        quoted = ", ".join(f'"{part}"' for part in parts)
+        return f'os.path.join(os.environ["AZUREML_MODEL_DIR"], {quoted})'
+    name, version, *rest = parts
+    found = f'Model.get_model_path("{name}")'  # of a version with one entry it is that entry
+    entries = {other.split("/")[2] for other in model_files(facts) if other.startswith(f"{name}/{version}/")}
+    below = ", ".join(f'"{part}"' for part in (rest[1:] if len(entries) == 1 else rest))
+    if below:
+        found = f"os.path.join({found}, {below})"
+    return f"from azureml.core.model import Model and {found}"
 
 
 def _without_model(facts: Facts) -> bool:

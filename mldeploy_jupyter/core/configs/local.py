@@ -30,7 +30,7 @@ LOCAL = Spec(
     "local",
     "LocalWebservice",
     (
-        Field("port", "integer", "The port on 127.0.0.1. 0 or None: a free one is chosen.", 0, "port",
+        Field("port", "integer", "The port on 127.0.0.1. 0 or None: a free one is chosen once, and kept.", 0, "port",
               ("--po", "--port"), minimum=0, maximum=65535),
         *_shared.values(),
         Field("init_timeout", "integer", "Seconds that init() may take.", 300, "initTimeout",

@@ -176,7 +176,7 @@ def _closing_html(timeline: Timeline, errors: bool) -> str:
     see = f"<code>%services {_html(timeline.service)}</code>"
     if timeline.state == "Live":
         uri = f"<code>{_html(timeline.scoring_uri)}</code>"
-        return f"Scoring URI: {uri}. Key: <code>service.get_keys()</code>. Refresh with {see}."
+        return f"Scoring URI: {uri}. Refresh with {see}."
     if timeline.state == "Failed" and not errors:
         return f"The error is shown below. Later: {see}."
     if timeline.state == "Failed":

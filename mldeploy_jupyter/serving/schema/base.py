@@ -45,6 +45,10 @@ class AbstractParameterType:
         """Whether the sample has whole numbers only, in a place where fractions would be refused."""
         return False
 
+    def integer_columns(self) -> list[str]:
+        """The columns of a table for which that holds, when it does not hold for all."""
+        return []
+
     def deserialize_input(self, input_data: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines neither parse() nor deserialize_input()")
 

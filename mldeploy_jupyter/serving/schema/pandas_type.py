@@ -91,8 +91,12 @@ class PandasParameterType(OwnParameterType):
         return {**body, "x-format": f"pandas.DataFrame:{self.orient}"}
 
     def only_integers(self) -> bool:
-        kinds = [dtype.kind for dtype in self.sample_input.dtypes]
-        return self.enforce_column_type and bool(kinds) and all(kind in "iu" for kind in kinds)
+        return bool(self._names) and len(self.integer_columns()) == len(self._names)
+
+    def integer_columns(self) -> list[str]:
+        if not self.enforce_column_type:
+            return []
+        return [name for name, dtype in zip(self._names, self.sample_input.dtypes, strict=True) if dtype.kind in "iu"]
 
     def check_names(self, names: list[str], where: str) -> None:
         """Refuses missing and unknown columns, naming both kinds at once."""

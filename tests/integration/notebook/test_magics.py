@@ -64,7 +64,7 @@ def test_deploy_returns_at_once_and_its_timeline_updates_in_place(kernel: Kernel
     kernel.ok("%register factor factor.json")
     kernel.ok(f"%%entry_script --no-check\n{script}")
     began = kernel.ok("%deploy factor")
-    assert began.result == "factor: deploying, see above"
+    assert began.result == "factor: its state is above"
     (display_id,) = began.displays
     assert "deploying to this machine" in began.displays[display_id][-1]
     assert not gate.exists()
@@ -188,6 +188,22 @@ def test_a_script_that_failed_its_check_is_deployed_only_by_its_name(prepared: K
     prepared.ok(f"%%entry_script\n{SCRIPT}")
     prepared.ok("%deploy factor --wait")
     assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 6}"
+
+
+def test_a_cell_that_is_run_again_means_the_model_it_was_written_for(prepared: Kernel, folder: Path) -> None:
+    (folder / "other.bin").write_text("x")
+    prepared.ok("%register other other.bin")
+    again = prepared.ok(f"%%entry_script\n{SCRIPT}")
+    assert "model factor:1" in again.stream
+    assert "model factor (those of the last %%entry_script)" in prepared.ok("%deploy factor --wait").stream
+    # What is registered after it is meant.
+    prepared.ok("%register third other.bin")
+    first = no_traceback(prepared.run(f"%%entry_script new.py\n{SCRIPT}"))
+    assert 'hint: use os.path.join(os.environ["AZUREML_MODEL_DIR"], "other.bin"), or name the model it needs' in first
+    assert "new.py failed its check" in no_traceback(prepared.run("%deploy factor"))
+    prepared.ok("%deploy factor -m factor --wait")  # with another model than the one that failed
+    prepared.ok(f"%%entry_script new.py --no-check -m factor\n{SCRIPT}")
+    assert "model factor (those of the last %%entry_script)" in prepared.ok("%deploy second --wait").stream
 
 
 def test_a_syntax_error_is_shown_in_the_cell_and_the_file_is_kept(kernel: Kernel, folder: Path) -> None:

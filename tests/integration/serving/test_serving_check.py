@@ -157,6 +157,21 @@ def test_warnings_name_an_integer_sample_and_a_json_string(tmp_path: Path) -> No
     ]
 
 
+def test_a_column_of_integers_is_warned_of(tmp_path: Path) -> None:
+    result, _ = check(tmp_path, """
+        import pandas as pd
+        from inference_schema.schema_decorators import input_schema
+        from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+        def init(): pass
+        @input_schema("data", PandasParameterType(pd.DataFrame({"age": [30], "plan": ["free"], "spend": [5.0]})))
+        def run(data):
+            return len(data)
+    """)  # fmt: skip
+    assert result["warnings"] == [
+        "the sample of 'data' has whole numbers in age: floats like 1.7 will be refused there with 422"
+    ]
+
+
 def test_a_run_that_returns_what_it_catches_is_warned_of_with_its_line(tmp_path: Path) -> None:
     source = """
         def init(): pass

@@ -68,6 +68,34 @@ def test_numpy_and_pandas_are_written_as_lists() -> None:
     assert json.loads(adapter.sent[1].body or b"") == {"data": [{"a": 1}]}
 
 
+def test_a_missing_value_goes_as_null() -> None:
+    import numpy as np
+    import pandas as pd
+
+    nan = float("nan")
+    adapter = Scripted(*[(200, "application/json", "1")] * 3)
+    asked = client(adapter)
+    for data in ([{"a": nan, "b": [1.5, nan]}], pd.DataFrame({"a": [1.0, None]}), {"data": np.array([nan, 2.0])}):
+        asked.run(data)
+    sent = [json.loads(request.body or b"") for request in adapter.sent]
+    assert sent == [[{"a": None, "b": [1.5, None]}], [{"a": 1.0}, {"a": None}], {"data": [None, 2.0]}]
+
+
+def test_an_infinity_is_refused_with_its_place() -> None:
+    adapter = Scripted()
+    with pytest.raises(UserErrorException) as caught:
+        client(adapter).run({"rows": [{"a": 1.0}, {"a": float("-inf")}]})
+    assert caught.value.why == "input['rows'][1]['a'] is -inf, and JSON has no infinity"
+    assert adapter.sent == []
+
+
+def test_the_log_is_named_only_where_it_has_more() -> None:
+    for status, hint in ((422, "see what it takes: GET http://127.0.0.1:1/swagger.json"), (500, "its log has more")):
+        with pytest.raises(ScoringError) as caught:
+            client(Scripted((status, "application/json", '{"message": "no"}'))).run({})
+        assert caught.value.hint.startswith(hint)
+
+
 def test_an_input_that_is_no_json_is_refused_before_anything_is_sent() -> None:
     adapter = Scripted()
     with pytest.raises(UserErrorException, match="cannot be written as JSON"):

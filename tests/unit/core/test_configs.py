@@ -267,7 +267,7 @@ def test_settings_are_attributes_and_can_be_changed() -> None:
         config.validate_configuration()
     config.port = None
     assert config.config.passed == {}
-    with pytest.raises(AttributeError, match="prot"):
+    with pytest.raises(ConfigError, match="prot"):
         config.prot = 1
 
 
