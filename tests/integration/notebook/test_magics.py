@@ -111,8 +111,7 @@ def test_an_interrupt_ends_the_waiting_only(kernel: Kernel, folder: Path) -> Non
     assert no_traceback(stopped)
     assert stopped.error.splitlines() == [
         "error: stopped waiting; the deployment goes on",
-        "hint: attach again with %services factor, or with service.wait_for_deployment(show_output=True); "
-        "%cancel factor ends it",
+        "hint: attach again with %services factor; %cancel factor ends it",
     ]
     gate.touch()
     assert kernel.ok('%score factor {"value": 1}').result == "{'answer': 3}"
