@@ -158,20 +158,25 @@ def _range_limit(field: Field, value: Any) -> str:
         if isinstance(value, float) and not math.isfinite(value):
             return "must be a finite number"
         if field.above is not None and value <= field.above:
-            return f"must be greater than {field.above:g}"
+            return f"must be greater than {plain(field.above)}"
         low, high = field.minimum, field.maximum
         too_low, too_high = low is not None and value < low, high is not None and value > high
         if too_low or too_high:
             return (
-                f"must be between {low:g} and {high:g}"
+                f"must be between {plain(low)} and {plain(high)}"
                 if low is not None and high is not None
-                else f"must be at least {low:g}"
+                else f"must be at least {plain(low)}"
             )
     if field.pattern and not re.fullmatch(field.pattern, value):
         return field.rule
     if field.kind == "path" and not value:
         return "must not be empty"
     return ""
+
+
+def plain(bound: float | None) -> str:
+    """A bound as people write it: 0.1, 86400000."""
+    return f"{bound:.0f}" if bound is not None and float(bound).is_integer() else f"{bound:g}"
 
 
 def _type_word(value: Any) -> str:

@@ -9,6 +9,7 @@ from mldeploy_jupyter.core.configs.fields import Field, Violation
 from mldeploy_jupyter.core.configs.spec import Spec, auth_fields, keys_are_two
 
 _shared = auth_fields()
+DAY = 86_400  # seconds; longer times than that are mistakes, and clocks overflow at some
 
 
 def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
@@ -34,9 +35,9 @@ LOCAL = Spec(
               ("--po", "--port"), minimum=0, maximum=65535),
         *_shared.values(),
         Field("init_timeout", "integer", "Seconds that init() may take.", 300, "initTimeout",
-              ("--init-timeout",), above=0),
+              ("--init-timeout",), minimum=1, maximum=DAY),
         Field("scoring_timeout_ms", "integer", "Milliseconds that one call of run() may take.", 60000,
-              "scoringTimeoutMs", ("--tm", "--scoring-timeout-ms"), above=0),
+              "scoringTimeoutMs", ("--tm", "--scoring-timeout-ms"), minimum=1, maximum=1000 * DAY),
         Field("worker_count", "integer", "Processes that score; each loads the model.", 1, "workerCount",
               ("--worker-count",), above=0),
         Field("max_request_body_mb", "number", "The largest request body, in megabytes.", 100, "maxRequestBodyMb",

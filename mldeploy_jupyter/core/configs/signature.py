@@ -6,7 +6,7 @@ import inspect
 import textwrap
 from typing import Any
 
-from mldeploy_jupyter.core.configs.fields import Field
+from mldeploy_jupyter.core.configs.fields import Field, plain
 from mldeploy_jupyter.core.configs.spec import Spec
 
 ANNOTATIONS: dict[str, Any] = {
@@ -50,11 +50,11 @@ def docstring_of(spec: Spec) -> str:
 def bounds_of(field: Field) -> str:
     """The bounds as a sentence, "" without any."""
     if field.above is not None:
-        return f"Greater than {field.above:g}."
+        return f"Greater than {plain(field.above)}."
     if field.minimum is not None and field.maximum is not None:
-        return f"{field.minimum:g} to {field.maximum:g}."
+        return f"{plain(field.minimum)} to {plain(field.maximum)}."
     if field.minimum is not None:
-        return f"At least {field.minimum:g}."
+        return f"At least {plain(field.minimum)}."
     return ""
 
 

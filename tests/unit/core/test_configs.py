@@ -28,6 +28,8 @@ LOCAL: dict[str, dict[str, Any]] = {
     "port float": {"port": 80.5},
     "auth word": {"auth_enabled": "yes"},
     "init_timeout": {"init_timeout": 0},
+    "init_timeout years": {"init_timeout": 10**9},
+    "scoring_timeout_ms years": {"scoring_timeout_ms": 10**18},
     "scoring_timeout_ms": {"scoring_timeout_ms": 0},
     "worker_count": {"worker_count": 0},
     "max_request_body_mb": {"max_request_body_mb": 0},
