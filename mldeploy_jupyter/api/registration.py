@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.api.checks import path_of
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.model_libraries import describe
@@ -26,11 +27,7 @@ class ModelFileNotFound(WebserviceException, FileNotFoundError):
 
 def register(workspace: Workspace, model_path: Any, record: ModelRecord, child_paths: Any) -> ModelRecord:
     """Registers what `model_path` names under the next version of `record.name` and says so in one line."""
-    if not isinstance(model_path, (str, os.PathLike)) or not str(model_path):
-        raise UserErrorException(
-            f"model_path is {model_path!r}", why="it must be a path", hint='such as model_path="model.pkl"'
-        )
-    text = os.fspath(model_path)
+    text = path_of("model_path", model_path, 'model_path="model.pkl"')
     if match := re.fullmatch(r"models:/+([^/]+)/([^/]+)", text):
         return _copy(workspace, match[1], match[2], record)
     if match := re.fullmatch(r"runs:/+([^/]+)/(.+)", text):
@@ -40,6 +37,11 @@ def register(workspace: Workspace, model_path: Any, record: ModelRecord, child_p
         with run._local_copy(match[2]) as path:
             record = replace(record, run_id=run.id, experiment_name=run.experiment_name)
             return register_path(workspace, path, record, child_paths)
+    return register_path(workspace, find_source(text), record, child_paths)
+
+
+def find_source(text: str) -> Path:
+    """The local file or folder to register. Raises `ModelFileNotFound`, `UserErrorException` for a wrong address."""
     if re.match(r"(models|runs):", text):
         raise UserErrorException(
             f"model_path is {text!r}",
@@ -53,7 +55,7 @@ def register(workspace: Workspace, model_path: Any, record: ModelRecord, child_p
             why=_why_missing(path),
             hint="save the model first, such as joblib.dump(model, 'model.pkl'), and pass that path",
         )
-    return register_path(workspace, path, record, child_paths)
+    return path
 
 
 def register_path(workspace: Workspace, path: Path, record: ModelRecord, child_paths: Any = None) -> ModelRecord:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mldeploy_jupyter import engine
 from mldeploy_jupyter.api import deploying
+from mldeploy_jupyter.api.checks import path_of
+from mldeploy_jupyter.api.model_checks import check_model_name, check_workspace
+from mldeploy_jupyter.api.registration import find_source
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 
 if TYPE_CHECKING:
@@ -30,12 +35,7 @@ def deploy(
     from mldeploy_jupyter.api.model import Model
     from mldeploy_jupyter.api.webservice import Webservice
 
-    if deployment_target is not None:
-        raise TargetNotAvailable(
-            "deployment_target is not in this version",
-            why="clusters come with the Kubernetes target",
-            hint="leave it out and pass LocalWebservice.deploy_configuration()",
-        )
+    refuse_target(deployment_target)
     record = deploying.begin_deploy(
         workspace, name, models, inference_config, deployment_config, overwrite=overwrite, clients=clients
     )
@@ -44,6 +44,15 @@ def deploy(
     if show_output:
         Model.print_configuration(models, inference_config, deployment_config)
     return service
+
+
+def refuse_target(deployment_target: Any) -> None:
+    if deployment_target is not None:
+        raise TargetNotAvailable(
+            "deployment_target is not in this version",
+            why="clusters come with the Kubernetes target",
+            hint="leave it out and pass LocalWebservice.deploy_configuration()",
+        )
 
 
 def deploy_paths(
@@ -55,10 +64,27 @@ def deploy_paths(
     deployment_target: Any = None,
     overwrite: bool = False,
 ) -> Webservice:
-    """Registers each path under its file's name, then deploys them. `image_config` is an InferenceConfig."""
+    """Registers each path under its file's name, then deploys them. `image_config` is an InferenceConfig.
+
+    Raises `UserErrorException` before anything is registered.
+    """
     from mldeploy_jupyter.api.model import Model
 
-    models = [Model.register(workspace, str(path), Path(path).name[:30]) for path in model_paths]
+    if isinstance(model_paths, (str, Path)) or not isinstance(model_paths, Iterable):
+        raise UserErrorException(
+            f"model_paths is {model_paths!r}", why="it must be a list of paths", hint='such as ["model.pkl"]'
+        )
+    paths = [path_of("a path of model_paths", path, "'model.pkl'") for path in model_paths]
+    refuse_target(deployment_target)
+    # What `deploy` would refuse is refused before a version is made.
+    config = deploying.as_config(deployment_config)
+    deploying.make_request(check_workspace(workspace), name, [], image_config, config)
+    engine.check_start(workspace._folder, name, config.compute_type, overwrite=overwrite)
+    for path in paths:
+        check_model_name(Path(path).name[:30])
+        if not path.startswith(("models:", "runs:")):
+            find_source(path)
+    models = [Model.register(workspace, path, Path(path).name[:30]) for path in paths]
     return deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
 
 

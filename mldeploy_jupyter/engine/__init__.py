@@ -2,7 +2,7 @@
 
 from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, target_context
 from mldeploy_jupyter.engine.explaining import of_request
-from mldeploy_jupyter.engine.launch import start
+from mldeploy_jupyter.engine.launch import check_start, start
 from mldeploy_jupyter.engine.operate import cancel, control, delete, get_keys, logs, regen_key
 from mldeploy_jupyter.engine.plan import is_unchanged
 from mldeploy_jupyter.engine.watcher import elsewhere, look, look_at_target, require_here, shown_state
@@ -12,6 +12,7 @@ __all__ = [
     "JOURNAL",
     "cancel",
     "carry_out",
+    "check_start",
     "control",
     "delete",
     "elsewhere",

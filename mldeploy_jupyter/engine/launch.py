@@ -32,6 +32,30 @@ RUNNER = ["-P", "-m", "mldeploy_jupyter.engine.runner"]
 MakeRequest = Callable[[ServiceRecord | None, RevisionRecord | None], DeploymentRequest]
 
 
+def check_start(
+    folder: WorkspaceFolder,
+    name: str,
+    compute_type: str,
+    *,
+    clients: dict[str, Any] | None = None,
+    overwrite: bool = True,
+) -> None:
+    """Raises what `start` would raise before it begins anything; see there."""
+    open_target(TARGET_OF.get(compute_type, compute_type), target_context(folder, clients))
+    store = folder.open_store()
+    look(folder, name)
+    there = store.get_service(name)
+    if there is not None:
+        require_here(folder, there)
+    if there is not None and there.revision and not overwrite:
+        raise NameInUse(
+            f"there is a service {name} already",
+            why=f"it is {there.state} with revision {there.revision}",
+            hint=f"pass overwrite=True, call Webservice(ws, {name!r}).update(...), or choose another name",
+        )
+    _refuse_unfinished(store, there)
+
+
 def start(
     folder: WorkspaceFolder,
     name: str,
@@ -53,20 +77,8 @@ def start(
         NameInUse: the service has a revision already and `overwrite` is false.
         DeploymentInProgress: another operation holds the service; carries its id.
     """
-    target = TARGET_OF.get(compute_type, compute_type)
-    open_target(target, target_context(folder, clients))
-    store = folder.open_store()
-    look(folder, name)
-    there = store.get_service(name)
-    if there is not None:
-        require_here(folder, there)
-    if there is not None and there.revision and not overwrite:
-        raise NameInUse(
-            f"there is a service {name} already",
-            why=f"it is {there.state} with revision {there.revision}",
-            hint=f"pass overwrite=True, call Webservice(ws, {name!r}).update(...), or choose another name",
-        )
-    _refuse_unfinished(store, there)
+    check_start(folder, name, compute_type, clients=clients, overwrite=overwrite)
+    target, store = TARGET_OF.get(compute_type, compute_type), folder.open_store()
     deployment_id = f"{utc_now()[:19].translate(str.maketrans('', '', '-:'))}-{os.urandom(3).hex()}"
     take(store, name, deployment_id)
     try:
