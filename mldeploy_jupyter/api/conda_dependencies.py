@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.api.checks import path_of
 from mldeploy_jupyter.api.merging import merge, refuse_text
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda, load_conda_file, parse_python
 from mldeploy_jupyter.core.errors import ConfigError
+from mldeploy_jupyter.core.requirements_file import parse_requirements
+from mldeploy_jupyter.core.storage_errors import explained
 
 FILE_NAME = "conda_dependencies.yml"
 
@@ -29,7 +32,7 @@ class CondaDependencies:
         self._where = "the conda dependencies"
         self._data: dict[str, Any] = {"dependencies": []}
         if conda_dependencies_file_path is not None:
-            path = Path(conda_dependencies_file_path)
+            path = Path(path_of("conda_dependencies_file_path", conda_dependencies_file_path, '"conda.yml"'))
             self._folder, self._where = path.absolute().parent, path.name
             data = load_conda_file(path)
             from_conda(data, folder=self._folder, where=self._where)  # refuses what is not a mapping
@@ -90,7 +93,9 @@ class CondaDependencies:
         return [line for line in self._pip_lines() if line.startswith("-")]
 
     def add_conda_package(self, conda_package: str) -> None:
-        """Add a conda package ("numpy", "numpy=1.26"). One of the same name is replaced."""
+        """Add a conda package ("numpy", "numpy=1.26"). One of the same name is replaced. Raises `ConfigError`."""
+        _name(conda_package)
+        from_conda({"dependencies": [conda_package]}, folder=self._folder, where="add_conda_package")
         self.remove_conda_package(_name(conda_package))
         self._dependencies().append(conda_package)
 
@@ -101,7 +106,9 @@ class CondaDependencies:
         ]
 
     def add_pip_package(self, pip_package: str) -> None:
-        """Add a PyPI requirement ("numpy", "numpy>=1.26"). One of the same name is replaced."""
+        """Add a PyPI requirement ("numpy", "numpy>=1.26"). One of the same name is replaced. Raises `ConfigError`."""
+        _name(pip_package)
+        parse_requirements(pip_package, folder=self._folder, where="add_pip_package")
         self.remove_pip_package(pip_package)
         self._pip().append(pip_package)
 
@@ -183,15 +190,21 @@ class CondaDependencies:
         return str(yaml.safe_dump(self._data, sort_keys=False, default_flow_style=False))
 
     def save(self, path: str | Path | None = None) -> None:
-        """Write the YAML file at `path`, a file or a folder; default `conda_dependencies.yml` in the current folder."""
-        target = Path(path) if path is not None else Path.cwd()
+        """Write the YAML file at `path`, a file or a folder; default `conda_dependencies.yml` in the current folder.
+
+        Raises `StorageError` when it cannot be written, as `save_to_file` does.
+        """
+        target = Path.cwd() if path is None else Path(path_of("path", path, '"conda.yml"'))
         target = target / FILE_NAME if target.is_dir() else target
-        target.write_text(self.serialize_to_string(), "utf-8")
+        with explained(target.parent):
+            target.write_text(self.serialize_to_string(), "utf-8")
 
     def save_to_file(self, base_directory: str | Path, conda_file_path: str | None = None) -> str:
         """Write `conda_file_path` (default `conda_dependencies.yml`) in `base_directory`; returns its name."""
         name = conda_file_path or FILE_NAME
-        (Path(base_directory) / name).write_text(self.serialize_to_string(), "utf-8")
+        folder = Path(path_of("base_directory", base_directory, '"."'))
+        with explained(folder):
+            (folder / name).write_text(self.serialize_to_string(), "utf-8")
         return name
 
     def as_dict(self) -> dict[str, Any]:
@@ -233,5 +246,7 @@ def _option(line: str) -> str:
 def _name(package: str) -> str:
     import re
 
+    if not isinstance(package, str) or not package.strip():
+        raise ConfigError(f"{package!r} is not a package", why="a package is a string", hint="such as 'numpy>=1.26'")
     name = re.split(r"[\s=<>!~\[;@]", package.strip().split("::")[-1], maxsplit=1)[0]
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -178,6 +178,10 @@ def references(workspace: Workspace, models: Models) -> list[str]:
         )
     found = []
     for model in models:
+        if model == "":
+            raise UserErrorException(
+                "'' is not a model", why="models are Model objects, ids such as 'churn:3', or paths", hint="remove it"
+            )
         if isinstance(model, (str, Path)):
             found.append(_reference(workspace, model))
         elif hasattr(model, "id") and hasattr(model, "version"):

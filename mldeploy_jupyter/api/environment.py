@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api import environment_data, environment_images, environment_labels, environment_sources
 from mldeploy_jupyter.api.azure_only import azure_method
+from mldeploy_jupyter.api.checks import check_text, path_of
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.api.environment_sections import (
     ContainerRegistry,
@@ -23,8 +24,10 @@ from mldeploy_jupyter.api.environment_sections import (
     SparkSection,
 )
 from mldeploy_jupyter.api.known_names import KnownNames
+from mldeploy_jupyter.api.model_checks import check_workspace
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
 from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
+from mldeploy_jupyter.core.storage_errors import explained
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.environments import PreparedEnvironment
@@ -74,8 +77,9 @@ class Environment(KnownNames):
 
     @staticmethod
     def from_conda_specification(name: str, file_path: str | Path) -> Environment:
-        """From a conda YAML file. Its `variables:` become environment variables. Raises `ConfigError`."""
+        """From a conda YAML file. Its `variables:` become environment variables. Raises `UserErrorException`."""
         environment = Environment(name)
+        file_path = path_of("file_path", file_path, '"conda.yml"')
         spec = from_conda_file(file_path)
         environment.python.conda_dependencies = CondaDependencies(file_path)
         environment.environment_variables = dict(spec.environment_variables)
@@ -83,14 +87,14 @@ class Environment(KnownNames):
 
     @staticmethod
     def from_pip_requirements(name: str, file_path: str | Path, pip_version: str | None = None) -> Environment:
-        """From a pip requirements file; `-r`, `-c`, hashes and index options are understood. Raises `ConfigError`.
+        """From a pip requirements file; `-r`, `-c`, hashes and index options are understood.
 
-        `pip_version` is v1's and ignored with a note: uv installs, not pip.
+        Raises `UserErrorException`. `pip_version` is v1's and ignored with a note: uv installs, not pip.
         """
         if pip_version is not None:
             print("Environment.from_pip_requirements: pip_version is ignored; uv installs the packages")
         environment = Environment(name)
-        spec = from_requirements_file(file_path)
+        spec = from_requirements_file(path_of("file_path", file_path, '"requirements.txt"'))
         environment.python.conda_dependencies = _conda_of(spec)
         return environment
 
@@ -155,7 +159,8 @@ class Environment(KnownNames):
 
     def clone(self, new_name: str) -> Environment:
         """A copy under another name, not registered."""
-        copy = Environment._from_dict({**self._to_dict(), "name": new_name, "version": None})
+        name = Environment(new_name).name  # a name that cannot be one is refused
+        copy = Environment._from_dict({**self._to_dict(), "name": name, "version": None})
         copy.docker.base_image_registry.password = self.docker.base_image_registry.password
         return copy
 
@@ -163,7 +168,7 @@ class Environment(KnownNames):
 
     def register(self, workspace: Any) -> Environment:
         """Keep this definition in the workspace as a new version, and return it; the same again keeps its version."""
-        store, definition = workspace._folder.open_store(), self._to_dict() | {"version": None}
+        store, definition = check_workspace(workspace)._folder.open_store(), self._to_dict() | {"version": None}
         newest = store.get_environment(self.name)
         if newest is not None and newest | {"version": None} == definition:
             return Environment._from_dict(newest)
@@ -171,8 +176,19 @@ class Environment(KnownNames):
 
     @staticmethod
     def get(workspace: Any, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
-        """A registered environment, the newest without `version`. Raises `EnvironmentError_` if there is none."""
-        if label is not None and version is None:
+        """A registered environment, the newest without `version` or `label`.
+
+        Raises `EnvironmentError_` if there is none, `UserErrorException` for both a version and a label.
+        """
+        check_workspace(workspace)
+        check_text(label=label)
+        if label is not None and version is not None:
+            raise UserErrorException(
+                f"version {version!r} and label {label!r} are both given",
+                why="each of them says which version is meant",
+                hint="leave one of them out",
+            )
+        if label is not None:
             version = environment_labels.find(workspace, name, label)
         if version is not None and not str(version).isdigit():
             raise UserErrorException(
@@ -196,7 +212,7 @@ class Environment(KnownNames):
     def list(workspace: Any) -> dict[str, Environment]:
         """The registered environments by name, each in its newest version."""
         found: dict[str, Environment] = {}
-        folder = workspace._for_read()
+        folder = check_workspace(workspace)._for_read()
         for definition in folder.open_store().list_environments() if folder else []:  # newest version of a name first
             if definition["name"] not in found:
                 found[definition["name"]] = Environment._from_dict(definition)
@@ -217,22 +233,36 @@ class Environment(KnownNames):
     )
 
     def save_to_directory(self, path: str | Path, overwrite: bool = False) -> None:
-        """Write the definition into a folder. Raises `UserErrorException` if it is there and not `overwrite`."""
-        folder = Path(path)
-        if folder.exists() and not overwrite:
-            raise UserErrorException(f"{folder} exists already", hint="choose another folder, or pass overwrite=True")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / DEFINITION_FILE).write_text(json.dumps(self._to_dict(), indent=2), "utf-8")
+        """Write the definition into a folder.
+
+        Raises `UserErrorException` if it is there and not `overwrite`, `StorageError` when it cannot be written.
+        """
+        folder = Path(path_of("path", path, '"environment"'))
+        if folder.exists() and (not overwrite or not folder.is_dir()):
+            raise UserErrorException(
+                f"{folder} exists already",
+                why="what is there would be replaced"
+                if folder.is_dir()
+                else "it is a file, and a folder is to be made",
+                hint="choose another folder" + (", or pass overwrite=True" if folder.is_dir() else ""),
+            )
+        text = json.dumps(self._to_dict(), indent=2)
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / DEFINITION_FILE).write_text(text, "utf-8")
 
     @staticmethod
     def load_from_directory(path: str | Path) -> Environment:
         """Read what `save_to_directory` wrote. Raises `ConfigError`."""
-        file = Path(path) / DEFINITION_FILE
+        file = Path(path_of("path", path, '"environment"')) / DEFINITION_FILE
         try:
             return Environment._from_dict(json.loads(file.read_text("utf-8")))
         except (OSError, ValueError, TypeError) as error:
+            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
             raise ConfigError(
-                f"there is no environment in {path}", why=str(error), hint=f"the folder needs a {DEFINITION_FILE}"
+                f"there is no environment in {path}",
+                why=f"{file} cannot be read: {why}",
+                hint="name a folder that save_to_directory made",
             ) from None
 
     def build(self, workspace: Any = None, image_build_compute: Any = None) -> PreparedEnvironment:
@@ -254,6 +284,7 @@ class Environment(KnownNames):
 
     def _to_spec(self, folder: str | Path | None = None) -> EnvironmentSpec:
         """What the room `environments` makes. `conda_dependencies_file` is relative to `folder` (default: cwd)."""
+        environment_data.check_parts(self)
         if self.python.user_managed_dependencies:
             spec = EnvironmentSpec(interpreter=_interpreter(self.python.interpreter_path))
         elif self.python.conda_dependencies_file:
@@ -262,7 +293,7 @@ class Environment(KnownNames):
             spec = self.python.conda_dependencies._to_spec()
         else:
             spec = EnvironmentSpec()
-        variables = {**spec.environment_variables, **{k: str(v) for k, v in self.environment_variables.items()}}
+        variables = {**spec.environment_variables, **environment_data.variables(self)}
         return replace(spec, name=self.name, version=self.version, environment_variables=variables)
 
     def _to_dict(self) -> dict[str, Any]:

@@ -12,8 +12,11 @@ from mldeploy_jupyter.api.environment_sections import (
     SPARK_KEYS,
     TOP_KEYS,
     ContainerRegistry,
+    DockerSection,
+    PythonSection,
     check_keys,
 )
+from mldeploy_jupyter.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.environment import Environment
@@ -24,11 +27,12 @@ UNUSED = {"spark": SPARK_KEYS, "databricks": DATABRICKS_KEYS}
 
 def to_dict(environment: Environment) -> dict[str, Any]:
     """Plain data. Passwords are left out."""
+    check_parts(environment)
     python = environment.python
     return {
         "name": environment.name,
         "version": environment.version,
-        "environmentVariables": dict(environment.environment_variables),
+        "environmentVariables": variables(environment),
         "python": {
             "userManagedDependencies": python.user_managed_dependencies,
             "interpreterPath": python.interpreter_path,
@@ -53,6 +57,38 @@ def to_dict(environment: Environment) -> dict[str, Any]:
     }
 
 
+def check_parts(environment: Environment) -> None:
+    """Raises `ConfigError` when an attribute was set to what it cannot be; it is used long after it was set."""
+    wanted = [
+        ("python", environment.python, PythonSection, "PythonSection()"),
+        ("docker", environment.docker, DockerSection, "DockerSection()"),
+        ("environment_variables", environment.environment_variables or {}, dict, '{"NAME": "value"}'),
+    ]
+    conda = getattr(environment.python, "conda_dependencies", None)
+    if conda is not None:
+        wanted.append(("python.conda_dependencies", conda, CondaDependencies, "CondaDependencies(file_path)"))
+    for attribute, value, kind, example in wanted:
+        if not isinstance(value, kind):
+            raise ConfigError(
+                f"{attribute} of the environment {environment.name!r} is {value!r:.60}",
+                why=f"it must be of type {kind.__name__}",
+                hint=f"such as environment.{attribute} = {example}",
+            )
+    for name, value in (environment.environment_variables or {}).items():
+        if not isinstance(name, str) or not isinstance(value, (str, int, float)):
+            # The value may be a password, so it is not shown.
+            raise ConfigError(
+                f"the environment variable {name!r} of the environment {environment.name!r} is no text",
+                why=f"its value is of type {type(value).__name__}" if isinstance(name, str) else "its name is none",
+                hint="names and values are strings; leave it out to have the variable unset",
+            )
+
+
+def variables(environment: Environment) -> dict[str, str]:
+    """The environment variables as texts."""
+    return {name: str(value) for name, value in (environment.environment_variables or {}).items()}
+
+
 def check(data: dict[str, Any]) -> None:
     """Raises `ConfigError` with the place of an unknown key."""
     check_keys(data, TOP_KEYS, "environment")
@@ -60,15 +96,15 @@ def check(data: dict[str, Any]) -> None:
     check_keys(_part(data, "docker"), DOCKER_KEYS, "environment.docker")
     for name, keys in UNUSED.items():
         check_keys(_part(data, name), keys, f"environment.{name}")
-    variables = _part(data, "environmentVariables")
-    check_keys(variables, variables, "environment.environmentVariables")
+    named = _part(data, "environmentVariables")
+    check_keys(named, named, "environment.environmentVariables")
 
 
 def fill(environment: Environment, data: dict[str, Any]) -> None:
     """Sets everything but the name from checked data."""
-    python, docker, variables = (_part(data, key) for key in ("python", "docker", "environmentVariables"))
+    python, docker, named = (_part(data, key) for key in ("python", "docker", "environmentVariables"))
     environment.version = None if data.get("version") is None else str(data["version"])
-    environment.environment_variables = {str(key): str(value) for key, value in variables.items()}
+    environment.environment_variables = {str(key): value for key, value in named.items()}
     environment.inferencing_stack_version = data.get("inferencingStackVersion")
     for key, attribute in PYTHON_KEYS.items():
         if python.get(key) is not None and attribute != "conda_dependencies":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.api import environment_data
 from mldeploy_jupyter.api.environment import ContainerRegistry, Environment
 from mldeploy_jupyter.api.known_names import KnownNames
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
@@ -78,7 +79,7 @@ class InferenceConfig(KnownNames):
         self.runtime = runtime
         self.conda_file = _text(conda_file)
         self.extra_docker_file_steps = _text(extra_docker_file_steps)
-        self.source_directory = None if source_directory is None else os.path.abspath(source_directory)
+        self.source_directory = _text(source_directory)
         self.enable_gpu = enable_gpu
         self.description = description
         self.base_image = base_image
@@ -88,6 +89,9 @@ class InferenceConfig(KnownNames):
         self.requirements_file = _text(requirements_file)
         self._made_from: dict[str, Any] | None = None  # the data it was read from, and its attributes then
         self._read: dict[str, Any] = {}
+        self._check_types()
+        if self.source_directory is not None:
+            self.source_directory = os.path.abspath(self.source_directory)
         # A relative path means the folder where the config was written, also if the notebook moves on.
         self._folder = Path(self.source_directory) if self.source_directory else _current_folder()
         self._check()
@@ -177,7 +181,19 @@ class InferenceConfig(KnownNames):
             return from_requirements_file(str(self._absolute(self.requirements_file)))
         return None
 
+    def _check_types(self) -> None:
+        paths = ("entry_script", "source_directory", "conda_file", "requirements_file", "extra_docker_file_steps")
+        given = [(name, getattr(self, name)) for name in (*paths, "base_image", "description")]
+        problems = [
+            f"{name} is {value!r}, not a {'path' if name in paths else 'string'}"
+            for name, value in given
+            if value is not None and not isinstance(value, (str, os.PathLike) if name in paths else str)
+        ]
+        if problems:
+            raise _wrong(problems)
+
     def _check(self) -> None:
+        self._check_types()
         problems: list[str] = []
         errors: list[MldeployError] = []  # of the script and the environment, which carry their own line
         if self.source_directory is not None and not os.path.isdir(self.source_directory):
@@ -191,12 +207,7 @@ class InferenceConfig(KnownNames):
             " ".join(part for part in (e.what, e.why, f"({e.where})" if e.where else "") if part) for e in errors
         ]
         if problems:
-            hint = (
-                "correct them and make the InferenceConfig again"
-                if len(problems) > 1
-                else "correct it and make it again"
-            )
-            raise InferenceConfigError(problems, hint=hint)
+            raise _wrong(problems)
 
     def _script_problems(self, errors: list[MldeployError]) -> list[str]:
         if not self.entry_script:
@@ -237,7 +248,7 @@ class InferenceConfig(KnownNames):
             problems.append(f"cuda_version {self.cuda_version!r} is none of {', '.join(CUDA_VERSIONS)}")
         if self.enable_gpu is not None and not isinstance(self.enable_gpu, bool):
             problems.append(f"enable_gpu is {self.enable_gpu!r}, not True or False")
-        if self.base_image is not None and (self.runtime or "python").lower() != "python":
+        if self.base_image is not None and str(self.runtime or "python").lower() != "python":
             problems.append(f"base_image goes with runtime python only, not {self.runtime}")
         for name in ("conda_file", "requirements_file", "extra_docker_file_steps"):
             path = getattr(self, name)
@@ -263,6 +274,11 @@ class InferenceConfig(KnownNames):
             beside = [name for name in BESIDE_ENVIRONMENT if getattr(self, name) is not None]
             if beside:
                 problems.append(f"environment excludes {', '.join(beside)}; say it in the environment")
+            try:
+                environment_data.check_parts(environment)
+            except MldeployError as error:
+                errors.append(error)
+                return problems
             if environment.docker.base_image and environment.docker.base_dockerfile:
                 problems.append("environment.docker has both base_image and base_dockerfile")
         files = [self._absolute(path) for path in (self.conda_file, self.requirements_file) if path is not None]
@@ -278,12 +294,17 @@ class InferenceConfig(KnownNames):
         return problems
 
 
+def _wrong(problems: list[str]) -> InferenceConfigError:
+    return InferenceConfigError(problems, hint=f"correct {'them' if len(problems) > 1 else 'it'} and try again")
+
+
 def _is_whole(registry: ContainerRegistry) -> bool:
     return bool(registry.username) == bool(registry.password) and bool(registry.address or not registry.username)
 
 
 def _text(path: str | Path | None) -> str | None:
-    return None if path is None else str(path)
+    """A path as text. What is no path stays as it is, for `_check_types` to name."""
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 
 def _current_folder() -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.api.azure_only import azure_method
+from mldeploy_jupyter.api.checks import check_text, path_of
 from mldeploy_jupyter.api.model_attributes import ModelAttributes
 from mldeploy_jupyter.api.model_checks import (
     check_framework,
@@ -38,6 +39,7 @@ from mldeploy_jupyter.core.errors import (
     WebserviceException,
 )
 from mldeploy_jupyter.core.records import ModelRecord
+from mldeploy_jupyter.core.storage_errors import explained
 
 __all__ = ["Model", "ModelFileNotFound", "ResourceConfiguration"]
 
@@ -74,6 +76,7 @@ class Model(ModelAttributes):
         expand: bool = True,
     ) -> None:
         self.workspace = check_workspace(workspace)
+        check_text(name=name, id=id)
         if id is None and name is not None and ":" in name and version is None:
             name, id = None, name  # a name has no colon: this is an id
         self._record = find_record(workspace, name, id, tags, properties, version, run_id, model_framework)
@@ -110,6 +113,7 @@ class Model(ModelAttributes):
         """
         check_workspace(workspace)
         check_model_name(model_name)
+        check_text(description=description)
         check_framework(model_framework, model_framework_version)
         text_or_none("description", description)
         record = ModelRecord(
@@ -149,6 +153,7 @@ class Model(ModelAttributes):
                 why="it must be a whole number from 20 to 255",
                 hint="leave it out: every model is listed",
             )
+        check_text(name=name)
         wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
         folder = check_workspace(workspace)._for_read()
         records = folder.open_store().list_models(name, latest) if folder else []
@@ -168,17 +173,30 @@ class Model(ModelAttributes):
 
         Looks in the service's model folder (`AZUREML_MODEL_DIR`), then in the workspace, whose models are put into its
         cache, then in `azureml-models/` here. Without `version` the highest one. Raises `ModelNotFoundException` that
-        lists where it looked, and `WebserviceException` when `version` is not an int.
+        lists where it looked, `WebserviceException` when the name or `version` cannot be one.
         """
+        if not isinstance(model_name, str) or not model_name:
+            check_model_name(model_name)
+        if _workspace is not None:
+            check_workspace(_workspace)
         return find_model_path(model_name, version, _workspace)
 
     def download(self, target_dir: str = ".", exist_ok: bool = False, exists_ok: bool | None = None) -> str:
         """Copies the model into `target_dir`, every byte verified, and gives back its path.
 
         Existing files are replaced only with `exist_ok` (`exists_ok` is its old name). Raises `WebserviceException`
-        when one is in the way, `StorageError` when the content is damaged or cannot be written.
+        when one is in the way, `UserErrorException` for what is no path, `StorageError` when the content is damaged or
+        cannot be written.
         """
-        target = Path(target_dir).expanduser()
+        target = Path(path_of("target_dir", target_dir, "'models'")).expanduser()
+        folders = [folder for name in self._record.files for folder in (target / name).parents]
+        file = next((folder for folder in folders if folder.exists() and not folder.is_dir()), None)
+        if file is not None:
+            raise WebserviceException(
+                f"there is a file where a folder should go: {file}",
+                why=f"the files of model {self.id} go into that folder",
+                hint="choose another folder, or rename the file",
+            )
         there = [name for name in self._record.files if os.path.lexists(target / name)]
         if there and not (exist_ok or exists_ok):
             raise WebserviceException(
@@ -192,13 +210,14 @@ class Model(ModelAttributes):
                     f"there is a folder where a file should go: {target / name}", hint="use another target_dir"
                 )
         # Whole and verified first; only then does anything take its place.
-        target.mkdir(parents=True, exist_ok=True)
         staged = target / f".mldeploy-download-{secrets.token_hex(4)}"
         try:
-            self.workspace._folder.open_artifacts().materialize(self._record.files, staged, link=False)
-            for name in self._record.files:
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(staged / name, target / name)
+            with explained(target, self._record.size):
+                target.mkdir(parents=True, exist_ok=True)
+                self.workspace._folder.open_artifacts().materialize(self._record.files, staged, link=False)
+                for name in self._record.files:
+                    (target / name).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(staged / name, target / name)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         return str(target / next(iter(self._record.files)).split("/")[0])
@@ -228,6 +247,7 @@ class Model(ModelAttributes):
         resource_configuration: ResourceConfiguration | None = None,
     ) -> None:
         """Replaces what is given: all tags, the description, the resources. `{}` and `""` clear, None does not."""
+        check_text(description=description)
         changes: dict[str, Any] = {}
         if tags is not None:
             changes["tags"] = json_dict("tags", tags)

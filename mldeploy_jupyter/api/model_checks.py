@@ -119,6 +119,10 @@ def resources(value: Any) -> dict[str, Any] | None:
 def dataset_details(datasets: Any, sample_input: Any, sample_output: Any) -> dict[str, Any]:
     """Datasets by scenario and samples, by their ids or names: this version keeps no datasets itself."""
     details: dict[str, Any] = {}
+    if datasets is not None and not isinstance(datasets, (list, tuple)):
+        raise WebserviceException(
+            f"datasets is {datasets!r}", why="it must be a list of pairs", hint='datasets=[("training", dataset)]'
+        )
     for pair in datasets or []:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], str):
             raise WebserviceException(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.model_checks import check_workspace
+from mldeploy_jupyter.api.model_filters import matches, parse_filter
 from mldeploy_jupyter.core.errors import UserErrorException
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def list_services(
 ) -> list[Webservice]:
     """The services for which every given filter holds, oldest first.
 
-    `tags` and `properties`: a list of keys and of [key, value] pairs, or a dict.
+    `tags` and `properties`: as those of `Model.list`.
 
     Raises:
         UserErrorException: an unknown compute type, a filter of another form.
@@ -43,6 +44,7 @@ def list_services(
                 why=f"the compute types are {', '.join(COMPUTE_TYPES)}",
                 hint="leave it out to list every service",
             )
+    tags, properties = parse_filter("tags", tags), parse_filter("properties", properties)
     folder = check_workspace(workspace)._for_read()
     if folder is None:
         return []
@@ -57,23 +59,9 @@ def list_services(
             continue
         if model_name and model_name not in [model.rpartition(":")[0] for model in models]:
             continue
-        if not _has(record.tags, tags, "tags") or not _has(record.properties, properties, "properties"):
+        if not matches(record.tags, tags) or not matches(record.properties, properties):
             continue
         if image is not None:  # a process has no image
             continue
         found.append(Webservice(workspace, record.name))
     return found
-
-
-def _has(there: dict[str, Any], asked: Any, name: str) -> bool:
-    if asked is None:
-        return True
-    if isinstance(asked, dict):
-        return all(there.get(key) == value for key, value in asked.items())
-    if not isinstance(asked, (list, tuple)):
-        raise UserErrorException(
-            f"{name} is not a filter",
-            why=f"it is of type {type(asked).__name__}",
-            hint=f'write {name}=["key"] or {name}=[["key", "value"]]',
-        )
-    return all(item in there if isinstance(item, str) else there.get(item[0]) == item[1] for item in asked)

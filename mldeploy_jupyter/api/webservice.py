@@ -21,6 +21,7 @@ from mldeploy_jupyter.api import (
     service_texts,
     webservice_legacy,
 )
+from mldeploy_jupyter.api.checks import check_seconds, check_text, whole_number
 from mldeploy_jupyter.api.model_checks import check_workspace
 from mldeploy_jupyter.api.service_attributes import STATES, ServiceAttributes
 from mldeploy_jupyter.api.waiting import raise_for, wait_for
@@ -99,7 +100,9 @@ class Webservice(ServiceAttributes):
         Raises:
             DeploymentFailed, DeploymentCancelled, DeploymentInterrupted: how it ended.
             DeploymentTimeout: `timeout_sec` has passed; the deployment goes on.
+            UserErrorException: `timeout_sec` is no number.
         """
+        check_seconds("timeout_sec", timeout_sec)
         wait_for(self.workspace._folder, self.name, self.deployment_id, show=bool(show_output), timeout=timeout_sec)
 
     def update_deployment_state(self) -> None:
@@ -108,11 +111,13 @@ class Webservice(ServiceAttributes):
 
     def get_logs(self, num_lines: int = 5000, init: bool = False, raw: bool = False) -> str:
         """The last lines of the service's log. `init` is v1's and changes nothing: init() writes into the same log."""
+        num_lines = whole_number("num_lines", num_lines, 0)
         lines = engine.logs(self.workspace._folder, self.name, tail=num_lines)
         return "\n".join(line.text if raw else service_data.log_line(line) for line in lines)
 
     def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
         """The last lines, then new ones as they come, until the service stops."""
+        num_lines = whole_number("num_lines", num_lines, 0)
         for line in engine.logs(self.workspace._folder, self.name, tail=num_lines, follow=True):
             yield service_data.log_line(line)
 
@@ -150,6 +155,7 @@ class Webservice(ServiceAttributes):
 
     def regen_key(self, key: str, set_key: str | None = None) -> None:
         """Replaces the "Primary" or the "Secondary" key, without a restart; the other one stays valid."""
+        check_text(set_key=set_key)
         engine.regen_key(self.workspace._folder, self.name, key, set_key)
 
     def get_token(self) -> tuple[str, str]:
@@ -201,6 +207,8 @@ class Webservice(ServiceAttributes):
 
     def rollback(self, revision: int | None = None, wait: bool = False, *, detached: bool = False) -> None:
         """Serves an older revision again; by default the newest that was live before this one."""
+        if revision is not None:
+            revision = whole_number("revision", revision, 1)
         self._began(deploying.begin_rollback(self.workspace, self.name, revision, detached=detached), wait)
 
     def cancel(self) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
-from mldeploy_jupyter.commands.text import listing, pairs, python_call, read_json, table
+from mldeploy_jupyter.commands.text import check_writable, listing, pairs, python_call, read_json, table
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
@@ -81,6 +81,8 @@ def register(context: Context, args: Args) -> Result:
         raise UsageError(
             "--asset-path needs --run-id", why="it is a path inside a run", hint="add --run-id, or use --model-path"
         )
+    if args.output_metadata_file:
+        check_writable(args.output_metadata_file, "--output-metadata-file")
     workspace = context.workspace(args.path, write=True)
     if args.asset_path:
         from mldeploy_jupyter.api.run import Run

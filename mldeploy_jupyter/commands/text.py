@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,21 @@ def read_json(path: str, flag: str) -> Any:
         words, line, column = json_problem(error)
         why = f"it is not valid JSON: {words} (line {line}, column {column})"
     raise UsageError(f"{flag} {path} cannot be read", why=why, hint="check the path and run the command again")
+
+
+def check_writable(path: str, flag: str) -> None:
+    """Raises `UsageError` when the file that a flag names cannot be written, before anything else is done."""
+    there = os.path.lexists(path)
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"{flag} {path} cannot be written", why=why, hint="name a file in a folder that is there"
+        ) from None
+    if not there:
+        os.remove(path)
 
 
 def python_call(function: str, *args: str, **kwargs: Any) -> str:

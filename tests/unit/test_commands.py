@@ -339,6 +339,18 @@ def test_a_target_may_be_written_in_capitals(folder: Path) -> None:
     assert words_of("model deploy", "x --cp Local").target == "local"
 
 
+def test_nothing_is_registered_when_its_id_cannot_be_written(folder: Path) -> None:
+    (folder / "m.pkl").touch()
+    for place, why in (("/nope/meta.json", "no such file or directory"), (".", "is a directory")):
+        with pytest.raises(UsageError) as caught:
+            run(["model", "register", "-n", "m", "-p", "m.pkl", "-t", place], context=context())
+        assert caught.value.why == why
+    with pytest.raises(MldeployError):
+        run(["model", "register", "-n", "m", "-p", "gone.pkl", "-t", "meta.json"], context=context())
+    assert not (folder / "meta.json").exists()
+    assert run(["model", "list"], context=context()).data == []
+
+
 def test_reading_makes_no_workspace(folder: Path) -> None:
     for line in ("model list", "model show churn", "workspace show", "prune"):
         with pytest.raises(WorkspaceError):

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.api.environment import CondaDependencies, ContainerRegistry, Environment
+from mldeploy_jupyter.api.inference_config import InferenceConfig
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
-from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
+from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, MldeployError, UserErrorException
 
 
 @pytest.fixture
@@ -294,3 +295,72 @@ def test_requirements_of_one_package_are_merged() -> None:
         CondaDependencies.merge_requirements(["a b"])
     with pytest.raises(ConfigError, match=r"pass requirements=\['numpy'\]"):
         CondaDependencies.merge_requirements("numpy")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ws: Environment.get(None, "e"),
+        lambda ws: Environment.list(None),
+        lambda ws: Environment("e").register(None),
+        lambda ws: Environment.get(ws, "e", version="1", label="latest"),
+        lambda ws: Environment.get(ws, "e", label=5),  # type: ignore[arg-type]
+        lambda ws: Environment("e").clone(None),  # type: ignore[arg-type]
+        lambda ws: Environment.from_conda_specification("e", None),  # type: ignore[arg-type]
+        lambda ws: Environment.from_pip_requirements("e", None),  # type: ignore[arg-type]
+        lambda ws: Environment("e").save_to_directory("file", overwrite=True),
+        lambda ws: Environment("e").save_to_directory("folder"),
+        lambda ws: Environment("e").save_to_directory("/proc/x"),
+        lambda ws: Environment.load_from_directory("folder"),
+        lambda ws: CondaDependencies(5),  # type: ignore[arg-type]
+        lambda ws: CondaDependencies().save("/nope/x.yml"),
+        lambda ws: CondaDependencies().save_to_file("/nope"),
+        lambda ws: CondaDependencies().add_pip_package(None),  # type: ignore[arg-type]
+        lambda ws: CondaDependencies().add_pip_package("nu mpy=="),
+        lambda ws: CondaDependencies().add_conda_package(None),  # type: ignore[arg-type]
+        lambda ws: CondaDependencies().add_conda_package("python=x"),
+    ],
+)
+def test_what_cannot_be_used_is_named(workspace: Workspace, folder: Path, call: Any) -> None:
+    (folder / "file").touch()
+    (folder / "folder").mkdir()
+    with pytest.raises(MldeployError) as caught:
+        call(workspace)
+    assert caught.value.what and caught.value.why and caught.value.hint
+    assert "Errno" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "what"),
+    [
+        ("python", None, "python of the environment 'e' is None"),
+        ("docker", "Dockerfile", "docker of the environment 'e' is 'Dockerfile'"),
+        ("environment_variables", [1], "environment_variables of the environment 'e' is [1]"),
+        ("environment_variables", {"B": None}, "the environment variable 'B' of the environment 'e' is no text"),
+        ("environment_variables", {1: "a"}, "the environment variable 1 of the environment 'e' is no text"),
+        ("conda_dependencies", "x.yml", "python.conda_dependencies of the environment 'e' is 'x.yml'"),
+    ],
+)
+def test_parts_of_another_type_are_named_when_they_are_used(
+    workspace: Workspace, folder: Path, part: str, value: Any, what: str
+) -> None:
+    (folder / "score.py").write_text("def init(): ...\ndef run(data): ...\n")
+    environment = Environment("e")
+    setattr(environment.python if part == "conda_dependencies" else environment, part, value)
+    for use in (
+        lambda: environment.register(workspace),
+        environment._to_spec,
+        lambda: InferenceConfig("score.py", environment=environment),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            use()
+        assert caught.value.what == what and caught.value.why and caught.value.hint
+    assert Environment.list(workspace) == {}
+
+
+def test_no_variables_and_numbers_are_taken() -> None:
+    environment = Environment("e")
+    environment.environment_variables = None  # type: ignore[assignment]
+    assert environment._to_spec().environment_variables == {}
+    environment.environment_variables = {"N": 1}  # type: ignore[dict-item]
+    assert environment._to_spec().environment_variables == {"N": "1"}

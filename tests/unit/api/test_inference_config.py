@@ -109,6 +109,9 @@ def test_environment_variables_and_requirements(src: Path) -> None:
         {"entry_script": "score.py", "conda_file": "env.yml", "extra_docker_file_steps": "steps"},
         {"entry_script": "score.py", "conda_file": "abc/env/myenv.yml", "requirements_file": "score.py"},
         {"entry_script": "score.py", "environment": "myenv"},
+        {"entry_script": "score.py", "source_directory": 5, "description": 5, "base_image": 5},
+        {"entry_script": 5, "conda_file": {}},
+        {"entry_script": "score.py", "runtime": 3, "base_image": "x"},
         {"entry_script": "score.py", "base_image_registry": "registry"},
         {"entry_script": "score.py", "base_image_registry": ContainerRegistry(username="me", password="hunter2")},
         {

@@ -289,11 +289,23 @@ def test_every_error_is_three_lines(ws: Workspace, folder: Path, snapshot) -> No
         "page_count": lambda: Model.list(ws, page_count=19),
         "property twice": lambda: model.add_properties({"p": 2}),
         "remove_tags": lambda: model.remove_tags("a"),  # type: ignore[arg-type]
+        "description": lambda: Model.register(ws, "m.pkl", "m", description={"a": 1}),  # type: ignore[arg-type]
+        "description number": lambda: model.update(description=5),  # type: ignore[arg-type]
+        "datasets number": lambda: Model.register(ws, "m.pkl", "m", datasets=5),  # type: ignore[arg-type]
+        "name number": lambda: Model(ws, 5),  # type: ignore[arg-type]
+        "id number": lambda: Model(ws, id=5),  # type: ignore[arg-type]
+        "list name": lambda: Model.list(ws, name=5),  # type: ignore[arg-type]
         "download": lambda: model.download("."),
+        "download to nothing": lambda: model.download(None),  # type: ignore[arg-type]
+        "download to a file": lambda: model.download("m.pkl"),
+        "download below a file": lambda: model.download("m.pkl/sub", exist_ok=True),
+        "download to the kernel": lambda: model.download("/proc/x"),
         "download folder": lambda: model.download("out", exist_ok=True),
         "model path": lambda: Model.get_model_path("nope"),
         "model path version": lambda: Model.get_model_path("m", version=9),
         "model path in the way": lambda: Model.get_model_path("m.pkl"),
+        "model path name": lambda: Model.get_model_path(None),  # type: ignore[arg-type]
+        "model path workspace": lambda: Model.get_model_path("m", _workspace="ws"),  # type: ignore[arg-type]
         "model path type": lambda: Model.get_model_path("m", version="1"),  # type: ignore[arg-type]
         "package": lambda: Model.package(ws, []),
         "profile": lambda: Model.profile(ws, "p", [], None, None),

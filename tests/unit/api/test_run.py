@@ -74,6 +74,7 @@ def test_the_errors(ws: Workspace, run: Run, snapshot) -> None:
         "no model path": lambda: Model.register(ws, f"runs:/{run.id}/nope", "m"),
         "no run in a path": lambda: Model.register(ws, "runs:/nope/x", "m"),
         "upload": lambda: run.upload_file("x", "nowhere"),
+        "description": lambda: run.register_model("m", "outputs", description=5),  # type: ignore[arg-type]
         "metric": lambda: run.log("x", "much"),  # type: ignore[arg-type]
         "no active run": lambda: Run.get_context(allow_offline=False),
     }

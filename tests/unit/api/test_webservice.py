@@ -10,6 +10,7 @@ import pytest
 
 import mldeploy_jupyter.api.webservice as module
 from mldeploy_jupyter.api import deploying
+from mldeploy_jupyter.api.inference_config import InferenceConfig
 from mldeploy_jupyter.api.model import Model
 from mldeploy_jupyter.api.webservice import (
     AciWebservice,
@@ -246,3 +247,62 @@ def test_deploy_to_cloud_names_the_target(ws: Workspace) -> None:
         local.deploy_to_cloud("churn", AksWebservice.deploy_configuration())
     with pytest.raises(MldeployError, match="it needs the target ACI"):
         local.deploy_to_cloud()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda service: service.get_logs(-3),
+        lambda service: service.get_logs("x"),
+        lambda service: service.get_logs(2.5),
+        lambda service: next(service.follow_logs(None)),
+        lambda service: service.wait_for_deployment(timeout_sec="x"),
+        lambda service: service.wait_for_deployment(timeout_sec=float("nan")),
+        lambda service: service.regen_key("Secondary", 5),
+        lambda service: service.rollback(0),
+        lambda service: service.rollback("1"),
+        lambda service: service.update(models=[""]),
+        lambda service: Webservice.list(service.workspace, tags=[5]),
+        lambda service: Webservice.list(service.workspace, tags=[["t"]]),
+        lambda service: Webservice.list(service.workspace, properties=[["t", "1", "2"]]),
+    ],
+)
+def test_an_argument_that_cannot_be_used_is_named(ws: Workspace, call: Any) -> None:
+    with pytest.raises(UserErrorException) as caught:
+        call(Webservice(ws, "on-local"))
+    assert caught.value.what and caught.value.why and caught.value.hint
+
+
+def test_the_filters_are_those_of_models(ws: Workspace) -> None:
+    ws._folder.open_store().update_service("on-aci", tags={"t": "1", "n": 0.9})
+    for tags in (["t"], [["t", 1]], {"t": 1}, [("n", "0.9"), "t"]):
+        assert [service.name for service in Webservice.list(ws, tags=tags)] == ["on-aci"]
+    assert Webservice.list(ws, tags={"t": "2"}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"model_paths": None}, "model_paths is None"),
+        ({"model_paths": "score.py"}, "model_paths is 'score.py'"),
+        ({"model_paths": ["score.py", 5]}, "a path of model_paths is 5"),
+        ({"model_paths": ["score.py", "gone.pkl"]}, "there is no file or folder gone.pkl"),
+        ({"model_paths": ["score.py", "größe"]}, "cannot be the name of a model"),
+        ({"name": "Bad"}, "'Bad' cannot be the name of a service"),
+        ({"name": "on-local"}, "there is a service on-local already"),
+        ({"image_config": None}, "an inference_config is needed"),
+        ({"deployment_config": 5}, "the deployment configuration is not one"),
+        ({"deployment_config": AciWebservice.deploy_configuration()}, "Azure Container Instances is not in this"),
+        ({"deployment_target": "cluster"}, "deployment_target is not in this version"),
+        ({"workspace": None}, "workspace is None"),
+    ],
+)
+def test_deploy_registers_nothing_that_it_refuses(
+    ws: Workspace, folder: Path, change: dict[str, Any], what: str
+) -> None:
+    (folder / "score.py").write_text("def init(): ...\ndef run(data): ...\n")
+    given = {"workspace": ws, "name": "churn", "model_paths": ["score.py"], "image_config": InferenceConfig("score.py")}
+    with pytest.raises(MldeployError) as caught:
+        Webservice.deploy(**{**given, **change})
+    assert what in caught.value.what
+    assert Model.list(ws) == []
