@@ -16,17 +16,6 @@ def path_of(argument: str, value: Any, example: str) -> str:
     return str(os.fspath(value))
 
 
-def check_text(**texts: Any) -> None:
-    """Raises `UserErrorException` for an argument that is neither a text nor None."""
-    for argument, value in texts.items():
-        if value is not None and not isinstance(value, str):
-            raise UserErrorException(
-                f"{argument} is {value!r}",
-                why=f"it must be a string, not {type(value).__name__}",
-                hint=f"put it in quotes: {str(value)!r}" if isinstance(value, (int, float)) else "pass a string",
-            )
-
-
 def whole_number(argument: str, value: Any, least: int) -> int:
     """The number, from `least` on. Raises `UserErrorException`."""
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api import environment_data, environment_images, environment_labels, environment_sources
 from mldeploy_jupyter.api.azure_only import azure_method
-from mldeploy_jupyter.api.checks import check_text, path_of
+from mldeploy_jupyter.api.checks import path_of
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.api.environment_sections import (
     ContainerRegistry,
@@ -24,7 +24,7 @@ from mldeploy_jupyter.api.environment_sections import (
     SparkSection,
 )
 from mldeploy_jupyter.api.known_names import KnownNames
-from mldeploy_jupyter.api.model_checks import check_workspace
+from mldeploy_jupyter.api.model_checks import check_workspace, text_or_none
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
 from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
 from mldeploy_jupyter.core.storage_errors import explained
@@ -181,7 +181,7 @@ class Environment(KnownNames):
         Raises `EnvironmentError_` if there is none, `UserErrorException` for both a version and a label.
         """
         check_workspace(workspace)
-        check_text(label=label)
+        text_or_none("label", label)
         if label is not None and version is not None:
             raise UserErrorException(
                 f"version {version!r} and label {label!r} are both given",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.api.azure_only import azure_method
-from mldeploy_jupyter.api.checks import check_text, path_of
+from mldeploy_jupyter.api.checks import path_of
 from mldeploy_jupyter.api.model_attributes import ModelAttributes
 from mldeploy_jupyter.api.model_checks import (
     check_framework,
@@ -76,7 +76,8 @@ class Model(ModelAttributes):
         expand: bool = True,
     ) -> None:
         self.workspace = check_workspace(workspace)
-        check_text(name=name, id=id)
+        text_or_none("name", name)
+        text_or_none("id", id)
         if id is None and name is not None and ":" in name and version is None:
             name, id = None, name  # a name has no colon: this is an id
         self._record = find_record(workspace, name, id, tags, properties, version, run_id, model_framework)
@@ -113,7 +114,6 @@ class Model(ModelAttributes):
         """
         check_workspace(workspace)
         check_model_name(model_name)
-        check_text(description=description)
         check_framework(model_framework, model_framework_version)
         text_or_none("description", description)
         record = ModelRecord(
@@ -153,7 +153,7 @@ class Model(ModelAttributes):
                 why="it must be a whole number from 20 to 255",
                 hint="leave it out: every model is listed",
             )
-        check_text(name=name)
+        text_or_none("name", name)
         wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
         folder = check_workspace(workspace)._for_read()
         records = folder.open_store().list_models(name, latest) if folder else []
@@ -247,7 +247,6 @@ class Model(ModelAttributes):
         resource_configuration: ResourceConfiguration | None = None,
     ) -> None:
         """Replaces what is given: all tags, the description, the resources. `{}` and `""` clear, None does not."""
-        check_text(description=description)
         changes: dict[str, Any] = {}
         if tags is not None:
             changes["tags"] = json_dict("tags", tags)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api import model_checks, registration, run_files
-from mldeploy_jupyter.api.checks import check_text
 from mldeploy_jupyter.api.run_backends import (
     FolderRun,
     RunBackend,
@@ -282,7 +281,7 @@ class Run:
         from mldeploy_jupyter.api.model import Model
 
         model_checks.check_model_name(model_name)
-        check_text(description=description)
+        model_checks.text_or_none("description", description)
         model_checks.check_framework(model_framework, model_framework_version)
         record = ModelRecord(
             name=model_name,

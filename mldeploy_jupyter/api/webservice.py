@@ -21,8 +21,8 @@ from mldeploy_jupyter.api import (
     service_texts,
     webservice_legacy,
 )
-from mldeploy_jupyter.api.checks import check_seconds, check_text, whole_number
-from mldeploy_jupyter.api.model_checks import check_workspace
+from mldeploy_jupyter.api.checks import check_seconds, whole_number
+from mldeploy_jupyter.api.model_checks import check_workspace, text_or_none
 from mldeploy_jupyter.api.service_attributes import STATES, ServiceAttributes
 from mldeploy_jupyter.api.waiting import raise_for, wait_for
 from mldeploy_jupyter.api.webservice_legacy import deploy
@@ -155,7 +155,7 @@ class Webservice(ServiceAttributes):
 
     def regen_key(self, key: str, set_key: str | None = None) -> None:
         """Replaces the "Primary" or the "Secondary" key, without a restart; the other one stays valid."""
-        check_text(set_key=set_key)
+        text_or_none("set_key", set_key)
         engine.regen_key(self.workspace._folder, self.name, key, set_key)
 
     def get_token(self) -> tuple[str, str]:
