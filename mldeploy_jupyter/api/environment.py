@@ -12,7 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api import environment_data, environment_images, environment_labels, environment_sources
+from mldeploy_jupyter.api import (
+    environment_data,
+    environment_images,
+    environment_labels,
+    environment_parts,
+    environment_sources,
+)
 from mldeploy_jupyter.api.azure_only import azure_method
 from mldeploy_jupyter.api.checks import path_of
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
@@ -284,7 +290,7 @@ class Environment(KnownNames):
 
     def _to_spec(self, folder: str | Path | None = None) -> EnvironmentSpec:
         """What the room `environments` makes. `conda_dependencies_file` is relative to `folder` (default: cwd)."""
-        environment_data.check_parts(self)
+        environment_parts.check_parts(self)
         if self.python.user_managed_dependencies:
             spec = EnvironmentSpec(interpreter=_interpreter(self.python.interpreter_path))
         elif self.python.conda_dependencies_file:
@@ -293,7 +299,7 @@ class Environment(KnownNames):
             spec = self.python.conda_dependencies._to_spec()
         else:
             spec = EnvironmentSpec()
-        variables = {**spec.environment_variables, **environment_data.variables(self)}
+        variables = {**spec.environment_variables, **environment_parts.variables(self)}
         return replace(spec, name=self.name, version=self.version, environment_variables=variables)
 
     def _to_dict(self) -> dict[str, Any]:

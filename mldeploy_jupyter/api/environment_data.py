@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
+from mldeploy_jupyter.api.environment_parts import check_parts, variables
 from mldeploy_jupyter.api.environment_sections import (
     DATABRICKS_KEYS,
     DOCKER_KEYS,
@@ -12,11 +13,8 @@ from mldeploy_jupyter.api.environment_sections import (
     SPARK_KEYS,
     TOP_KEYS,
     ContainerRegistry,
-    DockerSection,
-    PythonSection,
     check_keys,
 )
-from mldeploy_jupyter.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.environment import Environment
@@ -55,38 +53,6 @@ def to_dict(environment: Environment) -> dict[str, Any]:
         **{name: found for name, keys in UNUSED.items() if (found := _given(getattr(environment, name), keys))},
         **({"r": environment.r} if environment.r else {}),
     }
-
-
-def check_parts(environment: Environment) -> None:
-    """Raises `ConfigError` when an attribute was set to what it cannot be; it is used long after it was set."""
-    wanted = [
-        ("python", environment.python, PythonSection, "PythonSection()"),
-        ("docker", environment.docker, DockerSection, "DockerSection()"),
-        ("environment_variables", environment.environment_variables or {}, dict, '{"NAME": "value"}'),
-    ]
-    conda = getattr(environment.python, "conda_dependencies", None)
-    if conda is not None:
-        wanted.append(("python.conda_dependencies", conda, CondaDependencies, "CondaDependencies(file_path)"))
-    for attribute, value, kind, example in wanted:
-        if not isinstance(value, kind):
-            raise ConfigError(
-                f"{attribute} of the environment {environment.name!r} is {value!r:.60}",
-                why=f"it must be of type {kind.__name__}",
-                hint=f"such as environment.{attribute} = {example}",
-            )
-    for name, value in (environment.environment_variables or {}).items():
-        if not isinstance(name, str) or not isinstance(value, (str, int, float)):
-            # The value may be a password, so it is not shown.
-            raise ConfigError(
-                f"the environment variable {name!r} of the environment {environment.name!r} is no text",
-                why=f"its value is of type {type(value).__name__}" if isinstance(name, str) else "its name is none",
-                hint="names and values are strings; leave it out to have the variable unset",
-            )
-
-
-def variables(environment: Environment) -> dict[str, str]:
-    """The environment variables as texts."""
-    return {name: str(value) for name, value in (environment.environment_variables or {}).items()}
 
 
 def check(data: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api import environment_data
+from mldeploy_jupyter.api import environment_parts
 from mldeploy_jupyter.api.environment import ContainerRegistry, Environment
 from mldeploy_jupyter.api.known_names import KnownNames
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
@@ -275,7 +275,7 @@ class InferenceConfig(KnownNames):
             if beside:
                 problems.append(f"environment excludes {', '.join(beside)}; say it in the environment")
             try:
-                environment_data.check_parts(environment)
+                environment_parts.check_parts(environment)
             except MldeployError as error:
                 errors.append(error)
                 return problems
