@@ -12,13 +12,16 @@ from mldeploy_jupyter.core.configs import (
     TEXTS,
     DeployConfig,
     Field,
+    Problem,
     Spelling,
     file_names,
     find_spec,
     make_config,
-    read_deploy_config,
+    read_deploy_file,
     read_inference_config,
+    refuse,
 )
+from mldeploy_jupyter.core.errors import MldeployError
 
 # What a user may call a target -> v1's compute type.
 TARGETS = {"local": "Local", "aci": "ACI", "aks": "AKS", "aksendpoint": "AKSENDPOINT"}
@@ -167,6 +170,7 @@ def deploy_config_of(args: Args) -> DeployConfig | None:
     Raises `UsageError` for a flag the target does not have, `ConfigError` for values that cannot be used.
     """
     flags = _flags(args)
+    problems: list[Problem] = []
     if args.deploy_config is None:
         if not flags and args.target is None:
             return None
@@ -174,17 +178,15 @@ def deploy_config_of(args: Args) -> DeployConfig | None:
         compute_type = TARGETS[args.target or ("aks" if "compute_target_name" in flags else "local")]
         base = DeployConfig(compute_type)
     else:
-        base = read_deploy_config(args.deploy_config, check=False)
+        base, problems = read_deploy_file(args.deploy_config)
         if args.target is not None and TARGETS[args.target] != base.compute_type:
             raise UsageError(
                 f"{args.deploy_config} is for {base.compute_type.lower()}, and --target says {args.target}",
                 why="the settings of one target do not fit another",
                 hint=f"leave --target out, or use a file whose computeType is {args.target}",
             )
-    _refuse_foreign(base, flags)
-    config = make_config(base.compute_type, {**base.passed, **flags})
-    config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "the command")
-    return config
+    _refuse_foreign(base, flags, "or name another target with --target")
+    return _checked(args, make_config(base.compute_type, {**base.passed, **flags}), flags, problems)
 
 
 def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
@@ -193,8 +195,9 @@ def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
     if args.deploy_config is None and not flags:
         return None
     base = current
+    problems: list[Problem] = []
     if args.deploy_config is not None:
-        base = read_deploy_config(args.deploy_config, check=False)
+        base, problems = read_deploy_file(args.deploy_config)
         if base.compute_type != current.compute_type:
             here, there = current.compute_type.lower(), base.compute_type.lower()
             raise UsageError(
@@ -203,7 +206,13 @@ def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
                 hint="deploy a second service with mldeploy model deploy",
             )
     _refuse_foreign(base, flags)
-    config = make_config(base.compute_type, {**current.passed, **base.passed, **flags})
+    return _checked(args, make_config(base.compute_type, {**current.passed, **base.passed, **flags}), flags, problems)
+
+
+def _checked(args: Args, config: DeployConfig, flags: dict[str, Any], problems: list[Problem]) -> DeployConfig:
+    """The configuration. Raises `ConfigError` with everything that is wrong in the file's keys and the values."""
+    if problems:
+        refuse(args.deploy_config, config, problems, _spelling(config, flags))
     config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "the command")
     return config
 
@@ -228,14 +237,14 @@ def _flags(args: Args) -> dict[str, Any]:
     return out
 
 
-def _refuse_foreign(config: DeployConfig, flags: dict[str, Any]) -> None:
+def _refuse_foreign(config: DeployConfig, flags: dict[str, Any], other: str = "") -> None:
     for name in flags:
         if name not in config.spec.by_name:
             owners = [spec.compute_type.lower() for spec in SPECS.values() if name in spec.by_name]
             raise UsageError(
                 f"{_flag(name)} is not a setting of the target {config.compute_type.lower()}",
                 why=f"it is a setting of {', '.join(owners)}",
-                hint=f"leave {_flag(name)} out, or name another target with --target",
+                hint=f"leave {_flag(name)} out" + (f", {other}" if other else ""),
             )
 
 
@@ -280,7 +289,11 @@ def inference_config_of(context: Context, args: Args) -> Any:
     from mldeploy_jupyter.api.inference_config import ContainerRegistry, InferenceConfig
 
     if isinstance(environment, dict):
-        environment = Environment._from_dict(_with_conda_path(environment, kwargs, args))
+        try:
+            environment = Environment._from_dict(_with_conda_path(environment, kwargs, args))
+        except MldeployError as error:
+            error.where = ", ".join(part for part in (args.inference_config, error.where) if part)
+            raise
     if environment is not None:
         kwargs["environment"] = environment
     registry = kwargs.get("base_image_registry")

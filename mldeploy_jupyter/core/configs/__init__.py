@@ -9,10 +9,11 @@ from mldeploy_jupyter.core.configs.deploy_config import (
     make_config,
     unknown_field,
 )
-from mldeploy_jupyter.core.configs.deploy_file import file_names, read_deploy_config
+from mldeploy_jupyter.core.configs.deploy_file import file_names, read_deploy_config, read_deploy_file, refuse
 from mldeploy_jupyter.core.configs.fields import Field, Spelling, Violation, describe
 from mldeploy_jupyter.core.configs.inference_file import read_inference_config
 from mldeploy_jupyter.core.configs.names import check_model_name, check_service_name, make_model_name, make_service_name
+from mldeploy_jupyter.core.configs.reading import Problem
 from mldeploy_jupyter.core.configs.schema import json_schema
 from mldeploy_jupyter.core.configs.signature import docstring_of, signature_of
 from mldeploy_jupyter.core.configs.spec import Spec
@@ -23,6 +24,7 @@ __all__ = [
     "ConfigViolations",
     "DeployConfig",
     "Field",
+    "Problem",
     "Spec",
     "Spelling",
     "Violation",
@@ -37,7 +39,9 @@ __all__ = [
     "make_model_name",
     "make_service_name",
     "read_deploy_config",
+    "read_deploy_file",
     "read_inference_config",
+    "refuse",
     "signature_of",
     "unknown_field",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.configs.deploy_config import DeployConfig, find_spec, make_config
-from mldeploy_jupyter.core.configs.fields import describe
+from mldeploy_jupyter.core.configs.deploy_config import SPECS, DeployConfig, find_spec, make_config
+from mldeploy_jupyter.core.configs.fields import Spelling, describe
 from mldeploy_jupyter.core.configs.reading import (
     FileProblems,
     Problem,
@@ -39,12 +40,19 @@ MISPLACED = {
 }
 
 
-def read_deploy_config(path: str | Path, *, check: bool = True) -> DeployConfig:
-    """The configuration in a file. Raises `ConfigError`, which names everything that is wrong, by its path.
+def read_deploy_config(path: str | Path) -> DeployConfig:
+    """The configuration in a file. Raises `ConfigError`, which names everything that is wrong, by its path."""
+    config, problems = read_deploy_file(path)
+    refuse(path, config, problems, file_spelling(file_names(config.spec)))
+    return config
 
-    null means not given. `check=False` leaves out the rules on values, for a caller that lays flags over the file
-    and checks the result. A relative path of a certificate is looked for in the
-    current directory, as v1 did, then beside the file.
+
+def read_deploy_file(path: str | Path) -> tuple[DeployConfig, list[Problem]]:
+    """The configuration in a file, its values not checked, and what is wrong with its keys.
+
+    For a caller that lays flags over the file, and then calls `refuse`. null means not given. A relative path of a
+    certificate is looked for in the current directory, as v1 did, then beside the file. Raises `ConfigError` for a file
+    that is none.
     """
     path = Path(path)
     data = read_mapping(path)
@@ -54,15 +62,17 @@ def read_deploy_config(path: str | Path, *, check: bool = True) -> DeployConfig:
     for name in ("ssl_cert_pem_file", "ssl_key_pem_file"):
         if isinstance(passed.get(name), str) and passed[name]:
             passed[name] = beside(passed[name], path)
-    config = make_config(spec.compute_type, passed)
-    if check:
-        spelling = file_spelling(file_names(spec))
-        for violation in config.violations():
-            text = describe(violation, spelling).removeprefix(spelling.name(violation.field)).lstrip()
-            problems.append(Problem(spelling.name(violation.field), text, spelling.fill(violation.fix)))
-    if problems:
-        raise FileProblems(path, problems)
-    return config
+    return make_config(spec.compute_type, passed), problems
+
+
+def refuse(path: str | Path, config: DeployConfig, problems: list[Problem], spelling: Spelling) -> None:
+    """Raises `ConfigError` with the problems of the keys and every violation of the values, when there are any."""
+    found = [*problems]
+    for violation in config.violations():
+        text = describe(violation, spelling).removeprefix(spelling.name(violation.field)).lstrip()
+        found.append(Problem(spelling.name(violation.field), text, spelling.fill(violation.fix)))
+    if found:
+        raise FileProblems(Path(path), found)
 
 
 def file_names(spec: Spec) -> dict[str, str]:
@@ -88,6 +98,27 @@ def _spec_of(path: Path, data: dict[str, Any]) -> Spec:
         ) from None
 
 
+def _not_here(spec: Spec) -> dict[str, str]:
+    """What to do with keys that the file of this target does not have: they are another target's, or options."""
+    owners: dict[str, list[str]] = {}
+    for other in SPECS.values():
+        for path in {part for field in other.fields for part in (field.file, field.file.rpartition(".")[0]) if part}:
+            owners.setdefault(path, []).append(other.compute_type.lower())
+    meant = {**{path: path for path in owners}, **MISPLACED}
+    target = spec.compute_type.lower()
+    fixes = {}
+    for path, right in meant.items():
+        if target not in owners[right]:
+            there = ", ".join(owners[right])
+            why = f"{target} has no setting {right}" if right != path else f"it is no setting of {target}"
+            fixes[path] = f"remove {path}: {why}; {there} {'have' if ',' in there else 'has'} it"
+    for field in spec.fields:
+        if not field.file:  # v1's file has none of these
+            key = re.sub(r"_(.)", lambda match: match[1].upper(), field.name)
+            fixes[key] = f"remove {key} from the file, and add the option {max(field.flags, key=len)}"
+    return fixes
+
+
 def _flatten(spec: Spec, data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """The file's values by Python name. Unknown keys and wrong nesting are added to `problems`."""
     by_path = {field.file: field.name for field in spec.fields if field.file}
@@ -97,7 +128,8 @@ def _flatten(spec: Spec, data: dict[str, Any], problems: list[Problem]) -> dict[
         groups.setdefault(group, []).append(leaf)
     groups[""] += [group for group in groups if group]
     hints = {wrong: right for wrong, right in MISPLACED.items() if right in by_path}
-    problems.extend(check_keys(data, groups[""], "", hints))
+    elsewhere = _not_here(spec)
+    problems.extend(check_keys(data, groups[""], "", hints, elsewhere))
     passed: dict[str, Any] = {}
     for group, leaves in groups.items():
         values = data if not group else data.get(group)
@@ -109,7 +141,7 @@ def _flatten(spec: Spec, data: dict[str, Any], problems: list[Problem]) -> dict[
             )
             continue
         if group:
-            problems.extend(check_keys(values, leaves, f"{group}.", hints))
+            problems.extend(check_keys(values, leaves, f"{group}.", hints, elsewhere))
         for leaf in leaves:
             name = by_path.get(f"{group}.{leaf}" if group else leaf)
             if name and values.get(leaf) is not None:

@@ -152,6 +152,11 @@ def _check_value(value: Any, kind: Any, path: str, problems: list[Problem]) -> N
     elif kind == "registry":
         if not isinstance(value, str):
             _nested(value, REGISTRY, path, problems, "a string or an object")
+    elif kind == "strings by name" and isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(item, str):  # not shown: it may be a password
+                text = f"is {type_word(item)}; it must be a string"
+                problems.append(Problem(f"{path}.{name}", text, f"write the value of {name} with quotes"))
     elif not _fits(value, kind):
         fix = f'write {path}: "{value}", with quotes' if kind == "string" and isinstance(value, int | float) else ""
         problems.append(Problem(path, f"is {type_word(value)}; it must be {_KIND_WORDS[kind]}", fix))
@@ -183,7 +188,7 @@ def _fits(value: Any, kind: str) -> bool:
         case "list":
             return isinstance(value, list)
         case "strings by name":
-            return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+            return isinstance(value, dict)
         case "string or integer":
             return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
         case "string or number":

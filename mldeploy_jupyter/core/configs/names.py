@@ -24,7 +24,7 @@ def check_service_name(name: str) -> None:
         raise ConfigError(
             f"{name!r} cannot be the name of a service",
             why=f"a service's name {SERVICE_NAME_RULE}",
-            hint=f"use the name {make_service_name(str(name))!r}",
+            hint=f"use the name {make_service_name(name)!r}" if isinstance(name, str) else "such as 'my-service'",
         )
 
 
@@ -34,7 +34,7 @@ def check_model_name(name: str) -> None:
         raise ConfigError(
             f"{name!r} cannot be the name of a model",
             why=f"a model's name {MODEL_NAME_RULE}",
-            hint=f"use the name {make_model_name(str(name))!r}",
+            hint=f"use the name {make_model_name(name)!r}" if isinstance(name, str) else "such as 'my-model'",
         )
 
 

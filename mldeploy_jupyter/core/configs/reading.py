@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mldeploy_jupyter.core.configs.fields import Spelling
@@ -72,8 +73,15 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return data
 
 
-def check_keys(data: dict[str, Any], known: Iterable[str], prefix: str, hints: dict[str, str]) -> list[Problem]:
-    """Keys that are not known, with the nearest that is. `hints` maps frequent wrong paths to right ones."""
+def check_keys(
+    data: dict[str, Any],
+    known: Iterable[str],
+    prefix: str,
+    hints: Mapping[str, str],
+    fixes: Mapping[str, str] = MappingProxyType({}),
+) -> list[Problem]:
+    """Keys that are not known, with the nearest that is. `hints` maps frequent wrong paths to right ones, `fixes` paths
+    for which nothing near is right to what is to be done."""
     names = list(known)
     found = []
     for key in data:
@@ -81,6 +89,9 @@ def check_keys(data: dict[str, Any], known: Iterable[str], prefix: str, hints: d
             continue
         path = f"{prefix}{key}"
         right = hints.get(path) or next((prefix + name for name in names if name.lower() == str(key).lower()), "")
+        if not right and path in fixes:
+            found.append(Problem(path, "is not a known key", fixes[path]))
+            continue
         if not right:
             near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.6)
             right = prefix + near[0] if near else ""
