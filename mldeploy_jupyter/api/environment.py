@@ -32,7 +32,7 @@ from mldeploy_jupyter.api.environment_sections import (
 from mldeploy_jupyter.api.known_names import KnownNames
 from mldeploy_jupyter.api.model_checks import check_workspace, text_or_none
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda_file, from_requirements_file
-from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, UserErrorException
+from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, MldeployError, UserErrorException
 from mldeploy_jupyter.core.storage_errors import explained
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Environment(KnownNames):
             raise EnvironmentError_(
                 f"there is no environment {name!r}" + (f" of version {version}" if version is not None else ""),
                 why="the workspace has " + (", ".join(sorted(Environment.list(workspace))) or "no environments"),
-                hint="register one: Environment(...).register(workspace)",
+                hint="register it in Python with Environment(...).register(ws), or give a conda file in its place",
                 code="EnvironmentNotFound",
             )
         return Environment._from_dict(definition)
@@ -310,7 +310,11 @@ class Environment(KnownNames):
     def _from_dict(data: dict[str, Any]) -> Environment:
         """From the `environment` object of inferenceconfig.json. An unknown key raises `ConfigError` with its place."""
         environment_data.check(data)
-        environment = Environment(data.get("name") or "environment")
+        try:
+            environment = Environment(data.get("name") or "environment")
+        except MldeployError as error:
+            error.where = "environment.name"
+            raise
         environment_data.fill(environment, data)
         return environment
 

@@ -202,12 +202,14 @@ class Model(ModelAttributes):
             raise WebserviceException(
                 f"there is already a file {target / there[0]}",
                 why=f"{len(there)} of {len(self._record.files)} files of model {self.id} would replace existing ones",
-                hint="pass exist_ok=True to replace them, or another target_dir",
+                hint="choose another folder, or replace them with exist_ok=True (--overwrite)",
             )
         for name in there:
             if (target / name).is_dir():
                 raise WebserviceException(
-                    f"there is a folder where a file should go: {target / name}", hint="use another target_dir"
+                    f"there is a folder where a file should go: {target / name}",
+                    why=f"it is the place of a file of model {self.id}",
+                    hint="choose another folder",
                 )
         # Whole and verified first; only then does anything take its place.
         staged = target / f".mldeploy-download-{secrets.token_hex(4)}"
@@ -236,7 +238,9 @@ class Model(ModelAttributes):
                 hint=f"mldeploy service delete {services[0]}, or update it to another model first",
             )
         if not store.delete_model(self.name, self.version):
-            raise ModelNotFoundException(f"there is no model {self.id}", hint="mldeploy model list")
+            raise ModelNotFoundException(
+                f"there is no model {self.id}", why="it was deleted in the meantime", hint="mldeploy model list"
+            )
 
     def update(
         self,
@@ -298,7 +302,7 @@ class Model(ModelAttributes):
                 raise WebserviceException(
                     f"model {self.id} already has the property {taken[0]!r}",
                     why="properties are written once",
-                    hint="use a tag for what may change: model.add_tags({...})",
+                    hint="use a tag for what may change",
                 )
             kept = {key: value for key, value in present.tags.items() if key not in removed}
             return {"tags": {**kept, **tags}, "properties": {**present.properties, **properties}}
@@ -400,7 +404,7 @@ class Model(ModelAttributes):
         raise TargetNotAvailable(
             "Model.profile is not in this version",
             why="measuring a service comes with the latency lab",
-            hint="deploy the model and read its times: mldeploy service run",
+            hint="deploy the model, score with it, and read the time of each request: mldeploy service get-logs NAME",
         )
 
     def _change(self, change: Callable[[ModelRecord], dict[str, Any]]) -> None:

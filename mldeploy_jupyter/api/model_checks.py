@@ -32,7 +32,7 @@ def check_model_name(name: Any) -> None:
         raise WebserviceException(
             f"{shown!r} cannot be the name of a model",
             why=f"a model's name {MODEL_NAME_RULE}",
-            hint=f"use model_name={make_model_name(str(name))[:64]!r}",
+            hint=f"use the name {make_model_name(name)[:64]!r}" if isinstance(name, str) else "such as 'my-model'",
         )
 
 
@@ -42,13 +42,13 @@ def check_framework(framework: Any, version: Any) -> None:
         raise WebserviceException(
             f"model_framework_version is {version!r} and model_framework is not given",
             why="a version says nothing without the framework it belongs to",
-            hint="pass model_framework too, such as Model.Framework.SCIKITLEARN",
+            hint="name the framework too, such as ScikitLearn",
         )
     if framework and framework not in FRAMEWORKS:
         raise WebserviceException(
             f"model_framework is {framework!r}",
             why=f"it must be one of {', '.join(FRAMEWORKS)}",
-            hint="use a name of Model.Framework, or Model.Framework.CUSTOM",
+            hint="use one of these names, Custom for any other framework",
         )
 
 

@@ -123,11 +123,11 @@ def _children(path: Path, child_paths: Any) -> list[str] | None:
         raise WebserviceException(
             f"child_paths is given and model_path is a file: {path}",
             why="child_paths chooses files inside a folder",
-            hint="leave child_paths out, or pass the folder as model_path",
+            hint="leave them out, or register the folder",
         )
     if not child_paths:
         raise WebserviceException(
-            "child_paths is an empty list", why="no file would be registered", hint="leave child_paths out"
+            "child_paths is an empty list", why="no file would be registered", hint="leave it out"
         )
     root = Path(os.path.abspath(path))
     return [_child(root, os.fspath(child)) for child in child_paths]

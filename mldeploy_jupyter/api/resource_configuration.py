@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+from mldeploy_jupyter.core.configs import Violation, describe
 from mldeploy_jupyter.core.errors import WebserviceException
 
 
 class ResourceConfiguration:
     """`cpu` in cores, `memory_in_gb` in gigabytes, `gpu` as a whole number of devices; each above 0 or None.
 
-    Raises `WebserviceException` for anything else.
+    Raises `WebserviceException`, which names every value that is something else.
     """
 
     def __init__(self, cpu: float | None = None, memory_in_gb: float | None = None, gpu: int | None = None) -> None:
-        self.cpu = _positive("cpu", cpu, (int, float), "a number")
-        self.memory_in_gb = _positive("memory_in_gb", memory_in_gb, (int, float), "a number")
-        self.gpu = _positive("gpu", gpu, (int,), "a whole number")
+        self.cpu = cpu
+        self.memory_in_gb = memory_in_gb
+        self.gpu = gpu
+        found = [
+            Violation(name, repr(value), f"must be {words} above 0")
+            for name, value, types, words in (
+                ("cpu", cpu, (int, float), "a number"),
+                ("memory_in_gb", memory_in_gb, (int, float), "a number"),
+                ("gpu", gpu, (int,), "a whole number"),
+            )
+            # bool is an int to Python and never meant here; NaN is not above 0.
+            if value is not None and (type(value) not in types or not 0 < value < float("inf"))
+        ]
+        if found:
+            count = "a value" if len(found) == 1 else f"{len(found)} values"
+            raise WebserviceException(
+                f"the resource configuration has {count} that cannot be used",
+                why="\n       ".join(describe(violation) for violation in found),
+                hint=f"correct {'it' if len(found) == 1 else 'them'}, or leave out what does not matter",
+            )
 
     def serialize(self) -> dict[str, Any]:
         return {"cpu": self.cpu, "memory_in_gb": self.memory_in_gb, "gpu": self.gpu}
@@ -29,12 +47,3 @@ class ResourceConfiguration:
 
     def __repr__(self) -> str:
         return f"ResourceConfiguration(cpu={self.cpu}, memory_in_gb={self.memory_in_gb}, gpu={self.gpu})"
-
-
-def _positive(name: str, value: Any, types: tuple[type, ...], words: str) -> Any:
-    # bool is an int to Python and never meant here; NaN is not above 0.
-    if value is not None and (type(value) not in types or not 0 < value < float("inf")):
-        raise WebserviceException(
-            f"{name} is {value!r}", why=f"it must be {words} above 0", hint=f"correct {name} of ResourceConfiguration"
-        )
-    return value

@@ -176,7 +176,9 @@ class Run:
         """Keeps a row: a number for each column."""
         if not kwargs:
             raise UserErrorException(
-                f"the row {name!r} has no columns", hint=f"name its columns: run.log_row({str(name)!r}, x=1, y=2)"
+                f"the row {name!r} has no columns",
+                why="a row is a number for each column",
+                hint=f"name its columns: run.log_row({str(name)!r}, x=1, y=2)",
             )
         self._backend.log(str(name), {column: _number(name, value) for column, value in kwargs.items()})
 

@@ -49,7 +49,11 @@ def upload(backend: RunBackend, name: str, path_or_stream: Any) -> None:
         )
     path = Path(path_or_stream).expanduser()
     if not path.is_file():
-        raise UserErrorException(f"there is no file {path}", hint="save it first, then upload it")
+        raise UserErrorException(
+            f"there is no file {path}",
+            why=f"it was looked for in {path.absolute().parent}",
+            hint="save it first, then upload it",
+        )
     backend.upload(name, path)
 
 
@@ -57,7 +61,11 @@ def walk(folder: str | Path) -> Iterator[tuple[Path, str]]:
     """The files below `folder`, each with its name relative to it. Raises `UserErrorException`."""
     root = Path(folder).expanduser()
     if not root.is_dir():
-        raise UserErrorException(f"there is no folder {root}", hint="for one file: run.upload_file(name, path)")
+        raise UserErrorException(
+            f"there is no folder {root}",
+            why="it is a file" if root.exists() else f"it was looked for in {root.absolute().parent}",
+            hint="for one file: run.upload_file(name, path)",
+        )
     for path in sorted(root.rglob("*")):
         if path.is_file():
             yield path, path.relative_to(root).as_posix()

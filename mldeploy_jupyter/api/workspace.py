@@ -166,7 +166,9 @@ class Workspace:
         start = Path(path or ".").expanduser().absolute()
         if not start.exists():
             raise WorkspaceError(
-                f"there is no such file or folder: {path}", hint="name a folder, or the config.json itself"
+                f"there is no such file or folder: {path}",
+                why=f"it was looked for in {start.parent}",
+                hint="name a folder, or the config.json itself",
             )
         azure = find_azure_config(start, _file_name)
         folder = folders.find(start.parent if start.is_file() else None if path is None else start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from mldeploy_jupyter.core import workspace as folders
@@ -23,11 +24,13 @@ def by_name(name: str) -> WorkspaceFolder:
         raise WorkspaceError(
             f"more than one workspace has the name {name!r}",
             why=", ".join(str(folder.root) for folder in found),
-            hint=f"Workspace.get(path={str(found[0].root.parent)!r})",
+            hint=f"name its folder, such as {found[0].root.parent}",
         )
     names = ", ".join(sorted({folder.config.name for folder in known})) or "none"
     raise WorkspaceError(
-        f"there is no workspace {name!r}", why=f"known workspaces: {names}", hint=f"Workspace.create(name={name!r})"
+        f"there is no workspace {name!r}",
+        why=f"known workspaces: {names}",
+        hint=f"mldeploy workspace create -n {shlex.quote(name)}",
     )
 
 

@@ -104,7 +104,9 @@ class Store:
         where = (table.c.name == name, table.c.version == version, table.c.deleted == 0)
         record = self._update(table, ModelRecord, where, change)
         if record is None:
-            raise ModelNotFoundException(f"there is no model {name}:{version}", hint="mldeploy model list")
+            raise ModelNotFoundException(
+                f"there is no model {name}:{version}", why="it was deleted in the meantime", hint="mldeploy model list"
+            )
         return record
 
     def delete_model(self, name: str, version: int) -> bool:
@@ -170,7 +172,9 @@ class Store:
         where = (table.c.name == name,)
         record = self._update(table, ServiceRecord, where, lambda old: {"updated_time": utc_now(), **change(old)})
         if record is None:
-            raise WebserviceNotFound(f"there is no service {name}", hint="mldeploy service list")
+            raise WebserviceNotFound(
+                f"there is no service {name}", why="it was deleted, or never deployed", hint="mldeploy service list"
+            )
         return record
 
     def remove_service(self, name: str) -> bool:

@@ -34,7 +34,11 @@ def list_files(source: Path, basename: str | None = None, select: list[str] | No
     except OSError as error:
         raise unreadable(source, error) from error
     if not files:
-        raise StorageError(f"the folder holds no file: {source}", hint="save the model into it first")
+        raise StorageError(
+            f"the folder holds no file: {source}",
+            why="a model is at least one file",
+            hint="save the model into it first",
+        )
     return dict(sorted(files.items()))
 
 

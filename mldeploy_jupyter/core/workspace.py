@@ -211,7 +211,8 @@ def create(
         if not exist_ok:
             raise WorkspaceError(
                 f"there is a workspace already: {root}",
-                hint="use it with Workspace.get(), or pass exist_ok=True",
+                why="its config.json is there, and is not replaced",
+                hint="use the one that is there, or pass exist_ok=True (--exist-ok) to be given it",
             ) from None
     except OSError as error:
         raise WorkspaceError(

@@ -69,5 +69,5 @@ def open_target(name: str, context: TargetContext) -> Target:
     raise TargetNotAvailable(
         f"the target {_TITLES.get(name, name)} is not in this version",
         why=f"this version deploys to: {', '.join(available())}",
-        hint="deploy to this machine with LocalWebservice.deploy_configuration(); the settings you wrote stay valid",
+        hint="deploy here with LocalWebservice.deploy_configuration() (--target local); your settings stay valid",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,80 @@ def test_violations_say_where_the_value_came_from(folder: Path, snapshot: Snapsh
     with pytest.raises(ConfigError) as flags_only:
         deploy_config_of(deploy_args("--to aci --cc 0 --vnet-name v"))
     assert [str(caught.value), str(flags_only.value)] == snapshot
+
+
+def test_wrong_keys_and_wrong_values_are_said_at_once(folder: Path, snapshot: SnapshotAssertion) -> None:
+    group = {"cpu": "1", "memoryInGB": 0}
+    aci = {"computeType": "aci", "enableAppInsights": True, "containerResourceRequirements": group, "sslEnabled": True}
+    (folder / "aci.json").write_text(json.dumps(aci))
+    (folder / "local.json").write_text(json.dumps({"computeType": "local", "port": 70000, "foo": 1}))
+    texts = []
+    for read in (
+        lambda: deploy_config_of(deploy_args("-dc aci.json --gb 1")),  # a flag mends one of the values
+        lambda: deploy_config_of(deploy_args("-dc local.json")),
+        lambda: changed_config(deploy_args("-dc local.json"), DeployConfig("Local")),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            read()
+        texts.append(str(caught.value))
+    assert texts == snapshot
+
+
+def test_an_update_names_no_option_that_it_does_not_have(folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        changed_config(deploy_args("--cc 2"), DeployConfig("Local"))
+    assert caught.value.hint == "leave --cpu-cores out"
+
+
+def test_a_reserved_name_in_the_inference_config_has_its_place(folder: Path) -> None:
+    data = {"entryScript": "score.py", "environment": {"name": "AzureML-x"}}
+    (folder / "i.json").write_text(json.dumps(data))
+    with pytest.raises(MldeployError) as caught:
+        inference_config_of(context(), deploy_args("-ic i.json"))
+    assert caught.value.where == "i.json, environment.name"
+
+
+PYTHONIC = re.compile(r"\w+=(True|['{\[])|\w\(|\b(set_key|target_dir|model_name|child_paths)\b")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "model register -n ü -p m.pkl",
+        "model register -n m -p m.pkl --cc 0",
+        "model register -n m -p m.pkl --model-framework sklearn",
+        "model register -n m -p m.pkl --model-framework-version 1",
+        "model register -n m -p m.pkl --child-path x",
+        "model update m:1 --add-property p=2",
+        "model deploy s -m m:1 --es nope.py",
+        "model list -w nope",
+    ],
+)
+def test_a_hint_is_in_the_words_of_the_command_line(line: str, folder: Path) -> None:
+    (folder / "m.pkl").touch()
+    run(shlex.split("model register -n m -p m.pkl --property p=1"), context=context())
+    with pytest.raises(MldeployError) as caught:
+        run(shlex.split(line), context=context())
+    assert not PYTHONIC.search(caught.value.hint), caught.value.hint
+    assert caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("model download m:1", "--overwrite"),
+        ("workspace create .", "--exist-ok"),
+        ("model deploy svc -m m:1 --es score.py --cp aci", "--target local"),
+        ("model deploy svc -m m:1 --es score.py -e zz", "conda file"),
+    ],
+)
+def test_a_hint_names_the_option_beside_the_argument(line: str, option: str, folder: Path) -> None:
+    (folder / "m.pkl").touch()
+    (folder / "score.py").write_text("def init(): ...\ndef run(data): ...\n")
+    run(shlex.split("model register -n m -p m.pkl"), context=context())
+    with pytest.raises(MldeployError) as caught:
+        run(shlex.split(line), context=context())
+    assert option in caught.value.hint and caught.value.why
 
 
 def test_which_target(folder: Path) -> None:

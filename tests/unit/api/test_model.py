@@ -272,6 +272,7 @@ def test_every_error_is_three_lines(ws: Workspace, folder: Path, snapshot) -> No
         "child string": lambda: Model.register(ws, "tree", "m", child_paths="a.txt"),  # type: ignore[arg-type]
         "resources": lambda: ResourceConfiguration(gpu=1.5),  # type: ignore[arg-type]
         "resources zero": lambda: ResourceConfiguration(cpu=0),
+        "resources everywhere": lambda: ResourceConfiguration(cpu=-1, gpu=-2, memory_in_gb="x"),  # type: ignore[arg-type]
         "resources type": lambda: Model.register(ws, "m.pkl", "m", resource_configuration={"cpu": 1}),  # type: ignore[arg-type]
         "datasets": lambda: Model.register(ws, "m.pkl", "m", datasets=["x"]),
         "models uri": lambda: Model.register(ws, "models:/m", "m"),
@@ -314,7 +315,7 @@ def test_every_error_is_three_lines(ws: Workspace, folder: Path, snapshot) -> No
     for case, call in cases.items():
         with pytest.raises(MldeployError) as caught:
             call()
-        assert caught.value.what and caught.value.hint
+        assert caught.value.what and caught.value.why and caught.value.hint
         texts[case] = f"{type(caught.value).__name__}\n" + str(caught.value).replace(str(folder), "FOLDER")
     assert texts == snapshot
     assert [m.id for m in Model.list(ws)] == ["full:1", "m:2", "m:1"]

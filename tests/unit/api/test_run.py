@@ -82,7 +82,8 @@ def test_the_errors(ws: Workspace, run: Run, snapshot) -> None:
     for case, call in cases.items():
         with pytest.raises(MldeployError) as caught:
             call()
-        text = str(caught.value).replace(run.id, "RUN").replace(str(ws._folder.root), "WORKSPACE")
+        text = str(caught.value).replace(run.id, "RUN")
+        text = text.replace(str(ws._folder.root), "WORKSPACE").replace(os.getcwd(), "FOLDER")
         texts[case] = f"{type(caught.value).__name__}\n{text}"
     assert texts == snapshot
     assert Model.list(ws) == []
@@ -246,5 +247,6 @@ def test_wrong_uses_of_a_run_are_named(ws: Workspace, run: Run, folder: Path) ->
         (lambda: run.log_table("a", 3), "the table 'a' is 3"),  # type: ignore[arg-type]
     ]
     for call, text in wrong:
-        with pytest.raises(UserErrorException, match=text):
+        with pytest.raises(UserErrorException, match=text) as caught:
             call()
+        assert caught.value.why and caught.value.hint

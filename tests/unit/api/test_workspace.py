@@ -100,6 +100,7 @@ def test_the_errors(folder: Path, snapshot) -> None:
         lambda: Workspace.from_config(),
         lambda: Workspace.from_config("nowhere"),
         lambda: Workspace.get("x", path=folder),
+        lambda: Workspace.get("no body"),
     ):
         with pytest.raises(WorkspaceError) as caught:
             call()
