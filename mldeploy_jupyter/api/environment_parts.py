@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
-from mldeploy_jupyter.api.environment_sections import DockerSection, PythonSection
+from mldeploy_jupyter.api.environment_sections import (
+    ContainerRegistry,
+    DatabricksSection,
+    DockerSection,
+    PythonSection,
+    SparkSection,
+)
 from mldeploy_jupyter.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,14 +20,20 @@ if TYPE_CHECKING:
 
 def check_parts(environment: Environment) -> None:
     """Raises `ConfigError` when an attribute was set to what it cannot be."""
-    wanted = [
+    wanted: list[tuple[str, Any, type, str]] = [
         ("python", environment.python, PythonSection, "PythonSection()"),
         ("docker", environment.docker, DockerSection, "DockerSection()"),
+        ("spark", environment.spark, SparkSection, "SparkSection()"),
+        ("databricks", environment.databricks, DatabricksSection, "DatabricksSection()"),
         ("environment_variables", environment.environment_variables or {}, dict, '{"NAME": "value"}'),
     ]
     conda = getattr(environment.python, "conda_dependencies", None)
     if conda is not None:
         wanted.append(("python.conda_dependencies", conda, CondaDependencies, "CondaDependencies(file_path)"))
+    if isinstance(environment.docker, DockerSection):
+        registry, arguments = environment.docker.base_image_registry, environment.docker.arguments
+        wanted.append(("docker.base_image_registry", registry, ContainerRegistry, "ContainerRegistry(address)"))
+        wanted.append(("docker.arguments", arguments, list, '["--flag"]'))
     for attribute, value, kind, example in wanted:
         if not isinstance(value, kind):
             raise ConfigError(
