@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,12 +214,17 @@ def _reference(workspace: Workspace, text: str | Path) -> str:
     path = Path(text).expanduser().absolute()
     if path.exists():
         return str(path)
-    raise UserErrorException(
-        f"there is no model {str(text)!r}",
-        why=f"no model of that name or id is registered in {workspace.name}, and there is no file {path}",
-        hint="see what there is with `mldeploy model list`",
-        code="ModelNotFound",
-    )
+    why = f"no model of that name or id is registered in {workspace.name}, and there is no file {path}"
+    hint = "see what there is with `mldeploy model list`"
+    models = store.list_models() if store else []
+    versions = [str(model.version) for model in models if model.name == name]
+    near = get_close_matches(name or str(text), {model.name for model in models}, n=1)
+    if versions:
+        why = f"{name} has the versions {', '.join(reversed(versions))}"
+        hint = f"name one of them, or {name} for the newest"
+    elif near:
+        hint = f"did you mean {near[0]}?"
+    raise UserErrorException(f"there is no model {str(text)!r}", why=why, hint=hint, code="ModelNotFound")
 
 
 def _id(workspace: Workspace) -> str:

@@ -22,4 +22,7 @@ def explain(folder: WorkspaceFolder, service: ServiceRecord, error: ScoringError
     raised, where = engine.of_request(folder, service, error.request_id)
     if raised:
         error.why, error.where = raised, where
+        if raised.startswith(("JSONDecodeError", "json.JSONDecodeError", "orjson.JSONDecodeError")):
+            error.hint = f"is the input JSON? Correct it; or correct the line and update {service.name}"
+            return
         error.hint = f"correct the line and update {service.name}; the log has the traceback at {error.request_id}"

@@ -43,12 +43,14 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], Any] = time.sleep,
     errors: bool = True,
+    cancel: str = "",
 ) -> Timeline:
     """Shows the deployment of a journal until it ends or `stop()` says so, and returns its timeline.
 
     `path_or_events` is the journal's file, or events that come as they happen. `isatty` and `colour` default to
     what `out` is (no colour where NO_COLOR is set), `size` to the terminal's columns and rows, `out` to
     standard output.
+    `cancel` is the command that ends the deployment, where it is not `mldeploy service cancel NAME`.
     `errors` False leaves out how a deployment failed, for a caller that raises the error and so shows it itself.
     `KeyboardInterrupt` leaves the drawing whole and is raised again: only the watching ends.
     """
@@ -58,7 +60,7 @@ def follow(
     timeline = Timeline()
     view: _Redrawn | _Lines
     if isatty:
-        view = _Redrawn(out, timeline, colour=colour, size=size, clock=clock)
+        view = _Redrawn(out, timeline, colour=colour, size=size, clock=clock, cancel=cancel)
     else:
         view = _Lines(out, timeline, colour=colour, size=size)
 
@@ -100,8 +102,10 @@ class _Redrawn:
         colour: bool,
         size: Callable[[], tuple[int, int]],
         clock: Callable[[], float],
+        cancel: str = "",
     ) -> None:
         self._out, self._timeline, self._colour, self._size = out, timeline, colour, size
+        self._cancel = cancel
         self._clock, self._drawn_at = clock, float("-inf")
         self._unicode = _has_unicode(out)
         self._drawn: list[str] = []
@@ -127,7 +131,9 @@ class _Redrawn:
 
     def _lines(self, watching: bool) -> list[str]:
         running = LOG_LINES if not self._timeline.ended else 0
-        lines = render_text(self._timeline, self._width(), self._colour, self._unicode, running, watching)
+        lines = render_text(
+            self._timeline, self._width(), self._colour, self._unicode, running, watching, cancel=self._cancel
+        )
         # What has scrolled out of the screen cannot be drawn over, so all but the last drawing must fit.
         return lines[: max(1, self._size()[1] - 1)] if watching else lines
 

@@ -82,9 +82,10 @@ def _positionals_taken(command: Command, before: Sequence[str]) -> int:
 def _names(completion: Completion, start: str, context: Context) -> list[str]:
     if completion == "target":
         return list(TARGETS)
-    if completion == "file":
+    if completion in ("file", "script"):
         paths = glob.glob(glob.escape(os.path.expanduser(start)) + "*")
-        return [path + "/" if os.path.isdir(path) else path for path in paths]
+        found = [path + "/" if os.path.isdir(path) else path for path in paths]
+        return [path for path in found if completion == "file" or path.endswith(("/", ".py"))]
     if not completion:
         return []
     try:

@@ -203,6 +203,10 @@ def check_waiting(args: Args) -> None:
 
 
 def finish(context: Context, args: Args, service: Any, name: str, python: str) -> Result:
+    from mldeploy_jupyter.api import deploying
+
+    if service.deployment_id not in deploying.begun:  # nothing had changed
+        return Result(service, describe(service), service.serialize(), python)
     if args.wait or (context.follow and not args.no_wait):
         follow(context, service, name, args.timeout_sec)
         return Result(service, describe(service), service.serialize(), python)
@@ -232,7 +236,8 @@ def follow(context: Context, service: Any, name: str, timeout_sec: float | None)
     try:
         # How it failed is left out: that is the error that is raised.
         if not context.json or context.isatty:
-            show(service.journal, out=context.err, stop=ended, errors=False)
+            cancel = f"{context.prefix}service cancel {name}"
+            show(service.journal, out=context.err, stop=ended, errors=False, cancel=cancel)
         service.wait_for_deployment(timeout_sec=left())
     except KeyboardInterrupt:
         raise WaitInterrupted(

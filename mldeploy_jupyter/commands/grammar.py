@@ -16,7 +16,7 @@ from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
 
 Args = argparse.Namespace
 ParamKind = Literal["text", "integer", "number", "switch", "toggle", "list"]
-Completion = Literal["", "model", "model id", "service", "target", "file"]
+Completion = Literal["", "model", "model id", "service", "target", "file", "script"]
 
 
 class UsageError(UserErrorException):

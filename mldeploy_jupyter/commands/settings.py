@@ -100,7 +100,7 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
         "entry_script",
         ("--entry-script", "--es", "--script"),
         "The script with init() and run().",
-        completion="file",
+        completion="script",
         metavar="FILE",
         group=_SCRIPT,
     ),

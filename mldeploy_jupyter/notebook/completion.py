@@ -53,7 +53,7 @@ class Matcher:
         if magic.command is None:
             return complete_line(words, context), fragment
         found = complete(magic.command, words, context)
-        if magic.name == "register" and before and not fragment.startswith("-"):
+        if magic.name in ("register", "score") and before and not fragment.startswith("-"):
             found = sorted({*found, *_variables(self._session, fragment)})
         return found, fragment
 

@@ -24,7 +24,7 @@ OUTPUT_LINES = 20  # of what the script printed
 VALUE_COLUMNS = 60
 
 PARAMS: tuple[Param, ...] = (
-    Param("file", (), "The file to write. Default score.py.", completion="file", metavar="FILE"),
+    Param("file", (), "The file to write. Default score.py.", completion="script", metavar="FILE"),
     Param("models", ("--model", "-m"), "A registered model for the check, name or name:version; may be repeated. "
           "Default: the model registered last in this session.", "list", completion="model", metavar="MODEL"),
     Param("no_check", ("--no-check",), "Write the file without running init() and the sample.", "switch"),
@@ -91,6 +91,8 @@ def _models(session: Session, context: Context, path: Path, named: list[str]) ->
     """
     last = list(context.defaults.get("models") or [])
     before = session.checked.get(path, [])
+    if before == [model.partition(":")[0] for model in last]:
+        before = []  # the same model, and its newest version
     session.models = named
     session.kept = (before, last)
     models = named or before or last

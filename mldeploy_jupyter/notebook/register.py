@@ -7,11 +7,14 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from mldeploy_jupyter.commands import Args, Command, Context, Result, command
+from mldeploy_jupyter.api.model_checks import check_model_name
+from mldeploy_jupyter.commands import Args, Command, Context, Result, UsageError, command
 from mldeploy_jupyter.commands.printed import call, program
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.notebook.session import Session
@@ -32,8 +35,11 @@ def register_command(session: Session) -> Command:
     )
 
     def run(context: Context, args: Args) -> Result:
-        if args.asset_path or not args.model_path:
+        if not args.asset_path and not args.model_path:
+            raise _nothing_named(session, args.name)
+        if args.asset_path:
             return base.run(context, args)
+        check_model_name(args.name)
         with ExitStack() as stack:
             lines, imports = _from_variable(session, args, stack)
             result = base.run(context, args)
@@ -53,6 +59,13 @@ def _from_variable(session: Session, args: Args, stack: ExitStack) -> tuple[list
     """
     word = args.model_path
     if not word.isidentifier() or word not in session.namespace:
+        near = get_close_matches(word, _variables(session), n=1)
+        if near and not os.path.exists(word):
+            raise UserErrorException(
+                f"there is no file, folder or variable {word}",
+                why=f"looked in {os.getcwd()} and in the notebook",
+                hint=f"did you mean the variable {near[0]}?",
+            )
         return [], ()
     value = session.namespace[word]
     if os.path.exists(word):
@@ -70,6 +83,25 @@ def _from_variable(session: Session, args: Args, stack: ExitStack) -> tuple[list
     if library.startswith("joblib"):
         return [f"joblib.dump({word}, {kept!r})"], ("import joblib",)
     return [f"with open({kept!r}, 'wb') as file:", f"    pickle.dump({word}, file)"], ("import pickle",)
+
+
+def _variables(session: Session) -> list[str]:
+    """The user's own names that may hold something to keep."""
+    hidden = session.shell.user_ns_hidden
+    return [
+        name
+        for name, value in session.namespace.items()
+        if name not in hidden and name[:1] != "_" and not isinstance(value, (type, ModuleType))
+    ]
+
+
+def _nothing_named(session: Session, name: str) -> UsageError:
+    fitted = [word for word in _variables(session) if hasattr(session.namespace[word], "predict")]
+    return UsageError(
+        f"%register {name} names no model",
+        why="after the model's name comes its file, its folder, or a variable that holds it",
+        hint=f"for example: %register {name} {fitted[-1] if fitted else 'model.pkl'}",
+    )
 
 
 def _dump(word: str, value: Any, path: Path) -> str:

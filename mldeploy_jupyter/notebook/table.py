@@ -154,6 +154,9 @@ def given_back(result: Result, context: Context) -> Any:
     if context.json:
         print(json.dumps(result.data, indent=2, ensure_ascii=False, default=str))
         return None
+    if isinstance(result.value, bool):  # its text says more
+        print(as_typed_here(result.text))
+        return None
     if result.value is None or (isinstance(result.data, dict) and "help" in result.data):
         if result.text:
             print(as_typed_here(result.text))

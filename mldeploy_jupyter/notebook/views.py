@@ -133,8 +133,8 @@ def shown(value: Any) -> Any:
     return value
 
 
-def service_bundle(service: Webservice) -> Bundle:
-    """A service: its state, its address, what it serves. Never a key."""
+def service_bundle(service: Webservice, errors: bool = True) -> Bundle:
+    """A service: its state, its address, what it serves. Never a key. `errors` False leaves out why it failed."""
     try:
         data, state = service.serialize(), service.shown_state
     except WebserviceNotFound:
@@ -148,7 +148,7 @@ def service_bundle(service: Webservice) -> Bundle:
         ("Tags", ", ".join(f"{key}={value}" for key, value in (data["tags"] or {}).items())),
         ("Updated", _minute(data["updatedTime"])),
     ]
-    error = data["error"] if state != "Live" else None
+    error = data["error"] if errors and state != "Live" else None
     closing = [f"{key}: {error[part]}" for key, part in _ERROR_PARTS if error.get(part)] if error else []
     heading = f"{service.name}   {STATE_WORDS.get(state, state)} {_place(data['computeType'])}{revision}"
     return _bundle(heading, [row for row in rows if row[1]], closing)
@@ -219,7 +219,8 @@ def add_formatters(session: Session) -> None:
                 said = ": its state is above"
                 html = f"<p><strong>{_html(value.name)}</strong>{said}</p>\n"
                 return {"text/plain": value.name + said, "text/html": html}
-        return service_bundle(value)
+        told = here and any(view.journal == value.journal for view in session.views.values())
+        return service_bundle(value, errors=not told)
 
     formatter.for_type_by_name(*_SERVICE, lambda value, include=None, exclude=None: service(value))
     formatter.for_type_by_name(*_MODEL, lambda value, include=None, exclude=None: model_bundle(value))

@@ -127,6 +127,8 @@ def apply(timeline: Timeline, event: Event) -> None:
         skipped = event.kind == "finished" and event.data.get("skipped")
         stage.status = "Failed" if event.kind == "failed" else "Not needed" if skipped else "Done"
         stage.detail = event.text or (stage.detail if event.kind == "failed" else "")
+        if event.kind == "failed" and event.text == "cancelled":  # by the user: nothing went wrong
+            stage.status, stage.detail = "Cancelled", ""
         stage.fraction = None
         stage.seconds = _number(event.data.get("seconds"), _between(stage.started, event.time))
         if event.kind == "failed":

@@ -61,10 +61,12 @@ def render_text(
     log_lines: int = 0,
     watching: bool = False,
     errors: bool = True,
+    cancel: str = "",
 ) -> list[str]:
     """The terminal form, one string a line, none wider than `width` columns (but for words that cannot be broken).
 
-    `log_lines` shows the last lines of the running stage beneath it; `watching` says how to stop and to cancel.
+    `log_lines` shows the last lines of the running stage beneath it; `watching` says how to stop and, by the
+    command `cancel`, how to cancel.
     `errors` False leaves out why a deployment failed, where the error itself is shown below. Stages that the plan
     does not have are left out.
     """
@@ -78,7 +80,8 @@ def render_text(
     if timeline.ended and closing:
         lines += ["", *closing]
     elif watching and timeline.service:
-        text = f"Ctrl+C stops watching only. mldeploy service cancel {one_line(timeline.service)} cancels."
+        command = cancel or f"mldeploy service cancel {one_line(timeline.service)}"
+        text = f"Ctrl+C stops watching only. {command} cancels."
         lines += ["", _paint(fit(text, width), "2", colour)]
     return lines
 

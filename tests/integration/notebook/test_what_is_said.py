@@ -110,4 +110,4 @@ def test_the_timeline_shows_the_plan_and_follows(kernel: Kernel) -> None:
     (texts,) = ran.displays.values()
     assert not any("Push image" in text for text in [*texts, *ran.html])
     assert "Follows the deployment while this kernel runs." in ran.html[0]
-    assert "Key: <code>service.get_keys()</code>. Refresh with <code>%services factor</code>." in ran.html[-2]
+    assert "Refresh with <code>%services factor</code>." in ran.html[-2]
