@@ -321,6 +321,12 @@ WRONG: list[tuple[str, list[str]]] = [
     ("%%score factor\n{", ["is not JSON", "line 2 column 2 of the cell"]),
     ("%register factor nothing.pkl", ["error: there is no file or folder nothing.pkl", "hint:"]),
     ("%%entry_script notes.txt\npass", ["notes.txt is not a Python file"]),
+    ("%register factor", ["%register factor names no model", "for example: %register factor model.pkl"]),
+    (
+        "fitted = {'factor': 1}\n%register factor fited",
+        ["no file, folder or variable fited", "did you mean the variable fitted?"],
+    ),
+    ("%register 'my model!' fitted", ["'my model!' cannot be the name of a model"]),
 ]
 
 
@@ -329,6 +335,21 @@ def test_wrong_words_get_a_short_message_and_a_hint(kernel: Kernel) -> None:
         text = no_traceback(kernel.run(line))
         for word in words:
             assert word in text, (line, text)
+
+
+def test_a_wrong_model_is_answered_with_the_right_ones(prepared: Kernel) -> None:
+    prepared.ok("%register factor factor.json")
+    for named, words in (("facto", "did you mean factor?"), ("factor:9", "factor has the versions 1, 2")):
+        assert words in no_traceback(prepared.run(f"%deploy factor -m {named}"))
+
+
+def test_what_had_nothing_to_do_says_so_and_draws_nothing(prepared: Kernel) -> None:
+    prepared.ok("%deploy factor --wait")
+    assert "factor has no deployment under way" in prepared.ok("%cancel factor").stream
+    again = prepared.ok("%deploy factor --wait")
+    assert "nothing to do" in again.stream and not again.displays
+    prepared.ok("%update factor --wait")
+    assert "factor goes back to what revision 1 was" in prepared.ok("%mldeploy service rollback factor --wait").stream
 
 
 def test_help_and_completion(prepared: Kernel) -> None:
@@ -340,6 +361,8 @@ def test_help_and_completion(prepared: Kernel) -> None:
     assert prepared.ask("%logs fa")["matches"] == ["factor"]
     assert "factor:1" in prepared.ask("%deploy x -m fact")["matches"]
     assert prepared.ask("%mldeploy service get-l")["matches"] == ["get-logs"]
+    prepared.ok("fitted = 1")
+    assert prepared.ask("%score factor fitt")["matches"] == ["fitted"]
     assert prepared.ask("%%entry_script sco")["matches"] == ["score.py"]
     assert "--no-check" in prepared.ask("%%entry_script --no")["matches"]
     python = prepared.ask("import os\nos.path.ex")["matches"]

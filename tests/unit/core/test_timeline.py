@@ -119,6 +119,12 @@ def test_colour_only_adds_sgr():
         assert coloured != plain or not timeline.service
 
 
+def test_a_stage_that_was_cancelled_did_not_fail() -> None:
+    script = running().at(11.9, "rollout", "failed", "cancelled").at(12, "", "state", "cancelled", state="cancelled")
+    stage = fold(script.events).stage("rollout")
+    assert stage is not None and (stage.status, stage.detail) == ("Cancelled", "")
+
+
 @pytest.mark.parametrize("name", ["running", "live", "failed", "cancelled"])
 def test_the_saved_form(name, snapshot):
     assert render_html(fold(ENDS[name].events)) == snapshot
