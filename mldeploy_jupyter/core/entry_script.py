@@ -1,16 +1,13 @@
 """What an entry script's source says, without running it.
 
 An entry script defines `init()`, called once, and `run(...)`, called for each request. `check` refuses what
-cannot serve, `free_names` finds names that live only in the notebook, `swallows_exceptions` finds a `run()`
-that turns its own failures into answers.
+cannot serve; what can and yet goes wrong is found by `script_hazards`.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
 import difflib
-import dis
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,14 +16,6 @@ from types import CodeType
 from mldeploy_jupyter.core.errors import EntryScriptError
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-# What every module has, beside the builtins.
-MODULE_NAMES = frozenset(
-    {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__builtins__", "__annotations__"}
-    | {"__cached__", "__dict__", "__path__", "__debug__", "__class__", "__module__", "__qualname__"}
-)
-# IPython puts these among the builtins of a kernel; a service does not have them.
-KERNEL_NAMES = frozenset({"display", "get_ipython", "__IPYTHON__"})
 
 LINE_SHOWN = 100  # characters of a guilty line in a message
 
@@ -69,8 +58,8 @@ def check(text: str, filename: str = "score.py") -> EntryScript:
     takes required parameters or is async, and a `run` without parameters or with `*args`, `**kwargs` or
     positional-only parameters.
     """
-    tree, _ = _compile(text, filename)
-    bindings = dict(_bindings(tree.body))
+    tree, _ = compiled(text, filename)
+    bindings = dict(bindings_of(tree.body))
     functions = {name: node for name, node in bindings.items() if isinstance(node, Function)}
     # `from helpers import *` may bring either one.
     opaque = "*" in bindings
@@ -96,67 +85,7 @@ def check(text: str, filename: str = "score.py") -> EntryScript:
     )
 
 
-def free_names(text: str) -> list[tuple[str, int]]:
-    """Names the script uses but neither defines nor imports, each with the line of its first use.
-
-    In a service these raise `NameError`: they live only in the notebook. The answer is empty when a
-    `from x import *` makes it impossible to tell. Raises `EntryScriptError` for a syntax error.
-    """
-    tree, code = _compile(text, "score.py")
-    if "*" in dict(_bindings(tree.body)):  # allowed at the top only
-        return []
-    # The compiler has already decided the scope of every name, so its instructions are read, not the tree.
-    defined, used = set(), dict[str, int]()
-    for scope in _scopes(code):
-        own = set()
-        for instruction in dis.get_instructions(scope):
-            name, operation = instruction.argval, instruction.opname
-            if operation == "STORE_GLOBAL" or (operation == "STORE_NAME" and scope is code):
-                defined.add(name)
-            elif operation == "STORE_NAME":
-                own.add(name)  # a class body
-            elif operation in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"} and name not in own:
-                positions = instruction.positions
-                line = (positions.lineno if positions else None) or 0
-                used[name] = min(line, used.get(name, line))
-    known = defined | MODULE_NAMES | (set(dir(builtins)) - KERNEL_NAMES)
-    return sorted(((name, line) for name, line in used.items() if name not in known), key=lambda item: item[1])
-
-
-def local_to_init(text: str) -> set[str]:
-    """Names that `init()` assigns to itself only, because it does not say `global`."""
-    _, code = _compile(text, "score.py")
-    for scope in _scopes(code):
-        if scope.co_qualname == "init":
-            return set(scope.co_varnames) | set(scope.co_cellvars)
-    return set()
-
-
-def swallows_exceptions(text: str) -> int | None:
-    """The line where `run()` answers with the text of an exception it caught, so that every failure of the
-    model looks like a good answer (HTTP 200); None when it does not. Raises `EntryScriptError` for a syntax error.
-    """
-    tree, _ = _compile(text, "score.py")
-    run = dict(_bindings(tree.body)).get("run")
-    if not isinstance(run, Function):
-        return None
-    for handler in (node for node in _own_nodes(run) if isinstance(node, ast.ExceptHandler)):
-        if handler.type is not None and not _names(handler.type) & {"Exception", "BaseException"}:
-            continue
-        tainted = {handler.name} if handler.name else set()
-        for node in _own_nodes(handler):
-            if not isinstance(node, ast.Assign | ast.AnnAssign | ast.Return) or node.value is None:
-                continue
-            if not _tells_exception(node.value, tainted):
-                continue
-            if isinstance(node, ast.Return):
-                return node.lineno
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            tainted |= {target.id for target in targets if isinstance(target, ast.Name)}
-    return None
-
-
-def _compile(text: str, filename: str) -> tuple[ast.Module, CodeType]:
+def compiled(text: str, filename: str) -> tuple[ast.Module, CodeType]:
     text = text.removeprefix("\ufeff")  # some editors write it; Python skips it in files
     try:
         with warnings.catch_warnings():
@@ -292,7 +221,7 @@ def _imports(tree: ast.Module) -> set[str]:
     return found
 
 
-def _bindings(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
+def bindings_of(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
     """Names the module binds, also below `if`, `try` and `with`, with the statement; the last one counts."""
     for node in body:
         if isinstance(node, Function | ast.ClassDef):
@@ -303,37 +232,14 @@ def _bindings(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
-                for name in _names(target):
+                for name in names_in(target):
                     yield name, node
         else:
             for part in ("body", "orelse", "finalbody", "handlers"):
                 inner = getattr(node, part, None)
                 if isinstance(inner, list):
-                    yield from _bindings(inner)
+                    yield from bindings_of(inner)
 
 
-def _scopes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _scopes(constant)
-
-
-def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below, in source order, without those of functions and classes defined inside."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, Function | ast.ClassDef | ast.Lambda):
-            yield child
-            yield from _own_nodes(child)
-
-
-def _names(node: ast.AST) -> set[str]:
+def names_in(node: ast.AST) -> set[str]:
     return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
-
-
-def _tells_exception(value: ast.expr, tainted: set[str]) -> bool:
-    # An AMLResponse carries its own status code, so the caller can tell.
-    if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] == "AMLResponse":
-        return False
-    calls = {ast.unparse(child.func).rpartition(".")[2] for child in ast.walk(value) if isinstance(child, ast.Call)}
-    return bool(_names(value) & tainted or "format_exc" in calls or "exc_info" in calls)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.core.errors import EntryScriptError, MldeployError, StorageError
+from mldeploy_jupyter.notebook import script_warnings
 from mldeploy_jupyter.notebook.session import FailedCheck, Session, cell_id, notebook_path, prompt_number, raw_cell
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     models = _models(session, context, path, list(args.models or []))
     try:
         _check_source(text, name, record)
-        for warning in warnings(text, record.offset, session.namespace):
+        for warning in script_warnings.of_source(text, record.offset, session.namespace):
             print(f"warning: {warning}")
         if args.no_check:
             print(f"wrote {name}, not checked")
@@ -124,43 +123,6 @@ def remember(session: Session, folder: WorkspaceFolder, path: Path, text: str, c
         time=utc_now(),
     )
     return cells.save(folder.cells, record)
-
-
-def warnings(text: str, offset: int, namespace: dict[str, Any]) -> list[str]:
-    """What will go wrong in a service although the script can be imported. Lines are those of the cell."""
-    from mldeploy_jupyter.core import entry_script
-
-    found = []
-    for name, line in entry_script.free_names(text):
-        if name in namespace:
-            found.append(f"line {line + offset}: {name} lives only in this notebook; define or import it in the script")
-        else:
-            found.append(f"line {line + offset}: {name} is not defined in the script")
-    caught = entry_script.swallows_exceptions(text)
-    if caught is not None:
-        found.append(
-            f"line {caught + offset}: run() answers with the text of an exception, so a failure looks like a good "
-            "answer (HTTP 200); let it raise"
-        )
-    for line in _sklearn_externals(text):
-        found.append(
-            f"line {line + offset}: sklearn.externals has no joblib since scikit-learn 0.23; write import joblib"
-        )
-    return found
-
-
-def later_warnings(found: list[str], text: str, offset: int) -> list[str]:
-    """What the run warned of, with the cell's lines, and without what `warnings` says already."""
-    from mldeploy_jupyter.core import entry_script
-
-    said = entry_script.swallows_exceptions(text) is not None
-    rest = []
-    for warning in found:
-        line = re.search(r" \(line (\d+)\)", warning)
-        if said and warning.startswith("run() catches every exception"):
-            continue
-        rest.append(f"line {int(line[1]) + offset}: {warning.replace(line[0], '')}" if line else warning)
-    return rest
 
 
 def _write_file(name: str, text: str) -> Path:
@@ -250,7 +212,7 @@ def _check_run(
     _print_output([line for line in ran.output if line not in said])
     if not ran.result.get("ok"):
         raise _as_error(ran, name, text, record)
-    for warning in later_warnings(ran.result.get("warnings") or [], text, record.offset):
+    for warning in script_warnings.of_run(ran.result.get("warnings") or [], text, record.offset):
         print(f"warning: {warning}")
     return _ok_line(name, ran)
 
@@ -319,13 +281,3 @@ def _request(body: Any) -> str:
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= VALUE_COLUMNS else text[: VALUE_COLUMNS - 1] + "…"
-
-
-def _sklearn_externals(text: str) -> list[int]:
-    lines = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module == "sklearn.externals":
-            lines += [node.lineno for alias in node.names if alias.name == "joblib"]
-        elif isinstance(node, ast.Import):
-            lines += [node.lineno for alias in node.names if alias.name.startswith("sklearn.externals")]
-    return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from mldeploy_jupyter.core import entry_script
+from mldeploy_jupyter.core import entry_script, script_hazards
 from mldeploy_jupyter.core.causes.cause import NOWHERE, Cause, Facts, attribute, brief, described
 from mldeploy_jupyter.core.causes.packages import distribution_of
 from mldeploy_jupyter.core.errors import EntryScriptError
@@ -181,8 +181,8 @@ def _version(facts: Facts, package: str) -> str:
 def _names(facts: Facts) -> tuple[set[str], set[str]]:
     try:
         text = facts.script.text
-        free = {name for name, _ in entry_script.free_names(text)}
-        return entry_script.local_to_init(text) & free, free
+        free = {name for name, _ in script_hazards.free_names(text)}
+        return script_hazards.local_to_init(text) & free, free
     except EntryScriptError:
         return set(), set()
 

@@ -10,8 +10,9 @@ from textwrap import dedent
 
 import pytest
 
-from mldeploy_jupyter.core.entry_script import Parameter, check, free_names, local_to_init, swallows_exceptions
+from mldeploy_jupyter.core.entry_script import Parameter, check
 from mldeploy_jupyter.core.errors import EntryScriptError
+from mldeploy_jupyter.core.script_hazards import free_names, local_to_init, swallows_exceptions
 
 GOOD = "def init():\n    pass\n\n\ndef run(data):\n    return data\n"
 

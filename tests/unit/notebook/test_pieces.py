@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import Context, Result, UsageError, printed
-from mldeploy_jupyter.notebook import entry_script, views
+from mldeploy_jupyter.notebook import entry_script, script_warnings, views
 from mldeploy_jupyter.notebook import session as session_module
 from mldeploy_jupyter.notebook.completion import Matcher
 from mldeploy_jupyter.notebook.score import words_of
@@ -81,17 +81,17 @@ def run(data):
     except Exception as e:
         return str(e)
 """
-    assert entry_script.warnings(script, 1, {"scale": len}) == snapshot
+    assert script_warnings.of_source(script, 1, {"scale": len}) == snapshot
 
 
 def test_a_warning_of_the_run_is_said_once_and_with_the_cells_line() -> None:
     swallows = "def init(): pass\ndef run(d):\n    try: return d\n    except Exception as e: return str(e)\n"
     caught = "run() catches every exception and returns its text (line 4): a failure looks like a result"
     other = "the sample of 'd' has only whole numbers"
-    assert entry_script.later_warnings([caught, other], swallows, 1) == [other]
+    assert script_warnings.of_run([caught, other], swallows, 1) == [other]
     # What only the run finds keeps its warning.
     said = "line 6: run() catches every exception and returns its text: a failure looks like a result"
-    assert entry_script.later_warnings([caught], "def run(d): return d\n", 2) == [said]
+    assert script_warnings.of_run([caught], "def run(d): return d\n", 2) == [said]
 
 
 def test_the_prompt_number_is_that_of_the_running_cell() -> None:
