@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from builtins import list as List  # `Model.list` hides the name inside the class
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.api.azure_only import azure_method
-from mldeploy_jupyter.api.checks import path_of
 from mldeploy_jupyter.api.model_attributes import ModelAttributes
 from mldeploy_jupyter.api.model_checks import (
     check_framework,
@@ -26,6 +22,7 @@ from mldeploy_jupyter.api.model_checks import (
     text_or_none,
     user_name,
 )
+from mldeploy_jupyter.api.model_download import download
 from mldeploy_jupyter.api.model_filters import matches, parse_filter
 from mldeploy_jupyter.api.model_path import find_model_path
 from mldeploy_jupyter.api.registration import ModelFileNotFound, register
@@ -39,7 +36,6 @@ from mldeploy_jupyter.core.errors import (
     WebserviceException,
 )
 from mldeploy_jupyter.core.records import ModelRecord
-from mldeploy_jupyter.core.storage_errors import explained
 
 __all__ = ["Model", "ModelFileNotFound", "ResourceConfiguration"]
 
@@ -188,41 +184,7 @@ class Model(ModelAttributes):
         when one is in the way, `UserErrorException` for what is no path, `StorageError` when the content is damaged or
         cannot be written.
         """
-        target = Path(path_of("target_dir", target_dir, "'models'")).expanduser()
-        folders = [folder for name in self._record.files for folder in (target / name).parents]
-        file = next((folder for folder in folders if folder.exists() and not folder.is_dir()), None)
-        if file is not None:
-            raise WebserviceException(
-                f"there is a file where a folder should go: {file}",
-                why=f"the files of model {self.id} go into that folder",
-                hint="choose another folder, or rename the file",
-            )
-        there = [name for name in self._record.files if os.path.lexists(target / name)]
-        if there and not (exist_ok or exists_ok):
-            raise WebserviceException(
-                f"there is already a file {target / there[0]}",
-                why=f"{len(there)} of {len(self._record.files)} files of model {self.id} would replace existing ones",
-                hint="choose another folder, or replace them with exist_ok=True (--overwrite)",
-            )
-        for name in there:
-            if (target / name).is_dir():
-                raise WebserviceException(
-                    f"there is a folder where a file should go: {target / name}",
-                    why=f"it is the place of a file of model {self.id}",
-                    hint="choose another folder",
-                )
-        # Whole and verified first; only then does anything take its place.
-        staged = target / f".mldeploy-download-{secrets.token_hex(4)}"
-        try:
-            with explained(target, self._record.size):
-                target.mkdir(parents=True, exist_ok=True)
-                self.workspace._folder.open_artifacts().materialize(self._record.files, staged, link=False)
-                for name in self._record.files:
-                    (target / name).parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(staged / name, target / name)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
-        return str(target / next(iter(self._record.files)).split("/")[0])
+        return download(self, target_dir, replace=bool(exist_ok or exists_ok))
 
     def delete(self) -> None:
         """Deletes this version. Its number is not used again; its bytes go with the next `mldeploy prune`.
