@@ -12,7 +12,6 @@ from mldeploy_jupyter.api.azure_only import azure_method
 from mldeploy_jupyter.api.model_attributes import ModelAttributes
 from mldeploy_jupyter.api.model_checks import (
     check_framework,
-    check_model_name,
     check_workspace,
     dataset_details,
     find_record,
@@ -28,6 +27,7 @@ from mldeploy_jupyter.api.model_path import find_model_path
 from mldeploy_jupyter.api.registration import ModelFileNotFound, register
 from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import (
     ModelInUse,
     ModelNotFoundException,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
-import re
 from typing import Any
 
 from mldeploy_jupyter.api.model_filters import describe, matches, parse_filter
 from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.configs.names import MODEL_NAME, MODEL_NAME_RULE, make_model_name
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import ModelRecord
 
@@ -23,17 +21,6 @@ def check_workspace(workspace: Any) -> Workspace:
             f"workspace is {workspace!r}", why="it must be a Workspace", hint="ws = Workspace.get(), and pass ws"
         )
     return workspace
-
-
-def check_model_name(name: Any) -> None:
-    """Raises `WebserviceException`, as v1 does, when `name` cannot be the name of a model."""
-    if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
-        shown = name if not isinstance(name, str) or len(name) <= 40 else f"{name[:40]}..."
-        raise WebserviceException(
-            f"{shown!r} cannot be the name of a model",
-            why=f"a model's name {MODEL_NAME_RULE}",
-            hint=f"use the name {make_model_name(name)[:64]!r}" if isinstance(name, str) else "such as 'my-model'",
-        )
 
 
 def check_framework(framework: Any, version: Any) -> None:

@@ -19,6 +19,7 @@ from mldeploy_jupyter.api.run_backends import (
     open_mlflow,
 )
 from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import (
     ModelPathNotFoundException,
     RunEnvironmentException,
@@ -282,7 +283,7 @@ class Run:
         """
         from mldeploy_jupyter.api.model import Model
 
-        model_checks.check_model_name(model_name)
+        check_model_name(model_name)
         model_checks.text_or_none("description", description)
         model_checks.check_framework(model_framework, model_framework_version)
         record = ModelRecord(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mldeploy_jupyter import engine
 from mldeploy_jupyter.api import deploying
 from mldeploy_jupyter.api.checks import path_of
-from mldeploy_jupyter.api.model_checks import check_model_name, check_workspace
+from mldeploy_jupyter.api.model_checks import check_workspace
 from mldeploy_jupyter.api.registration import find_source
+from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 
 if TYPE_CHECKING:

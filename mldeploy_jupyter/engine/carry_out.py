@@ -178,7 +178,7 @@ def _run(
         bundle = planning.make_bundle(inputs, folder, lock=lock, python=python, check=cancel)
         work.bundle_path = bundle.path
         sizes = [size for _digest, size in bundle.manifest["files"].values()]
-        detail(f"{_count(len(sizes), 'file')}, {size_text(sum(sizes))}, {bundle.digest[:8]}")
+        detail(f"{_count(len(sizes), 'file')} with the server, {size_text(sum(sizes))}, {bundle.digest[:8]}")
         cancel()
 
     interpreter = ""

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mldeploy_jupyter.api.model_checks import check_model_name
 from mldeploy_jupyter.commands import Args, Command, Context, Result, UsageError, command
 from mldeploy_jupyter.commands.printed import call, program
+from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.notebook.session import Session
 

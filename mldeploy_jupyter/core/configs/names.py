@@ -25,16 +25,19 @@ def check_service_name(name: str) -> None:
             f"{name!r} cannot be the name of a service",
             why=f"a service's name {SERVICE_NAME_RULE}",
             hint=f"use the name {make_service_name(name)!r}" if isinstance(name, str) else "such as 'my-service'",
+            code="InvalidName",
         )
 
 
 def check_model_name(name: str) -> None:
     """Raises `ConfigError` when `name` cannot be the name of a model."""
     if not isinstance(name, str) or not re.fullmatch(MODEL_NAME, name):
+        shown = name if not isinstance(name, str) or len(name) <= 40 else f"{name[:40]}..."
         raise ConfigError(
-            f"{name!r} cannot be the name of a model",
+            f"{shown!r} cannot be the name of a model",
             why=f"a model's name {MODEL_NAME_RULE}",
-            hint=f"use the name {make_model_name(name)!r}" if isinstance(name, str) else "such as 'my-model'",
+            hint=f"use the name {make_model_name(name)[:64]!r}" if isinstance(name, str) else "such as 'my-model'",
+            code="InvalidName",
         )
 
 
