@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from numbers import Real
 from typing import Any
 
 from mldeploy_jupyter.core.errors import UserErrorException
@@ -33,7 +34,7 @@ def whole_number(argument: str, value: Any, least: int) -> int:
 
 def check_seconds(argument: str, value: Any) -> None:
     """Raises `UserErrorException` for what is neither None nor a number of seconds. A time that is over is one."""
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value == value):
+    if value is None or (isinstance(value, Real) and not isinstance(value, bool) and value == value):
         return
     raise UserErrorException(
         f"{argument} is {value!r}", why="it must be a number of seconds", hint="leave it out to wait without a limit"

@@ -43,7 +43,13 @@ def begin_deploy(
     config = as_config(deployment_config)
     request = make_request(workspace, name, models, inference_config, config)
     return _start(
-        workspace._folder, request, config, lambda service, revision: request, overwrite=overwrite, clients=clients
+        workspace._folder,
+        request,
+        config,
+        lambda service, revision: request,
+        overwrite=overwrite,
+        clients=clients,
+        describe=service_texts.replacing(service_texts.checked(config.passed)),
     )
 
 
@@ -85,12 +91,14 @@ def begin_update(
     inference_config: InferenceConfig | None = None,
     deployment_config: WebserviceDeploymentConfiguration | DeployConfig | None = None,
     settings: dict[str, Any] | None = None,
+    texts: dict[str, Any] | None = None,
     reload: bool = False,
     detached: bool = False,
 ) -> DeploymentRecord:
     """Begins an update. What is None stays as the live revision has it; its script is then not read again.
 
-    `settings` are single settings of the deploy configuration; `reload` reads script and helpers again.
+    `settings` are single settings of the deploy configuration, `texts` tags, properties and description; `reload`
+    reads script and helpers again.
     """
     given = as_config(deployment_config) if deployment_config is not None else None
     changed = references(workspace, models) if models is not None else None
@@ -118,11 +126,15 @@ def begin_update(
     service = store.get_service(name)
     revision = store.get_revision(name, service.revision) if service else None
     config = _merged(revision, given, settings) if revision is not None else given or DeployConfig()
+    texts = {**service_texts.checked(given.passed if given else {}), **(texts or {})}
     if service is not None:
-        service_texts.check_properties(service, config.passed.get("properties") or {})
+        service_texts.check_properties(service, texts.get("properties", {}))
     request = build(service, revision)
     secrets = {**config.secrets(), **(given.secrets() if given else {})}
-    return _start(workspace._folder, request, replace(config), build, secrets=secrets, detached=detached)
+    describe = service_texts.merging(texts)
+    return _start(
+        workspace._folder, request, replace(config), build, secrets=secrets, detached=detached, describe=describe
+    )
 
 
 def begin_rollback(workspace: Workspace, name: str, number: int | None, *, detached: bool = False) -> DeploymentRecord:
@@ -257,7 +269,7 @@ def _merged(
                 why=f"it runs on {base.compute_type}, the configuration is for {given.compute_type}",
                 hint="deploy it there under a name of its own with Model.deploy",
             )
-        base = base.changed(**given.passed)
+        base = base.changed(**given.without_texts().passed)
     merged = base.changed(**(settings or {}))
     merged.validate()
     return merged
@@ -289,6 +301,7 @@ def _start(
     overwrite: bool = True,
     clients: dict[str, Any] | None = None,
     detached: bool | None = None,
+    describe: service_texts.Change = lambda present: {},
 ) -> DeploymentRecord:
     # The update of a local service needs no process of its own: its supervisor finishes what it began.
     here = request.target == "local" and request.operation != "deploy" and not detached
@@ -301,6 +314,7 @@ def _start(
         clients=clients,
         detached=not here,
         overwrite=overwrite,
+        describe=describe,
     )
     unreported.add(record.id)
     begun.append(record.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
@@ -9,6 +10,7 @@ from mldeploy_jupyter.api.environment_parts import check_parts, variables
 from mldeploy_jupyter.api.environment_sections import (
     DATABRICKS_KEYS,
     DOCKER_KEYS,
+    PLATFORM_KEYS,
     PYTHON_KEYS,
     SPARK_KEYS,
     TOP_KEYS,
@@ -48,10 +50,11 @@ def to_dict(environment: Environment) -> dict[str, Any]:
             "sharedVolumes": environment.docker.shared_volumes,
             "gpuSupport": environment.docker.gpu_support,
             "shmSize": environment.docker.shm_size,
+            **({"platform": platform} if (platform := _given(environment.docker.platform, PLATFORM_KEYS)) else {}),
         },
         "inferencingStackVersion": environment.inferencing_stack_version,
         **{name: found for name, keys in UNUSED.items() if (found := _given(getattr(environment, name), keys))},
-        **({"r": environment.r} if environment.r else {}),
+        **({"r": deepcopy(environment.r)} if environment.r else {}),
     }
 
 
@@ -60,6 +63,7 @@ def check(data: dict[str, Any]) -> None:
     check_keys(data, TOP_KEYS, "environment")
     check_keys(_part(data, "python"), PYTHON_KEYS, "environment.python")
     check_keys(_part(data, "docker"), DOCKER_KEYS, "environment.docker")
+    check_keys(_part(_part(data, "docker"), "platform"), PLATFORM_KEYS, "environment.docker.platform")
     for name, keys in UNUSED.items():
         check_keys(_part(data, name), keys, f"environment.{name}")
     named = _part(data, "environmentVariables")
@@ -78,10 +82,12 @@ def fill(environment: Environment, data: dict[str, Any]) -> None:
     if python.get("condaDependencies") is not None:
         environment.python.conda_dependencies = CondaDependencies(_underlying_structure=python["condaDependencies"])
     for key, attribute in DOCKER_KEYS.items():
-        if docker.get(key) is not None and attribute != "base_image_registry":
+        if docker.get(key) is not None and attribute not in ("base_image_registry", "platform"):
             # Not by setattr, which would clear one of two bases: a file that has both is refused.
             vars(environment.docker)[attribute] = docker[key]
     environment.r = data.get("r")
+    for key, value in _part(docker, "platform").items():
+        setattr(environment.docker.platform, key, value)
     for name, keys in UNUSED.items():
         for key, value in _part(data, name).items():
             setattr(getattr(environment, name), keys[key], value)
@@ -91,7 +97,8 @@ def fill(environment: Environment, data: dict[str, Any]) -> None:
 def _given(section: Any, keys: dict[str, str]) -> dict[str, Any]:
     """What differs from the defaults."""
     usual = type(section)()
-    return {key: getattr(section, name) for key, name in keys.items() if getattr(section, name) != getattr(usual, name)}
+    values = {key: (getattr(section, name), getattr(usual, name)) for key, name in keys.items()}
+    return {key: deepcopy(value) for key, (value, default) in values.items() if value != default}
 
 
 def _part(data: dict[str, Any], key: str) -> Any:

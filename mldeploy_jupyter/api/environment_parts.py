@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.conda_dependencies import CondaDependencies
@@ -25,7 +26,7 @@ def check_parts(environment: Environment) -> None:
         ("docker", environment.docker, DockerSection, "DockerSection()"),
         ("spark", environment.spark, SparkSection, "SparkSection()"),
         ("databricks", environment.databricks, DatabricksSection, "DatabricksSection()"),
-        ("environment_variables", environment.environment_variables or {}, dict, '{"NAME": "value"}'),
+        ("environment_variables", environment.environment_variables or {}, Mapping, '{"NAME": "value"}'),
     ]
     conda = getattr(environment.python, "conda_dependencies", None)
     if conda is not None:
@@ -33,12 +34,13 @@ def check_parts(environment: Environment) -> None:
     if isinstance(environment.docker, DockerSection):
         registry, arguments = environment.docker.base_image_registry, environment.docker.arguments
         wanted.append(("docker.base_image_registry", registry, ContainerRegistry, "ContainerRegistry(address)"))
-        wanted.append(("docker.arguments", arguments, list, '["--flag"]'))
+        wanted.append(("docker.arguments", [*arguments] if isinstance(arguments, tuple) else arguments, list, '["-v"]'))
     for attribute, value, kind, example in wanted:
         if not isinstance(value, kind):
             raise ConfigError(
-                f"{attribute} of the environment {environment.name!r} is {value!r:.60}",
-                why=f"it must be of type {kind.__name__}",
+                f"{attribute} of the environment {environment.name!r} cannot be used",
+                # Not the value: it may hold a password.
+                why=f"it is of type {type(value).__name__}, and must be of type {kind.__name__}",
                 hint=f"such as environment.{attribute} = {example}",
             )
     for name, value in (environment.environment_variables or {}).items():

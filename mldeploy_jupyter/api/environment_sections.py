@@ -28,7 +28,9 @@ DOCKER_KEYS = {
     "sharedVolumes": "shared_volumes",
     "gpuSupport": "gpu_support",
     "shmSize": "shm_size",
+    "platform": "platform",
 }
+PLATFORM_KEYS = {"os": "os", "architecture": "architecture"}
 SPARK_KEYS = {"repositories": "repositories", "packages": "packages", "precachePackages": "precache_packages"}
 DATABRICKS_KEYS = {
     "mavenLibraries": "maven_libraries",

@@ -255,7 +255,7 @@ class Model(ModelAttributes):
         add_properties: dict[str, Any] | None = None,
     ) -> None:
         """`remove_tags`, `add_tags` and `add_properties` at once; a property that is there stops all of it."""
-        removed = key_list("tags", [] if remove_tags is None else remove_tags)
+        removed = key_list("remove_tags", [] if remove_tags is None else remove_tags)
         tags, properties = json_dict("tags", add_tags), json_dict("properties", add_properties)
 
         def change(present: ModelRecord) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from mldeploy_jupyter.api.model_filters import describe, matches, parse_filter
@@ -73,13 +74,14 @@ def json_dict(argument: str, value: Any) -> dict[str, Any]:
 
 def key_list(argument: str, value: Any) -> set[str]:
     """The keys in a list. Raises `UserErrorException` for anything but a list of strings."""
-    if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(key, str) for key in value):
+    keys: list[Any] = [*value] if isinstance(value, Iterable) and not isinstance(value, str) else [None]
+    if not all(isinstance(key, str) for key in keys):
         raise UserErrorException(
             f"{argument} is {value!r}",
             why="it must be a list of keys",
             hint=f"pass {argument}=[{value!r}]" if isinstance(value, str) else f'pass {argument}=["key"]',
         )
-    return set(value)
+    return {*keys}
 
 
 def text_or_none(argument: str, value: Any) -> str | None:

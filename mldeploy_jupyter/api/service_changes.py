@@ -27,8 +27,9 @@ def update(
     """
     changed, settings, texts = _given(changed), _given(settings), service_texts.checked(texts)
     if changed or settings:
-        both = {**settings, **texts}
-        return deploying.begin_update(service.workspace, service.name, **changed, settings=both, detached=detached)
+        return deploying.begin_update(
+            service.workspace, service.name, **changed, settings=settings, texts=texts, detached=detached
+        )
     if not texts:
         raise UserErrorException(
             f"nothing to update in {service.name}",

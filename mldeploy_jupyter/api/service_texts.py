@@ -6,34 +6,49 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.model_checks import json_dict, key_list, text_or_none
+from mldeploy_jupyter.core.configs import TEXTS
 from mldeploy_jupyter.core.errors import UserErrorException
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservice import Webservice
     from mldeploy_jupyter.core.records import ServiceRecord
 
+Change = Callable[["ServiceRecord"], dict[str, Any]]
+
 
 def checked(texts: Mapping[str, Any]) -> dict[str, Any]:
-    """The texts that are given, as they are kept. Raises `WebserviceException`."""
+    """The texts that are given, as they are kept; a description of "" is none. Raises `WebserviceException`."""
     found: dict[str, Any] = {}
-    for name, value in texts.items():
+    for name in TEXTS:
+        value = texts.get(name)
         if value is not None:
             found[name] = text_or_none(name, value) if name == "description" else json_dict(name, value)
     return found
 
 
-def change(service: Webservice, texts: Mapping[str, Any]) -> None:
+def merging(texts: Mapping[str, Any]) -> Change:
     """Replaces tags and description, adds properties. Raises `UserErrorException` for a property that would change."""
 
-    def apply(present: ServiceRecord) -> dict[str, Any]:
-        check_properties(present, texts.get("properties", {}))
-        return {**texts, "properties": {**present.properties, **texts.get("properties", {})}}
+    def change(present: ServiceRecord) -> dict[str, Any]:
+        properties = texts.get("properties", {})
+        check_properties(present, properties)
+        return {**texts, "properties": {**present.properties, **properties}}
 
-    _change(service, apply)
+    return change
+
+
+def replacing(texts: Mapping[str, Any]) -> Change:
+    """All three are those of `texts`: for a service that takes another's place."""
+    return lambda present: {"tags": {}, "properties": {}, "description": None, **texts}
+
+
+def change(service: Webservice, texts: Mapping[str, Any]) -> None:
+    """Raises as `merging` does."""
+    _change(service, merging(texts))
 
 
 def add_tags(service: Webservice, tags: Any) -> None:
-    added = json_dict("tags", {} if tags is None else tags)
+    added = json_dict("tags", tags)
     _change(service, lambda present: {"tags": {**present.tags, **added}})
 
 
@@ -53,5 +68,5 @@ def check_properties(service: ServiceRecord, properties: Mapping[str, Any]) -> N
             )
 
 
-def _change(service: Webservice, make: Callable[[ServiceRecord], dict[str, Any]]) -> None:
+def _change(service: Webservice, make: Change) -> None:
     service.workspace._folder.open_store().change_service(service.name, make)

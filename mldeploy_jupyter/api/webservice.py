@@ -6,6 +6,7 @@ imported from here.
 
 from __future__ import annotations
 
+import sys
 import time
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
@@ -180,7 +181,7 @@ class Webservice(ServiceAttributes):
         tags: dict[str, Any] | None = None,
         properties: dict[str, Any] | None = None,
         description: str | None = None,
-        detached: bool = False,
+        detached: bool | None = None,
         **settings: Any,
     ) -> None:
         """Makes a new revision beside the live one and switches traffic when it answers; returns at once.
@@ -188,7 +189,7 @@ class Webservice(ServiceAttributes):
         What is None stays: `update(models=[m2])` alone keeps the script of the live revision. `settings` are single
         settings of the target's `deploy_configuration` (`auth_enabled=False`, `scoring_timeout_ms=...`). `tags`
         replace, `properties` add. `wait` waits as `wait_for_deployment`. `detached` uses a process of its own, so
-        that the update goes on when this one ends.
+        that the update goes on when this one ends; by default where nobody waits and this is no interactive session.
 
         Raises:
             UserErrorException: nothing to update, or `image_config`, which v1 had deprecated.
@@ -197,18 +198,20 @@ class Webservice(ServiceAttributes):
             raise webservice_legacy.no_images("update")
         texts = {"tags": tags, "properties": properties, "description": description}
         changed = {"models": models, "inference_config": inference_config, "deployment_config": deployment_config}
-        record = service_changes.update(self, changed, settings, texts, detached=detached)
+        record = service_changes.update(self, changed, settings, texts, detached=_apart(detached, wait))
         if record is not None:
             self._began(record, wait)
 
-    def reload(self, wait: bool = False, *, detached: bool = False) -> None:
+    def reload(self, wait: bool = False, *, detached: bool | None = None) -> None:
         """Reads the entry script and its helpers again and updates the service with them."""
+        detached = _apart(detached, wait)
         self._began(deploying.begin_update(self.workspace, self.name, reload=True, detached=detached), wait)
 
-    def rollback(self, revision: int | None = None, wait: bool = False, *, detached: bool = False) -> None:
+    def rollback(self, revision: int | None = None, wait: bool = False, *, detached: bool | None = None) -> None:
         """Serves an older revision again; by default the newest that was live before this one."""
         if revision is not None:
             revision = whole_number("revision", revision, 1)
+        detached = _apart(detached, wait)
         self._began(deploying.begin_rollback(self.workspace, self.name, revision, detached=detached), wait)
 
     def cancel(self) -> bool:
@@ -353,6 +356,14 @@ class Webservice(ServiceAttributes):
         self._deployment_id = record.id
         if wait:
             self.wait_for_deployment()
+
+
+def _apart(detached: bool | None, wait: bool) -> bool:
+    """Whether an update needs a process of its own: this one may end before it does, unless somebody waits or types.
+
+    A thread would not do: from Python 3.12 on none can be started once the main thread has ended.
+    """
+    return not (wait or hasattr(sys, "ps1")) if detached is None else detached
 
 
 def __getattr__(name: str) -> Any:

@@ -37,13 +37,15 @@ def deploy(
     from mldeploy_jupyter.api.webservice import Webservice
 
     refuse_target(deployment_target)
+    if isinstance(models, Iterable) and not isinstance(models, (str, Path)):
+        models = list(models)  # it is read twice
+    if show_output:
+        Model.print_configuration(models, inference_config, deployment_config)
     record = deploying.begin_deploy(
         workspace, name, models, inference_config, deployment_config, overwrite=overwrite, clients=clients
     )
     service = Webservice(workspace, name)
     service._began(record, False)
-    if show_output:
-        Model.print_configuration(models, inference_config, deployment_config)
     return service
 
 

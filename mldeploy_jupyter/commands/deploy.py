@@ -53,6 +53,7 @@ WAIT: tuple[Param, ...] = (
 
 
 def deploy(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api import deploying
     from mldeploy_jupyter.api.deploy_configuration import from_data
     from mldeploy_jupyter.api.model import Model
 
@@ -69,6 +70,7 @@ def deploy(context: Context, args: Args) -> Result:
         )
     workspace = context.workspace(args.path, write=True)
     deployment = from_data(config) if config is not None else None
+    begun = len(deploying.begun)
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
     if service is None:
         try:
@@ -81,7 +83,7 @@ def deploy(context: Context, args: Args) -> Result:
     )
     if args.overwrite:
         python = python.removesuffix(")") + ", overwrite=True)"
-    return finish(context, args, service, name, python)
+    return finish(context, args, service, name, python, begun=len(deploying.begun) > begun)
 
 
 def update(context: Context, args: Args) -> Result:
@@ -139,12 +141,14 @@ class _Word:
 
 
 def current_config(service: Any) -> DeployConfig:
-    """The live revision's settings."""
+    """The live revision's settings; tags, properties and description are the service's own."""
     workspace = service.workspace
     store = workspace._folder.open_store()
     record = store.get_service(service.name)
     revision = store.get_revision(service.name, record.revision) if record and record.revision else None
-    return DeployConfig.from_dict(revision.deploy_config) if revision else DeployConfig(service.compute_type)
+    if revision is None:
+        return DeployConfig(service.compute_type)
+    return DeployConfig.from_dict(revision.deploy_config).without_texts()
 
 
 def models_of(context: Context, args: Args) -> list[Any]:
@@ -202,10 +206,10 @@ def check_waiting(args: Args) -> None:
         raise UsageError("--wait and --no-wait exclude each other", why="both are given", hint="leave one of them out")
 
 
-def finish(context: Context, args: Args, service: Any, name: str, python: str) -> Result:
-    from mldeploy_jupyter.api import deploying
-
-    if service.deployment_id not in deploying.begun:  # nothing had changed
+def finish(context: Context, args: Args, service: Any, name: str, python: str, *, begun: bool = True) -> Result:
+    """The result of a command that began a deployment, after following it where that is wished. Not `begun`: nothing
+    had changed."""
+    if not begun:
         return Result(service, describe(service), service.serialize(), python)
     if args.wait or (context.follow and not args.no_wait):
         follow(context, service, name, args.timeout_sec)

@@ -262,7 +262,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("model", "show"),
         "Show one version of a model.",
-        (*MODEL_PARAMS, Param("run_id", ("--run-id",), "The latest version that this run made.")),
+        (*MODEL_PARAMS, Param("run_id", ("--run-id",), "The latest version of the model that this run made.")),
         show,
         "model show churn:3",
     ),

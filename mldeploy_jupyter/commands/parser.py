@@ -71,7 +71,7 @@ def parse(command: Command, words: Sequence[str]) -> Args:
         if not param.flags:
             setattr(args, param.name, None)
     _place(command, args, rest)
-    if args.output in ("json", "jsonc"):
+    if str(args.output).lower() in ("json", "jsonc"):
         args.json = True
     if not args.help:
         _check(command, args)
@@ -177,6 +177,8 @@ def wants_json(words: Sequence[str]) -> bool:
     flags = {name: next(param.flags for param in COMMON if param.name == name) for name in ("json", "output")}
     for word, after in zip(words, [*words, ""][1:], strict=True):
         option, sign, value = word.partition("=")
-        if word in flags["json"] or (option in flags["output"] and (value if sign else after) in ("json", "jsonc")):
+        if word in flags["json"] or (
+            option in flags["output"] and (value if sign else after).lower() in ("json", "jsonc")
+        ):
             return True
     return False

@@ -65,7 +65,7 @@ def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
     """Sets one key to `value`, or to a new one. `name` is "Primary" or "Secondary".
 
     Raises:
-        UserErrorException: another name, or a key that breaks `KEY_RULE` or is the other key.
+        UserErrorException: another name, or a key that breaks `KEY_RULE` or is there already.
     """
     which = KEY_NAMES.get(name.lower()) if isinstance(name, str) else None
     if which is None:
@@ -95,6 +95,8 @@ def _ensure(path: Path, primary: str | None = None, secondary: str | None = None
         primary or (there.primary if there else new_key()),
         secondary or (there.secondary if there else new_key()),
     )
+    if keys.primary == keys.secondary:  # one must stay valid while the other is replaced
+        keys = replace(keys, **{"primary" if secondary and not primary else "secondary": new_key()})
     if keys != there:
         write_keys(path, keys)
     return keys

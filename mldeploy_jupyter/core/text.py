@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 
 LINE_LIMIT = 8192  # bytes of UTF-8
 CUT = " … (line cut)"
@@ -37,13 +36,6 @@ def clean(text: str, *, colour: bool = True, limit: int = LINE_LIMIT) -> str:
     """
     text = text.replace("\r\n", "\n")
     return "\n".join(_clean_line(line, colour, limit) for line in text.split("\n"))
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret replaced by `[removed]`, longest first. Secrets under 4 characters are left."""
-    for secret in sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True):
-        text = text.replace(secret, REMOVED)
-    return text
 
 
 def strip_colours(text: str) -> str:

@@ -237,9 +237,6 @@ def made_live(
             store.update_revision(name, other.number, outcome="kept")
     store.update_revision(name, revision.number, outcome="live")
     passed = revision.deploy_config.get("passed", {})
-    service = store.get_service(name)
-    properties = service.properties if service else {}
-    changes: dict[str, Any] = {name: passed[name] for name in ("tags", "description") if passed.get(name) is not None}
     store.update_service(
         name,
         state="Live",
@@ -250,10 +247,8 @@ def made_live(
             **{key: value for key, value in details.items() if key != "modules"},
         },
         auth_enabled=passed.get("auth_enabled") is not False,
-        properties={**properties, **(passed.get("properties") or {})},
         updated_time=utc_now(),
         error=None,
-        **changes,
     )
 
 

@@ -66,11 +66,13 @@ def start(
     clients: dict[str, Any] | None = None,
     detached: bool = True,
     overwrite: bool = True,
+    describe: Callable[[ServiceRecord], dict[str, Any]] = lambda present: {},
 ) -> DeploymentRecord:
     """Begins a deployment and returns at once; its journal is `deployments/<id>/events.jsonl`.
 
     With `detached` a process of its own carries it out. Without, a thread of this process does: right for the
-    update of a local service, and needed when `clients` holds objects that no other process can have.
+    update of a local service, and needed when `clients` holds objects that no other process can have. `describe`
+    gives the service's new tags, properties and description, which are no part of a revision.
 
     Raises:
         TargetNotAvailable: no installed package offers the target.
@@ -101,14 +103,13 @@ def start(
         store.add_deployment(record)
         if there is None:
             store.put_service(initial_service(request, compute_type, folder.id, _user()))
-        store.update_service(
-            name,
-            state="Updating" if there is not None and there.revision else "Deploying",
-            target=target,
-            compute_type=compute_type,
-            deployment_id=deployment_id,
-            updated_time=utc_now(),
-        )
+        state = {
+            "state": "Updating" if there is not None and there.revision else "Deploying",
+            "target": target,
+            "compute_type": compute_type,
+            "deployment_id": deployment_id,
+        }
+        store.change_service(name, lambda present: {**state, **describe(present)})
         if detached and not clients:
             return _spawn(folder, record, secrets or {})
     except BaseException as error:
@@ -148,7 +149,8 @@ def _give_up(store: Store, name: str, deployment_id: str, before: ServiceRecord 
         if before is None:
             store.remove_service(name)
         else:
-            store.update_service(name, state=before.state, deployment_id=before.deployment_id)
+            kept = ("state", "deployment_id", "tags", "properties", "description")
+            store.update_service(name, **{field: getattr(before, field) for field in kept})
     store.release_lease(name, deployment_id)
 
 

@@ -19,10 +19,10 @@ from mldeploy_jupyter.notebook.session import Session, front_end
 
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
-The script is that of the last %%entry_script, the model the one registered last in this session, the target this
-machine; options say otherwise. A script whose check failed is deployed only when --script names it. A service that
-serves just this already is given back as it is. Returns the service at once and shows the timeline, which keeps
-itself up to date; --wait waits for the end."""
+The script is that of the last %%entry_script, the model the one it was checked with or one registered since, the
+target this machine; options say otherwise. A script whose check failed is deployed only when --script names it, or -m
+other models. A service that serves just this already is given back as it is. Returns the service at once and shows
+the timeline, which keeps itself up to date; --wait waits for the end."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 

@@ -25,7 +25,8 @@ VALUE_COLUMNS = 60
 PARAMS: tuple[Param, ...] = (
     Param("file", (), "The file to write. Default score.py.", completion="script", metavar="FILE"),
     Param("models", ("--model", "-m"), "A registered model for the check, name or name:version; may be repeated. "
-          "Default: the model registered last in this session.", "list", completion="model", metavar="MODEL"),
+          "Default: the one this very script passed with before, else the one registered last in this session.",
+          "list", completion="model", metavar="MODEL"),
     Param("no_check", ("--no-check",), "Write the file without running init() and the sample.", "switch"),
     Param("conda_file", ("--conda-file",), "Check in the environment of this conda file, made if it is not there yet. "
           "Default: the kernel's own interpreter.", completion="file", metavar="FILE"),
@@ -64,7 +65,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     folder = context.workspace(args.path, write=True)._folder
     record = remember(session, folder, path, text, cell)
     session.script, session.script_is_new, session.failed = path, True, None
-    models = _models(session, context, path, list(args.models or []))
+    models = _models(session, context, record.script_digest, list(args.models or []))
     try:
         _check_source(text, name, record)
         for warning in script_warnings.of_source(text, record.offset, session.namespace):
@@ -73,6 +74,8 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
             print(f"wrote {name}, not checked")
             return Result(python=python)
         print(_check_run(session, path, name, text, record, folder, models, args))
+        if not args.models:
+            session.checked[record.script_digest] = [model.partition(":")[0] for model in models]
     except MldeployError as error:
         if error.code != "Interrupted":  # then nothing is known of the script
             why = next(iter((error.why or error.what).splitlines()), "")
@@ -83,20 +86,18 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     return Result(python=python)
 
 
-def _models(session: Session, context: Context, path: Path, named: list[str]) -> list[str]:
-    """The models for the check: those that are named, else those this script was checked with before, else the last.
+def _models(session: Session, context: Context, digest: str, named: list[str]) -> list[str]:
+    """The models for the check: those that are named, else those this script passed with before, else the last.
 
-    A cell that is run again means the model it was written for, also when another was registered meanwhile.
+    A cell that is run again as it was means the model it was written for, also when another was registered meanwhile.
     """
     last = list(context.defaults.get("models") or [])
-    before = session.checked.get(path, [])
+    before = session.checked.get(digest, [])
     if before == [model.partition(":")[0] for model in last]:
         before = []  # the same model, and its newest version
     session.models = named
     session.kept = (before, last)
-    models = named or before or last
-    session.checked[path] = named or [model.partition(":")[0] for model in models]
-    return models
+    return named or before or last
 
 
 def python_of(name: str, cell: str) -> str:

@@ -33,17 +33,17 @@ class FailedCheck:
 @dataclass
 class Session:
     """`script` is the file of the last %%entry_script, new until something is deployed, `failed` how its check failed,
-    `models` what it was checked with if it named any. `checked` has the models each script was checked with, and
-    `kept` those of the last one, with what was registered last at that time. `service` is the name that was deployed
-    last. `views` are the timelines that still change, by display, and `shown` says for each deployment which cell, by
-    its number, showed its timeline."""
+    `models` what it was checked with if it named any. `checked` has the models that each script, by its digest, passed
+    its check with, and `kept` those of the last script, with what was registered last at that time. `service` is the
+    name that was deployed last. `views` are the timelines that still change, by display, and `shown` says for each
+    deployment which cell, by its number, showed its timeline."""
 
     shell: Any
     script: Path | None = None
     script_is_new: bool = False
     failed: FailedCheck | None = None
     models: list[str] = field(default_factory=list)
-    checked: dict[Path, list[str]] = field(default_factory=dict)
+    checked: dict[str, list[str]] = field(default_factory=dict)
     kept: tuple[list[str], list[str]] = ([], [])
     service: str = ""
     views: dict[str, Any] = field(default_factory=dict)

@@ -101,7 +101,7 @@ def quick(rounds: int, folder: Path) -> list[tuple[str, float, str]]:
         taken = time.perf_counter() - begin
         begin = time.perf_counter()
         (folder / "score.py").write_text(SCRIPT + f"\n# {begin}\n")
-        service.reload()
+        service.reload(wait=True)
         service.run(body)
         times.setdefault("update", []).append(time.perf_counter() - begin)
         service.delete()

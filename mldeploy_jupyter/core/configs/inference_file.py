@@ -30,6 +30,7 @@ ENVIRONMENT: dict[str, Any] = {
         "arguments": "list",
         "sharedVolumes": "boolean",
         "shmSize": "string",
+        "platform": {"os": "string", "architecture": "string"},
     },
     "spark": {"repositories": "list", "packages": "list", "precachePackages": "boolean"},
     "databricks": {

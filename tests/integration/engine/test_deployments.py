@@ -366,7 +366,7 @@ def test_an_update_whose_caller_dies_is_finished_by_the_supervisor(site: Site, g
     service = live(site)
     end = "return" if good else "raise ValueError('late')"
     site.write(f"import time\n\ndef init():\n    time.sleep(3)\n    {end}\n\ndef run(data):\n    return 2\n")
-    code = "from mldeploy_jupyter import *; Webservice(Workspace.get(path='.'), 'svc').reload()"
+    code = "from mldeploy_jupyter import *; Webservice(Workspace.get(path='.'), 'svc').reload(wait=True)"
     caller = subprocess.Popen([sys.executable, "-c", code], cwd=site.folder, start_new_session=True)
     store = site.ws._folder.open_store()
 
@@ -391,6 +391,15 @@ def test_an_update_whose_caller_dies_is_finished_by_the_supervisor(site: Site, g
             found.wait_for_deployment(timeout_sec=30)
         assert (found.run({})["answer"], found.revision, found.state) == (1, 1, "Healthy")
     assert service.revision == found.revision
+
+
+def test_an_update_goes_on_when_the_script_that_began_it_has_ended(site: Site) -> None:
+    service = live(site)
+    site.script(2)
+    code = "from mldeploy_jupyter import *; Webservice(Workspace.get(path='.'), 'svc').reload()"
+    subprocess.run([sys.executable, "-c", code], cwd=site.folder, check=True, timeout=60)
+    service.wait_for_deployment(timeout_sec=60)
+    assert (service.run({})["answer"], service.revision) == (2, 2)
 
 
 def test_a_runner_that_cannot_be_started_leaves_the_service_as_it_was(

@@ -333,15 +333,15 @@ def test_what_cannot_be_used_is_named(workspace: Workspace, folder: Path, call: 
 @pytest.mark.parametrize(
     ("part", "value", "what"),
     [
-        ("python", None, "python of the environment 'e' is None"),
-        ("spark", None, "spark of the environment 'e' is None"),
-        ("docker.base_image_registry", "r.io", "docker.base_image_registry of the environment 'e' is 'r.io'"),
-        ("docker.arguments", None, "docker.arguments of the environment 'e' is None"),
-        ("docker", "Dockerfile", "docker of the environment 'e' is 'Dockerfile'"),
-        ("environment_variables", [1], "environment_variables of the environment 'e' is [1]"),
+        ("python", None, "python of the environment 'e' cannot be used"),
+        ("spark", None, "spark of the environment 'e' cannot be used"),
+        ("docker.base_image_registry", "r.io", "docker.base_image_registry of the environment 'e' cannot be used"),
+        ("docker.arguments", None, "docker.arguments of the environment 'e' cannot be used"),
+        ("docker", "Dockerfile", "docker of the environment 'e' cannot be used"),
+        ("environment_variables", [1], "environment_variables of the environment 'e' cannot be used"),
         ("environment_variables", {"B": None}, "the environment variable 'B' of the environment 'e' is no text"),
         ("environment_variables", {1: "a"}, "the environment variable 1 of the environment 'e' is no text"),
-        ("python.conda_dependencies", "x.yml", "python.conda_dependencies of the environment 'e' is 'x.yml'"),
+        ("python.conda_dependencies", "x.yml", "python.conda_dependencies of the environment 'e' cannot be used"),
     ],
 )
 def test_parts_of_another_type_are_named_when_they_are_used(

@@ -122,13 +122,14 @@ def test_update_by_position_passes_each_value_under_its_name(ws: Workspace, bega
         Webservice(ws, "on-aci").update(None, {"a": "b"}, None, "text", False, models=["m:1"])  # type: ignore[arg-type]
     assert began == {
         "models": ["m:1"],
-        "settings": {"auth_enabled": False, "tags": {"a": "b"}, "description": "text"},
-        "detached": False,
+        "settings": {"auth_enabled": False},
+        "texts": {"tags": {"a": "b"}, "description": "text"},
+        "detached": True,
     }
     began.clear()
     with pytest.raises(TargetNotAvailable):
         Webservice(ws, "on-aks").update(None, False, num_replicas=2, detached=True)  # type: ignore[arg-type]
-    assert began == {"settings": {"autoscale_enabled": False, "num_replicas": 2}, "detached": True}
+    assert began == {"settings": {"autoscale_enabled": False, "num_replicas": 2}, "texts": {}, "detached": True}
     began.clear()
     with pytest.raises(TargetNotAvailable):
         Webservice(ws, "on-aksendpoint").update(True)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.core.text import CUT, clean, display_width, fit, one_line, redact, size
+from mldeploy_jupyter.core.text import CUT, clean, display_width, fit, one_line, size
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -106,11 +106,6 @@ def test_a_flood_on_one_line_takes_linear_time(piece):
 
     small, large = min(took(20_000) for _ in range(3)), min(took(200_000) for _ in range(3))
     assert large < 40 * small + 0.05
-
-
-def test_secrets_are_taken_out():
-    assert redact("key abcd1234 and abcd", ["abcd", "abcd1234", ""]) == "key [removed] and [removed]"
-    assert redact("a b c", ["a"]) == "a b c"
 
 
 def test_columns_and_sizes():
