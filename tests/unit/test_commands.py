@@ -409,6 +409,10 @@ def test_a_file_of_model_register_that_cannot_be_used(folder: Path, raw: bytes, 
     assert caught.value.why == why
 
 
+def test_the_form_of_the_output_may_be_written_in_capitals() -> None:
+    assert words_of("model list", "-o JSON").json is True
+
+
 def test_a_target_may_be_written_in_capitals(folder: Path) -> None:
     assert words_of("service list", "-c ACI").compute_type == "aci"
     assert words_of("model deploy", "x --cp Local").target == "local"

@@ -233,8 +233,41 @@ def test_texts_outlive_the_revisions(site: Site) -> None:
     assert (service.tags, service.description, service.properties) == now
     with pytest.raises(UserErrorException, match="the property p of"):
         service.update(scoring_timeout_ms=1000, properties={"p": "2"})
-    service.update(scoring_timeout_ms=1000, tags={"b": "2"}, wait=True)
-    assert (service.tags, service.description, service.revision) == ({"b": "2"}, "second", 5)
+    service.update(scoring_timeout_ms=1000, tags={"b": "2"}, description="", wait=True)
+    assert (service.tags, service.description, service.revision) == ({"b": "2"}, None, 5)
+
+
+def test_texts_change_when_a_deployment_begins_and_an_overwrite_replaces_them(site: Site) -> None:
+    service = site.deploy(tags={"a": "1"}, properties={"p": "1"})
+    assert (service.tags, service.properties) == ({"a": "1"}, {"p": "1"})
+    service.add_tags({"during": "1"})
+    with pytest.raises(UserErrorException, match="the property p of"):
+        service.add_properties({"p": "2"})
+    service.wait_for_deployment()
+    assert (service.tags, service.properties) == ({"a": "1", "during": "1"}, {"p": "1"})
+    service = site.deploy(properties={"p": "other"}, description="new")
+    service.wait_for_deployment()
+    assert (service.tags, service.properties, service.description) == ({}, {"p": "other"}, "new")
+
+
+def test_the_two_keys_of_a_service_stay_different(site: Site) -> None:
+    service = live(site)
+    second = service.get_keys()[1]
+    service.update(deployment_config=LocalWebservice.deploy_configuration(primary_key=second), wait=True)
+    assert service.get_keys()[0] == second != service.get_keys()[1]
+
+
+def test_models_may_be_any_collection_and_the_configuration_is_printed_first(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site.folder / "a.txt").write_text("a")
+    model = Model.register(site.ws, str(site.folder / "a.txt"), "letters")
+    config = InferenceConfig(entry_script=str(site.folder / "score.py"))
+    capsys.readouterr()
+    service = Model.deploy(site.ws, "svc", (m for m in [model]), config, show_output=True)  # type: ignore[arg-type]
+    assert capsys.readouterr().out.startswith("Models: letters:1\nentry_script: ")
+    service.wait_for_deployment()
+    assert service.models == ["letters:1"]
 
 
 def test_update_refuses_what_it_cannot_do(site: Site) -> None:

@@ -122,12 +122,12 @@ def test_a_runner_that_was_held_up_learns_how_its_deployment_ended(site: Site) -
     site.write(FLOOD)
     update(site, service, detached=True)
     record = site.ws._folder.open_store().get_deployment(service.deployment_id)
+    status = lambda: look_at_target(site.ws._folder, site.ws._folder.open_store().get_service("svc"))  # noqa: E731
     wait_until(
-        lambda: any(e.stage == "rollout" and e.kind == "started" for e in read_events(service.journal)),
-        lambda: "the new revision is not loaded",
+        lambda: status().details["last_deploy"].get("deployment_id") == service.deployment_id,
+        lambda: "the supervisor was not asked",
     )
     os.kill(record.runner["pid"], signal.SIGSTOP)  # as a laptop that sleeps
-    status = lambda: look_at_target(site.ws._folder, site.ws._folder.open_store().get_service("svc"))  # noqa: E731
     try:
         wait_until(lambda: status().revision == 2, lambda: "the supervisor did not go on")
     finally:

@@ -195,13 +195,20 @@ def test_a_cell_that_is_run_again_means_the_model_it_was_written_for(prepared: K
     again = prepared.ok(f"%%entry_script\n{SCRIPT}")
     assert "model factor:1" in again.stream
     assert "model factor (those of the last %%entry_script)" in prepared.ok("%deploy factor --wait").stream
+    # Another text in the same file is another script, and means what was registered last.
+    second = prepared.run("%%entry_script\n" + "# for another model\n" + SCRIPT)
+    assert "the model folder holds other.bin" in no_traceback(second)
+    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    # A model that was named once and does not exist is forgotten with its cell.
+    assert "there is no model nope" in no_traceback(prepared.run(f"%%entry_script -m nope\n{SCRIPT}"))
+    prepared.ok(f"%%entry_script\n{SCRIPT}")
     # What is registered after it is meant.
     prepared.ok("%register third other.bin")
-    first = no_traceback(prepared.run(f"%%entry_script new.py\n{SCRIPT}"))
+    first = no_traceback(prepared.run(f"%%entry_script new.py\n# new\n{SCRIPT}"))
     assert 'hint: use os.path.join(os.environ["AZUREML_MODEL_DIR"], "other.bin"), or name the model it needs' in first
     assert "new.py failed its check" in no_traceback(prepared.run("%deploy factor"))
     prepared.ok("%deploy factor -m factor --wait")  # with another model than the one that failed
-    prepared.ok(f"%%entry_script new.py --no-check -m factor\n{SCRIPT}")
+    prepared.ok(f"%%entry_script new.py --no-check -m factor\n# new\n{SCRIPT}")
     assert "model factor (those of the last %%entry_script)" in prepared.ok("%deploy second --wait").stream
 
 

@@ -218,6 +218,22 @@ def test_a_label_stands_for_a_version_and_moves(workspace: Workspace) -> None:
         Environment.label(workspace, "e", 1, ["latest"])
 
 
+def test_the_platform_is_kept_and_a_clone_shares_nothing() -> None:
+    environment = Environment._from_dict({"docker": {"platform": {"os": "Windows"}}, "spark": {"repositories": ["a"]}})
+    copy = environment.clone("copy")
+    copy.spark.repositories.append("b")
+    assert (copy.docker.platform.os, environment.spark.repositories) == ("Windows", ["a"])
+    assert environment._to_dict()["docker"]["platform"] == {"os": "Windows"}
+
+
+def test_no_value_that_may_be_a_password_is_shown() -> None:
+    environment = Environment("e")
+    environment.docker.base_image_registry = {"address": "r.io", "password": "hunter2"}  # type: ignore[assignment]
+    with pytest.raises(ConfigError) as caught:
+        environment._to_dict() and environment._to_spec()
+    assert "hunter2" not in str(caught.value) and "it is of type dict" in caught.value.why
+
+
 def test_a_base_takes_the_place_of_another(capsys: pytest.CaptureFixture[str]) -> None:
     docker = Environment("e").docker
     docker.base_image = "image"
