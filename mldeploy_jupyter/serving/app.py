@@ -18,10 +18,11 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from .messages import Request, Response, problem
 from .metrics import CONTENT_TYPE, Metrics
 from .openapi import VERSIONS, describe
 from .runner import Job, Runner
-from .scoring import Request, Response, Scorer, problem
+from .scoring import Scorer
 from .settings import Settings
 
 MAX_ID = 100  # characters

@@ -25,7 +25,8 @@ from .settings import Settings
 def check(settings: Settings) -> dict[str, Any]:
     """Runs the script in this process and says what came of it. Raises nothing of the script's."""
     from . import compat
-    from .scoring import Request, Scorer
+    from .messages import Request
+    from .scoring import Scorer
     from .script import load
     from .service import failed_sample, new_modules, sample_body
 

@@ -15,9 +15,10 @@ from . import compat
 from .app import App
 from .channel import Channel
 from .failure import failure, from_exception
+from .messages import Request, Response
 from .openapi import describe
 from .runner import Runner
-from .scoring import Request, Response, Scorer
+from .scoring import Scorer
 from .script import Script, load
 from .settings import Settings
 from .transport import Transport

@@ -19,6 +19,11 @@ class Settings:
     Times: `init_timeout` and `drain_timeout` in seconds, `scoring_timeout_ms` (one call of `run()`) and
     `max_queue_wait_ms` (waiting for `run()` to be free) in milliseconds; 0 turns a `*_ms` limit off.
     `max_concurrent` is how many calls of `run()` one worker makes at a time, `max_queue` how many may wait.
+    `max_batch_size` is how many rows of waiting requests one call of `run()` may get together; 0: each alone.
+    `memory_limit_mb` ends a worker that grows beyond it, `max_requests` replaces one that has answered so many;
+    0: never. `token_auth_enabled` asks for a signed token in place of a key. `tracing` sends OpenTelemetry spans:
+    `otlp` to where the usual OTEL_ variables say, or `console`; empty: none. `preload` are modules that workers
+    will need, imported once for all of them.
     `debug` puts the traceback into the answer of a failed request. `probes` is how many times in a row a
     new worker must answer before it gets traffic. `cors_origins` names browser origins, or is `["*"]`.
     """
@@ -40,7 +45,13 @@ class Settings:
     max_concurrent: int = 1
     max_queue: int = 100
     max_queue_wait_ms: int = 30_000
+    max_batch_size: int = 0
+    memory_limit_mb: int = 0
+    max_requests: int = 0
     auth_enabled: bool = True
+    token_auth_enabled: bool = False
+    tracing: str = ""
+    preload: list[str] = field(default_factory=list)
     cors_origins: list[str] = field(default_factory=list)
     debug: bool = False
     title: str = ""

@@ -1,0 +1,52 @@
+"""What goes in and out of the scoring core: requests, answers, and errors in the service's one form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+JSON = (b"content-type", b"application/json")
+
+
+@dataclass
+class Request:
+    """A call. `headers` are (name, value) pairs or a dict; `query` is the text after `?`."""
+
+    method: str = "POST"
+    headers: Any = ()
+    body: bytes = b""
+    query: str = ""
+    path: str = "/score"
+    remote_addr: str | None = None
+    id: str = ""
+
+
+@dataclass
+class Response:
+    """An answer. `timings` are milliseconds of parse, run and serialise. `failed`: the script is at fault.
+
+    `error` is what `run()` raised, for whoever wants more than the answer says.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [JSON])
+    timings: dict[str, float] = field(default_factory=dict)
+    failed: bool = False
+    error: BaseException | None = None
+
+
+class Refused(Exception):
+    """A request that `run()` never sees, or a result that no client can."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+def problem(status: int, code: str, message: str, where: str = "", hint: str = "", **more: Any) -> Response:
+    """An error in the form that every error of the service has."""
+    error = {"code": code, "where": where, "hint": hint, **more}
+    return Response(status, orjson.dumps({"message": message, "error": error}))
