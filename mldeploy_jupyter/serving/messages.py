@@ -38,6 +38,10 @@ class Response:
     error: BaseException | None = None
 
 
+class DeadlineExceeded(BaseException):
+    """Raised inside a `run()` that passed its deadline. No `Exception`: `except Exception` does not catch it."""
+
+
 class Refused(Exception):
     """A request that `run()` never sees, or a result that no client can."""
 

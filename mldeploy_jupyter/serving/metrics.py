@@ -1,58 +1,67 @@
-"""Counters of one worker, in Prometheus' text form. Each worker answers for itself: `pid` tells them apart."""
+"""The figures of the whole service in Prometheus' text form, read off the scoreboard by whichever worker is asked."""
 
 from __future__ import annotations
 
-import os
-import time
-from bisect import bisect_left
+from collections import Counter
 
+from .board import CONNECTIONS, HISTOGRAMS, IN_FLIGHT, PID, READY, REVISION, SERVICE_COUNTERS, STARTED, Board
 from .memory import rss
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_PHASES = ("queue", "parse", "run", "serialise")
 
 
-class Metrics:
-    """Requests of `/score` by status code, their latency, and how many are in hand. One thread writes."""
+def text(board: Board, service: str) -> bytes:
+    """Counters are sums over all workers, also over those that have ended: none ever goes back."""
+    label = f'service="{_escape(service)}"'
+    slots = board.slots()
+    codes: Counter[int] = Counter()
+    for slot in slots:
+        for status, count in slot.codes():
+            codes[status] += count
+    lines = _head("mldeploy_requests_total", "counter", "Requests of /score, by status code.")
+    lines += [f'mldeploy_requests_total{{{label},code="{status}"}} {count}' for status, count in sorted(codes.items())]
 
-    def __init__(self, service: str, revision: str) -> None:
-        self._labels = f'service="{_escape(service)}",revision="{_escape(revision)}",pid="{os.getpid()}"'
-        self._codes: dict[int, int] = {}
-        self._buckets = [0] * (len(BUCKETS) + 1)
-        self._sum = 0.0
-        self._started = time.time()
-        self.in_flight = 0
+    def histogram(name: str, kind: str, labels: str) -> list[str]:
+        counts, total = [0] * (len(HISTOGRAMS[kind]) + 1), 0.0
+        for slot in slots:
+            found, seconds = slot.histogram(kind)
+            counts, total = [a + b for a, b in zip(counts, found, strict=True)], total + seconds
+        below, out = 0, []
+        for bound, count in zip((*(f"{b:g}" for b in HISTOGRAMS[kind]), "+Inf"), counts, strict=True):
+            below += count
+            out.append(f'{name}_bucket{{{labels},le="{bound}"}} {below}')
+        return [*out, f"{name}_sum{{{labels}}} {total:.9g}", f"{name}_count{{{labels}}} {below}"]
 
-    def observe(self, status: int, seconds: float) -> None:
-        self._codes[status] = self._codes.get(status, 0) + 1
-        self._buckets[bisect_left(BUCKETS, seconds)] += 1
-        self._sum += seconds
+    lines += _head("mldeploy_request_seconds", "histogram", "Time from a request's first byte to its answer.")
+    lines += histogram("mldeploy_request_seconds", "request", label)
+    lines += _head("mldeploy_phase_seconds", "histogram", "The parts of that time: waiting, parse, run(), serialise.")
+    for phase in _PHASES:
+        lines += histogram("mldeploy_phase_seconds", phase, f'{label},phase="{phase}"')
+    lines += _head("mldeploy_batch_requests", "histogram", "Requests that one call of run() answered.")
+    lines += histogram("mldeploy_batch_requests", "batch", label)
+    for field, (name, said) in SERVICE_COUNTERS.items():
+        lines += [*_head(name, "counter", said), f"{name}{{{label}}} {board.service[field]}"]
 
-    def text(self, ready: bool) -> bytes:
-        labels = self._labels
-        lines = ["# HELP mldeploy_requests_total Requests of /score.", "# TYPE mldeploy_requests_total counter"]
-        lines += [f'mldeploy_requests_total{{{labels},code="{code}"}} {n}' for code, n in sorted(self._codes.items())]
-        lines += [
-            "# HELP mldeploy_request_seconds Time from a request's head to its answer.",
-            "# TYPE mldeploy_request_seconds histogram",
-        ]
-        total = 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._buckets, strict=True):
-            total += count
-            lines.append(f'mldeploy_request_seconds_bucket{{{labels},le="{bound}"}} {total}')
-        lines += [
-            f"mldeploy_request_seconds_sum{{{labels}}} {self._sum:.6f}",
-            f"mldeploy_request_seconds_count{{{labels}}} {total}",
-        ]
-        gauges = {
-            "mldeploy_requests_in_flight": ("Requests of /score in hand.", self.in_flight),
-            "mldeploy_worker_ready": ("1 when the worker answers requests.", int(ready)),
-            "mldeploy_worker_start_time_seconds": ("When the worker started.", round(self._started, 3)),
-            "mldeploy_worker_resident_memory_bytes": ("Resident memory.", rss(os.getpid()) or 0),
-        }
-        for name, (text, value) in gauges.items():
-            lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge", f"{name}{{{labels}}} {value}"]
-        return ("\n".join(lines) + "\n").encode()
+    workers = slots[1:]
+    gauges = (
+        ("mldeploy_requests_in_flight", "Requests of /score in hand.", lambda s: s.fields[IN_FLIGHT]),
+        ("mldeploy_connections", "Open connections.", lambda s: s.fields[CONNECTIONS]),
+        ("mldeploy_worker_ready", "1 when the worker answers requests.", lambda s: s.fields[READY]),
+        ("mldeploy_worker_start_time_seconds", "When it started.", lambda s: s.fields[STARTED] / 1000),
+        ("mldeploy_worker_resident_memory_bytes", "Resident memory.", lambda s: rss(s.fields[PID]) or 0),
+    )
+    for name, said, value in gauges:
+        lines += _head(name, "gauge", said)
+        for slot in workers:
+            mine = f'{label},pid="{slot.fields[PID]}",revision="{slot.fields[REVISION]}"'
+            lines.append(f"{name}{{{mine}}} {value(slot)}")
+    lines += [*_head("mldeploy_workers", "gauge", "Workers that live."), f"mldeploy_workers{{{label}}} {len(workers)}"]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _head(name: str, kind: str, said: str) -> list[str]:
+    return [f"# HELP {name} {said}", f"# TYPE {name} {kind}"]
 
 
 def _escape(text: str) -> str:

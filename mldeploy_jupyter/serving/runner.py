@@ -2,79 +2,218 @@
 
 It is the main thread: `init()` and every `run()` have the thread that a script of v1 had, so what is bound
 to a thread (an SQLite connection, a signal handler) works. With `max_concurrent` above 1 more threads help.
+Handing over costs two queue operations; one wake-up of the loop serves all that is finished by then.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import queue
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
+
+from .messages import DeadlineExceeded, Request, Response
+
+
+LATE = object()
 
 
 class Job:
-    """One call that waits, runs, or is done. Times are of `time.perf_counter`."""
+    """One request that waits, runs, or is done. Times are of `time.perf_counter`."""
 
-    __slots__ = ("abandoned", "call", "done", "future", "loop", "queued", "started")
+    __slots__ = ("abandoned", "batch", "done", "exchange", "interrupted", "late", "queued", "request", "response",
+                 "running", "started", "task", "thread")  # fmt: skip
 
-    def __init__(self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
-        self.call = call
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
-        self.queued = time.perf_counter()
+    def __init__(self, exchange: Any, request: Request) -> None:
+        self.exchange = exchange
+        self.request = request
+        self.queued = perf_counter()
         self.started = 0.0
-        self.abandoned = False
-        self.done = False
+        self.abandoned = self.done = self.running = self.interrupted = self.late = False
+        self.response: Response | None = None
+        self.batch = 1  # requests that the same call of run() answered
+        self.thread = 0
+        self.task: asyncio.Task[Any] | None = None
 
 
 class Runner:
-    """Runs jobs in order. `waiting` is how many have not begun."""
+    """Runs jobs in order, in threads of its own. `waiting` is how many have not begun.
+
+    `work(jobs)` answers jobs by `attempt` and `done`; `most` is how many it may be given at once. `on_done(job)`
+    is called on the loop's thread.
+    """
 
     def __init__(self, threads: int = 1) -> None:
+        self.work: Callable[[list[Job]], None] = lambda jobs: None
+        self.most = 1
+        self.on_done: Callable[[Job], None] = lambda job: None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._finished: deque[Job] = deque()
+        self._waking = False
+        self._lock = threading.Lock()
         self._threads = threads
+        self._stopping = False
 
     @property
     def waiting(self) -> int:
         return self._queue.qsize()
 
-    def submit(self, call: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> Job:
-        job = Job(call, loop)
+    def submit(self, job: Job) -> None:
         self._queue.put(job)
-        return job
 
     def serve(self) -> None:
         """Runs jobs in this thread until `stop`."""
         for _ in range(self._threads - 1):
-            threading.Thread(target=self._work, daemon=True).start()
-        self._work()
+            threading.Thread(target=self._serve, daemon=True).start()
+        self._serve()
 
     def stop(self) -> None:
+        self._stopping = True
         for _ in range(self._threads):
             self._queue.put(None)
 
-    def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            if job.abandoned:
-                continue
-            job.started = time.perf_counter()
-            try:
-                result, error = job.call(), None
-            except BaseException as raised:
-                result, error = None, raised
+    def interrupt(self, job: Job) -> None:
+        """Raises `DeadlineExceeded` in the thread that runs the job, if it runs."""
+        with self._lock:
+            if job.running and not job.interrupted:
+                job.interrupted = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(job.thread), ctypes.py_object(DeadlineExceeded)
+                )
+
+    def done(self, jobs: list[Job]) -> None:
+        """Hands finished jobs to the loop. Any thread may call it."""
+        for job in jobs:
             job.done = True
+        self._finished.extend(jobs)
+        if not self._waking and self.loop is not None:
+            self._waking = True
             try:
-                job.loop.call_soon_threadsafe(_settle, job, result, error)
+                self.loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:  # the loop has ended: nobody waits any more
+                pass
+
+    def _deliver(self) -> None:
+        self._waking = False
+        while self._finished:
+            self.on_done(self._finished.popleft())
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                self._loop()
                 return
+            except DeadlineExceeded:
+                continue  # it came a moment after the call had ended
+
+    def _loop(self) -> None:
+        waiting = self._queue
+        while (job := waiting.get()) is not None:
+            jobs = [job]
+            if self.most > 1:
+                while len(jobs) < self.most:
+                    try:
+                        more = waiting.get_nowait()
+                    except queue.Empty:
+                        break
+                    if more is None:
+                        waiting.put(None)
+                        break
+                    jobs.append(more)
+            jobs = [job for job in jobs if not job.abandoned]
+            if jobs:
+                self.work(jobs)
+
+    def attempt(self, jobs: list[Job], call: Callable[[], Any]) -> Any:
+        """Makes a call that answers these jobs, in this thread. `LATE` when its deadline ended it.
+
+        A call that is over may be made again for the same jobs; the last one is followed by `done`.
+        """
+        now, thread = perf_counter(), threading.get_ident()
+        for job in jobs:
+            job.thread, job.started, job.interrupted, job.running = thread, now, False, True
+        try:
+            return call()
+        except DeadlineExceeded:
+            return LATE
+        finally:
+            self._leave(jobs)
+
+    def _leave(self, jobs: list[Job]) -> None:
+        """From here on no exception may be raised in this thread for these jobs."""
+        try:
+            with self._lock:
+                for job in jobs:
+                    job.running = False
+            if any(job.interrupted for job in jobs):
+                for _ in range(1000):  # one that was raised but not delivered yet comes here
+                    pass
+        except DeadlineExceeded:
+            for job in jobs:
+                job.running = False
 
 
-def _settle(job: Job, result: Any, error: BaseException | None) -> None:
-    if job.future.done():
-        return
-    if error is None:
-        job.future.set_result(result)
-    else:
-        job.future.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
+class AsyncRunner(Runner):
+    """Runs `async def run` on a loop of its own in the script's thread: a script that blocks stops only itself."""
+
+    def __init__(self, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        super().__init__()
+        self.user_loop = new_loop()
+        self.score: Callable[[Request], Any] = lambda request: None
+        self._running = 0
+
+    @property
+    def waiting(self) -> int:
+        return self._running
+
+    def submit(self, job: Job) -> None:
+        self._running += 1
+        self.user_loop.call_soon_threadsafe(self._begin, job)
+
+    def serve(self) -> None:
+        asyncio.set_event_loop(self.user_loop)
+        while not self._stopping:
+            try:
+                self.user_loop.run_forever()
+            except BaseException as error:  # a task of the script's that calls sys.exit()
+                if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                    continue
+                raise
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.user_loop.call_soon_threadsafe(self.user_loop.stop)
+
+    def interrupt(self, job: Job) -> None:
+        if not job.interrupted:
+            job.interrupted = True
+            self.user_loop.call_soon_threadsafe(lambda: job.task.cancel() if job.task is not None else None)
+
+    def _begin(self, job: Job) -> None:
+        if job.abandoned:
+            self._running -= 1
+            return
+        job.started, job.running = perf_counter(), True
+        job.task = self.user_loop.create_task(self._one(job))
+
+    async def _one(self, job: Job) -> None:
+        try:
+            job.response = await self.score(job.request)
+        except asyncio.CancelledError:
+            pass  # past its deadline: answered already
+        finally:
+            self._running -= 1
+            job.running = False
+            self.done([job])
+
+    def run_until_complete(self, awaitable: Any) -> Any:
+        """Before `serve`: runs the sample on the loop that will run the rest."""
+        asyncio.set_event_loop(self.user_loop)
+        return self.user_loop.run_until_complete(awaitable)
+
+

@@ -7,8 +7,8 @@ and time belong to whoever calls it.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ import orjson
 from .arguments import arguments_of
 from .encode import NotJson
 from .failure import describe, traceback_text
-from .messages import Refused, Request, Response, problem
+from .messages import DeadlineExceeded, Refused, Request, Response, problem
 from .results import answer_of
 from .script import Script
 
@@ -40,51 +40,61 @@ class Scorer:
 
     def score(self, request: Request) -> Response:
         """Runs to the end in this thread. Raises nothing: a failing script is a response of status 500."""
-        timings: dict[str, float] = {}
+        began = perf_counter()
         try:
-            arguments = self._timed(timings, "parse", lambda: arguments_of(self.script, request))
-            result = self._timed(timings, "run", lambda: self._guard(lambda: self.script.run(**arguments), request))
-            response: Response = self._timed(timings, "serialise", lambda: self._respond(result, request))
+            arguments = self.arguments(request)
         except Refused as refused:
-            response = refused.response
-        response.timings = timings
+            refused.response.timings = {"parse": (perf_counter() - began) * 1000}
+            return refused.response
+        parse = (perf_counter() - began) * 1000
+        response = self.call(request, arguments)
+        response.timings = {"parse": parse, **response.timings}
         return response
 
     async def score_async(self, request: Request) -> Response:
         """As `score`, for a script with `async def run`; runs on the caller's loop."""
-        timings: dict[str, float] = {}
+        began = perf_counter()
         try:
-            arguments = self._timed(timings, "parse", lambda: arguments_of(self.script, request))
-            began = time.perf_counter()
-            try:
-                result = await self.script.run(**arguments)
-            except Exception as error:
-                raise Refused(self._failed(error, request)) from error
-            except (SystemExit, KeyboardInterrupt) as error:
-                raise Refused(self._failed(error, request)) from error
-            timings["run"] = (time.perf_counter() - began) * 1000
-            response: Response = self._timed(timings, "serialise", lambda: self._respond(result, request))
+            arguments = self.arguments(request)
         except Refused as refused:
-            response = refused.response
-        response.timings = timings
+            refused.response.timings = {"parse": (perf_counter() - began) * 1000}
+            return refused.response
+        parsed = perf_counter()
+        try:
+            result = await self.script.run(**arguments)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            response = self.failed(error, request)
+            response.timings = {"parse": (parsed - began) * 1000, "run": (perf_counter() - parsed) * 1000}
+            return response
+        ran = perf_counter()
+        response = self.respond(result, request)
+        timings = {"parse": (parsed - began) * 1000, "run": (ran - parsed) * 1000}
+        response.timings = {**timings, "serialise": (perf_counter() - ran) * 1000}
         return response
 
-    def _timed(self, timings: dict[str, float], name: str, step: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
-        try:
-            return step()
-        finally:
-            timings[name] = (time.perf_counter() - began) * 1000
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """What `run()` gets. Raises `Refused`."""
+        return arguments_of(self.script, request)
 
-    def _guard(self, call: Callable[[], Any], request: Request) -> Any:
+    def call(self, request: Request, arguments: dict[str, Any]) -> Response:
+        """Calls `run()` and makes its answer. Nothing is raised but what ends a call from outside."""
+        began = perf_counter()
         try:
-            return call()
+            result = self.script.run(**arguments)
+        except DeadlineExceeded:
+            raise
         except BaseException as error:  # sys.exit() in run() fails one request, it does not end the service
-            raise Refused(self._failed(error, request)) from error
+            response = self.failed(error, request)
+            response.timings = {"run": (perf_counter() - began) * 1000}
+            return response
+        ran = perf_counter()
+        response = self.respond(result, request)
+        response.timings = {"run": (ran - began) * 1000, "serialise": (perf_counter() - ran) * 1000}
+        return response
 
     # -- out ------------------------------------------------------------------------------------------
 
-    def _respond(self, result: Any, request: Request) -> Response:
+    def respond(self, result: Any, request: Request) -> Response:
         try:
             if isinstance(result, str):
                 self._note_string(result)
@@ -97,7 +107,7 @@ class Scorer:
             return response
         except Exception as error:
             # Objects of the script's own that fail while they are read: its fault, not ours.
-            return self._failed(error, request)
+            return self.failed(error, request)
 
     def _note_string(self, result: str) -> None:
         if self._warned:
@@ -112,7 +122,7 @@ class Scorer:
             self.warnings.append(text)
             self._log(f"warning: {text}")
 
-    def _failed(self, error: BaseException, request: Request) -> Response:
+    def failed(self, error: BaseException, request: Request) -> Response:
         lines = [f"run() raised {describe(error)}", *traceback_text(error).splitlines()]
         self._log("\n".join(f"[{request.id}] {line}" for line in lines))
         more = {"traceback": traceback_text(error)} if self._debug else {}

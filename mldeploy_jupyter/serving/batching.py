@@ -1,0 +1,149 @@
+"""Requests that wait for `run()` share its next call: one call on all their rows, then each its own part.
+
+"Greedy": whoever is queued when `run()` becomes free is taken, nobody is waited for, so a lone request is no
+later than without. Only what is alike may share: the same parameters, whose values are rows (arrays, frames,
+lists of rows) or are equal. A call that fails, or whose result has no part for each request, is made again one
+request at a time: a bad request fails alone.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from .messages import DeadlineExceeded, Refused
+from .rows import join, row_count, split
+from .runner import Job, Runner
+from .scoring import Scorer
+
+
+class Batcher:
+    """Answers jobs together. `most_rows` is how many rows one call of `run()` gets at most."""
+
+    def __init__(self, scorer: Scorer, runner: Runner, most_rows: int) -> None:
+        self._scorer = scorer
+        self._runner = runner
+        self._most_rows = most_rows
+
+    def work(self, jobs: list[Job]) -> None:
+        """Answers every one of them."""
+        for group in self._groups(jobs):
+            members = [call.job for call in group.calls]
+            if len(members) > 1:
+                together = self._runner.attempt(members, lambda group=group: self._together(group))  # type: ignore[misc]
+                if together:  # also when it is too late for all of them
+                    self._runner.done(members)
+                    continue
+            for call in group.calls:
+                if not call.job.abandoned:
+                    self._runner.attempt([call.job], lambda call=call: self._alone(call))  # type: ignore[misc]
+                    self._runner.done([call.job])
+
+    def _groups(self, jobs: list[Job]) -> list[_Group]:
+        groups: list[_Group] = []
+        for job in jobs:
+            began = perf_counter()
+            try:
+                arguments = self._scorer.arguments(job.request)
+            except Refused as refused:
+                refused.response.timings = {"parse": (perf_counter() - began) * 1000}
+                job.started, job.response = began, refused.response
+                self._runner.done([job])
+                continue
+            parse = (perf_counter() - began) * 1000
+            sizes = {name: row_count(value) for name, value in arguments.items()}
+            rows = {size for size in sizes.values() if size is not None}
+            call = _Call(job, arguments, parse, rows.pop() if len(rows) == 1 else 0)
+            group = next((group for group in groups if group.takes(call, sizes, self._most_rows)), None)
+            if group is None:
+                groups.append(_Group([call], call.rows, sizes))
+            else:
+                group.calls.append(call)
+                group.rows += call.rows
+        return groups
+
+    def _alone(self, call: _Call) -> None:
+        response = self._scorer.call(call.job.request, call.arguments)
+        response.timings = {"parse": call.parse, **response.timings}
+        call.job.response, call.job.batch = response, 1
+
+    def _together(self, group: _Group) -> bool:
+        """One call for all; False when they must be called one by one."""
+        calls, first = group.calls, group.calls[0]
+        arguments = dict(first.arguments)
+        try:
+            for name, size in group.sizes.items():
+                if size is not None:
+                    arguments[name] = join([call.arguments[name] for call in calls])
+            began = perf_counter()
+            result = self._scorer.script.run(**arguments)
+            ended = perf_counter()
+            parts = split(result, [call.rows for call in calls])
+        except DeadlineExceeded:
+            raise
+        except BaseException:
+            return False
+        if parts is None:
+            return False
+        for call, part in zip(calls, parts, strict=True):
+            before = perf_counter()
+            response = self._scorer.respond(part, call.job.request)
+            timings = {"parse": call.parse, "run": (ended - began) * 1000}
+            response.timings = {**timings, "serialise": (perf_counter() - before) * 1000}
+            call.job.response, call.job.batch = response, len(calls)
+        return True
+
+
+class _Call:
+    __slots__ = ("arguments", "job", "parse", "rows")
+
+    def __init__(self, job: Job, arguments: dict[str, Any], parse: float, rows: int) -> None:
+        self.job = job
+        self.arguments = arguments
+        self.parse = parse  # milliseconds
+        self.rows = rows  # 0: it can share with nobody
+
+
+class _Group:
+    """Calls that may be one. `sizes` names the parameters whose values are rows."""
+
+    def __init__(self, calls: list[_Call], rows: int, sizes: dict[str, int | None]) -> None:
+        self.calls = calls
+        self.rows = rows
+        self.sizes = sizes
+
+    def takes(self, call: _Call, sizes: dict[str, int | None], most: int) -> bool:
+        if not call.rows or not self.rows or self.rows + call.rows > most or sizes.keys() != self.sizes.keys():
+            return False
+        mine = self.calls[0].arguments
+        for name, size in sizes.items():
+            if (size is None) != (self.sizes[name] is None):
+                return False
+            value = call.arguments[name]
+            if size is None and not _same(mine[name], value):
+                return False
+            if size is not None and not _alike(mine[name], value):
+                return False
+        return True
+
+
+def _same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    try:
+        return bool(one == other)
+    except Exception:  # arrays without rows, objects of the script's own
+        return False
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values of rows may stand under each other without changing either's type."""
+    if type(one) is not type(other):
+        return False
+    if hasattr(one, "dtype") and hasattr(one, "shape"):
+        return bool(one.dtype == other.dtype and one.shape[1:] == other.shape[1:])
+    if hasattr(one, "dtypes"):
+        return bool(one.dtypes.equals(other.dtypes))
+    return True
+
+
