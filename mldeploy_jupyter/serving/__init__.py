@@ -5,6 +5,7 @@
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
     scoring.py       one call of run(), free of transport; app.py: the same on the wire
     transport.py     connections, and passing them on
+    rows.py          rows of several requests joined for one call, and its result split
     schema/          what a request must look like; compat.py: v1's import names
     check.py         runs a script once, without any socket
     control.py       the client of a supervisor (`call`)

@@ -56,6 +56,14 @@ class Script:
             return None
         return {p.name: p.declared.kind.dump() for p in self.parameters if p.declared is not None}
 
+    @property
+    def batchable(self) -> bool:
+        """Whether the rows of several requests can be given to one call: one parameter, of a type made of rows."""
+        if self.mode != "object" or self.wants_headers or len(self.parameters) != 1:
+            return False
+        declared = self.parameters[0].declared
+        return declared is not None and declared.convert and declared.kind.row_wise()
+
 
 def load(settings: Settings) -> Script:
     """Imports the entry script. Whatever it raises goes through; `ContractError` when it is no entry script."""

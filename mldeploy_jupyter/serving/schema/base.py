@@ -49,6 +49,10 @@ class AbstractParameterType:
         """The columns of a table for which that holds, when it does not hold for all."""
         return []
 
+    def row_wise(self) -> bool:
+        """Whether values are rows, which several requests' could be joined of (`serving/rows.py`)."""
+        return False
+
     def deserialize_input(self, input_data: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines neither parse() nor deserialize_input()")
 

@@ -72,6 +72,9 @@ class NumpyParameterType(OwnParameterType):
     def only_integers(self) -> bool:
         return self.enforce_column_type and self.sample_input.dtype.kind in "iu"
 
+    def row_wise(self) -> bool:
+        return bool(self.sample_input.ndim)
+
     @property
     def _structured(self) -> bool:
         return self.sample_input.dtype.names is not None

@@ -98,6 +98,9 @@ class PandasParameterType(OwnParameterType):
             return []
         return [name for name, dtype in zip(self._names, self.sample_input.dtypes, strict=True) if dtype.kind in "iu"]
 
+    def row_wise(self) -> bool:
+        return True
+
     def check_names(self, names: list[str], where: str) -> None:
         """Refuses missing and unknown columns, naming both kinds at once."""
         if not self.enforce_shape:

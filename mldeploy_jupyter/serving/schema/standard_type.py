@@ -35,6 +35,9 @@ class StandardPythonParameterType(OwnParameterType):
     def only_integers(self) -> bool:
         return _only_integers(self.sample_input)
 
+    def row_wise(self) -> bool:
+        return isinstance(self.sample_input, list)
+
 
 def _parse(sample: Any, value: Any, where: str) -> Any:
     if isinstance(sample, AbstractParameterType):
