@@ -1,4 +1,4 @@
-"""The two keys of a service: made here, kept in a file that only its owner reads, masked everywhere else."""
+"""The two keys of a service and the secret of its tokens: made here, kept in a file that only its owner reads, masked everywhere else."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from mldeploy_jupyter.core.files import locked, make_private_dir
 
 KEY_PATTERN = r"[!-~]+"
 KEY_RULE = "must be printable ASCII without spaces, because it travels in the Authorization header"
-# Names as in v1's regen_key: case does not matter, these two are all there is.
-KEY_NAMES = {"primary": "primary", "secondary": "secondary"}
+# Names as in v1's regen_key, and "Token" for the secret, which v1 could not replace; case does not matter.
+KEY_NAMES = {"primary": "primary", "secondary": "secondary", "token": "token_secret"}
 
 
 @dataclass(frozen=True)
 class Keys:
-    """A primary and a secondary key; either opens the service. `repr` shows neither."""
+    """A primary and a secondary key; either opens the service. `token_secret` signs tokens. `repr` shows none."""
 
     primary: str
     secondary: str
+    token_secret: str = ""
 
     def __repr__(self) -> str:
         return "Keys(primary=********, secondary=********)"
@@ -40,7 +41,7 @@ def read_keys(path: Path) -> Keys | None:
         data = json.loads(path.read_text())
     except FileNotFoundError:
         return None
-    return Keys(data["primaryKey"], data["secondaryKey"])
+    return Keys(data["primaryKey"], data["secondaryKey"], data.get("tokenSecret", ""))
 
 
 def write_keys(path: Path, keys: Keys) -> None:
@@ -49,7 +50,8 @@ def write_keys(path: Path, keys: Keys) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w") as file:
-        json.dump({"primaryKey": keys.primary, "secondaryKey": keys.secondary}, file)
+        data = {"primaryKey": keys.primary, "secondaryKey": keys.secondary, "tokenSecret": keys.token_secret}
+        json.dump(data, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -62,7 +64,9 @@ def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = 
 
 
 def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
-    """Sets one key to `value`, or to a new one. `name` is "Primary" or "Secondary".
+    """Sets one key to `value`, or to a new one. `name` is "Primary", "Secondary" or "Token".
+
+    "Token" is the secret of the tokens, always a new one: every token made before stops working.
 
     Raises:
         UserErrorException: another name, or a key that breaks `KEY_RULE` or is there already.
@@ -71,9 +75,11 @@ def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
     if which is None:
         raise UserErrorException(
             f"there is no key named {name!r}",
-            why="a service has a Primary and a Secondary key",
+            why="a service has a Primary and a Secondary key, and the secret of its tokens: Token",
             hint='call regen_key("Primary") or regen_key("Secondary")',
         )
+    if which == "token_secret" and value is not None:
+        raise _unusable("the secret of the tokens is always a new one")
     if value is not None and not (isinstance(value, str) and re.fullmatch(KEY_PATTERN, value)):
         raise _unusable(f"it {KEY_RULE}")
     with _alone(path):
@@ -94,6 +100,7 @@ def _ensure(path: Path, primary: str | None = None, secondary: str | None = None
     keys = Keys(
         primary or (there.primary if there else new_key()),
         secondary or (there.secondary if there else new_key()),
+        (there.token_secret if there else "") or new_key(),
     )
     if keys.primary == keys.secondary:  # one must stay valid while the other is replaced
         keys = replace(keys, **{"primary" if secondary and not primary else "secondary": new_key()})
