@@ -1,9 +1,9 @@
 """Requests that wait for `run()` share its next call: one call on all their rows, then each its own part.
 
 "Greedy": whoever is queued when `run()` becomes free is taken, nobody is waited for, so a lone request is no
-later than without. Only what is alike may share: the same parameters, whose values are rows (arrays, frames,
-lists of rows) or are equal. A call that fails, or whose result has no part for each request, is made again one
-request at a time: a bad request fails alone.
+later than without. Only what is alike may share: arrays, frames or lists of the same kind (`rows.py`; whether
+the script's one parameter is such, `Script.batchable` says). A call that fails, or whose result has no part for
+each request, is made again one request at a time: a bad request fails alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Batcher:
         self._scorer = scorer
         self._runner = runner
         self._most_rows = most_rows
+        self._sure = False  # a result that had only one reading was split; see `rows.split`
 
     def work(self, jobs: list[Job]) -> None:
         """Answers every one of them."""
@@ -51,12 +52,10 @@ class Batcher:
                 self._runner.done([job])
                 continue
             parse = (perf_counter() - began) * 1000
-            sizes = {name: row_count(value) for name, value in arguments.items()}
-            rows = {size for size in sizes.values() if size is not None}
-            call = _Call(job, arguments, parse, rows.pop() if len(rows) == 1 else 0)
-            group = next((group for group in groups if group.takes(call, sizes, self._most_rows)), None)
+            call = _Call(job, arguments, parse, row_count(next(iter(arguments.values()), None)) or 0)
+            group = next((group for group in groups if group.takes(call, self._most_rows)), None)
             if group is None:
-                groups.append(_Group([call], call.rows, sizes))
+                groups.append(_Group([call], call.rows))
             else:
                 group.calls.append(call)
                 group.rows += call.rows
@@ -69,16 +68,20 @@ class Batcher:
 
     def _together(self, group: _Group) -> bool:
         """One call for all; False when they must be called one by one."""
-        calls, first = group.calls, group.calls[0]
-        arguments = dict(first.arguments)
+        calls = group.calls
+        name = next(iter(calls[0].arguments))
         try:
-            for name, size in group.sizes.items():
-                if size is not None:
-                    arguments[name] = join([call.arguments[name] for call in calls])
+            joined = join([call.arguments[name] for call in calls])
+            if joined is None:
+                return False
             began = perf_counter()
-            result = self._scorer.script.run(**arguments)
+            result = self._scorer.script.run(**{name: joined})
             ended = perf_counter()
-            parts = split(result, [call.rows for call in calls])
+            counts = [call.rows for call in calls]
+            parts = split(result, counts)
+            self._sure = self._sure or parts is not None
+            if parts is None and self._sure:
+                parts = split(result, counts, sure=True)
         except DeadlineExceeded:
             raise
         except BaseException:
@@ -105,35 +108,17 @@ class _Call:
 
 
 class _Group:
-    """Calls that may be one. `sizes` names the parameters whose values are rows."""
+    """Calls that may be one."""
 
-    def __init__(self, calls: list[_Call], rows: int, sizes: dict[str, int | None]) -> None:
+    def __init__(self, calls: list[_Call], rows: int) -> None:
         self.calls = calls
         self.rows = rows
-        self.sizes = sizes
 
-    def takes(self, call: _Call, sizes: dict[str, int | None], most: int) -> bool:
-        if not call.rows or not self.rows or self.rows + call.rows > most or sizes.keys() != self.sizes.keys():
+    def takes(self, call: _Call, most: int) -> bool:
+        if not call.rows or not self.rows or self.rows + call.rows > most:
             return False
-        mine = self.calls[0].arguments
-        for name, size in sizes.items():
-            if (size is None) != (self.sizes[name] is None):
-                return False
-            value = call.arguments[name]
-            if size is None and not _same(mine[name], value):
-                return False
-            if size is not None and not _alike(mine[name], value):
-                return False
-        return True
-
-
-def _same(one: Any, other: Any) -> bool:
-    if type(one) is not type(other):
-        return False
-    try:
-        return bool(one == other)
-    except Exception:  # arrays without rows, objects of the script's own
-        return False
+        mine, other = self.calls[0].arguments, call.arguments
+        return mine.keys() == other.keys() and all(_alike(mine[name], other[name]) for name in mine)
 
 
 def _alike(one: Any, other: Any) -> bool:
@@ -145,5 +130,3 @@ def _alike(one: Any, other: Any) -> bool:
     if hasattr(one, "dtypes"):
         return bool(one.dtypes.equals(other.dtypes))
     return True
-
-

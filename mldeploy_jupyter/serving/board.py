@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -132,30 +133,33 @@ class Board:
         self._memory = mmap.mmap(fd, size)
         self.service = memoryview(self._memory)[:_HEAD].cast("Q")
         self._taken: set[int] = {0}
+        self._lock = threading.Lock()
 
     def slot(self, number: int) -> Slot:
         return Slot(self._memory, number)
 
     def assign(self) -> int:
         """A free slot's number, cleared; 0, where nobody reads state, when all are taken. The supervisor's call."""
-        number = next((n for n in range(1, SLOTS) if n not in self._taken), 0)
-        if number:
-            self._taken.add(number)
-            self.slot(number).clear()
-        return number
+        with self._lock:
+            number = next((n for n in range(1, SLOTS) if n not in self._taken), 0)
+            if number:
+                self._taken.add(number)
+                self.slot(number).clear()
+            return number
 
     def retire(self, number: int) -> list[str]:
         """Frees a dead worker's slot, keeps its counts, and returns the requests it had in hand."""
-        if number not in self._taken or number == 0:
-            return []
-        slot = self.slot(number)
-        lost = slot.in_hand()
-        self.service[LOST] += max(slot.fields[IN_FLIGHT], len(lost))
-        slot.fields[PID] = 0
-        self.slot(0).add(slot)
-        slot.clear()
-        self._taken.discard(number)
-        return lost
+        with self._lock:
+            if number not in self._taken or number == 0:
+                return []
+            slot = self.slot(number)
+            lost = slot.in_hand()
+            self.service[LOST] += max(slot.fields[IN_FLIGHT], len(lost))
+            slot.fields[PID] = 0
+            self.slot(0).add(slot)
+            slot.clear()
+            self._taken.discard(number)
+            return lost
 
     def slots(self) -> list[Slot]:
         """Those of workers that live, after that of the dead."""

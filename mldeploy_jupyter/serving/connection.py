@@ -63,6 +63,11 @@ class Connection(asyncio.Protocol):
     def busy(self) -> bool:
         return self.phase != IDLE or bool(self._line)
 
+    @property
+    def stays(self) -> bool:
+        """Whether it is idle, and neither passed on nor ended yet."""
+        return not (self.busy or self.gone or self.ending or self.transport.is_closing())
+
     # -- the transport's calls ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -365,9 +370,8 @@ class Connection(asyncio.Protocol):
                 self.transport.close()
             return
         if self.busy:
-            if self.owner.closing and not self._line:  # nobody is kept waiting for the rest of a head
-                self.transport.close()
-            elif self.owner.closing and self._in is not None and self._line[0] is self._in:  # ... or of a body
+            # Nobody is kept waiting for the rest of a head, or of a body.
+            if self.owner.closing and (not self._line or self._line[0] is self._in):
                 self.transport.close()
             elif self.phase == IDLE:
                 self._pause()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import leftovers
+from .board import RESTARTS, STUCK, Board
 from .deploys import Deployments
 from .doorman import Doorman
 from .failure import failure
@@ -36,6 +37,7 @@ class Fleet:
         self.log = log
         self.on_port: Callable[[], None] = lambda: None
         self._in_main = in_main
+        self.board = Board()
         self.lock = threading.RLock()
         self.live: Generation | None = None
         self._all: set[Worker] = set()
@@ -172,7 +174,7 @@ class Fleet:
     def spawn(
         self, generation: Generation, events: queue.SimpleQueue[dict[str, Any]], emit: Emit, *, early: bool
     ) -> Worker:
-        worker = Worker(generation.settings, self.log)
+        worker = Worker(generation.settings, self.log, self.board)
         worker.events = events
         worker.on_exit = self.forget
         worker.on_message = self._on_message
@@ -198,6 +200,7 @@ class Fleet:
                 self._orphans += fds
             self._deliver_orphans()
         elif message["event"] == "stuck":
+            self.board.service[STUCK] += 1
             self.log.write(f"worker {worker.pid}: run() passed its deadline and did not end; replacing the worker")
             threading.Thread(target=self._replace_stuck, args=(worker,), daemon=True).start()
 
@@ -222,7 +225,10 @@ class Fleet:
             if live is None or worker not in live.workers or self.stopping:
                 return
             live.workers.remove(worker)
+        self.board.service[RESTARTS] += 1
         self.log.write(f"worker {worker.pid}: {worker.failure_of_exit()['message']}; starting another")
+        for request_id in worker.lost:
+            self.log.write(f"[{request_id}] lost with worker {worker.pid}: its connection broke without an answer")
         self._refill(live, worker.restarts + 1)
 
     def forget(self, worker: Worker) -> None:

@@ -18,7 +18,6 @@ from typing import Any
 
 from .messages import DeadlineExceeded, Request, Response
 
-
 LATE = object()
 
 
@@ -215,5 +214,3 @@ class AsyncRunner(Runner):
         """Before `serve`: runs the sample on the loop that will run the rest."""
         asyncio.set_event_loop(self.user_loop)
         return self.user_loop.run_until_complete(awaitable)
-
-

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
 import threading
+import time
 from typing import Any
 
 import orjson
 
 from . import compat
 from .app import App
+from .batching import Batcher
+from .board import PID, REVISION, STARTED, Board
 from .channel import Channel
 from .failure import failure, from_exception
 from .messages import Request, Response
 from .openapi import describe
-from .runner import Runner
+from .runner import AsyncRunner, Job, Runner
 from .scoring import Scorer
 from .script import Script, load
 from .settings import Settings
@@ -27,11 +31,14 @@ from .transport import Transport
 class Service:
     """One worker's parts. `load` runs in the main thread, the loop in its own."""
 
-    def __init__(self, settings: Settings, channel: Channel, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, channel: Channel, listener: socket.socket, board: Board, slot: int) -> None:
         self.settings = settings
         self.channel = channel
         self.runner = Runner(settings.max_concurrent)
-        self.app = App(settings, self.runner, on_stuck=lambda: self._tell("stuck"))
+        mine = board.slot(slot)
+        mine.fields[PID], mine.fields[REVISION] = os.getpid(), max(0, settings.revision)
+        mine.fields[STARTED] = int(time.time() * 1000)
+        self.app = App(settings, board, mine, on_stuck=lambda: self._tell("stuck"))
         self.finished = threading.Event()
         self._listener = listener
         self._loop = _new_loop()
@@ -55,12 +62,14 @@ class Service:
         self._stage("init")
         script.init()
         scorer = Scorer(script, debug=self.settings.debug)
+        self._employ(scorer)
         body = sample_body(script)
         if body is not None:
             self._stage("sample")
             response = self._score_sample(scorer, body)
             if response.status != 200:
                 return {"event": "failed", "failure": failed_sample(response)}
+        settle_memory()
         self.app.scorer = scorer
         self.app.set_phase("ready")
         return {
@@ -88,7 +97,7 @@ class Service:
             self._transport.pause()
             self._answer(message)
         elif op == "keys":
-            self.app.set_keys(message["keys"])
+            self.app.auth.set_keys(message["keys"])
             self._answer(message)
         elif op in ("drain", "stop"):
             self._task = self._loop.create_task(self._go(message, closing=op == "stop"))
@@ -109,15 +118,33 @@ class Service:
         # The script's thread may never come back.
         self._loop.call_later(1.0, os._exit, 0)
 
+    def _employ(self, scorer: Scorer) -> None:
+        """Gives the script the runner that suits its kind."""
+        runner: Runner
+        if scorer.script.is_async:
+            runner = AsyncRunner(_new_loop)
+            runner.score = scorer.score_async
+        else:
+            runner = Runner(self.settings.max_concurrent)
+            if self.settings.max_batch_size and scorer.script.batchable:
+                runner.work = Batcher(scorer, runner, self.settings.max_batch_size).work
+                runner.most = self.settings.max_batch_size
+            else:
+                runner.work = lambda jobs: _one_by_one(scorer, runner, jobs)
+        runner.loop = self._loop
+        self.runner = runner
+        self.app.queue.use(runner)
+
     def _score_sample(self, scorer: Scorer, body: bytes) -> Response:
         request = Request(headers={"content-type": "application/json"}, body=body, id="sample")
-        if scorer.script.is_async:
-            return asyncio.run_coroutine_threadsafe(scorer.score_async(request), self._loop).result()
+        if isinstance(self.runner, AsyncRunner):
+            response: Response = self.runner.run_until_complete(scorer.score_async(request))
+            return response
         return scorer.score(request)
 
     def _run_loop(self, early: bool, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
-        self._transport = Transport(self.app, self._listener, self.settings.label, self._pass_on)
+        self._transport = Transport(self.app, self._listener, self._pass_on)
         self._transport.loop = self._loop
         if early:
             self._transport.accept()
@@ -143,6 +170,31 @@ class Service:
     def _answer(self, message: dict[str, Any]) -> None:
         if "id" in message:
             self._tell("answer", id=message["id"])
+
+
+def _one_by_one(scorer: Scorer, runner: Runner, jobs: list[Job]) -> None:
+    for job in jobs:
+
+        def call(job: Job = job) -> None:
+            job.response = scorer.score(job.request)
+
+        runner.attempt([job], call)
+        runner.done([job])
+
+
+def settle_memory() -> None:
+    """What is loaded by now stays: the collector need not look at it again, nor at every few hundred new objects.
+
+    A body of JSON makes objects by the ten thousand, none of them a cycle: with Python's own thresholds the tenth
+    of a second that a collection of everything takes falls on some request.
+    """
+    gc.collect()
+    gc.freeze()
+    if gc.get_threshold() == _DEFAULT_THRESHOLD:  # a script that chose its own keeps it
+        gc.set_threshold(50_000, 20, 50)
+
+
+_DEFAULT_THRESHOLD = gc.get_threshold()
 
 
 def sample_body(script: Script) -> bytes | None:

@@ -69,7 +69,9 @@ class Transport:
             await asyncio.wait(self._attaching)
         for connection in list(self.connections):
             connection.leave()
-        while any(not c.busy and not c.gone and not c.ending and not c.transport.is_closing() for c in self.connections):
+        while any(
+            not c.busy and not c.gone and not c.ending and not c.transport.is_closing() for c in self.connections
+        ):
             await asyncio.sleep(FLUSH_LOOK)
         self.check_empty()
 

@@ -24,14 +24,14 @@ EXIT_FAILED = 3  # the script could not be started; the supervisor has been told
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="worker")
-    for name in ("channel", "listen", "parent"):
+    for name in ("channel", "listen", "board", "slot", "parent"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args(argv)
     _die_with(options.parent)
     faulthandler.enable()
     if hasattr(signal, "SIGUSR2"):
         faulthandler.register(signal.SIGUSR2, all_threads=True)
-    for fd in (options.channel, options.listen):
+    for fd in (options.channel, options.listen, options.board):
         os.set_inheritable(fd, False)
     channel = Channel(socket.socket(fileno=options.channel))
     received = channel.receive()
@@ -40,14 +40,16 @@ def main(argv: list[str] | None = None) -> None:
     start = received[0]
     settings = Settings.from_dict(start["settings"])
     try:
+        from .board import Board
         from .service import Service
     except ImportError as error:
         data = failure(
             "module-missing", "import", f"the scoring server's own requirements are missing: {describe(error)}"
         )
         _fail(channel, {**data, "exception": from_exception(error, "import")["exception"], "server": True})
-    service = Service(settings, channel, socket.socket(fileno=options.listen))
-    service.app.set_keys(start["keys"])
+    board = Board(options.board)
+    service = Service(settings, channel, socket.socket(fileno=options.listen), board, options.slot)
+    service.app.auth.set_keys(start["keys"])
     service.start(early=start["early"])
     threading.Thread(target=_obey, args=(channel, service), daemon=True, name="supervisor").start()
     try:

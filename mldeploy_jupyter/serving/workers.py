@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import leftovers, memory
+from .board import ANSWERED, Board
 from .channel import Channel
 from .failure import failure
 from .logs import ServiceLog, read_lines, utc_now
@@ -39,9 +40,11 @@ class Worker:
     and its whole process group is gone, `on_line(worker, text)` for each line of output.
     """
 
-    def __init__(self, settings: Settings, log: ServiceLog) -> None:
+    def __init__(self, settings: Settings, log: ServiceLog, board: Board) -> None:
         self.settings = settings
         self.log = log
+        self.board = board
+        self.slot = board.assign()
         self.pid = 0
         self.mark = os.urandom(8).hex()
         self.state = "starting"
@@ -50,6 +53,7 @@ class Worker:
         self.born = time.monotonic()
         self.stage_since = self.born
         self.restarts = 0
+        self.lost: list[str] = []  # the requests that it had in hand when it died
         self.tail: deque[str] = deque(maxlen=50)
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.exited = threading.Event()
@@ -74,11 +78,12 @@ class Worker:
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         package = "mldeploy_serving" if self.settings.server_path else __package__
-        fds = (theirs.fileno(), listener.fileno())
+        fds = (theirs.fileno(), listener.fileno(), self.board.fd)
         command = [self.settings.python or sys.executable, "-P", "-m", f"{package}.worker"]
         if os.pathsep in self.settings.server_path:  # a folder that PYTHONPATH cannot name
             command[2:] = ["-c", _FROM_ARGUMENT, self.settings.server_path]
-        command += [f"--channel={fds[0]}", f"--listen={fds[1]}", f"--parent={os.getpid()}"]
+        command += [f"--channel={fds[0]}", f"--listen={fds[1]}", f"--board={fds[2]}", f"--slot={self.slot}"]
+        command += [f"--parent={os.getpid()}"]
         try:
             self._process = in_main(
                 lambda: subprocess.Popen(
@@ -135,6 +140,10 @@ class Worker:
             return None
         finally:
             del self._answers[number]
+
+    def answered(self) -> int:
+        """How many requests of /score it has answered."""
+        return int(self.board.slot(self.slot).fields[ANSWERED]) if self.slot and not self.exited.is_set() else 0
 
     def signal(self, number: int) -> None:
         if not self.exited.is_set():
@@ -240,6 +249,7 @@ class Worker:
         self._listening.join(2)
         self._output.join(0.5)
         self._channel.close()
+        self.lost = self.board.retire(self.slot)
         self.state = "dead"
         self.exited.set()
         self.events.put({"event": "exit", "worker": self})
