@@ -178,8 +178,11 @@ class Connection(asyncio.Protocol):
                 x.path = "/score"
             else:
                 _set_path(x)
-            if parser.get_http_version() == "1.0":
+            version = parser.get_http_version()
+            if version == "1.0":
                 x.old = True
+            elif version != "1.1":
+                x.early, x.close = problem(400, "bad-request", f"HTTP/{version} is not spoken here"), True
             else:
                 if "host" not in headers and x.early is None:
                     text = "an HTTP/1.1 request must have the header Host"
@@ -415,7 +418,7 @@ def _set_path(x: Exchange) -> None:
 
 def _is_short(x: Exchange) -> bool:
     """Whether the rest of a refused body may be read, so that the connection can stay."""
-    length = x.headers.get("content-length", "")
+    length = x.headers.get("content-length", "" if "transfer-encoding" in x.headers else "0")
     return not x.expects and length.isdigit() and int(length) <= LINGER_BYTES
 
 

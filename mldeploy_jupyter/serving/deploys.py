@@ -91,6 +91,8 @@ class Deployments:
                 generation.workers.append(self._fleet.spawn(generation, deploy.events, emit, early=nobody(old)))
             for worker in generation.workers:
                 await_ready(worker, settings, deploy, emit)
+            if offer := generation.workers[0].ready.get("offer"):
+                emit({"event": "progress", "text": offer})
             stage.start("probe")
             for worker in generation.workers:
                 self._probe(worker, settings, deploy, emit)

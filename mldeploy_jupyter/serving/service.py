@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 
-from . import compat
+from . import company, compat
 from .app import App
 from .batching import Batcher
 from .board import PID, REVISION, STARTED, Board
 from .channel import Channel
-from .failure import failure, from_exception
+from .failure import ContractError, failure, from_exception
 from .messages import Request, Response
 from .openapi import describe
 from .runner import AsyncRunner, Job, Runner
@@ -26,6 +26,8 @@ from .scoring import Scorer
 from .script import Script, load
 from .settings import Settings
 from .transport import Transport
+
+OFFER_WITHIN = 50.0  # milliseconds: a run() that takes longer is not called again only to offer something
 
 
 class Service:
@@ -64,11 +66,16 @@ class Service:
         scorer = Scorer(script, debug=self.settings.debug)
         self._employ(scorer)
         body = sample_body(script)
+        offer = ""
         if body is not None:
             self._stage("sample")
             response = self._score_sample(scorer, body)
             if response.status != 200:
                 return {"event": "failed", "failure": failed_sample(response)}
+            offer = self._check_sharing(scorer, body, response)
+        elif self.settings.max_batch_size:
+            text = "max_batch_size needs a sample, on which it is found out whether rows may share a call of run()"
+            raise ContractError(text)
         settle_memory()
         self.app.scorer = scorer
         self.app.set_phase("ready")
@@ -78,8 +85,25 @@ class Service:
             "sample_body": body.decode() if body is not None else None,
             "modules": new_modules(before),
             "openapi_ok": describes(script, self.settings),
+            "offer": offer,
             "warnings": [*script.warnings, *scorer.warnings],
         }
+
+    def _check_sharing(self, scorer: Scorer, body: bytes, alone: Response) -> str:
+        """Whether requests may share a call of run(): where it is asked for it must be so, else it is offered."""
+        wanted = self.settings.max_batch_size > 0
+        if not wanted and (not scorer.script.batchable or alone.timings["run"] > OFFER_WITHIN):
+            return ""
+        reason = "" if scorer.script.is_async else company.why_not(scorer, body, alone)
+        if wanted and scorer.script.is_async:
+            reason = "run() is async: its requests run side by side already"
+        if wanted and reason:
+            raise ContractError(f"max_batch_size cannot be used: {reason}")
+        if wanted or reason or scorer.script.is_async:
+            return ""
+        return (
+            "the result of a row does not depend on others: with max_batch_size= waiting requests share a call of run()"
+        )
 
     def obey(self, message: dict[str, Any], fds: list[int]) -> None:
         """Carries an order of the supervisor out, on the loop."""

@@ -19,7 +19,6 @@ from mldeploy_jupyter.serving.generation import Generation, Stopped
 from mldeploy_jupyter.serving.listener import holder_of, listen
 from mldeploy_jupyter.serving.logs import ServiceLog, read_lines
 from mldeploy_jupyter.serving.memory import after_death, cgroup_of, limits, oom_kills, rss
-from mldeploy_jupyter.serving.metrics import Metrics
 
 
 def test_a_channel_carries_messages_in_order_with_their_descriptors() -> None:
@@ -188,19 +187,6 @@ def test_files_are_replaced_whole_and_private(tmp_path: Path) -> None:
     path.write_text('{"a"')
     assert read_json(path) is None
     assert read_json(tmp_path / "none.json") is None
-
-
-def test_metrics_count_and_escape() -> None:
-    metrics = Metrics('a"b', "1")
-    for seconds in (0.0005, 0.02, 100.0):
-        metrics.observe(200, seconds)
-    metrics.observe(500, 0.02)
-    lines = metrics.text(ready=True).decode().splitlines()
-    label = f'service="a\\"b",revision="1",pid="{os.getpid()}"'
-    assert f'mldeploy_requests_total{{{label},code="200"}} 3' in lines
-    assert f'mldeploy_request_seconds_bucket{{{label},le="0.025"}} 3' in lines
-    assert f'mldeploy_request_seconds_bucket{{{label},le="+Inf"}} 4' in lines
-    assert f"mldeploy_request_seconds_count{{{label}}} 4" in lines
 
 
 def test_a_client_without_a_supervisor_says_which(tmp_path: Path) -> None:
