@@ -43,7 +43,7 @@ class PandasParameterType(OwnParameterType):
         self._names = [str(name) for name in sample_input.columns]
         self._converters = [_column(sample_input.iloc[:, i]) for i in range(len(self._names))]
 
-    def parse(self, value: Any, where: str) -> Any:
+    def careful(self, value: Any, where: str) -> Any:
         import pandas as pd
 
         index, rows = _READERS[self.orient](self, value, where)
