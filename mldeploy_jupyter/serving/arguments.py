@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-import orjson
-
+from .jsonbody import loads, refuse_deep
 from .messages import Refused, Request, problem
 from .rawhttp import AMLRequest, Headers, is_json
 from .schema.base import Misfit, kind_of
@@ -14,55 +14,67 @@ from .script import HEADERS, Script
 
 def arguments_of(script: Script, request: Request) -> dict[str, Any]:
     """The arguments of `run()` from a request. Raises `Refused` with the answer that says what is wrong."""
-    headers = request.headers if isinstance(request.headers, Headers) else Headers(request.headers)
-    arguments: dict[str, Any] = {HEADERS: headers} if script.wants_headers else {}
-    first = script.parameters[0].name
-    if script.mode == "raw":
-        arguments[first] = AMLRequest(
-            request.method, request.path, request.query, headers, request.body, request.remote_addr
-        )
-    elif script.mode == "text":
-        arguments[first] = _text(request, headers)
+    mode = script.mode
+    if mode == "object":
+        arguments = _object(script, request)
+    elif mode == "raw":
+        arguments = {script.parameters[0].name: _raw(request)}
     else:
-        arguments.update(_object(script, request, headers))
+        arguments = {script.parameters[0].name: _text(request) if mode == "text" else _bytes(request)}
+    if script.wants_headers:
+        arguments[HEADERS] = _headers(request)
     return arguments
 
 
-def _text(request: Request, headers: Headers) -> str:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+def _headers(request: Request) -> Headers:
+    return request.headers if isinstance(request.headers, Headers) else Headers(request.headers)
+
+
+def _content_type(request: Request) -> str:
+    headers = request.headers
+    if type(headers) is dict:  # the transport's, with names in lower case
+        kind = headers.get("content-type")
+        if kind is not None:
+            return str(kind)
+    return str(_headers(request).get("content-type", ""))
+
+
+def _raw(request: Request) -> AMLRequest:
+    return AMLRequest(request.method, request.path, request.query, _headers(request), request.body, request.remote_addr)
+
+
+def _bytes(request: Request) -> bytes:
+    kind = _content_type(request).partition(";")[0].strip().lower()
     if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
         hint = "Send the header Content-Type: application/json."
         raise Refused(problem(415, "wrong-content-type", f"a form ({kind}) cannot be scored", "content-type", hint))
+    return request.body
+
+
+def _text(request: Request) -> str:
     try:
-        return request.body.decode("utf-8")
+        return _bytes(request).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         text = f"the body is not UTF-8: byte {error.start} cannot be decoded"
         raise Refused(problem(400, "not-utf8", text, f"byte {error.start}")) from error
 
 
-def _object(script: Script, request: Request, headers: Headers) -> dict[str, Any]:
-    kind = headers.get("content-type", "")
-    names = ", ".join(p.name for p in script.parameters)
-    if not is_json(kind):
+_is_json = lru_cache(maxsize=64)(is_json)
+
+
+def _object(script: Script, request: Request) -> dict[str, Any]:
+    kind = _content_type(request)
+    if kind != "application/json" and not _is_json(kind):
         said = f"the content type is {kind!r}" if kind else "the request has no content type"
         hint = "Send the header Content-Type: application/json."
         raise Refused(problem(415, "wrong-content-type", f"{said}, expected application/json", "content-type", hint))
-    if not request.body.strip():
-        hint = f"Send a JSON object with: {names}."
-        raise Refused(problem(400, "empty-body", "the body is empty", "", hint))
-    try:
-        data = orjson.loads(request.body)
-    except ValueError as error:
-        text = str(error)
-        where = text[text.rfind("line ") :] if "line " in text else ""
-        hint = ""
-        if b"NaN" in request.body or b"Infinity" in request.body:
-            hint = "JSON has no NaN and no infinity: send null for a value that is missing."
-        raise Refused(problem(400, "bad-json", f"the body is not JSON: {text}", where, hint)) from error
-    if not isinstance(data, dict):
-        hint = f"Send a JSON object with: {names}."
+    body = request.body
+    if not body or body.isspace():
+        raise Refused(problem(400, "empty-body", "the body is empty", "", _expected(script)))
+    data, numbers = loads(body)
+    if type(data) is not dict:
         text = f"the body must be a JSON object, not {kind_of(data)}"
-        raise Refused(problem(422, "not-an-object", text, "", hint))
+        raise Refused(problem(422, "not-an-object", text, "", _expected(script)))
     arguments: dict[str, Any] = {}
     for parameter in script.parameters:
         name, declared = parameter.name, parameter.declared
@@ -72,12 +84,28 @@ def _object(script: Script, request: Request, headers: Headers) -> dict[str, Any
                 hint = f"The body has: {got}."
                 raise Refused(problem(422, "missing-parameter", f"the body has no {name!r}", name, hint))
             continue
+        value = data[name]
         if declared is None or not declared.convert:
-            arguments[name] = data[name]
+            refuse_deep(value, name)
+            arguments[name] = value
             continue
-        try:
-            arguments[name] = declared.kind.parse(data[name], name)
-        except Misfit as misfit:
-            response = problem(422, "does-not-fit", str(misfit), misfit.where, misfit.hint)
-            raise Refused(response) from misfit
+        result = declared.kind.quick(value, numbers)
+        if result is None:
+            result = _carefully(declared.kind, value, name)
+        arguments[name] = result
     return arguments
+
+
+def _carefully(kind: Any, value: Any, name: str) -> Any:
+    try:
+        return kind.parse(value, name)
+    except Misfit as misfit:
+        response = problem(422, "does-not-fit", str(misfit), misfit.where, misfit.hint)
+        raise Refused(response) from misfit
+    except RecursionError as error:
+        refuse_deep(value, name)
+        raise Refused(problem(422, "does-not-fit", f"{name}: the value is nested too deeply", name)) from error
+
+
+def _expected(script: Script) -> str:
+    return f"Send a JSON object with: {', '.join(p.name for p in script.parameters)}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -23,8 +24,14 @@ class NotJson(Exception):
 def encode(value: Any) -> bytes:
     """Strict JSON: numpy and pandas values are encoded, NaN and infinity are refused. Raises `NotJson`."""
     try:
-        if _is_plain(value):
-            return orjson.dumps(value)
+        if type(value) is list and (kinds := set(map(type, value))) <= _PLAIN:  # the usual answer
+            quick = orjson.dumps(value)
+            if float not in kinds or b"null" not in quick:
+                return quick
+        value = _shaped(value)
+        quick = orjson.dumps(value, option=_OPTIONS)
+        if _says_all(value, quick):
+            return quick
     except (TypeError, ValueError, RecursionError):
         pass
     # Slow, but it knows the place: only for values that need a change, or are refused.
@@ -41,18 +48,78 @@ def encode(value: Any) -> bytes:
         ) from error
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether orjson writes it as it is, without hiding a NaN as null."""
-    kind = type(value)
-    if kind is float:
-        return math.isfinite(value)
-    if kind in (int, str, bool) or value is None:
-        return True
-    if kind is list or kind is tuple:
-        return all(map(_is_plain, value))
-    if kind is dict:
-        return all(type(key) is str for key in value) and all(map(_is_plain, value.values()))
-    return False
+# Whatever orjson would write in a form of its own goes the slow way.
+_OPTIONS = (
+    orjson.OPT_SERIALIZE_NUMPY
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+_PLAIN = {int, float, str, bool, type(None)}
+_LISTS = {list, tuple}
+
+
+def _shaped(value: Any) -> Any:
+    """A data frame as its rows, an array of short floats as one of long ones; other values as they are."""
+    kind = type(value).__module__
+    if kind == "numpy" and getattr(value, "dtype", None) is not None and value.ndim:
+        return value.astype("float64") if value.dtype.char in "ef" else value
+    if kind.partition(".")[0] == "pandas":
+        pd = sys.modules["pandas"]
+        if isinstance(value, pd.DataFrame) and value.columns.is_unique:
+            names = value.columns.tolist()
+            kinds = set(value.dtypes)
+            if len(kinds) == 1 and getattr(next(iter(kinds)), "char", "O") in _CHARS:
+                rows: Any = value.to_numpy().tolist()
+            else:
+                rows = zip(*(column.tolist() for _, column in value.items()), strict=True)
+            return [dict(zip(names, row, strict=True)) for row in rows]
+        if isinstance(value, pd.Series):
+            return value.tolist()
+    return value
+
+
+def _says_all(value: Any, written: bytes) -> bool:
+    """Whether orjson wrote what `_simple` would: it hides NaN as null, and has forms for some types of its own.
+
+    It ends: what orjson has written does not contain itself.
+    """
+    if _is_own(value):
+        return value.dtype.kind != "f" or b"null" not in written
+    nulls, level = 0, [value]
+    floats = False
+    while level:
+        kinds = set(map(type, level))
+        scalars = kinds - _CONTAINERS
+        if not scalars <= _PLAIN:
+            for item in level:
+                if type(item) not in _PLAIN and type(item) not in _CONTAINERS:
+                    if not _is_own(item):
+                        return False
+                    floats = floats or item.dtype.kind == "f"
+        floats = floats or float in kinds
+        if type(None) in kinds:
+            nulls += sum(1 for item in level if item is None)
+        if kinds <= _LISTS:
+            level = list(chain.from_iterable(level))
+            continue
+        below: list[Any] = []
+        for item in level if kinds & _CONTAINERS else ():
+            if type(item) is dict:
+                below.extend(item.values())
+            elif type(item) in _LISTS:
+                below.extend(item)
+        level = below
+    return not floats or b"null" not in written or written.count(b"null") == nulls
+
+
+_CONTAINERS = {list, tuple, dict}
+_CHARS = "bBhHiIlLqQd?"  # numpy's whole numbers, doubles and booleans
+
+
+def _is_own(item: Any) -> bool:
+    """Whether it is an array that orjson writes as numpy's own `tolist` does."""
+    return type(item).__module__ == "numpy" and type(item).__name__ == "ndarray" and item.dtype.char in _CHARS
 
 
 def _simple(value: Any, where: str, depth: int) -> Any:

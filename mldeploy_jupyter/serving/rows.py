@@ -73,7 +73,7 @@ def _cut(result: Any, total: int, cuts: list[tuple[int, int]], inside: bool = Fa
         columns = [_cut(value, total, cuts, inside=True) for value in values]
         if any(column is None for column in columns):
             return None
-        parts = zip(*columns, strict=True)  # type: ignore[arg-type]
+        parts = zip(*columns, strict=True)
         return [dict(zip(result, part, strict=True)) if isinstance(result, dict) else part for part in parts]
     np, pd = sys.modules.get("numpy"), sys.modules.get("pandas")
     if np is not None and type(result) is np.ndarray:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .base import Misfit, OwnParameterType, kind_of
-from .scalars import Convert, converter
+from .quick import flatten, to_array
+from .scalars import Convert, converter, to_float, to_str
 
 
 class NumpyParameterType(OwnParameterType):
     """An array like `sample_input`.
 
     `enforce_column_type` imposes the sample's dtype, refusing what would lose something. `enforce_shape` asks
-    for the sample's number of dimensions and its sizes, all but the first, which counts the rows.
+    for the sample's number of dimensions and its sizes, all but the first, which counts the rows. `lossy` takes
+    what would lose something too (see `scalars.py`), as v1 did without being asked.
     Raises `TypeError` when the sample is not an array, or of a type that JSON has no form for.
     """
 
-    def __init__(self, sample_input: Any, enforce_column_type: bool = True, enforce_shape: bool = True) -> None:
+    def __init__(
+        self, sample_input: Any, enforce_column_type: bool = True, enforce_shape: bool = True, lossy: bool = False
+    ) -> None:
         import numpy as np
 
         if not isinstance(sample_input, (np.ndarray, np.generic)):
@@ -24,32 +29,32 @@ class NumpyParameterType(OwnParameterType):
         super().__init__(np.asarray(sample_input))
         self.enforce_column_type = enforce_column_type
         self.enforce_shape = enforce_shape
-        self._convert = _record(self.sample_input.dtype) if self._structured else converter(self.sample_input.dtype)
+        self.lossy = lossy
+        dtype = self.sample_input.dtype
+        self._convert = _record(dtype, lossy) if self._structured else converter(dtype, lossy)
 
-    def parse(self, value: Any, where: str) -> Any:
-        import numpy as np
-
+    def quick(self, value: Any, numbers: bool) -> Any:
         sample = self.sample_input
-        depth = sample.ndim if self.enforce_shape else _depth(value, self._structured)
+        if not self.enforce_column_type or sample.ndim == 0:
+            return None
+        sizes = sample.shape[1:] if self.enforce_shape else _shape(value, _depth(value))[1:]
+        flat = flatten(value, sizes)
+        result = None if flat is None else to_array(flat, sample.dtype, numbers)
+        return result if result is None or not sizes else result.reshape(-1, *sizes)
+
+    def careful(self, value: Any, where: str) -> Any:
+        sample = self.sample_input
+        depth = sample.ndim if self.enforce_shape else _depth(value)
         shape = [*_shape(value, min(depth, 1)), *sample.shape[1:]] if self.enforce_shape else _shape(value, depth)
         if self.enforce_shape and depth and isinstance(value, list) and not value:
             raise Misfit(where, f"expected {_words(sample.shape)}, got an empty list")
         sizes = (None, *sample.shape[1:]) if self.enforce_shape else tuple(shape)
         flat: list[Any] = []
-        convert: Convert = self._convert if self.enforce_column_type else lambda item, _: item
-        _walk(value, where, sizes[:depth], sample.shape if self.enforce_shape else tuple(shape), convert, flat)
+        convert: Convert = self._convert if self.enforce_column_type else _same
+        walk(value, where, sizes[:depth], sample.shape if self.enforce_shape else tuple(shape), convert, flat)
         if not self.enforce_column_type:
-            try:
-                return np.array(flat).reshape(shape)
-            except ValueError as error:
-                raise Misfit(where, str(error)) from error
-        result = np.empty(len(flat), dtype=sample.dtype)
-        if sample.dtype.kind == "O":
-            for position, item in enumerate(flat):
-                result[position] = item
-        elif flat:
-            result[:] = flat
-        return result.reshape(shape)
+            return untyped(flat, shape, where, self.lossy)
+        return filled(flat, shape, sample.dtype)
 
     def dump(self) -> Any:
         return _plain(self.sample_input)
@@ -70,7 +75,7 @@ class NumpyParameterType(OwnParameterType):
         return {**item, "x-format": "numpy.ndarray"}
 
     def only_integers(self) -> bool:
-        return self.enforce_column_type and self.sample_input.dtype.kind in "iu"
+        return self.enforce_column_type and not self.lossy and self.sample_input.dtype.kind in "iu"
 
     def row_wise(self) -> bool:
         return bool(self.sample_input.ndim)
@@ -80,7 +85,7 @@ class NumpyParameterType(OwnParameterType):
         return self.sample_input.dtype.names is not None
 
 
-def _walk(
+def walk(
     value: Any, where: str, sizes: tuple[int | None, ...], shape: tuple[int, ...], convert: Convert, out: list[Any]
 ) -> None:
     """Appends the converted items in order. `sizes` are the lengths of the levels left; None is any."""
@@ -92,12 +97,54 @@ def _walk(
     if sizes[0] is not None and len(value) != sizes[0]:
         raise Misfit(where, f"expected {sizes[0]} values, got {len(value)}")
     for index, item in enumerate(value):
-        _walk(item, f"{where}[{index}]", sizes[1:], shape, convert, out)
+        walk(item, f"{where}[{index}]", sizes[1:], shape, convert, out)
 
 
-def _record(dtype: Any) -> Convert:
+def filled(flat: list[Any], shape: Sequence[int], dtype: Any) -> Any:
+    """Converted values as an array."""
+    import numpy as np
+
+    result = np.empty(len(flat), dtype=dtype)
+    if dtype.kind == "O":
+        for position, item in enumerate(flat):
+            result[position] = item
+    elif flat:
+        result[:] = flat
+    return result.reshape(shape)
+
+
+def untyped(flat: list[Any], shape: Sequence[int], where: str, lossy: bool = False) -> Any:
+    """Values as an array of the type that numpy makes of them, when that changes none of them."""
+    import numpy as np
+
+    kinds = set(map(type, flat))
+    for position, item in enumerate(flat if not lossy and (len(kinds) > 1 or str in kinds) else ()):
+        at = where + "".join(f"[{index}]" for index in np.unravel_index(position, tuple(shape) or (1,))[: len(shape)])
+        if type(item) is str:
+            to_str(item, at, len(item))
+        if list in kinds and type(item) is list:
+            raise Misfit(at, "expected a value, got a list")
+        if str in kinds and type(item) is not str and item is not None:
+            raise Misfit(at, f"expected a string, as elsewhere in the data, got {kind_of(item)}")
+        if bool in kinds and type(item) in (int, float):
+            raise Misfit(at, f"expected true or false, as elsewhere in the data, got {kind_of(item)}")
+        if float in kinds and type(item) is int:
+            to_float(item, at, "float64")
+    try:
+        if dict in kinds:
+            return filled(flat, shape, np.dtype(object))
+        return np.array(flat).reshape(shape)
+    except ValueError as error:
+        raise Misfit(where, str(error)) from error
+
+
+def _same(value: Any, where: str) -> Any:
+    return value
+
+
+def _record(dtype: Any, lossy: bool) -> Convert:
     """Items of a structured type: objects by field name, or lists by position."""
-    fields = {name: converter(dtype[name]) for name in dtype.names}
+    fields = {name: converter(dtype[name], lossy) for name in dtype.names}
 
     def convert(value: Any, where: str) -> tuple[Any, ...]:
         if isinstance(value, dict):
@@ -114,7 +161,7 @@ def _record(dtype: Any) -> Convert:
     return convert
 
 
-def _depth(value: Any, structured: bool) -> int:
+def _depth(value: Any) -> int:
     depth = 0
     while isinstance(value, list):
         depth += 1

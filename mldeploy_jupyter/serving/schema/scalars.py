@@ -1,4 +1,8 @@
-"""Single JSON values as values of a numpy type. A conversion that would lose something raises `Misfit`."""
+"""Single JSON values as values of a numpy type. A conversion that would lose something raises `Misfit`.
+
+Unless `lossy`: then fractions are cut off, texts cut to their width, numbers may come as strings, and digits or
+precision beyond the type are dropped. What has no value at all there, such as null in an integer, is refused still.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from .base import Misfit, kind_of, show
 
 Convert = Callable[[Any, str], Any]
 
-_EXACT = 2**53  # whole numbers up to here are exact in a float64
+EXACT = 2**53  # whole numbers up to here are exact in a float64
 
 
 def to_int(value: Any, where: str, name: str, low: int, high: int) -> int:
@@ -31,7 +35,7 @@ def to_float(value: Any, where: str, name: str, limit: float = float("inf")) -> 
         return float("nan")
     if type(value) not in (int, float):
         raise Misfit(where, f"expected a number ({name}), got {_got(value)}")
-    if type(value) is int and abs(value) > _EXACT:
+    if type(value) is int and abs(value) > EXACT:
         try:
             same = int(float(value)) == value
         except OverflowError:
@@ -55,10 +59,12 @@ def to_str(value: Any, where: str, width: int | None = None) -> str:
     if width is not None and len(value) > width:
         hint = "Give the sample a longer string, or dtype=object for any length."
         raise Misfit(where, f"{show(value)} has {len(value)} characters, the sample's type holds {width}", hint)
+    if width is not None and value.endswith("\0"):
+        raise Misfit(where, f"{show(value)} ends with a NUL, which the sample's type drops")
     return value
 
 
-def to_datetime64(value: Any, where: str, dtype: Any) -> Any:
+def to_datetime64(value: Any, where: str, dtype: Any, lossy: bool = False) -> Any:
     import numpy as np
 
     if value is None or value == "NaT":
@@ -73,13 +79,40 @@ def to_datetime64(value: Any, where: str, dtype: Any) -> Any:
         lost = kept.astype(exact.dtype) != exact
     except (ValueError, OverflowError):
         raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601") from None
-    if lost and not np.isnat(exact):
+    if lost and not lossy and not np.isnat(exact):
         raise Misfit(where, f"{show(value)} cannot be a {dtype} without losing precision")
     return kept
 
 
-def converter(dtype: Any) -> Convert:
+def to_bytes(value: Any, where: str, width: int) -> bytes:
+    text = to_str(value, where)
+    data = text.encode()
+    if len(data) > width:
+        raise Misfit(where, f"{show(value)} has {len(data)} bytes, the sample's type holds {width}")
+    if data.endswith(b"\0"):
+        raise Misfit(where, f"{show(value)} ends with a NUL, which the sample's type drops")
+    return data
+
+
+def converter(dtype: Any, lossy: bool = False) -> Convert:
     """How one JSON value becomes a value of a numpy dtype. Raises `TypeError` for types JSON has no form for."""
+    strict = _strict(dtype, lossy)
+    if not lossy or dtype.kind not in "iufbUSm":
+        return strict
+
+    def convert(value: Any, where: str) -> Any:
+        try:
+            return strict(value, where)
+        except Misfit:
+            changed = _cut(value, dtype)
+            if changed is value:
+                raise
+            return strict(changed, where)
+
+    return convert
+
+
+def _strict(dtype: Any, lossy: bool) -> Convert:
     import numpy as np
 
     kind, name = dtype.kind, str(dtype)
@@ -98,7 +131,7 @@ def converter(dtype: Any) -> Convert:
     if kind == "S":
         return lambda value, where: to_bytes(value, where, dtype.itemsize)
     if kind == "M":
-        return lambda value, where: to_datetime64(value, where, dtype)
+        return lambda value, where: to_datetime64(value, where, dtype, lossy)
     if kind == "m":
         unit: Any = np.datetime_data(dtype)[0]
         return lambda value, where: np.timedelta64(to_int(value, where, name, -(2**63) + 1, 2**63 - 1), unit)
@@ -107,12 +140,27 @@ def converter(dtype: Any) -> Convert:
     raise TypeError(f"a sample of type {name} has no form in JSON")
 
 
-def to_bytes(value: Any, where: str, width: int) -> bytes:
-    text = to_str(value, where)
-    data = text.encode()
-    if len(data) > width:
-        raise Misfit(where, f"{show(value)} has {len(data)} bytes, the sample's type holds {width}")
-    return data
+def _cut(value: Any, dtype: Any) -> Any:
+    """What is left of a value where its type cannot hold it; the value itself when that is nothing better."""
+    kind = dtype.kind
+    if kind == "U" and type(value) is str:
+        return value[: dtype.itemsize // 4].rstrip("\0")
+    if kind == "S" and type(value) is str:
+        return value.encode()[: dtype.itemsize].decode("utf-8", "ignore").rstrip("\0")
+    if kind == "U" and type(value) in (int, float):
+        return str(value)[: dtype.itemsize // 4]
+    if kind == "b" and type(value) in (int, float):
+        return bool(value)
+    if kind not in "iufm" or type(value) not in (int, float, str, bool):
+        return value
+    try:
+        if kind == "f":
+            return float(value)
+        if isinstance(value, str):
+            value = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
+        return int(value)
+    except (ValueError, OverflowError):
+        return value
 
 
 def _got(value: Any) -> str:

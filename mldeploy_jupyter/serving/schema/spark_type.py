@@ -20,7 +20,7 @@ class SparkParameterType(OwnParameterType):
         super().__init__(sample_input)
         self.apply_sample_schema = apply_sample_schema
 
-    def parse(self, value: Any, where: str) -> Any:
+    def careful(self, value: Any, where: str) -> Any:
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             raise Misfit(where, f"expected a list of objects, one a row, got {kind_of(value)}")
         names = list(self.sample_input.columns)

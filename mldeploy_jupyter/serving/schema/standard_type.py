@@ -23,7 +23,7 @@ class StandardPythonParameterType(OwnParameterType):
         super().__init__(sample_input)
         _check(sample_input)
 
-    def parse(self, value: Any, where: str) -> Any:
+    def careful(self, value: Any, where: str) -> Any:
         return _parse(self.sample_input, value, where)
 
     def dump(self) -> Any:

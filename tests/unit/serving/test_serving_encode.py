@@ -9,12 +9,13 @@ from collections import OrderedDict, namedtuple
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.encode import NotJson, encode
+from mldeploy_jupyter.serving.encode import NotJson, _simple, encode
 
 Pair = namedtuple("Pair", "a b")
 
@@ -110,3 +111,54 @@ def test_plain_values_come_back_as_they_were(value: Any) -> None:
 def test_uuid_has_no_form() -> None:
     with pytest.raises(NotJson, match=r"uuid\.UUID"):
         encode({"id": uuid.uuid4()})
+
+
+VALUES = (
+    st.integers(-(2**63), 2**64 - 1)
+    | st.none()
+    | st.booleans()
+    | TEXT
+    | st.floats()
+    | st.just("null")
+    | st.builds(np.float64, st.floats())
+    | st.builds(np.array, st.lists(st.floats() | st.integers(-9, 9), max_size=4))
+    | st.builds(lambda x: np.array(x, dtype="f4"), st.lists(st.floats(width=32), max_size=3))
+    | st.sampled_from(
+        [uuid.UUID(int=1), dt.date(2020, 1, 2), np.array(["a"]), np.datetime64("2020"), pd.NaT, Pair(1, 2)]
+    )
+)
+
+
+@given(
+    st.recursive(
+        VALUES, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner) | st.tuples(inner, inner), max_leaves=12
+    )
+)
+def test_the_quick_way_writes_what_the_slow_one_does(value: Any) -> None:
+    try:
+        expected: Any = orjson.dumps(_simple(value, "", 0))
+    except NotJson as error:
+        expected = (error.where, error.text)
+    try:
+        found: Any = encode(value)
+    except NotJson as error:
+        found = (error.where, error.text)
+    assert found == expected
+
+
+@given(
+    st.lists(st.floats(allow_infinity=False), max_size=5), st.sampled_from(["a", 1, ("a", "b"), "nul"]), st.booleans()
+)
+def test_frames_are_written_as_their_records(cells: list[float], name: Any, mixed: bool) -> None:
+    frame = pd.DataFrame({name: cells, "text": ["null"] * len(cells)})
+    if mixed:
+        frame["more"] = pd.Series([1] * len(cells), dtype=object)
+    try:
+        expected: Any = orjson.dumps(_simple(frame.to_dict(orient="records"), "", 0))
+    except NotJson as error:
+        expected = (error.where, error.text)
+    try:
+        found: Any = encode(frame)
+    except NotJson as error:
+        found = (error.where, error.text)
+    assert found == expected

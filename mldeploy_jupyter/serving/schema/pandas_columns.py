@@ -1,0 +1,115 @@
+"""Columns of a data frame: how one JSON value becomes a cell, and a whole list of them a column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .base import Misfit, show
+from .quick import to_array
+from .scalars import converter, to_str
+
+_TEXT_OR_NULL = {str, type(None)}
+
+
+def column_of(cells: list[Any], sample: Any, text: bool) -> Any:
+    """The cells as a column like `sample` without a call for each; None when one is unusual. `text`: see `is_text`."""
+    import numpy as np
+
+    dtype = sample.dtype
+    if text:
+        return cells if set(map(type, cells)) <= _TEXT_OR_NULL else None
+    return to_array(cells, dtype) if isinstance(dtype, np.dtype) and cells else None
+
+
+def is_text(sample: Any) -> bool:
+    """Whether a column holds texts and nulls only."""
+    import pandas as pd
+
+    return isinstance(sample.dtype, pd.StringDtype) or (sample.dtype == object and _only_strings(sample))
+
+
+def cell_of(sample: Any, lossy: bool = False) -> Callable[[Any, str], Any]:
+    """How a JSON value becomes a cell of a column like `sample`. Raises `TypeError` for types without a form."""
+    import pandas as pd
+
+    dtype = sample.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        known = list(dtype.categories)
+        return lambda value, where: _category(value, where, known, lossy)
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return lambda value, where: _timestamp(value, where, dtype.tz)
+    if dtype.kind == "M":
+        return lambda value, where: _timestamp(value, where, None)
+    if dtype.kind == "m":
+        return _timedelta
+    if pd.api.types.is_extension_array_dtype(dtype) and dtype.kind in "iufb":
+        import numpy as np
+
+        inner = converter(np.dtype(dtype.type), lossy)
+        return lambda value, where: pd.NA if value is None else inner(value, where)
+    if is_text(sample):
+        return lambda value, where: None if value is None else to_str(value, where)
+    if pd.api.types.is_extension_array_dtype(dtype):
+        raise TypeError(f"a column of type {dtype} has no form in JSON")
+    return converter(dtype, lossy)
+
+
+def _only_strings(sample: Any) -> bool:
+    values = [value for value in sample.tolist() if value is not None]
+    return bool(values) and all(type(value) is str for value in values)
+
+
+def _category(value: Any, where: str, known: list[Any], lossy: bool) -> Any:
+    if lossy and not isinstance(value, (list, dict)) and value not in known:
+        return None
+    if value is not None and (isinstance(value, (list, dict)) or value not in known):
+        raise Misfit(where, f"{show(value)} is not one of the sample's categories", f"They are: {show(known)}.")
+    return value
+
+
+def _timestamp(value: Any, where: str, zone: Any) -> Any:
+    import pandas as pd
+
+    if value is None:
+        return pd.NaT
+    text = to_str(value, where)
+    try:
+        stamp = pd.Timestamp(text)
+    except (ValueError, OverflowError):
+        raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601") from None
+    if zone is not None:
+        return stamp.tz_localize(zone) if stamp.tzinfo is None else stamp.tz_convert(zone)
+    return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
+
+
+def _timedelta(value: Any, where: str) -> Any:
+    import pandas as pd
+
+    if value is None:
+        return pd.NaT
+    try:
+        return pd.Timedelta(to_str(value, where))
+    except (ValueError, OverflowError):
+        raise Misfit(where, f"{show(value)} is not a duration, such as P1DT2H") from None
+
+
+def cell_schema(sample: Any) -> dict[str, Any]:
+    import pandas as pd
+
+    dtype = sample.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return {"enum": [*json.loads(pd.Series(dtype.categories).to_json(orient="values")), None]}
+    nullable = pd.api.types.is_extension_array_dtype(dtype)
+    if dtype.kind in "iu":
+        return {"type": ["integer", "null"] if nullable else "integer", "format": "int64"}
+    if dtype.kind == "f":
+        return {"type": ["number", "null"], "format": "double"}
+    if dtype.kind == "b":
+        return {"type": ["boolean", "null"] if nullable else "boolean"}
+    if dtype.kind == "M":
+        return {"type": ["string", "null"], "format": "date-time"}
+    if dtype.kind == "m":
+        return {"type": ["string", "null"], "format": "duration"}
+    return {"type": ["string", "null"]} if isinstance(dtype, pd.StringDtype) or _only_strings(sample) else {}
