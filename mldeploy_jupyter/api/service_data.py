@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import engine
+from mldeploy_jupyter.core.configs import TEXTS, DeployConfig
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceException, WebserviceNotFound
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservice import Webservice
     from mldeploy_jupyter.api.workspace import Workspace
-    from mldeploy_jupyter.core.records import ServiceRecord
+    from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
 
 REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest", "deployment_id", "rolled_back_to")
@@ -31,6 +32,7 @@ def serialize(service: Webservice) -> dict[str, Any]:
         "computeType": record.compute_type,
         "workspaceName": service.workspace.name,
         "authEnabled": record.auth_enabled,
+        "tokenAuthEnabled": service.token_auth_enabled,
         "scoringUri": record.endpoint.get("scoring_uri"),
         "swaggerUri": record.endpoint.get("swagger_uri"),
         "port": record.endpoint.get("port"),
@@ -39,8 +41,19 @@ def serialize(service: Webservice) -> dict[str, Any]:
         "models": live.models if live else [],
         "bundleDigest": live.bundle_digest if live else None,
         "environment": live.environment if live else None,
+        "settings": _settings(live),
         "deploymentId": record.deployment_id,
     }
+
+
+def _settings(live: RevisionRecord | None) -> dict[str, Any] | None:
+    """The target's settings of the live revision, with its defaults; nothing that is secret or said elsewhere."""
+    if live is None:
+        return None
+    config = DeployConfig.from_dict(live.deploy_config)
+    left_out = {*TEXTS, "environment_variables", "port", "auth_enabled", "token_auth_enabled"}
+    left_out |= {field.name for field in config.spec.fields if field.secret}
+    return {name: value for name, value in config.resolved().items() if name not in left_out}
 
 
 def name_in(payload: Any) -> str:
