@@ -7,7 +7,6 @@ data. `/swagger.json` asks for the key like `/score`: its example is the sample,
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from .auth import Auth
 from .messages import Request, Response, problem
 from .metrics import CONTENT_TYPE, Metrics
 from .openapi import VERSIONS, describe
@@ -42,14 +42,14 @@ class App:
         self.draining = False
         self._runner = runner
         self._on_stuck = on_stuck
-        self._keys: list[bytes] = []
+        self.auth = Auth(settings)
         self._jobs: set[Job] = set()
         self._ticking = False
         self._stuck = False
         self._revision = (b"x-mldeploy-revision", settings.label.encode("latin-1", "replace"))
 
     def set_keys(self, keys: dict[str, str]) -> None:
-        self._keys = [keys[name].encode() for name in ("primaryKey", "secondaryKey") if keys.get(name)]
+        self.auth.set_keys(keys)
 
     def set_phase(self, phase: str) -> None:
         self.phase, self.phase_since = phase, time.monotonic()
@@ -238,17 +238,11 @@ class App:
         return _later(problem(503, "starting", text, self.phase, "GET /ready answers 200 when it is ready."))
 
     def _unauthorised(self, scope: dict[str, Any], headers: dict[str, str]) -> Response | None:
-        if not self.settings.auth_enabled or scope["state"].get("private"):
+        reason = "" if scope["state"].get("private") else self.auth.allows(headers.get("authorization"))
+        if not reason:
             return None
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        token = given.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
-        # Every key is compared, so the time tells neither which nor how much of it was right.
-        matches = [hmac.compare_digest(token, key) for key in self._keys]
-        if token and any(matches):
-            return None
-        text = "the key is wrong" if headers.get("authorization") else "a key is required"
-        response = problem(401, "unauthorised", text, "authorization", "Send the header Authorization: Bearer <key>.")
-        response.headers.append((b"www-authenticate", b"Bearer"))
+        response = problem(401, "unauthorised", reason, "authorization", self.auth.hint)
+        response.headers.append((b"www-authenticate", self.auth.challenge(reason)))
         return response
 
     def _describe(self, scope: dict[str, Any]) -> Response:

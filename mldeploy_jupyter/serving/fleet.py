@@ -17,7 +17,8 @@ from .doorman import Doorman
 from .failure import failure
 from .files import read_json, write_json
 from .generation import Emit, Generation, Stopped, await_ready, each, nobody, state_of
-from .logs import ServiceLog
+from .limits import Limits
+from .logs import ServiceLog, utc_now
 from .settings import Settings
 from .workers import Run, Worker
 
@@ -43,6 +44,8 @@ class Fleet:
         self.stopping = False
         self.deployments = Deployments(self)
         self._doorman = Doorman(lambda: self.listener)
+        self._limits = Limits(log, self._replace, _requests_of)
+        self.last_exit: dict[str, Any] | None = None  # why the last worker died that served
 
     @property
     def port(self) -> int:
@@ -75,6 +78,7 @@ class Fleet:
             "workers": [worker.describe() for worker in workers],
             "last_deploy": last,
             "failure": live.failure if live else None,
+            "last_exit": self.last_exit,
             "settings": live.settings.to_dict() if live else None,
         }
 
@@ -189,6 +193,7 @@ class Fleet:
             text = f"{generation.settings.python or 'python'} could not be started: {error}"
             raise Stopped(failure("spawn-failed", "rollout", text)) from error
         worker.tell("keys", keys=self._keys())  # they may have changed between reading and starting
+        self._limits.watch(worker)
         self._record()
         return worker
 
@@ -222,7 +227,8 @@ class Fleet:
             if live is None or worker not in live.workers or self.stopping:
                 return
             live.workers.remove(worker)
-        self.log.write(f"worker {worker.pid}: {worker.failure_of_exit()['message']}; starting another")
+        self.last_exit = {**worker.failure_of_exit(), "pid": worker.pid, "time": utc_now()}
+        self.log.write(f"worker {worker.pid}: {self.last_exit['message']}; starting another")
         self._refill(live, worker.restarts + 1)
 
     def forget(self, worker: Worker) -> None:
@@ -365,3 +371,8 @@ class Fleet:
         except OSError:
             pass
         self.listener.close()
+
+
+def _requests_of(worker: Worker) -> int:
+    answer = worker.ask("requests", ORDER_WAIT)
+    return int(answer["count"]) if answer else 0

@@ -52,6 +52,16 @@ def after_death(cgroup: Path | None, before: int | None, signal: int | None) -> 
     return {"oom_kill": killed, **limits(cgroup)}
 
 
+def why_killed(facts: dict[str, Any]) -> str:
+    """What `after_death` adds to the message of a worker that was killed: "" unless the kernel says it was memory."""
+    if not facts.get("oom_kill"):
+        return ""
+    peak, limit = facts.get("peak"), facts.get("limit")
+    figures = f", {peak / 10**6:.0f} MB of {limit / 10**6:.0f} MB" if peak and limit else ""
+    more = f"; it needs more than that: try {proposed(limit) / 10**9:g} GB" if limit else ""
+    return f": the memory that its group of processes may use was used up{figures}{more}"
+
+
 def rss(pid: int) -> int | None:
     """Resident memory of a process in bytes."""
     try:
@@ -59,6 +69,34 @@ def rss(pid: int) -> int | None:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return None
+
+
+def own_above(pid: int, limit: int) -> int | None:
+    """What a process uses by itself, in bytes, where that is more than `limit`; None where it is not, or unknown.
+
+    `status` is read in microseconds and counts at least as much, for it has pages that are shared with a parent;
+    only above the limit the kernel is asked for the exact figure, which makes it walk the process's pages.
+    """
+    quick = _sizes(pid, "status", ("RssAnon", "RssShmem", "VmSwap"))
+    if quick is None or quick <= limit:
+        return None
+    used = _sizes(pid, "smaps_rollup", ("Private_Dirty", "SwapPss"))
+    return used if used is not None and used > limit else None
+
+
+def proposed(used: int) -> int:
+    """A limit for what used so much when it was ended, and was still growing: half as much again, in 0.1 GB."""
+    return -(-used * 3 // (2 * 10**8)) * 10**8
+
+
+def _sizes(pid: int, name: str, keys: tuple[str, ...]) -> int | None:
+    """The sum of some lines of a file of /proc, in bytes; None when the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/{name}").read_text()
+    except OSError:
+        return None
+    lines = (line.split() for line in text.splitlines())
+    return sum(int(words[1]) * 1024 for words in lines if len(words) > 1 and words[0].rstrip(":") in keys)
 
 
 def _number(cgroup: Path | None, *names: str) -> int | None:

@@ -28,6 +28,11 @@ class Metrics:
         self._buckets[bisect_left(BUCKETS, seconds)] += 1
         self._sum += seconds
 
+    @property
+    def answered(self) -> int:
+        """Requests of `/score` that were answered, whatever the status."""
+        return sum(self._codes.values())
+
     def text(self, ready: bool) -> bytes:
         labels = self._labels
         lines = ["# HELP mldeploy_requests_total Requests of /score.", "# TYPE mldeploy_requests_total counter"]

@@ -90,6 +90,8 @@ class Service:
         elif op == "keys":
             self.app.set_keys(message["keys"])
             self._answer(message)
+        elif op == "requests":
+            self._answer(message, count=self.app.metrics.answered)
         elif op in ("drain", "stop"):
             self._task = self._loop.create_task(self._go(message, closing=op == "stop"))
 
@@ -140,9 +142,9 @@ class Service:
         except OSError:
             pass
 
-    def _answer(self, message: dict[str, Any]) -> None:
+    def _answer(self, message: dict[str, Any], **more: Any) -> None:
         if "id" in message:
-            self._tell("answer", id=message["id"])
+            self._tell("answer", id=message["id"], **more)
 
 
 def sample_body(script: Script) -> bytes | None:
