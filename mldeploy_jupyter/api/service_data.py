@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import engine
@@ -89,8 +91,26 @@ def explain_silence(folder: WorkspaceFolder, record: ServiceRecord, error: Scori
         error.why += "; another program answered on its port" if error.status_code is not None else ""
         error.hint = f"start it with `mldeploy service start {name}`"
     elif error.status_code is None:
+        end = _end_of_worker(folder, record, status) if "refused" not in error.why else None
+        if end is not None:
+            from mldeploy_jupyter.core.causes import explain
+
+            cause = explain(end, settings={"service": name, "updating": True})
+            error.why, error.hint = f"{cause.what}: {cause.why}", cause.hint
+            return
         see = f"`mldeploy service show {name}` and its log with `mldeploy service get-logs {name}`"
         error.hint = f"see its state with {see}"
+
+
+def _end_of_worker(folder: WorkspaceFolder, record: ServiceRecord, status: Any) -> dict[str, Any] | None:
+    """Why a worker died a moment ago; its end is written down a little after its connections broke."""
+    for _ in range(20):
+        end = status.details.get("last_exit")
+        if end and datetime.now(UTC) - datetime.fromisoformat(end["time"]) < timedelta(seconds=5):
+            return dict(end)
+        time.sleep(0.05)
+        status = engine.look_at_target(folder, record)
+    return None
 
 
 def look(workspace: Workspace, name: str) -> ServiceRecord | None:

@@ -227,7 +227,7 @@ class Fleet:
             if live is None or worker not in live.workers or self.stopping:
                 return
             live.workers.remove(worker)
-        self.last_exit = {**worker.failure_of_exit(), "pid": worker.pid, "time": utc_now()}
+        self.last_exit = {**worker.failure_of_exit(), "stage": "run", "pid": worker.pid, "time": utc_now()}
         self.log.write(f"worker {worker.pid}: {self.last_exit['message']}; starting another")
         self._refill(live, worker.restarts + 1)
 
