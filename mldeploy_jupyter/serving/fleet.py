@@ -45,6 +45,7 @@ class Fleet:
         self.deployments = Deployments(self)
         self._doorman = Doorman(lambda: self.listener)
         self._limits = Limits(log, self._replace, _requests_of)
+        self._keys_turn = threading.Lock()
         self.last_exit: dict[str, Any] | None = None  # why the last worker died that served
 
     @property
@@ -192,7 +193,8 @@ class Fleet:
             self.forget(worker)
             text = f"{generation.settings.python or 'python'} could not be started: {error}"
             raise Stopped(failure("spawn-failed", "rollout", text)) from error
-        worker.tell("keys", keys=self._keys())  # they may have changed between reading and starting
+        with self._keys_turn:
+            worker.tell("keys", keys=self._keys())  # they may have changed between reading and starting
         self._limits.watch(worker)
         self._record()
         return worker
@@ -334,12 +336,13 @@ class Fleet:
 
     def reread_keys(self) -> dict[str, Any]:
         """Every worker has the keys of `keys.json` when this returns."""
-        keys = self._keys()
-        with self.lock:
-            # One that is not started yet reads them itself; see `spawn`.
-            workers = [w for w in self._all if w.pid and not w.exited.is_set()]
         missed: list[int] = []
-        each(lambda w: missed.append(w.pid) if w.ask("keys", ORDER_WAIT, keys=keys) is None else None, workers)
+        with self._keys_turn:  # else who read them earlier could send them later, over newer ones
+            keys = self._keys()
+            with self.lock:
+                # One that is not started yet reads them itself; see `spawn`.
+                workers = [w for w in self._all if w.pid and not w.exited.is_set()]
+            each(lambda w: missed.append(w.pid) if w.ask("keys", ORDER_WAIT, keys=keys) is None else None, workers)
         missed = [w.pid for w in workers if w.pid in missed and not w.exited.is_set()]
         if missed:
             text = f"workers {missed} did not take the new keys"

@@ -74,14 +74,20 @@ def rss(pid: int) -> int | None:
 def own_above(pid: int, limit: int) -> int | None:
     """What a process uses by itself, in bytes, where that is more than `limit`; None where it is not, or unknown.
 
-    `status` is read in microseconds and counts at least as much, for it has pages that are shared with a parent;
-    only above the limit the kernel is asked for the exact figure, which makes it walk the process's pages.
+    `status` is read in microseconds and never counts less; only above the limit the kernel is asked for the exact
+    figures, which makes it walk the process's pages. Of these each has one flaw: private pages that are dirty may be
+    those of a mapped file that was written a moment ago, and the share of anonymous ones has a part of what a forked
+    process has in common with its parent. So the smaller counts.
     """
-    quick = _sizes(pid, "status", ("RssAnon", "RssShmem", "VmSwap"))
-    if quick is None or quick <= limit:
+    quick = _sizes(pid, "status")
+    if quick is None or sum(quick.get(key, 0) for key in ("RssAnon", "RssShmem", "VmSwap")) <= limit:
         return None
-    used = _sizes(pid, "smaps_rollup", ("Private_Dirty", "SwapPss"))
-    return used if used is not None and used > limit else None
+    sizes = _sizes(pid, "smaps_rollup")
+    if sizes is None:
+        return None
+    private = sizes.get("Private_Dirty", 0)
+    used = min(private, sizes.get("Pss_Anon", private) + sizes.get("Pss_Shmem", 0)) + sizes.get("SwapPss", 0)
+    return used if used > limit else None
 
 
 def proposed(used: int) -> int:
@@ -89,14 +95,14 @@ def proposed(used: int) -> int:
     return -(-used * 3 // (2 * 10**8)) * 10**8
 
 
-def _sizes(pid: int, name: str, keys: tuple[str, ...]) -> int | None:
-    """The sum of some lines of a file of /proc, in bytes; None when the process is gone."""
+def _sizes(pid: int, name: str) -> dict[str, int] | None:
+    """The lines `<key>: <number> kB` of a file of /proc, in bytes; None when the process is gone."""
     try:
-        text = Path(f"/proc/{pid}/{name}").read_text()
+        lines = Path(f"/proc/{pid}/{name}").read_text().splitlines()
     except OSError:
         return None
-    lines = (line.split() for line in text.splitlines())
-    return sum(int(words[1]) * 1024 for words in lines if len(words) > 1 and words[0].rstrip(":") in keys)
+    found = (line.split() for line in lines if line.endswith(" kB"))
+    return {words[0].rstrip(":"): int(words[-2]) * 1024 for words in found}
 
 
 def _number(cgroup: Path | None, *names: str) -> int | None:
