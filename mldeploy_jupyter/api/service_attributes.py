@@ -61,7 +61,8 @@ class ServiceAttributes:
 
     @property
     def token_auth_enabled(self) -> bool:
-        return False
+        """Whether an expiring token is asked for in place of a key (`get_access_token`)."""
+        return engine.asks_for_tokens(self.workspace._folder, self._record)
 
     @property
     def description(self) -> str | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import engine
+from mldeploy_jupyter.core.configs import TEXTS, DeployConfig
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceException, WebserviceNotFound
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservice import Webservice
     from mldeploy_jupyter.api.workspace import Workspace
-    from mldeploy_jupyter.core.records import ServiceRecord
+    from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
 
 REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest", "deployment_id", "rolled_back_to")
@@ -31,6 +34,7 @@ def serialize(service: Webservice) -> dict[str, Any]:
         "computeType": record.compute_type,
         "workspaceName": service.workspace.name,
         "authEnabled": record.auth_enabled,
+        "tokenAuthEnabled": service.token_auth_enabled,
         "scoringUri": record.endpoint.get("scoring_uri"),
         "swaggerUri": record.endpoint.get("swagger_uri"),
         "port": record.endpoint.get("port"),
@@ -39,8 +43,19 @@ def serialize(service: Webservice) -> dict[str, Any]:
         "models": live.models if live else [],
         "bundleDigest": live.bundle_digest if live else None,
         "environment": live.environment if live else None,
+        "settings": _settings(live),
         "deploymentId": record.deployment_id,
     }
+
+
+def _settings(live: RevisionRecord | None) -> dict[str, Any] | None:
+    """The target's settings of the live revision, with its defaults; nothing that is secret or said elsewhere."""
+    if live is None:
+        return None
+    config = DeployConfig.from_dict(live.deploy_config)
+    left_out = {*TEXTS, "environment_variables", "port", "auth_enabled", "token_auth_enabled"}
+    left_out |= {field.name for field in config.spec.fields if field.secret}
+    return {name: value for name, value in config.resolved().items() if name not in left_out}
 
 
 def name_in(payload: Any) -> str:
@@ -76,8 +91,26 @@ def explain_silence(folder: WorkspaceFolder, record: ServiceRecord, error: Scori
         error.why += "; another program answered on its port" if error.status_code is not None else ""
         error.hint = f"start it with `mldeploy service start {name}`"
     elif error.status_code is None:
+        end = _end_of_worker(folder, record, status) if "refused" not in error.why else None
+        if end is not None:
+            from mldeploy_jupyter.core.causes import explain
+
+            cause = explain(end, settings={"service": name, "updating": True})
+            error.why, error.hint = f"{cause.what}: {cause.why}", cause.hint
+            return
         see = f"`mldeploy service show {name}` and its log with `mldeploy service get-logs {name}`"
         error.hint = f"see its state with {see}"
+
+
+def _end_of_worker(folder: WorkspaceFolder, record: ServiceRecord, status: Any) -> dict[str, Any] | None:
+    """Why a worker died a moment ago; its end is written down a little after its connections broke."""
+    for _ in range(20):
+        end = status.details.get("last_exit")
+        if end and datetime.now(UTC) - datetime.fromisoformat(end["time"]) < timedelta(seconds=5):
+            return dict(end)
+        time.sleep(0.05)
+        status = engine.look_at_target(folder, record)
+    return None
 
 
 def look(workspace: Workspace, name: str) -> ServiceRecord | None:

@@ -11,6 +11,7 @@ import time
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mldeploy_jupyter import engine
@@ -25,12 +26,12 @@ from mldeploy_jupyter.api import (
 from mldeploy_jupyter.api.checks import check_seconds, whole_number
 from mldeploy_jupyter.api.model_checks import check_workspace, text_or_none
 from mldeploy_jupyter.api.service_attributes import STATES, ServiceAttributes
+from mldeploy_jupyter.api.token import WebServiceAccessToken
 from mldeploy_jupyter.api.waiting import raise_for, wait_for
 from mldeploy_jupyter.api.webservice_legacy import deploy
 from mldeploy_jupyter.core.errors import (
     DeploymentFailed,
     ScoringError,
-    TargetNotAvailable,
     UserErrorException,
     WebserviceNotFound,
 )
@@ -150,23 +151,39 @@ class Webservice(ServiceAttributes):
     # Keys -------------------------------------------------------------------------------------------------------
 
     def get_keys(self) -> tuple[str, str]:
-        """The primary and the secondary key."""
+        """The primary and the secondary key. Raises `WebserviceException` while the service asks for tokens."""
         keys = engine.get_keys(self.workspace._folder, self.name)
         return keys.primary, keys.secondary
 
     def regen_key(self, key: str, set_key: str | None = None) -> None:
-        """Replaces the "Primary" or the "Secondary" key, without a restart; the other one stays valid."""
+        """Replaces the "Primary" or the "Secondary" key, without a restart; the other one stays valid.
+
+        "Token" replaces the secret of the tokens: all that were given stop working, and their holders ask again.
+        """
         text_or_none("set_key", set_key)
         engine.regen_key(self.workspace._folder, self.name, key, set_key)
 
-    def get_token(self) -> tuple[str, str]:
-        raise TargetNotAvailable(
-            f"{self.name} gives no tokens",
-            why="this version opens services with keys",
-            hint="call get_keys(); the header is the same: Authorization: Bearer <key>",
-        )
+    def get_access_token(self) -> WebServiceAccessToken:
+        """A token for a service with `token_auth_enabled`: valid for an hour, to be renewed after 45 minutes.
 
-    get_access_token = get_token
+        Send it as `Authorization: Bearer <token>`. `run` does so, and renews it, by itself.
+
+        Raises:
+            WebserviceException: the service does not ask for tokens.
+        """
+        token = engine.get_token(self.workspace._folder, self.name)
+        return WebServiceAccessToken(token.text, "Bearer", token.refresh_after, token.ends)
+
+    def get_token(self) -> tuple[str, datetime]:
+        """v1's older form of `get_access_token`: the token, and when to ask for the next one (local time)."""
+        token = self.get_access_token()
+        return token.access_token, token.refresh_after
+
+    def _credential(self) -> str:
+        """What opens the service: a token, a key, or "" where it is open."""
+        if self.token_auth_enabled:
+            return self.get_access_token().access_token
+        return self.get_keys()[0] if self.auth_enabled else ""
 
     # Changing ---------------------------------------------------------------------------------------------------
 
@@ -333,7 +350,7 @@ class Webservice(ServiceAttributes):
             if self._client is None or self._client.uri != uri:
                 from mldeploy_jupyter.core.client import ScoringClient
 
-                self._client = ScoringClient(uri, lambda: self.get_keys()[0] if self.auth_enabled else "")
+                self._client = ScoringClient(uri, self._credential)
             self._begun, self._looked = begun, now
         return self._client
 

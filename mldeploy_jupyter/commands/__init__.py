@@ -56,6 +56,7 @@ _ORDER = (
     "service run",
     "service get-logs",
     "service get-keys",
+    "service get-access-token",
     "service regen-key",
     "service update",
     "service start",

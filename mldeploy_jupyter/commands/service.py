@@ -103,11 +103,20 @@ def get_keys(context: Context, args: Args) -> Result:
     return Result((primary, secondary), f"primary:   {primary}\nsecondary: {secondary}", data, "service.get_keys()")
 
 
+def get_access_token(context: Context, args: Args) -> Result:
+    token = find_service(context, args).get_access_token()
+    data = token.serialize()
+    text = (
+        f"token:         {token.access_token}\nrefresh after: {data['refreshAfter']}\nexpires:       {data['expiryOn']}"
+    )
+    return Result(token, text, data, "service.get_access_token()")
+
+
 def regen_key(context: Context, args: Args) -> Result:
     word = args.key.capitalize()
-    if word not in ("Primary", "Secondary"):
+    if word not in ("Primary", "Secondary", "Token"):
         raise UsageError(
-            f"--key cannot be {args.key!r}", why="it must be primary or secondary", hint="write --key primary"
+            f"--key cannot be {args.key!r}", why="it must be primary, secondary or token", hint="write --key primary"
         )
     service = find_service(context, args)
     if args.set_key is None:
@@ -117,6 +126,9 @@ def regen_key(context: Context, args: Args) -> Result:
     # A key is shown only by get-keys, which was asked for it.
     see = f"{context.prefix}service get-keys {service.name}"
     text = f"Made a new {word.lower()} key for {service.name}. See it with: {see}"
+    if word == "Token":
+        see = f"{context.prefix}service get-access-token {service.name}"
+        text = f"No token that {service.name} gave before works any more. Get a new one with: {see}"
     return Result(service, text, {"name": service.name, "key": word}, python_call("service.regen_key", repr(word)))
 
 
@@ -250,11 +262,19 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(("service", "get-keys"), "Print a service's keys.", (NAME,), get_keys, "service get-keys churn"),
     Command(
+        ("service", "get-access-token"),
+        "Print a new token of a service.\n\nFor a service with --token-auth-enabled. It is valid for an hour.",
+        (NAME,),
+        get_access_token,
+        "service get-access-token churn",
+    ),
+    Command(
         ("service", "regen-key"),
-        "Make a new key; the old one stops working.\n\nThe other key stays valid, and nothing is restarted.",
+        "Make a new key; the old one stops working.\n\nThe other key stays valid, and nothing is restarted. With token "
+        "every token that was given stops working.",
         (
             NAME,
-            Param("key", ("--key", "-k"), "Which of the two.", required=True, metavar="primary|secondary"),
+            Param("key", ("--key", "-k"), "Which of them.", required=True, metavar="primary|secondary|token"),
             Param("set_key", ("--set-key", "-s"), "The new key. Made when left out."),
         ),
         regen_key,

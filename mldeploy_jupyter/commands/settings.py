@@ -206,7 +206,8 @@ def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
                 hint="deploy a second service with mldeploy model deploy",
             )
     _refuse_foreign(base, flags)
-    return _checked(args, make_config(base.compute_type, {**current.passed, **base.passed, **flags}), flags, problems)
+    given = {**base.passed, **flags} if base is not current else flags
+    return _checked(args, current.changed(**given), flags, problems)
 
 
 def _checked(args: Args, config: DeployConfig, flags: dict[str, Any], problems: list[Problem]) -> DeployConfig:

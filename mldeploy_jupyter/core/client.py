@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,13 +14,16 @@ from mldeploy_jupyter.core.errors import ScoringError, UserErrorException
 if TYPE_CHECKING:
     import requests
 
+ASK_AGAIN = 2700.0  # seconds that a key or token is used without asking; tokens live for 3600
+
 
 class ScoringClient:
     """Posts to one scoring URI over kept connections.
 
-    `key` is asked for at the first request and again after a 401, so a regenerated key is picked up; it returns
-    "" for a service without keys. `session` is a `requests.Session` or anything that acts like one.
-    `timeout` is in seconds, for connecting and for each silence of the server.
+    `key` gives the key or the token; "" for a service that is open. It is asked for at the first request, again
+    after `ASK_AGAIN`, when a token has a quarter of an hour left, and after a 401: a new key is picked up. `session`
+    is a `requests.Session` or anything that acts like one. `timeout` is in seconds, for connecting and for each
+    silence of the server.
     """
 
     def __init__(
@@ -29,11 +33,14 @@ class ScoringClient:
         *,
         session: requests.Session | None = None,
         timeout: float = 120.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.uri = uri
         self.timeout = timeout
         self._ask_key = key
+        self._clock = clock
         self._key: str | None = None
+        self._asked = 0.0
         self._session = session
 
     def run(self, input_data: Any, *, headers: dict[str, str] | None = None) -> Any:
@@ -58,10 +65,12 @@ class ScoringClient:
         import requests
 
         session = self._open()
+        if self._clock() - self._asked > ASK_AGAIN:
+            self._key = None
         refreshed = self._key is None
         while True:
             if self._key is None:
-                self._key = self._ask_key()
+                self._key, self._asked = self._ask_key(), self._clock()
             sent = {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
             if self._key:
                 sent["Authorization"] = f"Bearer {self._key}"

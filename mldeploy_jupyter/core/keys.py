@@ -1,4 +1,4 @@
-"""The two keys of a service and the secret of its tokens: made here, kept in a file that only its owner reads, masked everywhere else."""
+"""The keys of a service and the secret of its tokens: made here, in a file for its owner only, masked elsewhere."""
 
 from __future__ import annotations
 

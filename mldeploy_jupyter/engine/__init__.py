@@ -3,13 +3,23 @@
 from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, target_context
 from mldeploy_jupyter.engine.explaining import of_request
 from mldeploy_jupyter.engine.launch import check_start, start
-from mldeploy_jupyter.engine.operate import cancel, control, delete, get_keys, logs, regen_key
+from mldeploy_jupyter.engine.operate import (
+    asks_for_tokens,
+    cancel,
+    control,
+    delete,
+    get_keys,
+    get_token,
+    logs,
+    regen_key,
+)
 from mldeploy_jupyter.engine.plan import is_unchanged
 from mldeploy_jupyter.engine.watcher import elsewhere, look, look_at_target, require_here, shown_state
 
 __all__ = [
     "CANCEL_MARK",
     "JOURNAL",
+    "asks_for_tokens",
     "cancel",
     "carry_out",
     "check_start",
@@ -17,6 +27,7 @@ __all__ = [
     "delete",
     "elsewhere",
     "get_keys",
+    "get_token",
     "is_unchanged",
     "logs",
     "look",

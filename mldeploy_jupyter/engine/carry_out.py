@@ -246,7 +246,7 @@ def made_live(
             "swagger_uri": swagger_uri,
             **{key: value for key, value in details.items() if key != "modules"},
         },
-        auth_enabled=passed.get("auth_enabled") is not False,
+        auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
         updated_time=utc_now(),
         error=None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import keys
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
 
 CANCEL_DEADLINE = 30.0  # seconds for a cancelled deployment to end
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token and when to ask for the next one, and when it ends (Unix seconds). `repr` does not show it."""
+
+    text: str
+    refresh_after: float
+    ends: float
+
+    def __repr__(self) -> str:
+        return f"Token(********, refresh_after={self.refresh_after!r}, ends={self.ends!r})"
 
 
 def cancel(folder: WorkspaceFolder, name: str) -> bool:
@@ -91,9 +104,43 @@ def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] =
 
 
 def get_keys(folder: WorkspaceFolder, name: str) -> keys.Keys:
+    """Raises `WebserviceException` where the service asks for tokens, as in v1."""
     service = _service(folder, name)
     require_here(folder, service)
+    if asks_for_tokens(folder, service):
+        raise WebserviceException(
+            f"{name} has no keys in use",
+            why="it asks for tokens (token_auth_enabled)",
+            hint="call get_access_token(); the header is the same: Authorization: Bearer <token>",
+        )
     return keys.ensure_keys(folder.services / service.name / "keys.json")
+
+
+def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = time.time) -> Token:
+    """A new token of a service that asks for tokens. Nothing is kept of it: the service knows it by its signature.
+
+    Raises:
+        WebserviceException: the live revision does not ask for tokens.
+    """
+    from mldeploy_jupyter.serving import tokens
+
+    service = _service(folder, name)
+    require_here(folder, service)
+    if not asks_for_tokens(folder, service):
+        raise WebserviceException(
+            f"{name} gives no tokens",
+            why="it is opened with keys" if service.auth_enabled else "it is open: it asks for neither key nor token",
+            hint="call get_keys(), or turn tokens on with update(token_auth_enabled=True)",
+        )
+    secret = keys.ensure_keys(folder.services / service.name / "keys.json").token_secret
+    made = now()
+    return Token(tokens.sign(secret, name, made), made + tokens.REFRESH_AFTER, made + tokens.LIFETIME)
+
+
+def asks_for_tokens(folder: WorkspaceFolder, service: ServiceRecord) -> bool:
+    """Whether the live revision asks for tokens; False before there is one."""
+    live = folder.open_store().get_revision(service.name, service.revision) if service.revision else None
+    return live is not None and live.deploy_config.get("passed", {}).get("token_auth_enabled") is True
 
 
 def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.Keys:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,7 +149,14 @@ def server_settings(
         "init_timeout": float(config.get("init_timeout") or 300),
         "scoring_timeout_ms": config.get("scoring_timeout_ms") or 60_000,
         "max_body_bytes": int((config.get("max_request_body_mb") or 100) * 1024 * 1024),
-        "auth_enabled": config.get("auth_enabled", True) is not False,
+        "max_queue": config.get("max_queue_length") or 100,
+        "max_queue_wait_ms": config.get("max_request_wait_time") or 30_000,
+        "max_batch_size": config.get("max_batch_size") or 0,
+        "memory_limit_mb": math.ceil((config.get("memory_gb_limit") or 0) * 1000),
+        "max_requests": config.get("max_requests_per_worker") or 0,
+        "tracing": config.get("tracing", "off").removeprefix("off"),
+        "auth_enabled": config.get("auth_enabled", True) is not False and config.get("token_auth_enabled") is not True,
+        "token_auth_enabled": config.get("token_auth_enabled") is True,
         "cors_origins": list(config.get("cors_origins") or []),
         "title": revision.service,
         "description": config.get("description") or "",

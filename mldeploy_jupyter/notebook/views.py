@@ -143,7 +143,7 @@ def service_bundle(service: Webservice, errors: bool = True) -> Bundle:
     rows = [
         ("Scoring URI", data["scoringUri"] or ""),
         ("Models", ", ".join(data["models"])),
-        ("Keys", f"on, see them with %mldeploy service get-keys {service.name}" if data["authEnabled"] else "off"),
+        ("Keys", _opened_with(service.name, data)),
         ("Description", data["description"] or ""),
         ("Tags", ", ".join(f"{key}={value}" for key, value in (data["tags"] or {}).items())),
         ("Updated", _minute(data["updatedTime"])),
@@ -152,6 +152,12 @@ def service_bundle(service: Webservice, errors: bool = True) -> Bundle:
     closing = [f"{key}: {error[part]}" for key, part in _ERROR_PARTS if error.get(part)] if error else []
     heading = f"{service.name}   {STATE_WORDS.get(state, state)} {_place(data['computeType'])}{revision}"
     return _bundle(heading, [row for row in rows if row[1]], closing)
+
+
+def _opened_with(name: str, data: dict[str, Any]) -> str:
+    if data["tokenAuthEnabled"]:
+        return f"off; it asks for tokens, see %mldeploy service get-access-token {name}"
+    return f"on, see them with %mldeploy service get-keys {name}" if data["authEnabled"] else "off"
 
 
 def services_bundle(services: Sequence[Webservice]) -> Bundle:

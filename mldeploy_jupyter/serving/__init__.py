@@ -3,6 +3,7 @@
     supervisor.py    the process that holds the port; never runs user code
     worker.py        a process that runs the entry script and answers requests
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
+    auth.py          who may call: keys and tokens (tokens.py); limits.py: memory and age of a worker
     scoring.py       one call of run(), free of transport; app.py: the same on the wire
     transport.py     connections, and passing them on
     rows.py          rows of several requests joined for one call, and its result split

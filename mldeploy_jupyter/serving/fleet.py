@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from . import leftovers
-from .board import RESTARTS, STUCK, Board
+from .board import OVER_MEMORY, RECYCLED, RESTARTS, STUCK, Board
 from .deploys import Deployments
 from .doorman import Doorman
 from .failure import failure
 from .files import read_json, write_json
 from .generation import Emit, Generation, Stopped, await_ready, each, nobody, state_of
-from .logs import ServiceLog
+from .limits import Limits
+from .logs import ServiceLog, utc_now
 from .settings import Settings
 from .workers import Run, Worker
 
@@ -45,6 +46,9 @@ class Fleet:
         self.stopping = False
         self.deployments = Deployments(self)
         self._doorman = Doorman(lambda: self.listener)
+        self._limits = Limits(log, self._recycle, Worker.answered)
+        self._keys_turn = threading.Lock()
+        self.last_exit: dict[str, Any] | None = None  # why the last worker died that served
 
     @property
     def port(self) -> int:
@@ -77,6 +81,7 @@ class Fleet:
             "workers": [worker.describe() for worker in workers],
             "last_deploy": last,
             "failure": live.failure if live else None,
+            "last_exit": self.last_exit,
             "settings": live.settings.to_dict() if live else None,
         }
 
@@ -190,7 +195,9 @@ class Fleet:
             self.forget(worker)
             text = f"{generation.settings.python or 'python'} could not be started: {error}"
             raise Stopped(failure("spawn-failed", "rollout", text)) from error
-        worker.tell("keys", keys=self._keys())  # they may have changed between reading and starting
+        with self._keys_turn:
+            worker.tell("keys", keys=self._keys())  # they may have changed between reading and starting
+        self._limits.watch(worker)
         self._record()
         return worker
 
@@ -226,7 +233,10 @@ class Fleet:
                 return
             live.workers.remove(worker)
         self.board.service[RESTARTS] += 1
-        self.log.write(f"worker {worker.pid}: {worker.failure_of_exit()['message']}; starting another")
+        self.last_exit = {**worker.failure_of_exit(), "stage": "run", "pid": worker.pid, "time": utc_now()}
+        if self.last_exit["code"] == "memory-limit":
+            self.board.service[OVER_MEMORY] += 1
+        self.log.write(f"worker {worker.pid}: {self.last_exit['message']}; starting another")
         for request_id in worker.lost:
             self.log.write(f"[{request_id}] lost with worker {worker.pid}: its connection broke without an answer")
         self._refill(live, worker.restarts + 1)
@@ -305,6 +315,10 @@ class Fleet:
         self._deliver_orphans()
         self._drain([worker], generation.settings.drain_timeout)
 
+    def _recycle(self, worker: Worker) -> None:
+        self._replace(worker)
+        self.board.service[RECYCLED] += 1
+
     def _replace_stuck(self, worker: Worker) -> None:
         try:
             self._replace(worker)
@@ -334,12 +348,13 @@ class Fleet:
 
     def reread_keys(self) -> dict[str, Any]:
         """Every worker has the keys of `keys.json` when this returns."""
-        keys = self._keys()
-        with self.lock:
-            # One that is not started yet reads them itself; see `spawn`.
-            workers = [w for w in self._all if w.pid and not w.exited.is_set()]
         missed: list[int] = []
-        each(lambda w: missed.append(w.pid) if w.ask("keys", ORDER_WAIT, keys=keys) is None else None, workers)
+        with self._keys_turn:  # else who read them earlier could send them later, over newer ones
+            keys = self._keys()
+            with self.lock:
+                # One that is not started yet reads them itself; see `spawn`.
+                workers = [w for w in self._all if w.pid and not w.exited.is_set()]
+            each(lambda w: missed.append(w.pid) if w.ask("keys", ORDER_WAIT, keys=keys) is None else None, workers)
         missed = [w.pid for w in workers if w.pid in missed and not w.exited.is_set()]
         if missed:
             text = f"workers {missed} did not take the new keys"

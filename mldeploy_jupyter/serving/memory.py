@@ -52,6 +52,16 @@ def after_death(cgroup: Path | None, before: int | None, signal: int | None) -> 
     return {"oom_kill": killed, **limits(cgroup)}
 
 
+def why_killed(facts: dict[str, Any]) -> str:
+    """What `after_death` adds to the message of a worker that was killed: "" unless the kernel says it was memory."""
+    if not facts.get("oom_kill"):
+        return ""
+    peak, limit = facts.get("peak"), facts.get("limit")
+    figures = f", {peak / 10**6:.0f} MB of {limit / 10**6:.0f} MB" if peak and limit else ""
+    more = f"; it needs more than that: try {proposed(limit) / 10**9:g} GB" if limit else ""
+    return f": the memory that its group of processes may use was used up{figures}{more}"
+
+
 def rss(pid: int) -> int | None:
     """Resident memory of a process in bytes."""
     try:
@@ -59,6 +69,40 @@ def rss(pid: int) -> int | None:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return None
+
+
+def own_above(pid: int, limit: int) -> int | None:
+    """What a process uses by itself, in bytes, where that is more than `limit`; None where it is not, or unknown.
+
+    `status` is read in microseconds and never counts less; only above the limit the kernel is asked for the exact
+    figures, which makes it walk the process's pages. Of these each has one flaw: private pages that are dirty may be
+    those of a mapped file that was written a moment ago, and the share of anonymous ones has a part of what a forked
+    process has in common with its parent. So the smaller counts.
+    """
+    quick = _sizes(pid, "status")
+    if quick is None or sum(quick.get(key, 0) for key in ("RssAnon", "RssShmem", "VmSwap")) <= limit:
+        return None
+    sizes = _sizes(pid, "smaps_rollup")
+    if sizes is None:
+        return None
+    private = sizes.get("Private_Dirty", 0)
+    used = min(private, sizes.get("Pss_Anon", private) + sizes.get("Pss_Shmem", 0)) + sizes.get("SwapPss", 0)
+    return used if used > limit else None
+
+
+def proposed(used: int) -> int:
+    """A limit for what used so much when it was ended, and was still growing: half as much again, in 0.1 GB."""
+    return -(-used * 3 // (2 * 10**8)) * 10**8
+
+
+def _sizes(pid: int, name: str) -> dict[str, int] | None:
+    """The lines `<key>: <number> kB` of a file of /proc, in bytes; None when the process is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/{name}").read_text().splitlines()
+    except OSError:
+        return None
+    found = (line.split() for line in lines if line.endswith(" kB"))
+    return {words[0].rstrip(":"): int(words[-2]) * 1024 for words in found}
 
 
 def _number(cgroup: Path | None, *names: str) -> int | None:

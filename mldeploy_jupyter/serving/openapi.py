@@ -68,7 +68,7 @@ def describe(script: Script, settings: Settings, version: str) -> dict[str, Any]
         "responses": {"200": {"description": "Ready"}, "503": {"description": "Not ready yet"}},
     }
     components: dict[str, Any] = {"schemas": {"Error": _ERROR}}
-    if settings.auth_enabled:
+    if settings.auth_enabled or settings.token_auth_enabled:
         score["security"] = [{"key": []}]
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return {
@@ -139,7 +139,7 @@ def _swagger(
         },
         "definitions": {"ServiceInput": body, "ServiceOutput": answer, "ErrorResponse": _ERROR},
     }
-    if settings.auth_enabled:
+    if settings.auth_enabled or settings.token_auth_enabled:
         score["security"] = [{"Bearer": []}]
         document["securityDefinitions"] = {"Bearer": {"type": "apiKey", "name": "Authorization", "in": "header"}}
     return document

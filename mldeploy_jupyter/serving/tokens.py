@@ -11,7 +11,7 @@ import binascii
 import hmac
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 LIFETIME = 3600  # seconds from making a token to its end
 REFRESH_AFTER = 2700  # seconds after which its holder should ask for the next one
@@ -58,8 +58,8 @@ def check(secret: bytes, service: str, token: bytes) -> Checked | None:
         return None
     if not isinstance(claims, dict) or claims.get("aud") != service:
         return None
-    times = [claims.get(name) for name in ("nbf", "iat", "exp")]
-    if not all(_is_time(value) for value in times):
+    times = [value for name in ("nbf", "iat", "exp") if _is_time(value := claims.get(name))]
+    if len(times) != 3:
         return None
     not_before, issued, expires = times
     return Checked(max(not_before, issued) - LEEWAY, expires + LEEWAY)
@@ -69,5 +69,5 @@ def _signature(secret: bytes, signed: bytes) -> bytes:
     return _encode(hmac.digest(secret, signed, "sha256"))
 
 
-def _is_time(value: Any) -> bool:
+def _is_time(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53

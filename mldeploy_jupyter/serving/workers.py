@@ -66,6 +66,7 @@ class Worker:
         self._ids = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._end: dict[str, Any] = {}
+        self.verdict: dict[str, Any] | None = None  # the failure it was ended for, where the supervisor decided that
 
     def spawn(
         self, listener: socket.socket, *, keys: dict[str, str], early: bool, in_main: Run = lambda task: task()
@@ -162,8 +163,11 @@ class Worker:
 
     def failure_of_exit(self, code: str = "") -> dict[str, Any]:
         """The failure of a worker that is dead: `exited` with an exit code, or `killed` by a signal."""
+        if self.verdict is not None:
+            return self.complete(self.verdict)
         number, status = self._end.get("signal"), self._end.get("exit_code")
         text = f"the worker was ended by signal {number}" if number else f"the worker exited with code {status}"
+        text += memory.why_killed(self._end.get("memory") or {})
         return self.complete(failure(code or ("killed" if number else "exited"), self.stage, text))
 
     def complete(self, data: dict[str, Any]) -> dict[str, Any]:

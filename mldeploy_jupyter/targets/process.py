@@ -89,8 +89,8 @@ class ProcessTarget:
         emit("rollout", "started")
         running = supervisor.running()
         stopped = running is None and bool(supervisor.live()) and not supervisor.died()
+        ensure_keys(keys, *(given if running is None else ()))  # an older version's service has no secret for tokens
         if running is None:
-            ensure_keys(keys, *given)
             # After a crash the old revision comes back too: it serves on when the new one fails.
             resume = bool(supervisor.live()) and not stopped
             running = supervisor.start(asked, plan.service.endpoint.get("port") or 0, resume=resume)
@@ -154,7 +154,7 @@ class ProcessTarget:
             deployment_id=answer.get("deployment_id") or "",
             endpoint=_endpoint(answer["port"], answer["pid"]),
             failure=answer.get("failure") or last.get("failure"),
-            details={"workers": answer.get("workers", []), "last_deploy": last},
+            details={"workers": answer.get("workers", []), "last_deploy": last, "last_exit": answer.get("last_exit")},
         )
 
     def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]:

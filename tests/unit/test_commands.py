@@ -530,7 +530,7 @@ def test_completion(folder: Path) -> None:
     line = commands.complete_line
     assert line(["mo"], ctx) == ["model"]
     assert line(["model", "de"], ctx) == ["delete", "deploy"]
-    assert line(["service", "get"], ctx) == ["get-keys", "get-logs"]
+    assert line(["service", "get"], ctx) == ["get-access-token", "get-keys", "get-logs"]
     assert line(["model", "deploy", "--over"], ctx) == ["--overwrite"]
     assert line(["model", "deploy", "--to", "a"], ctx) == ["aci", "aks", "aksendpoint"]
     assert line(["model", "deploy", "-m", "c"], ctx) == ["cats", "cats:1", "churn", "churn:1"]

@@ -258,7 +258,7 @@ def attribute(exception: dict[str, Any], name: str) -> str:
 def during(stage: str) -> str:
     """When it happened, in words."""
     words = {"import": "while the script was imported", "init": "in init()", "probe": "while the sample was scored"}
-    return words.get(stage, "")
+    return {**words, "run": "in run()"}.get(stage, "")
 
 
 def _line_of(text: str, function: str) -> int:

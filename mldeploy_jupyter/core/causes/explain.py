@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = (
     process.port_in_use,
     process.interpreter_failed,
     process.init_timeout,
+    process.memory_limit,
     process.out_of_memory,
     process.killed,
     process.exited,

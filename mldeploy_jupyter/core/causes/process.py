@@ -82,7 +82,11 @@ def out_of_memory(facts: Facts) -> Cause | None:
     used = f"it used {size(peak)}" if isinstance(peak, int) else ""
     allowed = f"{size(limit)} allowed" if isinstance(limit, int) else ""
     figures = " of the ".join(part for part in (used, allowed) if part)
-    hint = f"free memory, allow the service more, use fewer workers or load a smaller model, then {facts.deploy()}"
+    # It was killed while it asked for more, so the peak is less than what it needs.
+    used_up = peak if isinstance(peak, int) else limit if isinstance(limit, int) else 0
+    more = f" (such as {size(1.5 * used_up)})" if certain and used_up else ""
+    ways = f"free memory, allow the service more{more}, use fewer workers or load a smaller model"
+    hint = f"{ways}, then {facts.deploy()}"
     data = {"limit": limit, "peak": peak}
     if certain is True:
         why = "the system killed the worker because its memory ran out" + (f": {figures}" if figures else "")
@@ -98,6 +102,22 @@ def out_of_memory(facts: Facts) -> Cause | None:
         what = f"the service probably ran out of memory {when}".rstrip()
         return facts.cause("out-of-memory-probably", what, why, hint, place, certain=False, **data)
     return None
+
+
+def memory_limit(facts: Facts) -> Cause | None:
+    if facts.code != "memory-limit":
+        return None
+    used, limit, proposed = (facts.failure.get(name) for name in ("used", "limit", "proposed"))
+    why = "a worker used more than memory_gb_limit allows, and was ended"
+    if isinstance(used, int) and isinstance(limit, int):
+        why = f"a worker used {size(used)} by itself, and memory_gb_limit allows {size(limit)}"
+    enough = "raise memory_gb_limit"
+    if isinstance(proposed, int):
+        enough = f"set memory_gb_limit={proposed / 10**9:g} or more"
+    hint = f"{enough}, or load less, then {facts.deploy()}"
+    what = f"the service went over its memory limit {during(facts.stage)}".rstrip()
+    place = facts.place_of_death()
+    return facts.cause("memory-limit", what, why, hint, place, used=used, limit=limit, proposed=proposed)
 
 
 def killed(facts: Facts) -> Cause | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mldeploy_jupyter.core.configs.fields import Field, Violation
 from mldeploy_jupyter.core.configs.names import NAMESPACE, NAMESPACE_RULE, SERVICE_NAME, SERVICE_NAME_RULE
-from mldeploy_jupyter.core.configs.spec import Spec, at_least, auth_fields, keys_are_two
+from mldeploy_jupyter.core.configs.spec import Spec, at_least, auth_fields, keys_are_two, one_kind_of_auth
 
 _shared = auth_fields(token=True)
 _AUTOSCALE = (
@@ -36,12 +36,6 @@ def replicas_or_autoscale(passed: Mapping[str, Any]) -> Iterator[Violation]:
                 yield Violation(
                     name, repr(passed[name]), limit, f"pass {{autoscale_enabled=True}} too, or leave {{{name}}} out"
                 )
-
-
-def one_kind_of_auth(passed: Mapping[str, Any]) -> Iterator[Violation]:
-    if passed.get("auth_enabled") is True and passed.get("token_auth_enabled") is True:
-        fix = "pass only one of {auth_enabled=True} and {token_auth_enabled=True}"
-        yield Violation("token_auth_enabled", "True", "must not be True when {auth_enabled=True}", fix)
 
 
 _FIELDS = (

@@ -84,8 +84,16 @@ class DeployConfig:
             )
 
     def changed(self, **passed: Any) -> DeployConfig:
-        """A copy with these settings over the old ones; None leaves the old one."""
-        return make_config(self.compute_type, {**self.passed, **{k: v for k, v in passed.items() if v is not None}})
+        """A copy with these settings over the old ones; None leaves the old one.
+
+        Keys and tokens exclude each other, so turning one on takes the other back.
+        """
+        given = {name: value for name, value in passed.items() if value is not None}
+        kept = dict(self.passed)
+        for one, other in (("auth_enabled", "token_auth_enabled"), ("token_auth_enabled", "auth_enabled")):
+            if given.get(one) is True and other not in given and kept.get(other) is True:
+                del kept[other]
+        return make_config(self.compute_type, {**kept, **given})
 
     def without_texts(self) -> DeployConfig:
         """A copy without tags, properties and description."""

@@ -1,4 +1,7 @@
-"""The settings of `LocalWebservice`: a service on this machine. v1 had only `port`; the rest is ours."""
+"""The settings of `LocalWebservice`: a service on this machine.
+
+v1 had only `port`; the rest is ours. What v1 had for AKS has its name and its place in the file.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mldeploy_jupyter.core.configs.fields import Field, Violation
-from mldeploy_jupyter.core.configs.spec import Spec, auth_fields, keys_are_two
+from mldeploy_jupyter.core.configs.spec import Spec, auth_fields, keys_are_two, one_kind_of_auth
 
-_shared = auth_fields()
+_shared = auth_fields(token=True)
 DAY = 86_400  # seconds; longer times than that are mistakes, and clocks overflow at some
 
 
@@ -46,6 +49,21 @@ LOCAL = Spec(
               "corsOrigins", ("--cors-origins",)),
         Field("environment_variables", "mapping", "Environment variables of the service.", {}, "environmentVariables",
               ("--env",)),
+        Field("token_auth_enabled", "boolean", "Whether an expiring token is asked for in place of a key.", False,
+              "tokenAuthEnabled", ("--token-auth-enabled",)),
+        Field("max_batch_size", "integer", "Rows of waiting requests that one call of run() may get together. 0: each "
+              "request alone.", 0, "maxBatchSize", ("--max-batch-size",), minimum=0, maximum=1_000_000),
+        Field("memory_gb_limit", "number", "Memory that a worker may use by itself, in gigabytes; above it the worker "
+              "is replaced. No limit when left out.", None, "containerResourceRequirements.memoryInGBLimit",
+              ("--gbl", "--memory-gb-limit"), above=0),
+        Field("max_requests_per_worker", "integer", "Requests after which a worker is replaced by a fresh one. 0: "
+              "never.", 0, "maxRequestsPerWorker", ("--max-requests-per-worker",), minimum=0, maximum=10**12),
+        Field("max_queue_length", "integer", "Requests that may wait for run() in one worker; one more is answered "
+              "429.", 100, "maxQueueLength", ("--max-queue-length",), minimum=1, maximum=1_000_000),
+        Field("max_request_wait_time", "integer", "Milliseconds a request may wait in the queue; then it is answered "
+              "503.", 30_000, "maxQueueWaitMs", ("--mr", "--max-request-wait-time"), minimum=1, maximum=1000 * DAY),
+        Field("tracing", "string", "Where OpenTelemetry spans go: otlp (as the OTEL_ variables say), console, or off.",
+              "off", "tracing", ("--tracing",), pattern="otlp|console|off", rule="must be 'otlp', 'console' or 'off'"),
     ),
-    (keys_are_two, variables_are_strings),
+    (keys_are_two, variables_are_strings, one_kind_of_auth),
 )  # fmt: skip

@@ -63,6 +63,12 @@ def keys_are_two(passed: Mapping[str, Any]) -> Iterator[Violation]:
         yield Violation("secondary_key", "the same", limit, "pass two different keys, or none")
 
 
+def one_kind_of_auth(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    if passed.get("auth_enabled") is True and passed.get("token_auth_enabled") is True:
+        fix = "pass only one of {auth_enabled=True} and {token_auth_enabled=True}"
+        yield Violation("token_auth_enabled", "True", "must not be True when {auth_enabled=True}", fix)
+
+
 def all_or_none(*names: str) -> Rule:
     """A rule: these settings are given together or not at all."""
 

@@ -248,8 +248,8 @@ def test_positional_arguments() -> None:
     assert (config.cpu_cores, config.memory_gb, config.tags) == (2, 4.5, {"a": "b"})  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="cpu_cores twice"):
         api.aci_configuration(2, cpu_cores=3)
-    with pytest.raises(ConfigError, match="14 positional values"):
-        api.local_configuration(*([None] * 14))
+    with pytest.raises(ConfigError, match="21 positional values"):
+        api.local_configuration(*([None] * 21))
 
 
 @pytest.mark.parametrize("kind", SPECS)

@@ -102,7 +102,7 @@ BAD: dict[str, Any] = {
     "gpu": {"computeType": "aks", "containerResourceRequirements": {"gpu": 1}},
     "memory": {"computeType": "aci", "containerResourceRequirements": {"cpu": 1, "memoryInGb": 1}},
     "gpu of another target": {"computeType": "aci", "containerResourceRequirements": {"gpu": 1}},
-    "group of another target": {"computeType": "local", "containerResourceRequirements": {"gpu": 1}},
+    "group of another target": {"computeType": "local", "autoScaler": {"minReplicas": 1}},
     "tags": {"computeType": "local", "tags": {"a": "b"}, "description": "d", "properties": {}},
     "flat cpu": {"computeType": "aci", "cpu": 1},
     "group is number": {"computeType": "aks", "autoScaler": 3},

@@ -115,6 +115,7 @@ BROKEN: dict[str, list[dict[str, Any]]] = {
         {"secondary_key": "second-key"},
         {"environment_variables": {"N": 1}},
         {"environment_variables": {"A=B": "1"}},
+        {"auth_enabled": True, "token_auth_enabled": True},
     ],
     "ACI": [
         {"ssl_enabled": True},
@@ -211,6 +212,7 @@ MEANING = {
     "init-timeout": "`init()` took longer than `init_timeout`",
     "interpreter-failed": "the service's Python did not start",
     "killed": "a signal ended the worker",
+    "memory-limit": "a worker used more memory by itself than `memory_gb_limit` allows",
     "model-corrupt": "the model file is damaged, cut off, or of another format",
     "model-file-missing": "the script opens a model file, or asks for a model, that is not there",
     "model-from-notebook": "the pickle needs a class that lives only in the notebook",

@@ -119,8 +119,8 @@ def test_the_server_s_limits_are_those_of_the_page() -> None:
     page = (generate.REFERENCE / "http.md").read_text()
     settings = Settings()
     for words in (
-        f"| `max_queue` | {settings.max_queue} requests |",
-        f"| `max_queue_wait_ms` | {settings.max_queue_wait_ms / 1000:g} s |",
+        f"| `max_queue_length` | {settings.max_queue} requests |",
+        f"| `max_request_wait_time` | {settings.max_queue_wait_ms / 1000:g} s |",
         f"| `scoring_timeout_ms` | {settings.scoring_timeout_ms / 1000:g} s |",
         f"| `max_request_body_mb` | {settings.max_body_bytes // 2**20} MB |",
         f"| `drain_timeout` | {settings.drain_timeout:g} s |",

@@ -219,8 +219,11 @@ def test_completion_offers_what_the_target_has_by_its_long_name(session: Session
     )
     assert all(len(flag) > 4 for flag in local)
     assert "--location" in aci and "--namespace" not in aci and "--namespace" in aks and "--location" not in aks
-    assert matcher.find("%deploy x --t")[0] == ["--tag", "--target", "--timeout-sec"]
-    assert matcher.find("%deploy x --to")[0] == ["--to"] and matcher.find("%deploy x --scr")[0] == ["--script"]
+    assert matcher.find("%deploy x --t")[0] == [
+        *("--tag", "--target", "--timeout-sec", "--token-auth-enabled", "--tracing"),
+    ]
+    assert matcher.find("%deploy x --to")[0] == ["--to", "--token-auth-enabled"]
+    assert matcher.find("%deploy x --scr")[0] == ["--script"]
     doc = next(magic.doc for magic in magics(session) if magic.name == "deploy")
     assert doc.index("Common options:") < doc.index("Settings of the targets of later versions (ACI, AKS):")
 
