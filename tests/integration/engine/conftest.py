@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace
 from tests.engines.postgres import postgres, postgres_url  # noqa: F401
@@ -29,6 +30,14 @@ def wait_until(true: Callable[[], bool], otherwise: Callable[[], str], seconds: 
     while not true():
         assert time.monotonic() < end, otherwise()
         time.sleep(0.02)
+
+
+def ready(service: Webservice) -> bool:
+    """Whether a worker answers requests now."""
+    try:
+        return requests.get(service.scoring_uri.replace("/score", "/ready"), timeout=10).status_code == 200
+    except requests.ConnectionError:
+        return False
 
 
 class Site:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter import Model, Webservice
-from mldeploy_jupyter.core.errors import DeploymentFailed, EntryScriptError
+from mldeploy_jupyter.core.errors import DeploymentFailed, EntryScriptError, ScoringError
 
-from .conftest import Site
+from .conftest import Site, ready, wait_until
 
 HEAD = "import os, time\n\ndef now():\n    open('@HERE@', 'w').write(repr(time.time()))\n\n"
 TAIL = "\ndef run(data):\n    return 1\n"
@@ -184,6 +184,39 @@ def test_an_out_of_memory_kill_is_certain_where_the_cgroup_says_so(site: Site, m
     assert "probably" not in str(error)
     assert service.run({}) == 1
     service.delete()
+
+
+def test_a_worker_that_the_kernel_kills_under_load_is_explained(site: Site, memory_cgroup: Path) -> None:
+    """Fault 11 under load: the log, and the error of the request, have peak, limit, and a limit to try."""
+    import json
+
+    site.write(
+        "held = []\ndef init():\n    pass\ndef run(data):\n"
+        "    while data != '0':\n        held.append(bytearray(b'x') * 10**7)\n    return 1\n"
+    )
+    service = site.deploy()
+    service.wait_for_deployment(timeout_sec=60)
+    pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
+    (memory_cgroup / "cgroup.procs").write_text(str(pid))
+    service.restart()
+    with pytest.raises(ScoringError) as error:
+        service.run("1")
+    assert "the service ran out of memory in run()" in error.value.why
+    assert "it used 209.7 MB of the 209.7 MB allowed" in error.value.why
+    assert "allow the service more (such as 314.6 MB)" in error.value.hint
+    wait_until(lambda: ready(service), service.get_logs)  # another worker comes
+    assert service.run("0") == 1
+    assert "used up, 210 MB of 210 MB" in service.get_logs() and "try 0.4 GB" in service.get_logs()
+    service.delete()
+
+
+def test_a_revision_over_its_memory_limit_is_refused_with_a_limit_that_would_do(site: Site) -> None:
+    """Fault 11 at load, our own limit."""
+    body = "def init():\n    now()\n    global held\n    held = bytearray(b'x') * 400_000_000\n    time.sleep(600)\n"
+    error = fail(site, body, limit=3.0, memory_gb_limit=0.25)
+    assert error.cause.code == "memory-limit"
+    assert "memory_gb_limit allows 250.0 MB" in error.why and error.where == "score.py line 6"
+    assert "set memory_gb_limit=0." in error.hint
 
 
 def test_the_disk_being_full_is_said_and_nothing_is_left(site: Site) -> None:

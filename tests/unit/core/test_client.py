@@ -7,8 +7,9 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from mldeploy_jupyter.core.client import ScoringClient
+from mldeploy_jupyter.core.client import ASK_AGAIN, ScoringClient
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException
+from mldeploy_jupyter.serving.tokens import LIFETIME, REFRESH_AFTER
 
 
 class Scripted(BaseAdapter):
@@ -142,3 +143,16 @@ def test_no_answer_is_an_error_with_the_next_command() -> None:
     with pytest.raises(ScoringError) as error:
         client(Scripted(requests.ConnectionError("[Errno 111] Connection refused"))).run({})
     assert "nothing listens there" in error.value.why and "mldeploy service" in error.value.hint
+
+
+def test_a_credential_is_asked_for_again_before_a_token_ends() -> None:
+    adapter = Scripted(*[(200, "application/json", "1")] * 3)
+    session = requests.Session()
+    session.mount("http://", adapter)
+    given, now = iter(["t1", "t2"]), [5000.0]
+    asked = ScoringClient("http://127.0.0.1:1/score", lambda: next(given), session=session, clock=lambda: now[0])
+    for seconds in (0, ASK_AGAIN, 1):
+        now[0] += seconds
+        asked.run({})
+    assert [r.headers["Authorization"] for r in adapter.sent] == ["Bearer t1", "Bearer t1", "Bearer t2"]
+    assert REFRESH_AFTER <= ASK_AGAIN < LIFETIME

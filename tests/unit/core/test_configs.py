@@ -33,6 +33,14 @@ LOCAL: dict[str, dict[str, Any]] = {
     "scoring_timeout_ms": {"scoring_timeout_ms": 0},
     "worker_count": {"worker_count": 0},
     "max_request_body_mb": {"max_request_body_mb": 0},
+    "max_batch_size": {"max_batch_size": -1},
+    "max_batch_size text": {"max_batch_size": "32"},
+    "memory_gb_limit": {"memory_gb_limit": 0},
+    "max_requests_per_worker": {"max_requests_per_worker": -1},
+    "max_queue_length": {"max_queue_length": 0},
+    "max_request_wait_time": {"max_request_wait_time": 0},
+    "tracing": {"tracing": "jaeger"},
+    "two kinds of auth": {"auth_enabled": True, "token_auth_enabled": True},
     "cors string": {"cors_origins": "https://a.example"},
     "environment_variables": {"environment_variables": {"A": 1}},
     "environment name": {"environment_variables": {"A=B": "1"}},
@@ -154,6 +162,7 @@ def test_every_violation_and_its_message(
         ("Local", {}),
         ("Local", {"port": 0}),
         ("Local", {"port": None}),
+        ("Local", {"token_auth_enabled": True, "auth_enabled": False, "tracing": "otlp", "max_batch_size": 0}),
         ("Local", {"port": 65535, "primary_key": "a", "secondary_key": "b"}),
         ("ACI", {}),
         ("ACI", {"cpu_cores": 1e6, "memory_gb": 1e6}),  # v1 has no upper bound
@@ -328,3 +337,13 @@ def test_no_value_is_a_traceback(kind: str, data: st.DataObject) -> None:
         return
     # What passed the checks can be written and read back.
     assert DeployConfig.from_dict(json.loads(json.dumps(config.to_dict(include_secrets=True)))) == config
+
+
+def test_turning_one_kind_of_auth_on_takes_the_other_back() -> None:
+    keys = DeployConfig("Local", {"auth_enabled": True, "port": 1})
+    tokens = keys.changed(token_auth_enabled=True)
+    assert tokens.passed == {"port": 1, "token_auth_enabled": True}
+    assert tokens.changed(auth_enabled=True).passed == {"port": 1, "auth_enabled": True}
+    assert tokens.changed(auth_enabled=False).passed["token_auth_enabled"] is True
+    with pytest.raises(ConfigViolations):
+        keys.changed(auth_enabled=True, token_auth_enabled=True).validate()

@@ -61,3 +61,20 @@ def test_a_key_is_not_replaced_by_one_that_is_there(tmp_path: Path, same: str) -
 
 def test_a_key_is_never_shown(tmp_path: Path) -> None:
     assert "secret" not in repr(Keys("secret-one", "secret-two"))
+
+
+def test_a_service_gets_a_secret_for_its_tokens_also_one_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text('{"primaryKey": "p", "secondaryKey": "s"}')  # as an earlier version wrote it
+    keys = ensure_keys(path)
+    assert (keys.primary, keys.secondary) == ("p", "s") and len(keys.token_secret) >= 32
+    assert ensure_keys(path) == keys and keys.token_secret not in repr(keys)
+
+
+def test_a_new_secret_leaves_the_keys(tmp_path: Path) -> None:
+    before = ensure_keys(tmp_path / "keys.json")
+    after = replace_key(tmp_path / "keys.json", "Token")
+    assert after.token_secret != before.token_secret
+    assert (after.primary, after.secondary) == (before.primary, before.secondary)
+    with pytest.raises(UserErrorException, match="the key cannot be used"):
+        replace_key(tmp_path / "keys.json", "Token", "mine")

@@ -9,7 +9,7 @@ import pytest
 
 from mldeploy_jupyter.core import errors
 from mldeploy_jupyter.core.configs import SPECS
-from mldeploy_jupyter.serving import app, scoring
+from mldeploy_jupyter.serving import app, messages
 from mldeploy_jupyter.serving.settings import Settings
 from tests.unit.docs import generate
 
@@ -127,7 +127,7 @@ def test_the_server_s_limits_are_those_of_the_page() -> None:
         f"longer than {app.MAX_ID} characters",
     ):
         assert words in page
-    assert scoring.problem(400, "x", "y").headers == [scoring.JSON]
+    assert messages.problem(400, "x", "y").headers == [messages.JSON]
 
 
 def test_the_layout_of_files_is_whole() -> None:
