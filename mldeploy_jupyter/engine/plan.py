@@ -149,7 +149,7 @@ def server_settings(
         "init_timeout": float(config.get("init_timeout") or 300),
         "scoring_timeout_ms": config.get("scoring_timeout_ms") or 60_000,
         "max_body_bytes": int((config.get("max_request_body_mb") or 100) * 1024 * 1024),
-        "max_queue": config.get("max_queue_length") or 100,
+        "max_queue": config.get("max_queue_length") or 500,
         "max_queue_wait_ms": config.get("max_request_wait_time") or 30_000,
         "max_batch_size": config.get("max_batch_size") or 0,
         "memory_limit_mb": math.ceil((config.get("memory_gb_limit") or 0) * 1000),

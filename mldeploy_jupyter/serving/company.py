@@ -30,6 +30,9 @@ def why_not(scorer: Scorer, body: bytes, alone: Response) -> str:
     rows = row_count(value)
     if not rows:
         return "the sample has no rows that can be joined with others"
+    told = orjson.loads(alone.body)
+    if not any(isinstance(part, list) and len(part) == rows for part in (told, *_values(told))):
+        return "run() does not return one result for each row"
     reason = ""
     for company in (_other(value), value):
         joined = join([company, value, company])
@@ -45,10 +48,14 @@ def why_not(scorer: Scorer, body: bytes, alone: Response) -> str:
         if parts is None:
             return "run() does not return one result for each row"
         together = scorer.respond(parts[1], request)
-        if together.status != 200 or not _near(orjson.loads(alone.body), orjson.loads(together.body)):
+        if together.status != 200 or not _near(told, orjson.loads(together.body)):
             return "the result of a row depends on the other rows of the same call"
         return ""
     return reason
+
+
+def _values(told: Any) -> list[Any]:
+    return list(told.values()) if isinstance(told, dict) else told if isinstance(told, list) else []
 
 
 def _other(value: Any) -> Any:

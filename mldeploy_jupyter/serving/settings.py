@@ -43,7 +43,7 @@ class Settings:
     scoring_timeout_ms: int = 60_000
     max_body_bytes: int = 100 * 1024 * 1024
     max_concurrent: int = 1
-    max_queue: int = 100
+    max_queue: int = 500
     max_queue_wait_ms: int = 30_000
     max_batch_size: int = 0
     memory_limit_mb: int = 0

@@ -59,7 +59,7 @@ LOCAL = Spec(
         Field("max_requests_per_worker", "integer", "Requests after which a worker is replaced by a fresh one. 0: "
               "never.", 0, "maxRequestsPerWorker", ("--max-requests-per-worker",), minimum=0, maximum=10**12),
         Field("max_queue_length", "integer", "Requests that may wait for run() in one worker; one more is answered "
-              "429.", 100, "maxQueueLength", ("--max-queue-length",), minimum=1, maximum=1_000_000),
+              "429.", 500, "maxQueueLength", ("--max-queue-length",), minimum=1, maximum=1_000_000),
         Field("max_request_wait_time", "integer", "Milliseconds a request may wait in the queue; then it is answered "
               "503.", 30_000, "maxQueueWaitMs", ("--mr", "--max-request-wait-time"), minimum=1, maximum=1000 * DAY),
         Field("tracing", "string", "Where OpenTelemetry spans go: otlp (as the OTEL_ variables say), console, or off.",
