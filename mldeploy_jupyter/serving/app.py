@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
-import sys
 import time
+import traceback
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from . import output
 from .messages import Request, Response, problem
 from .metrics import CONTENT_TYPE, Metrics
 from .openapi import VERSIONS, describe
@@ -67,7 +68,8 @@ class App:
         except _Disconnected:
             return
         except Exception as error:
-            self._log(f"[{request_id}] internal error of the server: {type(error).__name__}: {error}")
+            text = f"internal error of the server: {type(error).__name__}: {error}"
+            output.log(text, level="error", request_id=request_id, traceback=traceback.format_exc())
             response = problem(500, "server-failed", "the server failed; the entry script is not at fault")
             await self._send(scope, send, response, answer_ids, headers, scored)
             raise
@@ -79,9 +81,11 @@ class App:
         if scored:
             self.metrics.observe(response.status, seconds)
         if scored or response.status >= 400:
-            length = len(response.body)
-            shown = path if path.isprintable() else repr(path)  # a client must not write lines of its own
-            self._log(f"[{request_id}] {method} {shown} {response.status} {seconds * 1000:.1f} ms {length} bytes")
+            took = (response.timings or {}).get
+            queue, run = took("queue", 0.0) / 1000, took("run", 0.0) / 1000
+            length = headers.get("content-length", "")
+            size = int(length) if length.isdigit() else 0
+            output.access(request_id, method, path, response.status, seconds, queue, run, size, len(response.body), 1)
 
     async def _route(
         self, scope: dict[str, Any], method: str, path: str, headers: dict[str, str], receive: Any, request_id: str
@@ -161,7 +165,7 @@ class App:
         if self._runner.waiting >= self.settings.max_queue:
             text = f"{self.settings.max_queue} requests are waiting already"
             return _later(problem(429, "too-many-requests", text, "", "Try again in a second."))
-        job = self._runner.submit(lambda: scorer.score(request), asyncio.get_running_loop())
+        job = self._runner.submit(lambda: _score(scorer, request), asyncio.get_running_loop())
         self._jobs.add(job)
         self._start_ticking()
         try:
@@ -176,7 +180,7 @@ class App:
     async def _await_run(self, scorer: Scorer, request: Request) -> Response:
         limit = self.settings.scoring_timeout_ms / 1000 or None
         try:
-            response = await asyncio.wait_for(scorer.score_async(request), limit)
+            response = await asyncio.wait_for(_score_async(scorer, request), limit)
         except TimeoutError:
             return self._passed_deadline()
         response.timings = {"queue": 0.0, **response.timings}
@@ -295,12 +299,6 @@ class App:
         await send({"type": "http.response.start", "status": response.status, "headers": out})
         await send({"type": "http.response.body", "body": response.body})
 
-    def _log(self, text: str) -> None:
-        try:
-            sys.stderr.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-        except Exception:
-            pass  # user code may close or replace stderr; the service goes on
-
 
 class _Disconnected(Exception):
     """The client went away before its request was complete."""
@@ -310,6 +308,19 @@ class _Late(Exception):
     def __init__(self, response: Response) -> None:
         super().__init__(response.status)
         self.response = response
+
+
+def _score(scorer: Scorer, request: Request) -> Response:
+    token = output.request_id.set(request.id)
+    try:
+        return scorer.score(request)
+    finally:
+        output.request_id.reset(token)
+
+
+async def _score_async(scorer: Scorer, request: Request) -> Response:
+    output.request_id.set(request.id)  # of this task only
+    return await scorer.score_async(request)
 
 
 def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -103,7 +103,7 @@ class Fleet:
             for worker in new.workers:
                 worker.state = "live"
                 worker.on_exit = self._on_exit
-                worker.on_line = lambda *_: None
+                worker.on_line = None
         save()
         if new_port:
             self._announce()

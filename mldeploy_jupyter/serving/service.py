@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from . import compat
+from . import compat, output
 from .app import App
 from .channel import Channel
 from .failure import failure, from_exception
@@ -121,8 +121,13 @@ class Service:
         self._transport.loop = self._loop
         if early:
             self._transport.accept()
+        self._flush_access()
         self._loop.call_soon(started.set)
         self._loop.run_forever()
+
+    def _flush_access(self) -> None:
+        output.flush_access()
+        self._loop.call_later(0.05, self._flush_access)
 
     def _pass_on(self, fd: int) -> None:
         try:
@@ -175,7 +180,7 @@ def describes(script: Script, settings: Settings) -> bool:
     try:
         orjson.dumps(describe(script, settings, "3.1"))
     except Exception as error:
-        print(f"warning: /swagger.json cannot be made: {type(error).__name__}: {error}", file=sys.stderr)
+        output.log(f"/swagger.json cannot be made: {type(error).__name__}: {error}", level="warning")
         return False
     return True
 
