@@ -19,18 +19,18 @@ from typing import Any
 
 MAX_TEXT = 64 * 1024  # characters of one text; what is longer is cut, so that one line cannot fill the memory
 
-_second = (0, "")  # the present second and its text: most lines come many a second
+_present = (0, "")  # the present millisecond and its text: under load many lines share one
 
 
 def utc_now() -> str:
-    global _second
-    now = time.time()
-    whole = int(now)
-    second, text = _second
-    if whole != second:
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-        _second = (whole, text)
-    return f"{text}.{int((now - whole) * 1000):03d}Z"
+    global _present
+    now = int(time.time() * 1000)
+    known, text = _present
+    if now != known:
+        seconds, milliseconds = divmod(now, 1000)
+        text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
+        _present = (now, text)
+    return text
 
 
 def quote(text: str) -> str:

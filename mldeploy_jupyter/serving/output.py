@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 from contextvars import ContextVar
+from json.encoder import encode_basestring_ascii
 from threading import get_ident
 from typing import Any
 
@@ -32,7 +33,14 @@ _leader = ""  # mark of each line
 _about = ""  # `"revision":"3","pid":42,`
 _lock = threading.RLock()  # a finaliser or a signal handler may print while its own thread prints
 _access: list[str] = []
+_place = ("", "", "")  # the last path and method, and both as JSON: nearly all are the same
 _ids: tuple[str | tuple[str, ...], str] = ("", "")  # the last ids, as JSON
+
+
+_ACCESS = (
+    '%s{"time":"%s","level":"%s",%s"logger":"access","request_id":%s,%s%d,'
+    '"ms":%.3f,"queue_ms":%.3f,"run_ms":%.3f,"bytes_in":%d,"bytes_out":%d,"batch":%d}\n'
+)
 
 
 def install(revision: str, mark: str = "") -> None:
@@ -76,14 +84,18 @@ def access(
     batch: int,
 ) -> None:
     """Notes one answered request; `flush_access` writes it. Times in seconds. For the loop's thread only."""
-    name, verb = quote(path), quote(method)
+    global _place
+    if _place[0] != path or _place[1] != method:
+        name, verb = quote(path), quote(method)
+        _place = (path, method, f'"method":{verb},"path":{name},"message":"{verb[1:-1]} {name[1:-1]}","status":')
+    identity = encode_basestring_ascii(request_id) if request_id.isascii() else quote(request_id)
     _access.append(
-        f'{_leader}{{"time":"{utc_now()}","level":"{"info" if status < 500 else "error"}",{_about}"logger":"access",'
-        f'"request_id":{quote(request_id)},"method":{verb},"path":{name},"status":{status},'
-        f'"ms":{seconds * 1000:.3f},"queue_ms":{queue * 1000:.3f},"run_ms":{run * 1000:.3f},'
-        f'"bytes_in":{bytes_in},"bytes_out":{bytes_out},"batch":{batch},'
-        f'"message":"{verb[1:-1]} {name[1:-1]} {status}"}}\n'
-    )
+        _ACCESS
+        % (
+            _leader, utc_now(), "info" if status < 500 else "error", _about, identity,
+            _place[2], status, seconds * 1e3, queue * 1e3, run * 1e3, bytes_in, bytes_out, batch,
+        )
+    )  # fmt: skip
 
 
 def flush_access() -> None:
