@@ -13,6 +13,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -25,6 +26,7 @@ from .openapi import VERSIONS, describe
 from .runner import Job, Runner
 from .scoring import Scorer
 from .settings import Settings
+from .tracing import Call, Tracer
 
 MAX_ID = 100  # characters
 STUCK_AFTER = 0.5  # seconds that run() may go on after its deadline before the worker is replaced
@@ -37,6 +39,7 @@ class App:
     def __init__(self, settings: Settings, runner: Runner, on_stuck: Callable[[], None] = lambda: None) -> None:
         self.settings = settings
         self.scorer: Scorer | None = None
+        self.tracer: Tracer | None = None
         self.phase = "import"
         self.phase_since = time.monotonic()
         self.metrics = Metrics(settings.service, settings.label)
@@ -133,9 +136,13 @@ class App:
         address = scope["client"][0] if scope.get("client") else None
         request = Request(method, headers, body, query, scope["path"], address, request_id)
         assert self.scorer is not None
-        if self.scorer.script.is_async:
-            return await self._await_run(self.scorer, request)
-        return await self._queue_run(self.scorer, request)
+        tracer = self.tracer
+        call = tracer.begin(method, "/score", headers, request_id) if tracer is not None else None
+        score = self._await_run if self.scorer.script.is_async else self._queue_run
+        response = await score(self.scorer, request, call)
+        if tracer is not None and call is not None:
+            tracer.finish(call, response.status, response.timings or {}, error=response.error)
+        return response
 
     async def _body(self, headers: dict[str, str], receive: Any) -> bytes | Response:
         """The body, or 413 as soon as it is known to be too large: what is too large is never kept."""
@@ -159,13 +166,13 @@ class App:
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _queue_run(self, scorer: Scorer, request: Request) -> Response:
+    async def _queue_run(self, scorer: Scorer, request: Request, call: Call | None) -> Response:
         if self._stuck:
             return _replacing()
         if self._runner.waiting >= self.settings.max_queue:
             text = f"{self.settings.max_queue} requests are waiting already"
             return _later(problem(429, "too-many-requests", text, "", "Try again in a second."))
-        job = self._runner.submit(lambda: _score(scorer, request), asyncio.get_running_loop())
+        job = self._runner.submit(lambda: self._run(scorer, request, call), asyncio.get_running_loop())
         self._jobs.add(job)
         self._start_ticking()
         try:
@@ -177,14 +184,28 @@ class App:
         response.timings = {"queue": (job.started - job.queued) * 1000, **response.timings}
         return response
 
-    async def _await_run(self, scorer: Scorer, request: Request) -> Response:
+    async def _await_run(self, scorer: Scorer, request: Request, call: Call | None) -> Response:
         limit = self.settings.scoring_timeout_ms / 1000 or None
         try:
-            response = await asyncio.wait_for(_score_async(scorer, request), limit)
+            response = await asyncio.wait_for(self._run_async(scorer, request, call), limit)
         except TimeoutError:
             return self._passed_deadline()
         response.timings = {"queue": 0.0, **response.timings}
         return response
+
+    def _run(self, scorer: Scorer, request: Request, call: Call | None) -> Response:
+        token = output.request_id.set(request.id)
+        try:
+            return scorer.score(request, self._running(call))
+        finally:
+            output.request_id.reset(token)
+
+    async def _run_async(self, scorer: Scorer, request: Request, call: Call | None) -> Response:
+        output.request_id.set(request.id)  # of this task only
+        return await scorer.score_async(request, self._running(call))
+
+    def _running(self, call: Call | None) -> AbstractContextManager[None]:
+        return nullcontext() if self.tracer is None or call is None else self.tracer.running(call)
 
     def _start_ticking(self) -> None:
         if not self._ticking:
@@ -308,19 +329,6 @@ class _Late(Exception):
     def __init__(self, response: Response) -> None:
         super().__init__(response.status)
         self.response = response
-
-
-def _score(scorer: Scorer, request: Request) -> Response:
-    token = output.request_id.set(request.id)
-    try:
-        return scorer.score(request)
-    finally:
-        output.request_id.reset(token)
-
-
-async def _score_async(scorer: Scorer, request: Request) -> Response:
-    output.request_id.set(request.id)  # of this task only
-    return await scorer.score_async(request)
 
 
 def _headers(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:

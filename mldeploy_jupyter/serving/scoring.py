@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import orjson
@@ -20,6 +21,8 @@ from .messages import Refused, Request, Response, problem
 from .results import answer_of
 from .script import Script
 
+_NOTHING = nullcontext()
+
 
 class Scorer:
     """Calls a script's `run()`. What fails is logged with its traceback; `debug` puts it in answers too."""
@@ -30,26 +33,32 @@ class Scorer:
         self._warned = False
         self.warnings: list[str] = []
 
-    def score(self, request: Request) -> Response:
-        """Runs to the end in this thread. Raises nothing: a failing script is a response of status 500."""
+    def score(self, request: Request, around: AbstractContextManager[None] = _NOTHING) -> Response:
+        """Runs to the end in this thread. Raises nothing: a failing script is a response of status 500.
+
+        `around` is entered while `run()` itself runs.
+        """
         timings: dict[str, float] = {}
         try:
             arguments = self._timed(timings, "parse", lambda: arguments_of(self.script, request))
-            result = self._timed(timings, "run", lambda: self._guard(lambda: self.script.run(**arguments), request))
+            result = self._timed(
+                timings, "run", lambda: self._guard(lambda: self.script.run(**arguments), request, around)
+            )
             response: Response = self._timed(timings, "serialise", lambda: self._respond(result, request))
         except Refused as refused:
             response = refused.response
         response.timings = timings
         return response
 
-    async def score_async(self, request: Request) -> Response:
+    async def score_async(self, request: Request, around: AbstractContextManager[None] = _NOTHING) -> Response:
         """As `score`, for a script with `async def run`; runs on the caller's loop."""
         timings: dict[str, float] = {}
         try:
             arguments = self._timed(timings, "parse", lambda: arguments_of(self.script, request))
             began = time.perf_counter()
             try:
-                result = await self.script.run(**arguments)
+                with around:
+                    result = await self.script.run(**arguments)
             except Exception as error:
                 raise Refused(self._failed(error, request)) from error
             except (SystemExit, KeyboardInterrupt) as error:
@@ -68,9 +77,10 @@ class Scorer:
         finally:
             timings[name] = (time.perf_counter() - began) * 1000
 
-    def _guard(self, call: Callable[[], Any], request: Request) -> Any:
+    def _guard(self, call: Callable[[], Any], request: Request, around: AbstractContextManager[None]) -> Any:
         try:
-            return call()
+            with around:
+                return call()
         except BaseException as error:  # sys.exit() in run() fails one request, it does not end the service
             raise Refused(self._failed(error, request)) from error
 

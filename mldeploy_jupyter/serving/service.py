@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from . import compat, output
+from . import compat, output, tracing
 from .app import App
 from .channel import Channel
 from .failure import failure, from_exception
@@ -51,6 +51,7 @@ class Service:
         before = set(sys.modules)
         compat.install()
         self._stage("import")
+        self.app.tracer = tracing.start(self.settings)
         script = load(self.settings)
         self._stage("init")
         script.init()

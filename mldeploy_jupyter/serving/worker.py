@@ -63,6 +63,8 @@ def main(argv: list[str] | None = None) -> None:
     channel.send(ready)
     service.runner.serve()
     service.finished.wait()
+    if service.app.tracer is not None:
+        service.app.tracer.stop()
     output.flush()
     os._exit(0)
 
