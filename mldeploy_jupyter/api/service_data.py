@@ -78,8 +78,10 @@ def revisions(workspace: Workspace, name: str) -> list[dict[str, Any]]:
 
 
 def log_line(line: Any) -> str:
-    """A line of the log with its time and source, where it has them."""
-    return f"{line.time} [{line.source}] {line.text}" if line.time else str(line.text)
+    """An entry of the log, each of its lines with its time and source, where it has them."""
+    if not line.time:
+        return str(line.text)
+    return "\n".join(f"{line.time} [{line.source}] {text}" for text in line.text.split("\n"))
 
 
 def explain_silence(folder: WorkspaceFolder, record: ServiceRecord, error: ScoringError) -> None:

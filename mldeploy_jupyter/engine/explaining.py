@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ def of_request(folder: WorkspaceFolder, service: ServiceRecord, request_id: str)
     if not request_id or revision is None or not revision.bundle_digest:
         return "", ""
     target = open_target(service.target, target_context(folder))
-    raised, traceback = _raised_at(request_id, list(target.logs(service, tail=500, follow=False)))
+    raised, traceback = _raised_at(request_id, target.logs(service, tail=5000, follow=False))
     made = bundle.load(folder.bundles / revision.bundle_digest)
     path = made.app / made.entry_script
     frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))
@@ -107,10 +108,11 @@ def of_defect(error: Exception) -> Cause:
     )
 
 
-def _raised_at(request_id: str, lines: list[LogLine]) -> tuple[str, list[str]]:
+def _raised_at(request_id: str, entries: Iterable[LogLine]) -> tuple[str, list[str]]:
     """The exception logged at a request, and the lines of its traceback; every one of them carries the request's id."""
     mark = f"[{request_id}] "
-    own = [line.text.removeprefix(mark) for line in lines if line.text.startswith(mark)]
+    lines = [line for entry in entries if mark in entry.text for line in entry.text.split("\n")]
+    own = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
     raised = next((text.removeprefix("run() raised ") for text in own if text.startswith("run() raised ")), "")
     return raised, own
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ def collect(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -
     config = DeployConfig.from_dict(request.deploy_config)
     data = request.inference_config
     environment = EnvironmentSpec.from_dict(data["environment"]) if data.get("environment") else None
+    environment = _with_tracing(environment, config)
     if request.operation == "rollback":
         kept = _bundle_of(request.service, request.revision, folder, store)
         records = _registered(request.models, store)
@@ -161,6 +162,15 @@ def server_settings(
         "title": revision.service,
         "description": config.get("description") or "",
     }
+
+
+def _with_tracing(environment: EnvironmentSpec | None, config: DeployConfig) -> EnvironmentSpec | None:
+    """The environment with what tracing needs, where it is asked for and something is installed."""
+    from mldeploy_jupyter.serving.requirements import TRACING
+
+    if environment is None or environment.interpreter or config.passed.get("tracing") in (None, "", "off"):
+        return environment
+    return replace(environment, pip=[*environment.pip, *TRACING])
 
 
 def _model(reference: str, folder: WorkspaceFolder, store: Store) -> tuple[bundle.BundleModel, ModelRecord | None]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import time
 from http import HTTPStatus
 from time import perf_counter
@@ -18,7 +17,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from . import board as fields
-from . import metrics
+from . import metrics, output
 from .auth import Auth
 from .board import Board, Slot
 from .exchange import Exchange
@@ -27,8 +26,10 @@ from .openapi import VERSIONS, describe
 from .queueing import Queueing
 from .scoring import Scorer
 from .settings import Settings
+from .tracing import Tracer
 
 MAX_ID = 100  # characters
+FLUSH = 0.05  # seconds that the log may be behind the answers
 _GENEROUS = 256 * 1024 * 1024  # bytes of bodies that are kept at a time, at least; else twice the largest
 
 _LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus if s.value >= 200}
@@ -48,6 +49,7 @@ class App:
         self.scorer: Scorer | None = None
         self.phase = "import"
         self.phase_since = time.monotonic()
+        self.tracer: Tracer | None = None
         self.auth = Auth(settings)
         self.queue = Queueing(settings, slot, self.finish, on_stuck or (lambda: None))
         self._board = board
@@ -55,6 +57,7 @@ class App:
         self._revision = b"x-mldeploy-revision: %b\r\n" % settings.label.encode("latin-1", "replace")
         self._allowed: tuple[str, ...] = ("POST",)
         self._new_id = _ids()
+        self._flushing = False
         self._second = 0.0
         self._date = b""
 
@@ -142,6 +145,8 @@ class App:
         scorer = self.scorer
         assert scorer is not None
         request = Request(x.method, x.headers, x.body, x.query, x.path, x.connection.peer, x.id)
+        if self.tracer is not None:
+            request.trace = self.tracer.begin(x.method, x.path, x.headers, x.id)
         self.queue.submit(x, request)
 
     def lost(self, x: Exchange) -> None:
@@ -172,12 +177,14 @@ class App:
                 parts.append(_timing(timings, response.failed))
             if self.settings.cors_origins:
                 parts += [b"%b: %b\r\n" % pair for pair in self._cors(x.headers)]
-        sent = x.connection.send(x, b"".join(parts), body)
+        x.connection.send(x, b"".join(parts), body)
         seconds = perf_counter() - x.began
         if scored:
             self._count(status, seconds, timings)
         if scored or status >= 400:
-            self._write_down(x, status, seconds, len(body), sent)
+            self._write_down(x, status, seconds, len(body), timings)
+        if self.tracer is not None and x.job is not None and x.job.request.trace is not None:
+            self.tracer.finish(x.job.request.trace, status, timings, x.job.batch, response.error)
         self.queue.forget(x)
 
     def _count(self, status: int, seconds: float, timings: dict[str, float]) -> None:
@@ -187,14 +194,17 @@ class App:
         for name, value in timings.items():
             slot.observe(name, value / 1000)
 
-    def _write_down(self, x: Exchange, status: int, seconds: float, length: int, sent: bool) -> None:
-        path = x.path if x.path.isprintable() else repr(x.path)  # a client must not write lines of its own
-        gone = "" if sent else ", the client had gone"
-        text = f"[{x.id}] {x.method} {path} {status} {seconds * 1000:.1f} ms {length} bytes{gone}"
-        try:
-            sys.stderr.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-        except Exception:
-            pass  # user code may close or replace stderr; the service goes on
+    def _write_down(self, x: Exchange, status: int, seconds: float, length: int, timings: dict[str, float]) -> None:
+        queue, run = timings.get("queue", 0.0) / 1000, timings.get("run", 0.0) / 1000
+        batch = x.job.batch if x.job is not None else 1
+        output.access(x.id, x.method, x.path, status, seconds, queue, run, x.size, length, batch)
+        if not self._flushing:
+            self._flushing = True
+            x.connection.owner.loop.call_later(FLUSH, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        output.flush_access()
 
     # -- what the answers are -------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+from . import output
 from .messages import DeadlineExceeded, Refused
 from .rows import join, row_count, split
 from .runner import Job, Runner
@@ -61,8 +62,20 @@ class Batcher:
                 group.rows += call.rows
         return groups
 
+    def _run(self, calls: list[_Call], arguments: dict[str, Any]) -> Any:
+        tracer = self._scorer.tracer
+        traces = [call.job.request.trace for call in calls if call.job.request.trace is not None]
+        if tracer is None or not traces:
+            return self._scorer.script.run(**arguments)
+        with tracer.running(*traces):
+            return self._scorer.script.run(**arguments)
+
     def _alone(self, call: _Call) -> None:
-        response = self._scorer.call(call.job.request, call.arguments)
+        token = output.request_id.set(call.job.request.id)
+        try:
+            response = self._scorer.call(call.job.request, call.arguments)
+        finally:
+            output.request_id.reset(token)
         response.timings = {"parse": call.parse, **response.timings}
         call.job.response, call.job.batch = response, 1
 
@@ -75,7 +88,11 @@ class Batcher:
             if joined is None:
                 return False
             began = perf_counter()
-            result = self._scorer.script.run(**{name: joined})
+            token = output.request_id.set(tuple(call.job.request.id for call in calls))
+            try:
+                result = self._run(calls, {name: joined})
+            finally:
+                output.request_id.reset(token)
             ended = perf_counter()
             counts = [call.rows for call in calls]
             parts = split(result, counts)

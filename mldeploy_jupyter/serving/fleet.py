@@ -15,11 +15,12 @@ from . import leftovers
 from .board import OVER_MEMORY, RECYCLED, RESTARTS, STUCK, Board
 from .deploys import Deployments
 from .doorman import Doorman
+from .entries import utc_now
 from .failure import failure
 from .files import read_json, write_json
 from .generation import Emit, Generation, Stopped, await_ready, each, nobody, state_of
 from .limits import Limits
-from .logs import ServiceLog, utc_now
+from .logs import ServiceLog
 from .settings import Settings
 from .workers import Run, Worker
 
@@ -110,7 +111,7 @@ class Fleet:
             for worker in new.workers:
                 worker.state = "live"
                 worker.on_exit = self._on_exit
-                worker.on_line = lambda *_: None
+                worker.on_line = None
         save()
         if new_port:
             self._announce()

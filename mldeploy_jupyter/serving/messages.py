@@ -12,7 +12,7 @@ JSON = (b"content-type", b"application/json")
 
 @dataclass
 class Request:
-    """A call. `headers` are (name, value) pairs or a dict; `query` is the text after `?`."""
+    """A call. `headers` are (name, value) pairs or a dict; `query` is the text after `?`, `trace` the span, if any."""
 
     method: str = "POST"
     headers: Any = ()
@@ -21,6 +21,7 @@ class Request:
     path: str = "/score"
     remote_addr: str | None = None
     id: str = ""
+    trace: Any = None
 
 
 @dataclass

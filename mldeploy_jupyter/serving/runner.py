@@ -16,6 +16,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+from . import output
 from .messages import DeadlineExceeded, Request, Response
 
 LATE = object()
@@ -201,6 +202,7 @@ class AsyncRunner(Runner):
         job.task = self.user_loop.create_task(self._one(job))
 
     async def _one(self, job: Job) -> None:
+        output.request_id.set(job.request.id)  # of this task, and those that it makes
         try:
             job.response = await self.score(job.request)
         except asyncio.CancelledError:

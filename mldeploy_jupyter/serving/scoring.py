@@ -6,35 +6,31 @@ and time belong to whoever calls it.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 import orjson
 
+from . import output
 from .arguments import arguments_of
 from .encode import NotJson
 from .failure import describe, traceback_text
 from .messages import DeadlineExceeded, Refused, Request, Response, problem
 from .results import answer_of
 from .script import Script
-
-
-def _to_stderr(text: str) -> None:
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except Exception:
-        pass  # user code may close or replace stderr; the request is answered all the same
+from .tracing import Tracer
 
 
 class Scorer:
-    """Calls a script's `run()`. `log(text)` gets tracebacks and warnings; `debug` puts tracebacks in answers."""
+    """Calls a script's `run()`. What fails is logged with its traceback; `debug` puts it in answers too.
 
-    def __init__(self, script: Script, *, debug: bool = False, log: Callable[[str], None] | None = None) -> None:
+    With a `tracer`, the span of a request that has one is current while `run()` executes.
+    """
+
+    def __init__(self, script: Script, *, debug: bool = False) -> None:
         self.script = script
         self._debug = debug
-        self._log = log or _to_stderr
+        self.tracer: Tracer | None = None
         self._warned = False
         self.warnings: list[str] = []
 
@@ -61,7 +57,11 @@ class Scorer:
             return refused.response
         parsed = perf_counter()
         try:
-            result = await self.script.run(**arguments)
+            if self.tracer is None or request.trace is None:
+                result = await self.script.run(**arguments)
+            else:
+                with self.tracer.running(request.trace):
+                    result = await self.script.run(**arguments)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             response = self.failed(error, request)
             response.timings = {"parse": (parsed - began) * 1000, "run": (perf_counter() - parsed) * 1000}
@@ -80,7 +80,11 @@ class Scorer:
         """Calls `run()` and makes its answer. Nothing is raised but what ends a call from outside."""
         began = perf_counter()
         try:
-            result = self.script.run(**arguments)
+            if self.tracer is None or request.trace is None:
+                result = self.script.run(**arguments)
+            else:
+                with self.tracer.running(request.trace):
+                    result = self.script.run(**arguments)
         except DeadlineExceeded:
             raise
         except BaseException as error:  # sys.exit() in run() fails one request, it does not end the service
@@ -100,8 +104,8 @@ class Scorer:
                 self._note_string(result)
             return answer_of(result)
         except NotJson as error:
-            self._log(f"[{request.id}] run() returned something that cannot be sent: {error}")
             text = f"run() returned something that cannot be sent: {error}"
+            output.log(text, level="error", request_id=request.id)
             response = problem(500, "output-not-json", text, error.where, error.hint)
             response.failed, response.error = True, error
             return response
@@ -120,12 +124,12 @@ class Scorer:
             self._warned = True
             text = "run() returned a JSON string, which is encoded twice: return the object instead of json.dumps(...)"
             self.warnings.append(text)
-            self._log(f"warning: {text}")
+            output.log(text, level="warning")
 
     def failed(self, error: BaseException, request: Request) -> Response:
-        lines = [f"run() raised {describe(error)}", *traceback_text(error).splitlines()]
-        self._log("\n".join(f"[{request.id}] {line}" for line in lines))
-        more = {"traceback": traceback_text(error)} if self._debug else {}
+        traceback = traceback_text(error)
+        output.log(f"run() raised {describe(error)}", level="error", request_id=request.id, traceback=traceback)
+        more = {"traceback": traceback} if self._debug else {}
         hint = f"The log has the traceback, at request {request.id}." if request.id else "The log has the traceback."
         response = problem(500, "script-failed", "the entry script's run() failed", "run()", hint, **more)
         response.failed, response.error = True, error

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from . import company, compat
+from . import company, compat, output, tracing
 from .app import App
 from .batching import Batcher
 from .board import PID, REVISION, STARTED, Board
@@ -60,10 +60,12 @@ class Service:
         before = set(sys.modules)
         compat.install()
         self._stage("import")
+        self.app.tracer = tracing.start(self.settings)
         script = load(self.settings)
         self._stage("init")
         script.init()
         scorer = Scorer(script, debug=self.settings.debug)
+        scorer.tracer = self.app.tracer
         self._employ(scorer)
         body = sample_body(script)
         offer = ""
@@ -200,7 +202,11 @@ def _one_by_one(scorer: Scorer, runner: Runner, jobs: list[Job]) -> None:
     for job in jobs:
 
         def call(job: Job = job) -> None:
-            job.response = scorer.score(job.request)
+            token = output.request_id.set(job.request.id)
+            try:
+                job.response = scorer.score(job.request)
+            finally:
+                output.request_id.reset(token)
 
         runner.attempt([job], call)
         runner.done([job])
@@ -251,7 +257,7 @@ def describes(script: Script, settings: Settings) -> bool:
     try:
         orjson.dumps(describe(script, settings, "3.1"))
     except Exception as error:
-        print(f"warning: /swagger.json cannot be made: {type(error).__name__}: {error}", file=sys.stderr)
+        output.log(f"/swagger.json cannot be made: {type(error).__name__}: {error}", level="warning")
         return False
     return True
 

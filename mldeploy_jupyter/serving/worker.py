@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import Any
 
+from . import output
 from .channel import Channel
 from .failure import describe, failure, from_exception, stack_of
 from .settings import Settings
@@ -39,6 +40,8 @@ def main(argv: list[str] | None = None) -> None:
         os._exit(0)
     start = received[0]
     settings = Settings.from_dict(start["settings"])
+    if "mark" in start:  # a supervisor of an older version keeps lines of text
+        output.install(str(settings.revision), start["mark"])
     try:
         from .board import Board
         from .service import Service
@@ -58,11 +61,13 @@ def main(argv: list[str] | None = None) -> None:
         _fail(channel, from_exception(error, service.stage_name()))
     if ready.get("event") == "failed":
         _fail(channel, ready["failure"])
-    _flush()
+    output.flush()
     channel.send(ready)
     service.runner.serve()
     service.finished.wait()
-    _flush()
+    if service.app.tracer is not None:
+        service.app.tracer.stop()
+    output.flush()
     os._exit(0)
 
 
@@ -80,20 +85,11 @@ def _obey(channel: Channel, service: Any) -> None:
 def _fail(channel: Channel, data: dict[str, Any]) -> Any:
     exception = data.get("exception")
     if exception:
-        print(f"{data['stage']} failed: {data['message']}", file=sys.stderr)
-        for frame in exception["frames"]:
-            print(f"  {frame['file']}:{frame['line']} in {frame['function']}: {frame['text']}", file=sys.stderr)
-    _flush()
+        frames = [f"  {f['file']}:{f['line']} in {f['function']}: {f['text']}" for f in exception["frames"]]
+        output.log(f"{data['stage']} failed: {data['message']}", level="error", traceback="\n".join(frames))
+    output.flush()
     channel.send({"event": "failed", "failure": data})
     os._exit(EXIT_FAILED)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass
 
 
 def _die_with(parent: int) -> None:

@@ -12,16 +12,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import leftovers, memory
+from . import entries, leftovers, logs, memory
 from .board import ANSWERED, Board
 from .channel import Channel
 from .failure import failure
-from .logs import ServiceLog, read_lines, utc_now
+from .logs import ServiceLog
 from .settings import Settings
 
 # Names of the caller's environment that would change how a worker starts.
@@ -37,7 +36,8 @@ class Worker:
 
     `events` gets what concerns its start: the worker's own messages, then one `{"event": "exit"}`.
     `on_message(worker, message, fds)` gets what it says later, `on_exit(worker)` is called once it is dead
-    and its whole process group is gone, `on_line(worker, text)` for each line of output.
+    and its whole process group is gone, `on_line(worker, text)`, if it is set, for each line
+    of output that is no request.
     """
 
     def __init__(self, settings: Settings, log: ServiceLog, board: Board) -> None:
@@ -49,12 +49,12 @@ class Worker:
         self.mark = os.urandom(8).hex()
         self.state = "starting"
         self.stage = "import"
-        self.started = utc_now()
+        self.started = entries.utc_now()
         self.born = time.monotonic()
         self.stage_since = self.born
         self.restarts = 0
         self.lost: list[str] = []  # the requests that it had in hand when it died
-        self.tail: deque[str] = deque(maxlen=50)
+        self.tail = logs.Tail()
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.exited = threading.Event()
         self._died = threading.Event()  # as `exited`, before what it said last was read
@@ -62,7 +62,7 @@ class Worker:
         self.ready: dict[str, Any] = {}
         self.on_message: Callable[[Worker, dict[str, Any], list[int]], None] = lambda *_: None
         self.on_exit: Callable[[Worker], None] = lambda _: None
-        self.on_line: Callable[[Worker, str], None] = lambda *_: None
+        self.on_line: Callable[[Worker, str], None] | None = None
         self._ids = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._end: dict[str, Any] = {}
@@ -110,12 +110,16 @@ class Worker:
         self._oom_kills = memory.oom_kills(self._cgroup)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))  # it reads at once
         self._channel = Channel(ours)
-        self._output = threading.Thread(target=read_lines, args=(read, self._line), daemon=True)
+        logs.widen(read)
+        mark = os.urandom(8).hex()
+        self._output = threading.Thread(
+            target=logs.read_output, args=(read, mark, self._wrap, self._lines), daemon=True
+        )
         self._output.start()
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
         threading.Thread(target=self._wait, daemon=True).start()
-        self.tell("start", settings=self.settings.to_dict(), keys=keys, early=early)
+        self.tell("start", settings=self.settings.to_dict(), keys=keys, early=early, mark=mark)
 
     def tell(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
         """Sends an order; False when the worker is gone."""
@@ -174,7 +178,7 @@ class Worker:
         """Adds what only the supervisor knows: end, memory, the last lines, how long it had run."""
         self._output.join(0.5 if self.exited.is_set() else 0.1)
         end = self._end or {"exit_code": None, "signal": None, "memory": self.memory(None)}
-        return {**end, "log_tail": list(self.tail), "seconds": round(time.monotonic() - self.born, 3), **data}
+        return {**end, "log_tail": self.tail.texts(), "seconds": round(time.monotonic() - self.born, 3), **data}
 
     def memory(self, number: int | None) -> dict[str, Any]:
         return memory.after_death(self._cgroup, self._oom_kills, number)
@@ -206,10 +210,15 @@ class Worker:
             "AML_APP_ROOT": self.settings.app_root,
         }
 
-    def _line(self, text: str) -> None:
-        self.tail.append(text)
-        self.log.write(text, f"r{self.settings.revision} {self.pid}")
-        self.on_line(self, text)
+    def _wrap(self, text: str) -> bytes:
+        return entries.make(text, logger="raw", revision=str(self.settings.revision), pid=self.pid)
+
+    def _lines(self, lines: bytes) -> None:
+        self.log.append(lines)
+        self.tail.add(lines)
+        if (on_line := self.on_line) is not None:
+            for text in logs.texts(lines):
+                on_line(self, text)
 
     def _listen(self) -> None:
         while (received := self._channel.receive()) is not None:

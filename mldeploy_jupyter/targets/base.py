@@ -95,9 +95,18 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class LogLine:
+    """An entry of a log. `text` is for a person, several lines where there is a traceback.
+
+    Where the target keeps entries as data: `level` is info, warning or error, `request_ids` the requests it belongs
+    to, `entry` all of it, as documented in `docs/reference/files.md`.
+    """
+
     time: str
     source: str  # which replica or worker
     text: str
+    level: str = ""
+    request_ids: tuple[str, ...] = ()
+    entry: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ DISTRIBUTIONS = {
     "magic": "python-magic",
     "MySQLdb": "mysqlclient",
     "OpenSSL": "pyOpenSSL",
+    "opentelemetry": "opentelemetry-sdk",
+    "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-http",
     "PIL": "Pillow",
     "pkg_resources": "setuptools",
     "psycopg2": "psycopg2-binary",

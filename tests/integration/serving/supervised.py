@@ -17,7 +17,9 @@ from typing import Any
 import psutil
 import requests
 
+from mldeploy_jupyter.api.service_data import log_line
 from mldeploy_jupyter.serving import call
+from mldeploy_jupyter.targets.process_log import read_log
 
 KEY = {"Authorization": "Bearer first-key"}
 ECHO = """
@@ -87,7 +89,8 @@ class Supervised:
 
     @property
     def log(self) -> str:
-        return (self.folder / "logs" / "service.log").read_text()
+        """The log as a person reads it."""
+        return "\n".join(log_line(line) for line in read_log(self.folder / "logs" / "service.log"))
 
     def end(self) -> None:
         if self.process is None:

@@ -17,7 +17,7 @@ from mldeploy_jupyter.serving.files import read_json, write_json
 from mldeploy_jupyter.serving.fleet import Fleet
 from mldeploy_jupyter.serving.generation import Generation, Stopped
 from mldeploy_jupyter.serving.listener import holder_of, listen
-from mldeploy_jupyter.serving.logs import ServiceLog, read_lines
+from mldeploy_jupyter.serving.logs import ServiceLog
 from mldeploy_jupyter.serving.memory import after_death, cgroup_of, limits, oom_kills, rss
 
 
@@ -49,29 +49,6 @@ def test_a_channel_carries_a_message_larger_than_its_buffers() -> None:
     sender.join()
     a.close()
     b.close()
-
-
-def test_the_log_is_rotated_by_size_and_keeps_three(tmp_path: Path) -> None:
-    log = ServiceLog(tmp_path / "logs" / "service.log", max_bytes=100, clock=lambda: "T")
-    for number in range(20):
-        log.write(f"line {number} " + "x" * 30, "r1 7")
-    names = sorted(path.name for path in (tmp_path / "logs").iterdir())
-    assert names == ["service.log", "service.log.1", "service.log.2", "service.log.3"]
-    assert (tmp_path / "logs" / "service.log").read_text().splitlines()[-1] == "T [r1 7] line 19 " + "x" * 30
-    assert all(path.stat().st_size <= 100 for path in (tmp_path / "logs").iterdir())
-
-
-def test_output_is_cut_into_lines_with_strange_bytes_escaped() -> None:
-    read, write = os.pipe()
-    lines: list[str] = []
-    reader = threading.Thread(target=read_lines, args=(read, lines.append))
-    reader.start()
-    os.write(write, b"one\ntw\xffo\n\n" + b"y" * 70_000 + b"\nno end")
-    os.close(write)
-    reader.join()
-    assert lines[:3] == ["one", "tw\\xffo", ""]
-    assert "".join(lines[3:-1]) == "y" * 70_000
-    assert lines[-1] == "no end"
 
 
 def cgroup(root: Path, **files: str) -> Path:

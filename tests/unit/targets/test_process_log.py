@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+import itertools
 import os
+import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mldeploy_jupyter.api.service_data import log_line
+from mldeploy_jupyter.serving import entries
+from mldeploy_jupyter.serving.logs import ServiceLog
 from mldeploy_jupyter.targets.process_log import read_log
 
 STAMP = "2026-11-22T10:00:00.000Z"
@@ -53,3 +63,90 @@ def test_following_gives_new_lines_whole_and_survives_rotation(tmp_path: Path) -
 
     lines = read_log(path, follow=lambda: next(going), wait=wait)
     assert [line.text for line in lines] == ["one", "two", "three", "four"]
+
+
+def entry(number: int, **more: Any) -> bytes:
+    return entries.make(f"line {number}", logger="print", revision="3", pid=42, **more)
+
+
+def test_an_entry_is_read_with_its_request_and_its_level(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    path.write_bytes(
+        entry(1, request_id="caller-7")
+        + entries.make("run() raised", level="error", logger="server", revision="3", pid=42, traceback="a\n  b")
+        + entries.make("stopped", logger="supervisor", pid=1)
+        + b'{"not": "an entry"}\n{"torn'
+    )
+    printed, failed, own, other, torn = read_log(path)
+    assert (printed.source, printed.text, printed.request_ids) == ("r3 42", "[caller-7] line 1", ("caller-7",))
+    assert printed.time == printed.entry["time"] and printed.level == "info"
+    assert (failed.text, failed.level) == ("run() raised\na\n  b", "error")
+    assert (own.source, own.text) == ("supervisor", "stopped")
+    assert (other.text, other.entry, torn.text) == ('{"not": "an entry"}', {}, '{"torn')
+
+
+def test_a_traceback_is_one_entry_of_the_tail_and_shown_whole(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    path.write_bytes(entry(1) + entries.make("raised", logger="server", request_id="i", traceback="a\nb"))
+    (last,) = read_log(path, tail=1)
+    assert last.text == "[i] raised\n[i] a\n[i] b"
+    assert log_line(last) == "\n".join(f"{last.time} [server] [i] {text}" for text in ("raised", "a", "b"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=25), st.integers(0, 3))
+def test_a_followed_log_loses_nothing_at_rotation(steps: list[int], before: int) -> None:
+    """Between two looks so many lines are written as each step says; three lines make a file full."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "service.log"
+        log = ServiceLog(path, max_bytes=3 * len(entry(10)))
+        numbers = itertools.count(10)
+        written = []
+
+        def write(count: int) -> None:
+            # A reader that looks only after more than the kept files were rotated away does lose some.
+            for number in itertools.islice(numbers, min(count, 9)):
+                log.append(entry(number))
+                written.append(f"line {number}")
+
+        write(before)
+        left = iter(steps)
+        going = itertools.chain([True] * len(steps), itertools.repeat(False))
+        found = read_log(path, follow=lambda: next(going), wait=lambda _: write(next(left, 0)))
+        assert [line.text for line in found] == written
+
+
+def test_a_reader_that_is_slow_loses_nothing_either(tmp_path: Path) -> None:
+    """The files are rotated while the reader's consumer has a line in hand."""
+    path = tmp_path / "service.log"
+    log = ServiceLog(path, max_bytes=3 * len(entry(10)))
+    log.append(entry(10))
+    lines = read_log(path, follow=lambda: False)
+    found = [next(lines).text]
+    for number in range(11, 20):
+        log.append(entry(number))
+    found += [line.text for line in lines]
+    assert found == [f"line {number}" for number in range(10, 20)]
+
+
+def test_no_line_is_lost_while_another_process_rotates(tmp_path: Path) -> None:
+    path, done = tmp_path / "service.log", threading.Event()
+    log = ServiceLog(path, max_bytes=200 * len(entry(10_000)), keep=3)
+    seen = threading.Semaphore(0)
+
+    def write() -> None:
+        for number in range(10_000, 14_000):
+            log.append(entry(number))
+            if number % 400 == 0:
+                assert seen.acquire(timeout=30)  # at most two files ahead of the reader
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = []
+    for line in read_log(path, follow=lambda: not done.is_set()):
+        found.append(line.text)
+        if int(line.text.split()[1]) % 400 == 0:
+            seen.release()
+    writer.join()
+    assert found == [f"line {number}" for number in range(10_000, 14_000)]
