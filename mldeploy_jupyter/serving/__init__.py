@@ -5,6 +5,8 @@
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
     scoring.py       one call of run(), free of transport; app.py: the same on the wire
     transport.py     connections, and passing them on
+    output.py        what a worker writes; streams.py: its standard output; entries.py: one line of the log
+    logs.py          the log, as the supervisor keeps it; tracing.py: OpenTelemetry spans
     schema/          what a request must look like; compat.py: v1's import names
     check.py         runs a script once, without any socket
     control.py       the client of a supervisor (`call`)
