@@ -117,6 +117,12 @@ class Webservice(ServiceAttributes):
         lines = engine.logs(self.workspace._folder, self.name, tail=num_lines)
         return "\n".join(line.text if raw else service_data.log_line(line) for line in lines)
 
+    def log_entries(self, num_lines: int = 5000) -> list[dict[str, Any]]:
+        """The last entries of the service's log as data: `time`, `level`, `logger`, `message`, `request_id`, ..."""
+        num_lines = whole_number("num_lines", num_lines, 0)
+        lines = engine.logs(self.workspace._folder, self.name, tail=num_lines)
+        return [line.entry or {"time": line.time, "logger": line.source, "message": line.text} for line in lines]
+
     def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
         """The last lines, then new ones as they come, until the service stops."""
         num_lines = whole_number("num_lines", num_lines, 0)

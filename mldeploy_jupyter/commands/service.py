@@ -13,6 +13,7 @@ from mldeploy_jupyter.commands.finding import list_services
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.commands.settings import TARGETS
 from mldeploy_jupyter.commands.text import listing, pairs, python_call, table
+from mldeploy_jupyter.core.text import clean
 
 NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service")
 
@@ -85,15 +86,21 @@ def get_logs(context: Context, args: Args) -> Result:
     if args.follow:
         try:
             for line in service.follow_logs():
-                context.out.write(getattr(line, "text", str(line)).rstrip("\n") + "\n")
+                context.out.write(_shown(context, line) + "\n")
                 context.out.flush()
         except KeyboardInterrupt:
             context.note("Stopped following; the service goes on.")
         return Result(service, "", None, "service.follow_logs()")
     text = service.get_logs(num_lines=lines)
-    return Result(
-        text, text.rstrip("\n"), {"name": service.name, "logs": text}, python_call("service.get_logs", num_lines=lines)
-    )
+    data = {"name": service.name, "logs": text}
+    if context.json:
+        data["entries"] = service.log_entries(lines)
+    return Result(text, _shown(context, text), data, python_call("service.get_logs", num_lines=lines))
+
+
+def _shown(context: Context, text: str) -> str:
+    """Log text as it may be written: a terminal must not obey what a client made the script print."""
+    return clean(text.rstrip("\n")) if context.out.isatty() else text.rstrip("\n")
 
 
 def get_keys(context: Context, args: Args) -> Result:

@@ -4,9 +4,14 @@
     worker.py        a process that runs the entry script and answers requests
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
     auth.py          who may call: keys and tokens (tokens.py); limits.py: memory and age of a worker
-    scoring.py       one call of run(), free of transport; app.py: the same on the wire
-    transport.py     connections, and passing them on
-    rows.py          rows of several requests joined for one call, and its result split
+    transport.py     a worker's connections; connection.py: HTTP on one of them; exchange.py: one request
+    app.py           routes and answers; queueing.py: what waits for run(), and for how long
+    runner.py        the thread that owns the script; batching.py: waiting requests share a call
+    scoring.py       one call of run(), free of transport; arguments.py: what goes in; results.py: what comes out
+    rows.py          rows of several requests joined, and their result split; company.py: whether they may be
+    board.py         memory that supervisor and workers share; metrics.py: Prometheus' text of it
+    output.py        what a worker writes; streams.py: its standard output; entries.py: one line of the log
+    logs.py          the log, as the supervisor keeps it; tracing.py: OpenTelemetry spans
     schema/          what a request must look like; compat.py: v1's import names
     check.py         runs a script once, without any socket
     control.py       the client of a supervisor (`call`)

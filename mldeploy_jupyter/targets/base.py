@@ -98,7 +98,7 @@ class LogLine:
     """An entry of a log. `text` is for a person, several lines where there is a traceback.
 
     Where the target keeps entries as data: `level` is info, warning or error, `request_ids` the requests it belongs
-    to, `entry` all of it, as documented in `docs/reference/files.md`.
+    to, `entry` all of it, as documented in `docs/guides/logs-metrics-traces.md`.
     """
 
     time: str
