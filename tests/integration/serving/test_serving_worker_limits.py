@@ -34,7 +34,7 @@ def test_a_worker_over_its_memory_limit_is_ended_and_replaced(supervised: Superv
     with pytest.raises(requests.ConnectionError):
         supervised.score({"mb": 400, "wait": True})
     wait_for(lambda: supervised.pids() and supervised.pids() != [first])
-    assert supervised.score(2).json() == 2
+    wait_for(lambda: supervised.score(2).status_code == 200)
     status = supervised.ask("status")
     end = status["last_exit"]
     assert (end["code"], end["stage"], end["pid"], end["signal"]) == ("memory-limit", "run", first, 9)
