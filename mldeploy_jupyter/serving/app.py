@@ -6,7 +6,6 @@ data. `/swagger.json` asks for the key like `/score`: its example is the sample,
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from http import HTTPStatus
@@ -21,7 +20,7 @@ from . import metrics, output
 from .auth import Auth
 from .board import Board, Slot
 from .exchange import Exchange
-from .messages import Request, Response, problem
+from .messages import JSON, Request, Response, problem
 from .openapi import VERSIONS, describe
 from .queueing import Queueing
 from .scoring import Scorer
@@ -56,7 +55,8 @@ class App:
         self._slot = slot
         self._revision = b"x-mldeploy-revision: %b\r\n" % settings.label.encode("latin-1", "replace")
         self._allowed: tuple[str, ...] = ("POST",)
-        self._new_id = _ids()
+        self._ids: list[str] = []
+        self._usual = not settings.cors_origins
         self._flushing = False
         self._second = 0.0
         self._date = b""
@@ -86,21 +86,25 @@ class App:
         headers = x.headers
         client = headers.get("x-ms-client-request-id")
         given = headers.get("x-ms-request-id") or headers.get("x-request-id")
-        if client is None and given is None:
-            x.id = next(self._new_id)
-            x.ids = b"x-ms-request-id: %b\r\n" % x.id.encode()
+        if not client and not given:
+            self._name_anew(x)
             return None
         for name in ("x-request-id", "x-ms-request-id", "x-ms-client-request-id"):
             if len(headers.get(name, "")) > MAX_ID:
-                x.id = next(self._new_id)
-                x.ids = b"x-ms-request-id: %b\r\n" % x.id.encode()
+                self._name_anew(x)
                 return problem(431, "id-too-long", f"{name} must not be longer than {MAX_ID} characters", name)
-        client = client or headers.get("x-ms-request-id")
-        x.id = given or client or next(self._new_id)
+        client = client or headers.get("x-ms-request-id") or ""
+        x.id = given or client
         x.ids = b"x-ms-request-id: %b\r\n" % x.id.encode("latin-1", "replace")
         if client:
             x.ids += b"x-ms-client-request-id: %b\r\n" % client.encode("latin-1", "replace")
         return None
+
+    def _name_anew(self, x: Exchange) -> None:
+        if not self._ids:
+            self._ids = _ids()
+        x.id = self._ids.pop()
+        x.ids = b"x-ms-request-id: %b\r\n" % x.id.encode()
 
     def _admit_score(self, x: Exchange) -> Response | None:
         method = x.method
@@ -157,42 +161,44 @@ class App:
 
     def finish(self, x: Exchange, response: Response) -> None:
         """Sends the answer, counts it, writes it down."""
-        status, body = response.status, response.body
+        status, body, timings = response.status, response.body, response.timings
         scored = x.path == "/score"
-        line = _LINES.get(status) or b"HTTP/1.1 %d -\r\n" % status
-        parts = [line]
-        parts += [b"%b: %b\r\n" % pair for pair in response.headers]
-        if status in _BODILESS:
-            body = b""
-        if status not in (204, 304):
-            parts.append(b"content-length: %d\r\n" % len(body))
         now = perf_counter()
         if now - self._second >= 1.0:
             self._second, self._date = now, b"date: %b\r\n" % _http_date().encode()
-        parts += (self._date, self._revision, x.ids)
-        timings = response.timings
+        if scored and response.headers is JSON and len(timings) == 4 and self._usual and not response.failed:
+            q, p, r, s = timings["queue"], timings["parse"], timings["run"], timings["serialise"]
+            head = _USUAL % (len(body), self._date, self._revision, x.ids, q, p, r, s, r)
+        else:
+            body = b"" if status in _BODILESS else body
+            head = self._head(x, response, len(body), scored)
+        x.connection.send(x, head, body)
         if scored:
-            parts.append(b"x-ms-run-function-failed: true\r\n" if response.failed else _SUCCEEDED)
-            if timings:
-                parts.append(_timing(timings, response.failed))
+            seconds = perf_counter() - x.began
+            self._slot.record(status, seconds, timings)
+            self._write_down(x, status, seconds, len(body), timings)
+            job = x.job
+            if job is not None:
+                if self.tracer is not None and job.request.trace is not None:
+                    self.tracer.finish(job.request.trace, status, timings, job.batch, response.error)
+                self.queue.forget(x)
+        elif status >= 400:
+            self._write_down(x, status, perf_counter() - x.began, len(body), timings)
+
+    def _head(self, x: Exchange, response: Response, length: int, scored: bool) -> bytes:
+        status = response.status
+        parts = [_LINES.get(status) or b"HTTP/1.1 %d -\r\n" % status]
+        parts += [b"%b: %b\r\n" % pair for pair in response.headers]
+        if status not in (204, 304):
+            parts.append(b"content-length: %d\r\n" % length)
+        parts += (self._date, self._revision, x.ids)
+        if scored:
+            parts.append(b"x-ms-run-function-failed: %b\r\n" % (b"true" if response.failed else b"false"))
+            if response.timings:
+                parts.append(_timing(response.timings, response.failed))
             if self.settings.cors_origins:
                 parts += [b"%b: %b\r\n" % pair for pair in self._cors(x.headers)]
-        x.connection.send(x, b"".join(parts), body)
-        seconds = perf_counter() - x.began
-        if scored:
-            self._count(status, seconds, timings)
-        if scored or status >= 400:
-            self._write_down(x, status, seconds, len(body), timings)
-        if self.tracer is not None and x.job is not None and x.job.request.trace is not None:
-            self.tracer.finish(x.job.request.trace, status, timings, x.job.batch, response.error)
-        self.queue.forget(x)
-
-    def _count(self, status: int, seconds: float, timings: dict[str, float]) -> None:
-        slot = self._slot
-        slot.count(status)
-        slot.observe("request", seconds)
-        for name, value in timings.items():
-            slot.observe(name, value / 1000)
+        return b"".join(parts)
 
     def _write_down(self, x: Exchange, status: int, seconds: float, length: int, timings: dict[str, float]) -> None:
         queue, run = timings.get("queue", 0.0) / 1000, timings.get("run", 0.0) / 1000
@@ -230,8 +236,7 @@ class App:
 
     def _unauthorised(self, reason: str) -> Response:
         response = problem(401, "unauthorised", reason, "authorization", self.auth.hint)
-        response.headers.append((b"www-authenticate", self.auth.challenge(reason)))
-        return response
+        return response.add(b"www-authenticate", self.auth.challenge(reason))
 
     def _describe(self, query: str) -> Response:
         if self.scorer is None:
@@ -256,17 +261,16 @@ class App:
         ]
 
 
-_SUCCEEDED = b"x-ms-run-function-failed: false\r\n"
+_USUAL = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b%b%b"
+    b"x-ms-run-function-failed: false\r\n"
+    b"server-timing: queue;dur=%.3f, parse;dur=%.3f, run;dur=%.3f, serialise;dur=%.3f\r\n"
+    b"x-ms-run-fn-exec-ms: %.3f\r\n"
+)
 
 
 def _timing(timings: dict[str, float], failed: bool) -> bytes:
     """`Server-Timing`, in milliseconds, and v1's time of `run()`."""
-    if len(timings) == 4 and not failed:
-        q, p, r, s = timings["queue"], timings["parse"], timings["run"], timings["serialise"]
-        return (
-            b"server-timing: queue;dur=%.3f, parse;dur=%.3f, run;dur=%.3f, serialise;dur=%.3f\r\n"
-            b"x-ms-run-fn-exec-ms: %.3f\r\n" % (q, p, r, s, r)
-        )
     said = ", ".join(f"{name};dur={value:.3f}" for name, value in timings.items())
     line = f"server-timing: {said}\r\n"
     if "run" in timings and not failed:
@@ -274,13 +278,14 @@ def _timing(timings: dict[str, float], failed: bool) -> bytes:
     return line.encode()
 
 
-def _ids() -> Any:
+def _ids() -> list[str]:
     """Random UUIDs (version 4), made many at a time."""
-    for _ in itertools.count():
-        block = os.urandom(16 * 256).hex()
-        for at in range(0, len(block), 32):
-            h = block[at : at + 32]
-            yield f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
+    block = os.urandom(16 * 256).hex()
+    return [
+        f"{block[at : at + 8]}-{block[at + 8 : at + 12]}-4{block[at + 13 : at + 16]}-"
+        f"{'89ab'[int(block[at + 16], 16) & 3]}{block[at + 17 : at + 20]}-{block[at + 20 : at + 32]}"
+        for at in range(0, len(block), 32)
+    ]
 
 
 def _http_date() -> str:
@@ -293,10 +298,8 @@ def _not_allowed(method: str, allowed: tuple[str, ...]) -> Response:
     response = problem(
         405, "method-not-allowed", f"{method} is not allowed here", "method", f"Use {' or '.join(allowed)}."
     )
-    response.headers.append((b"allow", ", ".join(allowed).encode()))
-    return response
+    return response.add(b"allow", ", ".join(allowed).encode())
 
 
 def later(response: Response) -> Response:
-    response.headers.append((b"retry-after", b"1"))
-    return response
+    return response.add(b"retry-after", b"1")

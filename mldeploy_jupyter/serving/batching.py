@@ -43,23 +43,30 @@ class Batcher:
 
     def _groups(self, jobs: list[Job]) -> list[_Group]:
         groups: list[_Group] = []
+        open_groups: dict[Any, _Group] = {}  # by kind: the last that may take more
         for job in jobs:
             began = perf_counter()
             try:
                 arguments = self._scorer.arguments(job.request)
             except Refused as refused:
-                refused.response.timings = {"parse": (perf_counter() - began) * 1000}
+                refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
                 job.started, job.response = began, refused.response
                 self._runner.done([job])
                 continue
             parse = (perf_counter() - began) * 1000
-            call = _Call(job, arguments, parse, row_count(next(iter(arguments.values()), None)) or 0)
-            group = next((group for group in groups if group.takes(call, self._most_rows)), None)
-            if group is None:
-                groups.append(_Group([call], call.rows))
-            else:
+            value = next(iter(arguments.values()), None)
+            rows = row_count(value) or 0
+            call = _Call(job, arguments, parse, rows)
+            kind = _kind(value) if rows and len(arguments) == 1 else None
+            group = open_groups.get(kind) if kind is not None else None
+            if group is not None and group.rows + rows <= self._most_rows:
                 group.calls.append(call)
-                group.rows += call.rows
+                group.rows += rows
+                continue
+            group = _Group([call], rows)
+            groups.append(group)
+            if kind is not None:
+                open_groups[kind] = group
         return groups
 
     def _run(self, calls: list[_Call], arguments: dict[str, Any]) -> Any:
@@ -73,10 +80,9 @@ class Batcher:
     def _alone(self, call: _Call) -> None:
         token = output.request_id.set(call.job.request.id)
         try:
-            response = self._scorer.call(call.job.request, call.arguments)
+            response = self._scorer.call(call.job.request, call.arguments, call.parse)
         finally:
             output.request_id.reset(token)
-        response.timings = {"parse": call.parse, **response.timings}
         call.job.response, call.job.batch = response, 1
 
     def _together(self, group: _Group) -> bool:
@@ -105,12 +111,15 @@ class Batcher:
             return False
         if parts is None:
             return False
+        before, run, respond = ended, (ended - began) * 1000, self._scorer.respond
         for call, part in zip(calls, parts, strict=True):
-            before = perf_counter()
-            response = self._scorer.respond(part, call.job.request)
-            timings = {"parse": call.parse, "run": (ended - began) * 1000}
-            response.timings = {**timings, "serialise": (perf_counter() - before) * 1000}
-            call.job.response, call.job.batch = response, len(calls)
+            job = call.job
+            job.response, job.batch = respond(part, job.request), len(calls)
+            after = perf_counter()
+            job.response.timings = {
+                "queue": 0.0, "parse": call.parse, "run": run, "serialise": (after - before) * 1000,
+            }  # fmt: skip
+            before = after
         return True
 
 
@@ -127,23 +136,17 @@ class _Call:
 class _Group:
     """Calls that may be one."""
 
+    __slots__ = ("calls", "rows")
+
     def __init__(self, calls: list[_Call], rows: int) -> None:
         self.calls = calls
         self.rows = rows
 
-    def takes(self, call: _Call, most: int) -> bool:
-        if not call.rows or not self.rows or self.rows + call.rows > most:
-            return False
-        mine, other = self.calls[0].arguments, call.arguments
-        return mine.keys() == other.keys() and all(_alike(mine[name], other[name]) for name in mine)
 
-
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two values of rows may stand under each other without changing either's type."""
-    if type(one) is not type(other):
-        return False
-    if hasattr(one, "dtype") and hasattr(one, "shape"):
-        return bool(one.dtype == other.dtype and one.shape[1:] == other.shape[1:])
-    if hasattr(one, "dtypes"):
-        return bool(one.dtypes.equals(other.dtypes))
-    return True
+def _kind(value: Any) -> Any:
+    """What two values of rows must have in common to stand under each other without changing either's type."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and hasattr(value, "shape"):
+        return (type(value), dtype, value.shape[1:])
+    dtypes = getattr(value, "dtypes", None)
+    return (type(value), None if dtypes is None else tuple(dtypes))

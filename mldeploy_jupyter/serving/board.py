@@ -33,6 +33,8 @@ for _name, _bounds in HISTOGRAMS.items():
     _AT[_name] = _end  # the buckets, then the one without a bound, then the sum
     _end += len(_bounds) + 2
 _FIELDS = _end
+_SUM = len(SECONDS) + 1
+_REQUEST, _REQUEST_SUM = _AT["request"], _AT["request"] + _SUM
 _IDS = _FIELDS * 8
 _SLOT = (_IDS + IN_HAND * _ID + 4095) // 4096 * 4096  # bytes, whole pages
 
@@ -63,6 +65,19 @@ class Slot:
     def count(self, status: int) -> None:
         self.fields[_CODES + status - 100] += 1
         self.fields[ANSWERED] += 1
+
+    def record(self, status: int, seconds: float, timings: dict[str, float]) -> None:
+        """One answered request: its status, its time, and the milliseconds of its parts."""
+        fields, sums = self.fields, self._sums
+        fields[_CODES + status - 100] += 1
+        fields[ANSWERED] += 1
+        fields[_REQUEST + bisect_left(SECONDS, seconds)] += 1
+        sums[_REQUEST_SUM] += seconds
+        for name, value in timings.items():
+            at = _AT[name]
+            value /= 1000
+            fields[at + bisect_left(SECONDS, value)] += 1
+            sums[at + _SUM] += value
 
     def observe(self, name: str, value: float) -> None:
         at = _AT[name]

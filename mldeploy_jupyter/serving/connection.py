@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
@@ -156,7 +157,7 @@ class Connection(asyncio.Protocol):
         self._head_size += len(name) + len(value) + 4
         if self._head_size > MAX_HEADERS:
             return
-        headers, key, text = x.headers, name.decode("latin-1").lower(), value.decode("latin-1")
+        headers, key, text = x.headers, _name(name), value.decode("latin-1")
         if key in headers:
             if key in _TWICE:
                 x.early, x.close = problem(400, "bad-request", f"the header {key} came twice", key), True
@@ -394,6 +395,11 @@ class Connection(asyncio.Protocol):
         if not self._paused:
             self._paused = True
             self.transport.pause_reading()
+
+
+@lru_cache(maxsize=512)  # clients say the same few names again and again
+def _name(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 def _parser(connection: Connection) -> httptools.HttpRequestParser:

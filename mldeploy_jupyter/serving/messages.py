@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-JSON = (b"content-type", b"application/json")
+JSON: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),)
 
 
 @dataclass
@@ -26,17 +27,22 @@ class Request:
 
 @dataclass
 class Response:
-    """An answer. `timings` are milliseconds of parse, run and serialise. `failed`: the script is at fault.
+    """An answer. `timings` are milliseconds of queue, parse, run and serialise, as far as they came to be.
 
-    `error` is what `run()` raised, for whoever wants more than the answer says.
+    `failed`: the script is at fault. `error` is what `run()` raised, for whoever wants more than the answer says.
     """
 
     status: int
     body: bytes = b""
-    headers: list[tuple[bytes, bytes]] = field(default_factory=lambda: [JSON])
+    headers: Sequence[tuple[bytes, bytes]] = JSON
     timings: dict[str, float] = field(default_factory=dict)
     failed: bool = False
     error: BaseException | None = None
+
+    def add(self, name: bytes, value: bytes) -> Response:
+        """One more header. Returns itself."""
+        self.headers = (*self.headers, (name, value))
+        return self
 
 
 class DeadlineExceeded(BaseException):

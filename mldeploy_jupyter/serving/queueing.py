@@ -70,6 +70,7 @@ class Queueing:
 
     def forget(self, x: Exchange) -> None:
         """It is no longer in hand."""
+        x.job = None  # each knows the other: nobody would free them before the collector
         if x.place != -2:
             self._slot.drop(x.place)
             x.place = -2
@@ -79,7 +80,7 @@ class Queueing:
         response = job.response
         if response is None or job.late:
             return
-        response.timings = {"queue": (job.started - job.queued) * 1000, **response.timings}
+        response.timings["queue"] = (job.started - job.queued) * 1000
         if "run" in response.timings:
             self._slot.observe("batch", job.batch)
         self._finish(job.exchange, response)
@@ -138,5 +139,4 @@ def _replacing() -> Response:
 
 
 def _later(response: Response) -> Response:
-    response.headers.append((b"retry-after", b"1"))
-    return response
+    return response.add(b"retry-after", b"1")

@@ -25,19 +25,17 @@ LATE = object()
 class Job:
     """One request that waits, runs, or is done. Times are of `time.perf_counter`."""
 
-    __slots__ = ("abandoned", "batch", "done", "exchange", "interrupted", "late", "queued", "request", "response",
-                 "running", "started", "task", "thread")  # fmt: skip
+    started = 0.0
+    abandoned = done = running = interrupted = late = False
+    response: Response | None = None
+    batch = 1  # requests that the same call of run() answered
+    thread = 0
+    task: asyncio.Task[Any] | None = None
 
     def __init__(self, exchange: Any, request: Request) -> None:
         self.exchange = exchange
         self.request = request
         self.queued = perf_counter()
-        self.started = 0.0
-        self.abandoned = self.done = self.running = self.interrupted = self.late = False
-        self.response: Response | None = None
-        self.batch = 1  # requests that the same call of run() answered
-        self.thread = 0
-        self.task: asyncio.Task[Any] | None = None
 
 
 class Runner:

@@ -40,12 +40,9 @@ class Scorer:
         try:
             arguments = self.arguments(request)
         except Refused as refused:
-            refused.response.timings = {"parse": (perf_counter() - began) * 1000}
+            refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
             return refused.response
-        parse = (perf_counter() - began) * 1000
-        response = self.call(request, arguments)
-        response.timings = {"parse": parse, **response.timings}
-        return response
+        return self.call(request, arguments, (perf_counter() - began) * 1000)
 
     async def score_async(self, request: Request) -> Response:
         """As `score`, for a script with `async def run`; runs on the caller's loop."""
@@ -53,7 +50,7 @@ class Scorer:
         try:
             arguments = self.arguments(request)
         except Refused as refused:
-            refused.response.timings = {"parse": (perf_counter() - began) * 1000}
+            refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
             return refused.response
         parsed = perf_counter()
         try:
@@ -64,20 +61,22 @@ class Scorer:
                     result = await self.script.run(**arguments)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             response = self.failed(error, request)
-            response.timings = {"parse": (parsed - began) * 1000, "run": (perf_counter() - parsed) * 1000}
+            response.timings = _timings((parsed - began) * 1000, parsed, perf_counter())
             return response
         ran = perf_counter()
         response = self.respond(result, request)
-        timings = {"parse": (parsed - began) * 1000, "run": (ran - parsed) * 1000}
-        response.timings = {**timings, "serialise": (perf_counter() - ran) * 1000}
+        response.timings = _timings((parsed - began) * 1000, parsed, ran, perf_counter())
         return response
 
     def arguments(self, request: Request) -> dict[str, Any]:
         """What `run()` gets. Raises `Refused`."""
         return arguments_of(self.script, request)
 
-    def call(self, request: Request, arguments: dict[str, Any]) -> Response:
-        """Calls `run()` and makes its answer. Nothing is raised but what ends a call from outside."""
+    def call(self, request: Request, arguments: dict[str, Any], parse: float = 0.0) -> Response:
+        """Calls `run()` and makes its answer. `parse` is what parsing took, in milliseconds.
+
+        Nothing is raised but what ends a call from outside.
+        """
         began = perf_counter()
         try:
             if self.tracer is None or request.trace is None:
@@ -89,11 +88,11 @@ class Scorer:
             raise
         except BaseException as error:  # sys.exit() in run() fails one request, it does not end the service
             response = self.failed(error, request)
-            response.timings = {"run": (perf_counter() - began) * 1000}
+            response.timings = _timings(parse, began, perf_counter())
             return response
         ran = perf_counter()
         response = self.respond(result, request)
-        response.timings = {"run": (ran - began) * 1000, "serialise": (perf_counter() - ran) * 1000}
+        response.timings = _timings(parse, began, ran, perf_counter())
         return response
 
     # -- out ------------------------------------------------------------------------------------------
@@ -134,3 +133,11 @@ class Scorer:
         response = problem(500, "script-failed", "the entry script's run() failed", "run()", hint, **more)
         response.failed, response.error = True, error
         return response
+
+
+def _timings(parse: float, began: float, ran: float, ended: float = 0.0) -> dict[str, float]:
+    """In the order of time; whoever knows how long the request had waited fills that in."""
+    timings = {"queue": 0.0, "parse": parse, "run": (ran - began) * 1000}
+    if ended:
+        timings["serialise"] = (ended - ran) * 1000
+    return timings
