@@ -17,7 +17,7 @@ from .doorman import Doorman
 from .failure import failure
 from .files import read_json, write_json
 from .generation import Emit, Generation, Stopped, await_ready, each, nobody, state_of
-from .limits import Limits
+from .limits import EVERY, Limits
 from .logs import ServiceLog, utc_now
 from .settings import Settings
 from .workers import Run, Worker
@@ -377,5 +377,5 @@ class Fleet:
 
 
 def _requests_of(worker: Worker) -> int:
-    answer = worker.ask("requests", ORDER_WAIT)
+    answer = worker.ask("requests", EVERY)
     return int(answer["count"]) if answer else 0
