@@ -34,7 +34,7 @@ def serialize(service: Webservice) -> dict[str, Any]:
         "computeType": record.compute_type,
         "workspaceName": service.workspace.name,
         "authEnabled": record.auth_enabled,
-        "tokenAuthEnabled": service.token_auth_enabled,
+        "tokenAuthEnabled": live is not None and live.deploy_config.get("passed", {}).get("token_auth_enabled") is True,
         "scoringUri": record.endpoint.get("scoring_uri"),
         "swaggerUri": record.endpoint.get("swagger_uri"),
         "port": record.endpoint.get("port"),
@@ -93,7 +93,8 @@ def explain_silence(folder: WorkspaceFolder, record: ServiceRecord, error: Scori
         error.why += "; another program answered on its port" if error.status_code is not None else ""
         error.hint = f"start it with `mldeploy service start {name}`"
     elif error.status_code is None:
-        end = _end_of_worker(folder, record, status) if "refused" not in error.why else None
+        broke = any(word in error.why for word in ("aborted", "reset", "Disconnected", "Broken pipe"))
+        end = _end_of_worker(folder, record, status) if broke else None
         if end is not None:
             from mldeploy_jupyter.core.causes import explain
 

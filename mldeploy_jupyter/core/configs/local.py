@@ -54,8 +54,8 @@ LOCAL = Spec(
         Field("max_batch_size", "integer", "Rows of waiting requests that one call of run() may get together. 0: each "
               "request alone.", 0, "maxBatchSize", ("--max-batch-size",), minimum=0, maximum=1_000_000),
         Field("memory_gb_limit", "number", "Memory that a worker may use by itself, in gigabytes; above it the worker "
-              "is replaced. No limit when left out.", None, "containerResourceRequirements.memoryInGBLimit",
-              ("--gbl", "--memory-gb-limit"), above=0),
+              "is replaced. 0: no limit.", 0, "containerResourceRequirements.memoryInGBLimit",
+              ("--gbl", "--memory-gb-limit"), minimum=0, maximum=1_000_000),
         Field("max_requests_per_worker", "integer", "Requests after which a worker is replaced by a fresh one. 0: "
               "never.", 0, "maxRequestsPerWorker", ("--max-requests-per-worker",), minimum=0, maximum=10**12),
         Field("max_queue_length", "integer", "Requests that may wait for run() in one worker; one more is answered "

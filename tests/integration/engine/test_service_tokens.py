@@ -82,7 +82,9 @@ def test_a_service_of_an_earlier_version_gets_its_secret_at_the_update(site: Sit
 
 
 def test_the_command_prints_a_token(site: Site) -> None:
-    service = live(site, token_auth_enabled=True)
+    service = live(site, auth_enabled=True)
+    run(["service", "update", "svc", "--token-auth-enabled", "--wait"], context=Context(open=lambda *_, **__: site.ws))
+    assert service.token_auth_enabled
     result = run(["service", "get-access-token", "svc"], context=Context(open=lambda *_, **__: site.ws))
     assert status(service, result.data["accessToken"]) == 200
     assert result.data["accessToken"] in result.text and result.data["tokenType"] == "Bearer"
@@ -103,9 +105,9 @@ def test_settings_of_a_running_service_are_changed_and_shown(site: Site) -> None
     told = json.loads((site.folder / ".mldeploy/services/svc/live.json").read_text())["settings"]
     names = ("max_batch_size", "max_requests", "memory_limit_mb", "max_queue", "tracing", "max_queue_wait_ms")
     assert [told[name] for name in names] == [64, 1000, 1500, 7, "console", 900]
-    service.update(tracing="off", wait=True)
+    service.update(tracing="off", memory_gb_limit=0, wait=True)
     told = json.loads((site.folder / ".mldeploy/services/svc/live.json").read_text())["settings"]
-    assert (told["tracing"], told["max_batch_size"]) == ("", 64)
+    assert (told["tracing"], told["max_batch_size"], told["memory_limit_mb"]) == ("", 64, 0)
     assert not {"primary_key", "environment_variables"} & set(shown)
 
 

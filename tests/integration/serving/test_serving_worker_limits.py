@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import pytest
 import requests
@@ -34,11 +33,11 @@ def test_a_worker_over_its_memory_limit_is_ended_and_replaced(supervised: Superv
     with pytest.raises(requests.ConnectionError):
         supervised.score({"mb": 400, "wait": True})
     wait_for(lambda: supervised.pids() and supervised.pids() != [first])
-    wait_for(lambda: supervised.score(2).status_code == 200)
+    assert supervised.score(2).json() == 2
     status = supervised.ask("status")
     end = status["last_exit"]
     assert (end["code"], end["stage"], end["pid"], end["signal"]) == ("memory-limit", "run", first, 9)
-    assert end["limit"] == 250_000_000 < end["used"] < end["proposed"] <= 1_000_000_000
+    assert 250_000_000 == end["limit"] < end["used"] < end["proposed"] <= 1_000_000_000
     assert status["state"] == "Live" and status["workers"][0]["restarts"] == 1
     assert f"worker {first}: {end['message']}; starting another" in supervised.log
     assert "its limit is 250 MB; memory_gb_limit=" in end["message"]
@@ -78,14 +77,11 @@ def test_a_revision_that_loads_too_much_is_refused(supervised: Supervised, stage
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_are_replaced_after_so_many_requests_and_none_fails(supervised: Supervised, workers: int) -> None:
     assert supervised.deploy(workers=workers, max_requests=50)["ok"]
-    seen: set[int] = set(supervised.pids())
-    first = set(seen)
-    fewest = workers
+    first = set(supervised.pids())
+    seen = set(first)
 
-    def all_replaced() -> Any:
-        nonlocal fewest
+    def all_replaced() -> bool:
         now = supervised.pids()
-        fewest = min(fewest, len(now))
         seen.update(now)
         return len(seen) >= 3 * workers and not first & set(now)
 
@@ -93,7 +89,6 @@ def test_workers_are_replaced_after_so_many_requests_and_none_fails(supervised: 
         wait_for(all_replaced, 60)
         found = load.end()
     assert found["problems"] == [] and list(found["statuses"]) == ["200"], found
-    assert fewest == workers  # the new one serves before the old one goes
     replaced = supervised.log.count("has answered its 50 requests; replacing it")
     assert replaced >= 2 * workers
     print(f"{found['statuses']}, {replaced} workers replaced, slowest {found['slowest'] * 1000:.0f} ms")

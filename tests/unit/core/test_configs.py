@@ -35,7 +35,7 @@ LOCAL: dict[str, dict[str, Any]] = {
     "max_request_body_mb": {"max_request_body_mb": 0},
     "max_batch_size": {"max_batch_size": -1},
     "max_batch_size text": {"max_batch_size": "32"},
-    "memory_gb_limit": {"memory_gb_limit": 0},
+    "memory_gb_limit": {"memory_gb_limit": -1},
     "max_requests_per_worker": {"max_requests_per_worker": -1},
     "max_queue_length": {"max_queue_length": 0},
     "max_request_wait_time": {"max_request_wait_time": 0},
