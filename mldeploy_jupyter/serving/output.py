@@ -49,9 +49,12 @@ def install(revision: str, mark: str = "") -> None:
     _fd = os.dup(2)
     _leader = LEADER + mark if mark else ""
     _describe(revision)
-    os.register_at_fork(after_in_child=lambda: _describe(revision))
-    sys.stdout = Stream(1, "<stdout>", lambda lines: _printed("print", "info", lines), _context)
-    sys.stderr = Stream(2, "<stderr>", lambda lines: _printed("stderr", "info", lines), _context)
+    streams = (
+        Stream(1, "<stdout>", lambda lines: _printed("print", lines), _context),
+        Stream(2, "<stderr>", lambda lines: _printed("stderr", lines), _context),
+    )
+    sys.stdout, sys.stderr = streams
+    os.register_at_fork(after_in_child=lambda: _describe(revision, *streams))
     logging.lastResort = _LastResort(logging.WARNING)
 
 
@@ -133,8 +136,8 @@ def _context() -> tuple[int, str | tuple[str, ...]]:
     return get_ident(), request_id.get()
 
 
-def _printed(logger: str, level: str, lines: list[tuple[str | tuple[str, ...], str]]) -> None:
-    write("".join([_line(level, logger, ids, text) for ids, text in lines]))
+def _printed(logger: str, lines: list[tuple[str | tuple[str, ...], str]]) -> None:
+    write("".join([_line("info", logger, ids, text) for ids, text in lines]))
 
 
 def _line(level: str, logger: str, ids: str | tuple[str, ...], message: str, more: str = "") -> str:
@@ -157,12 +160,17 @@ def _request(ids: str | tuple[str, ...]) -> str:
     return text
 
 
-def _describe(revision: str) -> None:
-    """Who writes; anew in a process that the script forked, where a lock may be held by a thread that is not there."""
+def _describe(revision: str, *streams: Stream) -> None:
+    """Who writes; anew in a process that the script forked, where a lock may be held by a thread that is not there.
+
+    What the parent had not written yet stays the parent's.
+    """
     global _about, _lock
     _about = f'"revision":{quote(revision)},"pid":{os.getpid()},'
     _lock = threading.RLock()
     _access.clear()
+    for stream in streams:
+        stream.forget()
 
 
 class _LastResort(logging.Handler):

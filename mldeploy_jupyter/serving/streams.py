@@ -89,6 +89,10 @@ class Stream(io.TextIOBase):
         if lines:
             self._emit(lines)
 
+    def forget(self) -> None:
+        """Drops the lines that have no end yet."""
+        self._held.clear()
+
     @property
     def buffer(self) -> io.RawIOBase:
         return _Bytes(self)

@@ -145,7 +145,9 @@ def test_the_whole_life_of_a_service(cli: Cli, tmp_path: Path) -> None:
     assert cli.json("service", "run", "-n", "twice", "-d", "@body.json", cwd=cli.folder) == [3.0]
     assert json.loads(cli.ok("service", "run", "twice", "--data", "-", text=body)) == [3.0]
     assert "the factor is 2.0" in cli.ok("service", "get-logs", "twice", "-l", "100")
-    assert "the factor is 2.0" in cli.json("service", "get-logs", "twice")["logs"]
+    logs = cli.json("service", "get-logs", "twice")
+    assert "the factor is 2.0" in logs["logs"]
+    assert [entry["logger"] for entry in logs["entries"] if entry["message"] == "the factor is 2.0"] == ["print"]
 
     before = cli.json("service", "get-keys", "twice")
     cli.ok("service", "regen-key", "twice", "-k", "secondary")

@@ -63,8 +63,8 @@ def installed() -> Iterator[Pipe]:
     pipe, kept = Pipe(), (sys.stdout, sys.stderr, logging.lastResort, output._fd, output._leader)
     output._fd, output._leader = pipe.fd, output.LEADER + MARK
     output._describe("3")
-    sys.stdout = Stream(1, "<stdout>", lambda lines: output._printed("print", "info", lines), output._context)
-    sys.stderr = Stream(2, "<stderr>", lambda lines: output._printed("stderr", "info", lines), output._context)
+    sys.stdout = Stream(1, "<stdout>", lambda lines: output._printed("print", lines), output._context)
+    sys.stderr = Stream(2, "<stderr>", lambda lines: output._printed("stderr", lines), output._context)
     logging.lastResort = output._LastResort(logging.WARNING)
     try:
         yield pipe
@@ -343,10 +343,13 @@ os.close(1)  # a script may do anything
 sys.stderr.write("second\\n")
 sys.stdout = None
 subprocess.run(["echo", '{{"time": "forged", "logger": "access"}}'], stdout=2)
+sys.stderr.write("of the parent")
 if (child := os.fork()) == 0:
     sys.stderr.write("of the child\\n")
+    sys.stderr.flush()
     os._exit(0)
 os.waitpid(child, 0)
+sys.stderr.flush()
 os.kill(os.getpid(), signal.SIGKILL)
 """
     read, write = os.pipe()
@@ -360,6 +363,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     found = [strict(line) for line in b"".join(chunks).splitlines()]
     assert [entry["message"] for entry in found] == [
         "first", "second", '{"time": "forged", "logger": "access"}', "of the child",
+        "of the parent",
     ]  # fmt: skip
     assert found[2]["logger"] == "raw" and found[3]["pid"] not in (process.pid, os.getpid())
 

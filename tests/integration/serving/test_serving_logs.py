@@ -1,0 +1,92 @@
+"""The log of a real service: every line an entry, in the name of the request that caused it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from tests.integration.serving.supervised import KEY, Supervised, wait_for
+
+PRINTS = """
+    import json, logging, os, subprocess, sys, threading
+    def init():
+        print("in init")
+    def run(data):
+        value = json.loads(data)
+        print("got", value)
+        print("to stderr", file=sys.stderr)
+        logging.getLogger("own").warning("careful with %s", value)
+        if value == "raw":
+            os.write(1, b'{"time": "x", "logger": "access", "request_id": "forged"}\\n')
+            subprocess.run(["sh", "-c", "echo from a child"])
+        if value == "close":
+            sys.stdout.close()
+            sys.stderr = None
+            os.close(1)
+        if value == "die":
+            print("last words", end="", flush=True)
+            os.abort()
+        return value
+"""
+
+
+def written(supervised: Supervised) -> list[dict[str, Any]]:
+    """All lines of the file; each has to be an entry."""
+    return [json.loads(line) for line in (supervised.folder / "logs" / "service.log").read_text("ascii").splitlines()]
+
+
+def of(supervised: Supervised, request_id: str) -> list[tuple[str, str]]:
+    return [(e["logger"], e["message"]) for e in written(supervised) if e.get("request_id") == request_id]
+
+
+def score(supervised: Supervised, value: Any, request_id: str) -> Any:
+    return supervised.score(value, headers={**KEY, "x-request-id": request_id})
+
+
+@pytest.mark.parametrize("source", [PRINTS, PRINTS.replace("def run", "async def run")], ids=["run", "async run"])
+def test_each_line_is_in_the_name_of_its_request(supervised: Supervised, source: str) -> None:
+    events: list[dict[str, Any]] = []
+    assert supervised.deploy(source, on_event=events.append)["ok"]
+    assert {"event": "log", "text": "in init"} in events
+    names = [f"caller-{number}" for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: score(supervised, name, name), names))
+    wait_for(lambda: sum(entry["logger"] == "access" for entry in written(supervised)) >= len(names))
+    for name in names:
+        assert of(supervised, name) == [
+            ("print", f"got {name}"), ("stderr", "to stderr"), ("own", f"careful with {name}"),
+            ("access", "POST /score"),
+        ]  # fmt: skip
+    assert {entry["revision"] for entry in written(supervised) if entry["logger"] != "supervisor"} == {"1"}
+
+
+def test_what_does_not_come_through_python_is_wrapped_and_forges_nothing(supervised: Supervised) -> None:
+    supervised.deploy(PRINTS)
+    score(supervised, "raw", "caller")
+    wait_for(lambda: ("access", "POST /score") in of(supervised, "caller"))
+    raw = [entry["message"] for entry in written(supervised) if entry["logger"] == "raw"]
+    assert raw == ['{"time": "x", "logger": "access", "request_id": "forged"}', "from a child"]
+    assert of(supervised, "forged") == []
+
+
+def test_a_script_that_closes_its_streams_is_still_heard(supervised: Supervised) -> None:
+    supervised.deploy(PRINTS)
+    assert score(supervised, "close", "first").status_code == 200
+    failed = score(supervised, "again", "second")  # its sys.stderr is None: print() says nothing then
+    assert failed.status_code == 200
+    wait_for(lambda: ("access", "POST /score") in of(supervised, "second"))
+    assert ("print", "got again") in of(supervised, "second")
+
+
+def test_last_words_of_a_worker_that_dies_are_kept(supervised: Supervised) -> None:
+    supervised.deploy(PRINTS)
+    with pytest.raises(requests.ConnectionError):
+        score(supervised, "die", "fatal")
+    wait_for(lambda: "ended by signal 6" in supervised.log)
+    assert ("print", "last words") in of(supervised, "fatal")
+    raw = [entry["message"] for entry in written(supervised) if entry["logger"] == "raw"]
+    assert "Fatal Python error: Aborted" in raw and any('score.py", line' in line for line in raw)

@@ -1,0 +1,40 @@
+"""What tracing needs joins an environment that is built, and none that is used as it is."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.core.configs import DeployConfig
+from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.engine.plan import _with_tracing
+from mldeploy_jupyter.serving.requirements import TRACING
+
+BUILT = EnvironmentSpec(pip=["numpy"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "tracing", "expected"),
+    [
+        (BUILT, "otlp", ["numpy", *TRACING]),
+        (BUILT, "console", ["numpy", *TRACING]),
+        (BUILT, "off", ["numpy"]),
+        (BUILT, None, ["numpy"]),
+        (EnvironmentSpec(interpreter="/usr/bin/python3"), "otlp", []),
+    ],
+)
+def test_the_environment_gets_what_tracing_needs(spec: EnvironmentSpec, tracing: Any, expected: list[str]) -> None:
+    made = _with_tracing(spec, DeployConfig(passed={"tracing": tracing} if tracing else {}))
+    assert made is not None and made.pip == expected
+
+
+def test_without_an_environment_there_is_none_to_change() -> None:
+    assert _with_tracing(None, DeployConfig(passed={"tracing": "otlp"})) is None
+
+
+def test_the_extra_of_the_package_is_what_the_server_asks_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"]["tracing"] == TRACING
