@@ -18,6 +18,8 @@ class Misfit(ValueError):
 class AbstractParameterType:
     """A type that is described by a sample. v1's subclasses define `deserialize_input`, `input_to_swagger`."""
 
+    has_sample = True
+
     def __init__(self, sample_input: Any) -> None:
         if sample_input is None:
             raise ValueError("a sample is required: None describes nothing")

@@ -54,7 +54,7 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
         likes = _distinct(sample)
         items = [_parse_any(likes, item, f"{where}[{index}]") for index, item in enumerate(_items(value, where))]
         return items if isinstance(sample, list) else type(sample)(items)
-    return _SCALARS[type(sample)][0](value, where)
+    return SCALARS[type(sample)][0](value, where)
 
 
 def _parse_dict(sample: dict[str, Any], value: Any, where: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _distinct(sample: Any) -> list[Any]:
     """The sample's items, one of each scalar type: integers before floats, so that each keeps its type."""
     kept: list[Any] = []
     for item in sample:
-        if not any(type(item) is type(other) and type(item) in _SCALARS for other in kept):
+        if not any(type(item) is type(other) and type(item) in SCALARS for other in kept):
             kept.append(item)
     return sorted(kept, key=lambda item: type(item) is float)
 
@@ -110,8 +110,8 @@ def _check(sample: Any) -> None:
     elif isinstance(sample, (list, tuple, set, frozenset)):
         for item in sample:
             _check(item)
-    elif type(sample) not in _SCALARS:
-        kinds = ", ".join(kind.__name__ for kind in _SCALARS)
+    elif type(sample) not in SCALARS:
+        kinds = ", ".join(kind.__name__ for kind in SCALARS)
         raise TypeError(f"a sample may have {kinds}, list, tuple, set and dict, not {type(sample).__name__}")
 
 
@@ -122,7 +122,7 @@ def _dump(sample: Any) -> Any:
         return {key: _dump(item) for key, item in sample.items()}
     if isinstance(sample, (list, tuple, set, frozenset)):
         return [_dump(item) for item in sample]
-    return _SCALARS[type(sample)][1](sample)
+    return SCALARS[type(sample)][1](sample)
 
 
 def _schema(sample: Any) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _schema(sample: Any) -> dict[str, Any]:
             if (schema := _schema(item)) not in kinds:
                 kinds.append(schema)
         return {"type": "array", "items": kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}}
-    return dict(_SCALARS[type(sample)][2])
+    return dict(SCALARS[type(sample)][2])
 
 
 def _only_integers(sample: Any) -> bool:
@@ -178,7 +178,7 @@ def _same(value: Any) -> Any:
 
 
 # type -> (from JSON, to JSON, JSON Schema)
-_SCALARS: dict[type, tuple[Callable[[Any, str], Any], Callable[[Any], Any], dict[str, Any]]] = {
+SCALARS: dict[type, tuple[Callable[[Any, str], Any], Callable[[Any], Any], dict[str, Any]]] = {
     bool: (to_bool, _same, {"type": "boolean"}),
     int: (lambda v, w: to_int(v, w, "int", -(2**63), 2**64 - 1), _same, {"type": "integer", "format": "int64"}),
     float: (
