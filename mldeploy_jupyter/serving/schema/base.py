@@ -42,6 +42,10 @@ class AbstractParameterType:
         """
         return None
 
+    def holds(self, value: Any) -> bool:
+        """Whether a value of the script's own surely fits as a result; False when only its JSON form will tell."""
+        return False
+
     def dump(self) -> Any:
         """The sample as JSON data."""
         return self.sample_input

@@ -30,9 +30,10 @@ def array_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | Non
     except TypeError as error:
         raise Unknown(f"{hint}: {error}") from error
     if pd is not None and hint is pd.DataFrame:
-        return Node(_frame, _FRAME_SCHEMA, rows=True)
+        return Node(_frame, _FRAME_SCHEMA, rows=True, holds=lambda value: isinstance(value, pd.DataFrame))
     if pd is not None and (hint is pd.Series or origin is pd.Series):
-        return Node(_series, {"type": "array", "items": {}, "x-format": "pandas.Series"}, rows=True)
+        schema = {"type": "array", "items": {}, "x-format": "pandas.Series"}
+        return Node(_series, schema, rows=True, holds=lambda value: isinstance(value, pd.Series))
     return None
 
 
@@ -77,8 +78,13 @@ def _array(np: Any, dtype: Any) -> Node:
         except Misfit:
             return untyped(flat, shape, where)
 
+    def holds(value: Any) -> bool:
+        if not isinstance(value, np.ndarray):
+            return False
+        return value.dtype.kind in "iuf" if dtype is None else bool(np.can_cast(value.dtype, dtype))
+
     nested = {"type": "array", "items": {"anyOf": [item, {"type": "array"}]} if item else {}}
-    return Node(parse, {**nested, "x-format": "numpy.ndarray"}, rows=True, quick=quick)
+    return Node(parse, {**nested, "x-format": "numpy.ndarray"}, rows=True, quick=quick, holds=holds)
 
 
 def _scalar(np: Any, dtype: Any) -> Node:

@@ -12,7 +12,7 @@ class Node:
     """A hint understood. `parse(value, where)` gives the value or raises `Misfit`; `schema` is its JSON Schema.
 
     `rows`: its values are rows that can be joined. `quick` is as in `AbstractParameterType`. `exact`: values of just
-    this JSON type are taken as they are.
+    this JSON type are taken as they are. `holds` is as in `AbstractParameterType`.
     """
 
     parse: Callable[[Any, str], Any]
@@ -20,6 +20,7 @@ class Node:
     rows: bool = False
     quick: Callable[[Any, bool], Any] | None = None
     exact: type | None = None
+    holds: Callable[[Any], bool] | None = None
 
 
 class Unknown(Exception):

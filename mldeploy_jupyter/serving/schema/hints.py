@@ -33,6 +33,9 @@ class HintType(OwnParameterType):
     def quick(self, value: Any, numbers: bool) -> Any:
         return self._node.quick(value, numbers) if self._node.quick is not None else None
 
+    def holds(self, value: Any) -> bool:
+        return self._node.holds is not None and self._node.holds(value)
+
     def careful(self, value: Any, where: str) -> Any:
         return self._node.parse(value, where)
 

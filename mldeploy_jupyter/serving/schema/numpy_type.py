@@ -42,6 +42,15 @@ class NumpyParameterType(OwnParameterType):
         result = None if flat is None else to_array(flat, sample.dtype, numbers)
         return result if result is None or not sizes else result.reshape(-1, *sizes)
 
+    def holds(self, value: Any) -> bool:
+        import numpy as np
+
+        sample = self.sample_input
+        if not isinstance(value, np.ndarray) or not value.size:
+            return False
+        shaped = not self.enforce_shape or (value.ndim == sample.ndim and value.shape[1:] == sample.shape[1:])
+        return shaped and (not self.enforce_column_type or np.can_cast(value.dtype, sample.dtype))
+
     def careful(self, value: Any, where: str) -> Any:
         sample = self.sample_input
         depth = sample.ndim if self.enforce_shape else depth_of(value)

@@ -81,6 +81,12 @@ class PandasParameterType(OwnParameterType):
         frame.columns = self.sample_input.columns
         return frame
 
+    def holds(self, value: Any) -> bool:
+        sample = self.sample_input
+        if self.orient != "records" or type(value) is not type(sample):
+            return False
+        return bool(value.columns.equals(sample.columns) and (value.dtypes == sample.dtypes).all())
+
     def careful(self, value: Any, where: str) -> Any:
         import pandas as pd
 

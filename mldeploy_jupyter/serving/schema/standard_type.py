@@ -52,6 +52,8 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
         return tuple(_parse(like, item, f"{where}[{index}]") for index, (like, item) in enumerate(pairs))
     if isinstance(sample, (list, set, frozenset)):
         likes = _distinct(sample)
+        if type(sample) is list and type(value) is list and set(map(type, value)) <= _EXACT & set(map(type, likes)):
+            return value  # each is what it is to be
         items = [_parse_any(likes, item, f"{where}[{index}]") for index, item in enumerate(_items(value, where))]
         return items if isinstance(sample, list) else type(sample)(items)
     return SCALARS[type(sample)][0](value, where)
@@ -196,6 +198,9 @@ SCALARS: dict[type, tuple[Callable[[Any, str], Any], Callable[[Any], Any], dict[
     datetime.date: (_iso(datetime.date, "date"), datetime.date.isoformat, {"type": "string", "format": "date"}),
     datetime.time: (_iso(datetime.time, "time"), datetime.time.isoformat, {"type": "string", "format": "time"}),
 }
+
+
+_EXACT = {int, float, str, bool}
 
 
 def _no_null(value: Any, where: str) -> Any:
