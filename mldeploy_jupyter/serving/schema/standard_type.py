@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,8 @@ def _check(sample: Any) -> None:
     elif type(sample) not in SCALARS:
         kinds = ", ".join(kind.__name__ for kind in SCALARS)
         raise TypeError(f"a sample may have {kinds}, list, tuple, set and dict, not {type(sample).__name__}")
+    elif type(sample) is float and not math.isfinite(sample):
+        raise TypeError("a sample may not have NaN or infinity: JSON has no form for them")
 
 
 def _dump(sample: Any) -> Any:
