@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
+from .dialects import older
 from .script import Script
 from .settings import Settings
 
@@ -44,9 +44,9 @@ def describe(script: Script, settings: Settings, version: str) -> dict[str, Any]
     request, media, example = _request(script)
     answer = script.output.schema() if script.output is not None else {}
     if version == "2.0":
-        return _swagger(info, settings, _older(request, "x-nullable"), media, example, _older(answer, "x-nullable"))
+        return _swagger(info, settings, older(request, "2.0"), media, example, older(answer, "2.0"))
     if version == "3.0":
-        request, answer = _older(request, "nullable"), _older(answer, "nullable")
+        request, answer = older(request, "3.0"), older(answer, "3.0")
     content: dict[str, Any] = {media: {"schema": request}}
     if example is not None:
         content[media]["example"] = example
@@ -71,17 +71,22 @@ def describe(script: Script, settings: Settings, version: str) -> dict[str, Any]
     if settings.auth_enabled or settings.token_auth_enabled:
         score["security"] = [{"key": []}]
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    methods: dict[str, Any] = {"post": score}
+    if script.mode == "raw":  # the script sees these too
+        for method in ("get", "options"):
+            rest = {key: value for key, value in score.items() if key != "requestBody"}
+            methods[method] = {**rest, "operationId": f"score_{method}"}
     return {
         "openapi": "3.1.0" if version == "3.1" else "3.0.3",
         "info": info,
-        "paths": {"/": {"get": live}, "/ready": {"get": ready}, "/score": {"post": score}},
+        "paths": {"/": {"get": live}, "/ready": {"get": ready}, "/score": methods},
         "components": components,
     }
 
 
 def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
     """The body's schema, its media type and an example (None without samples)."""
-    if script.mode == "raw":
+    if script.mode in ("raw", "bytes"):
         return {}, "application/octet-stream", None
     if script.mode == "text":
         return {}, "application/json", None
@@ -91,26 +96,6 @@ def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
     if required:
         schema["required"] = required
     return schema, "application/json", script.sample
-
-
-def _older(schema: Any, nullable: str) -> Any:
-    """A schema of JSON Schema 2020-12 in the dialect of OpenAPI 3.0 and Swagger 2: one type, no tuples."""
-    if isinstance(schema, list):
-        return [_older(item, nullable) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    plain = {key: _older(value, nullable) for key, value in copy.deepcopy(schema).items()}
-    if isinstance(plain.get("type"), list):
-        plain["type"] = next(kind for kind in plain["type"] if kind != "null")
-        plain[nullable] = True
-    if plain.pop("contentEncoding", None):
-        plain["format"] = "byte"
-    if "anyOf" in plain:
-        plain.pop("anyOf")
-    if "prefixItems" in plain:
-        plain.pop("prefixItems")
-        plain["items"] = {}
-    return plain
 
 
 def _swagger(

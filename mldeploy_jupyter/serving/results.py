@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
+
 from .encode import NotJson, encode
 from .messages import Response
 from .rawhttp import AMLResponse
+from .schema.base import Misfit
+from .script import Script
 
 
 def answer_of(result: Any) -> Response:
@@ -18,6 +22,45 @@ def answer_of(result: Any) -> Response:
         return Response(200, b"{}")
     return Response(200, encode(result))
 
+
+def misfit_of(script: Script, result: Any) -> str | None:
+    """Why `result`, which can be sent, is not what `@output_schema` or the hint of `run()` says; None: it is.
+
+    A script that makes its own answer (`AMLResponse`) is not checked.
+    """
+    kind = script.output
+    if kind is None or isinstance(result, AMLResponse):
+        return None
+    try:
+        if kind.holds(result) or kind.quick(result, False) is not None:
+            return None
+        try:
+            kind.parse(result, "")
+        except Exception:  # perhaps only its form in JSON fits
+            kind.parse(orjson.loads(encode(result)), "")
+    except Misfit as misfit:
+        return f"at {misfit.where}: {misfit.text}" if misfit.where else misfit.text
+    except RecursionError:
+        return "the result is nested too deeply"
+    return None
+
+
+class Misfits:
+    """The misfits that were seen, so that each is told once: `[3].age` and `[4].age` are the same."""
+
+    def __init__(self, most: int = 100) -> None:
+        self._seen: set[str] = set()
+        self._most = most
+
+    def is_new(self, misfit: str) -> bool:
+        place = _NUMBERS.sub("[]", misfit.partition(": ")[0]) if misfit.startswith("at ") else ""
+        if place in self._seen or len(self._seen) >= self._most:
+            return False
+        self._seen.add(place)
+        return True
+
+
+_NUMBERS = re.compile(r"\[\d+\]")
 
 # What would break the connection: control characters, and separators in a header's name.
 _BAD_NAME = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\"/\[\]?={}]')

@@ -9,13 +9,15 @@ import sys
 import textwrap
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .failure import ContractError
 from .rawhttp import is_raw
 from .schema.decorators import Declared, declared_of
+from .schema.hint_node import Unknown
+from .schema.hints import hints_of, kind_of_hint
 from .settings import Settings
 
 HEADERS = "request_headers"
@@ -23,7 +25,7 @@ HEADERS = "request_headers"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of `run()`. `declared` is what `@input_schema` said of it, if anything."""
+    """One parameter of `run()`. `declared` is what `@input_schema`, or else its type hint, says of it."""
 
     name: str
     required: bool
@@ -32,9 +34,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Script:
-    """A loaded entry script. `mode`: `raw` (an AMLRequest), `text` (the body as a string), `object`
+    """A loaded entry script. `mode`: `raw` (an AMLRequest), `text` (the body as a string), `bytes` (the body),
 
-    (a JSON object keyed by parameter). `parameters` leaves `request_headers` out.
+    `object` (a JSON object keyed by parameter). `parameters` leaves `request_headers` out.
     """
 
     module: types.ModuleType
@@ -52,9 +54,10 @@ class Script:
         """The request body made of the samples; None unless every required parameter has one."""
         if self.mode != "object":
             return None
-        if any(p.required and p.declared is None for p in self.parameters):
+        samples = {p.name: p.declared.kind for p in self.parameters if p.declared and p.declared.kind.has_sample}
+        if any(p.required and p.name not in samples for p in self.parameters):
             return None
-        return {p.name: p.declared.kind.dump() for p in self.parameters if p.declared is not None}
+        return {name: kind.dump() for name, kind in samples.items()}
 
     @property
     def batchable(self) -> bool:
@@ -100,15 +103,24 @@ def inspect_script(module: types.ModuleType) -> Script:
         for p in signature.values()
         if p.name != HEADERS
     ]
+    sampled = bool(declared)
     raw = is_raw(run) or is_raw(plain)
     if raw and declared:
         raise ContractError("run() cannot have both @rawhttp and @input_schema")
     required = [p for p in parameters if p.required]
     if not parameters:
         raise ContractError("run() takes no input: it needs a parameter")
-    if (raw or not declared) and len(required) > 1 and raw:
+    if raw and len(required) > 1:
         raise ContractError("run() with @rawhttp takes one parameter, the request")
-    mode = "raw" if raw else "object" if declared or len(required) > 1 else "text"
+    warnings: list[str] = []
+    mode = "raw"
+    if not raw:
+        hints, failed = hints_of(plain)
+        mode = "object" if sampled or len(required) > 1 else _mode_of(hints, parameters[0].name)
+        hinted = [_hinted(p, hints, warnings) for p in parameters]
+        parameters = hinted if mode == "object" else parameters
+        warnings += [f"the type hint of {name!r} is not understood: {why}" for name, why in failed.items()]
+        output = output or _kind_of(hints.get("return"))
     return Script(
         module=module,
         init=init,
@@ -118,8 +130,36 @@ def inspect_script(module: types.ModuleType) -> Script:
         wants_headers=HEADERS in signature,
         is_async=inspect.iscoroutinefunction(plain),
         output=output,
-        warnings=[*_warnings(parameters), *_swallowed(plain)],
+        warnings=[*warnings, *_warnings(parameters), *_swallowed(plain)],
     )
+
+
+def _mode_of(hints: dict[str, Any], first: str) -> str:
+    """How a script without samples gets its one input: v1's way, unless a hint that is understood says more."""
+    hint = hints.get(first, str)
+    if hint in (str, bytes):
+        return "text" if hint is str else "bytes"
+    return "object" if _kind_of(hint) is not None else "text"
+
+
+def _kind_of(hint: Any) -> Any:
+    try:
+        return kind_of_hint(hint) if hint is not None else None
+    except Unknown:
+        return None
+
+
+def _hinted(parameter: Parameter, hints: dict[str, Any], warnings: list[str]) -> Parameter:
+    if parameter.declared is not None or parameter.name not in hints:
+        return parameter
+    try:
+        kind = kind_of_hint(hints[parameter.name])
+    except Unknown as error:
+        warnings.append(
+            f"the type hint of {parameter.name!r} is not understood, so its values are not checked: {error}"
+        )
+        return parameter
+    return replace(parameter, declared=Declared(kind)) if kind is not None else parameter
 
 
 _ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -18,6 +18,8 @@ class Misfit(ValueError):
 class AbstractParameterType:
     """A type that is described by a sample. v1's subclasses define `deserialize_input`, `input_to_swagger`."""
 
+    has_sample = True
+
     def __init__(self, sample_input: Any) -> None:
         if sample_input is None:
             raise ValueError("a sample is required: None describes nothing")
@@ -39,6 +41,10 @@ class AbstractParameterType:
         `numbers`: the caller knows that the data has no texts, keys and booleans.
         """
         return None
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value of the script's own surely fits as a result; False when only its JSON form will tell."""
+        return False
 
     def dump(self) -> Any:
         """The sample as JSON data."""

@@ -37,15 +37,24 @@ class NumpyParameterType(OwnParameterType):
         sample = self.sample_input
         if not self.enforce_column_type or sample.ndim == 0:
             return None
-        sizes = sample.shape[1:] if self.enforce_shape else _shape(value, _depth(value))[1:]
+        sizes = sample.shape[1:] if self.enforce_shape else shape_of(value, depth_of(value))[1:]
         flat = flatten(value, sizes)
         result = None if flat is None else to_array(flat, sample.dtype, numbers)
         return result if result is None or not sizes else result.reshape(-1, *sizes)
 
+    def holds(self, value: Any) -> bool:
+        import numpy as np
+
+        sample = self.sample_input
+        if not isinstance(value, np.ndarray) or not value.size:
+            return False
+        shaped = not self.enforce_shape or (value.ndim == sample.ndim and value.shape[1:] == sample.shape[1:])
+        return shaped and (not self.enforce_column_type or np.can_cast(value.dtype, sample.dtype))
+
     def careful(self, value: Any, where: str) -> Any:
         sample = self.sample_input
-        depth = sample.ndim if self.enforce_shape else _depth(value)
-        shape = [*_shape(value, min(depth, 1)), *sample.shape[1:]] if self.enforce_shape else _shape(value, depth)
+        depth = sample.ndim if self.enforce_shape else depth_of(value)
+        shape = [*shape_of(value, min(depth, 1)), *sample.shape[1:]] if self.enforce_shape else shape_of(value, depth)
         if self.enforce_shape and depth and isinstance(value, list) and not value:
             raise Misfit(where, f"expected {_words(sample.shape)}, got an empty list")
         sizes = (None, *sample.shape[1:]) if self.enforce_shape else tuple(shape)
@@ -64,10 +73,10 @@ class NumpyParameterType(OwnParameterType):
         item: dict[str, Any]
         if self._structured:
             names = list(sample.dtype.names)
-            properties = {name: _item_schema(sample.dtype[name]) for name in names}
+            properties = {name: item_schema(sample.dtype[name]) for name in names}
             item = {"type": "object", "properties": properties, "required": names}
         else:
-            item = _item_schema(sample.dtype)
+            item = item_schema(sample.dtype)
         for axis in range(sample.ndim - 1, -1, -1):
             item = {"type": "array", "items": item}
             if self.enforce_shape and axis > 0:
@@ -161,7 +170,7 @@ def _record(dtype: Any, lossy: bool) -> Convert:
     return convert
 
 
-def _depth(value: Any) -> int:
+def depth_of(value: Any) -> int:
     depth = 0
     while isinstance(value, list):
         depth += 1
@@ -171,7 +180,7 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _shape(value: Any, depth: int) -> list[int]:
+def shape_of(value: Any, depth: int) -> list[int]:
     shape = []
     for _ in range(depth):
         shape.append(len(value) if isinstance(value, list) else 0)
@@ -187,7 +196,7 @@ def _words(shape: tuple[int, ...]) -> str:
     return f"a list of rows of {' x '.join(map(str, shape[1:]))} values"
 
 
-def _item_schema(dtype: Any) -> dict[str, Any]:
+def item_schema(dtype: Any) -> dict[str, Any]:
     kind = dtype.kind
     if kind in "iu":
         return {"type": "integer", "format": "int64"}

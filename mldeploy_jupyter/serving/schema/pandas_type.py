@@ -21,7 +21,7 @@ class PandasParameterType(OwnParameterType):
     imposes their types and refuses what would lose something. `orient` is the form in JSON.
     `apply_column_names` is accepted for old scripts: names are always those of the sample. `lossy` takes what would
     lose something too (see `scalars.py`), and nulls for unknown categories.
-    Raises `TypeError` when the sample is no data frame, `ValueError` for an unknown orient.
+    Raises `TypeError` when the sample is no data frame, `ValueError` for an unknown orient or names that come twice.
     """
 
     def __init__(
@@ -39,6 +39,10 @@ class PandasParameterType(OwnParameterType):
             raise TypeError(f"the sample must be a pandas DataFrame, not {type(sample_input).__name__}")
         if orient not in ORIENTS:
             raise ValueError(f"orient must be one of {', '.join(ORIENTS)}, not {orient!r}")
+        if not sample_input.columns.map(str).is_unique:
+            raise ValueError("the sample has two columns of the same name")
+        if orient in ("index", "columns") and not sample_input.index.map(str).is_unique:
+            raise ValueError(f"orient={orient!r} needs a sample whose row names are all different")
         super().__init__(sample_input)
         self.enforce_column_type = enforce_column_type
         self.enforce_shape = enforce_shape
@@ -81,6 +85,12 @@ class PandasParameterType(OwnParameterType):
         frame.columns = self.sample_input.columns
         return frame
 
+    def holds(self, value: Any) -> bool:
+        sample = self.sample_input
+        if self.orient != "records" or type(value) is not type(sample):
+            return False
+        return bool(value.columns.equals(sample.columns) and (value.dtypes == sample.dtypes).all())
+
     def careful(self, value: Any, where: str) -> Any:
         import pandas as pd
 
@@ -102,7 +112,7 @@ class PandasParameterType(OwnParameterType):
         return frame
 
     def dump(self) -> Any:
-        return json.loads(self.sample_input.to_json(orient=self.orient, date_format="iso"))
+        return json.loads(self.sample_input.to_json(orient=self.orient, date_format="iso", double_precision=15))
 
     def schema(self) -> dict[str, Any]:
         cells = {name: cell_schema(self.sample_input.iloc[:, i]) for i, name in enumerate(self.names)}

@@ -20,8 +20,8 @@ def to_int(value: Any, where: str, name: str, low: int, high: int) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, float):
-        hint = "Give the sample a fraction (such as 1.0) if the model takes fractions."
-        raise Misfit(where, f"{show(value)} is not a whole number, and the sample's type is {name}", hint)
+        hint = "Give the sample a fraction (such as 1.0), or hint at floats, if the model takes fractions."
+        raise Misfit(where, f"{show(value)} is not a whole number, and the type is {name}", hint)
     if type(value) is not int:
         raise Misfit(where, f"expected a whole number ({name}), got {_got(value)}")
     if not low <= value <= high:
@@ -58,9 +58,9 @@ def to_str(value: Any, where: str, width: int | None = None) -> str:
         raise Misfit(where, f"expected a string, got {_got(value)}")
     if width is not None and len(value) > width:
         hint = "Give the sample a longer string, or dtype=object for any length."
-        raise Misfit(where, f"{show(value)} has {len(value)} characters, the sample's type holds {width}", hint)
+        raise Misfit(where, f"{show(value)} has {len(value)} characters, the type holds {width}", hint)
     if width is not None and value.endswith("\0"):
-        raise Misfit(where, f"{show(value)} ends with a NUL, which the sample's type drops")
+        raise Misfit(where, f"{show(value)} ends with a NUL, which the type drops")
     return value
 
 
@@ -88,9 +88,9 @@ def to_bytes(value: Any, where: str, width: int) -> bytes:
     text = to_str(value, where)
     data = text.encode()
     if len(data) > width:
-        raise Misfit(where, f"{show(value)} has {len(data)} bytes, the sample's type holds {width}")
+        raise Misfit(where, f"{show(value)} has {len(data)} bytes, the type holds {width}")
     if data.endswith(b"\0"):
-        raise Misfit(where, f"{show(value)} ends with a NUL, which the sample's type drops")
+        raise Misfit(where, f"{show(value)} ends with a NUL, which the type drops")
     return data
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -52,9 +53,11 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
         return tuple(_parse(like, item, f"{where}[{index}]") for index, (like, item) in enumerate(pairs))
     if isinstance(sample, (list, set, frozenset)):
         likes = _distinct(sample)
+        if type(sample) is list and type(value) is list and set(map(type, value)) <= _EXACT & set(map(type, likes)):
+            return value  # each is what it is to be
         items = [_parse_any(likes, item, f"{where}[{index}]") for index, item in enumerate(_items(value, where))]
         return items if isinstance(sample, list) else type(sample)(items)
-    return _SCALARS[type(sample)][0](value, where)
+    return SCALARS[type(sample)][0](value, where)
 
 
 def _parse_dict(sample: dict[str, Any], value: Any, where: str) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def _distinct(sample: Any) -> list[Any]:
     """The sample's items, one of each scalar type: integers before floats, so that each keeps its type."""
     kept: list[Any] = []
     for item in sample:
-        if not any(type(item) is type(other) and type(item) in _SCALARS for other in kept):
+        if not any(type(item) is type(other) and type(item) in SCALARS for other in kept):
             kept.append(item)
     return sorted(kept, key=lambda item: type(item) is float)
 
@@ -110,9 +113,11 @@ def _check(sample: Any) -> None:
     elif isinstance(sample, (list, tuple, set, frozenset)):
         for item in sample:
             _check(item)
-    elif type(sample) not in _SCALARS:
-        kinds = ", ".join(kind.__name__ for kind in _SCALARS)
+    elif type(sample) not in SCALARS:
+        kinds = ", ".join(kind.__name__ for kind in SCALARS)
         raise TypeError(f"a sample may have {kinds}, list, tuple, set and dict, not {type(sample).__name__}")
+    elif type(sample) is float and not math.isfinite(sample):
+        raise TypeError("a sample may not have NaN or infinity: JSON has no form for them")
 
 
 def _dump(sample: Any) -> Any:
@@ -122,7 +127,7 @@ def _dump(sample: Any) -> Any:
         return {key: _dump(item) for key, item in sample.items()}
     if isinstance(sample, (list, tuple, set, frozenset)):
         return [_dump(item) for item in sample]
-    return _SCALARS[type(sample)][1](sample)
+    return SCALARS[type(sample)][1](sample)
 
 
 def _schema(sample: Any) -> dict[str, Any]:
@@ -140,7 +145,7 @@ def _schema(sample: Any) -> dict[str, Any]:
             if (schema := _schema(item)) not in kinds:
                 kinds.append(schema)
         return {"type": "array", "items": kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}}
-    return dict(_SCALARS[type(sample)][2])
+    return dict(SCALARS[type(sample)][2])
 
 
 def _only_integers(sample: Any) -> bool:
@@ -178,7 +183,7 @@ def _same(value: Any) -> Any:
 
 
 # type -> (from JSON, to JSON, JSON Schema)
-_SCALARS: dict[type, tuple[Callable[[Any, str], Any], Callable[[Any], Any], dict[str, Any]]] = {
+SCALARS: dict[type, tuple[Callable[[Any, str], Any], Callable[[Any], Any], dict[str, Any]]] = {
     bool: (to_bool, _same, {"type": "boolean"}),
     int: (lambda v, w: to_int(v, w, "int", -(2**63), 2**64 - 1), _same, {"type": "integer", "format": "int64"}),
     float: (
@@ -196,6 +201,9 @@ _SCALARS: dict[type, tuple[Callable[[Any, str], Any], Callable[[Any], Any], dict
     datetime.date: (_iso(datetime.date, "date"), datetime.date.isoformat, {"type": "string", "format": "date"}),
     datetime.time: (_iso(datetime.time, "time"), datetime.time.isoformat, {"type": "string", "format": "time"}),
 }
+
+
+_EXACT = {int, float, str, bool}
 
 
 def _no_null(value: Any, where: str) -> Any:

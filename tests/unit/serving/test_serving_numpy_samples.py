@@ -73,7 +73,7 @@ def test_values_get_the_type_and_shape_of_the_sample(sample: Any, value: Any, ex
         (np.array([1.0], dtype="f4"), [1e39], "data[0]", "out of the range of float32"),
         (np.array([True]), ["yes"], "data[0]", "expected true or false"),
         (np.array([True]), [1], "data[0]", "expected true or false"),
-        (np.array(["ab"]), ["longer"], "data[0]", "has 6 characters, the sample's type holds 2"),
+        (np.array(["ab"]), ["longer"], "data[0]", "has 6 characters, the type holds 2"),
         (np.array([b"ab"]), ["abc"], "data[0]", "has 3 bytes"),
         (np.zeros((1, 3)), [[1, 2]], "data[0]", "expected 3 values, got 2"),
         (np.zeros((1, 3)), [1, 2, 3], "data[0]", "expected a list of rows of 3 values, got a number"),

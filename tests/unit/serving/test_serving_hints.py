@@ -1,0 +1,357 @@
+"""Type hints of `run()` without decorators: what they accept, refuse and say where."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+import types
+import typing
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pandas as pd
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mldeploy_jupyter.serving.arguments import arguments_of
+from mldeploy_jupyter.serving.messages import Refused, Request
+from mldeploy_jupyter.serving.schema.base import Misfit
+from mldeploy_jupyter.serving.schema.hint_node import Unknown
+from mldeploy_jupyter.serving.schema.hints import kind_of_hint
+from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
+from mldeploy_jupyter.serving.script import Script, inspect_script
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+class Point(NamedTuple):
+    x: float
+    y: float = 0.0
+
+
+class Options(TypedDict):
+    top: int
+    label: NotRequired[str]
+
+
+@dataclasses.dataclass
+class Address:
+    city: str
+    zip: str | None = None
+
+
+@dataclasses.dataclass
+class Person:
+    name: str
+    age: int
+    home: Address
+    tags: list[str] = dataclasses.field(default_factory=list)
+    checked: bool = dataclasses.field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        if self.age < 0:
+            raise ValueError("age is below 0")
+
+
+@dataclasses.dataclass
+class Tree:
+    value: int
+    below: list[Tree] = dataclasses.field(default_factory=list)
+
+
+class House(pydantic.BaseModel):
+    rooms: int
+    area: float = pydantic.Field(gt=0)
+    built: dt.date | None = None
+    owners: list[Address] = []
+
+
+class Strict(pydantic.BaseModel):
+    model_config = {"strict": True}
+    n: int
+    day: dt.date
+
+
+def parse(hint: Any, value: Any) -> Any:
+    kind = kind_of_hint(hint)
+    assert kind is not None
+    return kind.parse(orjson.loads(orjson.dumps(value)), "data")
+
+
+HOME = {"city": "Oslo"}
+ANN = {"name": "Ann", "age": 41, "home": HOME}
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "expected"),
+    [
+        (int, 2, 2),
+        (int, 2.0, 2),
+        (float, 2, 2.0),
+        (bool, True, True),
+        (str, "x", "x"),
+        (bytes, "aGk=", b"hi"),
+        (list[float], [1, 2.5], [1.0, 2.5]),
+        (list[int], [], []),
+        (list, [1, "a", None], [1, "a", None]),
+        (list[list[int]], [[1], [2, 3]], [[1], [2, 3]]),
+        (tuple[int, str], [1, "a"], (1, "a")),
+        (tuple[int, ...], [1, 2], (1, 2)),
+        (set[str], ["a", "a"], {"a"}),
+        (frozenset[int], [1], frozenset({1})),
+        (dict[str, int], {"a": 1}, {"a": 1}),
+        (dict[int, str], {"7": "a", "-1": "b"}, {7: "a", -1: "b"}),
+        (dict, {"a": [1]}, {"a": [1]}),
+        (typing.Sequence[int], [1], [1]),
+        (typing.Mapping[str, float], {"a": 1}, {"a": 1.0}),
+        (typing.Optional[int], None, None),  # noqa: UP045
+        (int | None, 3, 3),
+        (float | int, 3, 3),
+        (int | float, 3.5, 3.5),
+        (str | list[str], ["a"], ["a"]),
+        (dt.datetime | str, "2020-01-02T03:04:05", dt.datetime(2020, 1, 2, 3, 4, 5)),
+        (dt.date, "2020-01-02", dt.date(2020, 1, 2)),
+        (Literal["a", 1, None], 1, 1),
+        (Colour, "red", Colour.RED),
+        (Level, 2, Level.HIGH),
+        (Point, {"x": 1}, Point(1.0, 0.0)),
+        (Point, [1, 2], Point(1.0, 2.0)),
+        (Options, {"top": 3}, {"top": 3}),
+        (Person, ANN, Person("Ann", 41, Address("Oslo"))),
+        (list[Person], [ANN], [Person("Ann", 41, Address("Oslo"))]),
+        (Tree, {"value": 1, "below": [{"value": 2}]}, Tree(1, [Tree(2)])),
+        (House, {"rooms": 3, "area": 1}, House(rooms=3, area=1)),
+        (dict[str, House], {"h": {"rooms": 3, "area": 1, "built": "2020-01-02"}}, None),
+        (Strict, {"n": 1, "day": "2020-01-02"}, Strict(n=1, day=dt.date(2020, 1, 2))),
+        (Annotated[int, pydantic.Field(ge=1)], 1, 1),
+        (Annotated[int, "a remark"], 1, 1),
+        (typing.NewType("Id", int), 5, 5),
+        (np.float32, 0.5, np.float32(0.5)),
+        (np.int8, 5, np.int8(5)),
+    ],
+    ids=str,
+)
+def test_values_of_a_hint_are_taken(hint: Any, value: Any, expected: Any) -> None:
+    result = parse(hint, value)
+    if expected is None and value is not None:
+        assert result["h"].built == dt.date(2020, 1, 2)
+    else:
+        assert result == expected and type(result) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "where", "words"),
+    [
+        (int, 1.7, "data", "1.7 is not a whole number"),
+        (int, True, "data", "got a boolean"),
+        (int, "1", "data", "got a string"),
+        (float, None, "data", "got null"),
+        (str, 5, "data", "expected a string"),
+        (list[float], [1, "x"], "data[1]", "expected a number"),
+        (list[list[int]], [[1], [2, 3.5]], "data[1][1]", "3.5 is not a whole number"),
+        (tuple[int, str], [1], "data", "expected 2 values, got 1"),
+        (set[str], "abc", "data", "expected a list"),
+        (set, [[1]], "data", "must be plain values"),
+        (dict[str, int], {"a": 1, "b": None}, "data.b", "got null"),
+        (dict[int, int], {"x": 1}, "data", "the key 'x' is not a whole number"),
+        (typing.Optional[int], "x", "data", "expected a whole number"),  # noqa: UP045
+        (list[int] | dict[str, int], {"a": "x"}, "data.a", "expected a whole number"),
+        (Literal["a", 1], True, "data", "expected one of 'a', 1, got True"),
+        (Colour, "green", "data", "expected one of 'red', 'blue'"),
+        (Point, {"y": 1}, "data.x", "missing"),
+        (Point, [1, "2"], "data[1]", "expected a number"),
+        (Options, {"top": 1, "more": 2}, "data.more", "no such field"),
+        (Person, {**ANN, "home": {"city": 5}}, "data.home.city", "expected a string"),
+        (Person, {"name": "Ann", "age": 4}, "data.home", "missing"),
+        (Person, {**ANN, "checked": True}, "data.checked", "no such field"),
+        (Person, {**ANN, "age": -1}, "data", "age is below 0"),
+        (list[Person], [ANN, {**ANN, "age": 1.7}], "data[1].age", "1.7 is not a whole number"),
+        (Tree, {"value": 1, "below": [{"value": "x"}]}, "data.below[0].value", "expected a whole number"),
+        (House, {"rooms": 1.7, "area": 1}, "data.rooms", "fractional part"),
+        (House, {"rooms": 1, "area": -1}, "data.area", "greater than 0"),
+        (list[House], [{"rooms": 1, "area": 1, "owners": [{}]}], "data[0].owners[0].city", "required"),
+        (Strict, {"n": "1", "day": "2020-01-02"}, "data.n", "valid integer"),
+        (Annotated[int, pydantic.Field(ge=1)], 0, "data", "greater than or equal to 1"),
+        (np.int8, 200, "data", "out of the range of int8"),
+        (npt.NDArray[np.int32], [[1, 2], [3, 1.7]], "data[1][1]", "1.7 is not a whole number"),
+        (npt.NDArray[np.float32], [1e39], "data[0]", "out of the range of float32"),
+        (np.ndarray, [[1, 2], [3]], "data[1]", "expected 2 values, got 1"),
+        (np.ndarray, [1, [2]], "data[1]", "got a list"),
+        (np.ndarray, [1, "2"], "data[1]", "expected a number"),
+        (np.ndarray, [True], "data[0]", "expected a number"),
+        (np.ndarray, {"a": 1}, "data", "expected a number"),
+        (pd.DataFrame, [{"a": 1}, {"b": 2}], "data[1]", "no 'a'"),
+        (pd.DataFrame, [{"a": 1}, {"a": 2, "b": 2}], "data[1]", "unknown 'b'"),
+        (pd.DataFrame, [{"a": 1}, {"a": "x"}], "data[1].a", "got a string, where the column has a number before"),
+        (pd.DataFrame, [{"a": 0.5}, {"a": 2**53 + 1}], "data[1].a", "without losing digits"),
+        (pd.DataFrame, {"columns": ["a"], "data": [[1], [1, 2]]}, "data.data[1]", "a list of 1 values"),
+        (pd.DataFrame, {"a": [1]}, "data", "expected columns and data"),
+        (pd.Series, [1, None, True], "data[2]", "got a boolean"),
+        (Annotated[np.ndarray, NumpyParameterType(np.zeros((1, 2)))], [[1]], "data[0]", "expected 2 values"),
+    ],
+    ids=str,
+)
+def test_other_values_are_refused_with_their_place(hint: Any, value: Any, where: str, words: str) -> None:
+    with pytest.raises(Misfit) as caught:
+        parse(hint, value)
+    assert caught.value.where == where
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "expected"),
+    [
+        (np.ndarray, [[1, 2], [3, 4]], np.array([[1.0, 2], [3, 4]])),
+        (np.ndarray, [1, None], np.array([1.0, np.nan])),
+        (np.ndarray, [2**63 - 1, 1], np.array([2**63 - 1, 1])),
+        (np.ndarray, 5, np.array(5.0)),
+        (np.ndarray, [], np.array([], dtype=float)),
+        (npt.NDArray[np.float32], [[0.5]], np.array([[0.5]], dtype="f4")),
+        (npt.NDArray[np.int64], [1.0], np.array([1])),
+        (npt.NDArray[np.bool_], [True], np.array([True])),
+        (npt.NDArray[np.str_], ["a", "longer"], np.array(["a", "longer"])),
+        (npt.NDArray[np.datetime64], ["2020-01-02"], np.array(["2020-01-02"], dtype="M8[D]")),
+        (npt.NDArray[np.floating], [1], np.array([1.0])),
+    ],
+    ids=str,
+)
+def test_arrays_get_the_type_of_the_hint(hint: Any, value: Any, expected: Any) -> None:
+    result = parse(hint, value)
+    assert result.dtype == expected.dtype and result.shape == expected.shape
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_frames_and_series_get_the_types_of_the_data() -> None:
+    rows = [{"n": 1, "x": 1, "s": "a", "b": True, "e": None}, {"b": False, "n": 2, "x": None, "s": None, "e": None}]
+    frame = parse(pd.DataFrame, rows)
+    expected = pd.DataFrame(
+        {
+            "n": [1, 2],
+            "x": [1.0, None],
+            "s": ["a", None],
+            "b": [True, False],
+            "e": pd.Series([None, None], dtype=object),
+        }
+    )
+    pd.testing.assert_frame_equal(frame, expected)
+    split = parse(pd.DataFrame, {"columns": ["a", "b"], "index": ["r", "q"], "data": [[1, "x"], [2, "y"]]})
+    pd.testing.assert_frame_equal(split, pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=["r", "q"]))
+    assert parse(pd.DataFrame, []).shape == (0, 0)
+    assert parse(pd.Series, [1, 2.5]).tolist() == [1.0, 2.5]
+    assert list(parse(pd.DataFrame, [{}, {}]).index) == [0, 1]
+
+
+@pytest.mark.parametrize("hint", [complex, list[complex], dict[float, int], npt.NDArray[np.complex128], Script, "x"])
+def test_what_has_no_form_in_json_is_not_understood(hint: Any) -> None:
+    with pytest.raises(Unknown):
+        kind_of_hint(hint)
+
+
+HINTS = [
+    np.ndarray,
+    npt.NDArray[np.int8],
+    npt.NDArray[np.str_],
+    npt.NDArray[np.datetime64],
+    pd.DataFrame,
+    pd.Series,
+    list[Person],
+    Tree,
+    House,
+    Point,
+    dict[int, Colour | None],
+    set[int] | tuple[float, ...],
+]
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=3)
+KEYS = st.text(max_size=2) | st.sampled_from(["columns", "data", "index", "name", "age", "home", "value", "below", "x"])
+
+
+@given(
+    st.recursive(
+        LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=15
+    )
+)
+def test_whatever_comes_it_fits_or_is_a_misfit(value: Any) -> None:
+    try:
+        value = orjson.loads(orjson.dumps(value))
+    except ValueError:  # half a surrogate pair
+        return
+    for hint in HINTS:
+        kind = kind_of_hint(hint)
+        assert kind is not None
+        try:
+            kind.parse(value, "data")
+        except Misfit as misfit:
+            assert misfit.where.startswith("data")
+
+
+# -- scripts ----------------------------------------------------------------------------------------------
+
+
+def script_of(run: Any) -> Script:
+    module = types.ModuleType("score")
+    module.__dict__.update(init=lambda: None, run=run)
+    return inspect_script(module)
+
+
+def arguments(run: Any, body: Any) -> dict[str, Any]:
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    return arguments_of(script_of(run), Request(headers={"content-type": "application/json"}, body=data))
+
+
+def test_one_hinted_parameter_is_a_key_of_an_object_too() -> None:
+    def run(data: np.ndarray) -> Any:
+        return data
+
+    script = script_of(run)
+    assert (script.mode, script.sample, script.batchable) == ("object", None, True)
+    np.testing.assert_array_equal(arguments(run, {"data": [[1, 2]]})["data"], np.array([[1.0, 2.0]]))
+    with pytest.raises(Refused) as caught:
+        arguments(run, {"data": [[1, "x"]]})
+    assert caught.value.response.status == 422
+    assert orjson.loads(caught.value.response.body)["error"]["where"] == "data[0][1]"
+
+
+def test_several_hints_and_defaults() -> None:
+    def run(person: Person, limit: float = 2.5, mode: Literal["a", "b"] = "a", more: Any = None) -> Any:
+        return person
+
+    assert arguments(run, {"person": ANN}) == {"person": Person("Ann", 41, Address("Oslo"))}
+    assert arguments(run, {"person": ANN, "limit": 1, "more": {"x": 1}})["limit"] == 1.0
+    with pytest.raises(Refused) as caught:
+        arguments(run, {"person": ANN, "mode": "c"})
+    assert orjson.loads(caught.value.response.body)["error"]["where"] == "mode"
+
+
+def test_scripts_of_v1_get_the_body_as_before() -> None:
+    def text(data: str) -> Any: ...
+    def binary(data: bytes) -> Any: ...
+    def bare(data): ...  # type: ignore[no-untyped-def]
+    def anything(data: Any, limit: float = 1.0) -> Any: ...
+    def unknown(data: complex) -> Any: ...
+    def absent(data: NotImported) -> Any: ...  # type: ignore[name-defined]  # noqa: F821
+
+    for run in (text, bare, anything, unknown, absent):
+        assert arguments(run, b"\xef\xbb\xbf[1") == {"data": "[1"}
+    assert arguments(binary, b"\xff\x00") == {"data": b"\xff\x00"}
+    assert "not understood" in script_of(absent).warnings[0] and "NotImported" in script_of(absent).warnings[0]
+    assert "not understood" in script_of(unknown).warnings[0]
+
+
+def test_a_hint_that_is_not_understood_leaves_its_parameter_unchecked() -> None:
+    def run(a: complex, b: int) -> Any: ...
+
+    assert arguments(run, {"a": "?", "b": 1}) == {"a": "?", "b": 1}
+    assert "the type hint of 'a' is not understood" in script_of(run).warnings[0]
