@@ -80,7 +80,9 @@ def make_model(python: str, folder: Path, peer: str = "") -> None:
 
 def versions(place: Path) -> dict[str, str]:
     """The versions of the packages that matter, as installed there."""
-    own = {requirement.partition("=")[0].partition("<")[0].partition("[")[0] for requirement in ENVIRONMENTS[place.name]}
+    own = {
+        requirement.partition("=")[0].partition("<")[0].partition("[")[0] for requirement in ENVIRONMENTS[place.name]
+    }
     code = (
         "import json, sys; from importlib.metadata import version, PackageNotFoundError\n"
         "def of(name):\n    try: return version(name)\n    except PackageNotFoundError: return ''\n"

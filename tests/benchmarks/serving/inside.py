@@ -22,7 +22,20 @@ def is_inside() -> bool:
 def command(words: list[str], root: bool) -> list[str]:
     """The command that runs `words` inside."""
     user = [] if root else ["--map-root-user"]
-    return ["unshare", *user, "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", INIT, "bash", *words]
+    return [
+        "unshare",
+        *user,
+        "--net",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+        "bash",
+        "-c",
+        INIT,
+        "bash",
+        *words,
+    ]
 
 
 def again(module: str, arguments: list[str]) -> int:

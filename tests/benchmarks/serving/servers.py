@@ -35,7 +35,7 @@ class Server:
 
     `environment` "" is the one that runs the benchmark. `port` 0: a free one is chosen. `all_interfaces`: it does so
     whatever it is told, and runs only inside a network namespace. `says_where`: it writes `where.json` (url, headers,
-    pids) into its folder when it answers.
+    pids) into its folder when it answers. `setting` is one of ours that it needs, which a version of ours may not have.
     """
 
     name: str
@@ -49,8 +49,20 @@ class Server:
     variables: Callable[[Place], dict[str, str]] = lambda place: {}
     all_interfaces: bool = False
     says_where: bool = False
+    setting: str = ""
     notes: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def skipped(server: Server, inside: bool) -> str:
+    """Why this server cannot run here; "" when it can."""
+    from mldeploy_jupyter.core.configs.local import LOCAL
+
+    if server.setting and server.setting not in LOCAL.by_name:
+        return f"LocalWebservice.deploy_configuration has no {server.setting} in this version"
+    if server.all_interfaces and not inside:
+        return "it listens on all interfaces, and this is no network namespace"
+    return ""
 
 
 def _uvicorn(application: str, *more: str) -> Callable[[Place], list[str]]:
@@ -95,7 +107,7 @@ SERVERS: tuple[Server, ...] = (
            notes="Model.deploy, default configuration: keys, schema, metrics, request ids, access log"),
     Server(OURS, "", _ours("raw_score.py"), works=("raw",), working=_repository, says_where=True),
     Server(OURS, "", _ours("typed_score.py", "--max-batch-size", "64"), works=("batch",), working=_repository,
-           says_where=True, notes="the same with max_batch_size=64"),
+           says_where=True, setting="max_batch_size", notes="the same with max_batch_size=64"),
     Server("azureml", "azureml", _azureml("typed_score.py"), all_interfaces=True,
            notes="azmlinfsrv --worker_count 1, the same script"),
     Server("azureml", "azureml", _azureml("raw_score.py"), works=("raw",), all_interfaces=True),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import environments, processes, work, wrk
+from . import processes, work, wrk
 from .servers import Place, Server
 
 SERVER_CPU, LOAD_CPU = 0, 1
@@ -136,8 +136,10 @@ def _said_where(folder: Path) -> Running | None:
     return Running(said["url"], said["headers"], said["pids"], 0.0, said["configuration"])
 
 
-def measure(running: Running, server: Server, kind: work.Work, connections: int, seconds: float, folder: Path) -> Measured:
-    """One load: checked before, in its middle and after. Raises `TurnFailed`, `wrk.LoadFailed`."""
+def measure(
+    running: Running, server: Server, kind: work.Work, connections: int, seconds: float, folder: Path
+) -> Measured:
+    """One load: checked before, in its middle and after. Raises `TurnFailed`, `wrk.LoadFailed`, `OSError`."""
     least = len(check(running, server, kind))
     headers = {**running.headers, "Content-Type": content_type(kind)}
     lua = wrk.script(folder, work.body(kind, server.form), headers)
@@ -154,16 +156,29 @@ def measure(running: Running, server: Server, kind: work.Work, connections: int,
     return Measured(server.name, kind.name, connections, load.rate, load.p50, load.p99, cpu)
 
 
-def take(server: Server, wanted: list[str], seconds: float, folder: Path, cache: Path) -> tuple[list[Measured], Running, int]:
-    """The whole turn: every wanted work of the server at every load; also how it ran, and its memory in bytes."""
-    if server.environment:
-        environments.ensure(server.environment, cache)
-    with running(server, folder, cache) as found:
-        measured = [
-            measure(found, server, work.WORKS[name], connections, seconds, folder)
-            for name in server.works
-            if name in wanted
-            for connections in work.WORKS[name].connections
-        ]
-        weight = sum(one.pss for one in processes.weigh(found.pids))
-    return measured, found, weight
+@dataclass
+class Turn:
+    """What a turn brought: loads, what failed in words, memory after the loads in bytes, the configuration."""
+
+    measured: list[Measured] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    memory: int = 0
+    configuration: list[str] = field(default_factory=list)
+
+
+def take(server: Server, wanted: list[str], seconds: float, folder: Path, cache: Path) -> Turn:
+    """The whole turn: every wanted work of the server at every load. What fails is noted, and does not count."""
+    taken = Turn()
+    try:
+        with running(server, folder, cache) as found:
+            taken.configuration = found.configuration
+            for kind in (work.WORKS[name] for name in server.works if name in wanted):
+                for connections in kind.connections:
+                    try:
+                        taken.measured.append(measure(found, server, kind, connections, seconds, folder))
+                    except (TurnFailed, wrk.LoadFailed, OSError, ValueError) as error:
+                        taken.failures.append(f"{server.name}, {kind.name}, {connections} connections: {error}")
+            taken.memory = sum(one.pss for one in processes.weigh(found.pids))
+    except (TurnFailed, OSError, ValueError) as error:
+        taken.failures.append(f"{server.name} ({', '.join(server.works)}): {error}")
+    return taken

@@ -17,9 +17,9 @@ HEADERS
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
-    '\nJSON{"requests": %d, "microseconds": %d, "bytes": %d, "p50": %d, "p99": %d, "failed": %d}\n',
+    '\nJSON{"requests": %d, "microseconds": %d, "bytes": %d, "p50": %d, "p99": %d, "failed": [%d, %d, %d, %d, %d]}\n',
     summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
-    e.connect + e.read + e.write + e.status + e.timeout))
+    e.status, e.connect, e.read, e.write, e.timeout))
 end
 """
 
@@ -62,8 +62,12 @@ def read(output: str, least_bytes: int = 0) -> Load:
     Raises `LoadFailed` when a request failed, none was answered, or the answers are smaller than right ones.
     """
     said = json.loads(output.rpartition("JSON")[2].strip())
-    if said["failed"] or not said["requests"]:
-        raise LoadFailed(f"{said['failed']} of {said['requests']} requests failed")
+    if any(said["failed"]) or not said["requests"]:
+        status, *others = said["failed"]
+        raise LoadFailed(
+            f"of {said['requests']} requests {status} had a status of 400 or more; errors of connect, read, write, "
+            f"time: {others}"
+        )
     if said["bytes"] < least_bytes * said["requests"]:
         raise LoadFailed(f"{said['bytes']} bytes in {said['requests']} answers of at least {least_bytes}")
     return Load(said["requests"], said["microseconds"] / 1e6, said["p50"] / 1000, said["p99"] / 1000)
