@@ -142,15 +142,22 @@ def measure(
     """One load: checked before, in its middle and after. Raises `TurnFailed`, `wrk.LoadFailed`, `OSError`."""
     least = len(check(running, server, kind))
     headers = {**running.headers, "Content-Type": content_type(kind)}
-    lua = wrk.script(folder, work.body(kind, server.form), headers)
-    warm = wrk.start(running.url, lua, connections, 1, LOAD_CPU)
-    wrk.read(warm.communicate(timeout=60)[0])
-    before = processes.cpu_seconds(running.pids)
-    loading = wrk.start(running.url, lua, connections, seconds, LOAD_CPU)
-    time.sleep(seconds / 2)
-    check(running, server, kind)
-    load = wrk.read(loading.communicate(timeout=seconds + 60)[0], least)
-    spent = processes.cpu_seconds(running.pids) - before
+    body = work.body(kind, server.form)
+    lua = wrk.script(folder, body, headers)
+    try:
+        warm = wrk.start(running.url, lua, connections, 1, LOAD_CPU)
+        wrk.read(warm.communicate(timeout=60)[0])
+        check(running, server, kind)  # answered after what the warming up has left in the queue
+        before = processes.cpu_seconds(running.pids)
+        loading = wrk.start(running.url, lua, connections, seconds, LOAD_CPU)
+        time.sleep(seconds / 2)
+        check(running, server, kind)
+        load = wrk.read(loading.communicate(timeout=seconds + 60)[0], least)
+        spent = processes.cpu_seconds(running.pids) - before
+    except wrk.LoadFailed as error:
+        check(running, server, kind)
+        why = wrk.first_failure(running.url, folder, body, headers, connections, LOAD_CPU)
+        raise wrk.LoadFailed(f"{error}; first: {why}") from None
     check(running, server, kind)
     cpu = spent / load.requests * 1e6
     return Measured(server.name, kind.name, connections, load.rate, load.p50, load.p99, cpu)

@@ -23,6 +23,16 @@ done = function(summary, latency, requests)
 end
 """
 
+FIRST_FAILURE = """
+local told = false
+response = function(status, headers, body)
+  if status >= 400 and not told then
+    told = true
+    io.write("FIRST", status, " ", body:sub(1, 300), "\\n")
+  end
+end
+"""
+
 
 class LoadFailed(Exception):
     """A run with failed requests, which does not count."""
@@ -47,13 +57,20 @@ def missing() -> str:
     return "" if shutil.which("wrk") else "wrk is not installed: apt-get install wrk"
 
 
-def script(folder: Path, body: bytes, headers: dict[str, str]) -> Path:
-    """The file that tells wrk what to send."""
+def script(folder: Path, body: bytes, headers: dict[str, str], more: str = "") -> Path:
+    """The file that tells wrk what to send; `more` is further Lua."""
     (folder / "body").write_bytes(body)
     lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
     path = folder / "load.lua"
-    path.write_text(SCRIPT.replace("BODY", str(folder / "body")).replace("HEADERS", "\n".join(lines)))
+    path.write_text(SCRIPT.replace("BODY", str(folder / "body")).replace("HEADERS", "\n".join(lines)) + more)
     return path
+
+
+def first_failure(url: str, folder: Path, body: bytes, headers: dict[str, str], connections: int, cpu: int) -> str:
+    """Status and text of the first failed answer under this load, "" when there is none. Slows wrk."""
+    lua = script(folder, body, headers, FIRST_FAILURE)
+    output = start(url, lua, connections, 1, cpu).communicate(timeout=60)[0]
+    return output.partition("FIRST")[2].partition("\n")[0]
 
 
 def read(output: str, least_bytes: int = 0) -> Load:
