@@ -14,11 +14,17 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Weight:
-    """One process at one moment: bytes of proportional and resident memory, open descriptors, threads."""
+    """One process at one moment.
+
+    Bytes: `pss` is all its memory, shared pages divided by those who share them; `own` that part of it which belongs
+    to no file, so neighbours that use the same libraries do not change it; `rss` counts shared pages fully.
+    `descriptors` without those of clients' open connections.
+    """
 
     pid: int
     name: str
     pss: int
+    own: int
     rss: int
     descriptors: int
     threads: int
@@ -49,12 +55,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total / TICKS
 
 
-def pss(pid: int) -> int:
-    """Bytes of memory, every shared page divided by the number of processes that share it."""
+def pss(pid: int, field: str = "Pss") -> int:
+    """Bytes of memory, every shared page divided by the number of processes that share it; or `Pss_Anon` of them."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
-    raise OSError(f"no Pss in smaps_rollup of {pid}")
+    raise OSError(f"no {field} in smaps_rollup of {pid}")
 
 
 def weigh(pids: Iterable[int]) -> list[Weight]:
@@ -64,13 +70,15 @@ def weigh(pids: Iterable[int]) -> list[Weight]:
         try:
             words = process.cmdline()
             name = next((word for word in words[1:] if not word.startswith("-")), process.name())
+            clients = sum(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections("tcp"))
             weights.append(
                 Weight(
                     process.pid,
                     name.rpartition("/")[2],
                     pss(process.pid),
+                    pss(process.pid, "Pss_Anon"),
                     process.memory_info().rss,
-                    process.num_fds(),
+                    process.num_fds() - clients,
                     process.num_threads(),
                 )
             )
