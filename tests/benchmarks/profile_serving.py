@@ -79,7 +79,11 @@ def run(given: argparse.Namespace, folder: Path) -> int:
     each = spent / said.requests * 1e6
     print(f"{name}, {given.connections} connections: {said.rate:,.0f} requests/s while sampled at {RATE}/s, "
           f"{each:.0f} us of processor time a request\n")  # fmt: skip
-    print("\n".join(profile.table(profile.shares(folded), given.top, each)))
+    working, waiting = profile.split(folded)
+    words = ", ".join(f"{share:.0f}% for {name}" for name, share in waiting.items())
+    print(f"of all samples of its threads waited: {words}")
+    print("of the others:\n")
+    print("\n".join(profile.table(profile.shares(working), given.top, each)))
     return 0
 
 

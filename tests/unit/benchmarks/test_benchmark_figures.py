@@ -175,3 +175,10 @@ def test_a_profile_adds_the_stacks_up() -> None:
     assert (shares["run (b.py:1)"].itself, shares["run (b.py:1)"].total) == (60, 70)
     assert (shares["parse (a.py:3)"].itself, shares["parse (a.py:3)"].total) == (40, 40)
     assert (shares["main"].itself, shares["main"].total) == (0, 100)
+
+
+def test_a_stack_that_waits_is_no_work() -> None:
+    folded = (
+        "main;epoll_pwait (libc.so.6) 30\nmain;take;pthread_cond_timedwait (libc.so.6);0x7f (libc.so.6) 20\nmain 50"
+    )
+    assert profile.split(folded) == ("main 50", {"the next request": 30, "a lock, mostly the interpreter's": 20})
