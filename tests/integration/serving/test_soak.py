@@ -1,0 +1,21 @@
+"""A minute at half of capacity: memory, descriptors and threads stay as they are. `benchmarks/soak.py` runs longer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import soak
+from tests.benchmarks.serving.site import site
+
+
+@pytest.mark.slow
+def test_a_minute_at_half_of_capacity_leaves_memory_and_descriptors_flat(tmp_path: Path) -> None:
+    with site(tmp_path) as place:
+        soaked = soak.soak(place, 60)
+    print(soak.report(soaked))
+    assert soaked.said.failures == []
+    assert soaked.said.requests >= 0.9 * soaked.capacity / 2 * 60
+    assert len(soaked.samples) >= 15
+    assert [str(trend) for trend in soaked.trends if not trend.flat] == []
