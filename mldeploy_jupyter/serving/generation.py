@@ -15,7 +15,7 @@ from .failure import failure
 from .settings import Settings
 from .workers import Worker
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[dict[str, Any]], Any]  # False: nobody listens any more
 
 PROGRESS_EVERY = 5.0  # seconds between two lines about a slow init()
 STACK_WAIT = 1.0  # seconds for a worker to say where its init() hangs

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from . import compat
+from . import compat, preloaded
 from .app import App
 from .channel import Channel
 from .failure import failure, from_exception
@@ -165,7 +165,7 @@ def failed_sample(response: Response) -> dict[str, Any]:
 def new_modules(before: set[str]) -> dict[str, str]:
     """Top-level modules that the script brought in: name -> file ("" for built-in ones and namespaces)."""
     own = (__package__ or "").partition(".")[0]
-    names = {name.partition(".")[0] for name in set(sys.modules) - before}
+    names = {name.partition(".")[0] for name in set(sys.modules) - (before - preloaded.MODULES)}
     names -= {own, "__main__", "inference_schema", "azureml", "azureml_inference_server_http", *sys.stdlib_module_names}
     return {name: getattr(sys.modules.get(name), "__file__", None) or "" for name in sorted(names)}
 

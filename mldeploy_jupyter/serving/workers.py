@@ -7,28 +7,20 @@ import os
 import queue
 import signal
 import socket
-import struct
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from . import leftovers, memory
+from . import births, leftovers, memory
+from .births import Born, Run
 from .channel import Channel
 from .failure import failure
 from .logs import ServiceLog, read_lines, utc_now
 from .settings import Settings
 
-# Names of the caller's environment that would change how a worker starts.
-_DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
-
-_FROM_ARGUMENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mldeploy_serving.worker import main; main()"
-
-Run = Callable[[Callable[[], Any]], Any]
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
 
 class Worker:
@@ -44,6 +36,7 @@ class Worker:
         self.log = log
         self.pid = 0
         self.mark = os.urandom(8).hex()
+        self.forked = False
         self.state = "starting"
         self.stage = "import"
         self.started = utc_now()
@@ -64,52 +57,47 @@ class Worker:
         self._end: dict[str, Any] = {}
 
     def spawn(
-        self, listener: socket.socket, *, keys: dict[str, str], early: bool, in_main: Run = lambda task: task()
+        self,
+        listener: socket.socket,
+        *,
+        keys: dict[str, str],
+        early: bool,
+        in_main: Run = lambda task: task(),
+        born: Born | None = None,
+        more: tuple[int, ...] = (),
     ) -> None:
-        """Starts the process. `early` lets it answer (503, "starting") while `init()` runs.
+        """Starts the process, or makes a forked one (`born`) this worker.
 
-        `in_main` runs the fork in the main thread: the kernel's "die with my parent" means the thread that
-        forked, so that thread must live as long as the supervisor. Raises `OSError` when it cannot start.
+        `early` lets it answer (503, "starting") while `init()` runs. `more` are descriptors that it gets after
+        the listening socket. For `in_main` see `births.start`. Raises `OSError` when it cannot start.
         """
-        ours, theirs = socket.socketpair()
-        read, write = os.pipe()
-        package = "mldeploy_serving" if self.settings.server_path else __package__
-        fds = (theirs.fileno(), listener.fileno())
-        command = [self.settings.python or sys.executable, "-P", "-m", f"{package}.worker"]
-        if os.pathsep in self.settings.server_path:  # a folder that PYTHONPATH cannot name
-            command[2:] = ["-c", _FROM_ARGUMENT, self.settings.server_path]
-        command += [f"--channel={fds[0]}", f"--listen={fds[1]}", f"--parent={os.getpid()}"]
-        try:
-            self._process = in_main(
-                lambda: subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=write,
-                    stderr=write,
-                    pass_fds=fds,
-                    cwd=self.settings.app_root or None,
-                    env=self._environment(),
-                    start_new_session=True,
-                )
-            )
-        except BaseException:
-            ours.close()
-            os.close(read)
-            raise
-        finally:
-            theirs.close()
-            os.close(write)
-        self.pid = self._process.pid
-        self._cgroup = memory.cgroup_of(self.pid)
+        self._begin(born, in_main)
+        self._order("start", (listener.fileno(), *more), keys=keys, early=early)
+
+    def check(self, born: Born) -> None:
+        """Has a forked process run the script once (`check.py`); `checked` comes in `events`."""
+        self._begin(born, lambda task: task())
+        self._order("check")
+
+    def _begin(self, born: Born | None, in_main: Run) -> None:
+        if born is None:
+            born = births.start("worker", self.settings, self.mark, in_main)
+        self.mark, self.forked, self._reap = born.mark, born.forked, born.reap
+        self.born = self.stage_since = time.monotonic()
+        self._cgroup = memory.cgroup_of(born.pid)
         self._oom_kills = memory.oom_kills(self._cgroup)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))  # it reads at once
-        self._channel = Channel(ours)
-        self._output = threading.Thread(target=read_lines, args=(read, self._line), daemon=True)
+        self._channel = Channel(born.channel)
+        self.pid = born.pid
+        self._output = threading.Thread(target=read_lines, args=(born.output, self._line), daemon=True)
         self._output.start()
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
         threading.Thread(target=self._wait, daemon=True).start()
-        self.tell("start", settings=self.settings.to_dict(), keys=keys, early=early)
+
+    def _order(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> None:
+        if self.forked:  # the others were started with it
+            args["environment"] = births.environment(self.settings, self.mark)
+        self.tell(op, fds, settings=self.settings.to_dict(), **args)
 
     def tell(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
         """Sends an order; False when the worker is gone."""
@@ -157,6 +145,15 @@ class Worker:
         text = f"the worker was ended by signal {number}" if number else f"the worker exited with code {status}"
         return self.complete(failure(code or ("killed" if number else "exited"), self.stage, text))
 
+    @property
+    def end(self) -> dict[str, Any]:
+        """`exit_code` and `signal` of a process that is dead."""
+        return {"exit_code": self._end.get("exit_code"), "signal": self._end.get("signal")}
+
+    @property
+    def crashed(self) -> bool:
+        return self._end.get("signal") in _CRASHES
+
     def complete(self, data: dict[str, Any]) -> dict[str, Any]:
         """Adds what only the supervisor knows: end, memory, the last lines, how long it had run."""
         self._output.join(0.5 if self.exited.is_set() else 0.1)
@@ -172,25 +169,10 @@ class Worker:
             "revision": self.settings.revision,
             "state": self.state,
             "stage": self.stage,
+            "forked": self.forked,
             "restarts": self.restarts,
             "started": self.started,
             "rss": memory.rss(self.pid),
-        }
-
-    def _environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if key not in _DROPPED}
-        root = Path(__file__).resolve().parents[len((__package__ or "").split("."))]
-        return {
-            **kept,
-            **self.settings.env,
-            "PYTHONPATH": self.settings.server_path or str(root),
-            leftovers.MARK: self.mark,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONIOENCODING": "utf-8:backslashreplace",
-            "AZUREML_MODEL_DIR": self.settings.model_dir,
-            "AZUREML_SOURCE_DIRECTORY": self.settings.source_directory,
-            "AZUREML_ENTRY_SCRIPT": self.settings.entry_script,
-            "AML_APP_ROOT": self.settings.app_root,
         }
 
     def _line(self, text: str) -> None:
@@ -211,7 +193,7 @@ class Worker:
                 self.stage, self.stage_since = message["stage"], time.monotonic()
             if event == "ready":
                 self.ready, self.stage = message, "probe"
-            if event in ("stage", "ready", "failed"):
+            if event in ("stage", "ready", "failed", "checked"):
                 self.events.put({**message, "worker": self})
             else:
                 self.on_message(self, message, fds)
@@ -229,7 +211,7 @@ class Worker:
         except OSError:
             pass
         leftovers.end_marked([self.mark])  # what made itself a daemon
-        status = self._process.wait()
+        status = self._reap()
         number = -status if status < 0 else None
         self._end = {
             "exit_code": None if number else status,
