@@ -12,6 +12,7 @@ from mldeploy_jupyter.core import bundle, entry_script
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
+from mldeploy_jupyter.core.imported_modules import imported_modules
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.source_files import source_files
 
@@ -133,6 +134,8 @@ def server_settings(
     made: bundle.Bundle, revision: RevisionRecord, config: dict[str, Any], *, python: str, variables: dict[str, str]
 ) -> dict[str, Any]:
     """What the scoring server of this revision is told (`serving/settings.py`)."""
+    source = made.manifest["source_directory"]
+    inside = [name for name in made.manifest["files"] if name.startswith(f"app/{source}/")]
     return {
         "service": revision.service,
         "revision": revision.number,
@@ -150,6 +153,7 @@ def server_settings(
         "max_body_bytes": int((config.get("max_request_body_mb") or 100) * 1024 * 1024),
         "auth_enabled": config.get("auth_enabled", True) is not False,
         "cors_origins": list(config.get("cors_origins") or []),
+        "preload": imported_modules({name.split("/", 2)[2]: made.path / name for name in inside}),
         "title": revision.service,
         "description": config.get("description") or "",
     }

@@ -93,8 +93,8 @@ class Deployments:
                 generation.workers.append(
                     self._fleet.spawn(generation, deploy.events, emit, early=early, deploy=deploy)
                 )
-            for worker in list(generation.workers):
-                make_ready(self._fleet, generation, worker, deploy, emit, early=early)
+            for number in range(len(generation.workers)):
+                make_ready(self._fleet, generation, generation.workers[number], deploy, emit, early=early)
             stage.start("probe")
             for worker in generation.workers:
                 self._probe(worker, settings, deploy, emit)

@@ -154,11 +154,12 @@ class Nursery:
         return zygote is not None and zygote.alive and zygote.key == _key(settings)
 
     def describe(self) -> dict[str, Any]:
-        zygote = self._zygote
+        zygote, spare = self._zygote, self._spare
         alive = zygote is not None and zygote.alive
         return {
             "forking": alive,
             "pid": zygote.born.pid if zygote is not None and alive else None,
+            "spare": spare.pid if spare is not None else None,
             "modules": zygote.modules if zygote is not None and alive else 0,
             "excluded": dict(self._learned.excluded),
             "reason": self._learned.off or ("" if alive else self._said),

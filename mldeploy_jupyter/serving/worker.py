@@ -44,7 +44,7 @@ def serve(channel: Channel) -> None:
     start, fds = received
     settings = Settings.from_dict(start["settings"])
     if "environment" in start:  # of a process that was forked
-        _take_over(start, settings)
+        _take_over(start, settings, channel)
     faulthandler.enable()
     if hasattr(signal, "SIGUSR2"):
         faulthandler.register(signal.SIGUSR2, all_threads=True)
@@ -110,12 +110,12 @@ def _flush() -> None:
             pass
 
 
-def _take_over(start: dict[str, Any], settings: Settings) -> None:
+def _take_over(start: dict[str, Any], settings: Settings, channel: Channel) -> None:
     """What a worker that is started has from its command: environment, folder, name, where the server is."""
     package = str(__package__)
     process_state.move_package(package, os.environ.get("PYTHONPATH", ""), start["environment"]["PYTHONPATH"])
     process_state.set_environment(start["environment"])
-    process_state.become_main(f"{package}.worker", [])
+    process_state.become_main(f"{package}.worker", [f"--channel={channel.fileno()}", f"--parent={os.getppid()}"])
     if settings.app_root:
         os.chdir(settings.app_root)
 

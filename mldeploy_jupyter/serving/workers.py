@@ -37,6 +37,8 @@ class Worker:
         self.pid = 0
         self.mark = os.urandom(8).hex()
         self.forked = False
+        self.given_up = False  # another one took its place before it was ready
+        self.instead_of = ""  # what came of the forked worker whose place it took
         self.state = "starting"
         self.stage = "import"
         self.started = utc_now()
