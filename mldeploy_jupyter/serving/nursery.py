@@ -378,17 +378,25 @@ def _key(settings: Settings) -> Key:
     return (settings.python, _server_digest(settings.server_path), repr(sorted(settings.env.items())))
 
 
-_digests: dict[str, str] = {}
+_digests: dict[tuple[int, ...], bytes] = {}
 
 
 def _server_digest(path: str) -> str:
-    """What the server's source is; the folder is a new one for every bundle."""
-    if path and path not in _digests:
-        digest = hashlib.sha256()
-        root = Path(path) / "mldeploy_serving"
-        for file in sorted(root.rglob("*.py")):
-            digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
-        if len(_digests) > 100:
-            _digests.clear()
-        _digests[path] = digest.hexdigest()
-    return _digests.get(path, "")
+    """What the server's source is; the folder is a new one for every bundle, its files are mostly the same."""
+    if not path:
+        return ""
+    digest = hashlib.sha256()
+    root = Path(path) / "mldeploy_serving"
+    if len(_digests) > 1000:
+        _digests.clear()
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(".py"):
+                file = os.path.join(folder, name)
+                found = os.stat(file)
+                identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+                if identity not in _digests:
+                    _digests[identity] = hashlib.sha256(Path(file).read_bytes()).digest()
+                digest.update(os.path.relpath(file, root).encode() + _digests[identity])
+    return digest.hexdigest()
