@@ -204,12 +204,13 @@ def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleCont
 
 def _server_files() -> dict[str, Path]:
     """The serving room's own source, found without importing it."""
-    root = Path(__file__).resolve().parent.parent / "serving"
-    return {
-        str(path.relative_to(root)): path
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
-    }
+    root = str(Path(__file__).resolve().parent.parent / "serving")
+    found = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        prefix = "" if folder == root else os.path.relpath(folder, root) + os.sep
+        found.update({prefix + name: Path(folder, name) for name in names if not name.endswith(".pyc")})
+    return dict(sorted(found.items()))
 
 
 def _digest(path: Path) -> list[Any]:

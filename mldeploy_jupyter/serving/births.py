@@ -28,7 +28,8 @@ Run = Callable[[Callable[[], Any]], Any]
 class Born:
     """A process that waits for its first order on `channel`. `output` is what it writes, `reap` gives its exit code
 
-    (negative: the signal) and waits for it. `mark` is in the environment of whatever it starts.
+    (negative: the signal) and waits for it. `mark` is in the environment of whatever it starts. `changed` names a file
+    of its imported modules that is not any more what was imported.
     """
 
     pid: int
@@ -37,6 +38,7 @@ class Born:
     reap: Callable[[], int]
     mark: str
     forked: bool = False
+    changed: Callable[[], str] = lambda: ""
 
     def discard(self) -> None:
         """Ends a process that nobody uses."""

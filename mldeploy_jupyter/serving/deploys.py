@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import listener as listening
 from .failure import failure
-from .generation import Deploy, Emit, Generation, Stopped, nobody
+from .generation import Deploy, Emit, Generation, Later, Stopped, nobody
 from .probe import ProbeError, probe
 from .settings import Settings
 from .starting import make_ready
@@ -89,6 +89,7 @@ class Deployments:
             if new_port:
                 generation.listener = listener = self._bind(port or 0)
             early = nobody(old)
+            prepared = Later(lambda: self._fleet.prepare_live(generation))  # it waits for the disk
             for _ in range(max(1, settings.workers)):
                 generation.workers.append(
                     self._fleet.spawn(generation, deploy.events, emit, early=early, deploy=deploy)
@@ -103,7 +104,7 @@ class Deployments:
                     raise Stopped(failure("cancelled", "probe", "cancelled"))
                 deploy.switching = True
             stage.start("switch")
-            self._fleet.switch(generation, new_port)
+            self._fleet.switch(generation, new_port, prepared.result())
             stage.finish()
             self._fleet.look_ahead(generation)
         except Stopped as stopped:

@@ -90,13 +90,13 @@ class Fleet:
 
     # -- the switch -------------------------------------------------------------------------------------
 
-    def switch(self, new: Generation, new_port: bool) -> None:
+    def switch(self, new: Generation, new_port: bool, save: Callable[[], None]) -> None:
         """From here on the new workers answer. Nobody listening is disturbed; see `transport.py`.
 
         The old ones stop accepting first: for a moment new connections wait in the listener's queue, so that no
-        client gets an answer of the new revision and then, on its next connection, one of the old.
+        client gets an answer of the new revision and then, on its next connection, one of the old. `save` writes
+        down what serves (`prepare_live`).
         """
-        save = self._prepare_live(new)
         before = self.live.workers if self.live and not new_port else []
         each(lambda worker: worker.ask("pause", PAUSE_WAIT), before)
         for number, worker in enumerate(new.workers):
@@ -151,7 +151,7 @@ class Fleet:
             timer.daemon = True
             timer.start()
 
-    def _prepare_live(self, generation: Generation) -> Callable[[], None]:
+    def prepare_live(self, generation: Generation) -> Callable[[], None]:
         """Writes what will serve beside `live.json`, so that a full disk stops the switch before anything moved.
 
         The function that is returned puts it in place; that needs no space. Raises `Stopped`.

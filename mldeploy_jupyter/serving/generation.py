@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from .failure import failure
 from .pulse import PATIENCE, Pulse
 from .settings import Settings
 from .workers import Worker
 
+Found = TypeVar("Found")
 Emit = Callable[[dict[str, Any]], Any]  # False: nobody listens any more
 
 PROGRESS_EVERY = 5.0  # seconds between two lines about a slow init()
@@ -110,6 +111,28 @@ def state_of(live: Generation | None) -> str:
     if any(worker.state == "live" for worker in live.workers):
         return "Live"
     return "Unhealthy" if live.was_live or live.failure else "Starting"
+
+
+class Later(Generic[Found]):
+    """A task in a thread of its own. `result` waits for it and raises what it raised."""
+
+    def __init__(self, task: Callable[[], Found]) -> None:
+        self._task = task
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def result(self) -> Found:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def _run(self) -> None:
+        self._error: BaseException | None = None
+        try:
+            self._found = self._task()
+        except BaseException as error:
+            self._error = error
 
 
 def each(task: Callable[[Worker], Any], workers: list[Worker]) -> None:

@@ -176,12 +176,7 @@ class Nursery:
             self._learned = Learned(settings.python, [], {})
         key = _key(settings)
         zygote = self._zygote
-        changed = ""
-        if zygote is not None and zygote.key == key and zygote.alive:
-            changed = zygote.ask("look", ANSWER).get("changed", "")
-            if changed:
-                self._log.write(f"{changed} has changed; importing anew")
-        if zygote is None or zygote.key != key or not zygote.alive or changed:
+        if zygote is None or zygote.key != key or not zygote.alive:
             if not wait and zygote is not None:
                 threading.Thread(target=self._renew, args=(settings,), daemon=True).start()
                 return None
@@ -196,9 +191,28 @@ class Nursery:
         if self._spare is not None:
             born, self._spare = self._spare, None
             if os.waitid(os.P_PID, born.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
-                return born
+                return self._looked_after(zygote, born)
             born.discard()
-        return zygote.fork()
+        return self._looked_after(zygote, zygote.fork())
+
+    def _looked_after(self, zygote: _Zygote, born: Born) -> Born:
+        """Asks whether the imported files are still the same; the answer is read when the worker is ready."""
+        number = zygote.send("look")
+
+        def changed() -> str:
+            with self._lock:
+                try:
+                    answer = zygote.await_("answer", number, lambda: False, ANSWER) if zygote.alive else None
+                except Spoilt:
+                    answer = None
+                found = str((answer or {}).get("changed", ""))
+                if found and zygote is self._zygote:
+                    self._log.write(f"{found} has changed; importing anew")
+                    self._drop()
+                return found
+
+        born.changed = changed
+        return born
 
     def _import(self, zygote: _Zygote, settings: Settings, give_up: Callable[[], bool]) -> bool:
         wanted = [*settings.preload, *self._learned.modules]
@@ -259,6 +273,7 @@ class _Zygote:
         self._channel = Channel(self.born.channel)
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._ids = itertools.count(1)
+        self._kept: dict[int, dict[str, Any]] = {}
         self._greeted = False
         self._importing = ""
         self._killed = False
@@ -270,15 +285,15 @@ class _Zygote:
     def prepare(self, names: list[str], give_up: Callable[[], bool]) -> bool:
         """Has it import `names`. False when `give_up()` came first: it goes on by itself."""
         if not self._greeted:
-            hello = self._await("hello", 0, give_up, ONE_IMPORT)
+            hello = self.await_("hello", 0, give_up, ONE_IMPORT)
             if hello is None:
                 return False
             if hello["unsafe"]:
                 raise Spoilt(hello["unsafe"])
             self._greeted = True
         if names:
-            number = self._send("import", modules=names)
-            answer = self._await("answer", number, give_up, ONE_IMPORT)
+            number = self.send("import", modules=names)
+            answer = self.await_("answer", number, give_up, ONE_IMPORT)
             if answer is None:
                 return False
             if answer["unsafe"]:
@@ -292,8 +307,8 @@ class _Zygote:
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         try:
-            number = self._send("fork", (theirs.fileno(), write), mark=mark)
-            answer = self._await("answer", number, lambda: False, ANSWER) or {}
+            number = self.send("fork", (theirs.fileno(), write), mark=mark)
+            answer = self.await_("answer", number, lambda: False, ANSWER) or {}
         except Spoilt:
             ours.close()
             os.close(read)
@@ -316,9 +331,6 @@ class _Zygote:
 
         return Born(pid, ours, read, reap, mark, forked=True)
 
-    def ask(self, op: str, wait: float) -> dict[str, Any]:
-        return self._await("answer", self._send(op), lambda: False, wait) or {}
-
     def may_return(self) -> bool:
         """One that dies young would only die again."""
         return time.monotonic() - self._since > 10
@@ -328,7 +340,7 @@ class _Zygote:
         if self.alive:
             births.end_group(self.born.pid)
 
-    def _send(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> int:
+    def send(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> int:
         number = next(self._ids)
         try:
             self._channel.send({**args, "op": op, "id": number}, fds)
@@ -336,7 +348,10 @@ class _Zygote:
             raise Spoilt("it has died", self._importing) from error
         return number
 
-    def _await(self, event: str, number: int, give_up: Callable[[], bool], wait: float) -> dict[str, Any] | None:
+    def await_(self, event: str, number: int, give_up: Callable[[], bool], wait: float) -> dict[str, Any] | None:
+        """The event with this number; None when `give_up()` came first. What nobody waits for yet is kept."""
+        if number in self._kept:
+            return self._kept.pop(number)
         deadline = time.monotonic() + wait
         while True:
             try:
@@ -355,6 +370,8 @@ class _Zygote:
             elif found["event"] == event and found.get("id", 0) == number:
                 self._importing = ""
                 return found
+            elif "id" in found:
+                self._kept[found["id"]] = found
 
     def _listen(self) -> None:
         while (received := self._channel.receive()) is not None:

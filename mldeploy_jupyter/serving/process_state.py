@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import signal
 import sys
@@ -64,11 +62,9 @@ def set_environment(wanted: dict[str, str]) -> None:
 
 def become_main(module: str, arguments: list[str]) -> None:
     """`__main__` says of itself what it says in a process that was started as `python -m module`."""
-    main: Any = sys.modules["__main__"]
-    spec = importlib.util.find_spec(module)
-    if spec is not None:
-        main.__spec__, main.__file__ = spec, spec.origin
-    sys.argv = [main.__file__ or module, *arguments]
+    main, worker = sys.modules["__main__"], sys.modules[module]
+    main.__spec__, main.__file__ = worker.__spec__, worker.__file__
+    sys.argv = [worker.__file__ or module, *arguments]
     sys.orig_argv = [sys.executable, "-P", "-m", module, *arguments]
 
 
@@ -92,7 +88,6 @@ def move_package(package: str, old: str, new: str) -> None:
             path: Any = getattr(module, "__path__", None)
             if path is not None:
                 module.__path__ = [new + entry[len(old) :] if entry.startswith(old) else entry for entry in path]
-    importlib.invalidate_caches()
 
 
 def _prctl(option: int, value: int) -> int:

@@ -29,19 +29,26 @@ def make_ready(
             again = _again(fleet, generation, failed, str(stopped), emit, early=early)
             worker = again if failed is worker else worker
             continue
+        changed = worker.outdated()
+        if changed:
+            worker = _again(fleet, generation, worker, f"{changed} has changed", emit, early=early, fresh=False)
+            continue
         if worker.instead_of:
             fleet.nursery.distrust(f"{worker.instead_of}, and not in a new interpreter")
         return worker
 
 
-def _again(fleet: Fleet, generation: Generation, failed: Worker, reason: str, emit: Emit, *, early: bool) -> Worker:
+def _again(
+    fleet: Fleet, generation: Generation, failed: Worker, reason: str, emit: Emit, *, early: bool, fresh: bool = True
+) -> Worker:
     failed.given_up, failed.on_exit = True, fleet.forget
     failed.kill()
     failed.exited.wait(5)
-    fleet.log.write(f"worker {failed.pid} was forked and failed: {reason}; trying a new interpreter")
-    emit({"event": "progress", "text": f"{reason}; once more in a new interpreter"})
-    again = fleet.spawn(generation, failed.events, emit, early=early, fresh=True)
-    again.restarts, again.instead_of = failed.restarts, reason
+    if fresh:
+        fleet.log.write(f"worker {failed.pid} was forked and failed: {reason}; trying a new interpreter")
+        emit({"event": "progress", "text": f"{reason}; once more in a new interpreter"})
+    again = fleet.spawn(generation, failed.events, emit, early=early, fresh=fresh)
+    again.restarts, again.instead_of = failed.restarts, reason if fresh else ""
     if failed in generation.workers:
         generation.workers[generation.workers.index(failed)] = again
     return again

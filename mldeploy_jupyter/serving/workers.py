@@ -38,6 +38,7 @@ class Worker:
         self.mark = os.urandom(8).hex()
         self.forked = False
         self.given_up = False  # another one took its place before it was ready
+        self.outdated: Callable[[], str] = lambda: ""  # see `Born.changed`
         self.instead_of = ""  # what came of the forked worker whose place it took
         self.state = "starting"
         self.stage = "import"
@@ -73,33 +74,30 @@ class Worker:
         `early` lets it answer (503, "starting") while `init()` runs. `more` are descriptors that it gets after
         the listening socket. For `in_main` see `births.start`. Raises `OSError` when it cannot start.
         """
-        self._begin(born, in_main)
-        self._order("start", (listener.fileno(), *more), keys=keys, early=early)
+        self._begin(born, in_main, "start", (listener.fileno(), *more), keys=keys, early=early)
 
     def check(self, born: Born) -> None:
         """Has a forked process run the script once (`check.py`); `checked` comes in `events`."""
-        self._begin(born, lambda task: task())
-        self._order("check")
+        self._begin(born, lambda task: task(), "check")
 
-    def _begin(self, born: Born | None, in_main: Run) -> None:
+    def _begin(self, born: Born | None, in_main: Run, op: str, fds: tuple[int, ...] = (), **args: Any) -> None:
         if born is None:
             born = births.start("worker", self.settings, self.mark, in_main)
         self.mark, self.forked, self._reap = born.mark, born.forked, born.reap
+        if born.forked:  # the others were started with it
+            args["environment"] = births.environment(self.settings, self.mark)
         self.born = self.stage_since = time.monotonic()
-        self._cgroup = memory.cgroup_of(born.pid)
-        self._oom_kills = memory.oom_kills(self._cgroup)
+        self.outdated = born.changed
         self._channel = Channel(born.channel)
         self.pid = born.pid
+        self.tell(op, fds, settings=self.settings.to_dict(), **args)
+        self._cgroup = memory.cgroup_of(born.pid)
+        self._oom_kills = memory.oom_kills(self._cgroup)
         self._output = threading.Thread(target=read_lines, args=(born.output, self._line), daemon=True)
         self._output.start()
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
         threading.Thread(target=self._wait, daemon=True).start()
-
-    def _order(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> None:
-        if self.forked:  # the others were started with it
-            args["environment"] = births.environment(self.settings, self.mark)
-        self.tell(op, fds, settings=self.settings.to_dict(), **args)
 
     def tell(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
         """Sends an order; False when the worker is gone."""
