@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.core import server_files
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import make_private_dir
 
@@ -129,7 +130,7 @@ def _manifest(content: BundleContent, sources: dict[str, Path], check: Callable[
     try:
         for name, path in sources.items():
             check()
-            files[name] = _digest(path)
+            files[name] = server_files.digest(path) if name.startswith("server/") else _digest(path)
     except OSError as error:
         raise _storage(error) from error
     for model in content.models:
@@ -168,10 +169,16 @@ def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleCont
     temporary = target.with_name(f".{target.name[:16]}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
         make_private_dir(temporary)
+        made: set[Path] = set()
         for name, path in sources.items():
             check()
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, temporary / name)
+            if (folder := (temporary / name).parent) not in made:
+                folder.mkdir(parents=True, exist_ok=True)
+                made.add(folder)
+            if name.startswith("server/"):
+                server_files.place(name, path, temporary / name)
+            else:
+                shutil.copyfile(path, temporary / name)
         for model in content.models:
             check()
             folder = temporary / "app" / model.folder
@@ -186,6 +193,9 @@ def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleCont
         except OSError:
             if not (target / "bundle.json").exists():  # else another process made the same bundle meanwhile
                 raise
+        for name, path in sources.items():
+            if name.startswith("server/"):
+                server_files.settle(name, path, target / name)
     except OSError as error:
         raise _storage(error) from error
     finally:
@@ -194,12 +204,13 @@ def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleCont
 
 def _server_files() -> dict[str, Path]:
     """The serving room's own source, found without importing it."""
-    root = Path(__file__).resolve().parent.parent / "serving"
-    return {
-        str(path.relative_to(root)): path
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
-    }
+    root = str(Path(__file__).resolve().parent.parent / "serving")
+    found = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        prefix = "" if folder == root else os.path.relpath(folder, root) + os.sep
+        found.update({prefix + name: Path(folder, name) for name in names if not name.endswith(".pyc")})
+    return dict(sorted(found.items()))
 
 
 def _digest(path: Path) -> list[Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.exc import SQLAlchemyError
 
+POOLED = 2  # connections to a SQLite file that stay open
 BUSY_SECONDS = 10  # how long a writer waits for another one on SQLite
 TIMEOUT = {"connect_timeout": 10}  # seconds for a PostgreSQL server to answer
 POSTGRES_LOCK = 0x6D6C6465  # the advisory lock under which the schema is made or changed
@@ -47,12 +48,17 @@ class Database:
             raise
 
     @contextmanager
-    def begin(self, *, write: bool = False) -> Iterator[Connection]:
-        """One transaction: commits at the end, rolls back on an error. `IntegrityError` passes through."""
+    def begin(self, *, write: bool = False, durable: bool = True) -> Iterator[Connection]:
+        """One transaction: commits at the end, rolls back on an error. `IntegrityError` passes through.
+
+        One that is not `durable` is there for every process at once, and after a loss of power only if a durable one
+        came after it: that saves SQLite the wait for the disk.
+        """
         from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
         try:
-            with self.engine.connect().execution_options(mldeploy_write=write) as connection, connection.begin():
+            options = {"mldeploy_write": write, "mldeploy_durable": durable}
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
         except IntegrityError:
             raise
@@ -101,8 +107,14 @@ def _open_engine(url: str) -> tuple[Engine, str, Path | None]:
         if not parsed.database or parsed.database == ":memory:":
             raise _unusable_url("a SQLite URL must name a file")
         path = Path(parsed.database)
-        engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args={"timeout": BUSY_SECONDS})
         journal = "DELETE" if on_network_filesystem(path.parent) else "WAL"
+        # The last connection that is closed moves the whole log into the file, which takes longer than a transaction.
+        pool: dict[str, Any] = {"poolclass": sa.NullPool}
+        if journal == "WAL":
+            pool = {"poolclass": sa.QueuePool, "pool_size": POOLED, "max_overflow": -1}
+        arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
+        engine = sa.create_engine(parsed, connect_args=arguments, **pool)
+        _engines.add(engine)
         _configure_sqlite(engine, journal, path)
         return engine, str(path), path
     if parsed.get_backend_name() == "postgresql":
@@ -132,21 +144,39 @@ def _unusable_url(why: str) -> StoreError:
 
 def _configure_sqlite(engine: Engine, journal: str, path: Path) -> None:
     from sqlalchemy import event
+    from sqlalchemy.exc import DisconnectionError
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _: Any) -> None:
+    def _on_connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions by itself
         if not path.stat().st_size:
             with suppress(OSError):
                 path.chmod(0o600)
         _set_journal(connection, journal)
         connection.execute("PRAGMA synchronous=FULL")
+        record.info["file"] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def _on_checkout(connection: Any, record: Any, _: Any) -> None:
+        if record.info["file"] != _identity(path):  # removed, or another was put in its place
+            raise DisconnectionError
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         # A writer takes the write lock first, so what it read cannot change before it writes.
-        write = connection.get_execution_options().get("mldeploy_write", False)
+        options = connection.get_execution_options()
+        write, durable = options.get("mldeploy_write", False), options.get("mldeploy_durable", True)
+        if write and journal == "WAL":  # without a log it would risk the file, not only the last changes
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_journal(connection: Any, journal: str) -> None:

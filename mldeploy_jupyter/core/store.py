@@ -159,18 +159,21 @@ class Store:
             rows = connection.execute(table.select().order_by(table.c.name)).all()
         return [_from_row(ServiceRecord, row) for row in rows]
 
-    def update_service(self, name: str, **fields: Any) -> ServiceRecord:
-        """Changes fields of a service. Raises `WebserviceNotFound`."""
-        return self.change_service(name, lambda present: fields)
+    def update_service(self, name: str, *, durable: bool = True, **fields: Any) -> ServiceRecord:
+        """Changes fields of a service. For `durable` see `Database.begin`. Raises `WebserviceNotFound`."""
+        return self.change_service(name, lambda present: fields, durable=durable)
 
-    def change_service(self, name: str, change: Callable[[ServiceRecord], dict[str, Any]]) -> ServiceRecord:
+    def change_service(
+        self, name: str, change: Callable[[ServiceRecord], dict[str, Any]], *, durable: bool = True
+    ) -> ServiceRecord:
         """Changes the fields that `change` makes of the present record; nothing when it raises.
 
         Raises `WebserviceNotFound`.
         """
         table = self._t.services
         where = (table.c.name == name,)
-        record = self._update(table, ServiceRecord, where, lambda old: {"updated_time": utc_now(), **change(old)})
+        stamped = lambda old: {"updated_time": utc_now(), **change(old)}  # noqa: E731
+        record = self._update(table, ServiceRecord, where, stamped, durable)
         if record is None:
             raise WebserviceNotFound(
                 f"there is no service {name}", why="it was deleted, or never deployed", hint="mldeploy service list"
@@ -185,8 +188,8 @@ class Store:
             services = self._t.services
             return connection.execute(services.delete().where(services.c.name == name)).rowcount > 0
 
-    def add_revision(self, record: RevisionRecord) -> RevisionRecord:
-        """Keeps the revision under the next number of its service."""
+    def add_revision(self, record: RevisionRecord, *, durable: bool = True) -> RevisionRecord:
+        """Keeps the revision under the next number of its service. For `durable` see `Database.begin`."""
         table = self._t.revisions
 
         def add(connection: Connection) -> RevisionRecord:
@@ -195,7 +198,7 @@ class Store:
             connection.execute(table.insert().values(**_to_row(table, added)))
             return added
 
-        return self._write_retrying(add)
+        return self._write_retrying(add, durable)
 
     def get_revision(self, service: str, number: int) -> RevisionRecord | None:
         table = self._t.revisions
@@ -208,11 +211,11 @@ class Store:
         with self._read() as connection:
             return [_from_row(RevisionRecord, row) for row in connection.execute(query)]
 
-    def update_revision(self, service: str, number: int, **fields: Any) -> RevisionRecord:
+    def update_revision(self, service: str, number: int, *, durable: bool = True, **fields: Any) -> RevisionRecord:
         """Changes fields of a revision. Raises `WebserviceException` when there is no such revision."""
         table = self._t.revisions
         where = (table.c.service == service, table.c.number == number)
-        record = self._update(table, RevisionRecord, where, fields)
+        record = self._update(table, RevisionRecord, where, fields, durable)
         if record is None:
             raise WebserviceException(
                 f"service {service} has no revision {number}", hint=f"mldeploy service show {service}"
@@ -221,11 +224,11 @@ class Store:
 
     # Deployments
 
-    def add_deployment(self, record: DeploymentRecord) -> DeploymentRecord:
+    def add_deployment(self, record: DeploymentRecord, *, durable: bool = True) -> DeploymentRecord:
         """Keeps a new deployment under its id, which the caller made."""
         table = self._t.deployments
         added = replace(record, created_time=record.created_time or utc_now())
-        with self._write() as connection:
+        with self._write(durable) as connection:
             connection.execute(table.insert().values(**_to_row(table, added)))
         return added
 
@@ -247,10 +250,10 @@ class Store:
         with self._read() as connection:
             return [_from_row(DeploymentRecord, row) for row in connection.execute(query)]
 
-    def update_deployment(self, id: str, **fields: Any) -> DeploymentRecord:
+    def update_deployment(self, id: str, *, durable: bool = True, **fields: Any) -> DeploymentRecord:
         """Changes fields of a deployment. Raises `WebserviceException` when there is no such deployment."""
         table = self._t.deployments
-        record = self._update(table, DeploymentRecord, (table.c.id == id,), fields)
+        record = self._update(table, DeploymentRecord, (table.c.id == id,), fields, durable)
         if record is None:
             raise WebserviceException(f"there is no deployment {id}", hint="mldeploy service list")
         return record
@@ -288,13 +291,13 @@ class Store:
                 )
             return lease
 
-        return self._write_retrying(acquire)
+        return self._write_retrying(acquire, durable=False)  # after a loss of power its holder is dead
 
     def renew_lease(self, service: str, holder: str, ttl_seconds: float) -> bool:
         """Extends the lease to `ttl_seconds` from now. False when `holder` does not have it any more."""
         table = self._t.leases
         where = (table.c.service == service, table.c.holder == holder)
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             expires = self._database.now(connection) + ttl_seconds
             return connection.execute(table.update().where(*where).values(expires=expires)).rowcount > 0
 
@@ -302,7 +305,7 @@ class Store:
         """Gives the lease back. False when `holder` did not have it; another holder's lease is left alone."""
         table = self._t.leases
         where = (table.c.service == service, table.c.holder == holder)
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             return connection.execute(table.delete().where(*where)).rowcount > 0
 
     def take_over_if(self, service: str, holder: str) -> bool:
@@ -360,16 +363,16 @@ class Store:
     def _read(self) -> AbstractContextManager[Connection]:
         return self._database.begin()
 
-    def _write(self) -> AbstractContextManager[Connection]:
-        return self._database.begin(write=True)
+    def _write(self, durable: bool = True) -> AbstractContextManager[Connection]:
+        return self._database.begin(write=True, durable=durable)
 
-    def _write_retrying(self, step: Callable[[Connection], Result]) -> Result:
+    def _write_retrying(self, step: Callable[[Connection], Result], durable: bool = True) -> Result:
         """Runs `step` in a transaction, again when another process took the same key first."""
         from sqlalchemy.exc import IntegrityError
 
         for _ in range(ATTEMPTS):
             try:
-                with self._write() as connection:
+                with self._write(durable) as connection:
                     return step(connection)
             except IntegrityError:
                 continue
@@ -386,8 +389,9 @@ class Store:
         kind: type[Record],
         where: tuple[ColumnElement[bool], ...],
         change: dict[str, Any] | Callable[[Record], dict[str, Any]],
+        durable: bool = True,
     ) -> Record | None:
-        with self._write() as connection:
+        with self._write(durable) as connection:
             row = connection.execute(table.select().where(*where).with_for_update()).first()
             if row is None:
                 return None

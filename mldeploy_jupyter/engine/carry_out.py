@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 JOURNAL = "events.jsonl"
 CANCEL_MARK = "cancel"
 
+_pins: dict[tuple[str, str, frozenset[str]], list[str]] = {}  # of the same installed packages and imported modules
+
 
 @dataclass
 class _Work:
@@ -132,10 +134,11 @@ def _run(
             deployment_id=record.id,
             created_time=utc_now(),
             rolled_back_to=request.revision if request.operation == "rollback" else 0,
-        )
+        ),
+        durable=False,
     )
     work.revision = revision
-    store.update_deployment(record.id, revision=revision.number)
+    store.update_deployment(record.id, durable=False, revision=revision.number)
     stages.state(
         "running",
         service=request.service,
@@ -205,6 +208,7 @@ def _run(
             cancel()
 
     work.settings = planning.server_settings(bundle, revision, config, python=interpreter, variables=variables)
+    # Durable, and with it whatever was written before: from here on the target may switch.
     revision = work.revision = store.update_revision(
         request.service,
         revision.number,
@@ -234,8 +238,8 @@ def made_live(
     """Writes down that a revision serves now. Says the same when it is called twice."""
     for other in store.list_revisions(name):
         if other.outcome == "live" and other.number != revision.number:
-            store.update_revision(name, other.number, outcome="kept")
-    store.update_revision(name, revision.number, outcome="live")
+            store.update_revision(name, other.number, durable=False, outcome="kept")
+    store.update_revision(name, revision.number, durable=False, outcome="live")
     passed = revision.deploy_config.get("passed", {})
     store.update_service(
         name,
@@ -249,6 +253,7 @@ def made_live(
         auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
         updated_time=utc_now(),
         error=None,
+        durable=False,  # the deployment's end, which is written next, is
     )
 
 
@@ -302,7 +307,11 @@ def _keep_pins(store: Store, work: _Work) -> None:
     if work.environment.get("kind") == "current" and work.modules and work.revision is not None:
         from mldeploy_jupyter import environments
 
-        pins = environments.capture(work.modules, work.environment["python"])
+        key = (work.environment["python"], work.environment["digest"], frozenset(work.modules))
+        if key not in _pins:  # it takes a process of its own
+            _pins.clear()
+            _pins[key] = environments.capture(work.modules, work.environment["python"])
+        pins = _pins[key]
         environment = {**work.environment, "pins": pins}
         store.update_revision(work.revision.service, work.revision.number, environment=environment)
 

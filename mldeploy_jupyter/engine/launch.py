@@ -100,7 +100,8 @@ def start(
         make_private_dir(place)
         (place / "request.json").write_text(json.dumps(request.to_dict(), indent=1))
         Journal(place / JOURNAL).close()
-        store.add_deployment(record)
+        # Durable with the revision that is written down before the target is asked (carry_out).
+        store.add_deployment(record, durable=False)
         if there is None:
             store.put_service(initial_service(request, compute_type, folder.id, _user()))
         state = {
@@ -109,7 +110,7 @@ def start(
             "compute_type": compute_type,
             "deployment_id": deployment_id,
         }
-        store.change_service(name, lambda present: {**state, **describe(present)})
+        store.change_service(name, lambda present: {**state, **describe(present)}, durable=False)
         if detached and not clients:
             return _spawn(folder, record, secrets or {})
     except BaseException as error:

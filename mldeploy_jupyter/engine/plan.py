@@ -13,6 +13,7 @@ from mldeploy_jupyter.core import bundle, entry_script
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
+from mldeploy_jupyter.core.imported_modules import imported_modules
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.source_files import source_files
 
@@ -135,6 +136,8 @@ def server_settings(
     made: bundle.Bundle, revision: RevisionRecord, config: dict[str, Any], *, python: str, variables: dict[str, str]
 ) -> dict[str, Any]:
     """What the scoring server of this revision is told (`serving/settings.py`)."""
+    source = made.manifest["source_directory"]
+    inside = [name for name in made.manifest["files"] if name.startswith(f"app/{source}/")]
     return {
         "service": revision.service,
         "revision": revision.number,
@@ -159,6 +162,7 @@ def server_settings(
         "auth_enabled": config.get("auth_enabled", True) is not False and config.get("token_auth_enabled") is not True,
         "token_auth_enabled": config.get("token_auth_enabled") is True,
         "cors_origins": list(config.get("cors_origins") or []),
+        "preload": imported_modules({name.split("/", 2)[2]: made.path / name for name in inside}),
         "title": revision.service,
         "description": config.get("description") or "",
     }

@@ -50,6 +50,13 @@ class Channel:
         expected = message.pop("fds", 0)
         return message, [self._fds.popleft() for _ in range(min(expected, len(self._fds)))]
 
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def forget(self) -> None:
+        """Closes our copy of this end only: another process goes on with it."""
+        self._sock.close()
+
     def close(self) -> None:
         try:
             self._sock.shutdown(socket.SHUT_RDWR)

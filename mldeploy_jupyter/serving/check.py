@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .channel import Channel
 from .failure import from_exception
 from .settings import Settings
 
@@ -65,6 +66,15 @@ def check(settings: Settings) -> dict[str, Any]:
     result["ok"] = "failure" not in result
     result["modules"] = new_modules(before)
     return result
+
+
+def answer(settings: Settings, channel: Channel) -> None:
+    """The same for a supervisor: in a forked process, whose environment is set. Never returns."""
+    result = check(settings)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    channel.send({"event": "checked", "result": result})
+    os._exit(0)
 
 
 def main(argv: list[str] | None = None) -> int:

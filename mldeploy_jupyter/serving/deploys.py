@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import listener as listening
 from .failure import failure
-from .generation import Deploy, Emit, Generation, Stopped, await_ready, nobody
+from .generation import Deploy, Emit, Generation, Later, Stopped, nobody
 from .probe import ProbeError, probe
 from .settings import Settings
+from .starting import make_ready
 from .workers import Worker
 
 if TYPE_CHECKING:
@@ -87,10 +88,14 @@ class Deployments:
             stage.start("rollout")
             if new_port:
                 generation.listener = listener = self._bind(port or 0)
+            early = nobody(old)
+            prepared = Later(lambda: self._fleet.prepare_live(generation))  # it waits for the disk
             for _ in range(max(1, settings.workers)):
-                generation.workers.append(self._fleet.spawn(generation, deploy.events, emit, early=nobody(old)))
-            for worker in generation.workers:
-                await_ready(worker, settings, deploy, emit)
+                generation.workers.append(
+                    self._fleet.spawn(generation, deploy.events, emit, early=early, deploy=deploy)
+                )
+            for number in range(len(generation.workers)):
+                make_ready(self._fleet, generation, generation.workers[number], deploy, emit, early=early)
             if offer := generation.workers[0].ready.get("offer"):
                 emit({"event": "progress", "text": offer})
             stage.start("probe")
@@ -101,8 +106,9 @@ class Deployments:
                     raise Stopped(failure("cancelled", "probe", "cancelled"))
                 deploy.switching = True
             stage.start("switch")
-            self._fleet.switch(generation, new_port)
+            self._fleet.switch(generation, new_port, prepared.result())
             stage.finish()
+            self._fleet.look_ahead(generation)
         except Stopped as stopped:
             stage.fail()
             doomed = [worker for worker in generation.workers if worker.state != "draining"]

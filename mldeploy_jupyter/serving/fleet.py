@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import leftovers
+from . import checking, leftovers
+from .births import Run
 from .board import OVER_MEMORY, RECYCLED, RESTARTS, STUCK, Board
 from .deploys import Deployments
 from .doorman import Doorman
 from .entries import utc_now
 from .failure import failure
 from .files import read_json, write_json
-from .generation import Emit, Generation, Stopped, await_ready, each, nobody, state_of
+from .generation import Deploy, Emit, Generation, Stopped, each, nobody, state_of
 from .limits import Limits
 from .logs import ServiceLog
+from .nursery import Nursery
 from .settings import Settings
-from .workers import Run, Worker
+from .starting import make_ready
+from .workers import Worker
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0  # seconds between two starts of a worker that keeps dying
 PAUSE_WAIT = 0.5  # seconds; nobody is accepted meanwhile, so one that hangs is not waited for longer
@@ -43,9 +47,12 @@ class Fleet:
         self.lock = threading.RLock()
         self.live: Generation | None = None
         self._all: set[Worker] = set()
+        self._checked: set[Worker] = set()
         self._orphans: list[int] = []  # connections that no worker can take yet
         self.stopping = False
         self.deployments = Deployments(self)
+        self.nursery = Nursery(folder, log, in_main)
+        self.nursery.on_change = self._record
         self._doorman = Doorman(lambda: self.listener)
         self._limits = Limits(log, self._recycle, Worker.answered)
         self._keys_turn = threading.Lock()
@@ -66,6 +73,8 @@ class Fleet:
             return self.reread_keys()
         if op == "restart":
             return self.restart(emit)
+        if op == "check":
+            return checking.check(self, request, emit)
         return {"ok": False, "failure": failure("bad-request", "", f"no such op: {op}")}
 
     def status(self) -> dict[str, Any]:
@@ -84,17 +93,18 @@ class Fleet:
             "failure": live.failure if live else None,
             "last_exit": self.last_exit,
             "settings": live.settings.to_dict() if live else None,
+            "forking": self.nursery.describe(),
         }
 
     # -- the switch -------------------------------------------------------------------------------------
 
-    def switch(self, new: Generation, new_port: bool) -> None:
+    def switch(self, new: Generation, new_port: bool, save: Callable[[], None]) -> None:
         """From here on the new workers answer. Nobody listening is disturbed; see `transport.py`.
 
         The old ones stop accepting first: for a moment new connections wait in the listener's queue, so that no
-        client gets an answer of the new revision and then, on its next connection, one of the old.
+        client gets an answer of the new revision and then, on its next connection, one of the old. `save` writes
+        down what serves (`prepare_live`).
         """
-        save = self._prepare_live(new)
         before = self.live.workers if self.live and not new_port else []
         each(lambda worker: worker.ask("pause", PAUSE_WAIT), before)
         for number, worker in enumerate(new.workers):
@@ -149,7 +159,7 @@ class Fleet:
             timer.daemon = True
             timer.start()
 
-    def _prepare_live(self, generation: Generation) -> Callable[[], None]:
+    def prepare_live(self, generation: Generation) -> Callable[[], None]:
         """Writes what will serve beside `live.json`, so that a full disk stops the switch before anything moved.
 
         The function that is returned puts it in place; that needs no space. Raises `Stopped`.
@@ -178,20 +188,42 @@ class Fleet:
     # -- workers ----------------------------------------------------------------------------------------
 
     def spawn(
-        self, generation: Generation, events: queue.SimpleQueue[dict[str, Any]], emit: Emit, *, early: bool
+        self,
+        generation: Generation,
+        events: queue.SimpleQueue[dict[str, Any]],
+        emit: Emit,
+        *,
+        early: bool,
+        fresh: bool = False,
+        deploy: Deploy | None = None,
     ) -> Worker:
+        """Starts a worker: forked where that can be done, in a new interpreter else or when it must be `fresh`.
+
+        Raises `Stopped`.
+        """
+        born = None
+        if not fresh:
+            # Nobody waits for imports in the place of a worker that has died.
+            born = self.nursery.take(
+                generation.settings, lambda: self.stopping or bool(deploy and deploy.cancelled), not generation.was_live
+            )
         worker = Worker(generation.settings, self.log, self.board)
         worker.events = events
         worker.on_exit = self.forget
         worker.on_message = self._on_message
         worker.on_line = lambda _, text: emit({"event": "log", "text": text})
         with self.lock:
-            if self.stopping:
-                raise Stopped(failure("cancelled", "rollout", "the service is stopping"))
-            self._all.add(worker)
-            self._doorman.absent.clear()
+            stopping = self.stopping or bool(deploy and deploy.cancelled)
+            if not stopping:
+                self._all.add(worker)
+                self._doorman.absent.clear()
+        if stopping:
+            if born is not None:
+                born.discard()
+            text = "the service is stopping" if self.stopping else "cancelled"
+            raise Stopped(failure("cancelled", "rollout", text))
         try:
-            worker.spawn(generation.listener, keys=self._keys(), early=early, in_main=self._in_main)
+            worker.spawn(generation.listener, keys=self._keys(), early=early, in_main=self._in_main, born=born)
         except OSError as error:
             self.forget(worker)
             text = f"{generation.settings.python or 'python'} could not be started: {error}"
@@ -240,7 +272,7 @@ class Fleet:
         self.log.write(f"worker {worker.pid}: {self.last_exit['message']}; starting another")
         for request_id in worker.lost:
             self.log.write(f"[{request_id}] lost with worker {worker.pid}: its connection broke without an answer")
-        self._refill(live, worker.restarts + 1)
+        self._refill(live, worker.restarts + 1, fresh=worker.forked and worker.crashed)
 
     def forget(self, worker: Worker) -> None:
         with self.lock:
@@ -252,17 +284,17 @@ class Fleet:
     def _record(self) -> None:
         with self.lock:
             try:
-                workers = [worker for worker in self._all if worker.pid]
-                leftovers.record(self.folder, [w.pid for w in workers], marks=[w.mark for w in workers])
+                found = [(w.pid, w.mark) for w in (*self._all, *self._checked) if w.pid] + self.nursery.processes()
+                leftovers.record(self.folder, [pid for pid, _ in found], marks=[mark for _, mark in found])
             except OSError as error:  # a full disk is no reason to stop serving
                 self.log.write(f"the workers cannot be written down: {error}")
 
-    def _refill(self, generation: Generation, restarts: int) -> None:
+    def _refill(self, generation: Generation, restarts: int, fresh: bool = False) -> None:
         """Starts workers until one is ready, with growing pauses while they keep dying."""
         pause = FIRST_BACKOFF
         while not self.stopping and self.live is generation:
             try:
-                worker = self._start_one(generation, restarts)
+                worker = self._start_one(generation, restarts, fresh)
             except Stopped as stopped:
                 generation.failure = stopped.failure
                 self.log.write(f"a worker could not start: {stopped.failure['message']}")
@@ -282,13 +314,15 @@ class Fleet:
             self._deliver_orphans()
             if worker.exited.is_set():
                 self._on_exit(worker)
+            self.look_ahead(generation)
             return
 
-    def _start_one(self, generation: Generation, restarts: int = 0) -> Worker:
-        worker = self.spawn(generation, queue.SimpleQueue(), lambda _: None, early=nobody(generation))
+    def _start_one(self, generation: Generation, restarts: int = 0, fresh: bool = False) -> Worker:
+        early = nobody(generation)
+        worker = self.spawn(generation, queue.SimpleQueue(), lambda _: None, early=early, fresh=fresh)
         worker.restarts = restarts
         try:
-            await_ready(worker, generation.settings, None, lambda _: None)
+            worker = make_ready(self, generation, worker, None, lambda _: None, early=early)
             if self.live is not generation:
                 raise Stopped(failure("cancelled", "switch", "another revision serves meanwhile"))
             if worker.ask("accept", ORDER_WAIT) is None:
@@ -298,20 +332,20 @@ class Fleet:
             raise
         return worker
 
-    def _replace(self, worker: Worker) -> None:
+    def _replace(self, worker: Worker, fresh: bool = False) -> None:
         """A new worker takes the place of one that lives; raises `Stopped` when it cannot start."""
         with self.lock:
             generation = self.live
             if generation is None or worker not in generation.workers:
                 return
-        fresh = self._start_one(generation, worker.restarts + 1)
+        new = self._start_one(generation, worker.restarts + 1, fresh)
         with self.lock:
             wanted = self.live is generation and worker in generation.workers
             if wanted:
-                generation.workers[generation.workers.index(worker)] = fresh
-                fresh.state, fresh.on_exit = "live", self._on_exit
+                generation.workers[generation.workers.index(worker)] = new
+                new.state, new.on_exit = "live", self._on_exit
         if not wanted:
-            self._drain([fresh], generation.settings.drain_timeout)
+            self._drain([new], generation.settings.drain_timeout)
             return
         self._deliver_orphans()
         self._drain([worker], generation.settings.drain_timeout)
@@ -322,10 +356,39 @@ class Fleet:
 
     def _replace_stuck(self, worker: Worker) -> None:
         try:
-            self._replace(worker)
+            self._replace(worker, fresh=worker.forked)
         except Stopped as stopped:
             self.log.write(f"worker {worker.pid} cannot be replaced: {stopped.failure['message']}; ending it")
             worker.kill()  # the refill then tries until it works
+
+    def look_ahead(self, generation: Generation) -> None:
+        """Learns what a worker that serves has loaded, and has the next fork ready. Nobody waits for it."""
+
+        def learn() -> None:
+            worker = next((w for w in list(generation.workers) if w.state == "live"), None)
+            answer = worker.ask("modules", ORDER_WAIT) if worker is not None else None
+            if answer is not None and self.live is generation and not self.stopping:
+                self.nursery.learn(generation.settings, answer["modules"])
+                self.nursery.prepare(generation.settings)
+
+        threading.Thread(target=learn, daemon=True).start()
+
+    def pids(self) -> set[int]:
+        """The processes that somebody here waits for."""
+        with self.lock:
+            return {w.pid for w in (*self._all, *self._checked)} | {pid for pid, _ in self.nursery.processes()}
+
+    @contextlib.contextmanager
+    def checked(self, worker: Worker) -> Iterator[None]:
+        """A process that runs a check: it is written down like the others, but it is no worker."""
+        with self.lock:
+            self._checked.add(worker)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._checked.discard(worker)
+            self._record()
 
     # -- the service as a whole -------------------------------------------------------------------------
 
@@ -370,6 +433,8 @@ class Fleet:
         with self.lock:
             self.stopping = True
             self.deployments.abandon()
+        self.nursery.close()
+        with self.lock:
             workers, self._orphans = list(self._all), []
         for worker in workers:
             worker.on_exit = self.forget

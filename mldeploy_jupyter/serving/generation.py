@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from .failure import failure
+from .pulse import PATIENCE, Pulse
 from .settings import Settings
 from .workers import Worker
 
-Emit = Callable[[dict[str, Any]], None]
+Found = TypeVar("Found")
+Emit = Callable[[dict[str, Any]], Any]  # False: nobody listens any more
 
 PROGRESS_EVERY = 5.0  # seconds between two lines about a slow init()
 STACK_WAIT = 1.0  # seconds for a worker to say where its init() hangs
@@ -45,23 +47,28 @@ class Deploy:
 
 
 class Stopped(Exception):
-    """A deployment or a start that ends here; carries the failure."""
+    """A deployment or a start that ends here; carries the failure and, where it is one worker's, that one."""
 
-    def __init__(self, data: dict[str, Any]) -> None:
+    def __init__(self, data: dict[str, Any], worker: Worker | None = None) -> None:
         super().__init__(data["message"])
         self.failure = data
+        self.worker = worker
 
 
 def await_ready(worker: Worker, settings: Settings, deploy: Deploy | None, emit: Emit) -> None:
     """Returns when the worker is ready; raises `Stopped` with the failure of whatever came instead."""
     next_progress = PROGRESS_EVERY
+    pulse = Pulse(worker.pid)
     while not worker.ready:
         now = time.monotonic()
         if deploy is not None and deploy.cancelled:
             raise Stopped(failure("cancelled", worker.stage, "cancelled"))
         running = now - worker.stage_since
         if now - worker.born > settings.init_timeout:
-            raise Stopped(_hung(worker, settings))
+            raise Stopped({**_hung(worker, settings), "locked": pulse.locked()}, worker)
+        if worker.forked and pulse.locked_for() > PATIENCE:
+            text = f"{worker.stage} waits for a lock and has done nothing for {PATIENCE:g} s"
+            raise Stopped(worker.complete(failure("init-timeout", worker.stage, text, locked=True)), worker)
         if worker.stage == "init" and running > next_progress:
             emit({"event": "progress", "text": f"init() has run for {running:.0f} s"})
             next_progress += PROGRESS_EVERY
@@ -70,12 +77,15 @@ def await_ready(worker: Worker, settings: Settings, deploy: Deploy | None, emit:
             event = worker.events.get(timeout=max(0.01, min(left, 0.5)))
         except queue.Empty:
             continue
+        said: Worker | None = event.get("worker")
+        if said is None or said.given_up:
+            continue
         if event["event"] == "failed":
-            raise Stopped(event["worker"].complete(event["failure"]))
+            raise Stopped(said.complete(event["failure"]), said)
         if event["event"] == "exit":
-            raise Stopped(event["worker"].failure_of_exit())
+            raise Stopped(said.failure_of_exit(), said)
     if worker.exited.is_set():
-        raise Stopped(worker.failure_of_exit())
+        raise Stopped(worker.failure_of_exit(), worker)
     worker.state = "ready"
 
 
@@ -101,6 +111,28 @@ def state_of(live: Generation | None) -> str:
     if any(worker.state == "live" for worker in live.workers):
         return "Live"
     return "Unhealthy" if live.was_live or live.failure else "Starting"
+
+
+class Later(Generic[Found]):
+    """A task in a thread of its own. `result` waits for it and raises what it raised."""
+
+    def __init__(self, task: Callable[[], Found]) -> None:
+        self._task = task
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def result(self) -> Found:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def _run(self) -> None:
+        self._error: BaseException | None = None
+        try:
+            self._found = self._task()
+        except BaseException as error:
+            self._error = error
 
 
 def each(task: Callable[[Worker], Any], workers: list[Worker]) -> None:

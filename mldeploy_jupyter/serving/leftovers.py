@@ -99,6 +99,17 @@ def _session(leader: int, proc: Path) -> list[int]:
     return found
 
 
+def children(parent: int, proc: Path = Path("/proc")) -> list[tuple[int, str]]:
+    """The children of a process, each with its state (`Z`: dead and not collected)."""
+    found = []
+    for name in os.listdir(proc) if proc.is_dir() else []:
+        if name.isdigit():
+            fields = _stat(int(name), proc)
+            if len(fields) > 1 and int(fields[1]) == parent:
+                found.append((int(name), fields[0]))
+    return found
+
+
 def _started(pid: int, proc: Path) -> int:
     """When a process started, in clock ticks since boot; 0 when it is gone or dead."""
     fields = _stat(pid, proc)

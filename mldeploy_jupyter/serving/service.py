@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from . import company, compat, output, tracing
+from . import company, compat, output, preloaded, tracing
 from .app import App
 from .batching import Batcher
 from .board import PID, REVISION, STARTED, Board
@@ -247,7 +247,7 @@ def failed_sample(response: Response) -> dict[str, Any]:
 def new_modules(before: set[str]) -> dict[str, str]:
     """Top-level modules that the script brought in: name -> file ("" for built-in ones and namespaces)."""
     own = (__package__ or "").partition(".")[0]
-    names = {name.partition(".")[0] for name in set(sys.modules) - before}
+    names = {name.partition(".")[0] for name in set(sys.modules) - (before - preloaded.MODULES)}
     names -= {own, "__main__", "inference_schema", "azureml", "azureml_inference_server_http", *sys.stdlib_module_names}
     return {name: getattr(sys.modules.get(name), "__file__", None) or "" for name in sorted(names)}
 

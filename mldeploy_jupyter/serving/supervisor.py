@@ -32,6 +32,7 @@ from .files import read_json, write_json
 from .fleet import Fleet
 from .logs import ServiceLog
 from .settings import Settings
+from .strangers import Strangers
 
 PROTOCOL = 1
 EXIT_LOCKED = 97
@@ -96,6 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     main_thread = MainThread()
     control, control_path = _control_socket(folder)
     fleet = Fleet(folder, listener, options.host, log, main_thread.run)
+    Strangers(fleet.pids)
 
     def announce() -> None:
         facts = {"pid": os.getpid(), "started": process_started(), "host": options.host, "port": fleet.port}
@@ -195,7 +197,7 @@ def _serve_client(connection: socket.socket, fleet: Fleet, stop: Any) -> None:
     lock = threading.Lock()
     gone = False
 
-    def emit(message: dict[str, Any]) -> None:
+    def emit(message: dict[str, Any]) -> bool:
         nonlocal gone
         line = json.dumps(message, separators=(",", ":"), default=str).encode("utf-8", "backslashreplace") + b"\n"
         with lock:
@@ -204,6 +206,7 @@ def _serve_client(connection: socket.socket, fleet: Fleet, stop: Any) -> None:
                     connection.sendall(line)
                 except OSError:
                     gone = True
+        return not gone
 
     with connection, connection.makefile("rb") as lines:
         try:

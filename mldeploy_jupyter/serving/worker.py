@@ -15,7 +15,7 @@ import sys
 import threading
 from typing import Any
 
-from . import output
+from . import output, preloaded, process_state
 from .channel import Channel
 from .failure import describe, failure, from_exception, stack_of
 from .settings import Settings
@@ -25,23 +25,35 @@ EXIT_FAILED = 3  # the script could not be started; the supervisor has been told
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="worker")
-    for name in ("channel", "listen", "board", "slot", "parent"):
+    for name in ("channel", "parent"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args(argv)
-    _die_with(options.parent)
-    faulthandler.enable()
-    if hasattr(signal, "SIGUSR2"):
-        faulthandler.register(signal.SIGUSR2, all_threads=True)
-    for fd in (options.channel, options.listen, options.board):
-        os.set_inheritable(fd, False)
-    channel = Channel(socket.socket(fileno=options.channel))
+    process_state.die_with(options.parent)
+    os.set_inheritable(options.channel, False)
+    serve(Channel(socket.socket(fileno=options.channel)))
+
+
+def serve(channel: Channel) -> None:
+    """Waits for the first order and carries it out; never returns. A forked process begins here, too.
+
+    `start` comes with the listening socket and makes this a worker, `check` runs a script once (`check.py`).
+    """
     received = channel.receive()
     if received is None:
         os._exit(0)
-    start = received[0]
+    start, fds = received
     settings = Settings.from_dict(start["settings"])
-    if "mark" in start:  # a supervisor of an older version keeps lines of text
-        output.install(str(settings.revision), start["mark"])
+    if "environment" in start:  # of a process that was forked
+        _take_over(start, settings, channel)
+    if "lines" in start:  # a check, and a supervisor of an older version, keep lines of text
+        output.install(str(settings.revision), start["lines"])
+    faulthandler.enable()
+    if hasattr(signal, "SIGUSR2"):
+        faulthandler.register(signal.SIGUSR2, all_threads=True)
+    if start["op"] == "check":
+        from .check import answer
+
+        answer(settings, channel)
     try:
         from .board import Board
         from .service import Service
@@ -50,8 +62,8 @@ def main(argv: list[str] | None = None) -> None:
             "module-missing", "import", f"the scoring server's own requirements are missing: {describe(error)}"
         )
         _fail(channel, {**data, "exception": from_exception(error, "import")["exception"], "server": True})
-    board = Board(options.board)
-    service = Service(settings, channel, socket.socket(fileno=options.listen), board, options.slot)
+    board = Board(fds[1])
+    service = Service(settings, channel, socket.socket(fileno=fds[0]), board, start["slot"])
     service.app.auth.set_keys(start["keys"])
     service.start(early=start["early"])
     threading.Thread(target=_obey, args=(channel, service), daemon=True, name="supervisor").start()
@@ -77,6 +89,9 @@ def _obey(channel: Channel, service: Any) -> None:
         if message["op"] == "stack":
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
             channel.send({"event": "answer", "id": message["id"], "frames": stack_of(frame)})
+        elif message["op"] == "modules":
+            found = preloaded.loaded_libraries()
+            channel.send({"event": "answer", "id": message["id"], "modules": found})
         else:
             service.obey(message, fds)
     os._exit(0)  # the supervisor is gone
@@ -92,14 +107,14 @@ def _fail(channel: Channel, data: dict[str, Any]) -> Any:
     os._exit(EXIT_FAILED)
 
 
-def _die_with(parent: int) -> None:
-    """Linux ends this process when its parent dies, however that dies."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:  # it died before we asked
-        os._exit(0)
+def _take_over(start: dict[str, Any], settings: Settings, channel: Channel) -> None:
+    """What a worker that is started has from its command: environment, folder, name, where the server is."""
+    package = str(__package__)
+    process_state.move_package(package, os.environ.get("PYTHONPATH", ""), start["environment"]["PYTHONPATH"])
+    process_state.set_environment(start["environment"])
+    process_state.become_main(f"{package}.worker", [f"--channel={channel.fileno()}", f"--parent={os.getppid()}"])
+    if settings.app_root:
+        os.chdir(settings.app_root)
 
 
 if __name__ == "__main__":

@@ -7,28 +7,20 @@ import os
 import queue
 import signal
 import socket
-import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from . import entries, leftovers, logs, memory
+from . import births, entries, leftovers, logs, memory
+from .births import Born, Run
 from .board import ANSWERED, Board
 from .channel import Channel
 from .failure import failure
 from .logs import ServiceLog
 from .settings import Settings
 
-# Names of the caller's environment that would change how a worker starts.
-_DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
-
-_FROM_ARGUMENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mldeploy_serving.worker import main; main()"
-
-Run = Callable[[Callable[[], Any]], Any]
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
 
 class Worker:
@@ -40,13 +32,18 @@ class Worker:
     of output that is no request.
     """
 
-    def __init__(self, settings: Settings, log: ServiceLog, board: Board) -> None:
+    def __init__(self, settings: Settings, log: ServiceLog, board: Board | None = None) -> None:
         self.settings = settings
         self.log = log
         self.board = board
-        self.slot = board.assign()
+        self.slot = 0
+        self._lines_mark = os.urandom(8).hex()  # by which its own entries are known
         self.pid = 0
         self.mark = os.urandom(8).hex()
+        self.forked = False
+        self.given_up = False  # another one took its place before it was ready
+        self.outdated: Callable[[], str] = lambda: ""  # see `Born.changed`
+        self.instead_of = ""  # what came of the forked worker whose place it took
         self.state = "starting"
         self.stage = "import"
         self.started = entries.utc_now()
@@ -69,57 +66,48 @@ class Worker:
         self.verdict: dict[str, Any] | None = None  # the failure it was ended for, where the supervisor decided that
 
     def spawn(
-        self, listener: socket.socket, *, keys: dict[str, str], early: bool, in_main: Run = lambda task: task()
+        self,
+        listener: socket.socket,
+        *,
+        keys: dict[str, str],
+        early: bool,
+        in_main: Run = lambda task: task(),
+        born: Born | None = None,
     ) -> None:
-        """Starts the process. `early` lets it answer (503, "starting") while `init()` runs.
+        """Starts the process, or makes a forked one (`born`) this worker.
 
-        `in_main` runs the fork in the main thread: the kernel's "die with my parent" means the thread that
-        forked, so that thread must live as long as the supervisor. Raises `OSError` when it cannot start.
+        `early` lets it answer (503, "starting") while `init()` runs. For `in_main` see `births.start`.
+        Raises `OSError` when it cannot start.
         """
-        ours, theirs = socket.socketpair()
-        read, write = os.pipe()
-        package = "mldeploy_serving" if self.settings.server_path else __package__
-        fds = (theirs.fileno(), listener.fileno(), self.board.fd)
-        command = [self.settings.python or sys.executable, "-P", "-m", f"{package}.worker"]
-        if os.pathsep in self.settings.server_path:  # a folder that PYTHONPATH cannot name
-            command[2:] = ["-c", _FROM_ARGUMENT, self.settings.server_path]
-        command += [f"--channel={fds[0]}", f"--listen={fds[1]}", f"--board={fds[2]}", f"--slot={self.slot}"]
-        command += [f"--parent={os.getpid()}"]
-        try:
-            self._process = in_main(
-                lambda: subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=write,
-                    stderr=write,
-                    pass_fds=fds,
-                    cwd=self.settings.app_root or None,
-                    env=self._environment(),
-                    start_new_session=True,
-                )
-            )
-        except BaseException:
-            ours.close()
-            os.close(read)
-            raise
-        finally:
-            theirs.close()
-            os.close(write)
-        self.pid = self._process.pid
-        self._cgroup = memory.cgroup_of(self.pid)
+        assert self.board is not None
+        self.slot = self.board.assign()
+        fds = (listener.fileno(), self.board.fd)
+        self._begin(born, in_main, "start", fds, keys=keys, early=early, slot=self.slot, lines=self._lines_mark)
+
+    def check(self, born: Born) -> None:
+        """Has a forked process run the script once (`check.py`); `checked` comes in `events`."""
+        self._begin(born, lambda task: task(), "check")
+
+    def _begin(self, born: Born | None, in_main: Run, op: str, fds: tuple[int, ...] = (), **args: Any) -> None:
+        if born is None:
+            born = births.start("worker", self.settings, self.mark, in_main)
+        self.mark, self.forked, self._reap = born.mark, born.forked, born.reap
+        if born.forked:  # the others were started with it
+            args["environment"] = births.environment(self.settings, self.mark)
+        self.born = self.stage_since = time.monotonic()
+        self.outdated = born.changed
+        self._channel = Channel(born.channel)
+        self.pid = born.pid
+        self.tell(op, fds, settings=self.settings.to_dict(), **args)
+        self._cgroup = memory.cgroup_of(born.pid)
         self._oom_kills = memory.oom_kills(self._cgroup)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))  # it reads at once
-        self._channel = Channel(ours)
-        logs.widen(read)
-        mark = os.urandom(8).hex()
-        self._output = threading.Thread(
-            target=logs.read_output, args=(read, mark, self._wrap, self._lines), daemon=True
-        )
+        logs.widen(born.output)
+        reading = (born.output, self._lines_mark, self._wrap, self._lines)
+        self._output = threading.Thread(target=logs.read_output, args=reading, daemon=True)
         self._output.start()
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
         threading.Thread(target=self._wait, daemon=True).start()
-        self.tell("start", settings=self.settings.to_dict(), keys=keys, early=early, mark=mark)
 
     def tell(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
         """Sends an order; False when the worker is gone."""
@@ -148,7 +136,9 @@ class Worker:
 
     def answered(self) -> int:
         """How many requests of /score it has answered."""
-        return int(self.board.slot(self.slot).fields[ANSWERED]) if self.slot and not self.exited.is_set() else 0
+        if self.board is None or not self.slot or self.exited.is_set():
+            return 0
+        return int(self.board.slot(self.slot).fields[ANSWERED])
 
     def signal(self, number: int) -> None:
         if not self.exited.is_set():
@@ -174,6 +164,15 @@ class Worker:
         text += memory.why_killed(self._end.get("memory") or {})
         return self.complete(failure(code or ("killed" if number else "exited"), self.stage, text))
 
+    @property
+    def end(self) -> dict[str, Any]:
+        """`exit_code` and `signal` of a process that is dead."""
+        return {"exit_code": self._end.get("exit_code"), "signal": self._end.get("signal")}
+
+    @property
+    def crashed(self) -> bool:
+        return self._end.get("signal") in _CRASHES
+
     def complete(self, data: dict[str, Any]) -> dict[str, Any]:
         """Adds what only the supervisor knows: end, memory, the last lines, how long it had run."""
         self._output.join(0.5 if self.exited.is_set() else 0.1)
@@ -189,25 +188,10 @@ class Worker:
             "revision": self.settings.revision,
             "state": self.state,
             "stage": self.stage,
+            "forked": self.forked,
             "restarts": self.restarts,
             "started": self.started,
             "rss": memory.rss(self.pid),
-        }
-
-    def _environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if key not in _DROPPED}
-        root = Path(__file__).resolve().parents[len((__package__ or "").split("."))]
-        return {
-            **kept,
-            **self.settings.env,
-            "PYTHONPATH": self.settings.server_path or str(root),
-            leftovers.MARK: self.mark,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONIOENCODING": "utf-8:backslashreplace",
-            "AZUREML_MODEL_DIR": self.settings.model_dir,
-            "AZUREML_SOURCE_DIRECTORY": self.settings.source_directory,
-            "AZUREML_ENTRY_SCRIPT": self.settings.entry_script,
-            "AML_APP_ROOT": self.settings.app_root,
         }
 
     def _wrap(self, text: str) -> bytes:
@@ -233,7 +217,7 @@ class Worker:
                 self.stage, self.stage_since = message["stage"], time.monotonic()
             if event == "ready":
                 self.ready, self.stage = message, "probe"
-            if event in ("stage", "ready", "failed"):
+            if event in ("stage", "ready", "failed", "checked"):
                 self.events.put({**message, "worker": self})
             else:
                 self.on_message(self, message, fds)
@@ -251,7 +235,7 @@ class Worker:
         except OSError:
             pass
         leftovers.end_marked([self.mark])  # what made itself a daemon
-        status = self._process.wait()
+        status = self._reap()
         number = -status if status < 0 else None
         self._end = {
             "exit_code": None if number else status,
@@ -262,7 +246,7 @@ class Worker:
         self._listening.join(2)
         self._output.join(0.5)
         self._channel.close()
-        self.lost = self.board.retire(self.slot)
+        self.lost = self.board.retire(self.slot) if self.board is not None else []
         self.state = "dead"
         self.exited.set()
         self.events.put({"event": "exit", "worker": self})

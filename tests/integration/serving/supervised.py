@@ -87,6 +87,12 @@ class Supervised:
     def pids(self) -> list[int]:
         return [w["pid"] for w in self.ask("status")["workers"] if w["state"] == "live"]
 
+    def family(self) -> list[psutil.Process]:
+        """The workers and what they have started, without the processes that are there to be forked."""
+        forking = self.ask("status")["forking"]
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        return [process for process in found if process.pid not in (forking["pid"], forking["spare"])]
+
     @property
     def log(self) -> str:
         """The log as a person reads it."""

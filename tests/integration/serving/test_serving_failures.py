@@ -12,7 +12,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 from supervised import KEY, Supervised, wait_for
 
@@ -288,7 +287,7 @@ def test_a_deployment_is_cancelled_during_init_and_the_old_one_serves_on(supervi
     assert answer["failure"]["code"] == "cancelled"
     status = supervised.ask("status")
     assert (status["revision"], status["last_deploy"]["outcome"]) == (1, "cancelled")
-    assert len(psutil.Process(supervised.process.pid).children()) == 1
+    wait_for(lambda: len(supervised.family()) == 1)
     assert supervised.score().status_code == 200
 
 

@@ -142,8 +142,9 @@ def test_stop_leaves_no_process_and_no_socket(supervised: Supervised) -> None:
             subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
         def run(data): return 1
     """)
+    wait_for(lambda: supervised.ask("status")["forking"]["spare"])
+    assert len(supervised.family()) == 2  # the worker, and the process that its script started
     family = psutil.Process(supervised.process.pid).children(recursive=True)
-    assert len(family) == 2  # the worker, and the process that its script started
     url = supervised.url
     control = supervised.facts["control"]
     assert supervised.ask("stop") == {"ok": True}
@@ -301,7 +302,8 @@ def test_what_a_script_started_is_ended_after_its_supervisor_was_killed(supervis
         def init(): subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
         def run(data): return 1
     """)
-    family = psutil.Process(supervised.process.pid).children(recursive=True)
+    wait_for(lambda: supervised.ask("status")["forking"]["spare"])
+    family = supervised.family()
     worker = next(process for process in family if process.pid in supervised.pids())
     child = next(process for process in family if process.pid != worker.pid)
     os.kill(supervised.process.pid, signal.SIGKILL)
