@@ -66,6 +66,8 @@ def node_of(hint: Any, seen: dict[Any, Any]) -> Node:
         return Node(_null, {"type": "null"})
     if isinstance(hint, typing.NewType):
         return node_of(hint.__supertype__, seen)
+    if type(hint).__name__ == "TypeAliasType":  # type Ages = list[int]
+        return node_of(hint.__value__, seen)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
 
     # pydantic first: it knows the constraints that Annotated may carry.
