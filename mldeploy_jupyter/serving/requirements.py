@@ -9,7 +9,6 @@ that of a service whose settings ask for tracing.
 PYTHON_FLOOR = (3, 11)
 
 REQUIREMENTS = [
-    "uvicorn>=0.34",
     "httptools>=0.6.4",
     "uvloop>=0.21; sys_platform != 'win32'",
     "orjson>=3.10",

@@ -13,10 +13,11 @@ import orjson
 
 from . import output
 from .arguments import arguments_of
+from .compression import decompress
 from .encode import NotJson
 from .failure import describe, traceback_text
 from .messages import DeadlineExceeded, Refused, Request, Response, problem
-from .results import answer_of
+from .results import Misfits, answer_of, misfit_of
 from .script import Script
 from .tracing import Tracer
 
@@ -27,9 +28,11 @@ class Scorer:
     With a `tracer`, the span of a request that has one is current while `run()` executes.
     """
 
-    def __init__(self, script: Script, *, debug: bool = False) -> None:
+    def __init__(self, script: Script, *, debug: bool = False, max_bytes: int = 100 * 1024 * 1024) -> None:
         self.script = script
         self._debug = debug
+        self._max_bytes = max_bytes
+        self._misfits = Misfits()
         self.tracer: Tracer | None = None
         self._warned = False
         self.warnings: list[str] = []
@@ -70,6 +73,11 @@ class Scorer:
 
     def arguments(self, request: Request) -> dict[str, Any]:
         """What `run()` gets. Raises `Refused`."""
+        if "content-encoding" in request.headers and self.script.mode != "raw":
+            body = decompress(request.body, request.headers["content-encoding"], self._max_bytes)
+            if isinstance(body, Response):
+                raise Refused(body)
+            request.body = body
         return arguments_of(self.script, request)
 
     def call(self, request: Request, arguments: dict[str, Any], parse: float = 0.0) -> Response:
@@ -101,7 +109,10 @@ class Scorer:
         try:
             if isinstance(result, str):
                 self._note_string(result)
-            return answer_of(result)
+            answer = answer_of(result)
+            if self.script.output is not None:
+                self._compare(result, answer, request)
+            return answer
         except NotJson as error:
             text = f"run() returned something that cannot be sent: {error}"
             output.log(text, level="error", request_id=request.id)
@@ -111,6 +122,15 @@ class Scorer:
         except Exception as error:
             # Objects of the script's own that fail while they are read: its fault, not ours.
             return self.failed(error, request)
+
+    def _compare(self, result: Any, answer: Response, request: Request) -> None:
+        """A result that is not what the script says it returns is sent, marked, and told once for each place."""
+        misfit = misfit_of(self.script, result)
+        if misfit is not None:
+            answer.failed = True
+            if self._misfits.is_new(misfit):
+                text = f"run() returned something that does not fit its output schema: {misfit}"
+                output.log(text, level="warning", request_id=request.id)
 
     def _note_string(self, result: str) -> None:
         if self._warned:

@@ -64,7 +64,7 @@ class Service:
         script = load(self.settings)
         self._stage("init")
         script.init()
-        scorer = Scorer(script, debug=self.settings.debug)
+        scorer = Scorer(script, debug=self.settings.debug, max_bytes=self.settings.max_body_bytes)
         scorer.tracer = self.app.tracer
         self._employ(scorer)
         body = sample_body(script)

@@ -23,7 +23,7 @@ HEAVY = (
     "docker",
     "kubernetes",
     "yaml",
-    "uvicorn",
+    "httptools",
     "numpy",
 )
 

@@ -68,6 +68,9 @@ def node_of(hint: Any, seen: dict[Any, Any]) -> Node:
         return node_of(hint.__supertype__, seen)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
 
+    alias = hint if origin is None else origin
+    if type(alias).__name__ == "TypeAliasType":  # `type Ages = list[int]`; numpy's NDArray[...] is one too
+        return node_of(_unaliased(alias, arguments), seen)
     # pydantic first: it knows the constraints that Annotated may carry.
     for make in (pydantic_node, array_node):
         if (node := make(hint, origin, arguments)) is not None:
@@ -89,6 +92,13 @@ def node_of(hint: Any, seen: dict[Any, Any]) -> Node:
     if (node := class_node(hint, seen, node_of)) is not None:
         return node
     return _container(hint, origin or hint, arguments, seen)
+
+
+def _unaliased(alias: Any, arguments: tuple[Any, ...]) -> Any:
+    value = alias.__value__
+    given = dict(zip(alias.__type_params__, arguments, strict=False))
+    parameters = getattr(value, "__parameters__", ())
+    return value[tuple(given[item] for item in parameters)] if given and parameters else value
 
 
 def _container(hint: Any, origin: Any, arguments: tuple[Any, ...], seen: dict[Any, Any]) -> Node:

@@ -1,17 +1,39 @@
-"""`SparkParameterType`: rows as a Spark data frame with the sample's schema. Needs pyspark in the script."""
+"""`SparkParameterType`: rows as a Spark data frame with the sample's schema. Needs pyspark in the script.
+
+Values are converted and checked here, with their places: Spark itself turns numbers into texts and large numbers
+into infinity, takes no whole number for a double, and reads no dates.
+"""
 
 from __future__ import annotations
 
+import base64
+import datetime
+import decimal
 import json
+import math
 from typing import Any
 
-from .base import Misfit, OwnParameterType, kind_of
+from .base import Misfit, OwnParameterType, kind_of, show
+from .scalars import to_float, to_int
+from .standard_type import SCALARS
+
+_INTEGERS = {"byte": 8, "short": 16, "integer": 32, "long": 64}
+_FLOATS = {"float": 3.4028234663852886e38, "double": float("inf")}
+_PLAIN = {
+    "string": str,
+    "boolean": bool,
+    "binary": bytes,
+    "date": datetime.date,
+    "timestamp": datetime.datetime,
+    "timestamp_ntz": datetime.datetime,
+}
 
 
 class SparkParameterType(OwnParameterType):
-    """A Spark data frame from a list of objects. `apply_sample_schema` imposes the sample's schema.
+    """A Spark data frame from a list of objects, one a row, with the columns of `sample_input`.
 
-    Raises `TypeError` when the sample is not a Spark data frame.
+    `apply_sample_schema` imposes the sample's types and refuses what would lose something; without it Spark infers
+    them. Raises `TypeError` when the sample is not a Spark data frame, or of a type that JSON has no form for.
     """
 
     def __init__(self, sample_input: Any, apply_sample_schema: bool = True) -> None:
@@ -19,37 +41,160 @@ class SparkParameterType(OwnParameterType):
             raise TypeError(f"the sample must be a Spark DataFrame, not {type(sample_input).__name__}")
         super().__init__(sample_input)
         self.apply_sample_schema = apply_sample_schema
+        # Asked once: each question goes to Spark.
+        self._fields = json.loads(sample_input.schema.json())["fields"]
+        for field in self._fields:
+            _schema(field["type"], field["nullable"])
+        self._dumped: list[Any] | None = None
 
     def careful(self, value: Any, where: str) -> Any:
-        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        if not isinstance(value, list):
             raise Misfit(where, f"expected a list of objects, one a row, got {kind_of(value)}")
-        names = list(self.sample_input.columns)
-        for index, row in enumerate(value):
-            missing = [name for name in names if name not in row]
-            if missing:
-                raise Misfit(f"{where}[{index}]", f"no column {missing[0]!r}", f"The columns are: {', '.join(names)}.")
+        rows = [
+            _struct(self._fields, row, f"{where}[{number}]", self.apply_sample_schema)
+            for number, row in enumerate(value)
+        ]
         session = self.sample_input.sparkSession
+        if self.apply_sample_schema or not rows:
+            return session.createDataFrame(rows, schema=self.sample_input.schema, verifySchema=False)
         try:
-            if self.apply_sample_schema:  # Spark verifies each value against the schema, and loses nothing
-                rows = [tuple(row[name] for name in names) for row in value]
-                return session.createDataFrame(rows, schema=self.sample_input.schema)
             return session.createDataFrame(value)
         except (TypeError, ValueError) as error:
             raise Misfit(where, str(error)) from error
 
     def dump(self) -> Any:
-        return [json.loads(row) for row in self.sample_input.toJSON().collect()]
+        if self._dumped is None:
+            rows = self.sample_input.collect()
+            self._dumped = [
+                {field["name"]: _plain(cell) for field, cell in zip(self._fields, row, strict=True)} for row in rows
+            ]
+        return self._dumped
 
     def schema(self) -> dict[str, Any]:
-        fields = json.loads(self.sample_input.schema.json())["fields"]
-        properties = {item["name"]: _schema(item["type"]) for item in fields}
-        row = {"type": "object", "properties": properties, "required": list(properties)}
+        row = _schema({"type": "struct", "fields": self._fields}, False)
         return {"type": "array", "items": row, "x-format": "pyspark.sql.DataFrame"}
 
+    def only_integers(self) -> bool:
+        return bool(self._fields) and len(self.integer_columns()) == len(self._fields)
 
-def _schema(kind: Any) -> dict[str, Any]:
-    if kind in ("integer", "long", "short", "byte"):
-        return {"type": "integer"}
-    if kind in ("double", "float"):
-        return {"type": "number"}
-    return {"type": kind} if kind in ("boolean", "string") else {}
+    def integer_columns(self) -> list[str]:
+        return [field["name"] for field in self._fields if self.apply_sample_schema and _is_integer(field["type"])]
+
+
+def _is_integer(kind: Any) -> bool:
+    return isinstance(kind, str) and kind in _INTEGERS
+
+
+def _struct(fields: list[dict[str, Any]], value: Any, where: str, typed: bool = True) -> tuple[Any, ...]:
+    names = [field["name"] for field in fields]
+    if not isinstance(value, dict):
+        raise Misfit(where, f"expected an object with the columns, got {kind_of(value)}")
+    wrong = [("no", name) for name in names if name not in value] or [
+        ("unknown", name) for name in value if name not in names
+    ]
+    if wrong:
+        hint = f"The columns are: {', '.join(names)}."
+        raise Misfit(where, f"wrong columns: {wrong[0][0]} {wrong[0][1]!r}", hint)
+    if not typed:
+        return ()
+    return tuple(
+        _cell(field["type"], field["nullable"], value[name], f"{where}.{name}")
+        for name, field in zip(names, fields, strict=True)
+    )
+
+
+def _cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
+    """A JSON value as one of a Spark type, in the form of `DataType.jsonValue()`."""
+    if value is None:
+        if nullable:
+            return None
+        raise Misfit(where, "got null, and the column takes none")
+    if isinstance(kind, dict):
+        return _nested(kind, value, where)
+    if kind in _INTEGERS:
+        bits = _INTEGERS[kind]
+        return to_int(value, where, kind, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if kind in _FLOATS:
+        return to_float(value, where, kind, _FLOATS[kind])
+    if kind in _PLAIN:
+        found = SCALARS[_PLAIN[kind]][0](value, where)
+        if kind == "timestamp_ntz" and found.tzinfo is not None:
+            raise Misfit(where, f"{show(value)} has a time zone, and the column has none")
+        return found
+    return _decimal(kind, value, where)
+
+
+def _nested(kind: dict[str, Any], value: Any, where: str) -> Any:
+    if kind["type"] == "struct":
+        return _struct(kind["fields"], value, where)
+    if kind["type"] == "array":
+        if not isinstance(value, list):
+            raise Misfit(where, f"expected a list, got {kind_of(value)}")
+        inner, nullable = kind["elementType"], kind["containsNull"]
+        return [_cell(inner, nullable, item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if not isinstance(value, dict):
+        raise Misfit(where, f"expected an object, got {kind_of(value)}")
+    inner, nullable = kind["valueType"], kind["valueContainsNull"]
+    return {key: _cell(inner, nullable, item, f"{where}.{key}") for key, item in value.items()}
+
+
+def _decimal(kind: str, value: Any, where: str) -> decimal.Decimal:
+    precision, scale = _digits(kind)
+    if type(value) not in (int, float, str):
+        raise Misfit(where, f"expected a number ({kind}), got {kind_of(value)}")
+    try:
+        found = decimal.Decimal(str(value))
+        fits = found.is_finite() and found == found.quantize(decimal.Decimal(1).scaleb(-scale), context=_EXACTLY)
+    except decimal.InvalidOperation:
+        raise Misfit(where, f"{show(value)} is not a number") from None
+    if not fits or abs(found) >= decimal.Decimal(10) ** (precision - scale):
+        raise Misfit(where, f"{show(value)} cannot be a {kind} without losing digits")
+    return found
+
+
+_EXACTLY = decimal.Context(prec=500)
+
+
+def _digits(kind: str) -> tuple[int, int]:
+    precision, _, scale = kind.removeprefix("decimal(").removesuffix(")").partition(",")
+    return int(precision), int(scale)
+
+
+def _schema(kind: Any, nullable: bool) -> dict[str, Any]:
+    """JSON Schema of a Spark type. Raises `TypeError` for types that JSON has no form for."""
+    found: dict[str, Any]
+    if isinstance(kind, dict) and kind["type"] == "struct":
+        cells = {field["name"]: _schema(field["type"], field["nullable"]) for field in kind["fields"]}
+        found = {"type": "object", "properties": cells, "required": list(cells)}
+    elif isinstance(kind, dict) and kind["type"] == "array":
+        found = {"type": "array", "items": _schema(kind["elementType"], kind["containsNull"])}
+    elif isinstance(kind, dict) and kind["type"] == "map" and kind["keyType"] == "string":
+        found = {"type": "object", "additionalProperties": _schema(kind["valueType"], kind["valueContainsNull"])}
+    elif isinstance(kind, str) and kind in _INTEGERS:
+        found = {"type": "integer", "format": "int64" if kind == "long" else "int32"}
+    elif isinstance(kind, str) and kind in _FLOATS:
+        found = {"type": "number", "format": kind}
+    elif isinstance(kind, str) and kind in _PLAIN:
+        found = dict(SCALARS[_PLAIN[kind]][2])
+    elif isinstance(kind, str) and kind.startswith("decimal("):
+        return {"anyOf": [{"type": "number"}, {"type": "string"}, *([{"type": "null"}] if nullable else [])]}
+    else:
+        raise TypeError(f"a column of Spark's type {kind} has no form in JSON")
+    return {**found, "type": [found["type"], "null"]} if nullable else found
+
+
+def _plain(value: Any) -> Any:
+    """A cell of Spark's as JSON data."""
+    if hasattr(value, "asDict"):
+        return {name: _plain(cell) for name, cell in value.asDict().items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else value

@@ -90,7 +90,7 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from mldeploy_jupyter.cli import main; main(['model', 'deploy', '--help']); main(['--help']);"
-        "heavy = {'sqlalchemy', 'requests', 'yaml', 'IPython', 'fsspec', 'uvicorn', 'numpy', 'plotly', 'rattler'};"
+        "heavy = {'sqlalchemy', 'requests', 'yaml', 'IPython', 'fsspec', 'httptools', 'numpy', 'plotly', 'rattler'};"
         "ours = {m for m in sys.modules if m.startswith(('mldeploy_jupyter.api', 'mldeploy_jupyter.engine'))};"
         "sys.exit(str(sorted(heavy & set(sys.modules)) + sorted(ours)) if heavy & set(sys.modules) or ours else 0)"
     )

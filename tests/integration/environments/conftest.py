@@ -19,7 +19,7 @@ from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
 from mldeploy_jupyter.environments import PreparedEnvironment, prepare
 
 # What the scoring server asks for, as empty packages of a version that is new enough.
-SERVER = {"uvicorn": "99.0", "httptools": "99.0", "uvloop": "99.0", "orjson": "99.0"}
+SERVER = {"httptools": "99.0", "uvloop": "99.0", "orjson": "99.0"}
 
 
 def wheel(folder: Path, name: str, version: str, requires: tuple[str, ...] = ()) -> Path:
@@ -135,7 +135,7 @@ def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheelhouse")
     for name, version in SERVER.items():
         wheel(folder, name, version)
-    wheel(folder, "uvicorn", "0.20.0")
+    wheel(folder, "httptools", "0.1.0")
     wheel(folder, "orjson", "1.0")
     wheel(folder, "demo", "1.0")
     wheel(folder, "demo", "2.0", ("helper>=1",))

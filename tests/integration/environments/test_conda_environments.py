@@ -69,7 +69,7 @@ def test_a_package_is_solved_installed_and_imported(
     prepared = made(conda_of("greet", pip=("demo==1.0",), python=MINOR))
     assert (prepared.kind, prepared.built) == ("conda", True)
     assert ask(
-        prepared.python, "import greet, demo, uvicorn; print(greet.VERSION, greet.words.VERSION, demo.VERSION)"
+        prepared.python, "import greet, demo, httptools; print(greet.VERSION, greet.words.VERSION, demo.VERSION)"
     ) == ("1.0 2.1 1.0")
     assert ask(prepared.python, "import sys; print('%d.%d' % sys.version_info[:2])") == MINOR
     assert " + words=2.1 (conda)" in lines
@@ -124,7 +124,7 @@ def test_a_python_that_the_machine_lacks_comes_from_the_channel(
     assert ask(prepared.python, "import sys, greet, demo; print(greet.VERSION)") == "1.0"
     assert os.path.realpath(prepared.python) == os.path.realpath(sys.executable)
     alone = made(conda_of(python=odd))
-    assert alone.kind == "conda" and ask(alone.python, "import uvicorn; print(uvicorn.VERSION)") == "99.0"
+    assert alone.kind == "conda" and ask(alone.python, "import httptools; print(httptools.VERSION)") == "99.0"
 
 
 def test_compiled_packages_get_the_python_of_their_channel(
@@ -159,7 +159,7 @@ def test_what_goes_wrong_is_named(
     snapshot: object,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    add_conda_package(channel, "uvicorn", "0.1", depends=("python",), files=module("uvicorn", "0.1"))
+    add_conda_package(channel, "httptools", "0.1", depends=("python",), files=module("httptools", "0.1"))
     add_conda_package(channel, "fussy", "1.0", depends=("words <2", "greet"), files=module("fussy", "1.0"))
     add_conda_package(channel, "needy", "1.0", depends=("absent >=3",), files=module("needy", "1.0"))
     found = {}
@@ -171,7 +171,7 @@ def test_what_goes_wrong_is_named(
         "no such channel": conda_of("greet", channels=["file:///no/such/channel"]),
         "a channel that cannot be reached": conda_of("numpy", channels=["https://127.0.0.1:9/t/secret/channel"]),
         "not a match spec": conda_of("greet ~~ 3"),
-        "too old for the server": conda_of("uvicorn"),
+        "too old for the server": conda_of("httptools"),
     }.items():
         with pytest.raises(EnvironmentError_) as caught:
             made(spec)

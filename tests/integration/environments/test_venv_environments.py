@@ -42,14 +42,14 @@ def test_a_lock_and_an_environment(
 ) -> None:
     prepared = made(spec_of("demo", "azureml-defaults", name="x"))
     assert (prepared.kind, prepared.built, prepared.dropped) == ("venv", True, ["azureml-defaults"])
-    assert ask(prepared.python, "import demo, helper, uvicorn; print(demo.VERSION, helper.VERSION)") == "2.0 1.5"
+    assert ask(prepared.python, "import demo, helper, httptools; print(demo.VERSION, helper.VERSION)") == "2.0 1.5"
     assert "azureml" not in ask(
         prepared.python, "import importlib.metadata as m; print([d.name for d in m.distributions()])"
     )
     assert "provided by the scoring server, not installed: azureml-defaults" in lines
     # Exact pins with hashes; no address of an index, no path of this machine.
     pins = [line for line in prepared.lock.splitlines() if line and not line.startswith(("#", " "))]
-    assert {re.match(r"[a-z]+==[\d.]+", pin)[0] for pin in pins} >= {"demo==2.0", "helper==1.5", "uvicorn==99.0"}  # type: ignore[index]
+    assert {re.match(r"[a-z]+==[\d.]+", pin)[0] for pin in pins} >= {"demo==2.0", "helper==1.5", "httptools==99.0"}  # type: ignore[index]
     assert prepared.lock.count("--hash=sha256:") == len(pins)
     assert "://" not in prepared.lock and str(tmp_path) not in prepared.lock and str(wheelhouse) not in prepared.lock
     assert sys.prefix not in prepared.lock
@@ -99,7 +99,7 @@ def test_scripts_work_where_the_environment_ended_up(made: Make, spec_of: Specs)
 def test_conflicts_name_both_sides(made: Make, spec_of: Specs, snapshot: object) -> None:
     found = {}
     for name, pip in {
-        "a pin against the server's": ("uvicorn==0.20.0",),
+        "a pin against the server's": ("httptools==0.1.0",),
         "a dependency against the server's": ("oldest",),
         "against each other": ("demo==1.0", "demo==2.0"),
         "no such package": ("nosuchthing",),
@@ -237,7 +237,7 @@ def test_sweep_removes_what_no_one_uses(made: Make, spec_of: Specs, tmp_path: Pa
 def test_the_kernels_interpreter_is_used_as_it_is(made: Make) -> None:
     prepared = made(None)
     assert (prepared.kind, prepared.python, prepared.built) == ("current", sys.executable, False)
-    assert "uvicorn==" in prepared.lock and "://" not in prepared.lock and sys.prefix not in prepared.lock
+    assert "httptools==" in prepared.lock and "://" not in prepared.lock and sys.prefix not in prepared.lock
 
 
 def test_an_interpreter_without_the_servers_needs_names_the_pip_command(made: Make, tmp_path: Path) -> None:
@@ -248,8 +248,8 @@ def test_an_interpreter_without_the_servers_needs_names_the_pip_command(made: Ma
     with pytest.raises(EnvironmentError_) as caught:
         made(EnvironmentSpec(interpreter=python))
     assert caught.value.code == "ServerRequirementsMissing"
-    assert "uvicorn (missing)" in caught.value.why
-    assert caught.value.hint.startswith(f'{python} -m pip install "uvicorn>=')
+    assert "httptools (missing)" in caught.value.why
+    assert caught.value.hint.startswith(f'{python} -m pip install "httptools>=')
     with pytest.raises(EnvironmentError_, match="does not start"):
         made(EnvironmentSpec(interpreter="/nowhere/python"))
 
@@ -287,11 +287,13 @@ def test_an_environment_built_by_hand_is_found_by_prepare(
 def test_the_real_index(made: Make) -> None:
     """The scoring server's real requirements, a real package, and the real server in the new environment."""
     prepared = made(EnvironmentSpec(pip=["six==1.16.0", "inference-schema[numpy-support]"]))
-    assert ask(prepared.python, "import six, numpy, uvicorn, orjson; print(six.__version__)") == "1.16.0"
+    assert ask(prepared.python, "import six, numpy, httptools, orjson; print(six.__version__)") == "1.16.0"
     assert "://" not in prepared.lock
     with pytest.raises(EnvironmentError_) as caught:
-        made(EnvironmentSpec(pip=["uvicorn==0.20.0"]))
-    assert caught.value.code == "ServerRequirementsConflict" and "uvicorn==0.20.0 against uvicorn" in caught.value.why
+        made(EnvironmentSpec(pip=["httptools==0.1.0"]))
+    assert (
+        caught.value.code == "ServerRequirementsConflict" and "httptools==0.1.0 against httptools" in caught.value.why
+    )
 
 
 def test_an_index_that_cannot_be_reached(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_a_sklearn_script_is_deployed_and_asks_for_its_key(supervised: Supervise
     events: list[dict] = []
     answer = supervised.deploy(SKLEARN, on_event=events.append)
     assert answer["ok"], answer
-    assert "sklearn" in answer["modules"] and "numpy" in answer["modules"] and "uvicorn" not in answer["modules"]
+    assert "sklearn" in answer["modules"] and "numpy" in answer["modules"] and "httptools" not in answer["modules"]
     stages = [(e["stage"], e["kind"]) for e in events if e["event"] == "stage"]
     assert stages == [(s, k) for s in ("rollout", "probe", "switch") for k in ("started", "finished")]
     assert any(e["event"] == "log" and e["text"] == "model ready" for e in events)

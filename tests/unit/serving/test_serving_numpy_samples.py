@@ -90,6 +90,47 @@ def test_what_would_lose_something_is_refused_with_its_place(sample: Any, value:
     assert words in str(error)
 
 
+@pytest.mark.parametrize(
+    ("sample", "value", "expected"),
+    [
+        (np.array([1]), [1.7, -1.7, "2", True], [1, -1, 2, 1]),
+        (np.array([1.0]), ["1.5", 2**53 + 1, True], [1.5, 2.0**53, 1.0]),
+        (np.array([True]), [0, 2.5], [False, True]),
+        (np.array(["ab"]), ["longer", 12.5], ["lo", "12"]),
+        (np.array([b"ab"]), ["aü"], [b"a"]),
+        (np.array(["2020"], dtype="M8[D]"), ["2020-01-01T12:00"], np.array(["2020-01-01"], dtype="M8[D]").tolist()),
+        (np.array([1], dtype="m8[s]"), [1.5], np.array([1], dtype="m8[s]").tolist()),
+        (RECORD, [{"age": 1.7, "name": "longer", "w": "2"}], [(1, "lon", 2.0)]),
+    ],
+    ids=range(8),
+)
+def test_lossy_takes_what_loses_something_when_it_is_asked_for(sample: Any, value: Any, expected: Any) -> None:
+    assert parse(sample, value, lossy=True).tolist() == expected
+    misfit(sample, value)
+
+
+@pytest.mark.parametrize(
+    ("sample", "value"),
+    [
+        (np.array([1]), [None]),
+        (np.array([1]), ["x"]),
+        (np.array([1], dtype="i1"), [128.5]),
+        (np.array([1.0]), [10**400]),
+        (np.array([1.0], dtype="f4"), [1e39]),
+        (np.array([True]), ["yes"]),
+        (np.array(["ab"]), [None]),
+    ],
+    ids=range(7),
+)
+def test_lossy_takes_nothing_that_has_no_value_there(sample: Any, value: Any) -> None:
+    assert misfit(sample, value, lossy=True).where == "data[0]"
+
+
+def test_texts_that_numpy_would_shorten_are_refused() -> None:
+    assert "ends with a NUL" in str(misfit(np.array(["abc"]), ["a\0"]))
+    assert "ends with a NUL" in str(misfit(np.array([b"abc"]), ["a\0"]))
+
+
 def test_null_becomes_nan_and_nat_where_the_type_has_them() -> None:
     assert math.isnan(parse(np.array([1.0]), [None])[0])
     assert np.isnat(parse(np.array(["2020"], dtype="M8[D]"), [None])[0])

@@ -115,6 +115,26 @@ def test_a_time_with_a_zone_is_the_same_moment_in_the_samples_zone() -> None:
     assert frame["t"][0] == pd.Timestamp("2021-07-01T12:00:00", tz="Europe/Berlin")
 
 
+def test_lossy_takes_what_loses_something_when_it_is_asked_for() -> None:
+    sample = pd.DataFrame({"n": [1], "x": [1.5], "c": pd.Series(["u"], dtype="category"), "i": pd.array([1])})
+    frame = parse(
+        [{"n": 1.7, "x": "2.5", "c": "v", "i": None}, {"n": 2, "x": 1, "c": "u", "i": 3.9}], lossy=True, sample=sample
+    )
+    assert frame["n"].tolist() == [1, 2] and frame["x"].tolist() == [2.5, 1.0]
+    assert frame["c"].isna().tolist() == [True, False] and frame["i"].tolist() == [pd.NA, 3]
+    assert (frame.dtypes == sample.dtypes).all()
+    assert misfit([{"n": None, "x": 1, "c": "u", "i": 1}], lossy=True, sample=sample).where == "data[0].n"
+    assert misfit([{"n": 1}], lossy=True, sample=sample).where == "data[0]"
+
+
+@pytest.mark.parametrize("orient", ["index", "columns"])
+def test_a_sample_whose_names_come_twice_is_refused_at_once(orient: str) -> None:
+    with pytest.raises(ValueError, match="two columns of the same name"):
+        PandasParameterType(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    with pytest.raises(ValueError, match="row names are all different"):
+        PandasParameterType(pd.DataFrame({"a": [1, 2]}, index=["r", "r"]), orient=orient)
+
+
 def test_no_rows_are_a_frame_without_rows() -> None:
     frame = parse([])
     assert frame.shape == (0, 4)

@@ -193,5 +193,5 @@ def test_what_the_room_needs_is_written_once() -> None:
     from packaging.requirements import Requirement
 
     assert PYTHON_FLOOR == (3, 11)
-    assert {Requirement(text).name for text in REQUIREMENTS} == {"uvicorn", "httptools", "uvloop", "orjson"}
+    assert {Requirement(text).name for text in REQUIREMENTS} == {"httptools", "uvloop", "orjson"}
     assert "azureml-defaults" in PROVIDES
