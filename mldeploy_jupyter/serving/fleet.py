@@ -31,6 +31,7 @@ from .workers import Worker
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0  # seconds between two starts of a worker that keeps dying
 PAUSE_WAIT = 0.5  # seconds; nobody is accepted meanwhile, so one that hangs is not waited for longer
 ORDER_WAIT = 10.0  # seconds for a worker to obey
+END_WAIT = 3.0  # seconds for one that does not listen any more to be gone; see `Worker._listen`
 
 
 class Fleet:
@@ -419,7 +420,8 @@ class Fleet:
                 # One that is not started yet reads them itself; see `spawn`.
                 workers = [w for w in self._all if w.pid and not w.exited.is_set()]
             each(lambda w: missed.append(w.pid) if w.ask("keys", ORDER_WAIT, keys=keys) is None else None, workers)
-        missed = [w.pid for w in workers if w.pid in missed and not w.exited.is_set()]
+        # One that closed its channel is ending: it was not asked in vain, and is gone in a moment.
+        missed = [w.pid for w in workers if w.pid in missed and not w.exited.wait(END_WAIT)]
         if missed:
             text = f"workers {missed} did not take the new keys"
             return {"ok": False, "failure": failure("worker-lost", "keys", text)}
