@@ -5,7 +5,9 @@
 The capacity is what the client gets answered without a pause, right before. Then it sends half of that, open loop,
 half on kept and half on fresh connections, while every process of the service is sampled each ten seconds (thirty times
 in a shorter run). A line is fitted through the second half's sums: what it says was gained in that half must stay below
-the limits that are printed. The exit code is 1 when one does not, or when a request failed.
+the limits that are printed. The exit code is 1 when one does not, or when a request failed. Where neighbours take the
+machine, half of the capacity may for a moment be more than all of it: of the requests, one in a hundred may be refused
+(429).
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.serving import processes
-from tests.benchmarks.serving.open_load import Said
+from tests.benchmarks.serving.open_load import Failure, Said
 from tests.benchmarks.serving.site import Client, Site, capacity, site
 
 CAPACITY_SECONDS = 5.0
 MEGABYTES = 1e6
+REFUSED = 0.01  # of the requests may be
 LIMITS = {
     "memory, MB": 3.0,
     "RSS, MB": 3.0,
@@ -90,8 +93,18 @@ class Soaked:
         return trends(self.samples)
 
     @property
+    def failures(self) -> list[Failure]:
+        """All that went wrong but for refusals."""
+        return [failure for failure in self.said.failures if not failure.refused]
+
+    @property
+    def refused(self) -> int:
+        return len(self.said.failures) - len(self.failures)
+
+    @property
     def good(self) -> bool:
-        return not self.said.failures and all(trend.flat for trend in self.trends)
+        few = self.refused <= REFUSED * self.said.requests
+        return not self.failures and few and all(trend.flat for trend in self.trends)
 
 
 def gained(points: Sequence[tuple[float, float]]) -> float:
@@ -151,14 +164,15 @@ def report(soaked: Soaked) -> str:
     said = soaked.said
     middle, high, greatest = said.milliseconds
     lines = [
-        f"capacity {soaked.capacity:,.0f} requests/s; {said.requests} requests in {said.seconds:.0f} s at half of it, "
-        f"{len(said.failures)} failed; median {middle:.1f} ms, p99 {high:.1f} ms, slowest {greatest:.0f} ms",
+        f"capacity {soaked.capacity:,.0f} requests/s; {said.requests} requests in {said.seconds:.0f} s at half of it",
+        f"{len(soaked.failures)} failed, {soaked.refused} refused, {said.late} sent late by the client; "
+        f"median {middle:.1f} ms, p99 {high:.1f} ms, slowest {greatest:.0f} ms",
         *(str(trend) for trend in soaked.trends),
         "at the end: " + "; ".join(
             f"{one.name} {one.own / MEGABYTES:.1f} MB, {one.descriptors} descriptors, {one.threads} threads"
             for one in soaked.samples[-1].weights
         ),
-        *(f"failed: {failure.why}" for failure in said.failures[:5]),
+        *(f"failed: {failure.why}" for failure in soaked.failures[:5]),
         "met" if soaked.good else "MISSED",
     ]  # fmt: skip
     return "\n".join(lines)

@@ -173,25 +173,24 @@ class Peer:
 
 
 @contextlib.contextmanager
-def _all(folder: Path, cache: Path, only: list[str]) -> Iterator[dict[str, Ours | Peer]]:
+def _all(folder: Path, cache: Path) -> Iterator[dict[str, Ours | Peer]]:
     with contextlib.ExitStack() as stack:
         found: dict[str, Ours | Peer] = {}
         for reloader in RELOADERS:
-            if not only or reloader.name.split()[0] in only:
-                peer = Peer(reloader, folder / reloader.name.split()[0], cache)
-                stack.callback(peer.close)
-                found[reloader.name] = peer
+            peer = Peer(reloader, folder / reloader.name.split()[0], cache)
+            stack.callback(peer.close)
+            found[reloader.name] = peer
         ours = Ours(folder / "ours")
         stack.callback(ours.close)
         yield {"ours": ours, **found}
 
 
-def measure(rounds: int, folder: Path, cache: Path, only: list[str]) -> dict[str, list[Edit]]:
+def measure(rounds: int, folder: Path, cache: Path) -> dict[str, list[Edit]]:
     """The edits of every server, in turn; the first of each warms up and does not count."""
     before = Path.cwd()
     taken: dict[str, list[Edit]] = {}
     try:
-        with _all(folder, cache, only) as servers:
+        with _all(folder, cache) as servers:
             for number in range(1, rounds + 2):
                 for name, server in servers.items():
                     edit = server.edit(number)

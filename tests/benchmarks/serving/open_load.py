@@ -27,13 +27,22 @@ CAPACITY_CONNECTIONS = 16
 
 @dataclass
 class Failure:
-    """A request that got no 200: its id, the client's port, when it was sent and failed (monotonic clock), and why."""
+    """A request that got no 200: its id, the client's port, when it was sent and failed (monotonic clock), and why.
+
+    `status` is 0 where there was no answer.
+    """
 
     id: str
     port: int
     sent: float
     failed: float
     why: str
+    status: int = 0
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service said that it has too much to do, in time and in form."""
+        return self.status == 429
 
 
 @dataclass
@@ -119,7 +128,7 @@ class Client:
         head, name = self.head, uuid.uuid4().hex
         under_way = self.under_way.setdefault(head, set())
         under_way.add(name)
-        sent, port = time.monotonic(), 0
+        sent, port, status = time.monotonic(), 0, 0
         self.said.late += sent - due > 0.05
         try:
             connection = None
@@ -141,7 +150,7 @@ class Client:
                 connection.transport.close()
         except (OSError, ValueError, TimeoutError) as error:
             why = f"{type(error).__name__}: {error}"
-            self.said.failures.append(Failure(name, port, sent, time.monotonic(), why))
+            self.said.failures.append(Failure(name, port, sent, time.monotonic(), why, status))
         under_way.discard(name)
         self.said.requests += 1
         self.latencies.append(time.monotonic() - due)

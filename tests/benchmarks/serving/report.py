@@ -7,9 +7,10 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .figures import Key, Rounds, Verdict
+from .figures import Key, Quantity, Rounds, Verdict
 
 COMPARED = ("azureml", "fastapi async")
+SHOWN: tuple[Quantity, ...] = ("rate", "p50", "p99", "cpu")
 
 
 def machine() -> str:
@@ -41,7 +42,7 @@ def table(rounds: Rounds) -> list[str]:
         title = f"{kind}, {connections} connection{'s' if connections > 1 else ''}"
         lines.append(f"{title:<24} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>8}{heads}")
         for key in sorted(keys, key=lambda key: -(rounds.median(key, "rate") or 0)):
-            values = [rounds.median(key, quantity) or 0.0 for quantity in ("rate", "p50", "p99", "cpu")]  # type: ignore[arg-type]
+            values = [rounds.median(key, quantity) or 0.0 for quantity in SHOWN]
             ratios = [
                 rounds.ratio(key, (name, "small" if kind == "batch" else kind, connections), "rate")
                 for name in COMPARED

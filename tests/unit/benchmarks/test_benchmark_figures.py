@@ -156,6 +156,9 @@ def test_a_soak_is_flat_when_the_second_half_is() -> None:
 def test_a_soak_with_a_failed_request_is_not_good() -> None:
     samples = [sample(number * 10, 100) for number in range(30)]
     assert soak.Soaked(100, Said(requests=10), samples).good
+    refused = Failure("a", 1, 0, 1, "429", 429)
+    assert soak.Soaked(100, Said(requests=100, failures=[refused]), samples).good
+    assert not soak.Soaked(100, Said(requests=100, failures=[refused] * 2), samples).good
     assert not soak.Soaked(100, Said(requests=10, failures=[Failure("a", 1, 0, 1, "no")]), samples).good
     with pytest.raises(ValueError, match="2 samples"):
         soak.gained([(0, 1), (1, 2)])
