@@ -291,7 +291,8 @@ def test_the_real_index(made: Make) -> None:
     assert "://" not in prepared.lock
     with pytest.raises(EnvironmentError_) as caught:
         made(EnvironmentSpec(pip=["httptools==0.1.0"]))
-    assert (
+    assert caught.value.code == "ServerRequirementsConflict"
+    assert "httptools==0.1.0 against httptools" in caught.value.why
         caught.value.code == "ServerRequirementsConflict" and "httptools==0.1.0 against httptools" in caught.value.why
     )
 
