@@ -293,8 +293,6 @@ def test_the_real_index(made: Make) -> None:
         made(EnvironmentSpec(pip=["httptools==0.1.0"]))
     assert caught.value.code == "ServerRequirementsConflict"
     assert "httptools==0.1.0 against httptools" in caught.value.why
-        caught.value.code == "ServerRequirementsConflict" and "httptools==0.1.0 against httptools" in caught.value.why
-    )
 
 
 def test_an_index_that_cannot_be_reached(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,7 @@ def test_the_server_s_limits_are_those_of_the_page() -> None:
         f"longer than {app.MAX_ID} characters",
     ):
         assert words in page
-    assert messages.problem(400, "x", "y").headers == [messages.JSON]
+    assert messages.problem(400, "x", "y").headers == messages.JSON
 
 
 def test_the_layout_of_files_is_whole() -> None:
