@@ -8,6 +8,7 @@ end of the connection that leaves the client time to read. No task and no corout
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from functools import lru_cache
 from time import perf_counter
@@ -16,7 +17,9 @@ from urllib.parse import unquote
 
 import httptools
 
+from . import output
 from .exchange import Exchange
+from .failure import describe
 from .messages import Response, problem
 
 if TYPE_CHECKING:
@@ -104,6 +107,11 @@ class Connection(asyncio.Protocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserCallbackError as error:
+            text = f"internal error of the server: {describe(error.__context__ or error)}"
+            output.log(text, level="error", traceback="".join(traceback.format_exception(error)))
+            self.refuse(problem(500, "server-failed", "the server failed; the entry script is not at fault"))
             return
         except httptools.HttpParserError:
             self.refuse(problem(400, "bad-request", "this is not HTTP/1.1, or not whole"))

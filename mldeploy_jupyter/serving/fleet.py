@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import checking, leftovers
+from . import checking, leftovers, vigil
 from .births import Run
 from .board import OVER_MEMORY, RECYCLED, RESTARTS, STUCK, Board
 from .deploys import Deployments
@@ -56,6 +56,7 @@ class Fleet:
         self.nursery.on_change = self._record
         self._doorman = Doorman(lambda: self.listener)
         self._limits = Limits(log, self._recycle, Worker.answered)
+        vigil.start(self._serving, log)
         self._keys_turn = threading.Lock()
         self.last_exit: dict[str, Any] | None = None  # why the last worker died that served
 
@@ -350,6 +351,10 @@ class Fleet:
             return
         self._deliver_orphans()
         self._drain([worker], generation.settings.drain_timeout)
+
+    def _serving(self) -> list[Worker]:
+        with self.lock:
+            return list(self._all)
 
     def _recycle(self, worker: Worker) -> None:
         self._replace(worker)
