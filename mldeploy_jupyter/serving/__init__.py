@@ -6,7 +6,7 @@
     scoring.py       one call of run(), free of transport; app.py: the same on the wire
     transport.py     connections, and passing them on
     rows.py          rows of several requests joined for one call, and its result split
-    arguments.py     a body as the arguments of run(); jsonbody.py, compression.py: the body; results.py, encode.py: back
+    arguments.py     bodies as the arguments of run(), over jsonbody.py, compression.py; results.py, encode.py: back
     schema/          what a request must look like; compat.py: v1's import names
     check.py         runs a script once, without any socket
     control.py       the client of a supervisor (`call`)
