@@ -3,11 +3,13 @@
     supervisor.py    the process that holds the port; never runs user code
     worker.py        a process that runs the entry script and answers requests
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
+    zygote.py        the process that has the imports, and forks workers; nursery.py: the supervisor's side of it
     auth.py          who may call: keys and tokens (tokens.py); limits.py: memory and age of a worker
     transport.py     a worker's connections; connection.py: HTTP on one of them; exchange.py: one request
     app.py           routes and answers; queueing.py: what waits for run(), and for how long
     runner.py        the thread that owns the script; batching.py: waiting requests share a call
-    scoring.py       one call of run(), free of transport; arguments.py: what goes in; results.py: what comes out
+    scoring.py       one call of run(), free of transport
+    arguments.py     bodies as the arguments of run(), over jsonbody.py, compression.py; results.py, encode.py: back
     rows.py          rows of several requests joined, and their result split; company.py: whether they may be
     board.py         memory that supervisor and workers share; metrics.py: Prometheus' text of it
     output.py        what a worker writes; streams.py: its standard output; entries.py: one line of the log

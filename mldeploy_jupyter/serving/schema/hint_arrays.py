@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .base import Misfit, kind_of, show
+from .base import Misfit, kind_of
 from .hint_node import Node, Unknown
 from .numpy_type import depth_of, filled, item_schema, shape_of, untyped, walk
 from .quick import flatten, to_array
@@ -45,8 +45,12 @@ def _dtype(np: Any, arguments: tuple[Any, ...]) -> Any:
 
 def _concrete(np: Any, scalar: type) -> Any:
     """The dtype of a scalar type; None for a family of types such as np.floating."""
-    if not issubclass(scalar, np.generic) or (scalar.__subclasses__() and scalar is not np.datetime64):
+    if not issubclass(scalar, np.generic) or scalar.__subclasses__():
         return None
+    if scalar is np.datetime64:
+        return np.dtype("datetime64[us]")  # Python's own precision
+    if scalar is np.timedelta64:
+        raise TypeError("a duration needs a unit, which the hint has not")
     return np.dtype(scalar)
 
 
@@ -70,7 +74,7 @@ def _array(np: Any, dtype: Any) -> Node:
         flat: list[Any] = []
         walk(value, where, tuple(shape), tuple(shape), convert, flat)
         if dtype is not None:
-            if dtype.itemsize == 0 or dtype.kind == "M":  # texts of any width, times of any unit
+            if dtype.itemsize == 0:  # texts of any width
                 return np.array(flat, dtype=dtype).reshape(shape)
             return filled(flat, shape, dtype)
         try:
@@ -95,26 +99,9 @@ def _scalar(np: Any, dtype: Any) -> Node:
 def _converter(dtype: Any) -> Callable[[Any, str], Any]:
     if dtype.kind == "U":
         return lambda value, where: to_str(value, where, len(value) if type(value) is str else None)
-    if dtype.kind == "M":
-        return _moment
-    if dtype.kind in "mSV":
+    if dtype.kind in "SV":
         raise TypeError(f"a type of {dtype} has no form in JSON")
     return converter(dtype)
-
-
-def _moment(value: Any, where: str) -> Any:
-    import numpy as np
-
-    if value is None:
-        return np.datetime64("NaT")
-    text = to_str(value, where)
-    try:
-        found = np.datetime64(text.removesuffix("Z"))
-    except ValueError:
-        found = np.datetime64("NaT")
-    if np.isnat(found):
-        raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601")
-    return found
 
 
 def _item(dtype: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .base import Misfit, show
 from .quick import to_array
-from .scalars import converter, to_str
+from .scalars import BEGINS_WITH_A_YEAR, converter, to_str
 
 _TEXT_OR_NULL = {str, type(None)}
 
@@ -32,21 +32,21 @@ def is_text(sample: Any) -> bool:
 
 def cell_of(sample: Any, lossy: bool = False) -> Callable[[Any, str], Any]:
     """How a JSON value becomes a cell of a column like `sample`. Raises `TypeError` for types without a form."""
+    import numpy as np
     import pandas as pd
 
     dtype = sample.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        known = list(dtype.categories)
+        known = {(isinstance(item, bool), item): item for item in dtype.categories.tolist()}
         return lambda value, where: _category(value, where, known, lossy)
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return lambda value, where: _timestamp(value, where, dtype.tz)
-    if dtype.kind == "M":
-        return lambda value, where: _timestamp(value, where, None)
-    if dtype.kind == "m":
-        return _timedelta
+        return lambda value, where: _timestamp(value, where, dtype.tz, dtype.unit, lossy)
+    if dtype.kind in "mM":
+        unit = np.datetime_data(dtype)[0]
+        if dtype.kind == "M":
+            return lambda value, where: _timestamp(value, where, None, unit, lossy)
+        return lambda value, where: _timedelta(value, where, unit, lossy)
     if pd.api.types.is_extension_array_dtype(dtype) and dtype.kind in "iufb":
-        import numpy as np
-
         inner = converter(np.dtype(dtype.type), lossy)
         return lambda value, where: pd.NA if value is None else inner(value, where)
     if is_text(sample):
@@ -61,38 +61,49 @@ def _only_strings(sample: Any) -> bool:
     return bool(values) and all(type(value) is str for value in values)
 
 
-def _category(value: Any, where: str, known: list[Any], lossy: bool) -> Any:
-    if lossy and not isinstance(value, (list, dict)) and value not in known:
+def _category(value: Any, where: str, known: dict[Any, Any], lossy: bool) -> Any:
+    if lossy and not isinstance(value, (list, dict)) and (isinstance(value, bool), value) not in known:
         return None
-    if value is not None and (isinstance(value, (list, dict)) or value not in known):
-        raise Misfit(where, f"{show(value)} is not one of the sample's categories", f"They are: {show(known)}.")
+    if value is not None and (isinstance(value, (list, dict)) or (isinstance(value, bool), value) not in known):
+        raise Misfit(
+            where, f"{show(value)} is not one of the sample's categories", f"They are: {show(list(known.values()))}."
+        )
     return value
 
 
-def _timestamp(value: Any, where: str, zone: Any) -> Any:
+def _timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any:
     import pandas as pd
 
     if value is None:
         return pd.NaT
     text = to_str(value, where)
     try:
-        stamp = pd.Timestamp(text)
+        stamp = pd.Timestamp(text if BEGINS_WITH_A_YEAR.match(text) else "no date")
     except (ValueError, OverflowError):
         raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601") from None
+    stamp = _in_unit(stamp, value, where, unit, lossy)
     if zone is not None:
         return stamp.tz_localize(zone) if stamp.tzinfo is None else stamp.tz_convert(zone)
     return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
-def _timedelta(value: Any, where: str) -> Any:
+def _timedelta(value: Any, where: str, unit: str, lossy: bool) -> Any:
     import pandas as pd
 
     if value is None:
         return pd.NaT
     try:
-        return pd.Timedelta(to_str(value, where))
+        found = pd.Timedelta(to_str(value, where))
     except (ValueError, OverflowError):
         raise Misfit(where, f"{show(value)} is not a duration, such as P1DT2H") from None
+    return _in_unit(found, value, where, unit, lossy)
+
+
+def _in_unit(found: Any, value: Any, where: str, unit: str, lossy: bool) -> Any:
+    try:
+        return found.as_unit(unit, round_ok=lossy)
+    except (ValueError, OverflowError):
+        raise Misfit(where, f"{show(value)} cannot be counted in {unit} without losing precision") from None
 
 
 def cell_schema(sample: Any) -> dict[str, Any]:

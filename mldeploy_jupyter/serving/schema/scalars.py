@@ -6,6 +6,7 @@ precision beyond the type are dropped. What has no value at all there, such as n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from .base import Misfit, kind_of, show
 
 Convert = Callable[[Any, str], Any]
 
+BEGINS_WITH_A_YEAR = re.compile(r"[+-]?\d{4}")
 EXACT = 2**53  # whole numbers up to here are exact in a float64
 
 
@@ -71,7 +73,7 @@ def to_datetime64(value: Any, where: str, dtype: Any, lossy: bool = False) -> An
         unit: Any = np.datetime_data(dtype)[0]
         return np.datetime64("NaT", unit)  # numpy is about to ask for the unit
     text = to_str(value, where)
-    if not text.strip():  # numpy takes it for NaT
+    if not BEGINS_WITH_A_YEAR.match(text):  # numpy knows "now" and "today", and takes nothing for NaT
         raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601")
     try:
         exact = np.datetime64(text.removesuffix("Z"))

@@ -82,6 +82,7 @@ def test_values_get_the_type_and_shape_of_the_sample(sample: Any, value: Any, ex
         (np.zeros((1, 3)), [], "data", "got an empty list"),
         (np.array(["2020"], dtype="M8[D]"), ["2020-01-01T12:00"], "data[0]", "without losing precision"),
         (np.array(["2020"], dtype="M8[D]"), ["soon"], "data[0]", "not a date or time in ISO 8601"),
+        (np.array(["2020"], dtype="M8[s]"), ["now"], "data[0]", "not a date or time in ISO 8601"),
     ],
 )
 def test_what_would_lose_something_is_refused_with_its_place(sample: Any, value: Any, where: str, words: str) -> None:

@@ -171,7 +171,7 @@ def valid(script: Script) -> None:
         assert list(document["paths"]["/score"]) == ["post"]
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
 @given(kinds(), st.booleans())
 def test_any_sample_is_described_by_a_valid_document_and_fits_it(kind: Any, convert: bool) -> None:
     @input_schema("data", kind, convert)
@@ -225,7 +225,7 @@ HINTS = [
 ]
 
 
-@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
 @given(
     st.lists(
         st.recursive(

@@ -152,3 +152,22 @@ def test_a_wrong_sample_or_orient_is_refused_at_once() -> None:
         PandasParameterType({"a": [1]})
     with pytest.raises(ValueError, match="orient must be one of records"):
         PandasParameterType(SAMPLE, orient="rows")
+
+
+@pytest.mark.parametrize(
+    ("series", "bad"),
+    [
+        (pd.Series(["2020-01-01"], dtype="M8[s]"), "2020-01-01T00:00:00.5"),
+        (pd.Series(["2020-01-01"], dtype="M8[ns]"), "9999-01-01"),
+        (pd.Series(["2020-01-01"], dtype="M8[s]").dt.tz_localize("UTC"), "2020-01-01T00:00:00.5Z"),
+        (pd.to_timedelta(pd.Series(["1 days"])).astype("m8[s]"), "PT0.5S"),
+        (pd.to_datetime(pd.Series(["2020-01-01"])), "now"),
+        (pd.to_datetime(pd.Series(["2020-01-01"])), ""),
+        (pd.Series([1, 2], dtype="category"), True),
+    ],
+    ids=range(7),
+)
+def test_times_and_categories_lose_nothing_either(series: pd.Series, bad: Any) -> None:
+    assert misfit([{"c": bad}], sample=pd.DataFrame({"c": series})).where == "data[0].c"
+    if bad not in ("now", "", "9999-01-01", True):
+        assert parse([{"c": bad}], sample=pd.DataFrame({"c": series}), lossy=True)["c"].dtype == series.dtype

@@ -123,7 +123,7 @@ def tables(draw: Any, orient: str) -> Any:
 
 
 @pytest.mark.parametrize("orient", ORIENTS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_frames_are_the_same_both_ways(orient: str, data: st.DataObject) -> None:
     kind = PandasParameterType(data.draw(st.sampled_from(SAMPLES)), orient=orient)
