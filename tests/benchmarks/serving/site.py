@@ -99,6 +99,11 @@ class Client:
         self._tell(key)
         self._expect("changed")
 
+    def stop(self) -> None:
+        """Ends the load before its time."""
+        self.to.write("null\n")
+        self.to.flush()
+
     def end(self) -> Said:
         """Waits for the load's end; what the client saw."""
         said = json.loads(self.back.readline())
