@@ -6,7 +6,8 @@
 Half of the requests go over kept connections, half over fresh ones. Standard input: one line of JSON, the headers to
 send; another line changes them, and is answered by `changed` when no request with the old ones is under way; `null`
 ends the load before its time. Standard output: `begun`, and at the end one line of JSON: `Said`. In a process of its
-own, so that others' work does not slow it down. A request that finds its kept connection closed before it has sent anything takes a new one, as clients do.
+own, so that others' work does not slow it down. A request that finds its kept connection closed before it has sent
+anything takes a new one, as clients do.
 """
 
 from __future__ import annotations
