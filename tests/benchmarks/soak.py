@@ -131,32 +131,6 @@ def gained(points: Sequence[tuple[float, float]]) -> float:
     return statistics.median(slopes) * (points[-1][0] - points[0][0])
 
 
-def trends(self) -> list[Trend]:
-        return trends(self.samples)
-
-    @property
-    def failures(self) -> list[Failure]:
-        """All that went wrong but for refusals."""
-        return [failure for failure in self.said.failures if not failure.refused]
-
-    @property
-    def refused(self) -> int:
-        return len(self.said.failures) - len(self.failures)
-
-    @property
-    def good(self) -> bool:
-        few = self.refused <= REFUSED * self.said.requests
-        return not self.failures and few and self.left <= LEFT and all(trend.flat for trend in self.trends)
-
-
-def gained(points: Sequence[tuple[float, float]]) -> float:
-    """What the least-squares line through the points gains from the first to the last. Raises `ValueError` below 3."""
-    if len(points) < 3:
-        raise ValueError(f"a line through {len(points)} samples says nothing")
-    moments, values = [moment for moment, _ in points], [value for _, value in points]
-    return statistics.linear_regression(moments, values).slope * (moments[-1] - moments[0])
-
-
 def trends(samples: list[Sample]) -> list[Trend]:
     """Every quantity's trend over the second half of the samples."""
     second = samples[len(samples) // 2 :]
