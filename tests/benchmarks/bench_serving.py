@@ -9,7 +9,8 @@ once, in the cache folder. Every round every server is started on processor 0, o
 on all. Shown are medians over the rounds; a ratio is the median of the rounds' ratios. A run with one failed or wrong
 answer does not count. Everything runs in a network and a process namespace of its own.
 
-Five rounds take forty minutes. `--only "ours,azureml,fastapi async,uvicorn"` is enough for every floor and takes half.
+Five rounds take forty minutes. For the floors alone `--only "ours,azureml,fastapi async,uvicorn"` is enough, in half
+of that.
 
 With --check the exit code is 1 when a floor is missed or was not measured, or a run failed.
 """

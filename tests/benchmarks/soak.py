@@ -4,8 +4,10 @@
 
 The capacity is what the client gets answered without a pause, right before. Then it sends half of that, open loop,
 half on kept and half on fresh connections, while every process of the service is sampled each ten seconds (thirty times
-in a shorter run). A line is fitted through the second half's sums: what it says was gained in that half must stay below
-the limits that are printed. The exit code is 1 when one does not, or when a request failed. Where neighbours take the
+in a shorter run). A line is fitted through the second half's sums (the median of the slopes between all pairs, so that
+a moment's crowd does not count): what it says was gained in that half must stay below the limits that are printed. When
+the clients have gone, as many descriptors must be open as before they came. The exit code is 1 when one of these is not
+so, or when a request failed. Where neighbours take the
 machine, half of the capacity may for a moment be more than all of it: of the requests, one in a hundred may be refused
 (429).
 """
@@ -13,6 +15,7 @@ machine, half of the capacity may for a moment be more than all of it: of the re
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import tempfile
@@ -32,12 +35,15 @@ LIMITS = {
     "memory, MB": 3.0,
     "RSS, MB": 3.0,
     "PSS, MB": None,
-    "descriptors": 4.0,
+    "descriptors": None,
     "threads": 0.5,
     "processes": 0.5,
 }
 """What the fitted line may gain over the second half. `memory` is PSS without the pages of files: those are divided by
-all who use the same libraries, so a neighbour that ends makes PSS grow, and it is shown and not judged."""
+all who use the same libraries, so a neighbour that ends makes PSS grow, and it is shown and not judged. Descriptors are
+judged after the load; while it lasts, connections come and go between two looks."""
+LEFT = 2  # descriptors more than before that may be open after the load
+SETTLING = 3.0  # seconds until the clients' connections are gone
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,13 @@ class Soaked:
     capacity: float
     said: Said
     samples: list[Sample]
+    before: Sample
+    after: Sample
+
+    @property
+    def left(self) -> int:
+        """Descriptors more than before the load that are open after it."""
+        return round(self.after.sums()["descriptors"] - self.before.sums()["descriptors"])
 
     @property
     def trends(self) -> list[Trend]:
@@ -104,15 +117,18 @@ class Soaked:
     @property
     def good(self) -> bool:
         few = self.refused <= REFUSED * self.said.requests
-        return not self.failures and few and all(trend.flat for trend in self.trends)
+        return not self.failures and few and self.left <= LEFT and all(trend.flat for trend in self.trends)
 
 
 def gained(points: Sequence[tuple[float, float]]) -> float:
-    """What the least-squares line through the points gains from the first to the last. Raises `ValueError` below 3."""
+    """What the line through the points gains from the first to the last. Raises `ValueError` for fewer than 3 points.
+
+    Its slope is the median of those between all pairs of points.
+    """
     if len(points) < 3:
         raise ValueError(f"a line through {len(points)} samples says nothing")
-    moments, values = [moment for moment, _ in points], [value for _, value in points]
-    return statistics.linear_regression(moments, values).slope * (moments[-1] - moments[0])
+    slopes = [(later[1] - one[1]) / (later[0] - one[0]) for one, later in itertools.combinations(points, 2)]
+    return statistics.median(slopes) * (points[-1][0] - points[0][0])
 
 
 def trends(samples: list[Sample]) -> list[Trend]:
@@ -135,6 +151,8 @@ def soak(place: Site, seconds: float) -> Soaked:
     key, url = place.service.get_keys()[0], place.service.scoring_uri
     most = capacity(url, key, min(CAPACITY_SECONDS, seconds / 10))
     pid = place.facts["pid"]
+    time.sleep(SETTLING)
+    before = Sample(0.0, processes.weigh([pid]))
     pause = min(10.0, seconds / 30)
     client = Client(url, key, most / 2, seconds)
     samples = []
@@ -143,7 +161,10 @@ def soak(place: Site, seconds: float) -> Soaked:
         while (now := time.monotonic() - begin) < seconds - pause / 2:
             samples.append(Sample(now, processes.weigh([pid])))
             time.sleep(max(0.0, begin + len(samples) * pause - time.monotonic()))
-        return Soaked(most, client.end(), samples)
+        said = client.end()
+        time.sleep(SETTLING)
+        after = Sample(time.monotonic() - begin, processes.weigh([pid]))
+        return Soaked(most, said, samples, before, after)
     finally:
         client.close()
 
@@ -168,6 +189,7 @@ def report(soaked: Soaked) -> str:
         f"{len(soaked.failures)} failed, {soaked.refused} refused, {said.late} sent late by the client; "
         f"median {middle:.1f} ms, p99 {high:.1f} ms, slowest {greatest:.0f} ms",
         *(str(trend) for trend in soaked.trends),
+        f"after the load {soaked.left:+d} descriptors to before it (limit {LEFT:+d})",
         "at the end: " + "; ".join(
             f"{one.name} {one.own / MEGABYTES:.1f} MB, {one.descriptors} descriptors, {one.threads} threads"
             for one in soaked.samples[-1].weights

@@ -4,9 +4,10 @@
     python -m tests.benchmarks.serving.open_load URL 0 SECONDS        capacity: 16 connections, each without a pause
 
 Half of the requests go over kept connections, half over fresh ones. Standard input: one line of JSON, the headers to
-send; another line changes them, and is answered by `changed` when no request with the old ones is under way. Standard
-output: `begun`, and at the end one line of JSON: `Said`. In a process of its own, so that others' work does not slow
-it down. A request that finds its kept connection closed before it has sent anything takes a new one, as clients do.
+send; another line changes them, and is answered by `changed` when no request with the old ones is under way; `null`
+ends the load before its time. Standard output: `begun`, and at the end one line of JSON: `Said`. In a process of its
+own, so that others' work does not slow it down. A request that finds its kept connection closed before it has sent
+anything takes a new one, as clients do.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ class Client:
         self.said = Said()
         self.latencies: list[float] = []
         self.revisions: set[str] = set()
+        self.stopped = False
         self.under_way: dict[str, set[str]] = {}
         self.change(headers)
 
@@ -120,7 +122,7 @@ class Client:
 
     async def connect(self) -> Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, self.url.hostname, self.url.port)
+        _, connection = await loop.create_connection(Connection, str(self.url.hostname), int(self.url.port or 80))
         return connection
 
     async def send(self, due: float, keep: bool) -> None:
@@ -159,6 +161,8 @@ class Client:
         begin = time.monotonic()
         sending = set()
         for number in range(int(rate * seconds)):
+            if self.stopped:
+                break
             due = begin + number / rate
             pause = due - time.monotonic()
             if pause > 0:
@@ -179,9 +183,13 @@ class Client:
         await asyncio.gather(*(one(number % 2 == 0) for number in range(CAPACITY_CONNECTIONS)))
 
     async def obey(self, lines: asyncio.StreamReader) -> None:
-        """Changes the headers when a line says so."""
+        """Changes the headers, or ends the load, when a line says so."""
         while line := await lines.readline():
-            old = self.change(json.loads(line))
+            said = json.loads(line)
+            if said is None:
+                self.stopped = True
+                return
+            old = self.change(said)
             while self.under_way.get(old):
                 await asyncio.sleep(0.001)
             print("changed", flush=True)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +78,10 @@ def site(folder: Path, workers: int = 1) -> Iterator[Site]:
     finally:
         if made is not None:
             made.service.delete()
+            # An update's thread still writes after the update is live; the folder must outlive it.
+            for thread in threading.enumerate():
+                if thread.name == f"mldeploy-{made.service.name}":
+                    thread.join(20)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
@@ -98,6 +103,11 @@ class Client:
         """Returns when no request with the old key is under way."""
         self._tell(key)
         self._expect("changed")
+
+    def stop(self) -> None:
+        """Ends the load before its time."""
+        self.to.write("null\n")
+        self.to.flush()
 
     def end(self) -> Said:
         """Waits for the load's end; what the client saw."""

@@ -19,3 +19,4 @@ def test_a_minute_at_half_of_capacity_leaves_memory_and_descriptors_flat(tmp_pat
     assert soaked.said.requests >= 0.9 * soaked.capacity / 2 * 60
     assert len(soaked.samples) >= 15
     assert [str(trend) for trend in soaked.trends if not trend.flat] == []
+    assert soaked.left <= soak.LEFT

@@ -149,17 +149,23 @@ def test_a_soak_is_flat_when_the_second_half_is() -> None:
     trends = {trend.quantity: trend for trend in soak.trends(growing)}
     assert trends["memory, MB"].gained == pytest.approx(14)
     assert [name for name, trend in trends.items() if not trend.flat] == ["memory, MB", "RSS, MB"]
-    leaking = [sample(number * 10, 100, 20 + number) for number in range(30)]
-    assert [trend.quantity for trend in soak.trends(leaking) if not trend.flat] == ["descriptors"]
+    crowded = [sample(number * 10, 200 if number in (20, 29) else 100) for number in range(30)]
+    assert all(trend.flat for trend in soak.trends(crowded))
 
 
-def test_a_soak_with_a_failed_request_is_not_good() -> None:
+def test_a_soak_with_a_failed_request_or_an_open_descriptor_is_not_good() -> None:
     samples = [sample(number * 10, 100) for number in range(30)]
-    assert soak.Soaked(100, Said(requests=10), samples).good
+
+    def soaked(said: Said, after: int = 20) -> soak.Soaked:
+        return soak.Soaked(100, said, samples, samples[0], sample(300, 100, after))
+
+    assert soaked(Said(requests=10)).good
+    assert soaked(Said(requests=10), after=20 + soak.LEFT).good
+    assert not soaked(Said(requests=10), after=21 + soak.LEFT).good
     refused = Failure("a", 1, 0, 1, "429", 429)
-    assert soak.Soaked(100, Said(requests=100, failures=[refused]), samples).good
-    assert not soak.Soaked(100, Said(requests=100, failures=[refused] * 2), samples).good
-    assert not soak.Soaked(100, Said(requests=10, failures=[Failure("a", 1, 0, 1, "no")]), samples).good
+    assert soaked(Said(requests=100, failures=[refused])).good
+    assert not soaked(Said(requests=100, failures=[refused] * 2)).good
+    assert not soaked(Said(requests=10, failures=[Failure("a", 1, 0, 1, "no")])).good
     with pytest.raises(ValueError, match="2 samples"):
         soak.gained([(0, 1), (1, 2)])
 
