@@ -1,6 +1,6 @@
 """Carries deployments out. The only room that joins environments, images and targets."""
 
-from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, target_context
+from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, ended, target_context
 from mldeploy_jupyter.engine.explaining import of_request
 from mldeploy_jupyter.engine.launch import check_start, start
 from mldeploy_jupyter.engine.operate import cancel, control, delete, get_keys, logs, regen_key
@@ -16,6 +16,7 @@ __all__ = [
     "control",
     "delete",
     "elsewhere",
+    "ended",
     "get_keys",
     "is_unchanged",
     "logs",
