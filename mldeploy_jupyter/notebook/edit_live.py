@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.commands import Args, Context, UsageError, command
 from mldeploy_jupyter.commands.finding import find_service
@@ -32,8 +32,8 @@ def refuse_others(args: Args) -> None:
         )
 
 
-def go_live(session: Session, context: Context, args: Args, path: Path) -> tuple[Any, str]:
-    """Updates the service with the script and waits for its end: the service, and the line that says ok.
+def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
+    """Updates the service with the script and waits for its end; the line that says ok.
 
     Raises the deployment's error when it did not become live; `WaitInterrupted` when the user had enough.
     """
@@ -44,7 +44,9 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> tuple
     wanted = Args(**{param.name: None for param in command("service", "update").all_params})
     wanted.name, wanted.path = args.update, args.path
     service = find_service(context, wanted)
-    live = service.workspace._folder.open_store().get_revision(service.name, service.revision or 0)
+    store = service.workspace._folder.open_store()
+    record = store.get_service(service.name)
+    live = store.get_revision(service.name, record.revision) if record and record.revision else None
     if live is not None and script_of(live) == path and not args.models:
         service.reload(detached=False)
     else:
@@ -57,7 +59,7 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> tuple
     except KeyboardInterrupt:
         raise stopped_waiting(service.name, service) from None
     seconds = duration(time.monotonic() - began)
-    return service, f"ok: {path.name} is live in {service.name}, revision {service.revision}, after {seconds}"
+    return f"ok: {path.name} is live in {service.name}, revision {service.revision}, after {seconds}"
 
 
 def python_of(name: str, args: Args) -> str:

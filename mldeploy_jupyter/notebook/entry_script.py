@@ -76,9 +76,8 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
         for warning in script_warnings.of_source(text, record.offset, session.namespace):
             print(f"warning: {warning}")
         if args.update:
-            service, line = edit_live.go_live(session, context, args, path)
-            print(line)
-            return Result(service, python="\n\n".join([python, edit_live.python_of(name, args)]))
+            print(edit_live.go_live(session, context, args, path))
+            return Result(python="\n\n".join([python, edit_live.python_of(name, args)]))
         if args.no_check:
             print(f"wrote {name}, not checked")
             return Result(python=python)
@@ -153,7 +152,7 @@ def _write_file(name: str, text: str) -> Path:
         )
     try:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        atomic_write(path, text, mode=mode)
+        atomic_write(path, text, mode=mode, durable=False)  # the cell has it, too
     except OSError as error:
         raise StorageError(
             f"{name} cannot be written", why=error.strerror or str(error), hint="choose a folder that you may write in"
