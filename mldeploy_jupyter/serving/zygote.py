@@ -91,7 +91,7 @@ class Zygote:
                 self._spoilt = {"unsafe": reason, "culprit": name, "failed": failed}
                 return self._spoilt
         self._settle()
-        return {"unsafe": "", "culprit": "", "failed": failed, "modules": len(preloaded.MODULES)}
+        return {"unsafe": "", "culprit": "", "failed": failed, "modules": len(sys.modules)}
 
     def _settle(self) -> None:
         """Makes what is loaded by now what every child shares."""
@@ -99,9 +99,7 @@ class Zygote:
         gc.collect()
         gc.freeze()  # a collection in a child would write to, and so copy, every page that we share
         self._files.note()
-        own = {name.partition(".")[0] for name in self._base}
-        preloaded.MODULES.clear()
-        preloaded.MODULES.update(name for name in sys.modules if name.partition(".")[0] not in own)
+        preloaded.settle(self._base, str(__package__))
 
     def _answer(self, order: dict[str, Any], **data: Any) -> None:
         self._channel.send({"event": "answer", "id": order["id"], **data})
