@@ -46,6 +46,7 @@ def wait_for(
     """
     store = folder.open_store()
     end = None if timeout is None else clock() + timeout
+    here = engine.ended.get(deployment_id)  # this process carries it out, and says so at once
     looked = -LOOK_EVERY
 
     def ended() -> bool:
@@ -67,7 +68,11 @@ def wait_for(
             follow(journal, out=out, stop=lambda: ended() or late(), errors=False)
         # The journal's last line comes a moment before the store says so.
         while not ended() and not late():
-            wait(POLL)
+            if here is None or here.is_set():
+                wait(POLL)
+            else:
+                left = LOOK_EVERY if end is None else max(0.0, end - clock())
+                here.wait(min(left, LOOK_EVERY))
     except KeyboardInterrupt:
         print(
             f"waiting ended, the deployment goes on. Attach again: "

@@ -146,9 +146,7 @@ def _write(path: Path, content: str) -> None:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            file.write(content)  # not waited for: after a loss of power messages name the script's line, not the cell's
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -40,8 +40,10 @@ def fsync_dir(path: Path) -> None:
         os.close(fd)
 
 
-def atomic_write(path: Path, content: bytes | str, *, mode: int = 0o600, exclusive: bool = False) -> None:
-    """Writes `path` whole or not at all: temporary name, fsync, rename.
+def atomic_write(
+    path: Path, content: bytes | str, *, mode: int = 0o600, exclusive: bool = False, durable: bool = True
+) -> None:
+    """Writes `path` whole or not at all: temporary name, fsync, rename. Without `durable` nobody waits for the disk.
 
     With `exclusive` an existing file is never replaced and `FileExistsError` is raised, also when another
     process makes it at the same moment.
@@ -53,12 +55,14 @@ def atomic_write(path: Path, content: bytes | str, *, mode: int = 0o600, exclusi
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(fd)
+            if durable:
+                os.fsync(fd)
         if exclusive:
             os.link(temporary, path)  # fails when the name is taken; a rename would not
         else:
             os.replace(temporary, path)
-        fsync_dir(path.parent)
+        if durable:
+            fsync_dir(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

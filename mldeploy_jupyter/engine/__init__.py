@@ -1,6 +1,6 @@
 """Carries deployments out. The only room that joins environments, images and targets."""
 
-from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, target_context
+from mldeploy_jupyter.engine.carry_out import CANCEL_MARK, JOURNAL, carry_out, ended, target_context
 from mldeploy_jupyter.engine.explaining import of_request
 from mldeploy_jupyter.engine.launch import check_start, start
 from mldeploy_jupyter.engine.operate import (
@@ -26,6 +26,7 @@ __all__ = [
     "control",
     "delete",
     "elsewhere",
+    "ended",
     "get_keys",
     "get_token",
     "is_unchanged",

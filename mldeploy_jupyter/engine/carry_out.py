@@ -6,8 +6,10 @@ The same function runs in the detached runner and, for an update of a local serv
 from __future__ import annotations
 
 import re
+import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 JOURNAL = "events.jsonl"
 CANCEL_MARK = "cancel"
+
+# Set when a deployment that this process carries out has ended, for whoever waits here.
+ended: weakref.WeakValueDictionary[str, threading.Event] = weakref.WeakValueDictionary()
 
 _pins: dict[tuple[str, str, frozenset[str]], list[str]] = {}  # of the same installed packages and imported modules
 
@@ -56,8 +61,9 @@ def carry_out(
     secrets: dict[str, str] | None = None,
     clients: dict[str, Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    end: threading.Event | None = None,
 ) -> str:
-    """Runs the deployment to its end and returns its state: live, failed or cancelled.
+    """Runs the deployment to its end and returns its state: live, failed or cancelled. `end` is then set.
 
     The lease must be held under the deployment's id; it is kept alive meanwhile and released at the end. Never
     raises for what a deployment can run into; the journal and the store have it.
@@ -98,6 +104,8 @@ def carry_out(
                 stages.emit(stages.current, "log", line)
             state = _fail(store, record, work, stages, explaining.of_defect(error))
         journal.close()
+        if end is not None:
+            end.set()
         # The deployment has ended. What follows may find the service deleted or the disk full, and changes nothing.
         with suppress(MldeployError):
             _keep_pins(store, work)

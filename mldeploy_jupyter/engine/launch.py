@@ -16,7 +16,7 @@ from mldeploy_jupyter.core.errors import DeploymentInProgress, NameInUse
 from mldeploy_jupyter.core.events import Journal, utc_now
 from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
-from mldeploy_jupyter.engine.carry_out import JOURNAL, carry_out, initial_service, target_context
+from mldeploy_jupyter.engine.carry_out import JOURNAL, carry_out, ended, initial_service, target_context
 from mldeploy_jupyter.engine.lease import TTL, take
 from mldeploy_jupyter.engine.watcher import look, require_here
 from mldeploy_jupyter.targets import TARGET_OF, open_target
@@ -123,7 +123,7 @@ def start(
     threading.Thread(
         target=carry_out,
         args=(folder, deployment_id),
-        kwargs={"secrets": secrets, "clients": clients},
+        kwargs={"secrets": secrets, "clients": clients, "end": ended.setdefault(deployment_id, threading.Event())},
         name=f"mldeploy-{name}",
     ).start()
     return record

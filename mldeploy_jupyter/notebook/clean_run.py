@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ModelNotFoundException
+from mldeploy_jupyter.notebook.forked_run import run_forked
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.bundle import Bundle
@@ -73,6 +74,8 @@ def run_clean(
 ) -> CleanRun:
     """Lays the script, its helpers and the models out as a service has them and runs the check with `python`.
 
+    Where a service runs whose imports fit, the check is a fork of those; else it is a new process.
+
     `init_timeout` is in seconds. An interrupt ends the run's process first.
     Nothing is left on the disk.
     Raises what `source_files` and the bundle raise for files that cannot be read.
@@ -90,8 +93,12 @@ def run_clean(
             "env": variables or {},
             "init_timeout": init_timeout,
         }
-        (place / "settings.json").write_text(json.dumps(settings))
-        result, output = _run(python, made, place, init_timeout)
+        forked = run_forked(folder, {**settings, "preload": _preload(made)})
+        if forked is not None:
+            result, output = _result(*forked, init_timeout)
+        else:
+            (place / "settings.json").write_text(json.dumps(settings))
+            result, output = _run(python, made, place, init_timeout)
         if not result.get("ok"):
             result.setdefault("failure", {})["model_tree"] = _tree(made.app / "azureml-models")
     return CleanRun(result, output, settings, time.monotonic() - started, models)
@@ -134,6 +141,21 @@ def _run(python: str, made: Bundle, place: Path, init_timeout: float) -> tuple[d
     except (OSError, ValueError):
         lines, stack = _split(lines)
         return {"ok": False, "failure": _lost(exit_code, init_timeout, lines, stack)}, lines
+
+
+def _result(answer: dict[str, Any], lines: list[str], init_timeout: float) -> tuple[dict[str, Any], list[str]]:
+    """What a check in a fork found. One that ended its process by itself is not taken from there."""
+    if answer["result"] is not None:
+        return answer["result"], lines
+    lines, stack = _split(lines)
+    return {"ok": False, "failure": _lost(None, init_timeout, lines, stack)}, lines
+
+
+def _preload(made: Bundle) -> list[str]:
+    from mldeploy_jupyter.core.imported_modules import imported_modules
+
+    root = made.app / made.manifest["source_directory"]
+    return imported_modules({path.relative_to(root).as_posix(): path for path in root.rglob("*.py")})
 
 
 def _split(lines: list[str]) -> tuple[list[str], list[dict[str, Any]]]:

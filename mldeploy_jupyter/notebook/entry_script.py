@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
 from mldeploy_jupyter.core.errors import EntryScriptError, MldeployError, StorageError
-from mldeploy_jupyter.notebook import script_warnings
+from mldeploy_jupyter.notebook import edit_live, script_warnings
 from mldeploy_jupyter.notebook.session import FailedCheck, Session, cell_id, notebook_path, prompt_number, raw_cell
 
 if TYPE_CHECKING:
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 MAGIC = "%%entry_script"
 OUTPUT_LINES = 20  # of what the script printed
 VALUE_COLUMNS = 60
+_NOT_THE_SCRIPT = ("Interrupted", "WebserviceNotFound", "DeploymentInProgress")  # these say nothing of the script
 
 PARAMS: tuple[Param, ...] = (
     Param("file", (), "The file to write. Default score.py.", completion="script", metavar="FILE"),
     Param("models", ("--model", "-m"), "A registered model for the check, name or name:version; may be repeated. "
           "Default: the one this very script passed with before, else the one registered last in this session.",
           "list", completion="model", metavar="MODEL"),
+    Param("update", ("--update", "-u"), "A service on this machine that gets the script at once. The check is then the "
+          "new revision's own start; the old one serves on if it fails.", completion="service", metavar="SERVICE"),
     Param("no_check", ("--no-check",), "Write the file without running init() and the sample.", "switch"),
     Param("conda_file", ("--conda-file",), "Check in the environment of this conda file, made if it is not there yet. "
           "Default: the kernel's own interpreter.", completion="file", metavar="FILE"),
@@ -40,7 +43,7 @@ DOC = """Write the cell as an entry script, and check that it can serve.
 
 An entry script defines init(), called once, and run(...), called for each request. init() and the sample
 (of @input_schema) are run in a clean interpreter with the files a service has, so a name that lives only in
-the notebook is found here and not after the deployment."""
+the notebook is found here and not after the deployment. With --update the script goes live in a service that runs."""
 
 
 def command(session: Session, cell: str) -> Command:
@@ -60,6 +63,8 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     """
     name = args.file or "score.py"
     python = python_of(name, cell)
+    if args.update:
+        edit_live.refuse_others(args)
     text = cell if cell.endswith("\n") else cell + "\n"
     path = _write_file(name, text)
     folder = context.workspace(args.path, write=True)._folder
@@ -70,6 +75,9 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
         _check_source(text, name, record)
         for warning in script_warnings.of_source(text, record.offset, session.namespace):
             print(f"warning: {warning}")
+        if args.update:
+            print(edit_live.go_live(session, context, args, path))
+            return Result(python="\n\n".join([python, edit_live.python_of(name, args)]))
         if args.no_check:
             print(f"wrote {name}, not checked")
             return Result(python=python)
@@ -77,7 +85,11 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
         if not args.models:
             session.checked[record.script_digest] = [model.partition(":")[0] for model in models]
     except MldeployError as error:
-        if error.code != "Interrupted":  # then nothing is known of the script
+        if error.code not in (
+            "Interrupted",
+            "WebserviceNotFound",
+            "DeploymentInProgress",
+        ):  # then nothing is known of the script
             why = next(iter((error.why or error.what).splitlines()), "")
             if error.why and not error.where:  # of a line of the cell the why says enough
                 why = f"{error.what}: {why}"
@@ -140,7 +152,7 @@ def _write_file(name: str, text: str) -> Path:
         )
     try:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        atomic_write(path, text, mode=mode)
+        atomic_write(path, text, mode=mode, durable=False)  # the cell has it, too
     except OSError as error:
         raise StorageError(
             f"{name} cannot be written", why=error.strerror or str(error), hint="choose a folder that you may write in"

@@ -25,13 +25,13 @@ from .settings import Settings
 
 def check(settings: Settings) -> dict[str, Any]:
     """Runs the script in this process and says what came of it. Raises nothing of the script's."""
-    from . import compat
+    from . import compat, preloaded
     from .messages import Request
     from .scoring import Scorer
     from .script import load
     from .service import failed_sample, new_modules, sample_body
 
-    before = set(sys.modules)
+    before = preloaded.before()
     result: dict[str, Any] = {"ok": False, "modules": {}, "warnings": []}
     began = time.monotonic()
     stage = "import"

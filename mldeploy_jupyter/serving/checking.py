@@ -42,7 +42,7 @@ def check(fleet: Fleet, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         settings = Settings.from_dict(request.get("settings"))  # type: ignore[arg-type]
     except TypeError as error:
         return {"ok": False, "failure": failure("bad-request", "check", str(error))}
-    born = fleet.nursery.take(settings, wait=False) if fleet.nursery.fits(settings) else None
+    born = fleet.nursery.take(settings) if fleet.nursery.fits(settings) else None
     if born is None:
         return {"ok": False, "failure": failure("no-fork", "check", "no process here fits the check")}
     worker = Worker(settings, _NoLog())

@@ -29,6 +29,7 @@ from .starting import make_ready
 from .workers import Worker
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0  # seconds between two starts of a worker that keeps dying
+LEARN_AFTER = (0.0, 2.0, 30.0)  # seconds: `run()` imports things, too
 PAUSE_WAIT = 0.5  # seconds; nobody is accepted meanwhile, so one that hangs is not waited for longer
 ORDER_WAIT = 10.0  # seconds for a worker to obey
 END_WAIT = 3.0  # seconds for one that does not listen any more to be gone; see `Worker._listen`
@@ -371,11 +372,15 @@ class Fleet:
         """Learns what a worker that serves has loaded, and has the next fork ready. Nobody waits for it."""
 
         def learn() -> None:
-            worker = next((w for w in list(generation.workers) if w.state == "live"), None)
-            answer = worker.ask("modules", ORDER_WAIT) if worker is not None else None
-            if answer is not None and self.live is generation and not self.stopping:
-                self.nursery.learn(generation.settings, answer["modules"])
-                self.nursery.prepare(generation.settings)
+            for pause in LEARN_AFTER:
+                time.sleep(pause)
+                worker = next((w for w in list(generation.workers) if w.state == "live"), None)
+                answer = worker.ask("modules", ORDER_WAIT) if worker is not None else None
+                if self.live is not generation or self.stopping:
+                    return
+                if answer is not None:
+                    self.nursery.learn(generation.settings, answer["modules"])
+                    self.nursery.prepare(generation.settings)
 
         threading.Thread(target=learn, daemon=True).start()
 

@@ -105,11 +105,12 @@ class Nursery:
         """Has the next fork ready: called when nobody waits."""
         with self._lock:
             try:
-                if self._closed or self._learned.off or self._zygote is None or self._spare is not None:
+                zygote = self._zygote
+                if self._closed or self._learned.off or zygote is None or zygote.key != _key(settings):
                     return
-                if self._zygote.key == _key(settings):
-                    self._import(self._zygote, settings, lambda: False)
-                    self._spare = self._zygote.fork()
+                self._import(zygote, settings, lambda: False)
+                if self._spare is None:
+                    self._spare = zygote.fork()
                     self.on_change()
             except Spoilt as spoilt:
                 self._drop()

@@ -7,8 +7,53 @@ import site
 import sys
 import sysconfig
 from importlib.machinery import PathFinder
+from typing import Any
 
-MODULES: set[str] = set()  # in a forked process: what the script would have had to import itself
+# In a forked process: the top-level modules that the script would have had to import itself, each with its file, and
+# the module that was imported last. A look at every module would write to (its reference count), and so copy, pages
+# that are shared with the other processes: some 6 MB.
+TOPS: dict[str, str] = {}
+_last = ""
+_own: list[Any] = []  # the server's packages
+
+
+def settle(base: set[str], package: str) -> None:
+    """Notes what is loaded, before a fork. `base` is what the server has loaded for itself."""
+    global _last
+    own = {name.partition(".")[0] for name in base}
+    tops = {name.partition(".")[0] for name in sys.modules} - own
+    TOPS.clear()
+    TOPS.update({top: getattr(sys.modules.get(top), "__file__", None) or "" for top in tops})
+    _last = next(reversed(sys.modules))
+    inside = [module for name, module in sys.modules.items() if f"{name}.".startswith(f"{package}.")]
+    _own[:] = [module for module in inside if hasattr(module, "__path__")]
+
+
+def before() -> set[str]:
+    """What is imported now, for a later `since`. Nothing in a forked process, which knows it."""
+    return set() if _last else set(sys.modules)
+
+
+def since(earlier: set[str]) -> list[str]:
+    """The modules that were imported since `before` gave `earlier`, in a forked process since the fork."""
+    if not _last:
+        return [name for name in sys.modules if name not in earlier]
+    found = []
+    for name in reversed(sys.modules):
+        if name == _last:
+            break
+        found.append(name)
+    return found[::-1]
+
+
+def move(old: str, new: str) -> None:
+    """The server's own packages are found in `new`, where the same files are: `old` may go."""
+    if old == new or not old:
+        return
+    sys.path[:] = [new if entry == old else entry for entry in sys.path]
+    for module in _own:
+        module.__path__ = [new + entry[len(old) :] if entry.startswith(old) else entry for entry in module.__path__]
+
 
 # The server answers for these itself (`compat.py`).
 _PROVIDED = ("azureml", "inference_schema", "azureml_inference_server_http")
@@ -39,15 +84,15 @@ def is_library(name: str, folders: tuple[str, ...]) -> bool:
     return all(os.path.realpath(place).startswith(folders) for place in places)
 
 
-def loaded_libraries(base: set[str] | frozenset[str] = frozenset()) -> list[str]:
-    """Full names of the loaded modules of installed packages, in the order of their import, without `base`."""
+def new_libraries(earlier: set[str]) -> list[str]:
+    """Full names of the modules of installed packages that were imported since `before`, in their order."""
     folders = library_folders()
     known: dict[str, bool] = {}
     found = []
-    for name, module in list(sys.modules.items()):
+    for name in since(earlier):
         top = name.partition(".")[0]
-        spec = getattr(module, "__spec__", None)
-        if name in base or spec is None or spec.name != name:
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if spec is None or spec.name != name:
             continue
         if top not in known:
             known[top] = is_library(top, folders)

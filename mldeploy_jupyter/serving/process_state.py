@@ -78,18 +78,6 @@ def new_randomness() -> None:
         process.current_process().authkey = os.urandom(32)
 
 
-def move_package(package: str, old: str, new: str) -> None:
-    """The server's own package is found in `new`, where the same files are: `old` may go."""
-    if old == new or not old:
-        return
-    sys.path[:] = [new if entry == old else entry for entry in sys.path]
-    for name, module in list(sys.modules.items()):
-        if name == package or name.startswith(package + "."):
-            path: Any = getattr(module, "__path__", None)
-            if path is not None:
-                module.__path__ = [new + entry[len(old) :] if entry.startswith(old) else entry for entry in path]
-
-
 def _prctl(option: int, value: int) -> int:
     import ctypes
 

@@ -57,7 +57,7 @@ class Service:
 
     def load(self) -> dict[str, Any]:
         """Imports the script, calls `init()`, scores the sample. Returns the message for the supervisor."""
-        before = set(sys.modules)
+        before = preloaded.before()
         compat.install()
         self._stage("import")
         self.app.tracer = tracing.start(self.settings)
@@ -247,9 +247,10 @@ def failed_sample(response: Response) -> dict[str, Any]:
 def new_modules(before: set[str]) -> dict[str, str]:
     """Top-level modules that the script brought in: name -> file ("" for built-in ones and namespaces)."""
     own = (__package__ or "").partition(".")[0]
-    names = {name.partition(".")[0] for name in set(sys.modules) - (before - preloaded.MODULES)}
+    names = {name.partition(".")[0] for name in preloaded.since(before)} | preloaded.TOPS.keys()
     names -= {own, "__main__", "inference_schema", "azureml", "azureml_inference_server_http", *sys.stdlib_module_names}
-    return {name: getattr(sys.modules.get(name), "__file__", None) or "" for name in sorted(names)}
+    files = preloaded.TOPS
+    return {name: files.get(name) or getattr(sys.modules.get(name), "__file__", None) or "" for name in sorted(names)}
 
 
 def describes(script: Script, settings: Settings) -> bool:

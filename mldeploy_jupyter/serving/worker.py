@@ -90,7 +90,7 @@ def _obey(channel: Channel, service: Any) -> None:
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
             channel.send({"event": "answer", "id": message["id"], "frames": stack_of(frame)})
         elif message["op"] == "modules":
-            found = preloaded.loaded_libraries()
+            found = preloaded.new_libraries(set())
             channel.send({"event": "answer", "id": message["id"], "modules": found})
         else:
             service.obey(message, fds)
@@ -110,7 +110,7 @@ def _fail(channel: Channel, data: dict[str, Any]) -> Any:
 def _take_over(start: dict[str, Any], settings: Settings, channel: Channel) -> None:
     """What a worker that is started has from its command: environment, folder, name, where the server is."""
     package = str(__package__)
-    process_state.move_package(package, os.environ.get("PYTHONPATH", ""), start["environment"]["PYTHONPATH"])
+    preloaded.move(os.environ.get("PYTHONPATH", ""), start["environment"]["PYTHONPATH"])
     process_state.set_environment(start["environment"])
     process_state.become_main(f"{package}.worker", [f"--channel={channel.fileno()}", f"--parent={os.getppid()}"])
     if settings.app_root:

@@ -57,7 +57,7 @@ class Zygote:
             self._channel.send({"event": "hello", "unsafe": f"the server cannot be imported: {describe(error)}"})
             return None
         self._base = set(sys.modules)
-        self._files.note()
+        self._settle()
         self._channel.send({"event": "hello", "unsafe": unsafe()})
         while (received := self._channel.receive()) is not None:
             order, fds = received
@@ -90,14 +90,16 @@ class Zygote:
             if reason:
                 self._spoilt = {"unsafe": reason, "culprit": name, "failed": failed}
                 return self._spoilt
+        self._settle()
+        return {"unsafe": "", "culprit": "", "failed": failed, "modules": len(sys.modules)}
+
+    def _settle(self) -> None:
+        """Makes what is loaded by now what every child shares."""
         gc.enable()
         gc.collect()
         gc.freeze()  # a collection in a child would write to, and so copy, every page that we share
         self._files.note()
-        own = {name.partition(".")[0] for name in self._base}
-        preloaded.MODULES.clear()
-        preloaded.MODULES.update(name for name in sys.modules if name.partition(".")[0] not in own)
-        return {"unsafe": "", "culprit": "", "failed": failed, "modules": len(preloaded.MODULES)}
+        preloaded.settle(self._base, str(__package__))
 
     def _answer(self, order: dict[str, Any], **data: Any) -> None:
         self._channel.send({"event": "answer", "id": order["id"], **data})
