@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mldeploy_jupyter import Model, Webservice
@@ -170,15 +172,20 @@ def test_a_kill_without_a_readable_counter_is_probably_memory(site: Site) -> Non
     assert error.cause.code in ("killed", "out-of-memory")
 
 
+def move(site: Site, group: Path) -> None:
+    """The service's supervisor and all below it: workers are forked from a process that it has already."""
+    pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
+    supervisor = psutil.Process(pid)
+    for process in (supervisor, *supervisor.children(recursive=True)):
+        (group / "cgroup.procs").write_text(str(process.pid))
+
+
 def test_an_out_of_memory_kill_is_certain_where_the_cgroup_says_so(site: Site, memory_cgroup: Path) -> None:
     """Fault 11's deployment side: the kernel's counter tells, so the cause does not say probably."""
     site.write(HEAD.replace("@HERE@", str(site.folder / "x")) + "def init():\n    pass\n" + TAIL)
     service = site.deploy()
     service.wait_for_deployment(timeout_sec=60)
-    import json
-
-    pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
-    (memory_cgroup / "cgroup.procs").write_text(str(pid))  # its next workers are born into the group
+    move(site, memory_cgroup)
     error = fail(site, "def init():\n    now()\n    held = [bytearray(10**7) for _ in range(10**4)]\n", limit=20.0)
     assert error.cause.code == "out-of-memory"
     assert "probably" not in str(error)
@@ -188,16 +195,13 @@ def test_an_out_of_memory_kill_is_certain_where_the_cgroup_says_so(site: Site, m
 
 def test_a_worker_that_the_kernel_kills_under_load_is_explained(site: Site, memory_cgroup: Path) -> None:
     """Fault 11 under load: the log, and the error of the request, have peak, limit, and a limit to try."""
-    import json
-
     site.write(
         "held = []\ndef init():\n    pass\ndef run(data):\n"
         "    while data != '0':\n        held.append(bytearray(b'x') * 10**7)\n    return 1\n"
     )
     service = site.deploy()
     service.wait_for_deployment(timeout_sec=60)
-    pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
-    (memory_cgroup / "cgroup.procs").write_text(str(pid))
+    move(site, memory_cgroup)
     service.restart()
     with pytest.raises(ScoringError) as error:
         service.run("1")

@@ -15,6 +15,18 @@ from mldeploy_jupyter.core.errors import ScoringError, WebserviceException
 
 from .conftest import Site, ready, wait_until
 
+ROWS = """
+from inference_schema.schema_decorators import input_schema
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+
+def init():
+    pass
+
+@input_schema("data", StandardPythonParameterType([1.5]))
+def run(data):
+    return [2 * value for value in data]
+"""
+
 
 def live(site: Site, **config: object) -> Webservice:
     service = site.deploy(**config)
@@ -94,6 +106,7 @@ def test_the_command_prints_a_token(site: Site) -> None:
 
 
 def test_settings_of_a_running_service_are_changed_and_shown(site: Site) -> None:
+    site.write(ROWS)
     service = live(site, worker_count=1)
     assert service.serialize()["settings"]["max_batch_size"] == 0
     service.update(
