@@ -63,7 +63,7 @@ class Queueing:
     def abandon(self, x: Exchange) -> None:
         """Nobody waits for it any more. A call that runs goes on."""
         if x.job is not None:
-            x.job.abandoned = True
+            self._runner.abandon(x.job)
             if not x.job.running:
                 self._jobs.pop(x.job, None)
         self.forget(x)
@@ -101,7 +101,8 @@ class Queueing:
                 if self._limit and now - job.started > self._limit:
                     self._interrupt(job)
             elif not job.started and self._patience and now - job.queued > self._patience:
-                job.abandoned = job.late = True
+                job.late = True
+                self._runner.abandon(job)
                 self._jobs.pop(job, None)
                 text = f"run() was busy for {self._patience:g} s"
                 self._finish(job.exchange, _later(problem(503, "overloaded", text, "", "Try again in a second.")))
@@ -127,7 +128,8 @@ class Queueing:
         self._stuck = True
         for waiting in list(self._jobs):  # its turn would come only when the hung call ends
             if not waiting.running and not waiting.done and not waiting.late:
-                waiting.abandoned = waiting.late = True
+                waiting.late = True
+                self._runner.abandon(waiting)
                 self._jobs.pop(waiting, None)
                 self._finish(waiting.exchange, _replacing())
         self._on_stuck()

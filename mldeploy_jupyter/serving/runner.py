@@ -26,7 +26,7 @@ class Job:
     """One request that waits, runs, or is done. Times are of `time.perf_counter`."""
 
     started = 0.0
-    abandoned = done = running = interrupted = late = False
+    abandoned = taken = done = running = interrupted = late = False
     response: Response | None = None
     batch = 1  # requests that the same call of run() answered
     thread = 0
@@ -56,13 +56,21 @@ class Runner:
         self._lock = threading.Lock()
         self._threads = threads
         self._stopping = False
+        self._abandoned = self._dropped = 0  # in the queue; of those, how many the queue has given back
 
     @property
     def waiting(self) -> int:
-        return self._queue.qsize()
+        return self._queue.qsize() - (self._abandoned - self._dropped)
 
     def submit(self, job: Job) -> None:
         self._queue.put(job)
+
+    def abandon(self, job: Job) -> None:
+        """Nobody waits for it any more: it takes no place in the queue. One that runs goes on. For the loop's thread."""
+        with self._lock:
+            if not job.abandoned:
+                job.abandoned = True
+                self._abandoned += not job.taken
 
     def serve(self) -> None:
         """Runs jobs in this thread until `stop`."""
@@ -123,9 +131,16 @@ class Runner:
                         waiting.put(None)
                         break
                     jobs.append(more)
-            jobs = [job for job in jobs if not job.abandoned]
-            if jobs:
-                self.work(jobs)
+            wanted = []
+            with self._lock:
+                for job in jobs:
+                    job.taken = True
+                    if job.abandoned:
+                        self._dropped += 1
+                    else:
+                        wanted.append(job)
+            if wanted:
+                self.work(wanted)
 
     def attempt(self, jobs: list[Job], call: Callable[[], Any]) -> Any:
         """Makes a call that answers these jobs, in this thread. `LATE` when its deadline ended it.
@@ -168,6 +183,9 @@ class AsyncRunner(Runner):
     @property
     def waiting(self) -> int:
         return self._running
+
+    def abandon(self, job: Job) -> None:
+        job.abandoned = True
 
     def submit(self, job: Job) -> None:
         self._running += 1

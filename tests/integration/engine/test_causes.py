@@ -176,8 +176,17 @@ def move(site: Site, group: Path) -> None:
     """The service's supervisor and all below it: workers are forked from a process that it has already."""
     pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
     supervisor = psutil.Process(pid)
-    for process in (supervisor, *supervisor.children(recursive=True)):
-        (group / "cgroup.procs").write_text(str(process.pid))
+
+    def family() -> set[int]:
+        return {supervisor.pid, *(process.pid for process in supervisor.children(recursive=True))}
+
+    def moved() -> bool:
+        there = set(map(int, (group / "cgroup.procs").read_text().split()))
+        for found in family() - there:
+            (group / "cgroup.procs").write_text(str(found))
+        return family() <= there
+
+    wait_until(moved, lambda: str(family()))
 
 
 def test_an_out_of_memory_kill_is_certain_where_the_cgroup_says_so(site: Site, memory_cgroup: Path) -> None:
