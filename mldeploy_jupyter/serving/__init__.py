@@ -2,6 +2,7 @@
 
     supervisor.py    the process that holds the port; never runs user code
     worker.py        a process that runs the entry script and answers requests
+    zygote.py        a process that has the imports, from which workers are forked; nursery.py: the supervisor's side
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
     scoring.py       one call of run(), free of transport; app.py: the same on the wire
     transport.py     connections, and passing them on
