@@ -33,6 +33,8 @@ def test_it_is_private(folder: Path) -> None:
         ".mldeploy/artifacts": "0o700",
         ".mldeploy/config.json": "0o600",
         ".mldeploy/store.db": "0o600",
+        ".mldeploy/store.db-shm": "0o600",
+        ".mldeploy/store.db-wal": "0o600",
     }
     assert json.loads((folder / ".mldeploy/config.json").read_text()) == {
         "id": made.config.id,
