@@ -96,9 +96,10 @@ def build(content: BundleContent, bundles: Path, *, check: Callable[[], None] = 
     """
     sources = _sources(content)
     manifest = _manifest(content, sources, check)
-    target = bundles / manifest_digest(manifest)
+    text = _text(manifest)
+    target = bundles / hashlib.sha256(text.encode()).hexdigest()
     if not (target / "bundle.json").exists():
-        _fill(target, _text(manifest), sources, content, check)
+        _fill(target, text, sources, content, check)
     return Bundle(target, manifest)
 
 
@@ -170,13 +171,14 @@ def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleCont
     try:
         make_private_dir(temporary)
         made: set[Path] = set()
+        placed: dict[str, tuple[int, ...]] = {}
         for name, path in sources.items():
             check()
             if (folder := (temporary / name).parent) not in made:
                 folder.mkdir(parents=True, exist_ok=True)
                 made.add(folder)
             if name.startswith("server/"):
-                server_files.place(name, path, temporary / name)
+                placed[name] = server_files.place(name, path, temporary / name)
             else:
                 shutil.copyfile(path, temporary / name)
         for model in content.models:
@@ -193,9 +195,8 @@ def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleCont
         except OSError:
             if not (target / "bundle.json").exists():  # else another process made the same bundle meanwhile
                 raise
-        for name, path in sources.items():
-            if name.startswith("server/"):
-                server_files.settle(name, path, target / name)
+        for name, identity in placed.items():
+            server_files.settle(name, sources[name], target / name, identity)
     except OSError as error:
         raise _storage(error) from error
     finally:

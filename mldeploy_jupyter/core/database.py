@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 import weakref
@@ -256,4 +257,11 @@ def _forget_connections() -> None:
         engine.dispose(close=False)
 
 
+def _close_all() -> None:
+    """The last connection that is closed leaves one whole file, without a log beside it."""
+    for engine in list(_engines):
+        engine.dispose()
+
+
 os.register_at_fork(after_in_child=_forget_connections)
+atexit.register(_close_all)

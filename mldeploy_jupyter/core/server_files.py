@@ -28,21 +28,27 @@ def digest(path: Path) -> list[Any]:
     return known[1]
 
 
-def place(name: str, path: Path, target: Path) -> None:
-    """Puts the file `path` at `target`: linked to the bundle that got it last, copied else. Raises `OSError`."""
-    there = _placed.get(name)
+def place(name: str, path: Path, target: Path) -> Identity:
+    """Puts the file `path` at `target`: linked to the bundle that got it last, copied else. Raises `OSError`.
+
+    Returns what `settle` is to be told.
+    """
+    there, known = _placed.get(name), _digests.get(path)
     try:
-        if there is not None and there[2] == digest(path) and _identity(there[0]) == there[1]:
+        if there is not None and known is not None and there[2] == known[1] and _identity(there[0]) == there[1]:
             os.link(there[0], target)
-            return
+            return there[1]
     except OSError:  # the bundle is gone, or the file system has no links
         pass
     shutil.copyfile(path, target)
+    return _identity(target)
 
 
-def settle(name: str, path: Path, target: Path) -> None:
+def settle(name: str, path: Path, target: Path, identity: Identity) -> None:
     """Remembers that a finished bundle has the file `path` at `target`."""
-    _placed[name] = (target, _identity(target), digest(path))
+    known = _digests.get(path)
+    if known is not None:
+        _placed[name] = (target, identity, known[1])
 
 
 def _identity(path: Path) -> Identity:

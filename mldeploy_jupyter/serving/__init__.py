@@ -2,6 +2,7 @@
 
     supervisor.py    the process that holds the port; never runs user code
     worker.py        a process that runs the entry script and answers requests
+    zygote.py        a process that has the imports, from which workers are forked; nursery.py: the supervisor's side
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
     zygote.py        the process that has the imports, and forks workers; nursery.py: the supervisor's side of it
     auth.py          who may call: keys and tokens (tokens.py); limits.py: memory and age of a worker

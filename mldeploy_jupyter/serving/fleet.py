@@ -29,7 +29,7 @@ from .starting import make_ready
 from .workers import Worker
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0  # seconds between two starts of a worker that keeps dying
-LEARN_AFTER = (0.0, 2.0, 30.0)  # seconds: `run()` imports things, too
+LEARN_AFTER = (0.3, 2.0, 30.0)  # seconds: the first requests come first, and `run()` imports things, too
 PAUSE_WAIT = 0.5  # seconds; nobody is accepted meanwhile, so one that hangs is not waited for longer
 ORDER_WAIT = 10.0  # seconds for a worker to obey
 END_WAIT = 3.0  # seconds for one that does not listen any more to be gone; see `Worker._listen`

@@ -66,7 +66,7 @@ class Runner:
         self._queue.put(job)
 
     def abandon(self, job: Job) -> None:
-        """Nobody waits for it any more: it takes no place in the queue. One that runs goes on. For the loop's thread."""
+        """Nobody waits for it any more: it takes no place in the queue. For the loop's thread."""
         with self._lock:
             if not job.abandoned:
                 job.abandoned = True

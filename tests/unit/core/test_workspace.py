@@ -33,7 +33,6 @@ def test_it_is_private(folder: Path) -> None:
         ".mldeploy/artifacts": "0o700",
         ".mldeploy/config.json": "0o600",
         ".mldeploy/store.db": "0o600",
-        # What SQLite keeps while a process has the store open.
         ".mldeploy/store.db-shm": "0o600",
         ".mldeploy/store.db-wal": "0o600",
     }
