@@ -114,6 +114,13 @@ class Client:
                 raise TimeoutError(f"version {version} did not answer within {patience:g} s")
             return self._seen[version]
 
+    def rest(self) -> None:
+        """Asks nothing until `go`, so that the others have the machine."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -136,6 +143,7 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=3.0, help="seconds between two edits")
     parser.add_argument("--no-peers", action="store_true", help="measure ours only")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves nothing behind
     with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
         folder = Path(place)
         os.environ["MLDEPLOY_HOME"] = os.environ["MLDEPLOY_CACHE"] = place
@@ -153,9 +161,11 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in edits}
         for number in range(1, options.edits + 1):
             for name, (edit, client) in edits.items():
+                client.go()
                 time.sleep(options.pause)
                 begin = edit(number)
                 times[name].append(client.when(number) - begin)
+                client.rest()
         print(f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
               f"{options.edits} edits each, seconds until the changed code answered")  # fmt: skip
         for name, values in times.items():

@@ -11,7 +11,7 @@ import pytest
 
 from mldeploy_jupyter.api.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core import artifact_places
+from mldeploy_jupyter.core import artifact_places, database
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import free_bytes
 
@@ -31,6 +31,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
     yield place
+    database._close_all()  # an open store keeps its disk
     subprocess.run(["umount", str(place)], check=True)
 
 

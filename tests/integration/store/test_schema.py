@@ -159,7 +159,7 @@ def test_the_journal_suits_the_file_system(tmp_path: Path, monkeypatch: pytest.M
         with closing(sqlite3.connect(path)) as connection:
             return connection.execute("PRAGMA journal_mode").fetchone()[0]
 
-    Store(f"sqlite:///{tmp_path}/local.db")
+    Store(f"sqlite:///{tmp_path}/local.db").close()
     assert mode(tmp_path / "local.db") == "wal"
     monkeypatch.setattr("mldeploy_jupyter.core.database.on_network_filesystem", lambda path: True)
     Store(f"sqlite:///{tmp_path}/remote.db")
