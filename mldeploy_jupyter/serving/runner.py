@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import queue
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from . import output
 from .messages import DeadlineExceeded, Request, Response
 
 LATE = object()
+_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else 0  # one that nobody else uses
 
 
 class Job:
@@ -56,6 +58,8 @@ class Runner:
         self._lock = threading.Lock()
         self._threads = threads
         self._stopping = False
+        self._current: list[Job] = []  # those that the main thread answers
+        self._signalled = 0  # the thread that a signal reaches
         self._abandoned = self._dropped = 0  # in the queue; of those, how many the queue has given back
 
     @property
@@ -74,6 +78,9 @@ class Runner:
 
     def serve(self) -> None:
         """Runs jobs in this thread until `stop`."""
+        if _SIGNAL and threading.current_thread() is threading.main_thread():
+            signal.signal(_SIGNAL, self._on_signal)
+            self._signalled = threading.get_ident()
         for _ in range(self._threads - 1):
             threading.Thread(target=self._serve, daemon=True).start()
         self._serve()
@@ -84,13 +91,26 @@ class Runner:
             self._queue.put(None)
 
     def interrupt(self, job: Job) -> None:
-        """Raises `DeadlineExceeded` in the thread that runs the job, if it runs."""
+        """Raises `DeadlineExceeded` in the thread that runs the job, if it runs.
+
+        In the main thread by a signal, which also ends a sleep or a wait for a socket; in a helper when it is back in
+        Python code.
+        """
         with self._lock:
-            if job.running and not job.interrupted:
-                job.interrupted = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(job.thread), ctypes.py_object(DeadlineExceeded)
-                )
+            if not job.running or job.interrupted:
+                return
+            job.interrupted = True
+            if job.thread == self._signalled:
+                signal.pthread_kill(job.thread, _SIGNAL)
+            else:
+                raised = ctypes.py_object(DeadlineExceeded)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), raised)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        jobs = self._current
+        if any(job.interrupted for job in jobs):
+            self._current = []  # once
+            raise DeadlineExceeded
 
     def done(self, jobs: list[Job]) -> None:
         """Hands finished jobs to the loop. Any thread may call it."""
@@ -151,14 +171,24 @@ class Runner:
         for job in jobs:
             job.thread, job.started, job.interrupted, job.running = thread, now, False, True
         try:
-            return call()
+            if thread != self._signalled:
+                return call()
+            self._current = jobs
+            result = call()
+            self._current = []  # from here on a signal raises nothing
+            return result
         except DeadlineExceeded:
             return LATE
         finally:
-            self._leave(jobs)
+            self._leave(jobs, thread)
 
-    def _leave(self, jobs: list[Job]) -> None:
+    def _leave(self, jobs: list[Job], thread: int) -> None:
         """From here on no exception may be raised in this thread for these jobs."""
+        if thread == self._signalled:
+            self._current = []
+            for job in jobs:
+                job.running = False
+            return
         try:
             with self._lock:
                 for job in jobs:

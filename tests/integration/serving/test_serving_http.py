@@ -355,14 +355,23 @@ def test_a_run_that_passes_its_deadline_is_504_and_its_worker_is_replaced(superv
         import json, time
         def init(): pass
         def run(data):
-            time.sleep(json.loads(data))
+            seconds = json.loads(data)
+            while seconds > 10:
+                try:
+                    time.sleep(seconds)
+                except:
+                    pass
+            try:
+                time.sleep(seconds)
+            except Exception:
+                pass
             return 1
         """,
         scoring_timeout_ms=300,
         drain_timeout=1,
     )
     worker = supervised.pids()
-    response = supervised.score(0.6)  # it ends soon after: the worker stays
+    response = supervised.score(9)  # the deadline ends the sleep, `except Exception` or not: the worker stays
     assert (response.status_code, response.json()["error"]["code"]) == (504, "run-timeout")
     assert response.headers["x-ms-run-function-failed"] == "true"
     wait_for(lambda: supervised.score(0).status_code == 200)
