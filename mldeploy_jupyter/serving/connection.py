@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 
 MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers
 MAX_HEADER_COUNT = 200
-HEAD_SECONDS = 10.0  # for a request's line and headers, from their first byte
-BODY_SECONDS = 20.0  # for a body, and ...
-BODY_RATE = 4096  # ... bytes a second that buy more time
-KEEP_ALIVE = 75.0  # seconds that an idle connection is kept
-STALLED = 30.0  # seconds within which a client must take something of its answer
+BODY_RATE = 4096  # bytes of a body a second that buy more time than settings.body_timeout
 LINGER_SECONDS = 2.0  # for a client to read the last answer before the connection ends
 LINGER_BYTES = 1 << 20  # of a refused body that are read and thrown away
 FLUSH_LOOK = 0.005  # seconds between two looks whether an answer is on its way
@@ -343,7 +339,7 @@ class Connection(asyncio.Protocol):
 
     def overdue(self, now: float) -> None:
         """Called about once a second: ends what takes too long."""
-        waited = now - self.since
+        waited, limits = now - self.since, self.app.settings
         if self.ending:
             if now - self.ending > LINGER_SECONDS:
                 self.transport.abort()
@@ -351,17 +347,17 @@ class Connection(asyncio.Protocol):
             unsent = self.transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self.since, self._unsent = now, unsent
-            elif waited > STALLED:
+            elif waited > limits.stalled_timeout:
                 self.transport.abort()
         elif self._paused:
             self.since = now  # it is we who do not read
         elif self.phase == HEAD:
-            if waited > HEAD_SECONDS:
-                self.refuse(problem(408, "request-timeout", f"no whole head came within {HEAD_SECONDS:g} s"))
+            if waited > limits.head_timeout:
+                self.refuse(problem(408, "request-timeout", f"no whole head came within {limits.head_timeout:g} s"))
         elif self.phase == BODY and self._in is not None:
-            if waited > BODY_SECONDS + self._in.size / BODY_RATE:
+            if waited > limits.body_timeout + self._in.size / BODY_RATE:
                 self.refuse(problem(408, "request-timeout", f"the body did not come within {waited:.0f} s", "body"))
-        elif not self._line and waited > KEEP_ALIVE:
+        elif not self._line and waited > limits.keep_alive_timeout:
             self.evict()
 
     def evict(self) -> None:
