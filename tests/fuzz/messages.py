@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import strategies as st
 
 METHODS = [b"POST", b"POST", b"POST", b"GET", b"OPTIONS", b"HEAD", b"PUT"]
@@ -23,8 +25,9 @@ ODD = [
     b"transfer-encoding: identity", b"transfer-encoding: identity, chunked", b"transfer-encoding: chunked, identity",
     b"transfer-encoding: gzip, chunked", b"transfer-encoding: chunked;q=1", b"transfer-encoding: \"chunked\"",
     b"transfer-encoding:\x0bchunked", b"transfer-encoding:\tchunked", b"transfer-encoding: chunked\t",
-    b"transfer-encoding : chunked", b"transfer-encoding: xchunked", b"transfer-encoding: ", b"transfer-encoding: ,chunked",
-    b"transfer-encoding: chunked,", b"transfer_encoding: chunked", b"transfer-encoding\0: chunked",
+    b"transfer-encoding : chunked", b"transfer-encoding: xchunked", b"transfer-encoding: ",
+    b"transfer-encoding: ,chunked", b"transfer-encoding: chunked,",
+    b"transfer_encoding: chunked", b"transfer-encoding\0: chunked",
     b"connection: close", b"connection: keep-alive", b"connection: close, keep-alive", b"Connection: Upgrade",
     b"upgrade: h2c", b"upgrade: websocket", b"connection: transfer-encoding", b"connection: content-length",
     b"proxy-connection: close", b"keep-alive: timeout=1", b"expect: 100-continue", b"expect: other", b"te: trailers",
@@ -32,7 +35,15 @@ ODD = [
     b"content-encoding: gzip", b"authorization: Bearer a", b"x-request-id: a", b"x-request-id: " + b"a" * 101,
 ]  # fmt: skip
 ENDS = [b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"\r\r\n", b"\n\r\n", b" \r\n", b"\0\r\n"]
-VERSIONS = [b"HTTP/1.1"] * 6 + [b"HTTP/1.0", b"HTTP/0.9", b"HTTP/2.0", b"HTTP/1.2", b"http/1.1", b"HTTP/1.10", b"HTTP/11"]
+VERSIONS = [b"HTTP/1.1"] * 6 + [
+    b"HTTP/1.0",
+    b"HTTP/0.9",
+    b"HTTP/2.0",
+    b"HTTP/1.2",
+    b"http/1.1",
+    b"HTTP/1.10",
+    b"HTTP/11",
+]
 SIZES = [b"%x", b"%X", b"0%x", b"%x;a=b", b"%x ;a", b"%x ", b" %x", b"+%x", b"0x%x", b"%x;\n", b"%x\t", b"%x_0", b"-%x"]
 
 
@@ -100,9 +111,11 @@ def _changed(data: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
 
 
 def anything() -> st.SearchStrategy[bytes]:
-    return stream() | st.binary(max_size=300) | st.lists(st.sampled_from([*ODD, *ENDS, *METHODS, *TARGETS])).map(b"".join)
+    return (
+        stream() | st.binary(max_size=300) | st.lists(st.sampled_from([*ODD, *ENDS, *METHODS, *TARGETS])).map(b"".join)
+    )
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(places)]

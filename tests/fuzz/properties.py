@@ -6,7 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -27,9 +27,9 @@ CUTS = st.lists(st.integers(0, 5000), max_size=6)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("send"), messages.anything(), CUTS),
-        st.sampled_from(["hold", "finish", "full", "read", "turn", "late", "eof", "gone", "leave", "close", "move"]).map(
-            lambda name: (name, b"", [])
-        ),
+        st.sampled_from(
+            ["hold", "finish", "full", "read", "turn", "late", "eof", "gone", "leave", "close", "move"]
+        ).map(lambda name: (name, b"", [])),
     ),
     min_size=1,
     max_size=12,
@@ -37,7 +37,7 @@ STEPS = st.lists(
 
 
 def any_bytes_any_way(steps: list[tuple[str, bytes, list[int]]]) -> None:
-    """Whatever a client sends, in whatever pieces, read or not, gone or not, in time or not: no defect, nothing left."""
+    """Whatever a client sends, in whatever pieces, read or not, gone or not, in time or not: nothing is left."""
     bench = Bench()
     try:
         for name, data, cuts in steps:
@@ -183,7 +183,7 @@ def read_by_h11(data: bytes) -> tuple[list[tuple[str, bytes, bytes | None]], str
 # -- scoring -------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def _scorer(name: str) -> tuple[Scorer, set[int]]:
     script = script_of(SCRIPTS[name])
     declared = describe(script, Settings(), "3.1")["paths"]["/score"]["post"]["responses"]
@@ -191,7 +191,7 @@ def _scorer(name: str) -> tuple[Scorer, set[int]]:
 
 
 def only_declared_answers(name: str, body: bytes, headers: dict[str, str]) -> None:
-    """A script that cannot fail: whatever it is sent, the answer is one that the description declares, and never 5xx."""
+    """A script that cannot fail: whatever it is sent, the answer is one that the description declares, never 5xx."""
     scorer, declared = _scorer(name)
     response = scorer.score(Request(headers=headers, body=body))
     assert response.status in declared and response.status < 500, response.body

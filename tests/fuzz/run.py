@@ -32,8 +32,8 @@ def attempt(name: str, cases: int, start: int) -> int:
 
     @seed(start)
     @settings(max_examples=cases, **QUIET)  # type: ignore[arg-type]
-    @given(*strategies)
-    def one(*arguments: Any) -> None:
+    @given(st.tuples(*strategies))
+    def one(arguments: tuple[Any, ...]) -> None:
         nonlocal tried
         tried += 1
         prop(*arguments)
@@ -55,7 +55,9 @@ def main() -> int:
         for name in names:
             tried[name] += attempt(name, 1000, number)
         number += 1
-    print(", ".join(f"{name}: {count} cases" for name, count in tried.items()), f"(seeds {given_.seed} to {number - 1})")
+    print(
+        ", ".join(f"{name}: {count} cases" for name, count in tried.items()), f"(seeds {given_.seed} to {number - 1})"
+    )
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import textwrap
 import types
 from collections import deque
@@ -36,7 +37,8 @@ MAX_BODY = 1000
 
 def script_of(source: str) -> Script:
     compat.install()
-    module = types.ModuleType("fuzzed")
+    module = types.ModuleType(f"fuzzed_{len(sys.modules)}")
+    sys.modules[module.__name__] = module
     exec(compile(textwrap.dedent(source), "score.py", "exec"), module.__dict__)
     return inspect_script(module)
 
@@ -142,7 +144,10 @@ class Socket(asyncio.Transport):
         self.close()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return ("127.0.0.1", 1) if name == "peername" else default
+        return {"peername": ("127.0.0.1", 1), "socket": self}.get(name, default)
+
+    def fileno(self) -> int:
+        return -1
 
 
 _loop = asyncio.new_event_loop()
@@ -161,7 +166,8 @@ class Bench:
         self.runner = Held(self.app.scorer, self.loop)
         self.app.queue.use(self.runner)
         self.app.set_phase("ready")
-        self.owner = Transport(self.app, None, lambda fd: None)  # type: ignore[arg-type]
+        self.passed_on: list[int] = []
+        self.owner = Transport(self.app, None, self.passed_on.append)  # type: ignore[arg-type]
         self.owner.loop = self.loop
         self.connection = Connection(self.owner, private=False)
         self.socket = Socket(self)
@@ -228,16 +234,19 @@ class Bench:
 
     def end(self) -> None:
         """The client leaves. Nothing may be left behind."""
-        if not self.lost:
-            self.lose()
-        self.turn()
-        self.runner.finish_all()
-        self.turn()
-        assert self.owner.buffered == 0, f"{self.owner.buffered} bytes are never freed"
-        assert not self.owner.connections and not self.connection._line
-        assert self.in_flight == 0, f"{self.in_flight} requests are in hand for ever"
-        assert not self.app.queue._jobs
-        _board.retire(self.app._slot.number)
+        try:
+            if not self.lost:
+                self.lose()
+            self.turn()
+            self.runner.finish_all()
+            self.turn()
+            assert self.owner.buffered == 0, f"{self.owner.buffered} bytes are never freed"
+            assert not self.owner.connections and not self.connection._line
+            assert self.in_flight == 0, f"{self.in_flight} requests are in hand for ever"
+            assert not self.app.queue._jobs
+        finally:
+            self.app._slot.clear()
+            _board.retire(self.app._slot.number)
 
 
 def answers(sent: bytes, methods: list[str]) -> list[tuple[int, dict[str, str], bytes]]:
