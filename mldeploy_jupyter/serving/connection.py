@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers
 MAX_HEADER_COUNT = 200
 BODY_RATE = 4096  # bytes of a body a second that buy more time than settings.body_timeout
+SMALL = 4096  # bytes of a body that are not kept as an object of their own
 LINGER_SECONDS = 2.0  # for a client to read the last answer before the connection ends
 LINGER_BYTES = 1 << 20  # of a refused body that are read and thrown away
 FLUSH_LOOK = 0.005  # seconds between two looks whether an answer is on its way
@@ -215,7 +216,7 @@ class Connection(asyncio.Protocol):
             return
         x.early = self.app.too_large(x.size, self.owner.buffered + len(body))
         if x.early is None:
-            x.parts.append(body)
+            _keep(x.parts, body)
             x.kept += len(body)
             self.owner.buffered += len(body)
         else:
@@ -230,7 +231,7 @@ class Connection(asyncio.Protocol):
         self.phase, self.since = IDLE, perf_counter()
         x.whole = True
         if x.parts:
-            x.body = x.parts[0] if len(x.parts) == 1 else b"".join(x.parts)
+            x.body = bytes(x.parts[0]) if len(x.parts) == 1 else b"".join(x.parts)
             x.parts.clear()
         self._advance()
 
@@ -399,6 +400,16 @@ class Connection(asyncio.Protocol):
         if not self._paused:
             self._paused = True
             self.transport.pause_reading()
+
+
+def _keep(parts: list[bytes | bytearray], piece: bytes) -> None:
+    """Small pieces are kept together: each by itself takes many times its size."""
+    if not parts or len(piece) >= SMALL:
+        parts.append(piece)
+    elif isinstance(parts[-1], bytearray):
+        parts[-1] += piece
+    else:
+        parts.append(bytearray(piece))
 
 
 @lru_cache(maxsize=512)  # clients say the same few names again and again
