@@ -27,11 +27,8 @@ if TYPE_CHECKING:
 
 MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers
 MAX_HEADER_COUNT = 200
-HEAD_SECONDS = 10.0  # for a request's line and headers, from their first byte
-BODY_SECONDS = 20.0  # for a body, and ...
-BODY_RATE = 4096  # ... bytes a second that buy more time
-KEEP_ALIVE = 75.0  # seconds that an idle connection is kept
-STALLED = 30.0  # seconds within which a client must take something of its answer
+BODY_RATE = 4096  # bytes of a body a second that buy more time than settings.body_timeout
+SMALL = 4096  # bytes of a body that are not kept as an object of their own
 LINGER_SECONDS = 2.0  # for a client to read the last answer before the connection ends
 LINGER_BYTES = 1 << 20  # of a refused body that are read and thrown away
 FLUSH_LOOK = 0.005  # seconds between two looks whether an answer is on its way
@@ -219,7 +216,7 @@ class Connection(asyncio.Protocol):
             return
         x.early = self.app.too_large(x.size, self.owner.buffered + len(body))
         if x.early is None:
-            x.parts.append(body)
+            _keep(x.parts, body)
             x.kept += len(body)
             self.owner.buffered += len(body)
         else:
@@ -234,7 +231,7 @@ class Connection(asyncio.Protocol):
         self.phase, self.since = IDLE, perf_counter()
         x.whole = True
         if x.parts:
-            x.body = x.parts[0] if len(x.parts) == 1 else b"".join(x.parts)
+            x.body = bytes(x.parts[0]) if len(x.parts) == 1 else b"".join(x.parts)
             x.parts.clear()
         self._advance()
 
@@ -343,7 +340,7 @@ class Connection(asyncio.Protocol):
 
     def overdue(self, now: float) -> None:
         """Called about once a second: ends what takes too long."""
-        waited = now - self.since
+        waited, limits = now - self.since, self.app.settings
         if self.ending:
             if now - self.ending > LINGER_SECONDS:
                 self.transport.abort()
@@ -351,17 +348,17 @@ class Connection(asyncio.Protocol):
             unsent = self.transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self.since, self._unsent = now, unsent
-            elif waited > STALLED:
+            elif waited > limits.stalled_timeout:
                 self.transport.abort()
         elif self._paused:
             self.since = now  # it is we who do not read
         elif self.phase == HEAD:
-            if waited > HEAD_SECONDS:
-                self.refuse(problem(408, "request-timeout", f"no whole head came within {HEAD_SECONDS:g} s"))
+            if waited > limits.head_timeout:
+                self.refuse(problem(408, "request-timeout", f"no whole head came within {limits.head_timeout:g} s"))
         elif self.phase == BODY and self._in is not None:
-            if waited > BODY_SECONDS + self._in.size / BODY_RATE:
+            if waited > limits.body_timeout + self._in.size / BODY_RATE:
                 self.refuse(problem(408, "request-timeout", f"the body did not come within {waited:.0f} s", "body"))
-        elif not self._line and waited > KEEP_ALIVE:
+        elif not self._line and waited > limits.keep_alive_timeout:
             self.evict()
 
     def evict(self) -> None:
@@ -403,6 +400,16 @@ class Connection(asyncio.Protocol):
         if not self._paused:
             self._paused = True
             self.transport.pause_reading()
+
+
+def _keep(parts: list[bytes | bytearray], piece: bytes) -> None:
+    """Small pieces are kept together: each by itself takes many times its size."""
+    if not parts or len(piece) >= SMALL:
+        parts.append(piece)
+    elif isinstance(parts[-1], bytearray):
+        parts[-1] += piece
+    else:
+        parts.append(bytearray(piece))
 
 
 @lru_cache(maxsize=512)  # clients say the same few names again and again

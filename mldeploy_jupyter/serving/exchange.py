@@ -29,4 +29,4 @@ class Exchange:
         self.connection = connection
         self.began = began  # perf_counter at its first byte
         self.headers: dict[str, str] = {}  # names in lower case
-        self.parts: list[bytes] = []
+        self.parts: list[bytes | bytearray] = []

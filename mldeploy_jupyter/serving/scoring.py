@@ -7,6 +7,7 @@ and time belong to whoever calls it.
 from __future__ import annotations
 
 from time import perf_counter
+from traceback import extract_tb, format_exception
 from typing import Any
 
 import orjson
@@ -72,7 +73,25 @@ class Scorer:
         return response
 
     def arguments(self, request: Request) -> dict[str, Any]:
-        """What `run()` gets. Raises `Refused`."""
+        """What `run()` gets. Raises `Refused`, also for a defect: a body must not end the worker."""
+        try:
+            return self._arguments(request)
+        except Refused:
+            raise
+        except Exception as error:
+            if self._is_own(error):  # a validator of a hint, or such
+                raise Refused(self.failed(error, request)) from error
+            text = f"internal error of the server: {describe(error)}"
+            output.log(text, level="error", request_id=request.id, traceback="".join(format_exception(error)))
+            text = "the server failed; the entry script is not at fault"
+            raise Refused(problem(500, "server-failed", text)) from error
+
+    def _is_own(self, error: BaseException) -> bool:
+        """Whether the script's own code raised it."""
+        file = getattr(self.script.module, "__file__", None)
+        return any(frame.filename == file for frame in extract_tb(error.__traceback__))
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
         if "content-encoding" in request.headers and self.script.mode != "raw":
             body = decompress(request.body, request.headers["content-encoding"], self._max_bytes)
             if isinstance(body, Response):

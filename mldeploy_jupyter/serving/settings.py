@@ -20,6 +20,8 @@ class Settings:
     `max_queue_wait_ms` (waiting for `run()` to be free) in milliseconds; 0 turns a `*_ms` limit off.
     `max_concurrent` is how many calls of `run()` one worker makes at a time, `max_queue` how many may wait.
     `max_batch_size` is how many rows of waiting requests one call of `run()` may get together; 0: each alone.
+    A client has `head_timeout` seconds for a request's line and headers, `body_timeout` for its body (and a second
+    more for each 4 KiB), `stalled_timeout` to take something of its answer; it may idle for `keep_alive_timeout`.
     `memory_limit_mb` ends a worker that grows beyond it, `max_requests` replaces one that has answered so many;
     0: never. `token_auth_enabled` asks for a signed token in place of a key. `tracing` sends OpenTelemetry spans:
     `otlp` to where the usual OTEL_ variables say, or `console`; empty: none. `preload` are modules that workers
@@ -58,6 +60,10 @@ class Settings:
     description: str = ""
     probes: int = 1
     drain_timeout: float = 30.0
+    head_timeout: float = 10.0
+    body_timeout: float = 20.0
+    keep_alive_timeout: float = 75.0
+    stalled_timeout: float = 30.0
 
     @property
     def label(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .base import Misfit, kind_of
 from .hint_node import Node, Unknown
-from .numpy_type import depth_of, filled, item_schema, shape_of, untyped, walk
+from .numpy_type import MAX_DIMENSIONS, check_dimensions, depth_of, filled, item_schema, shape_of, untyped, walk
 from .quick import flatten, to_array
 from .scalars import converter, to_float, to_str
 
@@ -64,13 +64,14 @@ def _array(np: Any, dtype: Any) -> Node:
     def quick(value: Any, numbers: bool) -> Any:
         sizes = shape_of(value, depth_of(value))[1:]
         flat = flatten(value, sizes)
-        if flat is None or (dtype is not None and dtype.itemsize == 0):
+        if flat is None or len(sizes) >= MAX_DIMENSIONS or (dtype is not None and dtype.itemsize == 0):
             return None
         result = to_array(flat, dtype or np.dtype("float64"), numbers)
         return result if result is None or not sizes else result.reshape(-1, *sizes)
 
     def parse(value: Any, where: str) -> Any:
         shape = shape_of(value, depth_of(value))
+        check_dimensions(shape, where)
         flat: list[Any] = []
         walk(value, where, tuple(shape), tuple(shape), convert, flat)
         if dtype is not None:

@@ -31,6 +31,8 @@ def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | 
         try:
             # As JSON, so that dates, enums and sets are read as strict models want them.
             return adapter.validate_json(orjson.dumps(value))
+        except orjson.JSONEncodeError as error:  # what was read can be written, but for its depth
+            raise RecursionError(str(error)) from error
         except pydantic.ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)[0]
             raise Misfit(_place(where, found["loc"]), found["msg"]) from error

@@ -9,6 +9,8 @@ from .base import Misfit, OwnParameterType, kind_of
 from .quick import flatten, to_array
 from .scalars import Convert, converter, to_float, to_str
 
+MAX_DIMENSIONS = 32  # of an array, in every version of numpy
+
 
 class NumpyParameterType(OwnParameterType):
     """An array like `sample_input`.
@@ -39,7 +41,9 @@ class NumpyParameterType(OwnParameterType):
             return None
         sizes = sample.shape[1:] if self.enforce_shape else shape_of(value, depth_of(value))[1:]
         flat = flatten(value, sizes)
-        result = None if flat is None else to_array(flat, sample.dtype, numbers)
+        if flat is None or len(sizes) >= MAX_DIMENSIONS:
+            return None
+        result = to_array(flat, sample.dtype, numbers)
         return result if result is None or not sizes else result.reshape(-1, *sizes)
 
     def holds(self, value: Any) -> bool:
@@ -55,6 +59,7 @@ class NumpyParameterType(OwnParameterType):
         sample = self.sample_input
         depth = sample.ndim if self.enforce_shape else depth_of(value)
         shape = [*shape_of(value, min(depth, 1)), *sample.shape[1:]] if self.enforce_shape else shape_of(value, depth)
+        check_dimensions(shape, where)
         if self.enforce_shape and depth and isinstance(value, list) and not value:
             raise Misfit(where, f"expected {_words(sample.shape)}, got an empty list")
         sizes = (None, *sample.shape[1:]) if self.enforce_shape else tuple(shape)
@@ -107,6 +112,11 @@ def walk(
         raise Misfit(where, f"expected {sizes[0]} values, got {len(value)}")
     for index, item in enumerate(value):
         walk(item, f"{where}[{index}]", sizes[1:], shape, convert, out)
+
+
+def check_dimensions(shape: Sequence[int], where: str) -> None:
+    if len(shape) > MAX_DIMENSIONS:
+        raise Misfit(where, f"lists are nested {len(shape)} levels deep; an array has {MAX_DIMENSIONS} at most")
 
 
 def filled(flat: list[Any], shape: Sequence[int], dtype: Any) -> Any:

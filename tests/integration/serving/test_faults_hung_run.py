@@ -1,0 +1,159 @@
+"""Fault 19: a `run()` that does not end. 504 in time, the service lives on, and nobody else pays for it.
+
+With it goes the liveness of a service whose script is `async` and blocks.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import requests
+from supervised import Supervised, wait_for
+
+SCRIPT = """
+    import asyncio, ctypes, json, time
+
+    def init(): pass
+
+    def run(data):
+        how = json.loads(data)
+        if how == "python":  # what is met in real scripts: a loop that goes on whatever happens
+            while True:
+                try: sum(range(1000))
+                except Exception: pass
+        if how == "swallow":
+            while True:
+                try: sum(range(1000))
+                except: pass
+        if how == "c": ctypes.CDLL(None).usleep(30_000_000)
+        if how == "locked": ctypes.PyDLL(None).usleep(60_000_000)
+        if how == "long": time.sleep(1.0)
+        return how
+"""
+ASYNC = """
+    import asyncio, json, time
+    def init(): pass
+    async def run(data):
+        how = json.loads(data)
+        if how == "block": time.sleep(3)
+        if how == "hang": await asyncio.sleep(600)
+        if how == "swallow":
+            while True:
+                try: await asyncio.sleep(600)
+                except BaseException: pass
+        return how
+"""
+
+
+def counter(service: Supervised, name: str) -> int:
+    text = requests.get(f"{service.url}/metrics", timeout=30).text
+    return sum(int(line.rpartition(" ")[2]) for line in text.splitlines() if re.match(rf"{name}\b", line))
+
+
+@contextmanager
+def probed(service: Supervised) -> Iterator[list[float]]:
+    """Asks for liveness without pause meanwhile; the seconds that each answer took."""
+    took: list[float] = []
+    ended = threading.Event()
+
+    def probe() -> None:
+        with requests.Session() as session:
+            while not ended.wait(0.01):
+                began = time.perf_counter()
+                assert session.get(service.url, timeout=30).text == "Healthy"
+                took.append(time.perf_counter() - began)
+
+    with ThreadPoolExecutor(1) as pool:
+        probing = pool.submit(probe)
+        wait_for(lambda: took, what="a first answer")
+        try:
+            yield took
+        finally:
+            ended.set()
+            probing.result(40)
+
+
+def quick(took: list[float]) -> None:
+    """Liveness within 100 ms; on a machine with busy neighbours a few answers may be later."""
+    took.sort()
+    assert len(took) > 20
+    assert took[len(took) * 9 // 10] < 0.1, f"{took[len(took) * 9 // 10] * 1000:.0f} ms"
+    assert took[-1] < 1.0, f"{took[-1] * 1000:.0f} ms"
+
+
+def timed(service: Supervised, how: str) -> tuple[requests.Response, float]:
+    began = time.monotonic()
+    return service.score(how, timeout=60), time.monotonic() - began
+
+
+def test_a_loop_that_catches_every_exception_is_ended_and_its_worker_lives_on(shared: Supervised) -> None:
+    assert shared.deploy(SCRIPT, scoring_timeout_ms=400)["ok"]
+    before = shared.pids()
+    with probed(shared) as took:
+        for _ in range(3):
+            response, seconds = timed(shared, "python")
+            assert (response.status_code, response.json()["error"]["code"]) == (504, "run-timeout")
+            assert 0.4 < seconds < 2
+            assert shared.score("ok").json() == "ok"
+    assert shared.pids() == before
+    quick(took)
+
+
+@pytest.mark.parametrize("how", ["swallow", "c"])
+def test_a_call_that_cannot_be_interrupted_costs_its_worker_and_nobody_else(supervised: Supervised, how: str) -> None:
+    """A bare `except:` swallows the deadline; a call in C that has let go of the lock never sees it."""
+    assert supervised.deploy(SCRIPT, workers=2, scoring_timeout_ms=400, drain_timeout=1)["ok"]
+    before = set(supervised.pids())
+    others: list[requests.Response] = []
+    with ThreadPoolExecutor(12) as pool, probed(supervised):
+        hung = pool.submit(timed, supervised, how)
+        wait_for(lambda: counter(supervised, "mldeploy_requests_in_flight") >= 1, what="the call")
+        others += [waiting.result() for waiting in [pool.submit(supervised.score, n) for n in range(10)]]
+        response, seconds = hung.result()
+        assert response.status_code == 504 and seconds < 2
+        wait_for(lambda: len(now := set(supervised.pids())) == 2 and now != before, 10, "another worker")
+    # Each had an answer: of the other worker or the new one, or 503 from the one that hangs.
+    for other in others:
+        assert other.status_code == 200 or other.json()["error"]["code"] == "worker-stuck", other.text
+    assert [other.status_code for other in others].count(200) > 0
+    assert len(before & set(supervised.pids())) == 1, "the other worker was replaced as well"
+    assert counter(supervised, "mldeploy_workers_stuck_total") == 1
+    assert {supervised.score(n).status_code for n in range(6)} == {200}
+    assert "run() passed its deadline and did not end; replacing the worker" in supervised.log
+
+
+def test_a_call_that_keeps_the_global_lock_is_ended_by_the_supervisor(supervised: Supervised) -> None:
+    """Nothing in the worker can act, not even its deadline: the connection breaks, and the request is named as lost."""
+    assert supervised.deploy(SCRIPT, scoring_timeout_ms=1000)["ok"]
+    (before,) = supervised.pids()
+    began = time.monotonic()
+    headers = {"Authorization": "Bearer first-key", "x-request-id": "the-locked-one"}
+    with pytest.raises(requests.ConnectionError):
+        supervised.score("locked", headers=headers, timeout=60)
+    assert 5 < time.monotonic() - began < 15  # a second, five of grace, and a look each second
+    assert wait_for(lambda: (r := supervised.score("ok")).ok and r, what="another worker").json() == "ok"
+    status = supervised.ask("status")
+    assert (status["last_exit"]["code"], status["last_exit"]["pid"]) == ("run-locked", before)
+    assert counter(supervised, "mldeploy_workers_stuck_total") == 1
+    assert counter(supervised, "mldeploy_requests_lost_total") == 1
+    assert "[the-locked-one] lost with worker" in supervised.log
+
+
+@pytest.mark.parametrize("how", ["block", "hang", "swallow"])
+def test_an_async_script_that_blocks_or_hangs_delays_no_liveness(supervised: Supervised, how: str) -> None:
+    assert supervised.deploy(ASYNC, scoring_timeout_ms=500, drain_timeout=1)["ok"]
+    before = supervised.pids()
+    with probed(supervised) as took:
+        response, seconds = timed(supervised, how)
+        assert response.status_code == 504 and seconds < 2.5
+        if how != "hang":
+            wait_for(lambda: (now := supervised.pids()) and now != before, 10, "another worker")
+        assert wait_for(lambda: (r := supervised.score("ok")).ok and r).json() == "ok"
+    assert (supervised.pids() == before) is (how == "hang")  # a call that waits is cancelled, and no harm done
+    quick(took)

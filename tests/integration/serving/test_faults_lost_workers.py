@@ -1,0 +1,106 @@
+"""Fault 21: workers that go while requests are in hand. Which are lost is known, counted and told.
+
+That updates and restarts fail no request is in `test_serving_switch.py`, and with the key and a killed worker in one
+load in `test_load_switch` below.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from supervised import KEY, Supervised, wait_for
+
+from tests.benchmarks import load_switch
+from tests.benchmarks.serving.site import site
+
+GATE = """
+    import json, os, threading
+    def init(): pass
+    def run(data):
+        while not os.path.exists({gate!r}): threading.Event().wait(0.01)
+        return os.getpid()
+"""
+
+
+def lost(service: Supervised) -> int:
+    text = requests.get(f"{service.url}/metrics", timeout=20).text
+    return int(re.search(r"^mldeploy_requests_lost_total\S* (\d+)$", text, re.MULTILINE)[1])
+
+
+def in_hand(service: Supervised) -> list[int]:
+    text = requests.get(f"{service.url}/metrics", timeout=20).text
+    return [int(line.split()[-1]) for line in text.splitlines() if line.startswith("mldeploy_requests_in_flight{")]
+
+
+def test_a_killed_worker_loses_exactly_what_it_had_in_hand_and_all_of_it_is_named(supervised: Supervised) -> None:
+    gate = supervised.root / "gate"
+    assert supervised.deploy(GATE.format(gate=str(gate)), workers=2)["ok"]
+    before = supervised.pids()
+
+    def client(number: int) -> tuple[str, int | None]:
+        name = f"client-{number}"
+        try:
+            return name, supervised.score(headers={**KEY, "x-request-id": name}, timeout=60).json()
+        except requests.ConnectionError:
+            return name, None
+
+    with ThreadPoolExecutor(24) as pool:
+        answers = [pool.submit(client, number) for number in range(24)]
+        wait_for(lambda: sum(in_hand(supervised)) == 24 and all(in_hand(supervised)), what="all of them")
+        victim = before[0]
+        os.kill(victim, signal.SIGKILL)
+        began = time.monotonic()
+        wait_for(lambda: len(now := supervised.pids()) == 2 and victim not in now, what="another worker")
+        replaced = time.monotonic() - began
+        gate.touch()
+        found = dict(answer.result() for answer in answers)
+    broken = {name for name, pid in found.items() if pid is None}
+    print(f"{len(broken)} of 24 lost, replaced after {replaced:.2f} s")
+    assert replaced < 3  # a second on a machine of one's own
+    assert 0 < len(broken) < 24
+    assert {pid for pid in found.values() if pid} == {before[1]}
+    assert lost(supervised) == len(broken)
+    named = wait_for(
+        lambda: len(s := set(re.findall(r"\[(client-\d+)\] lost with", supervised.log))) >= len(broken) and s
+    )
+    assert named == broken
+
+
+def test_an_update_and_a_restart_lose_nothing_that_is_in_hand(supervised: Supervised) -> None:
+    gate = supervised.root / "gate"
+    source = GATE.format(gate=str(gate))
+    assert supervised.deploy(source, workers=2)["ok"]
+    first = set(supervised.pids())
+    with ThreadPoolExecutor(16) as pool:
+        old = [pool.submit(supervised.score) for _ in range(8)]
+        wait_for(lambda: sum(in_hand(supervised)) == 8)
+        assert supervised.deploy(source, workers=2)["ok"]
+        second = set(supervised.pids())
+        new = [pool.submit(supervised.score) for _ in range(8)]
+        wait_for(lambda: sum(in_hand(supervised)) == 16)
+        assert supervised.ask("restart")["ok"]
+        third = set(supervised.pids())
+        gate.touch()
+        assert {answer.result().json() for answer in old} <= first
+        assert {answer.result().json() for answer in new} <= second
+    assert not (first & second or second & third) and lost(supervised) == 0
+
+
+@pytest.mark.slow
+def test_load_switch(tmp_path: Path) -> None:
+    """Ten updates, a new key and a killed worker under a constant load; `benchmarks/load_switch.py` takes a minute."""
+    with site(tmp_path, 2) as place:
+        said, killed = load_switch.run(place, 18, 60)
+        its, others = load_switch.own(said.failures, killed)
+        wait_for(lambda: all(failure.id in place.log() for failure in its), what="the lost ones in the log")
+    print(f"{said.requests} requests, {len(its)} lost with the worker, replaced after {killed.replaced} s")
+    assert others == [] and its
+    assert killed.replaced is not None and killed.replaced < 3
+    assert len(said.revisions) == load_switch.UPDATES + 1
