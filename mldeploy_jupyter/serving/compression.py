@@ -9,6 +9,7 @@ from .messages import Response, problem
 ACCEPTED = ("gzip", "deflate")
 # Compressed data may be several pieces in a row. Nobody sends more, and each costs a copy of what follows.
 _MAX_PIECES = 100
+_STEP = 1 << 20  # bytes
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's wbits
 
 
@@ -65,10 +66,26 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 
 def _piece(body: bytes, frame: int, limit: int) -> tuple[bytes, bytes]:
+    """What the first stream in `body` says, and what stands behind it.
+
+    In steps, so that a bomb takes no more memory than the limit: zlib needs what a call gives twice for a moment.
+    """
     stream = zlib.decompressobj(frame)
-    data = stream.decompress(body, limit + 1)
-    if len(data) > limit:
-        raise _TooLarge
-    if not stream.eof:
-        raise zlib.error("it is cut short")
-    return data, stream.unused_data
+    parts: list[bytes] = []
+    size, whole = 0, memoryview(body)
+    for at in range(0, len(body), _STEP):
+        rest: bytes | memoryview = whole[at : at + _STEP]
+        most = _STEP
+        while rest or most == 0:  # there may be more to say of what is read
+            most = min(_STEP, limit + 1 - size)
+            part = stream.decompress(rest, most)
+            most -= len(part)
+            size += len(part)
+            if size > limit:
+                raise _TooLarge
+            parts.append(part)
+            if stream.eof:
+                data = parts[0] if len(parts) == 1 else b"".join(parts)
+                return data, stream.unused_data + body[at + _STEP :]
+            rest = stream.unconsumed_tail
+    raise zlib.error("it is cut short")

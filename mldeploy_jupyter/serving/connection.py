@@ -187,6 +187,10 @@ class Connection(asyncio.Protocol):
             version = parser.get_http_version()
             if version == "1.0":
                 x.old = True
+                if "transfer-encoding" in headers and x.early is None:
+                    # Who speaks 1.0 knows no chunks: something in between may not either (RFC 9112, 6.1).
+                    text = "an HTTP/1.0 request cannot come in chunks"
+                    x.early, x.close = problem(400, "bad-request", text, "transfer-encoding"), True
             elif version != "1.1":
                 x.early, x.close = problem(400, "bad-request", f"HTTP/{version} is not spoken here"), True
             else:

@@ -126,6 +126,10 @@ AMBIGUOUS = {
     "a chunk size beyond 64 bits": chunked(end=b"fffffffffffffffff\r\nab\r\n0\r\n\r\n"),
     "a chunk longer than it says": chunked(end=b"2\r\nabc\r\n0\r\n\r\n"),
     "a chunk size with 0x": chunked(end=b"0x2\r\nab\r\n0\r\n\r\n"),
+    "chunks in HTTP/1.0": b"POST /score HTTP/1.0\r\n"
+    + HOST
+    + AUTH
+    + b"connection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
     "no version": b"GET /\r\n" + HOST + b"\r\n",
     "an unknown version": b"GET / HTTP/3.7\r\n" + HOST + b"\r\n",
     "HTTP/2 with prior knowledge": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
