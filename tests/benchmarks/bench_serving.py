@@ -1,4 +1,4 @@
-"""The scoring server against its peers: requests a second, latency, processor time, memory, an edit until it is live.
+"""The scoring server against its peers: requests a second, latency, processor time, memory.
 
     python -m tests.benchmarks.bench_serving [--rounds 5] [--seconds 3] [--only ours,azureml] [--work small,large] \\
         [--environments DIR] [--check]
@@ -9,6 +9,7 @@ once, in the cache folder. Every round every server is started on processor 0, o
 on all. Shown are medians over the rounds; a ratio is the median of the rounds' ratios. A run with one failed or wrong
 answer does not count. Everything runs in a network and a process namespace of its own.
 
+An edit until it is live, and an idle service's memory, have benches of their own (bench_edit, bench_idle).
 Five rounds take forty minutes. For the floors alone `--only "ours,azureml,fastapi async,uvicorn"` is enough, in half
 of that.
 
@@ -21,19 +22,16 @@ import argparse
 import os
 import shutil
 import signal
-import statistics
 import sys
 import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks.serving import edits, environments, idle, inside, report, turn, wrk
+from tests.benchmarks.serving import environments, inside, report, turn, wrk
 from tests.benchmarks.serving.figures import Rounds, verdicts
-from tests.benchmarks.serving.servers import OURS, SERVERS, Server, skipped
+from tests.benchmarks.serving.servers import SERVERS, Server, skipped
 from tests.benchmarks.serving.work import WORKS
-
-EXTRA = ("edit", "idle")
 
 
 def options() -> argparse.Namespace:
@@ -41,7 +39,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of one load")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(dict.fromkeys(names()))}")
-    parser.add_argument("--work", default="", metavar="NAMES", help=f"of {', '.join((*WORKS, *EXTRA))}")
+    parser.add_argument("--work", default="", metavar="NAMES", help=f"of {', '.join(WORKS)}")
     parser.add_argument("--environments", type=Path, default=environments.default_folder(), metavar="DIR")
     parser.add_argument("--check", action="store_true", help="exit code 1 when a floor is missed")
     return parser.parse_args()
@@ -62,9 +60,7 @@ def chosen(given: str, known: list[str]) -> list[str]:
 
 def main() -> int:
     given = options()
-    wanted, works = chosen(given.only, names()), chosen(given.work, [*WORKS, *EXTRA])
-    if OURS not in wanted:
-        works = [name for name in works if name not in EXTRA]
+    wanted, works = chosen(given.only, names()), chosen(given.work, list(WORKS))
     if wrk.missing():
         sys.exit(wrk.missing())
     if (os.cpu_count() or 1) < 2:
@@ -72,8 +68,6 @@ def main() -> int:
     servers = [server for server in SERVERS if server.name in wanted and set(server.works) & set(works)]
     if not inside.is_inside():  # the package index cannot be reached from inside
         needed = {server.environment for server in servers if server.environment}
-        if "edit" in works:
-            needed |= {reloader.environment for reloader in edits.RELOADERS}
         for name in sorted(needed):
             environments.ensure(name, given.environments)
         return inside.again("tests.benchmarks.bench_serving", sys.argv[1:])
@@ -120,42 +114,11 @@ def run(given: argparse.Namespace, servers: list[Server], works: list[str], fold
     print("\nour configuration\n  " + "\n  ".join(configuration) + "\n")
     print("\n".join(report.table(rounds)))
     print("memory after the load (PSS, MB): " + ", ".join(f"{name} {max(v):.0f}" for name, v in memory.items()))
-    edit = measure_edits(given, folder, failures) if "edit" in works else None
-    over = measure_idle(folder, cache, failures) if "idle" in works else None
-    found_verdicts = verdicts(rounds, edit, over)
+    found_verdicts = verdicts(rounds)
     print("\n" + "\n".join(report.judged(found_verdicts)))
     for failure in failures:
         print(f"failed: {failure}")
     return int(given.check and (bool(failures) or any(one.met is not True for one in found_verdicts)))
-
-
-def measure_edits(given: argparse.Namespace, folder: Path, failures: list[str]) -> float | None:
-    """Prints the edits of all; the median seconds of ours."""
-    try:
-        taken = edits.measure(max(given.rounds, 3), folder / "edits", given.environments)
-    except (turn.TurnFailed, OSError, ValueError) as error:
-        failures.append(f"edits: {error}")
-        return None
-    print(f"\nedit to live, median of {max(given.rounds, 3)}, scikit-learn and pandas loaded")
-    for name, found in taken.items():
-        middle = statistics.median(edit.seconds for edit in found)
-        checked = statistics.median(edit.checked for edit in found)
-        said = f", of which writing and checking the cell {checked:.3f} s" if checked else ""
-        print(f"  {name:<20} {middle:7.3f} s{said}, {sum(edit.failed for edit in found)} failed requests")
-    return statistics.median(edit.seconds for edit in taken["ours"])
-
-
-def measure_idle(folder: Path, cache: Path, failures: list[str]) -> float | None:
-    """Prints what the idle service weighs; the megabytes over the imports."""
-    try:
-        found = idle.measure(folder / "idle", cache)
-    except (turn.TurnFailed, OSError, ValueError) as error:
-        failures.append(f"idle: {error}")
-        return None
-    parts = ", ".join(f"{one.name} {one.pss / 1e6:.1f}" for one in found.service)
-    print(f"\nidle service, PSS in MB: {sum(one.pss for one in found.service) / 1e6:.1f} ({parts}); the imports alone "
-          f"{found.imports / 1e6:.1f}; a bare interpreter {found.bare / 1e6:.1f}")  # fmt: skip
-    return found.over_megabytes
 
 
 def _note_skipped(server: Server) -> bool:

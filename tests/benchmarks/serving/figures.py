@@ -107,9 +107,6 @@ FLOORS: tuple[Callable[[Rounds], Verdict], ...] = (
 )
 
 
-def verdicts(rounds: Rounds, edit_seconds: float | None, idle_megabytes: float | None) -> list[Verdict]:
-    """Every floor of the issue, judged."""
-    judged = [judge(rounds) for judge in FLOORS]
-    judged.append(Verdict("edit to live, scikit-learn and pandas loaded: median", 0.1, edit_seconds, False, "s"))
-    judged.append(Verdict("idle service: memory (PSS) over what the imports take", 40.0, idle_megabytes, False, "MB"))
-    return judged
+def verdicts(rounds: Rounds) -> list[Verdict]:
+    """Every floor of throughput, latency and processor time, judged."""
+    return [judge(rounds) for judge in FLOORS]
