@@ -14,14 +14,16 @@ from typing import Any
 # that are shared with the other processes: some 6 MB.
 TOPS: dict[str, str] = {}
 _last = ""
+_own_tops: set[str] = set()
 _own: list[Any] = []  # the server's packages
 
 
 def settle(base: set[str], package: str) -> None:
     """Notes what is loaded, before a fork. `base` is what the server has loaded for itself."""
     global _last
-    own = {name.partition(".")[0] for name in base}
-    tops = {name.partition(".")[0] for name in sys.modules} - own
+    _own_tops.clear()
+    _own_tops.update(name.partition(".")[0] for name in base)
+    tops = {name.partition(".")[0] for name in sys.modules} - _own_tops
     TOPS.clear()
     TOPS.update({top: getattr(sys.modules.get(top), "__file__", None) or "" for top in tops})
     _last = next(reversed(sys.modules))
@@ -42,7 +44,8 @@ def since(earlier: set[str]) -> list[str]:
     for name in reversed(sys.modules):
         if name == _last:
             break
-        found.append(name)
+        if name.partition(".")[0] not in _own_tops:  # what the server imports late is not the script's
+            found.append(name)
     return found[::-1]
 
 
