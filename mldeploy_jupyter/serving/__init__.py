@@ -4,7 +4,7 @@
     worker.py        a process that runs the entry script and answers requests
     zygote.py        a process that has the imports, from which workers are forked; nursery.py: the supervisor's side
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
-    zygote.py        the process that has the imports, and forks workers; nursery.py: the supervisor's side of it
+    zygote.py        the process that has the imports, and forks workers; nursery.py, zygote_process.py: its keepers
     auth.py          who may call: keys and tokens (tokens.py); limits.py: memory and age of a worker
     transport.py     a worker's connections; connection.py: HTTP on one of them; exchange.py: one request
     app.py           routes and answers; queueing.py: what waits for run(), and for how long
