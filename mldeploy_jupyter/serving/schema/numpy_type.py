@@ -137,7 +137,11 @@ def untyped(flat: list[Any], shape: Sequence[int], where: str, lossy: bool = Fal
     import numpy as np
 
     kinds = set(map(type, flat))
-    for position, item in enumerate(flat if not lossy and (len(kinds) > 1 or str in kinds) else ()):
+    # No integer type of numpy holds both: it makes doubles of them, also where an unsigned one would do.
+    large = kinds == {int} and 2**63 <= max(flat) < 2**64
+    if large and min(flat) >= 0:
+        return filled(flat, shape, np.dtype("u8"))
+    for position, item in enumerate(flat if not lossy and (len(kinds) > 1 or str in kinds or large) else ()):
         at = where + "".join(f"[{index}]" for index in np.unravel_index(position, tuple(shape) or (1,))[: len(shape)])
         if type(item) is str:
             to_str(item, at, len(item))
@@ -147,7 +151,7 @@ def untyped(flat: list[Any], shape: Sequence[int], where: str, lossy: bool = Fal
             raise Misfit(at, f"expected a string, as elsewhere in the data, got {kind_of(item)}")
         if bool in kinds and type(item) in (int, float):
             raise Misfit(at, f"expected true or false, as elsewhere in the data, got {kind_of(item)}")
-        if float in kinds and type(item) is int:
+        if (float in kinds or large) and type(item) is int:
             to_float(item, at, "float64")
     try:
         if dict in kinds:

@@ -198,6 +198,17 @@ def test_a_thousand_requests_in_one_go_behind_a_slow_one(echo: Supervised) -> No
         assert [wire.answer()[2] for _ in range(1000)] == [b"Healthy"] * 1000
 
 
+def test_more_requests_ahead_than_are_kept_end_the_connection_after_their_answers(echo: Supervised) -> None:
+    with Wire(echo) as wire:
+        wire.send(post(b"1", path=b"/score?sleep=0.3") + (b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 5000)
+        assert wire.answer()[2] == b"POST:1"
+        answers = [wire.answer()]
+        while "connection" not in answers[-1][1]:
+            answers.append(wire.answer())
+        assert 1000 < len(answers) < 5000 and {(status, body) for status, _, body in answers} == {(200, b"Healthy")}
+        assert answers[-1][1]["connection"] == "close" and wire.ended()
+
+
 def test_a_connection_ends_when_the_client_says_so(echo: Supervised) -> None:
     for head in (b"GET / HTTP/1.1\r\nconnection: close\r\n", b"GET / HTTP/1.0\r\n"):
         with Wire(echo) as wire:

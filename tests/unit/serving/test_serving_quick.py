@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mldeploy_jupyter.serving.schema.base import Misfit
@@ -77,6 +77,9 @@ def test_the_usual_data_goes_the_quick_way() -> None:
 
 
 @given(value=ANYTHING)
+@example(value=[0, 2**63 + 1])  # numpy would make doubles of them
+@example(value=[-1, 2**63 + 1])
+@example(value=[-1, 2**63])
 def test_arrays_without_enforcement_change_no_value(value: Any) -> None:
     value = orjson.loads(orjson.dumps(value))
     kind = NumpyParameterType(np.ones((1, 2)), enforce_column_type=False, enforce_shape=False)
