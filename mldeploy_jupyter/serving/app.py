@@ -28,7 +28,7 @@ from .settings import Settings
 from .tracing import Tracer
 
 MAX_ID = 100  # characters
-FLUSH = 0.05  # seconds that the log may be behind the answers
+FLUSH = 0.05  # seconds that the log may be behind the answers while there are more
 _GENEROUS = 256 * 1024 * 1024  # bytes of bodies that are kept at a time, at least; else twice the largest
 
 _LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus if s.value >= 200}
@@ -204,7 +204,9 @@ class App:
         queue, run = timings.get("queue", 0.0) / 1000, timings.get("run", 0.0) / 1000
         batch = x.job.batch if x.job is not None else 1
         output.access(x.id, x.method, x.path, status, seconds, queue, run, x.size, length, batch)
-        if not self._flushing:
+        if not self.queue.busy:
+            output.flush_access()  # whoever looks at the log next finds it there
+        elif not self._flushing:
             self._flushing = True
             x.connection.owner.loop.call_later(FLUSH, self._flush)
 

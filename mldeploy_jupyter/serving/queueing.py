@@ -44,6 +44,11 @@ class Queueing:
         self._runner = runner
         runner.on_done = self._done
 
+    @property
+    def busy(self) -> bool:
+        """Whether requests wait or run."""
+        return bool(self._jobs)
+
     def submit(self, x: Exchange, request: Request) -> None:
         """Lets the request wait for `run()`, or refuses it: 429 when too many do."""
         if self._stuck:
