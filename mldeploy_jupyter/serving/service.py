@@ -220,6 +220,9 @@ def settle_memory() -> None:
     """
     gc.collect()
     gc.freeze()
+    # The loop waits at most so long for the script's thread to let go of the global lock: with Python's 5 ms answers
+    # wait for each other, with less the threads change places too often.
+    sys.setswitchinterval(0.001)
     if gc.get_threshold() == _DEFAULT_THRESHOLD:  # a script that chose its own keeps it
         gc.set_threshold(50_000, 20, 50)
 
