@@ -66,6 +66,8 @@ def wait_for(
 
             journal = folder.deployments / deployment_id / engine.JOURNAL
             follow(journal, out=out, stop=lambda: ended() or late(), errors=False)
+        elif here is not None:  # a look now would only keep the thread waiting that does the work
+            here.wait(LOOK_EVERY if timeout is None else min(max(0.0, timeout), LOOK_EVERY))
         # The journal's last line comes a moment before the store says so.
         while not ended() and not late():
             if here is None or here.is_set():
