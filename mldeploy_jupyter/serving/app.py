@@ -10,6 +10,7 @@ import os
 import time
 from http import HTTPStatus
 from time import perf_counter
+from traceback import format_exception
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,6 +21,7 @@ from . import metrics, output
 from .auth import Auth
 from .board import Board, Slot
 from .exchange import Exchange
+from .failure import describe as reason_of
 from .messages import JSON, Request, Response, problem
 from .openapi import VERSIONS, describe
 from .queueing import Queueing
@@ -142,7 +144,15 @@ class App:
         return None if x.method in ("GET", "HEAD") else _not_allowed(x.method, ("GET", "HEAD"))
 
     def handle(self, x: Exchange) -> None:
-        """The whole request is there, and it is its turn."""
+        """The whole request is there, and it is its turn. Whatever fails, it is answered."""
+        try:
+            self._handle(x)
+        except Exception as error:
+            text = f"internal error of the server: {reason_of(error)}"
+            output.log(text, level="error", request_id=x.id, traceback="".join(format_exception(error)))
+            self.finish(x, problem(500, "server-failed", "the server failed; the entry script is not at fault"))
+
+    def _handle(self, x: Exchange) -> None:
         if x.path != "/score":
             self.finish(x, self._plain(x))
             return
@@ -184,6 +194,7 @@ class App:
                 self.queue.forget(x)
         elif status >= 400:
             self._write_down(x, status, perf_counter() - x.began, len(body), timings)
+        response.error = None  # its traceback has frames that know the response: only the collector would free them
 
     def _head(self, x: Exchange, response: Response, length: int, scored: bool) -> bytes:
         status = response.status

@@ -30,16 +30,21 @@ class Batcher:
     def work(self, jobs: list[Job]) -> None:
         """Answers every one of them."""
         for group in self._groups(jobs):
+            gone = [call.job for call in group.calls if call.job.abandoned]
+            if gone:
+                self._runner.done(gone)
+                group.calls = [call for call in group.calls if call.job not in gone]
             members = [call.job for call in group.calls]
-            if len(members) > 1:
+            again = len(members) > 1
+            if again:
                 together = self._runner.attempt(members, lambda group=group: self._together(group))  # type: ignore[misc]
                 if together:  # also when it is too late for all of them
                     self._runner.done(members)
                     continue
             for call in group.calls:
                 if not call.job.abandoned:
-                    self._runner.attempt([call.job], lambda call=call: self._alone(call))  # type: ignore[misc]
-                    self._runner.done([call.job])
+                    self._runner.attempt([call.job], lambda call=call, again=again: self._alone(call, again))  # type: ignore[misc]
+                self._runner.done([call.job])
 
     def _groups(self, jobs: list[Job]) -> list[_Group]:
         groups: list[_Group] = []
@@ -77,10 +82,13 @@ class Batcher:
         with tracer.running(*traces):
             return self._scorer.script.run(**arguments)
 
-    def _alone(self, call: _Call) -> None:
+    def _alone(self, call: _Call, again: bool) -> None:
         token = output.request_id.set(call.job.request.id)
         try:
-            response = self._scorer.call(call.job.request, call.arguments, call.parse)
+            if again:  # a call that failed may have changed the rows it got, and lists share them
+                response = self._scorer.score(call.job.request)
+            else:
+                response = self._scorer.call(call.job.request, call.arguments, call.parse)
         finally:
             output.request_id.reset(token)
         call.job.response, call.job.batch = response, 1

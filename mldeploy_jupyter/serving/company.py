@@ -41,7 +41,7 @@ def why_not(scorer: Scorer, body: bytes, alone: Response) -> str:
         counts = [rows, rows, rows]
         try:
             result = scorer.script.run(**{name: joined})
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"run() fails on the rows of several requests: {type(error).__name__}: {error}"
             continue  # perhaps it was the other numbers
         parts = split(result, counts) or split(result, counts, sure=True)

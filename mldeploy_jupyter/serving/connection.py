@@ -88,6 +88,7 @@ class Connection(asyncio.Protocol):
             self.app.lost(x)
         self._line.clear()
         self.phase = IDLE
+        self.parser = None  # each knows the other: nobody would free them before the collector
         self.owner.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -102,10 +103,14 @@ class Connection(asyncio.Protocol):
         if self.parser is None:
             self.parser = _parser(self)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
-            return
+            while True:
+                try:
+                    self.parser.feed_data(data)
+                    break
+                except httptools.HttpParserUpgrade as upgrade:
+                    data = self._decline_upgrade(data[upgrade.args[0] :])
+                    if not data:
+                        return
         except httptools.HttpParserCallbackError as error:
             text = f"internal error of the server: {describe(error.__context__ or error)}"
             output.log(text, level="error", traceback="".join(traceback.format_exception(error)))
@@ -236,22 +241,24 @@ class Connection(asyncio.Protocol):
         if x is None or self.phase != BODY:
             return
         self._in = None
-        self.phase, self.since = IDLE, perf_counter()
+        self.phase, self.since, self._raw = IDLE, perf_counter(), 0
         x.whole = True
         if x.parts:
             x.body = bytes(x.parts[0]) if len(x.parts) == 1 else b"".join(x.parts)
             x.parts.clear()
         self._advance()
 
-    def _decline_upgrade(self, rest: bytes) -> None:
-        """Goes on in HTTP/1.1, as a server may. Java's client offers HTTP/2 in every first request, also of a POST."""
+    def _decline_upgrade(self, rest: bytes) -> bytes:
+        """Goes on in HTTP/1.1, as a server may. Java's client offers HTTP/2 in every first request, also of a POST.
+
+        Returns what is to be parsed next: the same head without the offer, and what came behind it.
+        """
         x, self._in = self._in, None
-        if x is None or self.phase != HEAD or x.method == "CONNECT":
+        if x is None or self.phase != HEAD or x.method == "CONNECT" or x.early is not None:
             self._in = x
-            self.refuse(problem(400, "bad-request", "the service does not connect to others"))
-            return
-        assert self.parser is not None
-        head = x.method.encode() + b" " + x.target + b" HTTP/" + self.parser.get_http_version().encode()
+            self.refuse((x and x.early) or problem(400, "bad-request", "the service does not connect to others"))
+            return b""
+        head = x.method.encode() + b" " + x.target + b" HTTP/" + self.parser.get_http_version().encode()  # type: ignore[union-attr]
         for name, text in x.headers.items():
             if name == "connection":
                 kept = [token.strip() for token in text.split(",")]
@@ -260,7 +267,7 @@ class Connection(asyncio.Protocol):
                 head += b"\r\n" + name.encode("latin-1") + b": " + text.encode("latin-1")
         self.parser = _parser(self)
         self.phase = IDLE
-        self.data_received(head + b"\r\n\r\n" + rest)
+        return head + b"\r\n\r\n" + rest
 
     # -- answers --------------------------------------------------------------------------------------
 
@@ -323,7 +330,7 @@ class Connection(asyncio.Protocol):
         """What came cannot be understood, or not in time: an answer in its turn, then the end."""
         if self.ending or self.transport.is_closing():
             return
-        x, self._in, self._last, self.phase = self._in, None, True, IDLE
+        x, self._in, self._last, self.phase, self._raw = self._in, None, True, IDLE, 0
         if x is not None and x.begun:  # its answer went out before its body was whole
             self._end()
             return
@@ -349,14 +356,16 @@ class Connection(asyncio.Protocol):
     def overdue(self, now: float) -> None:
         """Called about once a second: ends what takes too long."""
         waited, limits = now - self.since, self.app.settings
-        if self.ending:
-            if now - self.ending > LINGER_SECONDS:
-                self.transport.abort()
-        elif self._full:
+        if self._full or (self.ending and self.transport.get_write_buffer_size()):
             unsent = self.transport.get_write_buffer_size()
-            if unsent < self._unsent:
+            if unsent != self._unsent:
                 self.since, self._unsent = now, unsent
             elif waited > limits.stalled_timeout:
+                self.transport.abort()
+            if self.ending:
+                self.ending = now  # the client has not been given the last answer yet
+        elif self.ending:
+            if now - self.ending > LINGER_SECONDS:
                 self.transport.abort()
         elif self._paused:
             self.since = now  # it is we who do not read

@@ -9,7 +9,7 @@ from typing import Any, cast
 from .board import BEAT, Slot
 from .exchange import Exchange
 from .messages import Request, Response, problem
-from .runner import Job, Runner
+from .runner import Job, Runner, unanswered
 from .settings import Settings
 
 TICK = 0.05  # seconds between two looks at the deadlines
@@ -58,18 +58,18 @@ class Queueing:
             text = f"{self._most} requests are waiting already"
             self._finish(x, _later(problem(429, "too-many-requests", text, "", "Try again in a second.")))
             return
+        if not self._ticking:
+            self._start_ticking()  # a beat before there is a request in hand: see vigil.py
         job = x.job = Job(x, request)
         x.place = self._slot.take(x.id.encode("latin-1", "replace"))
         self._jobs[job] = None
-        if not self._ticking:
-            self._start_ticking()
         self._runner.submit(job)
 
     def abandon(self, x: Exchange) -> None:
         """Nobody waits for it any more. A call that runs goes on."""
         if x.job is not None:
             self._runner.abandon(x.job)
-            if not x.job.running:
+            if not (x.job.taken or x.job.running):  # one that runs, or will in a moment, has a deadline all the same
                 self._jobs.pop(x.job, None)
         self.forget(x)
 
@@ -83,8 +83,17 @@ class Queueing:
     def _done(self, job: Job) -> None:
         self._jobs.pop(job, None)
         response = job.response
-        if response is None or job.late:
+        if job.late:  # answered already
+            if response is not None:
+                response.error = None
             return
+        if response is None:
+            if job.abandoned:
+                return
+            if self._limit and time.perf_counter() - job.started > self._limit:
+                self._answer_late(job)  # its call was ended for another request of the same batch
+                return
+            response = unanswered()
         response.timings["queue"] = (job.started - job.queued) * 1000
         if "run" in response.timings:
             self._slot.observe("batch", job.batch)
@@ -117,14 +126,17 @@ class Queueing:
             self._ticking = False
 
     def _interrupt(self, job: Job) -> None:
-        job.late = True
         self._runner.interrupt(job)
+        assert self._runner.loop is not None
+        self._runner.loop.call_later(STUCK_AFTER, self._check_stuck, job)
+        self._answer_late(job)
+
+    def _answer_late(self, job: Job) -> None:
+        job.late = True
         text = f"run() did not end within {self._limit * 1000:g} ms"
         response = problem(504, "run-timeout", text, "run()", "Raise scoring_timeout_ms, or send fewer rows at a time.")
         response.failed = True
         response.timings = {"queue": (job.started - job.queued) * 1000}
-        assert self._runner.loop is not None
-        self._runner.loop.call_later(STUCK_AFTER, self._check_stuck, job)
         self._finish(job.exchange, response)
 
     def _check_stuck(self, job: Job) -> None:

@@ -18,10 +18,18 @@ from time import perf_counter
 from typing import Any
 
 from . import output
-from .messages import DeadlineExceeded, Request, Response
+from .failure import describe, traceback_text
+from .messages import DeadlineExceeded, Request, Response, problem
 
 LATE = object()
 _SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else 0  # one that nobody else uses
+
+
+def unanswered() -> Response:
+    """What a job is answered with whose call ended without an answer."""
+    response = problem(500, "script-failed", "run() was ended before it had a result", "run()")
+    response.failed = True
+    return response
 
 
 class Job:
@@ -160,7 +168,16 @@ class Runner:
                     else:
                         wanted.append(job)
             if wanted:
-                self.work(wanted)
+                try:
+                    self.work(wanted)
+                except BaseException as error:  # nobody may wait for ever, and this thread must go on
+                    if not isinstance(error, DeadlineExceeded):
+                        text = f"a call was not brought to its end: {describe(error)}"
+                        output.log(text, level="error", traceback=traceback_text(error))
+                    left = [job for job in wanted if not job.done]
+                    for job in left:
+                        job.running = False
+                    self.done(left)
 
     def attempt(self, jobs: list[Job], call: Callable[[], Any]) -> Any:
         """Makes a call that answers these jobs, in this thread. `LATE` when its deadline ended it.
@@ -168,12 +185,14 @@ class Runner:
         A call that is over may be made again for the same jobs; the last one is followed by `done`.
         """
         now, thread = perf_counter(), threading.get_ident()
-        for job in jobs:
-            job.thread, job.started, job.interrupted, job.running = thread, now, False, True
+        main = thread == self._signalled
         try:
-            if thread != self._signalled:
+            if main:
+                self._current = jobs  # before they run: a signal is sent once
+            for job in jobs:
+                job.thread, job.started, job.interrupted, job.running = thread, now, False, True
+            if not main:
                 return call()
-            self._current = jobs
             result = call()
             self._current = []  # from here on a signal raises nothing
             return result
@@ -208,6 +227,7 @@ class AsyncRunner(Runner):
         super().__init__()
         self.user_loop = new_loop()
         self.score: Callable[[Request], Any] = lambda request: None
+        self.failed: Callable[[BaseException, Request], Response] = lambda error, request: unanswered()
         self._running = 0
 
     @property
@@ -241,18 +261,21 @@ class AsyncRunner(Runner):
             self.user_loop.call_soon_threadsafe(lambda: job.task.cancel() if job.task is not None else None)
 
     def _begin(self, job: Job) -> None:
+        job.started, job.running = perf_counter(), True  # first: whoever abandons it now sees that it is to be `done`
         if job.abandoned:
             self._running -= 1
+            job.running = False
+            self.done([job])
             return
-        job.started, job.running = perf_counter(), True
         job.task = self.user_loop.create_task(self._one(job))
 
     async def _one(self, job: Job) -> None:
         output.request_id.set(job.request.id)  # of this task, and those that it makes
         try:
             job.response = await self.score(job.request)
-        except asyncio.CancelledError:
-            pass  # past its deadline: answered already
+        except BaseException as error:  # past its deadline, when it is answered already, or the script's own
+            if not job.interrupted:
+                job.response = self.failed(error, job.request)
         finally:
             self._running -= 1
             job.running = False

@@ -6,6 +6,7 @@ and time belong to whoever calls it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from traceback import extract_tb, format_exception
 from typing import Any
@@ -96,7 +97,7 @@ class Scorer:
             body = decompress(request.body, request.headers["content-encoding"], self._max_bytes)
             if isinstance(body, Response):
                 raise Refused(body)
-            request.body = body
+            request = replace(request, body=body)  # the caller's stays: it may be scored again
         return arguments_of(self.script, request)
 
     def call(self, request: Request, arguments: dict[str, Any], parse: float = 0.0) -> Response:

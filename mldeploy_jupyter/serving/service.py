@@ -149,7 +149,7 @@ class Service:
         runner: Runner
         if scorer.script.is_async:
             runner = AsyncRunner(_new_loop)
-            runner.score = scorer.score_async
+            runner.score, runner.failed = scorer.score_async, scorer.failed
         else:
             runner = Runner(self.settings.max_concurrent)
             if self.settings.max_batch_size and scorer.script.batchable:

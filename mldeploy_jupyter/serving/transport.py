@@ -58,7 +58,7 @@ class Transport:
         sock.setblocking(False)
         task = self.loop.create_task(self._attach(sock, private))
         self._attaching.add(task)
-        task.add_done_callback(self._attaching.discard)
+        task.add_done_callback(self._attached)
 
     async def leave(self, closing: bool) -> None:
         """Stops accepting; returns when every connection without a request is passed on (or closed)."""
@@ -74,6 +74,10 @@ class Transport:
         ):
             await asyncio.sleep(FLUSH_LOOK)
         self.check_empty()
+
+    def _attached(self, task: asyncio.Task[Any]) -> None:
+        self._attaching.discard(task)
+        self.check_empty()  # it may have left before this is known
 
     def opened(self, connection: Connection) -> None:
         self.connections[connection] = None

@@ -54,6 +54,7 @@ class Worker:
         self.tail = logs.Tail()
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.exited = threading.Event()
+        self._unwanted = False
         self._died = threading.Event()  # as `exited`, before what it said last was read
         self._deaf = threading.Event()  # it closed its end of the channel
         self.ready: dict[str, Any] = {}
@@ -108,6 +109,8 @@ class Worker:
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
         threading.Thread(target=self._wait, daemon=True).start()
+        if self._unwanted:
+            self.kill()
 
     def tell(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
         """Sends an order; False when the worker is gone."""
@@ -141,15 +144,16 @@ class Worker:
         return int(self.board.slot(self.slot).fields[ANSWERED])
 
     def signal(self, number: int) -> None:
-        if not self.exited.is_set():
+        if self.pid and not self._died.is_set():
             try:
                 os.kill(self.pid, number)
             except OSError:
                 pass
 
     def kill(self) -> None:
-        """Ends the whole process group at once. `on_exit` follows."""
-        if not self.exited.is_set():
+        """Ends the whole process group at once, or as soon as there is one. `on_exit` follows."""
+        self._unwanted = True
+        if self.pid and not self._died.is_set():  # the group 0 would be our own
             try:
                 os.killpg(self.pid, signal.SIGKILL)
             except OSError:

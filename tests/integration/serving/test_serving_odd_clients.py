@@ -183,3 +183,20 @@ def _raises(kinds: tuple[type[Exception], ...], call: Callable[[], object]) -> b
     except kinds:
         return True
     return False
+
+
+def test_many_offers_of_another_protocol_in_one_piece_are_all_declined(shared: Supervised) -> None:
+    shared.deploy()
+    offer = b"GET / HTTP/1.1\r\nhost: a\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"
+    with connect(shared) as connection:
+        connection.sendall(offer * 1000 + b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        told = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+    assert told.count(b"HTTP/1.1 200 OK") == 1001
+
+
+def test_an_offer_of_another_protocol_excuses_no_second_host(shared: Supervised) -> None:
+    shared.deploy()
+    with connect(shared) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n")
+        status, body = answer_of(connection)
+    assert status == 400 and b"twice" in body
