@@ -130,8 +130,11 @@ def _manifest(content: BundleContent, sources: dict[str, Path], check: Callable[
     files: dict[str, list[Any]] = {}
     try:
         for name, path in sources.items():
-            check()
-            files[name] = server_files.digest(path) if name.startswith("server/") else _digest(path)
+            if name.startswith("server/"):  # small, many, and known
+                files[name] = server_files.digest(path)
+            else:
+                check()
+                files[name] = _digest(path)
     except OSError as error:
         raise _storage(error) from error
     for model in content.models:
@@ -173,7 +176,8 @@ def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleCont
         made: set[Path] = set()
         placed: dict[str, tuple[int, ...]] = {}
         for name, path in sources.items():
-            check()
+            if not name.startswith("server/"):
+                check()
             if (folder := (temporary / name).parent) not in made:
                 folder.mkdir(parents=True, exist_ok=True)
                 made.add(folder)
