@@ -136,6 +136,17 @@ def _said_where(folder: Path) -> Running | None:
     return Running(said["url"], said["headers"], said["pids"], 0.0, said["configuration"])
 
 
+def settle(running: Running, patience: float = 20.0) -> None:
+    """Waits until the server does nothing by itself: some go on importing or starting for a while."""
+    deadline, before = time.monotonic() + patience, processes.cpu_seconds(running.pids)
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        now = processes.cpu_seconds(running.pids)
+        if now - before <= 0.02:
+            return
+        before = now
+
+
 def measure(
     running: Running, server: Server, kind: work.Work, connections: int, seconds: float, folder: Path
 ) -> Measured:
@@ -148,6 +159,7 @@ def measure(
         warm = wrk.start(running.url, lua, connections, 1, LOAD_CPU)
         wrk.read(warm.communicate(timeout=60)[0])
         check(running, server, kind)  # answered after what the warming up has left in the queue
+        settle(running)
         before = processes.cpu_seconds(running.pids)
         loading = wrk.start(running.url, lua, connections, seconds, LOAD_CPU)
         time.sleep(seconds / 2)
