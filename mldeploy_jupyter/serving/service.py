@@ -29,6 +29,10 @@ from .transport import Transport
 
 OFFER_WITHIN = 50.0  # milliseconds: a run() that takes longer is not called again only to offer something
 
+# Seconds that a worker which nobody needs any more stays: its end frees memory that the new one shares, and takes a
+# processor just when the new one gets its first requests.
+LAST_WAIT = 0.25
+
 
 class Service:
     """One worker's parts. `load` runs in the main thread, the loop in its own."""
@@ -139,6 +143,8 @@ class Service:
             await asyncio.wait_for(self._transport.empty.wait(), message["timeout"])
         except TimeoutError:
             pass
+        if not closing:
+            await asyncio.sleep(LAST_WAIT)
         self.finished.set()
         self.runner.stop()
         # The script's thread may never come back.
