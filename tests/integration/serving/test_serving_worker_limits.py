@@ -52,7 +52,7 @@ def test_the_others_requests_are_untouched_when_one_goes_over(supervised: Superv
         wait_for(lambda: len(supervised.pids()) == 2 and set(supervised.pids()) != before)
         found = load.end()
     # At most what the dead worker had in hand beside: each client has one request at a time.
-    assert len(found["problems"]) <= 8 and found["statuses"]["200"] > 10, found
+    assert len(found["problems"]) <= 8 and found["statuses"]["200"] >= 5, found
 
 
 @pytest.mark.parametrize(
