@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import ModelRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
     from mldeploy_jupyter.targets import LogLine
+
+LOG_WAIT = 2.0  # seconds for what a worker wrote to be in the log: it passes through the supervisor
 
 
 def of_failure(
@@ -82,7 +85,12 @@ def of_request(folder: WorkspaceFolder, service: ServiceRecord, request_id: str)
     if not request_id or revision is None or not revision.bundle_digest:
         return "", ""
     target = open_target(service.target, target_context(folder))
-    raised, traceback = _raised_at(request_id, target.logs(service, tail=5000, follow=False))
+    deadline = time.monotonic() + LOG_WAIT
+    while True:
+        raised, traceback, answered = _raised_at(request_id, target.logs(service, tail=5000, follow=False))
+        if raised or answered or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
     made = bundle.load(folder.bundles / revision.bundle_digest)
     path = made.app / made.entry_script
     frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))
@@ -108,13 +116,17 @@ def of_defect(error: Exception) -> Cause:
     )
 
 
-def _raised_at(request_id: str, entries: Iterable[LogLine]) -> tuple[str, list[str]]:
-    """The exception logged at a request, and the lines of its traceback; every one of them carries the request's id."""
+def _raised_at(request_id: str, entries: Iterable[LogLine]) -> tuple[str, list[str], bool]:
+    """The exception logged at a request, the lines of its traceback, and whether the log has its answer already.
+
+    Every line of them carries the request's id.
+    """
     mark = f"[{request_id}] "
-    lines = [line for entry in entries if mark in entry.text for line in entry.text.split("\n")]
+    found = [entry for entry in entries if mark in entry.text]
+    lines = [line for entry in found for line in entry.text.split("\n")]
     own = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
     raised = next((text.removeprefix("run() raised ") for text in own if text.startswith("run() raised ")), "")
-    return raised, own
+    return raised, own, any(entry.entry.get("logger") == "access" for entry in found)
 
 
 def _bundled_script(folder: WorkspaceFolder, made: Bundle, inference: dict[str, Any]) -> ScriptInfo:

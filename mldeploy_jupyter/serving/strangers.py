@@ -7,6 +7,7 @@ and nobody waits for would stay in the process table for ever.
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
 import time
@@ -24,18 +25,15 @@ class Strangers:
 
     def __init__(self, known: Callable[[], set[int]]) -> None:
         self._known = known
-        self._died = threading.Event()
-
-        def on_signal(number: int, frame: Any) -> None:
-            self._died.set()
-
-        signal.signal(signal.SIGCHLD, on_signal)
+        self._died: queue.SimpleQueue[int] = queue.SimpleQueue()
+        on_signal(signal.SIGCHLD, self._died)
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            self._died.wait()
-            self._died.clear()
+            self._died.get()
+            while not self._died.empty():
+                self._died.get()
             before = set(zombies())
             time.sleep(DELAY)
             for pid in before - self._known():
@@ -43,6 +41,16 @@ class Strangers:
                     os.waitpid(pid, os.WNOHANG)
                 except ChildProcessError:
                     continue
+
+
+def on_signal(number: signal.Signals, events: queue.SimpleQueue[int]) -> None:
+    """Puts an item into `events` whenever the signal comes.
+
+    The queue's own `put` is the handler, as it takes the handler's two arguments. A handler in Python is interrupted
+    by the next signal; one that takes a lock, as `Event.set` does, then waits for itself and with it the main thread.
+    """
+    put: Any = events.put
+    signal.signal(number, put)
 
 
 def zombies(proc: Path = Path("/proc")) -> list[int]:

@@ -32,7 +32,7 @@ from .files import read_json, write_json
 from .fleet import Fleet
 from .logs import ServiceLog
 from .settings import Settings
-from .strangers import Strangers
+from .strangers import Strangers, on_signal
 
 PROTOCOL = 1
 EXIT_LOCKED = 97
@@ -118,11 +118,10 @@ def main(argv: list[str] | None = None) -> int:
             main_thread.stop()
         threading.Event().wait()
 
-    def on_signal(number: int, _: Any) -> None:
-        threading.Thread(target=stop, daemon=True).start()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
+    on_signal(signal.SIGTERM, asked)
+    on_signal(signal.SIGINT, asked)
+    threading.Thread(target=lambda: stop() if asked.get() else None, daemon=True).start()
     if live is not None:
         fleet.resume(Settings.from_dict(live["settings"]), live.get("deployment_id", ""))
     announce()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -359,6 +361,19 @@ def test_a_request_that_fails_names_what_the_script_raised_and_its_line(site: Si
         service.scoring_uri, json={}, headers={"Authorization": f"Bearer {service.get_keys()[0]}"}, timeout=10
     )
     assert "NameError" not in answer.text  # the answer itself goes to clients and tells nothing
+
+
+def test_a_log_that_is_written_late_still_names_what_the_script_raised(site: Site) -> None:
+    site.write("def init():\n    pass\n\ndef run(data):\n    raise ValueError('no such thing')\n")
+    service = live(site)
+    pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)  # the workers answer without it, and what they print waits for it
+    wake = threading.Timer(0.5, os.kill, (pid, signal.SIGCONT))
+    wake.start()
+    with pytest.raises(ScoringError) as error:
+        service.run({})
+    wake.join()
+    assert error.value.why == "ValueError: no such thing"
 
 
 def test_a_service_that_was_never_live_cannot_be_started(site: Site) -> None:

@@ -110,8 +110,9 @@ class Supervised:
             os.killpg(self.process.pid, signal.SIGTERM)
             try:
                 self.process.wait(15)
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as error:
                 self.process.kill()
                 self.process.wait(5)
+                raise AssertionError("the supervisor did not end when it was told to") from error
         _, alive = psutil.wait_procs(family, 5)
         assert not alive, f"left behind: {alive}"

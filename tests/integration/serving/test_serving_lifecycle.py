@@ -179,6 +179,17 @@ def test_a_stop_answers_the_request_that_is_being_scored(supervised: Supervised)
     assert response.headers["connection"] == "close"
 
 
+def test_many_children_that_end_at_once_do_not_stop_the_supervisor(supervised: Supervised) -> None:
+    assert supervised.deploy()["ok"]
+    assert supervised.process is not None
+    for _ in range(20_000):  # a signal that comes while the one before is handled
+        os.kill(supervised.process.pid, signal.SIGCHLD)
+    assert supervised.deploy()["ok"]  # starts a process, which is done in the main thread
+    assert supervised.score(2).json() == 2
+    supervised.ask("stop")
+    assert supervised.process.wait(20) == 0
+
+
 def test_restart_replaces_every_worker_without_a_refused_request(supervised: Supervised) -> None:
     supervised.deploy(workers=2)
     before = set(supervised.pids())
