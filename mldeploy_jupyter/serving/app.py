@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from http import HTTPStatus
-from time import perf_counter
 from traceback import format_exception
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,23 +16,23 @@ import orjson
 
 from . import board as fields
 from . import metrics, output
+from .answering import Answering
 from .auth import Auth
 from .board import Board, Slot
 from .exchange import Exchange
 from .failure import describe as reason_of
-from .messages import JSON, Request, Response, problem
+from .heads import Heads
+from .messages import Request, Response, problem
 from .openapi import VERSIONS, describe
 from .queueing import Queueing
+from .runner import Job, Together
 from .scoring import Scorer
 from .settings import Settings
 from .tracing import Tracer
 
 MAX_ID = 100  # characters
-FLUSH = 0.05  # seconds that the log may be behind the answers while there are more
 _GENEROUS = 256 * 1024 * 1024  # bytes of bodies that are kept at a time, at least; else twice the largest
 
-_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus if s.value >= 200}
-_BODILESS = frozenset((204, 205, 304))
 _OPEN = frozenset(("/", "/ready", "/metrics"))
 _WORDS = {"import": "the entry script is being imported", "init": "init() is running", "sample": "scoring the sample"}
 
@@ -52,16 +50,14 @@ class App:
         self.phase_since = time.monotonic()
         self.tracer: Tracer | None = None
         self.auth = Auth(settings)
-        self.queue = Queueing(settings, slot, self.finish, on_stuck or (lambda: None))
+        self.queue = Queueing(settings, slot, self.finish, self.finish_together, on_stuck or (lambda: None))
+        self.answers = Answering(settings, slot, lambda: self.queue.busy)
         self._board = board
         self._slot = slot
-        self._revision = b"x-mldeploy-revision: %b\r\n" % settings.label.encode("latin-1", "replace")
         self._allowed: tuple[str, ...] = ("POST",)
-        self._ids: list[str] = []
-        self._usual = not settings.cors_origins
-        self._flushing = False
-        self._second = 0.0
-        self._date = b""
+        self.heads = Heads()
+        self._name = _first_name()
+        self._named = 0
 
     def set_phase(self, phase: str) -> None:
         self.phase, self.phase_since = phase, time.monotonic()
@@ -89,11 +85,11 @@ class App:
         client = headers.get("x-ms-client-request-id")
         given = headers.get("x-ms-request-id") or headers.get("x-request-id")
         if not client and not given:
-            self._name_anew(x)
+            self.name_anew(x)
             return None
         for name in ("x-request-id", "x-ms-request-id", "x-ms-client-request-id"):
             if len(headers.get(name, "")) > MAX_ID:
-                self._name_anew(x)
+                self.name_anew(x)
                 return problem(431, "id-too-long", f"{name} must not be longer than {MAX_ID} characters", name)
         client = client or headers.get("x-ms-request-id") or ""
         x.id = given or client
@@ -102,10 +98,10 @@ class App:
             x.ids += b"x-ms-client-request-id: %b\r\n" % client.encode("latin-1", "replace")
         return None
 
-    def _name_anew(self, x: Exchange) -> None:
-        if not self._ids:
-            self._ids = _ids()
-        x.id = self._ids.pop()
+    def name_anew(self, x: Exchange) -> None:
+        """An id of our own: a random UUID (version 4) for each worker, whose last 8 digits count."""
+        self._named = (self._named + 1) & 0xFFFFFFFF
+        x.id = f"{self._name}{self._named:08x}"
         x.ids = b"x-ms-request-id: %b\r\n" % x.id.encode()
 
     def _admit_score(self, x: Exchange) -> Response | None:
@@ -171,59 +167,19 @@ class App:
 
     def finish(self, x: Exchange, response: Response) -> None:
         """Sends the answer, counts it, writes it down."""
-        status, body, timings = response.status, response.body, response.timings
-        scored = x.path == "/score"
-        now = perf_counter()
-        if now - self._second >= 1.0:
-            self._second, self._date = now, b"date: %b\r\n" % _http_date().encode()
-        if scored and response.headers is JSON and len(timings) == 4 and self._usual and not response.failed:
-            q, p, r, s = timings["queue"], timings["parse"], timings["run"], timings["serialise"]
-            head = _USUAL % (len(body), self._date, self._revision, x.ids, q, p, r, s, r)
-        else:
-            body = b"" if status in _BODILESS else body
-            head = self._head(x, response, len(body), scored)
-        x.connection.send(x, head, body)
-        if scored:
-            seconds = perf_counter() - x.began
-            self._slot.record(status, seconds, timings)
-            self._write_down(x, status, seconds, len(body), timings)
-            job = x.job
-            if job is not None:
-                if self.tracer is not None and job.request.trace is not None:
-                    self.tracer.finish(job.request.trace, status, timings, job.batch, response.error)
-                self.queue.forget(x)
-        elif status >= 400:
-            self._write_down(x, status, perf_counter() - x.began, len(body), timings)
+        self.answers.send(x, response)
+        job = x.job
+        if job is not None:
+            if self.tracer is not None and job.request.trace is not None:
+                self.tracer.finish(job.request.trace, response.status, response.timings, job.batch, response.error)
+            self.queue.forget(x)
         response.error = None  # its traceback has frames that know the response: only the collector would free them
 
-    def _head(self, x: Exchange, response: Response, length: int, scored: bool) -> bytes:
-        status = response.status
-        parts = [_LINES.get(status) or b"HTTP/1.1 %d -\r\n" % status]
-        parts += [b"%b: %b\r\n" % pair for pair in response.headers]
-        if status not in (204, 304):
-            parts.append(b"content-length: %d\r\n" % length)
-        parts += (self._date, self._revision, x.ids)
-        if scored:
-            parts.append(b"x-ms-run-function-failed: %b\r\n" % (b"true" if response.failed else b"false"))
-            if response.timings:
-                parts.append(_timing(response.timings, response.failed))
-            if self.settings.cors_origins:
-                parts += [b"%b: %b\r\n" % pair for pair in self._cors(x.headers)]
-        return b"".join(parts)
-
-    def _write_down(self, x: Exchange, status: int, seconds: float, length: int, timings: dict[str, float]) -> None:
-        queue, run = timings.get("queue", 0.0) / 1000, timings.get("run", 0.0) / 1000
-        batch = x.job.batch if x.job is not None else 1
-        output.access(x.id, x.method, x.path, status, seconds, queue, run, x.size, length, batch)
-        if not self.queue.busy:
-            output.flush_access()  # whoever looks at the log next finds it there
-        elif not self._flushing:
-            self._flushing = True
-            x.connection.owner.loop.call_later(FLUSH, self._flush)
-
-    def _flush(self) -> None:
-        self._flushing = False
-        output.flush_access()
+    def finish_together(self, jobs: list[Job], shared: Together) -> None:
+        """As `finish`, for requests that one call of `run()` has answered. None of them has a span."""
+        self.answers.send_together(jobs, shared)
+        for job in jobs:
+            self.queue.forget(job.exchange)
 
     # -- what the answers are -------------------------------------------------------------------------
 
@@ -260,51 +216,12 @@ class App:
             return problem(404, "not-found", f"no description in version {asked!r}", "version", hint)
         return Response(200, orjson.dumps(describe(self.scorer.script, self.settings, VERSIONS[asked])))
 
-    def _cors(self, headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-        origins, origin = self.settings.cors_origins, headers.get("origin")
-        if origin is None or ("*" not in origins and origin not in origins):
-            return [(b"vary", b"origin")]
-        allow = origin.encode("latin-1")
-        return [
-            (b"vary", b"origin"),
-            (b"access-control-allow-origin", allow),
-            (b"access-control-allow-methods", b"GET, POST"),
-            (b"access-control-allow-headers", b"authorization, content-type, x-request-id, x-ms-client-request-id"),
-            (b"access-control-expose-headers", b"x-ms-request-id, x-ms-run-function-failed, x-mldeploy-revision"),
-        ]
 
-
-_USUAL = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b%b%b"
-    b"x-ms-run-function-failed: false\r\n"
-    b"server-timing: queue;dur=%.3f, parse;dur=%.3f, run;dur=%.3f, serialise;dur=%.3f\r\n"
-    b"x-ms-run-fn-exec-ms: %.3f\r\n"
-)
-
-
-def _timing(timings: dict[str, float], failed: bool) -> bytes:
-    """`Server-Timing`, in milliseconds, and v1's time of `run()`."""
-    said = ", ".join(f"{name};dur={value:.3f}" for name, value in timings.items())
-    line = f"server-timing: {said}\r\n"
-    if "run" in timings and not failed:
-        line += f"x-ms-run-fn-exec-ms: {timings['run']:.3f}\r\n"
-    return line.encode()
-
-
-def _ids() -> list[str]:
-    """Random UUIDs (version 4), made many at a time."""
-    block = os.urandom(16 * 256).hex()
-    return [
-        f"{block[at : at + 8]}-{block[at + 8 : at + 12]}-4{block[at + 13 : at + 16]}-"
-        f"{'89ab'[int(block[at + 16], 16) & 3]}{block[at + 17 : at + 20]}-{block[at + 20 : at + 32]}"
-        for at in range(0, len(block), 32)
-    ]
-
-
-def _http_date() -> str:
-    from email.utils import formatdate
-
-    return formatdate(usegmt=True)
+def _first_name() -> str:
+    """A random UUID but for its last 8 digits."""
+    block = os.urandom(12).hex()
+    variant = "89ab"[int(block[15], 16) & 3]
+    return f"{block[:8]}-{block[8:12]}-4{block[12:15]}-{variant}{block[16:19]}-{block[19:23]}"
 
 
 def _not_allowed(method: str, allowed: tuple[str, ...]) -> Response:

@@ -6,6 +6,7 @@ import hmac
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from . import tokens
 from .settings import Settings
@@ -28,16 +29,21 @@ class Auth:
         self._service = settings.service
         self._tokens = settings.token_auth_enabled
         self._open = not (settings.auth_enabled or settings.token_auth_enabled)
-        self._keys: tuple[bytes, ...] = ()
+        self._keys: list[bytes] = []  # a new one for new keys; see `proof`
         self._secret = b""
         self._accepted: deque[tuple[bytes, tokens.Checked]] = deque(maxlen=_REMEMBERED)
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
         """Takes the content of the service's `keys.json`. What was valid before is not, unless it is there again."""
-        self._keys = tuple(keys[name].encode() for name in ("primaryKey", "secondaryKey") if keys.get(name))
+        self._keys = [keys[name].encode() for name in ("primaryKey", "secondaryKey") if keys.get(name)]
         self._secret = keys.get("tokenSecret", "").encode()
         # A new one: a request that is being checked meanwhile puts its token into the old.
         self._accepted = deque(maxlen=_REMEMBERED)
+
+    @property
+    def proof(self) -> Any:
+        """What is another object whenever `allows` could answer otherwise than before; None where it must be asked."""
+        return None if self._tokens else self._keys
 
     def allows(self, authorization: str | None) -> str:
         """Why the request is refused, as text for its answer; "" when it is allowed. Never raises."""

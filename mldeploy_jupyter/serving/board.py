@@ -79,11 +79,25 @@ class Slot:
             fields[at + bisect_left(SECONDS, value)] += 1
             sums[at + _SUM] += value
 
-    def observe(self, name: str, value: float) -> None:
+    def record_together(
+        self, seconds: list[float], queued: list[float], parse: float, run: float, serialise: float
+    ) -> None:
+        """Requests that one call answered with 200: what each took and had waited; what is the same for all."""
+        fields, sums, count = self.fields, self._sums, len(seconds)
+        fields[_CODES + 100] += count
+        fields[ANSWERED] += count
+        for at, values in ((_REQUEST, seconds), (_AT["queue"], queued)):
+            for value in values:
+                fields[at + bisect_left(SECONDS, value)] += 1
+            sums[at + _SUM] += sum(values)
+        for name, value in (("parse", parse), ("run", run), ("serialise", serialise)):
+            self.observe(name, value, count)
+
+    def observe(self, name: str, value: float, count: int = 1) -> None:
         at = _AT[name]
         bounds = HISTOGRAMS[name]
-        self.fields[at + bisect_left(bounds, value)] += 1
-        self._sums[at + len(bounds) + 1] += value
+        self.fields[at + bisect_left(bounds, value)] += count
+        self._sums[at + len(bounds) + 1] += value * count
 
     def take(self, request_id: bytes) -> int:
         """Notes a request that is in hand; -1 when there is no place to name it."""

@@ -57,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._line: deque[Exchange] = deque()  # requests in order; the first is answered next
         self._head_size = 0
         self._raw = 0  # bytes since the request's first, as they came
+        self._alone = b""  # what came, when nothing else was here
         self._last = False  # no further request is answered
         self._paused = self._full = self._advancing = False
         self._unsent = 0
@@ -94,6 +95,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.gone:
             return
+        fresh = self.phase == IDLE and not self._line and not self.private
+        if fresh and self._score_again(data):
+            return
+        self._alone = data if fresh else b""
         self._raw += len(data)
         if self.ending or (self._last and self._in is None):
             # Nothing more is answered, but a client that still writes must be able to, or it never reads.
@@ -127,6 +132,27 @@ class Connection(asyncio.Protocol):
             self.leave()  # its answer may have been sent before all of it had come
         elif len(self._line) > 1:
             self._pause()  # they are answered one by one
+
+    def _score_again(self, data: bytes) -> bool:
+        """Takes a whole request whose head was read before (`heads.py`). False: the parser must look."""
+        app, owner = self.app, self.owner
+        head = app.heads.find(data, app.auth.proof)
+        if head is None or self._last or self.ending or self._full or owner.leaving:
+            return False
+        size = head.length
+        if app.too_large(size, owner.buffered) is not None:
+            return False
+        self.since = perf_counter()
+        x = Exchange(self, self.since, head.headers)
+        x.method, x.path, x.target = "POST", "/score", b"/score"
+        x.size = x.kept = size
+        owner.buffered += size
+        x.body = data[len(data) - size :]
+        x.whole = x.begun = True
+        app.name_anew(x)
+        self._line.append(x)
+        app.handle(x)
+        return True
 
     def eof_received(self) -> bool:
         """A client may end its half and still read: what came whole is answered."""
@@ -246,6 +272,9 @@ class Connection(asyncio.Protocol):
         if x.parts:
             x.body = bytes(x.parts[0]) if len(x.parts) == 1 else b"".join(x.parts)
             x.parts.clear()
+        alone, self._alone = self._alone, b""
+        if alone and x.early is None and x.target == b"/score" and x.method == "POST" and not (x.close or x.old):
+            self.app.heads.learn(alone, x.headers, x.size, self.app.auth.proof)
         self._advance()
 
     def _decline_upgrade(self, rest: bytes) -> bytes:
@@ -253,7 +282,7 @@ class Connection(asyncio.Protocol):
 
         Returns what is to be parsed next: the same head without the offer, and what came behind it.
         """
-        x, self._in = self._in, None
+        x, self._in, self._alone = self._in, None, b""
         if x is None or self.phase != HEAD or x.method == "CONNECT" or x.early is not None:
             self._in = x
             self.refuse((x and x.early) or problem(400, "bad-request", "the service does not connect to others"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -46,6 +47,23 @@ def encode(value: Any) -> bytes:
         raise NotJson(
             "", f"the result cannot be written as JSON: {error}", "Return lists, dicts and numbers."
         ) from error
+
+
+def encode_rows(rows: Any, cuts: Iterable[tuple[int, int]]) -> list[bytes] | None:
+    """Parts of a list of plain values, or of an array of numbers, as `encode` would write each; None: it must."""
+    if type(rows) is list:
+        kinds = set(map(type, rows))
+        if not kinds <= _PLAIN:
+            return None
+        written = [orjson.dumps(rows[begin:end]) for begin, end in cuts]
+        floats = float in kinds
+    else:
+        rows = _shaped(rows)
+        if not _is_own(rows) or not rows.flags.c_contiguous:
+            return None
+        written = [orjson.dumps(rows[begin:end], option=_OPTIONS) for begin, end in cuts]
+        floats = rows.dtype.kind == "f"
+    return None if floats and any(b"null" in part for part in written) else written
 
 
 # Whatever orjson would write in a form of its own goes the slow way.

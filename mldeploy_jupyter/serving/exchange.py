@@ -25,8 +25,11 @@ class Exchange:
     place = -2
     job: Any = None
 
-    def __init__(self, connection: Connection, began: float) -> None:
+    def __init__(self, connection: Connection, began: float, headers: dict[str, str] | None = None) -> None:
         self.connection = connection
         self.began = began  # perf_counter at its first byte
-        self.headers: dict[str, str] = {}  # names in lower case
+        if headers is not None:  # of a head that was read before: nobody may change it
+            self.headers = headers
+            return
+        self.headers = {}  # names in lower case
         self.parts: list[bytes | bytearray] = []

@@ -9,7 +9,7 @@ from typing import Any, cast
 from .board import BEAT, Slot
 from .exchange import Exchange
 from .messages import Request, Response, problem
-from .runner import Job, Runner, unanswered
+from .runner import Job, Runner, Together, unanswered
 from .settings import Settings
 
 TICK = 0.05  # seconds between two looks at the deadlines
@@ -17,7 +17,9 @@ STUCK_AFTER = 0.5  # seconds that run() may go on after its deadline before the 
 
 
 class Queueing:
-    """The queue before `run()`, on the loop's thread. `finish(exchange, response)` gets every answer.
+    """The queue before `run()`, on the loop's thread. `finish(exchange, response)` gets every answer, or
+
+    `finish_together(jobs, shared)` those of one call.
 
     A call that passes its deadline is answered with 504 and interrupted; when it does not end, `on_stuck` is called,
     for the worker must be replaced.
@@ -28,11 +30,13 @@ class Queueing:
         settings: Settings,
         slot: Slot,
         finish: Callable[[Exchange, Response], None],
+        finish_together: Callable[[list[Job], Together], None],
         on_stuck: Callable[[], None],
     ) -> None:
         self._runner: Runner = cast(Any, None)  # there before the service is ready
         self._slot = slot
         self._finish = finish
+        self._finish_together = finish_together
         self._on_stuck = on_stuck
         self._limit = settings.scoring_timeout_ms / 1000
         self._patience = settings.max_queue_wait_ms / 1000
@@ -43,6 +47,7 @@ class Queueing:
     def use(self, runner: Runner) -> None:
         self._runner = runner
         runner.on_done = self._done
+        runner.on_together = self._done_together
 
     @property
     def busy(self) -> bool:
@@ -98,6 +103,15 @@ class Queueing:
         if "run" in response.timings:
             self._slot.observe("batch", job.batch)
         self._finish(job.exchange, response)
+
+    def _done_together(self, shared: Together) -> None:
+        """Those that are late are answered already."""
+        for job in shared.jobs:
+            self._jobs.pop(job, None)
+        jobs = [job for job in shared.jobs if not job.late]
+        if jobs:
+            self._slot.observe("batch", len(shared.jobs), len(jobs))
+            self._finish_together(jobs, shared)
 
     def _start_ticking(self) -> None:
         self._ticking = True

@@ -57,7 +57,7 @@ def split(result: Any, counts: Sequence[int], *, sure: bool = False) -> list[Any
     if len(counts) == 1:
         return [result]
     total = sum(counts)
-    if not sure and _two_readings(result, total):
+    if not sure and two_readings(result, total):
         return None
     cuts = list(pairwise(accumulate(counts, initial=0)))
     return _cut(result, total, cuts)
@@ -86,12 +86,12 @@ def _cut(result: Any, total: int, cuts: list[tuple[int, int]], inside: bool = Fa
     return None
 
 
-def _two_readings(result: Any, total: int) -> bool:
+def two_readings(result: Any, total: int) -> bool:
     """Whether rows and columns could be exchanged: as many values as rows, each with as many again."""
     if isinstance(result, (list, tuple)):
         return len(result) == total and all(_length(item) == total for item in result)
     if isinstance(result, dict):
-        return len(result) == total or any(_two_readings(value, total) for value in result.values())
+        return len(result) == total or any(two_readings(value, total) for value in result.values())
     if hasattr(result, "shape") and type(result).__module__ == "numpy":
         return len(result.shape) > 1 and result.shape[0] == result.shape[1] == total
     return False

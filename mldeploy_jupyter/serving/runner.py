@@ -38,6 +38,7 @@ class Job:
     started = 0.0
     abandoned = taken = done = running = interrupted = late = False
     response: Response | None = None
+    answer = b""  # the body, where there is no response; see `Together`
     batch = 1  # requests that the same call of run() answered
     thread = 0
     task: asyncio.Task[Any] | None = None
@@ -48,20 +49,32 @@ class Job:
         self.queued = perf_counter()
 
 
+class Together:
+    """Requests that one call of `run()` has answered, all of them well; each has its `answer`.
+
+    `timings` are milliseconds of parse, run and serialise, the same for all of them.
+    """
+
+    def __init__(self, jobs: list[Job], timings: tuple[float, float, float]) -> None:
+        self.jobs = jobs
+        self.timings = timings
+
+
 class Runner:
     """Runs jobs in order, in threads of its own. `waiting` is how many have not begun.
 
-    `work(jobs)` answers jobs by `attempt` and `done`; `most` is how many it may be given at once. `on_done(job)`
-    is called on the loop's thread.
+    `work(jobs)` answers jobs by `attempt`, then `done` or `done_together`; `most` is how many it may be given at once.
+    `on_done(job)` and `on_together(shared)` are called on the loop's thread.
     """
 
     def __init__(self, threads: int = 1) -> None:
         self.work: Callable[[list[Job]], None] = lambda jobs: None
         self.most = 1
         self.on_done: Callable[[Job], None] = lambda job: None
+        self.on_together: Callable[[Together], None] = lambda shared: None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._finished: deque[Job] = deque()
+        self._finished: deque[Job | Together] = deque()
         self._waking = False
         self._lock = threading.Lock()
         self._threads = threads
@@ -125,6 +138,16 @@ class Runner:
         for job in jobs:
             job.done = True
         self._finished.extend(jobs)
+        self._wake()
+
+    def done_together(self, shared: Together) -> None:
+        """As `done`."""
+        for job in shared.jobs:
+            job.done = True
+        self._finished.append(shared)
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._waking and self.loop is not None:
             self._waking = True
             try:
@@ -135,7 +158,11 @@ class Runner:
     def _deliver(self) -> None:
         self._waking = False
         while self._finished:
-            self.on_done(self._finished.popleft())
+            finished = self._finished.popleft()
+            if isinstance(finished, Together):
+                self.on_together(finished)
+            else:
+                self.on_done(finished)
 
     def _serve(self) -> None:
         while True:

@@ -66,6 +66,10 @@ class AbstractParameterType:
         """Whether values are rows, which several requests' could be joined of (`serving/rows.py`)."""
         return False
 
+    def stacks(self) -> bool:
+        """Whether `quick` makes of lists put behind each other what it makes of each, put behind each other."""
+        return False
+
     def deserialize_input(self, input_data: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines neither parse() nor deserialize_input()")
 

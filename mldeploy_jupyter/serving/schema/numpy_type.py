@@ -94,6 +94,9 @@ class NumpyParameterType(OwnParameterType):
     def row_wise(self) -> bool:
         return bool(self.sample_input.ndim)
 
+    def stacks(self) -> bool:
+        return self.row_wise()
+
     @property
     def _structured(self) -> bool:
         return self.sample_input.dtype.names is not None

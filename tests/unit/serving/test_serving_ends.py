@@ -26,7 +26,7 @@ class Line:
         self.loop, self.answers, self.came = asyncio.new_event_loop(), [], threading.Event()
         self.board = Board()
         self.slot = self.board.slot(self.board.assign())
-        self.queue = Queueing(Settings(**settings), self.slot, self.finish, lambda: None)
+        self.queue = Queueing(Settings(**settings), self.slot, self.finish, lambda jobs, shared: None, lambda: None)
         self.runner = runner
         runner.loop = self.loop
         self.queue.use(runner)
