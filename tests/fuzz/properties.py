@@ -120,6 +120,27 @@ def _echoed(body: bytes) -> tuple[int, bytes]:
     return {b"none": (204, b""), b"large": (200, b"x" * 100_000)}.get(body, (200, b":" + body))
 
 
+def known_heads_change_nothing(requests: list[bytes], order: list[int], cuts: list[int]) -> None:
+    """What a connection makes of requests that come again is what it makes of them when it reads each head."""
+    chunks = [requests[place % len(requests)] for place in order]
+    chunks += [*messages.pieces(b"".join(chunks), cuts), *chunks]
+    seen = []
+    for known in (True, False):
+        bench = Bench()
+        if not known:
+            bench.app.heads.learn = lambda *_: None  # type: ignore[method-assign]
+        try:
+            for chunk in chunks:
+                bench.feed(chunk)
+            bench.settle()
+            found = answers(bytes(bench.socket.sent), [method for method, *_ in bench.app.answered])
+            seen.append((list(bench.app.answered), [(status, body) for status, _, body in found], bench.over))
+        finally:
+            bench.end()
+    event(f"{len(seen[0][1])} answers")
+    assert seen[0] == seen[1]
+
+
 # -- two readers ---------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,14 @@ PROPERTIES: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], .
         properties.right_requests_are_answered,
         (st.lists(messages.right(), min_size=1, max_size=8), properties.CUTS, st.booleans(), st.booleans()),
     ),
+    "heads": (
+        properties.known_heads_change_nothing,
+        (
+            st.lists(st.one_of(messages.wrong(), messages.right().map(lambda pair: pair[0])), min_size=1, max_size=3),
+            st.lists(st.integers(0, 2), min_size=1, max_size=8),
+            properties.CUTS,
+        ),
+    ),
     "smuggling": (properties.one_reading, (messages.stream(), properties.CUTS)),
     "score": (lambda request: properties.only_declared_answers(*request), (properties.requests(),)),
 }

@@ -149,6 +149,9 @@ class PandasParameterType(OwnParameterType):
     def row_wise(self) -> bool:
         return True
 
+    def stacks(self) -> bool:
+        return self.orient in ("records", "values")  # a list of rows
+
     def check_names(self, names: list[str], where: str) -> None:
         """Refuses missing and unknown columns, naming both kinds at once."""
         if not self.enforce_shape:

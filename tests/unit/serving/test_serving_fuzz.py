@@ -13,7 +13,7 @@ from tests.fuzz.properties import read_by_h11
 from tests.fuzz.run import attempt
 from tests.fuzz.wire import Bench, answers
 
-CASES = {"http": 500, "pipeline": 300, "smuggling": 1000, "score": 1500}
+CASES = {"http": 500, "pipeline": 300, "heads": 300, "smuggling": 1000, "score": 1500}
 
 
 @pytest.mark.slow
