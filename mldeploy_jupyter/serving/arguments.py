@@ -59,12 +59,15 @@ def _text(request: Request) -> str:
         raise Refused(problem(400, "not-utf8", text, f"byte {error.start}")) from error
 
 
-_is_json = lru_cache(maxsize=64)(is_json)
+@lru_cache(maxsize=64)
+def says_json(kind: str) -> bool:
+    """Whether a content type is JSON's, whatever its parameters."""
+    return is_json(kind)
 
 
 def _object(script: Script, request: Request) -> dict[str, Any]:
     kind = _content_type(request)
-    if kind != "application/json" and not _is_json(kind):
+    if kind != "application/json" and not says_json(kind):
         said = f"the content type is {kind!r}" if kind else "the request has no content type"
         hint = "Send the header Content-Type: application/json."
         raise Refused(problem(415, "wrong-content-type", f"{said}, expected application/json", "content-type", hint))

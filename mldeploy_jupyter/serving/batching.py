@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from . import output
+from .arguments import says_json
 from .encode import encode_rows
 from .jsonbody import loads
 from .messages import DeadlineExceeded, Refused
@@ -86,8 +87,9 @@ class Batcher:
                 request = job.request
                 if request.headers is not headers:
                     headers = request.headers
-                    usual = type(headers) is dict and headers.get("content-type") == "application/json"
-                    if not usual or "content-encoding" in headers:
+                    if type(headers) is not dict or "content-encoding" in headers:
+                        return None
+                    if not says_json(headers.get("content-type", "")):
                         return None
                 data, plain = loads(request.body)
                 value = data.get(self._name) if type(data) is dict else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import threading
 from typing import Any
@@ -131,6 +132,28 @@ def test_a_call_gets_no_more_rows_than_it_may_and_one_that_has_more_is_alone() -
     jobs = [Job(None, request_of(orjson.dumps({"data": [1.0] * rows}))) for rows in (2, 2, 1, 4, 9, 1)]
     Batcher(Scorer(script), runner, 4).work(jobs)
     assert [orjson.loads(runner.got[job][1])[0] for job in jobs] == [4, 4, 1, 4, 9, 1]
+
+
+@pytest.mark.parametrize(
+    ("headers", "as_one"),
+    [
+        ({"content-type": "application/json; charset=utf-8"}, 3),
+        ({"content-type": "text/plain"}, 0),
+        ({}, 0),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, 0),
+    ],
+    ids=["charset", "text", "none", "gzip"],
+)
+def test_only_what_says_that_it_is_json_is_read_as_one(headers: dict[str, str], as_one: int) -> None:
+    script = script_of(f"{HEAD}    @input_schema('data', {SAMPLES['flat']})\n    def run(data): return data\n")
+    scorer, runner = Scorer(script), Answers()
+    text = b'{"data": [1.0]}'
+    body = gzip.compress(text) if "content-encoding" in headers else text
+    jobs = [Job(None, Request(headers=headers, body=body, id="one")) for _ in range(3)]
+    batcher = Batcher(scorer, runner, 8)
+    assert (batcher._stacked(jobs) is not None) is bool(as_one)
+    batcher.work(jobs)
+    assert {runner.got[job] for job in jobs} == {alone(scorer, jobs[0].request)}
 
 
 def request_of(text: bytes) -> Request:
