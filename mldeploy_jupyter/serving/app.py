@@ -161,6 +161,8 @@ class App:
 
     def lost(self, x: Exchange) -> None:
         """The client went away before its answer."""
+        if self.tracer is not None and x.job is not None and x.job.request.trace is not None:
+            self.tracer.leave(x.job.request.trace)
         self.queue.abandon(x)
 
     # -- an answer leaves -----------------------------------------------------------------------------

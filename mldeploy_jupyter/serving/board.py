@@ -12,7 +12,10 @@ import os
 import tempfile
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
@@ -20,6 +23,7 @@ HISTOGRAMS = {"request": SECONDS, "queue": SECONDS, "parse": SECONDS, "run": SEC
               "batch": SIZES}  # fmt: skip
 
 SLOTS = 128
+_TRIES = 10
 IN_HAND = 512  # requests in hand that a worker can name; more are counted only
 _ID = 104  # bytes of one: its length, then at most 100 characters
 
@@ -47,6 +51,7 @@ SERVICE_COUNTERS = {
     OVER_MEMORY: ("mldeploy_workers_over_memory_total", "Workers that were ended for their memory limit."),
     RECYCLED: ("mldeploy_workers_recycled_total", "Workers that were replaced after their number of requests."),
 }
+CHANGES = 5  # odd while a dead worker's counts are on their way to slot 0
 _HEAD = 4096
 
 
@@ -184,11 +189,22 @@ class Board:
             slot = self.slot(number)
             lost = slot.in_hand()
             self.service[LOST] += max(slot.fields[IN_FLIGHT], len(lost))
+            self.service[CHANGES] += 1
             slot.fields[PID] = 0
             self.slot(0).add(slot)
             slot.clear()
+            self.service[CHANGES] += 1
             self._taken.discard(number)
             return lost
+
+    def steady(self, read: Callable[[], Found]) -> Found:
+        """What `read` finds while no counts are on their way: a sum that goes back looks like a restart."""
+        for _ in range(_TRIES):
+            before = self.service[CHANGES]
+            found = read()
+            if before % 2 == 0 and self.service[CHANGES] == before:
+                return found
+        return read()  # the supervisor died just then
 
     def slots(self) -> list[Slot]:
         """Those of workers that live, after that of the dead."""

@@ -13,6 +13,10 @@ _PHASES = ("queue", "parse", "run", "serialise")
 
 def text(board: Board, service: str) -> bytes:
     """Counters are sums over all workers, also over those that have ended: none ever goes back."""
+    return board.steady(lambda: _text(board, service))
+
+
+def _text(board: Board, service: str) -> bytes:
     label = f'service="{_escape(service)}"'
     slots = board.slots()
     codes: Counter[int] = Counter()

@@ -133,6 +133,11 @@ class Tracer:
                 span.set_status(self._trace.StatusCode.ERROR)
         span.end()
 
+    def leave(self, call: Call) -> None:
+        """The client went away. Whatever `run()` still does belongs to the span all the same."""
+        call.span.set_attribute("error.type", "client-left")
+        call.span.end()
+
     def stop(self, seconds: float = 0.8) -> None:
         """Sends what is left, for at most so long."""
         sending = threading.Thread(target=self._provider.shutdown, daemon=True)

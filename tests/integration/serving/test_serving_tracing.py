@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from mldeploy_jupyter import serving
@@ -123,6 +127,26 @@ def test_a_request_is_a_span_with_its_parts_in_the_trace_of_its_client(
     assert (failed["status"], failed["events"]) == (2, ["exception"])
     assert failed["attributes"]["error.type"] == "ValueError"
     assert all(span["attributes"].get("mldeploy.request_id") != "unsampled" for span in receiver.spans)
+
+
+def test_the_span_of_a_client_that_left_is_ended_too(supervised: Supervised, receiver: Receiver) -> None:
+    slow = "import time\ndef init(): pass\ndef run(data): time.sleep(0.5)\n"
+    assert supervised.deploy(slow, tracing="otlp", env=otel(receiver.endpoint))["ok"]
+    with socket.create_connection(("127.0.0.1", supervised.facts["port"])) as client:
+        client.sendall(
+            b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer first-key\r\nx-request-id: left\r\n"
+            b"content-type: application/json\r\ncontent-length: 1\r\n\r\n1"
+        )
+        # Reset at its end: one that only closes may still read, and is answered.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        in_hand = re.compile(r"^mldeploy_requests_in_flight\S* 1$", re.MULTILINE)
+        wait_for(lambda: in_hand.search(requests.get(f"{supervised.url}/metrics", timeout=5).text), what="in hand")
+    assert supervised.score(headers={**KEY, "x-request-id": "stayed"}).status_code == 200
+    supervised.ask("stop")
+    wait_for(lambda: len(receiver.spans) >= 6, what="all spans")
+    left = receiver.of("left")["server"]
+    assert left["attributes"]["error.type"] == "client-left" and "http.response.status_code" not in left["attributes"]
+    assert receiver.of("stayed")["server"]["attributes"]["http.response.status_code"] == 200
 
 
 def test_an_exporter_that_fails_fails_no_request(supervised: Supervised) -> None:

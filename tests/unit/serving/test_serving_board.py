@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mldeploy_jupyter.serving import metrics
 from mldeploy_jupyter.serving.board import (
     ANSWERED,
+    CHANGES,
     HISTOGRAMS,
     IN_FLIGHT,
     IN_HAND,
@@ -102,6 +103,22 @@ def test_sums_over_the_living_and_the_dead_are_what_was_counted(dead: list, livi
     assert f'mldeploy_request_seconds_count{{service="s"}} {len(dead) + len(living)}\n' in text
     below = sum(1 for _, seconds in dead + living if seconds <= 0.05)
     assert f'mldeploy_request_seconds_bucket{{service="s",le="0.05"}} {below}\n' in text
+
+
+def test_a_sum_is_not_read_while_a_dead_worker_s_counts_are_moved() -> None:
+    board = Board()
+    board.service[CHANGES] = 1
+    seen: list[int] = []
+
+    def read() -> int:
+        seen.append(1)
+        if len(seen) == 3:
+            board.service[CHANGES] = 2  # the supervisor has just ended
+        return len(seen)
+
+    assert board.steady(read) == 4
+    board.service[CHANGES] = 3  # it died: the figures are told all the same
+    assert board.steady(lambda: "told") == "told"
 
 
 def test_a_name_cannot_break_a_line_and_every_series_has_its_help() -> None:
