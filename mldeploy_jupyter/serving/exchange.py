@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """A request as it arrives. `whole`: its body is there. `early`: the answer that does not wait for the body.
+    """A request as it arrives: its head is `admitted`, then it is `whole`. `early`: the answer that waits for no body.
 
     `id` is the request's id, `ids` the headers that tell it. `place` is where the scoreboard names it, -2 before.
     Most of it stays as it is for most requests: so the defaults stand at the class.
@@ -20,7 +20,7 @@ class Exchange:
     target = body = ids = b""
     method = path = query = id = ""
     size = kept = 0  # bytes of body that came, and that are kept
-    close = whole = expects = old = begun = False
+    close = admitted = whole = expects = old = begun = False
     early: Response | None = None
     place = -2
     job: Any = None

@@ -36,11 +36,11 @@ def test_a_head_that_comes_again_needs_no_parser() -> None:
     bench = locked()
     try:
         assert served(bench, post(b"one")) == [(200, b":one")]
-        bench.connection.parser = None
+        bench.connection.reader = None
         assert served(bench, post(b"two"), post(b"333")) == [(200, b":two"), (200, b":333")]
-        assert bench.connection.parser is None
+        assert bench.connection.reader is None
         assert served(bench, post(b"four")) == [(200, b":four")]  # another length
-        assert bench.connection.parser is not None
+        assert bench.connection.reader is not None
     finally:
         bench.end()
 
