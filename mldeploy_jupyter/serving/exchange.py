@@ -20,7 +20,7 @@ class Exchange:
     target = body = ids = b""
     method = path = query = id = ""
     size = kept = 0  # bytes of body that came, and that are kept
-    close = admitted = whole = expects = old = begun = False
+    close = whole = expects = old = begun = False
     early: Response | None = None
     place = -2
     job: Any = None
@@ -28,6 +28,7 @@ class Exchange:
     def __init__(self, connection: Connection, began: float, headers: dict[str, str] | None = None) -> None:
         self.connection = connection
         self.began = began  # perf_counter at its first byte
+        self.admitted = headers is not None  # not at the class: it is asked for each header, where that is slower
         if headers is not None:  # of a head that was read before: nobody may change it
             self.headers = headers
             return

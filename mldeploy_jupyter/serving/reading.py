@@ -221,7 +221,7 @@ def known_request(connection: Connection, head: Head, data: bytes) -> Exchange |
     x.size = x.kept = size
     owner.buffered += size
     x.body = data[len(data) - size :]
-    x.admitted = x.whole = x.begun = True
+    x.whole = x.begun = True
     app.name_anew(x)
     return x
 
