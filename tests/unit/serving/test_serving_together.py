@@ -133,5 +133,18 @@ def test_a_call_gets_no_more_rows_than_it_may_and_one_that_has_more_is_alone() -
     assert [orjson.loads(runner.got[job][1])[0] for job in jobs] == [4, 4, 1, 4, 9, 1]
 
 
+@pytest.mark.parametrize("result", ["[2**70] * len(data)", "['\\ud800'] * len(data)", "np.ones(len(data), '>f8')"])
+def test_a_result_that_is_written_the_slow_way_is_not_asked_for_again(result: str) -> None:
+    script = script_of(
+        f"{HEAD}    calls = []\n    @input_schema('data', {SAMPLES['flat']})\n"
+        f"    def run(data):\n        calls.append(len(data))\n        return {result}\n"
+    )
+    scorer, runner = Scorer(script), Answers()
+    jobs = [Job(None, request_of(b'{"data": [1.0]}')) for _ in range(4)]
+    Batcher(scorer, runner, 16).work(jobs)
+    assert script.module.calls == [4]
+    assert {runner.got[job] for job in jobs} == {alone(scorer, jobs[0].request)}
+
+
 def request_of(text: bytes) -> Request:
     return Request(headers={"content-type": "application/json"}, body=text, id="one")
