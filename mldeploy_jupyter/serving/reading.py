@@ -163,7 +163,7 @@ class Reader:
         if x.early is not None:
             return
         owner = connection.owner
-        x.early = self.app.too_large(x.size, owner.buffered + len(body))
+        x.early = self.app.too_large(x.size, owner.buffered - x.kept)
         if x.early is None:
             _keep(x.parts, body)
             x.kept += len(body)
