@@ -2,11 +2,11 @@
 
     supervisor.py    the process that holds the port; never runs user code
     worker.py        a process that runs the entry script and answers requests
-    zygote.py        a process that has the imports, from which workers are forked; nursery.py: the supervisor's side
+    zygote.py        a process that has the imports, from which workers are forked; nursery.py: its keeper
     fleet.py         the workers: replaced, drained, switched; deploys.py: one deployment
-    zygote.py        the process that has the imports, and forks workers; nursery.py, zygote_process.py: its keepers
     auth.py          who may call: keys and tokens (tokens.py); limits.py: memory and age of a worker
-    transport.py     a worker's connections; connection.py: HTTP on one of them; exchange.py: one request
+    transport.py     a worker's connections; connection.py: one of them; reading.py: what comes on it as requests
+    exchange.py      one request, and where its answer goes; heads.py: heads that came before; answering.py: answers
     app.py           routes and answers; queueing.py: what waits for run(), and for how long
     runner.py        the thread that owns the script; batching.py: waiting requests share a call
     scoring.py       one call of run(), free of transport

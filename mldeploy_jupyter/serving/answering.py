@@ -28,7 +28,7 @@ class Answering:
         self._origins = settings.cors_origins
         self._revision = b"x-mldeploy-revision: %b\r\n" % settings.label.encode("latin-1", "replace")
         self._flushing = False
-        self._second = 0.0
+        self._second = -1.0
         self._date = b""
 
     def send(self, x: Exchange, response: Response) -> None:

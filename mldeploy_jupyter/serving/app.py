@@ -60,12 +60,13 @@ class App:
         self._named = 0
 
     def set_phase(self, phase: str) -> None:
-        self.phase, self.phase_since = phase, time.monotonic()
         if phase == "ready":
             assert self.scorer is not None
             self._allowed = ("POST", "GET", "OPTIONS") if self.scorer.script.mode == "raw" else ("POST",)
             if self.settings.cors_origins and "OPTIONS" not in self._allowed:
                 self._allowed += ("OPTIONS",)
+        self.phase_since = time.monotonic()
+        self.phase = phase  # last: the loop answers meanwhile
         self._slot.fields[fields.READY] = int(phase == "ready")
 
     def connected(self, count: int) -> None:

@@ -51,18 +51,23 @@ def encode(value: Any) -> bytes:
 
 def encode_rows(rows: Any, cuts: Iterable[tuple[int, int]]) -> list[bytes] | None:
     """Parts of a list of plain values, or of an array of numbers, as `encode` would write each; None: it must."""
-    if type(rows) is list:
-        kinds = set(map(type, rows))
-        if not kinds <= _PLAIN:
-            return None
-        written = [orjson.dumps(rows[begin:end]) for begin, end in cuts]
-        floats = float in kinds
-    else:
-        rows = _shaped(rows)
-        if not _is_own(rows) or not rows.flags.c_contiguous:
-            return None
-        written = [orjson.dumps(rows[begin:end], option=_OPTIONS) for begin, end in cuts]
-        floats = rows.dtype.kind == "f"
+    try:
+        if type(rows) is list:
+            kinds = set(map(type, rows))
+            if not kinds <= _PLAIN:
+                return None
+            written = [orjson.dumps(rows[begin:end]) for begin, end in cuts]
+            floats = float in kinds
+        else:
+            if type(rows).__module__ != "numpy":  # a frame: its parts are shaped one by one
+                return None
+            rows = _shaped(rows)
+            if not _is_own(rows) or not rows.flags.c_contiguous:
+                return None
+            written = [orjson.dumps(rows[begin:end], option=_OPTIONS) for begin, end in cuts]
+            floats = rows.dtype.kind == "f"
+    except TypeError:  # whole numbers of more than 64 bits, doubles of another byte order
+        return None
     return None if floats and any(b"null" in part for part in written) else written
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Exchange:
-    """A request as it arrives. `whole`: its body is there. `early`: the answer that does not wait for the body.
+    """A request as it arrives: its head is `admitted`, then it is `whole`. `early`: the answer that waits for no body.
 
     `id` is the request's id, `ids` the headers that tell it. `place` is where the scoreboard names it, -2 before.
     Most of it stays as it is for most requests: so the defaults stand at the class.
@@ -28,6 +28,7 @@ class Exchange:
     def __init__(self, connection: Connection, began: float, headers: dict[str, str] | None = None) -> None:
         self.connection = connection
         self.began = began  # perf_counter at its first byte
+        self.admitted = headers is not None  # not at the class: it is asked for each header, where that is slower
         if headers is not None:  # of a head that was read before: nobody may change it
             self.headers = headers
             return

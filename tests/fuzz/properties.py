@@ -45,7 +45,7 @@ def any_bytes_any_way(steps: list[tuple[str, bytes, list[int]]]) -> None:
         bench.settle()
         _check_answers(bench)
         if not bench.over:
-            line = bench.connection._line
+            line = bench.connection.line
             assert len(line) <= 1 and not any(x.whole for x in line), "a whole request is not answered"
             assert bench.owner.buffered == sum(x.kept for x in line)
     finally:
@@ -153,7 +153,7 @@ def one_reading(data: bytes, cuts: list[int]) -> None:
         bench.settle()
         ours = list(bench.app.answered)
         ended = bench.over
-        pending = bench.connection._in
+        pending = bench.connection.arriving
     finally:
         bench.end()
     refused = bool(ours) and ended and ours[-1][3] in (400, 413, 417, 431)

@@ -249,7 +249,7 @@ class Bench:
             self.runner.finish_all()
             self.turn()
             assert self.owner.buffered == 0, f"{self.owner.buffered} bytes are never freed"
-            assert not self.owner.connections and not self.connection._line
+            assert not self.owner.connections and not self.connection.line
             assert self.in_flight == 0, f"{self.in_flight} requests are in hand for ever"
             assert not self.app.queue._jobs
         finally:

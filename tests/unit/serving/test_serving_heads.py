@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from mldeploy_jupyter.serving import app
 from mldeploy_jupyter.serving.auth import Auth
 from mldeploy_jupyter.serving.heads import LONGEST, MOST, Heads
 from mldeploy_jupyter.serving.settings import Settings
-from tests.fuzz.wire import Bench, answers
+from tests.fuzz.wire import MAX_BODY, Bench, answers
 
 HEAD = b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\ncontent-length: %d\r\n\r\n"
 
@@ -36,11 +37,11 @@ def test_a_head_that_comes_again_needs_no_parser() -> None:
     bench = locked()
     try:
         assert served(bench, post(b"one")) == [(200, b":one")]
-        bench.connection.parser = None
+        bench.connection.reader = None
         assert served(bench, post(b"two"), post(b"333")) == [(200, b":two"), (200, b":333")]
-        assert bench.connection.parser is None
+        assert bench.connection.reader is None
         assert served(bench, post(b"four")) == [(200, b":four")]  # another length
-        assert bench.connection.parser is not None
+        assert bench.connection.reader is not None
     finally:
         bench.end()
 
@@ -82,6 +83,22 @@ def test_a_wrong_key_and_a_token_are_looked_at_every_time() -> None:
         tokens = Auth(Settings(token_auth_enabled=True))
         tokens.set_keys({"tokenSecret": "secret"})
         assert tokens.proof is None
+    finally:
+        bench.end()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_bytes_of_a_body_count_once_among_those_in_hand(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_GENEROUS", 0)  # 2 * MAX_BODY is the limit
+    bench = locked()
+    try:
+        served(bench, post(b"x" * 700))
+        if not known:
+            bench.app.heads = Heads()
+        for others, status in ((2 * MAX_BODY - 700, 200), (2 * MAX_BODY - 699, 503)):
+            bench.owner.buffered += others
+            assert served(bench, post(b"x" * 700))[0][0] == status
+            bench.owner.buffered -= others
     finally:
         bench.end()
 

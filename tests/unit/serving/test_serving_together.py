@@ -156,5 +156,18 @@ def test_only_what_says_that_it_is_json_is_read_as_one(headers: dict[str, str], 
     assert {runner.got[job] for job in jobs} == {alone(scorer, jobs[0].request)}
 
 
+@pytest.mark.parametrize("result", ["[2**70] * len(data)", "['\\ud800'] * len(data)", "np.ones(len(data), '>f8')"])
+def test_a_result_that_is_written_the_slow_way_is_not_asked_for_again(result: str) -> None:
+    script = script_of(
+        f"{HEAD}    calls = []\n    @input_schema('data', {SAMPLES['flat']})\n"
+        f"    def run(data):\n        calls.append(len(data))\n        return {result}\n"
+    )
+    scorer, runner = Scorer(script), Answers()
+    jobs = [Job(None, request_of(b'{"data": [1.0]}')) for _ in range(4)]
+    Batcher(scorer, runner, 16).work(jobs)
+    assert script.module.calls == [4]
+    assert {runner.got[job] for job in jobs} == {alone(scorer, jobs[0].request)}
+
+
 def request_of(text: bytes) -> Request:
     return Request(headers={"content-type": "application/json"}, body=text, id="one")
