@@ -94,10 +94,13 @@ class Zygote:
         return {"unsafe": "", "culprit": "", "failed": failed, "modules": len(sys.modules)}
 
     def _settle(self) -> None:
-        """Makes what is loaded by now what every child shares."""
+        """Makes what is loaded by now what every child shares.
+
+        A collection in a child would write to, and so copy, every page that we share. None comes before it: the imports
+        of scikit-learn and pandas leave a thousand objects to collect, and half a million to look at.
+        """
+        gc.freeze()
         gc.enable()
-        gc.collect()
-        gc.freeze()  # a collection in a child would write to, and so copy, every page that we share
         self._files.note()
         preloaded.settle(self._base, str(__package__))
 
