@@ -116,6 +116,13 @@ def manifest_digest(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(_text(manifest).encode()).hexdigest()
 
 
+def server_digest(files: dict[str, list[Any]]) -> str:
+    """What tells versions of the scoring server apart; `files` is a manifest's."""
+    prefix = f"server/{SERVER_PACKAGE}/"
+    served = {name.removeprefix(prefix): entry for name, entry in files.items() if name.startswith(prefix)}
+    return hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest()
+
+
 def _text(manifest: dict[str, Any]) -> str:
     return json.dumps(manifest, sort_keys=True, indent=1)
 

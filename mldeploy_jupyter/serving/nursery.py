@@ -245,7 +245,8 @@ def _below(name: str, module: str) -> bool:
 
 def _key(settings: Settings) -> Key:
     """Two revisions with the same key may share a zygote: interpreter, server, environment."""
-    return (settings.python, _server_digest(settings.server_path), repr(sorted(settings.env.items())))
+    server = settings.server_digest or _server_digest(settings.server_path)
+    return (settings.python, server, repr(sorted(settings.env.items())))
 
 
 _digests: dict[tuple[int, ...], bytes] = {}

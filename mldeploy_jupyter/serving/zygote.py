@@ -19,7 +19,7 @@ import sys
 import warnings
 from typing import Any
 
-from . import leftovers, preloaded, process_state
+from . import installed, leftovers, preloaded, process_state
 from .channel import Channel
 from .failure import describe
 from .forksafety import unsafe
@@ -49,6 +49,7 @@ class Zygote:
         self._mark = os.environ.get(leftovers.MARK, "")
         self._files = preloaded.Files()
         self._spoilt: dict[str, Any] = {}
+        self._remembers = False
 
     def serve(self) -> Channel | None:
         try:
@@ -69,6 +70,7 @@ class Zygote:
                 self._answer(order, **self._import(order["modules"]))
             else:
                 self._answer(order, changed=self._files.changed())
+                self._remember()
         return None
 
     def _import(self, names: list[str]) -> dict[str, Any]:
@@ -103,6 +105,12 @@ class Zygote:
         gc.enable()
         self._files.note()
         preloaded.settle(self._base, str(__package__))
+
+    def _remember(self) -> None:
+        """For the forks to come. Now, because nobody waits: whoever asks for a look has its fork."""
+        if not self._remembers:
+            self._remembers = True
+            installed.remember()
 
     def _answer(self, order: dict[str, Any], **data: Any) -> None:
         self._channel.send({"event": "answer", "id": order["id"], **data})
