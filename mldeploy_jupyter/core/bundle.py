@@ -26,7 +26,6 @@ from mldeploy_jupyter.core import server_files
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import make_private_dir
 
-SERVER_PACKAGE = "mldeploy_serving"
 FORMAT = 1
 
 
@@ -75,6 +74,12 @@ class Bundle:
         return self.path / "server"
 
     @property
+    def server_digest(self) -> str:
+        prefix = f"server/{server_files.PACKAGE}/"
+        files = self.manifest["files"].items()
+        return server_digest({name.removeprefix(prefix): entry for name, entry in files if name.startswith(prefix)})
+
+    @property
     def entry_script(self) -> str:
         """The entry script's path below `app`."""
         return str(self.manifest["entry_script"])
@@ -116,11 +121,9 @@ def manifest_digest(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(_text(manifest).encode()).hexdigest()
 
 
-def server_digest(files: dict[str, list[Any]]) -> str:
-    """What tells versions of the scoring server apart; `files` is a manifest's."""
-    prefix = f"server/{SERVER_PACKAGE}/"
-    served = {name.removeprefix(prefix): entry for name, entry in files.items() if name.startswith(prefix)}
-    return hashlib.sha256(json.dumps(served, sort_keys=True).encode()).hexdigest()
+def server_digest(server: dict[str, list[Any]]) -> str:
+    """What tells versions of the scoring server apart; `server` is what `server_files.read` gives."""
+    return hashlib.sha256(json.dumps(server, sort_keys=True).encode()).hexdigest()
 
 
 def _text(manifest: dict[str, Any]) -> str:
@@ -140,7 +143,7 @@ def _server() -> dict[str, list[Any]]:
 
 
 def _manifest(content: BundleContent, server: dict[str, list[Any]], check: Callable[[], None]) -> dict[str, Any]:
-    files = {f"server/{SERVER_PACKAGE}/{name}": entry for name, entry in server.items()}
+    files = {f"server/{server_files.PACKAGE}/{name}": entry for name, entry in server.items()}
     try:
         for name, path in _sources(content).items():
             check()
@@ -189,7 +192,7 @@ def _fill(
             check()
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, temporary / name)
-        placed = server_files.place(server, str(temporary / "server" / SERVER_PACKAGE))
+        placed = server_files.place(server, str(temporary / "server" / server_files.PACKAGE))
         for model in content.models:
             check()
             folder = temporary / "app" / model.folder
@@ -204,7 +207,7 @@ def _fill(
         except OSError:
             if not (target / "bundle.json").exists():  # else another process made the same bundle meanwhile
                 raise
-        server_files.settle(server, str(target / "server" / SERVER_PACKAGE), placed)
+        server_files.settle(server, str(target / "server" / server_files.PACKAGE), placed)
     except OSError as error:
         raise _storage(error) from error
     finally:

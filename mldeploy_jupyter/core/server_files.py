@@ -10,7 +10,11 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+PACKAGE = "mldeploy_serving"  # its name in a bundle
 
 Identity = tuple[int, ...]
 
@@ -32,6 +36,14 @@ def read() -> dict[str, list[Any]]:
             known = _digests[entry.path] = (identity, [content, identity[1]])
         found[name] = known[1]
     return dict(sorted(found.items()))
+
+
+def link(folder: Path) -> Path:
+    """Makes the serving room importable from `folder` under its name in a bundle, as it is installed here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.symlink(ROOT, folder / PACKAGE)
+    return folder
 
 
 def place(files: dict[str, list[Any]], target: str) -> dict[str, Identity]:

@@ -11,7 +11,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.causes import Cause
     from mldeploy_jupyter.core.store import Store
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
+    from mldeploy_jupyter.engine.head_start import HeadStart
 
 JOURNAL = "events.jsonl"
 CANCEL_MARK = "cancel"
@@ -62,6 +63,7 @@ def carry_out(
     clients: dict[str, Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
     end: threading.Event | None = None,
+    ahead: HeadStart | None = None,
 ) -> str:
     """Runs the deployment to its end and returns its state: live, failed or cancelled. `end` is then set.
 
@@ -91,7 +93,8 @@ def carry_out(
 
         try:
             target = open_target(request.target, target_context(folder, clients))
-            state = _run(folder, store, record, target, work, stages, check_cancel, secrets or {})
+            with ahead or nullcontext():
+                state = _run(folder, store, record, target, work, stages, check_cancel, secrets or {}, ahead)
         except DeploymentCancelled:
             stages.fail("cancelled")
             state = _end(store, record, work, stages, "cancelled", None)
@@ -127,6 +130,7 @@ def _run(
     stages: Stages,
     cancel: Callable[[], None],
     secrets: dict[str, str],
+    ahead: HeadStart | None,
 ) -> str:
     from mldeploy_jupyter import environments
 
@@ -225,6 +229,8 @@ def _run(
         settings=work.settings,
     )
     plan = replace(plan, revision=revision, bundle=bundle.path, python=interpreter, settings=work.settings)
+    if ahead is not None:
+        ahead.ready()
     endpoint = target.apply(plan, Strategy(), stages.emit, cancel)
 
     made_live(store, record.service, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)

@@ -78,7 +78,17 @@ class Fleet:
             return self.restart(emit)
         if op == "check":
             return checking.check(self, request, emit)
+        if op == "import":
+            return self._import(request)
         return {"ok": False, "failure": failure("bad-request", "", f"no such op: {op}")}
+
+    def _import(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Begins on the imports of a deployment to come. Nobody waits for them."""
+        try:
+            self.nursery.begin(Settings.from_dict(request.get("settings")))  # type: ignore[arg-type]
+        except TypeError as error:
+            return {"ok": False, "failure": failure("bad-request", "rollout", str(error))}
+        return {"ok": True}
 
     def status(self) -> dict[str, Any]:
         with self.lock:
