@@ -150,7 +150,6 @@ def _run(
         durable=False,
     )
     work.revision = revision
-    store.update_deployment(record.id, durable=False, revision=revision.number)
     stages.state(
         "running",
         service=request.service,
@@ -250,15 +249,11 @@ def made_live(
     details: dict[str, Any],
 ) -> None:
     """Writes down that a revision serves now. Says the same when it is called twice."""
-    for other in store.list_revisions(name):
-        if other.outcome == "live" and other.number != revision.number:
-            store.update_revision(name, other.number, durable=False, outcome="kept")
-    store.update_revision(name, revision.number, durable=False, outcome="live")
     passed = revision.deploy_config.get("passed", {})
-    store.update_service(
+    store.make_live(  # durable with the deployment's end, which is written next
         name,
+        revision.number,
         state="Live",
-        revision=revision.number,
         endpoint={
             "scoring_uri": scoring_uri,
             "swagger_uri": swagger_uri,
@@ -267,7 +262,6 @@ def made_live(
         auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
         updated_time=utc_now(),
         error=None,
-        durable=False,  # the deployment's end, which is written next, is
     )
 
 
@@ -309,8 +303,8 @@ def _count(number: int, noun: str) -> str:
 
 def _last_seconds(folder: WorkspaceFolder, store: Store, record: DeploymentRecord) -> dict[str, float]:
     """How long each stage took in the last deployment of this service that became live."""
-    for old in store.list_deployments(service=record.service, limit=10):
-        if old.state == "live" and old.id != record.id:
+    for old in store.list_deployments(service=record.service, state="live", limit=2):
+        if old.id != record.id:
             events = read_events(folder.deployments / old.id / JOURNAL)
             return {e.stage: e.data["seconds"] for e in events if e.kind == "finished" and "seconds" in e.data}
     return {}

@@ -45,8 +45,7 @@ def check_start(
     """Raises what `start` would raise before it begins anything; see there."""
     open_target(TARGET_OF.get(compute_type, compute_type), target_context(folder, clients))
     store = folder.open_store()
-    look(folder, name)
-    there = store.get_service(name)
+    there = look(folder, name)
     if there is not None:
         require_here(folder, there)
     if there is not None and there.revision and not overwrite:
