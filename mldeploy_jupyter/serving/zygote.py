@@ -52,6 +52,7 @@ class Zygote:
         self._remembers = False
 
     def serve(self) -> Channel | None:
+        gc.disable()  # what is imported stays; looking for garbage meanwhile takes a fifth of the time
         try:
             from . import check, service, worker  # noqa: F401  what a worker needs of us
         except ImportError as error:
@@ -79,7 +80,7 @@ class Zygote:
             return self._spoilt
         folders = preloaded.library_folders()
         failed: dict[str, str] = {}
-        gc.disable()  # what is imported stays; looking for garbage meanwhile takes a fifth of the time
+        gc.disable()
         for name in names:
             if name in sys.modules or not preloaded.is_library(name, folders):
                 continue
