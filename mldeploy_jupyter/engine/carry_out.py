@@ -20,7 +20,7 @@ from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, Web
 from mldeploy_jupyter.core.events import STAGES, Journal, read_events, utc_now
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.text import size as size_text
-from mldeploy_jupyter.engine import explaining
+from mldeploy_jupyter.engine import explaining, head_start
 from mldeploy_jupyter.engine import plan as planning
 from mldeploy_jupyter.engine.lease import Heartbeat
 from mldeploy_jupyter.engine.stages import Stages
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.causes import Cause
     from mldeploy_jupyter.core.store import Store
     from mldeploy_jupyter.core.workspace import WorkspaceFolder
-    from mldeploy_jupyter.engine.head_start import HeadStart
 
 JOURNAL = "events.jsonl"
 CANCEL_MARK = "cancel"
@@ -63,7 +62,6 @@ def carry_out(
     clients: dict[str, Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
     end: threading.Event | None = None,
-    ahead: HeadStart | None = None,
 ) -> str:
     """Runs the deployment to its end and returns its state: live, failed or cancelled. `end` is then set.
 
@@ -93,6 +91,7 @@ def carry_out(
 
         try:
             target = open_target(request.target, target_context(folder, clients))
+            ahead = head_start.begun(folder, deployment_id)
             with ahead or nullcontext():
                 state = _run(folder, store, record, target, work, stages, check_cancel, secrets or {}, ahead)
         except DeploymentCancelled:
@@ -130,7 +129,7 @@ def _run(
     stages: Stages,
     cancel: Callable[[], None],
     secrets: dict[str, str],
-    ahead: HeadStart | None,
+    ahead: head_start.HeadStart | None,
 ) -> str:
     from mldeploy_jupyter import environments
 

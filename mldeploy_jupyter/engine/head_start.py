@@ -81,7 +81,7 @@ def begin(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, 
 
 
 def begun(folder: WorkspaceFolder, deployment_id: str) -> HeadStart | None:
-    """What the caller has begun; for the runner."""
+    """What the caller has begun; for whoever carries the deployment out."""
     place = folder.deployments / deployment_id
     try:
         request, who = (json.loads((place / name).read_text()) for name in ("request.json", FILE))

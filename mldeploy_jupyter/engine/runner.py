@@ -19,12 +19,9 @@ def main(arguments: list[str]) -> int:
     except ValueError:
         return 3
     from mldeploy_jupyter.core import workspace
-    from mldeploy_jupyter.engine import head_start
     from mldeploy_jupyter.engine.carry_out import carry_out
 
-    folder = workspace.load(Path(root))
-    ahead = head_start.begun(folder, deployment_id)
-    return 0 if carry_out(folder, deployment_id, secrets=secrets, ahead=ahead) == "live" else 1
+    return 0 if carry_out(workspace.load(Path(root)), deployment_id, secrets=secrets) == "live" else 1
 
 
 if __name__ == "__main__":
