@@ -27,11 +27,11 @@ STATES = {
 class ServiceAttributes:
     """The attributes of the service `name`. Each is read anew; all raise `WebserviceNotFound` when it is gone."""
 
+    _deployment_id = ""  # of the service as it was found
+
     def __init__(self, workspace: Workspace, name: str) -> None:
         self.workspace = workspace
         self.name = name
-        record = service_data.look(workspace, name)
-        self._deployment_id = record.deployment_id if record else ""
 
     @property
     def _record(self) -> ServiceRecord:

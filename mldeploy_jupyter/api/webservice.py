@@ -78,7 +78,9 @@ class Webservice(ServiceAttributes):
                 why=f"it runs on {record.compute_type}",
                 hint=f"look it up with Webservice(ws, {name!r})",
             )
-        return object.__new__(kind)
+        found = object.__new__(kind)
+        found._deployment_id = record.deployment_id
+        return found
 
     def __init__(self, workspace: Workspace, name: str, must_exist: bool = True) -> None:
         super().__init__(workspace, name)

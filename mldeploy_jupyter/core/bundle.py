@@ -26,7 +26,6 @@ from mldeploy_jupyter.core import server_files
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import make_private_dir
 
-SERVER_PACKAGE = "mldeploy_serving"
 FORMAT = 1
 
 
@@ -75,6 +74,12 @@ class Bundle:
         return self.path / "server"
 
     @property
+    def server_digest(self) -> str:
+        prefix = f"server/{server_files.PACKAGE}/"
+        files = self.manifest["files"].items()
+        return server_digest({name.removeprefix(prefix): entry for name, entry in files if name.startswith(prefix)})
+
+    @property
     def entry_script(self) -> str:
         """The entry script's path below `app`."""
         return str(self.manifest["entry_script"])
@@ -94,12 +99,12 @@ def build(content: BundleContent, bundles: Path, *, check: Callable[[], None] = 
     Raises:
         StorageError: a file vanished or could not be read, or the disk is full.
     """
-    sources = _sources(content)
-    manifest = _manifest(content, sources, check)
+    server = _server()
+    manifest = _manifest(content, server, check)
     text = _text(manifest)
     target = bundles / hashlib.sha256(text.encode()).hexdigest()
     if not (target / "bundle.json").exists():
-        _fill(target, text, sources, content, check)
+        _fill(target, text, server, content, check)
     return Bundle(target, manifest)
 
 
@@ -109,11 +114,16 @@ def digest_of(content: BundleContent) -> str:
     Raises:
         StorageError: a file vanished or could not be read.
     """
-    return manifest_digest(_manifest(content, _sources(content), lambda: None))
+    return manifest_digest(_manifest(content, _server(), lambda: None))
 
 
 def manifest_digest(manifest: dict[str, Any]) -> str:
     return hashlib.sha256(_text(manifest).encode()).hexdigest()
+
+
+def server_digest(server: dict[str, list[Any]]) -> str:
+    """What tells versions of the scoring server apart; `server` is what `server_files.read` gives."""
+    return hashlib.sha256(json.dumps(server, sort_keys=True).encode()).hexdigest()
 
 
 def _text(manifest: dict[str, Any]) -> str:
@@ -121,20 +131,23 @@ def _text(manifest: dict[str, Any]) -> str:
 
 
 def _sources(content: BundleContent) -> dict[str, Path]:
-    """The files that are copied from disk: the source folder's and the serving room's."""
-    source = {f"app/{content.source_name}/{name}": path for name, path in sorted(content.source.items())}
-    return source | {f"server/{SERVER_PACKAGE}/{name}": path for name, path in _server_files().items()}
+    """The files of the source folder, by their place in the bundle."""
+    return {f"app/{content.source_name}/{name}": path for name, path in sorted(content.source.items())}
 
 
-def _manifest(content: BundleContent, sources: dict[str, Path], check: Callable[[], None]) -> dict[str, Any]:
-    files: dict[str, list[Any]] = {}
+def _server() -> dict[str, list[Any]]:
     try:
-        for name, path in sources.items():
-            if name.startswith("server/"):  # small, many, and known
-                files[name] = server_files.digest(path)
-            else:
-                check()
-                files[name] = _digest(path)
+        return server_files.read()
+    except OSError as error:
+        raise _storage(error) from error
+
+
+def _manifest(content: BundleContent, server: dict[str, list[Any]], check: Callable[[], None]) -> dict[str, Any]:
+    files = {f"server/{server_files.PACKAGE}/{name}": entry for name, entry in server.items()}
+    try:
+        for name, path in _sources(content).items():
+            check()
+            files[name] = _digest(path)
     except OSError as error:
         raise _storage(error) from error
     for model in content.models:
@@ -169,22 +182,17 @@ def damaged_files(bundle: Bundle, below: str = "app/azureml-models/") -> list[st
     return wrong
 
 
-def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleContent, check: Callable[[], None]) -> None:
+def _fill(
+    target: Path, text: str, server: dict[str, list[Any]], content: BundleContent, check: Callable[[], None]
+) -> None:
     temporary = target.with_name(f".{target.name[:16]}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
         make_private_dir(temporary)
-        made: set[Path] = set()
-        placed: dict[str, tuple[int, ...]] = {}
-        for name, path in sources.items():
-            if not name.startswith("server/"):
-                check()
-            if (folder := (temporary / name).parent) not in made:
-                folder.mkdir(parents=True, exist_ok=True)
-                made.add(folder)
-            if name.startswith("server/"):
-                placed[name] = server_files.place(name, path, temporary / name)
-            else:
-                shutil.copyfile(path, temporary / name)
+        for name, path in _sources(content).items():
+            check()
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, temporary / name)
+        placed = server_files.place(server, str(temporary / "server" / server_files.PACKAGE))
         for model in content.models:
             check()
             folder = temporary / "app" / model.folder
@@ -199,23 +207,11 @@ def _fill(target: Path, text: str, sources: dict[str, Path], content: BundleCont
         except OSError:
             if not (target / "bundle.json").exists():  # else another process made the same bundle meanwhile
                 raise
-        for name, identity in placed.items():
-            server_files.settle(name, sources[name], target / name, identity)
+        server_files.settle(server, str(target / "server" / server_files.PACKAGE), placed)
     except OSError as error:
         raise _storage(error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _server_files() -> dict[str, Path]:
-    """The serving room's own source, found without importing it."""
-    root = str(Path(__file__).resolve().parent.parent / "serving")
-    found = {}
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        prefix = "" if folder == root else os.path.relpath(folder, root) + os.sep
-        found.update({prefix + name: Path(folder, name) for name in names if not name.endswith(".pyc")})
-    return dict(sorted(found.items()))
 
 
 def _digest(path: Path) -> list[Any]:

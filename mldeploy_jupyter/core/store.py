@@ -175,9 +175,7 @@ class Store:
         stamped = lambda old: {"updated_time": utc_now(), **change(old)}  # noqa: E731
         record = self._update(table, ServiceRecord, where, stamped, durable)
         if record is None:
-            raise WebserviceNotFound(
-                f"there is no service {name}", why="it was deleted, or never deployed", hint="mldeploy service list"
-            )
+            raise _no_service(name)
         return record
 
     def remove_service(self, name: str) -> bool:
@@ -189,13 +187,19 @@ class Store:
             return connection.execute(services.delete().where(services.c.name == name)).rowcount > 0
 
     def add_revision(self, record: RevisionRecord, *, durable: bool = True) -> RevisionRecord:
-        """Keeps the revision under the next number of its service. For `durable` see `Database.begin`."""
-        table = self._t.revisions
+        """Keeps the revision under the next number of its service, which its deployment is told, too.
+
+        For `durable` see `Database.begin`.
+        """
+        table, deployments = self._t.revisions, self._t.deployments
 
         def add(connection: Connection) -> RevisionRecord:
             number = _next(connection, table, table.c.number, table.c.service == record.service)
             added = replace(record, number=number, created_time=record.created_time or utc_now())
             connection.execute(table.insert().values(**_to_row(table, added)))
+            if record.deployment_id:
+                where = (deployments.c.id == record.deployment_id,)
+                _change(connection, deployments, DeploymentRecord, where, {"revision": number})
             return added
 
         return self._write_retrying(add, durable)
@@ -217,10 +221,24 @@ class Store:
         where = (table.c.service == service, table.c.number == number)
         record = self._update(table, RevisionRecord, where, fields, durable)
         if record is None:
-            raise WebserviceException(
-                f"service {service} has no revision {number}", hint=f"mldeploy service show {service}"
-            )
+            raise _no_revision(service, number)
         return record
+
+    def make_live(self, name: str, number: int, **fields: Any) -> None:
+        """The revision serves now, and the one that did is kept; `fields` of the service change with it.
+
+        Not durable by itself: see `Database.begin`. Raises what `update_revision` and `update_service` raise.
+        """
+        table, services = self._t.revisions, self._t.services
+        live = (table.c.service == name, table.c.outcome == "live", table.c.number != number)
+        this = (table.c.service == name, table.c.number == number)
+        with self._write(durable=False) as connection:
+            connection.execute(table.update().where(*live).values(outcome="kept"))
+            if not connection.execute(table.update().where(*this).values(outcome="live")).rowcount:
+                raise _no_revision(name, number)
+            fields = {"updated_time": utc_now(), **fields, "revision": number}
+            if _change(connection, services, ServiceRecord, (services.c.name == name,), fields) is None:
+                raise _no_service(name)
 
     # Deployments
 
@@ -392,13 +410,23 @@ class Store:
         durable: bool = True,
     ) -> Record | None:
         with self._write(durable) as connection:
-            row = connection.execute(table.select().where(*where).with_for_update()).first()
-            if row is None:
-                return None
-            record = _from_row(kind, row)
-            record = replace(record, **(change(record) if callable(change) else change))
-            connection.execute(table.update().where(*where).values(**_to_row(table, record)))
-        return record
+            return _change(connection, table, kind, where, change)
+
+
+def _change(
+    connection: Connection,
+    table: Table,
+    kind: type[Record],
+    where: tuple[ColumnElement[bool], ...],
+    change: dict[str, Any] | Callable[[Record], dict[str, Any]],
+) -> Record | None:
+    row = connection.execute(table.select().where(*where).with_for_update()).first()
+    if row is None:
+        return None
+    record = _from_row(kind, row)
+    record = replace(record, **(change(record) if callable(change) else change))
+    connection.execute(table.update().where(*where).values(**_to_row(table, record)))
+    return record
 
 
 def _next(connection: Connection, table: Table, column: ColumnElement[Any], where: ColumnElement[bool]) -> int:
@@ -409,7 +437,7 @@ def _next(connection: Connection, table: Table, column: ColumnElement[Any], wher
 
 
 def _to_row(table: Table, record: JsonRecord) -> dict[str, Any]:
-    data = record.to_dict()
+    data = dict(vars(record))  # it is written at once, so nothing in it need be copied
     row = {column.name: data.pop(column.name) for column in table.columns if column.name in data}
     return {**row, "data": data}
 
@@ -417,6 +445,16 @@ def _to_row(table: Table, record: JsonRecord) -> dict[str, Any]:
 def _from_row(kind: type[Record], row: Row[Any]) -> Record:
     columns = dict(row._mapping)
     return kind.from_dict({**columns.pop("data"), **columns})
+
+
+def _no_service(name: str) -> WebserviceNotFound:
+    return WebserviceNotFound(
+        f"there is no service {name}", why="it was deleted, or never deployed", hint="mldeploy service list"
+    )
+
+
+def _no_revision(service: str, number: int) -> WebserviceException:
+    return WebserviceException(f"service {service} has no revision {number}", hint=f"mldeploy service show {service}")
 
 
 def _lost_every_race() -> StoreError:

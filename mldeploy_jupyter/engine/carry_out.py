@@ -11,7 +11,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, Web
 from mldeploy_jupyter.core.events import STAGES, Journal, read_events, utc_now
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.text import size as size_text
-from mldeploy_jupyter.engine import explaining
+from mldeploy_jupyter.engine import explaining, head_start
 from mldeploy_jupyter.engine import plan as planning
 from mldeploy_jupyter.engine.lease import Heartbeat
 from mldeploy_jupyter.engine.stages import Stages
@@ -91,7 +91,9 @@ def carry_out(
 
         try:
             target = open_target(request.target, target_context(folder, clients))
-            state = _run(folder, store, record, target, work, stages, check_cancel, secrets or {})
+            ahead = head_start.begun(folder, deployment_id)
+            with ahead or nullcontext():
+                state = _run(folder, store, record, target, work, stages, check_cancel, secrets or {}, ahead)
         except DeploymentCancelled:
             stages.fail("cancelled")
             state = _end(store, record, work, stages, "cancelled", None)
@@ -127,6 +129,7 @@ def _run(
     stages: Stages,
     cancel: Callable[[], None],
     secrets: dict[str, str],
+    ahead: head_start.HeadStart | None,
 ) -> str:
     from mldeploy_jupyter import environments
 
@@ -146,7 +149,6 @@ def _run(
         durable=False,
     )
     work.revision = revision
-    store.update_deployment(record.id, durable=False, revision=revision.number)
     stages.state(
         "running",
         service=request.service,
@@ -225,6 +227,8 @@ def _run(
         settings=work.settings,
     )
     plan = replace(plan, revision=revision, bundle=bundle.path, python=interpreter, settings=work.settings)
+    if ahead is not None:
+        ahead.ready()
     endpoint = target.apply(plan, Strategy(), stages.emit, cancel)
 
     made_live(store, record.service, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)
@@ -244,15 +248,11 @@ def made_live(
     details: dict[str, Any],
 ) -> None:
     """Writes down that a revision serves now. Says the same when it is called twice."""
-    for other in store.list_revisions(name):
-        if other.outcome == "live" and other.number != revision.number:
-            store.update_revision(name, other.number, durable=False, outcome="kept")
-    store.update_revision(name, revision.number, durable=False, outcome="live")
     passed = revision.deploy_config.get("passed", {})
-    store.update_service(
+    store.make_live(  # durable with the deployment's end, which is written next
         name,
+        revision.number,
         state="Live",
-        revision=revision.number,
         endpoint={
             "scoring_uri": scoring_uri,
             "swagger_uri": swagger_uri,
@@ -261,7 +261,6 @@ def made_live(
         auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
         updated_time=utc_now(),
         error=None,
-        durable=False,  # the deployment's end, which is written next, is
     )
 
 
@@ -303,8 +302,8 @@ def _count(number: int, noun: str) -> str:
 
 def _last_seconds(folder: WorkspaceFolder, store: Store, record: DeploymentRecord) -> dict[str, float]:
     """How long each stage took in the last deployment of this service that became live."""
-    for old in store.list_deployments(service=record.service, limit=10):
-        if old.state == "live" and old.id != record.id:
+    for old in store.list_deployments(service=record.service, state="live", limit=2):
+        if old.id != record.id:
             events = read_events(folder.deployments / old.id / JOURNAL)
             return {e.stage: e.data["seconds"] for e in events if e.kind == "finished" and "seconds" in e.data}
     return {}

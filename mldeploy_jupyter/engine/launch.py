@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import processes
@@ -16,6 +17,7 @@ from mldeploy_jupyter.core.errors import DeploymentInProgress, NameInUse
 from mldeploy_jupyter.core.events import Journal, utc_now
 from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.engine import head_start
 from mldeploy_jupyter.engine.carry_out import JOURNAL, carry_out, ended, initial_service, target_context
 from mldeploy_jupyter.engine.lease import TTL, take
 from mldeploy_jupyter.engine.watcher import look, require_here
@@ -43,8 +45,7 @@ def check_start(
     """Raises what `start` would raise before it begins anything; see there."""
     open_target(TARGET_OF.get(compute_type, compute_type), target_context(folder, clients))
     store = folder.open_store()
-    look(folder, name)
-    there = store.get_service(name)
+    there = look(folder, name)
     if there is not None:
         require_here(folder, there)
     if there is not None and there.revision and not overwrite:
@@ -171,7 +172,7 @@ def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str,
     record = store.update_deployment(record.id, runner=who)
     store.acquire_lease(record.service, record.id, TTL, who)
     assert process.stdin is not None
-    with process.stdin:
+    with head_start.begin(folder, record, secrets) or nullcontext(), process.stdin:
         process.stdin.write(json.dumps(secrets).encode())
     return record
 

@@ -144,6 +144,7 @@ def server_settings(
         "revision_label": f"{revision.number}-{made.digest[:8]}",
         "python": python,
         "server_path": str(made.server),
+        "server_digest": made.server_digest,
         "app_root": str(made.app),
         "source_directory": made.manifest["source_directory"],
         "entry_script": made.entry_script,

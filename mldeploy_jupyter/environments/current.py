@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from mldeploy_jupyter.core.errors import EnvironmentError_
@@ -40,10 +41,23 @@ def lock_current(python: str) -> Lock:
 
 def installed_in(path: list[str]) -> dict[str, str]:
     """Canonical name -> version of the distributions on a `sys.path`, from the names of their folders alone."""
+    return dict(_installed_in(tuple((folder, _changed(folder)) for folder in path)))
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=4)
+def _installed_in(places: tuple[tuple[str, int], ...]) -> dict[str, str]:
+    """The same for folders as they were when they had last changed: an update asks while the user waits."""
     from packaging.utils import canonicalize_name
 
     installed: dict[str, str] = {}
-    for folder in path:
+    for folder, _ in places:
         try:
             names = os.listdir(folder or ".")
         except OSError:

@@ -86,6 +86,7 @@ def run_clean(
         settings: dict[str, Any] = {
             "python": python,
             "server_path": str(made.server),
+            "server_digest": made.server_digest,
             "app_root": str(made.app),
             "source_directory": made.manifest["source_directory"],
             "entry_script": made.entry_script,
@@ -105,11 +106,11 @@ def run_clean(
 
 
 def _run(python: str, made: Bundle, place: Path, init_timeout: float) -> tuple[dict[str, Any], list[str]]:
-    from mldeploy_jupyter.core.bundle import SERVER_PACKAGE
+    from mldeploy_jupyter.core.server_files import PACKAGE
 
     answer, log = place / "result.json", place / "output.log"
     # faulthandler says where a crash or a hanging init() was.
-    command = [python, "-P", "-X", "faulthandler", "-m", f"{SERVER_PACKAGE}.check"]
+    command = [python, "-P", "-X", "faulthandler", "-m", f"{PACKAGE}.check"]
     command += ["--settings", str(place / "settings.json"), "--result", str(answer)]
     environ = {name: value for name, value in os.environ.items() if name not in DROPPED}
     environ |= {"PYTHONPATH": str(made.server), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}

@@ -14,24 +14,21 @@ from typing import Any
 
 from . import checking, leftovers, vigil
 from .births import Run
-from .board import OVER_MEMORY, RECYCLED, RESTARTS, STUCK, Board
+from .board import STUCK, Board
 from .deploys import Deployments
 from .doorman import Doorman
-from .entries import utc_now
 from .failure import failure
 from .files import read_json, write_json
-from .generation import Deploy, Emit, Generation, Stopped, each, nobody, state_of
+from .generation import ORDER_WAIT, Deploy, Emit, Generation, Stopped, each, state_of
 from .limits import Limits
 from .logs import ServiceLog
 from .nursery import Nursery
+from .replacing import Replacing
 from .settings import Settings
-from .starting import make_ready
 from .workers import Worker
 
-FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0  # seconds between two starts of a worker that keeps dying
 LEARN_AFTER = (0.3, 2.0, 30.0)  # seconds: the first requests come first, and `run()` imports things, too
 PAUSE_WAIT = 0.5  # seconds; nobody is accepted meanwhile, so one that hangs is not waited for longer
-ORDER_WAIT = 10.0  # seconds for a worker to obey
 END_WAIT = 3.0  # seconds for one that does not listen any more to be gone; see `Worker._listen`
 
 
@@ -53,13 +50,13 @@ class Fleet:
         self._orphans: list[int] = []  # connections that no worker can take yet
         self.stopping = False
         self.deployments = Deployments(self)
+        self.replacing = Replacing(self)
         self.nursery = Nursery(folder, log, in_main)
         self.nursery.on_change = self._record
         self._doorman = Doorman(lambda: self.listener)
-        self._limits = Limits(log, self._recycle, Worker.answered)
+        self._limits = Limits(log, self.replacing.recycle, Worker.answered)
         vigil.start(self._serving, log)
         self._keys_turn = threading.Lock()
-        self.last_exit: dict[str, Any] | None = None  # why the last worker died that served
 
     @property
     def port(self) -> int:
@@ -78,7 +75,17 @@ class Fleet:
             return self.restart(emit)
         if op == "check":
             return checking.check(self, request, emit)
+        if op == "import":
+            return self._import(request)
         return {"ok": False, "failure": failure("bad-request", "", f"no such op: {op}")}
+
+    def _import(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Begins on the imports of a deployment to come. Nobody waits for them."""
+        try:
+            self.nursery.begin(Settings.from_dict(request.get("settings")))  # type: ignore[arg-type]
+        except TypeError as error:
+            return {"ok": False, "failure": failure("bad-request", "rollout", str(error))}
+        return {"ok": True}
 
     def status(self) -> dict[str, Any]:
         with self.lock:
@@ -94,7 +101,7 @@ class Fleet:
             "workers": [worker.describe() for worker in workers],
             "last_deploy": last,
             "failure": live.failure if live else None,
-            "last_exit": self.last_exit,
+            "last_exit": self.replacing.last_exit,
             "settings": live.settings.to_dict() if live else None,
             "forking": self.nursery.describe(),
         }
@@ -113,7 +120,7 @@ class Fleet:
         for number, worker in enumerate(new.workers):
             if worker.ask("accept", ORDER_WAIT) is None:
                 each(lambda old: old.ask("accept", ORDER_WAIT), before)
-                self._drain(new.workers[:number], new.settings.drain_timeout)  # they may have requests by now
+                self.drain(new.workers[:number], new.settings.drain_timeout)  # they may have requests by now
                 text = "a new worker was lost before it got traffic"
                 raise Stopped(worker.complete(failure("worker-lost", "switch", text)))
         with self.lock:
@@ -123,18 +130,18 @@ class Fleet:
             new.was_live = True
             for worker in new.workers:
                 worker.state = "live"
-                worker.on_exit = self._on_exit
+                worker.on_exit = self.replacing.on_exit
                 worker.on_line = None
         save()
         if new_port:
             self._announce()
-        self._deliver_orphans()
-        self._drain(old.workers if old else [], old.settings.drain_timeout if old else 0)
+        self.deliver_orphans()
+        self.drain(old.workers if old else [], old.settings.drain_timeout if old else 0)
         if new_port:
             old_listener.close()
         for worker in new.workers:  # one that died between its probe and here
             if worker.exited.is_set():
-                self._on_exit(worker)
+                self.replacing.on_exit(worker)
 
     def _announce(self) -> None:
         try:
@@ -142,7 +149,7 @@ class Fleet:
         except OSError as error:
             self.log.write(f"the new port could not be written down: {error}")
 
-    def _drain(self, workers: list[Worker], timeout: float) -> None:
+    def drain(self, workers: list[Worker], timeout: float) -> None:
         """The workers stop accepting and hand over their idle connections before this returns.
 
         They end by themselves when the requests they have are answered, at the latest after `timeout` seconds.
@@ -241,13 +248,13 @@ class Fleet:
         if message["event"] == "handover":
             with self.lock:
                 self._orphans += fds
-            self._deliver_orphans()
+            self.deliver_orphans()
         elif message["event"] == "stuck":
             self.board.service[STUCK] += 1
             self.log.write(f"worker {worker.pid}: run() passed its deadline and did not end; replacing the worker")
-            threading.Thread(target=self._replace_stuck, args=(worker,), daemon=True).start()
+            threading.Thread(target=self.replacing.stuck, args=(worker,), daemon=True).start()
 
-    def _deliver_orphans(self) -> None:
+    def deliver_orphans(self) -> None:
         """Gives connections that lost their worker to live ones, in turn."""
         with self.lock:
             takers = [w for w in self.live.workers if w.state == "live"] if self.live else []
@@ -259,23 +266,6 @@ class Fleet:
                     self._orphans.append(fd)
                     continue
                 os.close(fd)
-
-    def _on_exit(self, worker: Worker) -> None:
-        """A worker that served has died: start another at once."""
-        with self.lock:
-            self.forget(worker)
-            live = self.live
-            if live is None or worker not in live.workers or self.stopping:
-                return
-            live.workers.remove(worker)
-        self.board.service[RESTARTS] += 1
-        self.last_exit = {**worker.failure_of_exit(), "stage": "run", "pid": worker.pid, "time": utc_now()}
-        if self.last_exit["code"] == "memory-limit":
-            self.board.service[OVER_MEMORY] += 1
-        self.log.write(f"worker {worker.pid}: {self.last_exit['message']}; starting another")
-        for request_id in worker.lost:
-            self.log.write(f"[{request_id}] lost with worker {worker.pid}: its connection broke without an answer")
-        self._refill(live, worker.restarts + 1, fresh=worker.forked and worker.crashed)
 
     def forget(self, worker: Worker) -> None:
         with self.lock:
@@ -292,81 +282,9 @@ class Fleet:
             except OSError as error:  # a full disk is no reason to stop serving
                 self.log.write(f"the workers cannot be written down: {error}")
 
-    def _refill(self, generation: Generation, restarts: int, fresh: bool = False) -> None:
-        """Starts workers until one is ready, with growing pauses while they keep dying."""
-        pause = FIRST_BACKOFF
-        while not self.stopping and self.live is generation:
-            try:
-                worker = self._start_one(generation, restarts, fresh)
-            except Stopped as stopped:
-                generation.failure = stopped.failure
-                self.log.write(f"a worker could not start: {stopped.failure['message']}")
-                time.sleep(pause)
-                pause = min(pause * 2, LAST_BACKOFF)
-                restarts += 1
-                continue
-            with self.lock:
-                wanted = self.live is generation and not self.stopping
-                if wanted:
-                    generation.workers.append(worker)
-                    generation.was_live, generation.failure = True, None
-                    worker.state, worker.on_exit = "live", self._on_exit
-            if not wanted:  # it came too late, but it may have requests by now
-                self._drain([worker], 0 if self.stopping else generation.settings.drain_timeout)
-                return
-            self._deliver_orphans()
-            if worker.exited.is_set():
-                self._on_exit(worker)
-            self.look_ahead(generation)
-            return
-
-    def _start_one(self, generation: Generation, restarts: int = 0, fresh: bool = False) -> Worker:
-        early = nobody(generation)
-        worker = self.spawn(generation, queue.SimpleQueue(), lambda _: None, early=early, fresh=fresh)
-        worker.restarts = restarts
-        try:
-            worker = make_ready(self, generation, worker, None, lambda _: None, early=early)
-            if self.live is not generation:
-                raise Stopped(failure("cancelled", "switch", "another revision serves meanwhile"))
-            if worker.ask("accept", ORDER_WAIT) is None:
-                raise Stopped(worker.complete(failure("worker-lost", "switch", "a new worker was lost")))
-        except Stopped:
-            worker.kill()
-            raise
-        return worker
-
-    def _replace(self, worker: Worker, fresh: bool = False) -> None:
-        """A new worker takes the place of one that lives; raises `Stopped` when it cannot start."""
-        with self.lock:
-            generation = self.live
-            if generation is None or worker not in generation.workers:
-                return
-        new = self._start_one(generation, worker.restarts + 1, fresh)
-        with self.lock:
-            wanted = self.live is generation and worker in generation.workers
-            if wanted:
-                generation.workers[generation.workers.index(worker)] = new
-                new.state, new.on_exit = "live", self._on_exit
-        if not wanted:
-            self._drain([new], generation.settings.drain_timeout)
-            return
-        self._deliver_orphans()
-        self._drain([worker], generation.settings.drain_timeout)
-
     def _serving(self) -> list[Worker]:
         with self.lock:
             return list(self._all)
-
-    def _recycle(self, worker: Worker) -> None:
-        self._replace(worker)
-        self.board.service[RECYCLED] += 1
-
-    def _replace_stuck(self, worker: Worker) -> None:
-        try:
-            self._replace(worker, fresh=worker.forked)
-        except Stopped as stopped:
-            self.log.write(f"worker {worker.pid} cannot be replaced: {stopped.failure['message']}; ending it")
-            worker.kill()  # the refill then tries until it works
 
     def look_ahead(self, generation: Generation) -> None:
         """Learns what a worker that serves has loaded, and has the next fork ready. Nobody waits for it."""
@@ -407,7 +325,7 @@ class Fleet:
         """Brings a revision back that served before. Does not wait for it."""
         self.live = Generation(settings, deployment_id, self.listener)
         for _ in range(max(1, settings.workers)):
-            threading.Thread(target=self._refill, args=(self.live, 0), daemon=True).start()
+            threading.Thread(target=self.replacing.refill, args=(self.live, 0), daemon=True).start()
 
     def restart(self, emit: Emit) -> dict[str, Any]:
         """Replaces the live workers one by one. On a failure the rest keep serving."""
@@ -415,7 +333,7 @@ class Fleet:
             workers = list(self.live.workers) if self.live else []
         for worker in workers:
             try:
-                self._replace(worker)
+                self.replacing.replace(worker)
             except Stopped as stopped:
                 return {"ok": False, "failure": stopped.failure}
             emit({"event": "progress", "text": f"worker {worker.pid} replaced"})

@@ -20,6 +20,7 @@ Found = TypeVar("Found")
 Emit = Callable[[dict[str, Any]], Any]  # False: nobody listens any more
 
 PROGRESS_EVERY = 5.0  # seconds between two lines about a slow init()
+ORDER_WAIT = 10.0  # seconds for a worker to obey
 STACK_WAIT = 1.0  # seconds for a worker to say where its init() hangs
 
 

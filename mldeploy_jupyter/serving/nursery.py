@@ -83,6 +83,17 @@ class Nursery:
         finally:
             self._lock.release()
 
+    def begin(self, settings: Settings) -> None:
+        """Starts on the imports, and does not wait for them: a `take` that fits does."""
+        with self._lock:
+            if not self.possible or self._closed or self._learned.off or self._zygote is not None:
+                return
+            try:
+                zygote = self._start(settings)
+                zygote.begin(self._names(zygote, settings))
+            except Spoilt:  # `take` finds out, and says so
+                self._drop()
+
     def prepare(self, settings: Settings) -> None:
         """Has the next fork ready: called when nobody waits."""
         with self._lock:
@@ -155,8 +166,6 @@ class Nursery:
         return [*found, (spare.pid, spare.mark)] if spare is not None else found
 
     def _fork(self, settings: Settings, give_up: Callable[[], bool], wait: bool) -> Born | None:
-        if settings.python != self._learned.python:
-            self._learned = Learned(settings.python, [], {})
         key = _key(settings)
         zygote = self._zygote
         if zygote is None or zygote.key != key or not zygote.alive:
@@ -164,11 +173,7 @@ class Nursery:
                 threading.Thread(target=self._renew, args=(settings,), daemon=True).start()
                 return None
             self._drop()
-            try:
-                zygote = self._zygote = ZygoteProcess(key, settings, self._log, self._in_main, self._on_death)
-            except OSError as error:
-                raise Spoilt(f"{error}") from error
-            self.on_change()
+            zygote = self._start(settings)
         if self._import(zygote, settings, give_up) is False:
             return None
         if self._spare is not None:
@@ -177,6 +182,17 @@ class Nursery:
                 return self._looked_after(zygote, born)
             born.discard()
         return self._looked_after(zygote, zygote.fork())
+
+    def _start(self, settings: Settings) -> ZygoteProcess:
+        if settings.python != self._learned.python:
+            self._learned = Learned(settings.python, [], {})
+        try:
+            zygote = ZygoteProcess(_key(settings), settings, self._log, self._in_main, self._on_death)
+        except OSError as error:
+            raise Spoilt(f"{error}") from error
+        self._zygote = zygote
+        self.on_change()
+        return zygote
 
     def _looked_after(self, zygote: ZygoteProcess, born: Born) -> Born:
         """Asks whether the imported files are still the same; the answer is read when the worker is ready."""
@@ -198,12 +214,16 @@ class Nursery:
         return born
 
     def _import(self, zygote: ZygoteProcess, settings: Settings, give_up: Callable[[], bool]) -> bool:
-        wanted = [*settings.preload, *self._learned.modules]
-        out = self._learned.excluded
-        names = [n for n in dict.fromkeys(wanted) if n not in zygote.asked and not any(_below(n, o) for o in out)]
+        names = self._names(zygote, settings)
         if names:
             self._discard_spare()  # it was forked before
         return zygote.prepare(names, give_up)
+
+    def _names(self, zygote: ZygoteProcess, settings: Settings) -> list[str]:
+        """What it is to import beside what it was asked for already."""
+        wanted = [*settings.preload, *self._learned.modules]
+        out = self._learned.excluded
+        return [n for n in dict.fromkeys(wanted) if n not in zygote.asked and not any(_below(n, o) for o in out)]
 
     def _renew(self, settings: Settings) -> None:
         """A zygote in the place of one that has died or is out of date, for the next time."""
@@ -245,7 +265,8 @@ def _below(name: str, module: str) -> bool:
 
 def _key(settings: Settings) -> Key:
     """Two revisions with the same key may share a zygote: interpreter, server, environment."""
-    return (settings.python, _server_digest(settings.server_path), repr(sorted(settings.env.items())))
+    server = settings.server_digest or _server_digest(settings.server_path)
+    return (settings.python, server, repr(sorted(settings.env.items())))
 
 
 _digests: dict[tuple[int, ...], bytes] = {}

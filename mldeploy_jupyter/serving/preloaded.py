@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import site
 import sys
@@ -21,14 +22,27 @@ _own: list[Any] = []  # the server's packages
 def settle(base: set[str], package: str) -> None:
     """Notes what is loaded, before a fork. `base` is what the server has loaded for itself."""
     global _last
-    _own_tops.clear()
-    _own_tops.update(name.partition(".")[0] for name in base)
-    tops = {name.partition(".")[0] for name in sys.modules} - _own_tops
-    TOPS.clear()
-    TOPS.update({top: getattr(sys.modules.get(top), "__file__", None) or "" for top in tops})
+    if not _last:
+        _own_tops.update(name.partition(".")[0] for name in base)
+    for name in newer_than(_last):
+        top = name.partition(".")[0]
+        if top not in _own_tops and top not in TOPS:
+            TOPS[top] = getattr(sys.modules.get(top), "__file__", None) or ""
+        if f"{name}.".startswith(f"{package}.") and hasattr(sys.modules.get(name), "__path__"):
+            _own.append(sys.modules[name])
     _last = next(reversed(sys.modules))
-    inside = [module for name, module in sys.modules.items() if f"{name}.".startswith(f"{package}.")]
-    _own[:] = [module for module in inside if hasattr(module, "__path__")]
+
+
+def newer_than(last: str) -> list[str]:
+    """The modules that were imported after `last`, in their order; all where `last` is none.
+
+    Only these are touched: what is looked at is written to, and no longer shared with the processes forked before.
+    """
+    while True:
+        try:
+            return list(itertools.takewhile(lambda name: name != last, reversed(sys.modules)))[::-1]
+        except RuntimeError:  # another thread imports something just now
+            continue
 
 
 def before() -> set[str]:
@@ -39,14 +53,9 @@ def before() -> set[str]:
 def since(earlier: set[str]) -> list[str]:
     """The modules that were imported since `before` gave `earlier`, in a forked process since the fork."""
     if not _last:
-        return [name for name in sys.modules if name not in earlier]
-    found = []
-    for name in reversed(sys.modules):
-        if name == _last:
-            break
-        if name.partition(".")[0] not in _own_tops:  # what the server imports late is not the script's
-            found.append(name)
-    return found[::-1]
+        return [name for name in list(sys.modules) if name not in earlier]
+    # What the server imports late is not the script's.
+    return [name for name in newer_than(_last) if name.partition(".")[0] not in _own_tops]
 
 
 def move(old: str, new: str) -> None:
@@ -105,28 +114,37 @@ def new_libraries(earlier: set[str]) -> list[str]:
 
 
 class Files:
-    """The files of the loaded modules as they were when these were imported."""
+    """The files of the loaded modules as they were when these were imported.
+
+    Kept in places of their own: a look at the modules' own strings would copy the pages that the workers share.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, int] | None] = {}
+        self._known: dict[bytes, tuple[int, int] | None] = {}
+        self._last = ""
         self._stdlib = os.path.join(os.path.dirname(os.__file__), "")
         self._site = tuple(folder for folder in library_folders() if folder != self._stdlib)
 
     def note(self) -> None:
-        for module in list(sys.modules.values()):
-            path = getattr(module, "__file__", None)
-            if isinstance(path, str) and path not in self._known and not self._is_stdlib(path):
-                self._known[path] = _identity(path)
+        """Adds what was imported since it was called before."""
+        for name in newer_than(self._last):
+            path = getattr(sys.modules.get(name), "__file__", None)
+            if isinstance(path, str) and not self._is_stdlib(path):
+                place = os.fsencode(path)
+                if place not in self._known:
+                    self._known[place] = _identity(place)
+        self._last = next(reversed(sys.modules))
 
     def changed(self) -> str:
         """The first file that is not any more what was imported; empty when none is."""
-        return next((path for path, known in self._known.items() if _identity(path) != known), "")
+        found = (os.fsdecode(place) for place, known in self._known.items() if _identity(place) != known)
+        return next(found, "")
 
     def _is_stdlib(self, path: str) -> bool:
         return path.startswith(self._stdlib) and not path.startswith(self._site)
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: bytes) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
     except OSError:

@@ -12,7 +12,8 @@ class Settings:
 
     `service` is the name, `revision` its number, `revision_label` what `x-mldeploy-revision` says (empty: the
     number). `python` is the interpreter of the workers. `server_path` is the folder that holds the package
-    `mldeploy_serving`; empty means the supervisor's own copy. `app_root` is the working folder (`AML_APP_ROOT`),
+    `mldeploy_serving`; empty means the supervisor's own copy. `server_digest` tells its versions apart; where it is
+    empty, its files are looked at. `app_root` is the working folder (`AML_APP_ROOT`),
     `source_directory` a name below it or "", `entry_script` a path relative to `app_root`, `model_dir` absolute.
     `env` are the user's environment variables.
 
@@ -35,6 +36,7 @@ class Settings:
     revision_label: str = ""
     python: str = ""
     server_path: str = ""
+    server_digest: str = ""
     app_root: str = ""
     source_directory: str = ""
     entry_script: str = "score.py"

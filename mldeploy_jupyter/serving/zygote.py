@@ -19,7 +19,7 @@ import sys
 import warnings
 from typing import Any
 
-from . import leftovers, preloaded, process_state
+from . import installed, leftovers, preloaded, process_state
 from .channel import Channel
 from .failure import describe
 from .forksafety import unsafe
@@ -49,8 +49,10 @@ class Zygote:
         self._mark = os.environ.get(leftovers.MARK, "")
         self._files = preloaded.Files()
         self._spoilt: dict[str, Any] = {}
+        self._remembers = False
 
     def serve(self) -> Channel | None:
+        gc.disable()  # what is imported stays; looking for garbage meanwhile takes a fifth of the time
         try:
             from . import check, service, worker  # noqa: F401  what a worker needs of us
         except ImportError as error:
@@ -69,6 +71,7 @@ class Zygote:
                 self._answer(order, **self._import(order["modules"]))
             else:
                 self._answer(order, changed=self._files.changed())
+                self._remember()
         return None
 
     def _import(self, names: list[str]) -> dict[str, Any]:
@@ -77,7 +80,7 @@ class Zygote:
             return self._spoilt
         folders = preloaded.library_folders()
         failed: dict[str, str] = {}
-        gc.disable()  # what is imported stays; looking for garbage meanwhile takes a fifth of the time
+        gc.disable()
         for name in names:
             if name in sys.modules or not preloaded.is_library(name, folders):
                 continue
@@ -94,12 +97,21 @@ class Zygote:
         return {"unsafe": "", "culprit": "", "failed": failed, "modules": len(sys.modules)}
 
     def _settle(self) -> None:
-        """Makes what is loaded by now what every child shares."""
+        """Makes what is loaded by now what every child shares.
+
+        A collection in a child would write to, and so copy, every page that we share. None comes before it: the imports
+        of scikit-learn and pandas leave a thousand objects to collect, and half a million to look at.
+        """
+        gc.freeze()
         gc.enable()
-        gc.collect()
-        gc.freeze()  # a collection in a child would write to, and so copy, every page that we share
         self._files.note()
         preloaded.settle(self._base, str(__package__))
+
+    def _remember(self) -> None:
+        """For the forks to come. Now, because nobody waits: whoever asks for a look has its fork."""
+        if not self._remembers:
+            self._remembers = True
+            installed.remember()
 
     def _answer(self, order: dict[str, Any], **data: Any) -> None:
         self._channel.send({"event": "answer", "id": order["id"], **data})

@@ -49,6 +49,7 @@ class ZygoteProcess:
         self._channel = Channel(self.born.channel)
         self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._ids = itertools.count(1)
+        self._imports: list[int] = []  # orders whose answers nobody has read yet
         self._kept: dict[int, dict[str, Any]] = {}
         self._greeted = False
         self._importing = ""
@@ -59,8 +60,15 @@ class ZygoteProcess:
         threading.Thread(target=read_output, args=reading, daemon=True).start()
         threading.Thread(target=self._listen, daemon=True).start()
 
+    def begin(self, names: list[str]) -> None:
+        """Has it import `names`, without waiting; `prepare` does."""
+        if names:
+            self._imports.append(self.send("import", modules=names))
+            self.asked.update(names)
+
     def prepare(self, names: list[str], give_up: Callable[[], bool]) -> bool:
-        """Has it import `names`. False when `give_up()` came first: it goes on by itself."""
+        """Has it import `names`, and waits for all it was asked. False when `give_up()` came first: it goes on."""
+        self.begin(names)
         if not self._greeted:
             hello = self.await_("hello", 0, give_up, ONE_IMPORT)
             if hello is None:
@@ -68,14 +76,13 @@ class ZygoteProcess:
             if hello["unsafe"]:
                 raise Spoilt(hello["unsafe"])
             self._greeted = True
-        if names:
-            number = self.send("import", modules=names)
-            answer = self.await_("answer", number, give_up, ONE_IMPORT)
+        while self._imports:
+            answer = self.await_("answer", self._imports[0], give_up, ONE_IMPORT)
             if answer is None:
                 return False
+            self._imports.pop(0)
             if answer["unsafe"]:
                 raise Spoilt(answer["unsafe"], answer["culprit"])
-            self.asked.update(names)
             self.modules = answer["modules"]
         return True
 

@@ -94,6 +94,10 @@ class ProcessTarget:
             # After a crash the old revision comes back too: it serves on when the new one fails.
             resume = bool(supervisor.live()) and not stopped
             running = supervisor.start(asked, plan.service.endpoint.get("port") or 0, resume=resume)
+            started = True
+        else:
+            started = not supervisor.live()  # a head start's, which has no revision yet
+        if started:
             emit("rollout", "log", f"supervisor {running['pid']} listens on {HOST}:{running['port']}")
         deployment_id = plan.revision.deployment_id
         try:

@@ -79,10 +79,8 @@ class Supervisor:
         Raises:
             TargetFailure: the port is in use, or it did not start.
         """
-        make_private_dir(self.folder / "logs")
         for port in dict.fromkeys([asked] if asked else [preferred, 0]):
-            (self.folder / "failure.json").unlink(missing_ok=True)
-            found = self._spawn(port, resume)
+            found = self.await_start(self.launch(port, resume=resume))
             if found is not None:
                 return found
         failure = read_json(self.folder / "failure.json")
@@ -153,7 +151,10 @@ class Supervisor:
         # One that died without being asked: what it wrote about itself is no longer true.
         (self.folder / "supervisor.json").unlink(missing_ok=True)
 
-    def _spawn(self, port: int, resume: bool) -> dict[str, Any] | None:
+    def launch(self, port: int, *, resume: bool = False) -> subprocess.Popen[bytes]:
+        """Starts its process and returns at once; `await_start` waits for it. Raises `OSError`."""
+        make_private_dir(self.folder / "logs")
+        (self.folder / "failure.json").unlink(missing_ok=True)
         command = [sys.executable, "-P", "-m", "mldeploy_jupyter.serving.supervisor"]
         command += [
             "--folder",
@@ -175,6 +176,10 @@ class Supervisor:
             )
         # Collects the exit status whenever it comes, so that no zombie stands in for a dead supervisor.
         threading.Thread(target=process.wait, name="mldeploy-reap", daemon=True).start()
+        return process
+
+    def await_start(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
+        """What `running` says once it is there; None when it could not start."""
         end = self._clock() + START_DEADLINE
         while self._clock() < end:
             running = self.running()

@@ -186,7 +186,7 @@ def test_a_service_that_stops_takes_no_deployment(tmp_path: Path) -> None:
     answer = fleet.handle("deploy", {"settings": {}, "deployment_id": "d"}, print)
     assert answer["failure"]["code"] == "busy"
     with pytest.raises(Stopped, match="stopping"):
-        fleet._start_one(Generation(Settings(), "d", fleet.listener))
+        fleet.replacing._start_one(Generation(Settings(), "d", fleet.listener))
 
 
 def test_what_the_room_needs_is_written_once() -> None:

@@ -1,0 +1,79 @@
+"""A first deployment's supervisor is there before its runner is, and goes with a deployment that fails."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest
+from mldeploy_jupyter.engine import head_start
+from mldeploy_jupyter.targets.supervisor import Supervisor
+
+from .conftest import Site, wait_until
+
+
+def record_of(site: Site, **changed: Any) -> DeploymentRecord:
+    script = str(site.folder / "score.py")
+    inference = {"entry_script": "score.py", "entry_path": script, **changed.pop("inference_config", {})}
+    request = DeploymentRequest(
+        "svc", "local", **{"operation": "deploy", "inference_config": inference, "kernel_python": "python", **changed}
+    )
+    (site.ws._folder.deployments / "d1").mkdir(parents=True, exist_ok=True)
+    (site.ws._folder.deployments / "d1" / "request.json").write_text(json.dumps(request.to_dict()))
+    return DeploymentRecord("d1", "svc", "local", request=request.to_dict())
+
+
+def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(site: Site) -> None:
+    site.write("import colorsys\n\ndef init():\n    pass\n\ndef run(data):\n    return colorsys.rgb_to_hsv(1, 0, 0)\n")
+    service = site.deploy()
+    service.wait_for_deployment(timeout_sec=60)
+    ahead = json.loads((service.journal.parent / head_start.FILE).read_text())
+    supervisor = Supervisor(site.ws._folder.services / "svc")
+    assert ahead["pid"] == (supervisor.running() or {})["pid"]
+    status = supervisor.call("status")
+    assert status["workers"][0]["forked"] and status["forking"]["forking"]
+    assert service.run({}) == [0.0, 1.0, 1]
+    site.script(2)
+    again = site.deploy()
+    again.wait_for_deployment(timeout_sec=60)
+    assert not (again.journal.parent / head_start.FILE).exists()
+
+
+def test_it_goes_with_a_deployment_that_fails(site: Site) -> None:
+    folder = site.ws._folder
+    assert head_start.begin(folder, record_of(site), {}) is not None
+    ahead = head_start.begun(folder, "d1")
+    assert ahead is not None
+    with pytest.raises(ValueError, match="of the deployment"), ahead:
+        raise ValueError("of the deployment")
+    assert Supervisor(folder.services / "svc").running() is None
+    wait_until(lambda: site.processes() == [], lambda: f"{site.processes()}")
+
+
+def test_one_that_never_comes_is_not_waited_for(site: Site) -> None:
+    ahead = head_start.HeadStart(Supervisor(site.folder / "nothing"), {"pid": 0, "started": "1", "host": "another"})
+    began = time.monotonic()
+    ahead.ready(clock=iter([0.0, 0.0, 100.0]).__next__, wait=lambda _: None)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "secrets"),
+    [
+        ({"operation": "update"}, {}),
+        ({"target": "aci"}, {}),
+        ({"deploy_config": {"compute_type": "Local", "passed": {"port": 8080}}}, {}),
+        ({"inference_config": {"environment": {"name": "e"}}}, {}),
+        ({}, {"primary_key": "x" * 32}),
+    ],
+    ids=["update", "target", "port", "environment", "keys"],
+)
+def test_whatever_else_is_asked_has_none(site: Site, changed: dict[str, Any], secrets: dict[str, str]) -> None:
+    target = changed.pop("target", "local")
+    record = record_of(site, **changed)
+    record.request["target"] = target
+    assert head_start.begin(site.ws._folder, record, secrets) is None
+    assert site.processes() == []
