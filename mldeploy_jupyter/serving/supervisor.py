@@ -22,6 +22,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,9 @@ def main(argv: list[str] | None = None) -> int:
     on_signal(signal.SIGTERM, asked)
     on_signal(signal.SIGINT, asked)
     threading.Thread(target=lambda: stop() if asked.get() else None, daemon=True).start()
-    if live is not None:
+    if live is None:
+        _later(options.patience, lambda: stop() if fleet.deployments.last is None else None)
+    else:
         fleet.resume(Settings.from_dict(live["settings"]), live.get("deployment_id", ""))
     announce()
     log.write(f"listening on {options.host}:{fleet.port}")
@@ -149,7 +152,14 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, help="0: a free one; without it the one of live.json, else a free one")
     parser.add_argument("--resume", action="store_true", help="bring back what live.json says")
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds until it ends if no deployment comes")
     return parser.parse_args(argv)
+
+
+def _later(seconds: float, task: Callable[[], Any]) -> None:
+    timer = threading.Timer(seconds, task)
+    timer.daemon = True
+    timer.start()
 
 
 def _control_socket(folder: Path) -> tuple[socket.socket, Path]:

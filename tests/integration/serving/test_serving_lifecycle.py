@@ -190,6 +190,20 @@ def test_many_children_that_end_at_once_do_not_stop_the_supervisor(supervised: S
     assert supervised.process.wait(20) == 0
 
 
+def test_a_supervisor_to_which_no_deployment_comes_ends(tmp_path: Path) -> None:
+    lonely = Supervised(tmp_path / "lonely").start("--patience", "0.3")
+    assert lonely.process is not None and lonely.process.wait(20) == 0
+    assert not (lonely.folder / "supervisor.json").exists()
+    used = Supervised(tmp_path / "used").start("--patience", "3")
+    try:
+        assert used.deploy()["ok"]
+        with pytest.raises(subprocess.TimeoutExpired):
+            used.process.wait(4)  # type: ignore[union-attr]
+        assert used.score(2).json() == 2
+    finally:
+        used.end()
+
+
 def test_restart_replaces_every_worker_without_a_refused_request(supervised: Supervised) -> None:
     supervised.deploy(workers=2)
     before = set(supervised.pids())
