@@ -1,12 +1,16 @@
-"""The modules that a service's source imports from elsewhere, read from its text without running it."""
+"""The modules that a service will import from elsewhere: read from its source's text, and from its models' pickles."""
 
 from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.records import ModelRecord
 
 
 def imported_modules(source: dict[str, Path]) -> list[str]:
@@ -26,6 +30,11 @@ def imported_modules(source: dict[str, Path]) -> list[str]:
                 continue
             found |= dict.fromkeys(_names(text))
     return [name for name in found if name.partition(".")[0] not in own]
+
+
+def modules_of(models: Iterable[ModelRecord]) -> list[str]:
+    """What loading these registered models imports, as far as `model_libraries.py` found it out."""
+    return list(dict.fromkeys(name for model in models for name in model.details.get("modules", [])))
 
 
 @lru_cache(maxsize=64)

@@ -217,7 +217,9 @@ def _run(
             }
             cancel()
 
-    work.settings = planning.server_settings(bundle, revision, config, python=interpreter, variables=variables)
+    work.settings = planning.server_settings(
+        bundle, revision, config, python=interpreter, variables=variables, models=inputs.records
+    )
     # Durable, and with it whatever was written before: from here on the target may switch.
     revision = work.revision = store.update_revision(
         request.service,

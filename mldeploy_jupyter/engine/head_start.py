@@ -23,9 +23,10 @@ from mldeploy_jupyter.core.bundle import server_digest
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.files import atomic_write
-from mldeploy_jupyter.core.imported_modules import imported_modules
-from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest
+from mldeploy_jupyter.core.imported_modules import imported_modules, modules_of
+from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, ModelRecord
 from mldeploy_jupyter.core.source_files import source_files
+from mldeploy_jupyter.engine.plan import registered
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor import START_DEADLINE, Supervisor
 
@@ -75,7 +76,10 @@ def begin(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, 
         process.kill()  # whom nobody knows, nobody would end
         return None
     threading.Thread(
-        target=_order, args=(supervisor, process, request), name=f"mldeploy-ahead-{request.service}", daemon=True
+        target=_order,
+        args=(folder, supervisor, process, request),
+        name=f"mldeploy-ahead-{request.service}",
+        daemon=True,
     ).start()
     return HeadStart(supervisor, who)
 
@@ -95,9 +99,12 @@ def _is_plain(request: DeploymentRequest) -> bool:
     return request.target == "local" and request.operation == "deploy" and not own and not _config(request).get("port")
 
 
-def _order(supervisor: Supervisor, process: subprocess.Popen[bytes], request: DeploymentRequest) -> None:
+def _order(
+    folder: WorkspaceFolder, supervisor: Supervisor, process: subprocess.Popen[bytes], request: DeploymentRequest
+) -> None:
     with suppress(MldeployError, TargetFailure, OSError):
-        settings = _settings(request, supervisor.folder)
+        models = registered(request.models, folder.open_store())
+        settings = _settings(request, supervisor.folder, models)
         if supervisor.await_start(process) is not None:
             supervisor.call("import", timeout=5.0, settings=settings)
 
@@ -106,7 +113,7 @@ def _config(request: DeploymentRequest) -> dict[str, Any]:
     return DeployConfig.from_dict(request.deploy_config).resolved()
 
 
-def _settings(request: DeploymentRequest, folder: Path) -> dict[str, Any]:
+def _settings(request: DeploymentRequest, folder: Path, models: list[ModelRecord]) -> dict[str, Any]:
     """What the supervisor needs to know for the imports; the rest comes with the plan."""
     data = request.inference_config
     directory = data.get("source_directory")
@@ -115,5 +122,8 @@ def _settings(request: DeploymentRequest, folder: Path) -> dict[str, Any]:
         "server_path": str(server_files.link(folder / "server")),
         "server_digest": server_digest(server_files.read()),
         "env": dict(_config(request).get("environment_variables") or {}),
-        "preload": imported_modules(source_files(data["entry_script"] if directory else data["entry_path"], directory)),
+        "preload": [
+            *imported_modules(source_files(data["entry_script"] if directory else data["entry_path"], directory)),
+            *modules_of(models),
+        ],
     }

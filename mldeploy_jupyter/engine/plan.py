@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from mldeploy_jupyter.core import bundle, entry_script
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
-from mldeploy_jupyter.core.imported_modules import imported_modules
+from mldeploy_jupyter.core.imported_modules import imported_modules, modules_of
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.source_files import source_files
 
@@ -51,7 +51,7 @@ def collect(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -
     environment = _with_tracing(environment, config)
     if request.operation == "rollback":
         kept = _bundle_of(request.service, request.revision, folder, store)
-        records = _registered(request.models, store)
+        records = registered(request.models, store)
         return Inputs([], records, {}, environment=environment, config=config, kept=kept, whole=True)
     models, records = [], []
     for reference in request.models:
@@ -133,7 +133,13 @@ def _same_settings(service: ServiceRecord, revision: RevisionRecord, request: De
 
 
 def server_settings(
-    made: bundle.Bundle, revision: RevisionRecord, config: dict[str, Any], *, python: str, variables: dict[str, str]
+    made: bundle.Bundle,
+    revision: RevisionRecord,
+    config: dict[str, Any],
+    *,
+    python: str,
+    variables: dict[str, str],
+    models: Iterable[ModelRecord] = (),
 ) -> dict[str, Any]:
     """What the scoring server of this revision is told (`serving/settings.py`)."""
     source = made.manifest["source_directory"]
@@ -163,7 +169,10 @@ def server_settings(
         "auth_enabled": config.get("auth_enabled", True) is not False and config.get("token_auth_enabled") is not True,
         "token_auth_enabled": config.get("token_auth_enabled") is True,
         "cors_origins": list(config.get("cors_origins") or []),
-        "preload": imported_modules({name.split("/", 2)[2]: made.path / name for name in inside}),
+        "preload": [
+            *imported_modules({name.split("/", 2)[2]: made.path / name for name in inside}),
+            *modules_of(models),
+        ],
         "title": revision.service,
         "description": config.get("description") or "",
     }
@@ -219,7 +228,8 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _registered(references: list[str], store: Store) -> list[ModelRecord]:
+def registered(references: list[str], store: Store) -> list[ModelRecord]:
+    """The registered ones among a request's models."""
     pairs = [reference.rpartition(":") for reference in references]
     found = [store.get_model(name, int(version)) for name, _, version in pairs if name and version.isdigit()]
     return [record for record in found if record is not None]

@@ -94,7 +94,7 @@ def run_clean(
             "env": variables or {},
             "init_timeout": init_timeout,
         }
-        forked = run_forked(folder, {**settings, "preload": _preload(made)})
+        forked = run_forked(folder, {**settings, "preload": _preload(made, models)})
         if forked is not None:
             result, output = _result(*forked, init_timeout)
         else:
@@ -152,11 +152,12 @@ def _result(answer: dict[str, Any], lines: list[str], init_timeout: float) -> tu
     return {"ok": False, "failure": _lost(None, init_timeout, lines, stack)}, lines
 
 
-def _preload(made: Bundle) -> list[str]:
-    from mldeploy_jupyter.core.imported_modules import imported_modules
+def _preload(made: Bundle, models: list[ModelRecord]) -> list[str]:
+    from mldeploy_jupyter.core.imported_modules import imported_modules, modules_of
 
     root = made.app / made.manifest["source_directory"]
-    return imported_modules({path.relative_to(root).as_posix(): path for path in root.rglob("*.py")})
+    source = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
+    return [*imported_modules(source), *modules_of(models)]
 
 
 def _split(lines: list[str]) -> tuple[list[str], list[dict[str, Any]]]:

@@ -363,6 +363,23 @@ def test_a_request_that_fails_names_what_the_script_raised_and_its_line(site: Si
     assert "NameError" not in answer.text  # the answer itself goes to clients and tells nothing
 
 
+def test_what_a_model_s_file_names_is_imported_before_workers_are_forked(site: Site) -> None:
+    import joblib
+    import numpy as np
+    from sklearn.linear_model import Ridge
+
+    joblib.dump(Ridge().fit(np.eye(2), [1.0, 2.0]), site.folder / "ridge.joblib", compress=3)
+    model = Model.register(site.ws, str(site.folder / "ridge.joblib"), "ridge")
+    site.write(
+        "import os, sys\nimport joblib\n\nTHERE = 'sklearn.linear_model._ridge' in sys.modules\n\n"
+        "def init():\n    joblib.load(os.path.join(os.environ['AZUREML_MODEL_DIR'], 'ridge.joblib'))\n\n"
+        "def run(data):\n    return THERE\n"
+    )
+    service = Model.deploy(site.ws, "svc", [model], InferenceConfig(entry_script=str(site.folder / "score.py")))
+    service.wait_for_deployment(timeout_sec=60)
+    assert service.run({}) is True
+
+
 def test_a_log_that_is_written_late_still_names_what_the_script_raised(site: Site) -> None:
     site.write("def init():\n    pass\n\ndef run(data):\n    raise ValueError('no such thing')\n")
     service = live(site)

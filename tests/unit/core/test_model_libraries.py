@@ -36,6 +36,19 @@ def test_a_joblib_file(tmp_path: Path, model: Any) -> None:
     assert describe([tmp_path / "m.joblib"])["libraries"]["scikit-learn"] == version("scikit-learn")
 
 
+@pytest.mark.parametrize("compress", [0, 3, ("gzip", 3)])
+def test_the_modules_that_loading_imports_are_named_in_full(tmp_path: Path, model: Any, compress: Any) -> None:
+    joblib.dump(model, tmp_path / "m.joblib", compress=compress)
+    found = describe([tmp_path / "m.joblib"])
+    assert found["modules"][0] == "sklearn.linear_model._ridge" and "numpy" in found["modules"]
+    assert found["libraries"]["scikit-learn"] == version("scikit-learn")
+
+
+def test_classes_of_the_notebook_itself_are_nobody_s_module(tmp_path: Path) -> None:
+    (tmp_path / "m.pkl").write_bytes(b"c__main__\nModel\n.")
+    assert describe([tmp_path / "m.pkl"]) == {}
+
+
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_the_files_own_version_wins(tmp_path: Path, model: Any, protocol: int) -> None:
     own = version("scikit-learn").encode()
