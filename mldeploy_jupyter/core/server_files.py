@@ -40,9 +40,14 @@ def read() -> dict[str, list[Any]]:
 
 def link(folder: Path) -> Path:
     """Makes the serving room importable from `folder` under its name in a bundle, as it is installed here."""
+    place = folder / PACKAGE
+    with suppress(OSError):
+        if os.readlink(place) == ROOT:
+            return folder
     folder.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        os.symlink(ROOT, folder / PACKAGE)
+    temporary = folder / f".{PACKAGE}.{os.getpid()}.{os.urandom(3).hex()}"
+    os.symlink(ROOT, temporary)
+    os.replace(temporary, place)  # one that another installation made leads elsewhere
     return folder
 
 
