@@ -17,6 +17,7 @@
     logs.py          the log, as the supervisor keeps it; tracing.py: OpenTelemetry spans
     schema/          what a request must look like; compat.py: v1's import names
     check.py         runs a script once, without any socket
+    signals.py       a supervisor's signals, as calls in a thread
     control.py       the client of a supervisor (`call`)
     settings.py      what a revision's server is told (`Settings`)
     requirements.py  what it needs of an environment

@@ -7,13 +7,10 @@ and nobody waits for would stay in the process table for ever.
 from __future__ import annotations
 
 import os
-import queue
-import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from . import leftovers
 
@@ -21,19 +18,18 @@ DELAY = 2.0  # seconds for whoever started a process to collect it
 
 
 class Strangers:
-    """`known` says which processes somebody here waits for. Must be made in the main thread."""
+    """`known` says which processes somebody here waits for. `look` is to be called when a child has ended."""
 
     def __init__(self, known: Callable[[], set[int]]) -> None:
         self._known = known
-        self._died: queue.SimpleQueue[int] = queue.SimpleQueue()
-        on_signal(signal.SIGCHLD, self._died)
+        self._died = threading.Event()
+        self.look = self._died.set
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            self._died.get()
-            while not self._died.empty():
-                self._died.get()
+            self._died.wait()
+            self._died.clear()
             before = set(zombies())
             time.sleep(DELAY)
             for pid in before - self._known():
@@ -41,16 +37,6 @@ class Strangers:
                     os.waitpid(pid, os.WNOHANG)
                 except ChildProcessError:
                     continue
-
-
-def on_signal(number: signal.Signals, events: queue.SimpleQueue[int]) -> None:
-    """Puts an item into `events` whenever the signal comes.
-
-    The queue's own `put` is the handler, as it takes the handler's two arguments. A handler in Python is interrupted
-    by the next signal; one that takes a lock, as `Event.set` does, then waits for itself and with it the main thread.
-    """
-    put: Any = events.put
-    signal.signal(number, put)
 
 
 def zombies(proc: Path = Path("/proc")) -> list[int]:

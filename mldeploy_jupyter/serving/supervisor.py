@@ -26,14 +26,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import leftovers
+from . import leftovers, signals
 from . import listener as listening
 from .failure import failure
 from .files import read_json, write_json
 from .fleet import Fleet
 from .logs import ServiceLog
 from .settings import Settings
-from .strangers import Strangers, on_signal
+from .strangers import Strangers
 
 PROTOCOL = 1
 EXIT_LOCKED = 97
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     main_thread = MainThread()
     control, control_path = _control_socket(folder)
     fleet = Fleet(folder, listener, options.host, log, main_thread.run)
-    Strangers(fleet.pids)
+    strangers = Strangers(fleet.pids)
 
     def announce() -> None:
         facts = {"pid": os.getpid(), "started": process_started(), "host": options.host, "port": fleet.port}
@@ -119,10 +119,10 @@ def main(argv: list[str] | None = None) -> int:
             main_thread.stop()
         threading.Event().wait()
 
-    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
-    on_signal(signal.SIGTERM, asked)
-    on_signal(signal.SIGINT, asked)
-    threading.Thread(target=lambda: stop() if asked.get() else None, daemon=True).start()
+    def asked() -> None:
+        threading.Thread(target=stop, daemon=True).start()
+
+    signals.listen({signal.SIGTERM: asked, signal.SIGINT: asked, signal.SIGCHLD: strangers.look})
     if live is None:
         _later(options.patience, lambda: stop() if fleet.deployments.last is None else None)
     else:
