@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.environment import CondaDependencies, Environment
-    from mldeploy_jupyter.api.inference_config import ContainerRegistry, InferenceConfig
-    from mldeploy_jupyter.api.model import Model, ResourceConfiguration
-    from mldeploy_jupyter.api.prune import prune
-    from mldeploy_jupyter.api.run import Run
-    from mldeploy_jupyter.api.webservice import (
+    from mldeploy_jupyter.api.environments.environment import CondaDependencies, Environment
+    from mldeploy_jupyter.api.models.model import Model, ResourceConfiguration
+    from mldeploy_jupyter.api.runs.run import Run
+    from mldeploy_jupyter.api.webservices.inference_config import ContainerRegistry, InferenceConfig
+    from mldeploy_jupyter.api.webservices.webservice import (
         AciWebservice,
         AksEndpoint,
         AksWebservice,
@@ -26,25 +25,26 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.azureml import migrate
     from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
+    from mldeploy_jupyter.deployment.prune import prune
 
 _HOMES = {
-    "AciWebservice": "api.webservice",
-    "AksEndpoint": "api.webservice",
-    "AksWebservice": "api.webservice",
-    "CondaDependencies": "api.environment",
-    "ContainerRegistry": "api.inference_config",
-    "Environment": "api.environment",
-    "InferenceConfig": "api.inference_config",
-    "LocalWebservice": "api.webservice",
+    "AciWebservice": "api.webservices.webservice",
+    "AksEndpoint": "api.webservices.webservice",
+    "AksWebservice": "api.webservices.webservice",
+    "CondaDependencies": "api.environments.environment",
+    "ContainerRegistry": "api.webservices.inference_config",
+    "Environment": "api.environments.environment",
+    "InferenceConfig": "api.webservices.inference_config",
+    "LocalWebservice": "api.webservices.webservice",
     "MldeployError": "core.errors",
-    "Model": "api.model",
-    "ResourceConfiguration": "api.model",
-    "Run": "api.run",
-    "Webservice": "api.webservice",
+    "Model": "api.models.model",
+    "ResourceConfiguration": "api.models.model",
+    "Run": "api.runs.run",
+    "Webservice": "api.webservices.webservice",
     "WebserviceException": "core.errors",
     "Workspace": "api.workspace",
     "migrate": "azureml",
-    "prune": "api.prune",
+    "prune": "deployment.prune",
 }
 
 __all__ = [
@@ -83,12 +83,12 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(ipython: Any) -> None:
     """`%load_ext mldeploy_jupyter`: the magics."""
-    from mldeploy_jupyter.notebook import magics
+    from mldeploy_jupyter.notebook import extension
 
-    magics.load(ipython)
+    extension.load(ipython)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    from mldeploy_jupyter.notebook import magics
+    from mldeploy_jupyter.notebook import extension
 
-    magics.unload(ipython)
+    extension.unload(ipython)

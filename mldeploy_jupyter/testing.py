@@ -24,12 +24,13 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.core import bundle, keys
-from mldeploy_jupyter.core.client import ScoringClient
+from mldeploy_jupyter.core import keys
+from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import DeploymentCancelled, ScoringError
 from mldeploy_jupyter.core.records import DeploymentRequest, RevisionRecord, ServiceRecord
-from mldeploy_jupyter.engine.plan import server_settings
+from mldeploy_jupyter.core.scoring_client import ScoringClient
+from mldeploy_jupyter.deployment.plan import server_settings
 from mldeploy_jupyter.targets import Endpoint, Plan, Strategy, Target, TargetContext, TargetFailure
 
 GOOD = """
@@ -75,7 +76,7 @@ class Bench:
     def plan(self, script: str, number: int) -> Plan:
         source = self.root / f"score-{number}.py"
         source.write_text(script)
-        made = bundle.build(bundle.BundleContent("source", {"score.py": source}, "score.py"), self.root / "bundles")
+        made = builder.build(builder.BundleContent("source", {"score.py": source}, "score.py"), self.root / "bundles")
         revision = RevisionRecord(SERVICE, number, bundle_digest=made.digest, deployment_id=f"deployment-{number}")
         config = DeployConfig().resolved()
         settings = server_settings(made, revision, config, python=sys.executable, variables={})

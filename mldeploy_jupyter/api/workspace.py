@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from builtins import list as List  # `Workspace.list` hides the name inside the class
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api import workspace_known
-from mldeploy_jupyter.api.azure_only import azure_method, ignore
-from mldeploy_jupyter.core import workspace as folders
-from mldeploy_jupyter.core import workspace_index
-from mldeploy_jupyter.core.azure_config import find_azure_config
+from mldeploy_jupyter.api.arguments import azure_method, ignore
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.files import make_private_dir, write_json
-from mldeploy_jupyter.core.workspace import WorkspaceFolder
+from mldeploy_jupyter.core.workspace import folder as folders
+from mldeploy_jupyter.core.workspace import known_workspaces
+from mldeploy_jupyter.core.workspace.azure_config import find_azure_config
+from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.model import Model
-    from mldeploy_jupyter.api.run import Run
+    from mldeploy_jupyter.api.models.model import Model
+    from mldeploy_jupyter.api.runs.run import Run
+
 
 AZURE_SETTINGS = ("subscription_id", "resource_group", "workspace_name", "location")
+
 # v1's parameters for what Azure makes with a workspace.
 CREATE_IGNORED = (
     *("create_resource_group", "sku", "storage_account", "key_vault", "app_insights", "container_registry"),
@@ -29,6 +31,7 @@ CREATE_IGNORED = (
     *("private_endpoint_auto_approval", "user_assigned_identity_for_cmk_encryption"),
     *("system_datastores_auth_mode", "v1_legacy_mode"),
 )
+
 UPDATE_IGNORED = (
     *("image_build_compute", "service_managed_resources_settings", "primary_user_assigned_identity"),
     *("allow_public_access_when_behind_vnet", "v1_legacy_mode", "container_registry", "app_insights"),
@@ -119,7 +122,7 @@ class Workspace:
         Raises `WorkspaceError` when there is none, or when two have the name.
         """
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
-        known = workspace_known.by_id(id) if id else None
+        known = by_id(id) if id else None
         if known is not None:
             return cls._of(known, azure)
         elsewhere = {"cloud": None if cloud == "AzureCloud" else cloud, "id": id}
@@ -128,14 +131,14 @@ class Workspace:
         if folder is not None and name in (None, folder.config.name):
             return cls._of(folder, azure)
         if name is None:
-            raise workspace_known.none_here(Path(path or "."))
+            raise none_here(Path(path or "."))
         if path is not None:
             raise WorkspaceError(
                 f"there is no workspace {name!r} at {path}",
                 why=f"the one there has the name {folder.config.name!r}" if folder else "there is none",
                 hint=f"Workspace.get(name={name!r}) looks among all known ones",
             )
-        return cls._of(workspace_known.by_name(name), azure)
+        return cls._of(by_name(name), azure)
 
     @classmethod
     def list(
@@ -175,7 +178,7 @@ class Workspace:
         if folder is not None:
             return cls._of(folder, azure[1] if azure else None)
         if azure is None:
-            raise workspace_known.none_here(start)
+            raise none_here(start)
         file, settings = azure
         beside = file.parent.parent if file.parent.name in (".azureml", "aml_config") else file.parent
         workspace = cls(path=beside)
@@ -226,19 +229,19 @@ class Workspace:
         """
         folder = self._for_read()
         if folder is None:
-            raise workspace_known.none_here(self._start or Path.cwd())
-        workspace_known.delete(folder)
+            raise none_here(self._start or Path.cwd())
+        delete(folder)
         self._made = None
 
     def get_run(self, run_id: str) -> Run:
         """The run of that id. Raises `RunEnvironmentException`."""
-        from mldeploy_jupyter.api.run import Run
+        from mldeploy_jupyter.api.runs.run import Run
 
         return Run(self, run_id)
 
     def get_mlflow_tracking_uri(self) -> str:
         """The tracking URI that MLflow uses here. Raises `RunEnvironmentException` without MLflow."""
-        from mldeploy_jupyter.api.run_backends import tracking_uri
+        from mldeploy_jupyter.api.runs.mlflow_run import tracking_uri
 
         return tracking_uri()
 
@@ -292,21 +295,21 @@ class Workspace:
     @property
     def models(self) -> dict[str, Model]:
         """The latest version of every model, by name."""
-        from mldeploy_jupyter.api.model import Model
+        from mldeploy_jupyter.api.models.model import Model
 
         return {model.name: model for model in Model.list(self, latest=True)}
 
     @property
     def webservices(self) -> dict[str, Any]:
         """Every service, by name."""
-        from mldeploy_jupyter.api.webservice import Webservice
+        from mldeploy_jupyter.api.webservices.webservice import Webservice
 
         return {service.name: service for service in Webservice.list(self)} if self._for_read() else {}
 
     @property
     def environments(self) -> dict[str, Any]:
         """The latest version of every registered environment, by name."""
-        from mldeploy_jupyter.api.environment import Environment
+        from mldeploy_jupyter.api.environments.environment import Environment
 
         return dict(Environment.list(self)) if self._for_read() else {}
 
@@ -322,7 +325,7 @@ class Workspace:
             changes = {key: value for key, value in self._azure.items() if value}
             if changes:
                 self._made = self._made.with_config(**changes)
-        workspace_index.remember(self._made.root)
+        known_workspaces.remember(self._made.root)
         return self._made
 
     def _for_read(self) -> WorkspaceFolder | None:
@@ -350,7 +353,7 @@ def _given(**settings: str | None) -> dict[str, str]:
 
 
 def _tags(tags: Any) -> dict[str, Any] | None:
-    from mldeploy_jupyter.api.model_checks import json_dict
+    from mldeploy_jupyter.api.arguments import json_dict
 
     return None if tags is None else json_dict("tags", tags)
 
@@ -361,3 +364,47 @@ def _without_password(url: str) -> str:
     from sqlalchemy import make_url
 
     return make_url(url).render_as_string(hide_password=True)
+
+
+def by_id(id: str) -> WorkspaceFolder | None:
+    return next((folder for folder in folders.known_workspaces() if folder.id == id), None)
+
+
+def by_name(name: str) -> WorkspaceFolder:
+    """The one known workspace of that name. Raises `WorkspaceError` for none and for several."""
+    known = folders.known_workspaces()
+    found = [folder for folder in known if folder.config.name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise WorkspaceError(
+            f"more than one workspace has the name {name!r}",
+            why=", ".join(str(folder.root) for folder in found),
+            hint=f"name its folder, such as {found[0].root.parent}",
+        )
+    names = ", ".join(sorted({folder.config.name for folder in known})) or "none"
+    raise WorkspaceError(
+        f"there is no workspace {name!r}",
+        why=f"known workspaces: {names}",
+        hint=f"mldeploy workspace create -n {shlex.quote(name)}",
+    )
+
+
+def none_here(start: Path) -> WorkspaceError:
+    return WorkspaceError(
+        f"there is no workspace in {start.absolute()} or above it",
+        why="neither .mldeploy/ nor .azureml/config.json was found",
+        hint="Workspace.create(), or mldeploy workspace create",
+    )
+
+
+def delete(folder: WorkspaceFolder) -> None:
+    """Deletes the folder `.mldeploy/`. Raises `WorkspaceError` while the workspace has services."""
+    services = sorted(record.name for record in folder.open_store().list_services())
+    if services:
+        raise WorkspaceError(
+            f"the workspace {folder.config.name} has services: {', '.join(services)}",
+            why="deleting it would leave their processes without an owner",
+            hint=f"mldeploy service delete -n {services[0]}",
+        )
+    folders.remove(folder)

@@ -38,21 +38,21 @@ def migrate(undo: bool = False, quiet: bool = False) -> None:
 
 def load_ipython_extension(ipython: Any) -> None:
     """`%load_ext mldeploy_jupyter.azureml`: calls `migrate()` and loads the magics, where they are not loaded yet."""
-    from mldeploy_jupyter.notebook import magics
+    from mldeploy_jupyter.notebook import extension
 
     migrate()
-    if not magics.loaded(ipython):
-        magics.load(ipython)
+    if not extension.loaded(ipython):
+        extension.load(ipython)
         setattr(ipython, _LOADED, True)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
     """Takes back what loading did; magics that were there before stay."""
-    from mldeploy_jupyter.notebook import magics
+    from mldeploy_jupyter.notebook import extension
 
     migrate(undo=True)
     if getattr(ipython, _LOADED, False):
-        magics.unload(ipython)
+        extension.unload(ipython)
         setattr(ipython, _LOADED, False)
 
 

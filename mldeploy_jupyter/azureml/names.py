@@ -6,15 +6,15 @@ unless it lies below a listed one: then the import says what there is.
 
 from __future__ import annotations
 
-_CONFIGURATION = "mldeploy_jupyter.api.deploy_configuration"
-_ENVIRONMENT = "mldeploy_jupyter.api.environment"
+_CONFIGURATION = "mldeploy_jupyter.api.webservices.deploy_configuration"
+_ENVIRONMENT = "mldeploy_jupyter.api.environments.environment"
 _ERRORS = "mldeploy_jupyter.core.errors"
-_INFERENCE = "mldeploy_jupyter.api.inference_config"
-_MODEL = "mldeploy_jupyter.api.model"
+_INFERENCE = "mldeploy_jupyter.api.webservices.inference_config"
+_MODEL = "mldeploy_jupyter.api.models.model"
 _RETIRED = "mldeploy_jupyter.azureml.retired"
-_RUN = "mldeploy_jupyter.api.run"
+_RUN = "mldeploy_jupyter.api.runs.run"
 _SIGN_IN = "mldeploy_jupyter.azureml.sign_in"
-_WEBSERVICE = "mldeploy_jupyter.api.webservice"
+_WEBSERVICE = "mldeploy_jupyter.api.webservices.webservice"
 _WORKSPACE = "mldeploy_jupyter.api.workspace"
 
 

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mldeploy_jupyter.commands import deploy, model, service, workspace
-from mldeploy_jupyter.commands.completing import complete, values_of
-from mldeploy_jupyter.commands.grammar import (
-    COMMON,
-    Args,
-    Command,
-    Context,
-    Param,
-    Result,
-    UsageError,
-    WaitInterrupted,
-)
+from mldeploy_jupyter.commands.completion import complete, values_of
+from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
+from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.help import command_help, overview, usage
 from mldeploy_jupyter.commands.parser import find_command, parse, wants_json
 
@@ -112,7 +104,7 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
             context.note(f"note: --{name.replace('_', '-')} is not used here; the workspace is a folder.")
     result = found.run(context, args)
     if args.show_python and result.python:
-        from mldeploy_jupyter.commands.printed import whole
+        from mldeploy_jupyter.commands.python_code import whole
 
         context.note(whole(result, context, args))
     return result

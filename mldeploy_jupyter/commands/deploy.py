@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError, WaitInterrupted
-from mldeploy_jupyter.commands.scripts import fill_script
-from mldeploy_jupyter.commands.settings import (
+from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.commands.formatting import pairs, python_call, read_json
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
+from mldeploy_jupyter.commands.options import (
     CONFIG_PARAMS,
     INFERENCE_PARAMS,
     TARGET_PARAMS,
@@ -16,11 +17,11 @@ from mldeploy_jupyter.commands.settings import (
     inference_config_of,
     texts_of,
 )
-from mldeploy_jupyter.commands.text import listing, python_call, read_json
+from mldeploy_jupyter.commands.script_defaults import fill_script
+from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish
 from mldeploy_jupyter.core.configs import DeployConfig, make_service_name
 from mldeploy_jupyter.core.errors import NameInUse
 
-LOOK_EVERY = 0.5  # seconds between two looks whether the runner still lives
 _MODELS: tuple[Param, ...] = (
     Param(
         "model",
@@ -39,23 +40,12 @@ _MODELS: tuple[Param, ...] = (
         metavar="FILE",
     ),
 )
-WAIT: tuple[Param, ...] = (
-    Param("wait", ("--wait",), "Follow the deployment until it ends. The default on the command line.", "switch"),
-    Param("no_wait", ("--no-wait",), "Return at once; the deployment goes on.", "switch"),
-    Param(
-        "timeout_sec",
-        ("--timeout-sec",),
-        "Stop waiting after so many seconds; nothing is cancelled.",
-        "number",
-        metavar="SECONDS",
-    ),
-)
 
 
 def deploy(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api import deploying
-    from mldeploy_jupyter.api.deploy_configuration import from_data
-    from mldeploy_jupyter.api.model import Model
+    from mldeploy_jupyter.api.models.model import Model
+    from mldeploy_jupyter.api.webservices import deployments
+    from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
 
     check_waiting(args)
     models = models_of(context, args)
@@ -70,7 +60,7 @@ def deploy(context: Context, args: Args) -> Result:
         )
     workspace = context.workspace(args.path, write=True)
     deployment = from_data(config) if config is not None else None
-    begun = len(deploying.begun)
+    begun = len(deployments.begun)
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
     if service is None:
         try:
@@ -83,13 +73,12 @@ def deploy(context: Context, args: Args) -> Result:
     )
     if args.overwrite:
         python = python.removesuffix(")") + ", overwrite=True)"
-    return finish(context, args, service, name, python, begun=len(deploying.begun) > begun)
+    return finish(context, args, service, name, python, begun=len(deployments.begun) > begun)
 
 
 def update(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.deploy_configuration import from_data
-    from mldeploy_jupyter.commands.finding import find_service
-    from mldeploy_jupyter.commands.service import change_words
+    from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
+    from mldeploy_jupyter.commands.lookup import find_service
 
     check_waiting(args)
     service = find_service(context, args)
@@ -181,87 +170,23 @@ def _update_if_live(
     context: Context, workspace: Any, name: str, models: list[Any], inference: Any, config: DeployConfig | None
 ) -> Any:
     """The service of that name, updated where something changed; None when there is none that can be updated."""
-    from mldeploy_jupyter.api import deploying
-    from mldeploy_jupyter.api.deploy_configuration import from_data
-    from mldeploy_jupyter.api.webservice import Webservice
+    from mldeploy_jupyter.api.webservices import deployments
+    from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
+    from mldeploy_jupyter.api.webservices.webservice import Webservice
 
     record = workspace._folder.open_store().get_service(name)
     if record is None or not record.revision:
         return None
     service = Webservice(workspace, name)
     settings = config if config is not None else current_config(service)
-    request = deploying.make_request(workspace, name, models, inference, settings)
-    if deploying.is_unchanged(workspace, request):
+    request = deployments.make_request(workspace, name, models, inference, settings)
+    if deployments.is_unchanged(workspace, request):
         context.note(f"{name} serves just this already; nothing to do.")
         return service
     service.update(
         models=models, inference_config=inference, deployment_config=from_data(settings), detached=context.detached
     )
     return service
-
-
-def check_waiting(args: Args) -> None:
-    """Before anything is begun."""
-    if args.wait and args.no_wait:
-        raise UsageError("--wait and --no-wait exclude each other", why="both are given", hint="leave one of them out")
-
-
-def finish(context: Context, args: Args, service: Any, name: str, python: str, *, begun: bool = True) -> Result:
-    """The result of a command that began a deployment, after following it where that is wished. Not `begun`: nothing
-    had changed."""
-    if not begun:
-        return Result(service, describe(service), service.serialize(), python)
-    if args.wait or (context.follow and not args.no_wait):
-        follow(context, service, name, args.timeout_sec)
-        return Result(service, describe(service), service.serialize(), python)
-    text = f"{name} is being deployed. Follow it with: {context.prefix}service wait {name}"
-    return Result(service, text, service.serialize(), python)
-
-
-def follow(context: Context, service: Any, name: str, timeout_sec: float | None) -> None:
-    """Shows the deployment on the error stream until it ended. Raises its error, or `WaitInterrupted`."""
-    from mldeploy_jupyter.api.show import follow as show
-
-    store = service.workspace._folder.open_store()
-    begun = looked = context.clock()
-
-    def left() -> float | None:
-        return None if timeout_sec is None else max(0.0, timeout_sec - (context.clock() - begun))
-
-    def ended() -> bool:
-        nonlocal looked
-        if context.clock() - looked < LOOK_EVERY:
-            return left() == 0
-        looked = context.clock()
-        service.update_deployment_state()  # finds a dead runner
-        record = store.get_deployment(service.deployment_id)
-        return record is None or record.state != "running" or left() == 0
-
-    try:
-        # How it failed is left out: that is the error that is raised.
-        if not context.json or context.isatty:
-            cancel = f"{context.prefix}service cancel {name}"
-            show(service.journal, out=context.err, stop=ended, errors=False, cancel=cancel)
-        service.wait_for_deployment(timeout_sec=left())
-    except KeyboardInterrupt:
-        raise WaitInterrupted(
-            "stopped waiting; the deployment goes on",
-            hint=f"attach again with: {context.prefix}service wait {name}",
-            value=service,
-        ) from None
-
-
-def describe(service: Any) -> str:
-    data = service.serialize()
-    return listing(
-        {
-            "name": service.name,
-            "state": service.shown_state,
-            "target": data.get("computeType"),
-            "scoring uri": data.get("scoringUri"),
-            "swagger uri": data.get("swaggerUri"),
-        }
-    )
 
 
 _NAME = Param(
@@ -271,18 +196,22 @@ _NAME = Param(
     positional=True,
     completion="service",
 )
+
 _UPDATE_NAME = Param(
     "name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service"
 )
+
 _CHANGES: tuple[Param, ...] = (
     Param("add_tag", ("--add-tag",), "Tags to add or change; the others stay.", "list", metavar="KEY=VALUE"),
     Param("remove_tag", ("--remove-tag",), "Tags to remove.", "list", metavar="KEY"),
     Param("add_property", ("--add-property",), "Properties to add.", "list", metavar="KEY=VALUE"),
 )
+
 _UPDATE_CONFIG = tuple(
     replace(param, doc="Tags in place of all that it has. See --add-tag.") if param.name == "config_tags" else param
     for param in CONFIG_PARAMS
 )
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         ("model", "deploy"),
@@ -315,3 +244,18 @@ COMMANDS: tuple[Command, ...] = (
         "service update churn -m churn:4",
     ),
 )
+
+
+def change_words(service: Any, args: Args) -> str:
+    """Adds and removes tags and properties at once; gives back the Python for it, "" when nothing was asked."""
+    calls = []
+    for words, method, flag in (
+        (args.add_tag, "add_tags", "--add-tag"),
+        (args.remove_tag, "remove_tags", ""),
+        (args.add_property, "add_properties", "--add-property"),
+    ):
+        if words:
+            value = pairs(words, flag) if flag else words
+            getattr(service, method)(value)
+            calls.append(python_call(f"service.{method}", repr(value)))
+    return "\n".join(calls)

@@ -12,27 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO
 
-from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
-
 Args = argparse.Namespace
+
 ParamKind = Literal["text", "integer", "number", "switch", "toggle", "list"]
+
 Completion = Literal["", "model", "model id", "service", "target", "file", "script"]
-
-
-class UsageError(UserErrorException):
-    """The words of a command are wrong: an unknown command, option or value. Exit code 2."""
-
-    code = "Usage"
-
-
-class WaitInterrupted(MldeployError):
-    """The user interrupted a wait. Only the waiting ended. `value` is the service. Exit code 130."""
-
-    code = "Interrupted"
-
-    def __init__(self, what: str, *, hint: str, value: Any = None) -> None:
-        super().__init__(what, hint=hint)
-        self.value = value
 
 
 @dataclass(frozen=True)
@@ -150,6 +134,7 @@ class Command:
 
 
 _COMMON = "Common options"
+
 COMMON: tuple[Param, ...] = (
     Param(
         "path",

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from mldeploy_jupyter.commands.grammar import Command, Param
-from mldeploy_jupyter.commands.settings import LATER
+from mldeploy_jupyter.commands.options import LATER
 
 WIDTH = 100
 INDENT = 30

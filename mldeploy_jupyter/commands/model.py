@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
-from mldeploy_jupyter.commands.text import check_writable, listing, pairs, python_call, read_json, table
+from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.commands.formatting import check_writable, listing, pairs, python_call, read_json, table
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
+    from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 
 MODEL_PARAMS: tuple[Param, ...] = (
     Param(
@@ -28,7 +29,7 @@ MODEL_PARAMS: tuple[Param, ...] = (
 
 def find_model(context: Context, args: Args) -> Any:
     """The model that `--model-id` or `--model-name` names. Raises `ModelNotFoundException`."""
-    from mldeploy_jupyter.api.model import Model
+    from mldeploy_jupyter.api.models.model import Model
 
     if not args.model_id and not args.model_name:
         raise UsageError("no model is named", why="the command works on one model", hint="add its id, such as churn:3")
@@ -48,7 +49,7 @@ def find_model(context: Context, args: Args) -> Any:
 
 
 def register(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.model import Model
+    from mldeploy_jupyter.api.models.model import Model
 
     run_id = args.run_id
     if args.run_metadata_file:
@@ -85,7 +86,7 @@ def register(context: Context, args: Args) -> Result:
         check_writable(args.output_metadata_file, "--output-metadata-file")
     workspace = context.workspace(args.path, write=True)
     if args.asset_path:
-        from mldeploy_jupyter.api.run import Run
+        from mldeploy_jupyter.api.runs.run import Run
 
         run = Run(workspace, run_id)
         model = run.register_model(args.name, model_path=args.asset_path, resource_configuration=resources, **same)
@@ -105,7 +106,7 @@ def register(context: Context, args: Args) -> Result:
 
 def _resources(args: Args, present: ResourceConfiguration | None = None) -> ResourceConfiguration | None:
     """What the options say, over what is there; None when they say nothing."""
-    from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
+    from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 
     given = {"cpu": args.cpu_cores, "memory_in_gb": args.memory_gb, "gpu": args.gpu_cores}
     given = {name: value for name, value in given.items() if value is not None}
@@ -115,7 +116,7 @@ def _resources(args: Args, present: ResourceConfiguration | None = None) -> Reso
 
 
 def list_(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.model import Model
+    from mldeploy_jupyter.api.models.model import Model
 
     tags = [word.split("=", 1) if "=" in word else word for word in args.tag or []]
     properties = [word.split("=", 1) if "=" in word else word for word in args.property or []]

@@ -7,7 +7,8 @@ import difflib
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Param, UsageError
+from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Param
 
 
 class _Parser(argparse.ArgumentParser):

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.commands.deploy import WAIT, check_waiting, describe, finish, follow
-from mldeploy_jupyter.commands.finding import find_service as find_service
-from mldeploy_jupyter.commands.finding import list_services
-from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
-from mldeploy_jupyter.commands.settings import TARGETS
-from mldeploy_jupyter.commands.text import listing, pairs, python_call, table
+from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.commands.formatting import listing, python_call, table
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
+from mldeploy_jupyter.commands.lookup import find_service, list_services
+from mldeploy_jupyter.commands.options import TARGETS
+from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, describe, finish, follow
 from mldeploy_jupyter.core.text import clean
 
 NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service")
@@ -189,21 +189,6 @@ def _action(method: str, done: str) -> Callable[[Context, Args], Result]:
     return act
 
 
-def change_words(service: Any, args: Args) -> str:
-    """Adds and removes tags and properties at once; gives back the Python for it, "" when nothing was asked."""
-    calls = []
-    for words, method, flag in (
-        (args.add_tag, "add_tags", "--add-tag"),
-        (args.remove_tag, "remove_tags", ""),
-        (args.add_property, "add_properties", "--add-property"),
-    ):
-        if words:
-            value = pairs(words, flag) if flag else words
-            getattr(service, method)(value)
-            calls.append(python_call(f"service.{method}", repr(value)))
-    return "\n".join(calls)
-
-
 _TIMEOUT = Param(
     "timeout_sec",
     ("--timeout-sec",),
@@ -211,6 +196,7 @@ _TIMEOUT = Param(
     "number",
     metavar="SECONDS",
 )
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         ("service", "list"),

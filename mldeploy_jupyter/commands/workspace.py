@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
-from mldeploy_jupyter.commands.text import listing, python_call, table
+from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.commands.formatting import listing, python_call, table
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.core.errors import WorkspaceError
 
 
@@ -59,7 +60,7 @@ def show(context: Context, args: Args) -> Result:
 
 
 def list_(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.core.workspace import known_workspaces
+    from mldeploy_jupyter.core.workspace.folder import known_workspaces
 
     rows = [{"name": folder.config.name, "path": str(folder.root.parent)} for folder in known_workspaces()]
     text = (
@@ -67,11 +68,13 @@ def list_(context: Context, args: Args) -> Result:
         if rows
         else "No workspace is known yet."
     )
-    return Result(rows, text, rows, "from mldeploy_jupyter.core.workspace import known_workspaces; known_workspaces()")
+    return Result(
+        rows, text, rows, "from mldeploy_jupyter.core.workspace.folder import known_workspaces; known_workspaces()"
+    )
 
 
 def prune(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.prune import prune as run_prune
+    from mldeploy_jupyter.deployment.prune import prune as run_prune
 
     keep = 20 if args.keep_deployments is None else args.keep_deployments
     if keep < 0:

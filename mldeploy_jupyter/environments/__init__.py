@@ -27,7 +27,7 @@ from mldeploy_jupyter.environments.records import Emit, Interpreter, Kind, Lock,
 from mldeploy_jupyter.environments.uv import Uv
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+    from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 
 __all__ = [
     "Emit",

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core.environment_spec import DEFAULT_CHANNELS, EnvironmentSpec, python_accepts
+from mldeploy_jupyter.core.environment.spec import DEFAULT_CHANNELS, EnvironmentSpec, python_accepts
 from mldeploy_jupyter.core.errors import EnvironmentError_
 from mldeploy_jupyter.environments import pythons, venv
 from mldeploy_jupyter.environments.provided import server_requirements

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import EnvironmentError_
 from mldeploy_jupyter.environments import cache, pythons, venv
 from mldeploy_jupyter.environments.provided import server_requirements, without_provided

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mldeploy_jupyter.core.environment_spec import python_accepts
+from mldeploy_jupyter.core.environment.spec import python_accepts
 from mldeploy_jupyter.core.errors import EnvironmentError_
 from mldeploy_jupyter.environments.records import Interpreter
 

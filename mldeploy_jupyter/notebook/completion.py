@@ -45,7 +45,7 @@ class Matcher:
         magic = self._by_name.get(match["name"]) if match else None
         if match is None or magic is None:
             return [], ""
-        from mldeploy_jupyter.notebook.table import context_of
+        from mldeploy_jupyter.notebook.magics import context_of
 
         *before, fragment = _words(match["rest"])
         words = [*before, fragment]

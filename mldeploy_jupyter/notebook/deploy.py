@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, WaitInterrupted, command
-from mldeploy_jupyter.commands.deploy import check_waiting
-from mldeploy_jupyter.commands.printed import call, deployment_config, inference_config, program, service_of
-from mldeploy_jupyter.commands.scripts import fill_script, script_of
+from mldeploy_jupyter.commands.python_code import call, deployment_config, inference_config, program, service_of
+from mldeploy_jupyter.commands.script_defaults import fill_script, script_of
+from mldeploy_jupyter.commands.waiting import check_waiting
 from mldeploy_jupyter.core.errors import DeploymentTimeout, EntryScriptError
 from mldeploy_jupyter.notebook.session import Session, front_end
 
@@ -113,9 +113,9 @@ def _carried(session: Session, context: Context, args: Args, base: Command) -> R
 
 def _is_shown(session: Session, service: Any) -> bool:
     """Whether the deployment is an old one: nothing was begun, because nothing had changed."""
-    from mldeploy_jupyter.api import deploying
+    from mldeploy_jupyter.api.webservices import deployments
 
-    return service.deployment_id in session.shown or service.deployment_id not in deploying.unreported
+    return service.deployment_id in session.shown or service.deployment_id not in deployments.unreported
 
 
 def _fill_deploy(session: Session, context: Context, args: Args) -> None:
@@ -198,8 +198,8 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
 
 
 def _reload(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.commands.deploy import describe, follow
-    from mldeploy_jupyter.commands.service import find_service
+    from mldeploy_jupyter.commands.lookup import find_service
+    from mldeploy_jupyter.commands.waiting import describe, follow
 
     service = find_service(context, args)
     service.reload()
@@ -265,7 +265,7 @@ def _update_python(name: str, context: Context, args: Args, again: bool) -> str:
 
 
 def _settings(args: Args) -> dict[str, Any]:
-    from mldeploy_jupyter.commands.settings import _flags
+    from mldeploy_jupyter.commands.options import _flags
 
     hidden = ("primary_key", "secondary_key")
     return {name: "***" if name in hidden else value for name, value in _flags(args).items()}

@@ -8,15 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result, UsageError
+from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.core.errors import EntryScriptError, MldeployError, StorageError
-from mldeploy_jupyter.notebook import edit_live, script_warnings
+from mldeploy_jupyter.notebook import live_edit, script_warnings
 from mldeploy_jupyter.notebook.session import FailedCheck, Session, cell_id, notebook_path, prompt_number, raw_cell
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.core.cells import CellRecord
-    from mldeploy_jupyter.core.workspace import WorkspaceFolder
-    from mldeploy_jupyter.notebook.clean_run import CleanRun
+    from mldeploy_jupyter.core.script.notebook_cells import CellRecord
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+    from mldeploy_jupyter.deployment.script_check import CleanRun
 
 MAGIC = "%%entry_script"
 OUTPUT_LINES = 20  # of what the script printed
@@ -65,7 +66,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     name = args.file or "score.py"
     python = python_of(name, cell)
     if args.update:
-        edit_live.refuse_others(args)
+        live_edit.refuse_others(args)
     text = cell if cell.endswith("\n") else cell + "\n"
     path = _write_file(name, text)
     folder = context.workspace(args.path, write=True)._folder
@@ -77,8 +78,8 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
         for warning in script_warnings.of_source(text, record.offset, session.namespace):
             print(f"warning: {warning}")
         if args.update:
-            print(edit_live.go_live(session, context, args, path))
-            return Result(python="\n\n".join([python, edit_live.python_of(name, args)]))
+            print(live_edit.go_live(session, context, args, path))
+            return Result(python="\n\n".join([python, live_edit.python_of(name, args)]))
         if args.no_check:
             print(f"wrote {name}, not checked")
             return Result(python=python)
@@ -122,12 +123,12 @@ def python_of(name: str, cell: str) -> str:
 
 def remember(session: Session, folder: WorkspaceFolder, path: Path, text: str, cell: str) -> CellRecord:
     """Keeps which cell the script came from, so that an error in the service names the line of the cell."""
-    from mldeploy_jupyter.core import cells
-    from mldeploy_jupyter.core.events import utc_now
+    from mldeploy_jupyter.core.journal.journal import utc_now
+    from mldeploy_jupyter.core.script import notebook_cells
 
     source, offset = _as_typed(raw_cell(session.shell), path.name, cell)
-    record = cells.CellRecord(
-        script_digest=cells.script_digest(text),
+    record = notebook_cells.CellRecord(
+        script_digest=notebook_cells.script_digest(text),
         file=str(path),
         source=source,
         offset=offset,
@@ -136,7 +137,7 @@ def remember(session: Session, folder: WorkspaceFolder, path: Path, text: str, c
         execution_count=prompt_number(session.shell),
         time=utc_now(),
     )
-    return cells.save(folder.cells, record)
+    return notebook_cells.save(folder.cells, record)
 
 
 def _write_file(name: str, text: str) -> Path:
@@ -179,14 +180,14 @@ def _as_typed(raw: str, name: str, cell: str) -> tuple[str, int]:
 
 
 def _check_source(text: str, name: str, record: CellRecord) -> None:
-    from mldeploy_jupyter.core import cells, entry_script
+    from mldeploy_jupyter.core.script import entry_script, notebook_cells
 
     try:
         entry_script.check(text, name)
     except EntryScriptError as error:
         if error.line:
-            error.where = cells.where(record, error.line, newest=record.version)
-            error.excerpt = cells.excerpt(record, error.line)
+            error.where = notebook_cells.where(record, error.line, newest=record.version)
+            error.excerpt = notebook_cells.excerpt(record, error.line)
         error.hint = f"{error.hint} ({name} is written as the cell says)"
         raise
 
@@ -202,7 +203,7 @@ def _check_run(
     args: Args,
 ) -> str:
     """Runs the script in a clean interpreter; the line that says ok. Raises `EntryScriptError`."""
-    from mldeploy_jupyter.notebook.clean_run import find_models, run_clean
+    from mldeploy_jupyter.deployment.script_check import find_models, run_clean
 
     records = find_models(folder, models)
     python, variables = _interpreter(args)
@@ -232,7 +233,7 @@ def _check_run(
 
 
 def _as_error(ran: CleanRun, name: str, text: str, record: CellRecord) -> MldeployError:
-    from mldeploy_jupyter.core.causes import ScriptInfo, explain
+    from mldeploy_jupyter.core.diagnosis import ScriptInfo, explain
 
     script = ScriptInfo(name, ran.settings["entry_script"], text, record, record.version)
     settings = {**ran.settings, "checking": True}
@@ -247,7 +248,7 @@ def _interpreter(args: Args) -> tuple[str, dict[str, str]]:
     if args.conda_file is None and args.requirements_file is None:
         return sys.executable, {}
     from mldeploy_jupyter import environments
-    from mldeploy_jupyter.api.environment import Environment
+    from mldeploy_jupyter.api.environments.environment import Environment
 
     if args.conda_file is not None:
         environment = Environment.from_conda_specification("check", args.conda_file)
@@ -271,7 +272,7 @@ def _print_output(lines: list[str]) -> None:
 
 
 def _ok_line(name: str, ran: CleanRun) -> str:
-    from mldeploy_jupyter.core.timeline import duration
+    from mldeploy_jupyter.core.journal import duration
 
     result = ran.result
     seconds = result.get("init_seconds")

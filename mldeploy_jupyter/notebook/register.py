@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Result, UsageError, command
-from mldeploy_jupyter.commands.printed import call, program
+from mldeploy_jupyter.commands.python_code import call, program
 from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.notebook.session import Session
@@ -132,7 +132,7 @@ def _dump(word: str, value: Any, path: Path) -> str:
 
 
 def _call(args: Args) -> str:
-    from mldeploy_jupyter.commands.text import pairs
+    from mldeploy_jupyter.commands.formatting import pairs
 
     path = args.model_path
     if Path(path).name == f"{args.name}.pkl" and Path(path).parent.name.startswith("mldeploy-"):

@@ -7,8 +7,9 @@ import shlex
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
-from mldeploy_jupyter.commands.printed import service_of
-from mldeploy_jupyter.commands.service import NAME, find_service
+from mldeploy_jupyter.commands.lookup import find_service
+from mldeploy_jupyter.commands.python_code import service_of
+from mldeploy_jupyter.commands.service import NAME
 from mldeploy_jupyter.notebook.session import Session
 
 DOC = """Score data with a service and give back its answer.
@@ -116,14 +117,15 @@ def _parameter(service: Any, value: Any) -> str:
     """The name under which the service's script takes its one value, "" when the value goes as it is."""
     if isinstance(value, (dict, str, bytes)):
         return ""
-    from mldeploy_jupyter.core import bundle, entry_script
+    from mldeploy_jupyter.core.bundle import builder
+    from mldeploy_jupyter.core.script import entry_script
 
     store = service.workspace._folder.open_store()
     service.scoring_uri  # noqa: B018  waits for a deployment under way, so that its script is the live one
     revision = store.get_revision(service.name, service.revision)
     if revision is None or not revision.bundle_digest:
         return ""
-    made = bundle.load(service.workspace._folder.bundles / revision.bundle_digest)
+    made = builder.load(service.workspace._folder.bundles / revision.bundle_digest)
     script = entry_script.check((made.app / made.entry_script).read_text("utf-8", "replace"))
     required = [parameter.name for parameter in script.parameters if parameter.required]
     with_sample = any(name.rpartition(".")[2] == "input_schema" for name in script.decorators)

@@ -6,18 +6,18 @@ import ast
 import re
 from typing import Any
 
-from mldeploy_jupyter.core import script_hazards
+from mldeploy_jupyter.core.script import lint
 
 
 def of_source(text: str, offset: int, namespace: dict[str, Any]) -> list[str]:
     """What will go wrong in a service although the script can be imported. Lines are those of the cell."""
     found = []
-    for name, line in script_hazards.free_names(text):
+    for name, line in lint.free_names(text):
         if name in namespace:
             found.append(f"line {line + offset}: {name} lives only in this notebook; define or import it in the script")
         else:
             found.append(f"line {line + offset}: {name} is not defined in the script")
-    caught = script_hazards.swallows_exceptions(text)
+    caught = lint.swallows_exceptions(text)
     if caught is not None:
         found.append(
             f"line {caught + offset}: run() answers with the text of an exception, so a failure looks like a good "
@@ -32,7 +32,7 @@ def of_source(text: str, offset: int, namespace: dict[str, Any]) -> list[str]:
 
 def of_run(found: list[str], text: str, offset: int) -> list[str]:
     """What the run warned of, with the cell's lines, and without what `of_source` says already."""
-    said = script_hazards.swallows_exceptions(text) is not None
+    said = lint.swallows_exceptions(text) is not None
     rest = []
     for warning in found:
         line = re.search(r" \(line (\d+)\)", warning)

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.timeline import Timeline, apply, render_html, render_text, tick
-from mldeploy_jupyter.notebook.tail import JournalTail
+from mldeploy_jupyter.core.journal import Timeline, apply, render_html, render_text, tick
+from mldeploy_jupyter.core.journal.journal import JournalTail
 from mldeploy_jupyter.notebook.wording import as_typed_here
 
 LEAST_SECONDS = 0.25  # between two updates

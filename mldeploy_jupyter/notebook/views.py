@@ -14,8 +14,8 @@ from mldeploy_jupyter.core.errors import WebserviceNotFound
 from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.model import Model
-    from mldeploy_jupyter.api.webservice import Webservice
+    from mldeploy_jupyter.api.models.model import Model
+    from mldeploy_jupyter.api.webservices.webservice import Webservice
     from mldeploy_jupyter.notebook.timeline_view import TimelineView
 
 Bundle = dict[str, str]
@@ -39,7 +39,7 @@ def timeline_view(session: Session, service: Webservice, errors: bool = True) ->
     """
     from IPython.display import display, update_display
 
-    from mldeploy_jupyter.core.timeline import Timeline
+    from mldeploy_jupyter.core.journal import Timeline
     from mldeploy_jupyter.notebook.timeline_view import TimelineView
 
     display_id = f"mldeploy-{service.deployment_id}-{os.urandom(4).hex()}"
@@ -241,8 +241,8 @@ def remove_formatters(session: Session) -> None:
         formatter.type_printers.pop(getattr(sys.modules.get(module), name, None), None)
 
 
-_SERVICE = ("mldeploy_jupyter.api.webservice", "Webservice")
-_MODEL = ("mldeploy_jupyter.api.model", "Model")
+_SERVICE = ("mldeploy_jupyter.api.webservices.webservice", "Webservice")
+_MODEL = ("mldeploy_jupyter.api.models.model", "Model")
 
 
 def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
@@ -260,7 +260,7 @@ def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
 
 
 def _grid(rows: Rows, head: Sequence[str]) -> Bundle:
-    from mldeploy_jupyter.commands.text import table
+    from mldeploy_jupyter.commands.formatting import table
 
     sides = ["right" if name in _NUMBERS else "left" for name in head]
 

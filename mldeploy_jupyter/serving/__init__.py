@@ -25,7 +25,7 @@
 This room imports nothing else of the package and uses relative imports only.
 """
 
-from .control import ControlError, call
+from .ipc.control_client import ControlError, call
 from .requirements import PROVIDES, PYTHON_FLOOR, REQUIREMENTS
 from .settings import Settings
 

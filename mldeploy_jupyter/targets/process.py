@@ -29,9 +29,9 @@ from mldeploy_jupyter.targets.base import (
     TargetContext,
     TargetFailure,
 )
-from mldeploy_jupyter.targets.process_deploy import CancelWatch, deploy, outcome
 from mldeploy_jupyter.targets.process_log import read_log
-from mldeploy_jupyter.targets.supervisor import HOST, Supervisor
+from mldeploy_jupyter.targets.process_rollout import CancelWatch, deploy, outcome
+from mldeploy_jupyter.targets.supervisor_client import HOST, Supervisor
 
 
 class ProcessTarget:
@@ -250,7 +250,7 @@ def _port_holder(port: int) -> dict[str, Any] | None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            from mldeploy_jupyter.serving.listener import holder_of
+            from mldeploy_jupyter.serving.system.procfs import holder_of
 
             return {"message": error.strerror or str(error), "errno": error.errno, "holder": holder_of(port)}
     return None

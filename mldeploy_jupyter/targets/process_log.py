@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mldeploy_jupyter.serving import entries
+from mldeploy_jupyter.serving.log import entry as entries
 from mldeploy_jupyter.targets.base import LogLine
 
 _KEPT = 3  # rotated files, `.1` is the newest

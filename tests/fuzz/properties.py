@@ -14,9 +14,9 @@ import h11
 from hypothesis import event
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.messages import Request
-from mldeploy_jupyter.serving.openapi import describe
-from mldeploy_jupyter.serving.scoring import Scorer
+from mldeploy_jupyter.serving.scoring.messages import Request
+from mldeploy_jupyter.serving.scoring.openapi import describe
+from mldeploy_jupyter.serving.scoring.scorer import Scorer
 from mldeploy_jupyter.serving.settings import Settings
 
 from . import messages

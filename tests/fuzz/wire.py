@@ -10,17 +10,18 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
-from mldeploy_jupyter.serving import compat
-from mldeploy_jupyter.serving.app import App
-from mldeploy_jupyter.serving.board import IN_FLIGHT, Board
-from mldeploy_jupyter.serving.connection import Connection
-from mldeploy_jupyter.serving.exchange import Exchange
-from mldeploy_jupyter.serving.messages import Response
-from mldeploy_jupyter.serving.runner import Job, Runner
-from mldeploy_jupyter.serving.scoring import Scorer
-from mldeploy_jupyter.serving.script import Script, inspect_script
+from mldeploy_jupyter.serving.azureml import import_hook
+from mldeploy_jupyter.serving.http.acceptor import Transport
+from mldeploy_jupyter.serving.http.connection import Connection
+from mldeploy_jupyter.serving.http.exchange import Exchange
+from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, Board
+from mldeploy_jupyter.serving.scoring.messages import Response
+from mldeploy_jupyter.serving.scoring.scorer import Scorer
+from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 from mldeploy_jupyter.serving.settings import Settings
-from mldeploy_jupyter.serving.transport import Transport
+from mldeploy_jupyter.serving.worker.app import App
+from mldeploy_jupyter.serving.worker.jobs import Job
+from mldeploy_jupyter.serving.worker.script_thread import Runner
 
 ECHO = """
     from azureml.contrib.services.aml_request import rawhttp
@@ -38,7 +39,7 @@ MAX_BODY = 1000
 def script_of(source: str) -> Script:
     """The script, loaded in this process. v1's import names are there only meanwhile: other tests have their own."""
     finders, known = list(sys.meta_path), set(sys.modules)
-    compat.install()
+    import_hook.install()
     module = types.ModuleType(f"fuzzed_{len(sys.modules)}")
     sys.modules[module.__name__] = module
     try:

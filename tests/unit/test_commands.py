@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter import commands
-from mldeploy_jupyter.api.model import Model
-from mldeploy_jupyter.api.resource_configuration import ResourceConfiguration
+from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.commands import COMMANDS, Command, Context, Result, UsageError, command, parse, run
-from mldeploy_jupyter.commands import printed as printed_module
+from mldeploy_jupyter.commands import python_code as printed_module
+from mldeploy_jupyter.commands.options import changed_config, deploy_config_of, inference_config_of, texts_of
 from mldeploy_jupyter.commands.parser import find_command
-from mldeploy_jupyter.commands.settings import changed_config, deploy_config_of, inference_config_of, texts_of
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError, ModelNotFoundException, WorkspaceError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -63,7 +65,7 @@ class AbstractParameterType:
         return []
 
     def row_wise(self) -> bool:
-        """Whether values are rows, which several requests' could be joined of (`serving/rows.py`)."""
+        """Whether values are rows, which several requests' could be joined of (`serving/scoring/rows.py`)."""
         return False
 
     def stacks(self) -> bool:
@@ -116,3 +118,23 @@ def kind_of(value: Any) -> str:
         return "null"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
     return names.get(type(value), type(value).__name__)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A hint understood. `parse(value, where)` gives the value or raises `Misfit`; `schema` is its JSON Schema.
+
+    `rows`: its values are rows that can be joined. `quick` is as in `AbstractParameterType`. `exact`: values of just
+    this JSON type are taken as they are. `holds` is as in `AbstractParameterType`.
+    """
+
+    parse: Callable[[Any, str], Any]
+    schema: dict[str, Any]
+    rows: bool = False
+    quick: Callable[[Any, bool], Any] | None = None
+    exact: type | None = None
+    holds: Callable[[Any], bool] | None = None
+
+
+class Unknown(Exception):
+    """A hint that is not understood."""

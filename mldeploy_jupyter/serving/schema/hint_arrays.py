@@ -11,10 +11,9 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .base import Misfit, kind_of
-from .hint_node import Node, Unknown
+from .base import Misfit, Node, Unknown, kind_of
+from .number_arrays import flatten, to_array
 from .numpy_type import MAX_DIMENSIONS, check_dimensions, depth_of, filled, item_schema, shape_of, untyped, walk
-from .quick import flatten, to_array
 from .scalars import converter, to_float, to_str
 
 

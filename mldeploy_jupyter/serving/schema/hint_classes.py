@@ -7,8 +7,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .base import Misfit, kind_of
-from .hint_node import Node
+from .base import Misfit, Node, kind_of
 
 NodeOf = Callable[[Any, dict[Any, Any]], Node]
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import orjson
 
-from .base import Misfit
-from .hint_node import Node, Unknown
+from .base import Misfit, Node, Unknown
 
 
 def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | None:

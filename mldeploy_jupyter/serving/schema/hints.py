@@ -13,10 +13,9 @@ import types
 import typing
 from typing import Any
 
-from .base import AbstractParameterType, Misfit, OwnParameterType, kind_of, show
+from .base import AbstractParameterType, Misfit, Node, OwnParameterType, Unknown, kind_of, show
 from .hint_arrays import array_node
 from .hint_classes import class_node
-from .hint_node import Node, Unknown
 from .hint_pydantic import pydantic_node
 from .scalars import to_int
 from .standard_type import SCALARS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .base import Misfit, OwnParameterType, kind_of
-from .quick import flatten, to_array
+from .number_arrays import flatten, to_array
 from .scalars import Convert, converter, to_float, to_str
 
 MAX_DIMENSIONS = 32  # of an array, in every version of numpy

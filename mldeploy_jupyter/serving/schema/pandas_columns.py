@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .base import Misfit, show
-from .quick import to_array
+from .number_arrays import to_array
 from .scalars import BEGINS_WITH_A_YEAR, converter, to_str
 
 _TEXT_OR_NULL = {str, type(None)}

@@ -7,9 +7,9 @@ from itertools import chain
 from typing import Any
 
 from .base import Misfit, OwnParameterType
+from .number_arrays import to_array
 from .pandas_columns import cell_of, cell_schema, column_of, is_text
 from .pandas_orients import ORIENTS, READERS, Row, quick_columns
-from .quick import to_array
 
 __all__ = ["ORIENTS", "PandasParameterType"]
 

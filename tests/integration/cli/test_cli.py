@@ -91,7 +91,7 @@ def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys; from mldeploy_jupyter.cli import main; main(['model', 'deploy', '--help']); main(['--help']);"
         "heavy = {'sqlalchemy', 'requests', 'yaml', 'IPython', 'fsspec', 'httptools', 'numpy', 'plotly', 'rattler'};"
-        "ours = {m for m in sys.modules if m.startswith(('mldeploy_jupyter.api', 'mldeploy_jupyter.engine'))};"
+        "ours = {m for m in sys.modules if m.startswith(('mldeploy_jupyter.api', 'mldeploy_jupyter.deployment'))};"
         "sys.exit(str(sorted(heavy & set(sys.modules)) + sorted(ours)) if heavy & set(sys.modules) or ours else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -122,7 +122,7 @@ class Reader:
             self._client.stop_channels()
             self._kernel.shutdown_kernel(now=True)
         code = (
-            "from mldeploy_jupyter.core.workspace import known_workspaces\n"
+            "from mldeploy_jupyter.core.workspace.folder import known_workspaces\n"
             "from mldeploy_jupyter import Webservice, Workspace\n"
             "for folder in known_workspaces():\n"
             f"    if str(folder.root).startswith({str(self.folder)!r}):\n"

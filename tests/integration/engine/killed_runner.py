@@ -7,8 +7,8 @@ import signal
 import sys
 from typing import Any
 
-from mldeploy_jupyter.core.events import Event, Journal
-from mldeploy_jupyter.engine import runner
+from mldeploy_jupyter.core.journal.journal import Event, Journal
+from mldeploy_jupyter.deployment import runner
 
 write = Journal.write
 

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 import requests
 
-from mldeploy_jupyter import AciWebservice, AksWebservice, InferenceConfig, LocalWebservice, Model, Webservice, engine
+from mldeploy_jupyter import (
+    AciWebservice,
+    AksWebservice,
+    InferenceConfig,
+    LocalWebservice,
+    Model,
+    Webservice,
+    deployment,
+)
 from mldeploy_jupyter.core.errors import (
     DeploymentCancelled,
     DeploymentFailed,
@@ -27,8 +35,8 @@ from mldeploy_jupyter.core.errors import (
     WebserviceException,
     WebserviceNotFound,
 )
-from mldeploy_jupyter.core.events import STAGES, read_events
-from mldeploy_jupyter.core.timeline import fold
+from mldeploy_jupyter.core.journal import fold
+from mldeploy_jupyter.core.journal.journal import STAGES, read_events
 
 from .conftest import Site, wait_until
 
@@ -438,7 +446,7 @@ def test_an_update_whose_caller_dies_is_finished_by_the_supervisor(site: Site, g
     def asked() -> bool:
         record = store.get_service("svc")
         assert record is not None
-        last = engine.look_at_target(site.ws._folder, record).details["last_deploy"]
+        last = deployment.look_at_target(site.ws._folder, record).details["last_deploy"]
         return bool(record.state == "Updating" and last["outcome"] == "running")
 
     wait_until(asked, lambda: "the update did not begin")
@@ -470,7 +478,7 @@ def test_an_update_goes_on_when_the_script_that_began_it_has_ended(site: Site) -
 def test_a_runner_that_cannot_be_started_leaves_the_service_as_it_was(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mldeploy_jupyter.engine import launch
+    from mldeploy_jupyter.deployment import launch
 
     service = live(site)
 
@@ -590,10 +598,10 @@ def test_folders_are_private(site: Site) -> None:
 
 def test_durations_survive_a_clock_that_jumps(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault 35: stages are timed on the monotonic clock, whatever the wall clock does."""
-    from mldeploy_jupyter.core import events
+    from mldeploy_jupyter.core.journal import journal
 
     times = iter([f"2026-11-22T0{9 - n}:00:00.000Z" for n in range(10)] * 20)
-    monkeypatch.setattr(events.Journal.__init__, "__defaults__", (lambda: next(times),))
+    monkeypatch.setattr(journal.Journal.__init__, "__defaults__", (lambda: next(times),))
     service = live(site)
     site.script(2)
     service.reload(wait=True)  # carried out in this process, with the clock that jumps back

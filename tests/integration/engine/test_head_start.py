@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest
-from mldeploy_jupyter.engine import head_start
-from mldeploy_jupyter.targets.supervisor import Supervisor
+from mldeploy_jupyter.deployment import prewarm
+from mldeploy_jupyter.targets.supervisor_client import Supervisor
 
 from .conftest import Site, wait_until
 
@@ -30,7 +30,7 @@ def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(si
     site.write("import colorsys\n\ndef init():\n    pass\n\ndef run(data):\n    return colorsys.rgb_to_hsv(1, 0, 0)\n")
     service = site.deploy()
     service.wait_for_deployment(timeout_sec=60)
-    ahead = json.loads((service.journal.parent / head_start.FILE).read_text())
+    ahead = json.loads((service.journal.parent / prewarm.FILE).read_text())
     supervisor = Supervisor(site.ws._folder.services / "svc")
     assert ahead["pid"] == (supervisor.running() or {})["pid"]
     status = supervisor.call("status")
@@ -39,13 +39,13 @@ def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(si
     site.script(2)
     again = site.deploy()
     again.wait_for_deployment(timeout_sec=60)
-    assert not (again.journal.parent / head_start.FILE).exists()
+    assert not (again.journal.parent / prewarm.FILE).exists()
 
 
 def test_it_goes_with_a_deployment_that_fails(site: Site) -> None:
     folder = site.ws._folder
-    assert head_start.begin(folder, record_of(site), {}) is not None
-    ahead = head_start.begun(folder, "d1")
+    assert prewarm.begin(folder, record_of(site), {}) is not None
+    ahead = prewarm.begun(folder, "d1")
     assert ahead is not None
     with pytest.raises(ValueError, match="of the deployment"), ahead:
         raise ValueError("of the deployment")
@@ -54,7 +54,7 @@ def test_it_goes_with_a_deployment_that_fails(site: Site) -> None:
 
 
 def test_one_that_never_comes_is_not_waited_for(site: Site) -> None:
-    ahead = head_start.HeadStart(Supervisor(site.folder / "nothing"), {"pid": 0, "started": "1", "host": "another"})
+    ahead = prewarm.HeadStart(Supervisor(site.folder / "nothing"), {"pid": 0, "started": "1", "host": "another"})
     began = time.monotonic()
     ahead.ready(clock=iter([0.0, 0.0, 100.0]).__next__, wait=lambda _: None)
     assert time.monotonic() - began < 5
@@ -75,5 +75,5 @@ def test_whatever_else_is_asked_has_none(site: Site, changed: dict[str, Any], se
     target = changed.pop("target", "local")
     record = record_of(site, **changed)
     record.request["target"] = target
-    assert head_start.begin(site.ws._folder, record, secrets) is None
+    assert prewarm.begin(site.ws._folder, record, secrets) is None
     assert site.processes() == []

@@ -11,10 +11,10 @@ import pytest
 import requests
 
 from mldeploy_jupyter import InferenceConfig, Webservice
-from mldeploy_jupyter.core import workspace
 from mldeploy_jupyter.core.errors import DeploymentFailed
-from mldeploy_jupyter.core.events import read_events
-from mldeploy_jupyter.engine import delete, look_at_target
+from mldeploy_jupyter.core.journal.journal import read_events
+from mldeploy_jupyter.core.workspace import folder as workspace
+from mldeploy_jupyter.deployment import delete, look_at_target
 
 from .conftest import Site, wait_until
 
@@ -140,7 +140,7 @@ def test_a_launch_that_is_interrupted_leaves_no_deployment_running(site: Site, m
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mldeploy_jupyter.engine.launch._spawn", interrupted)
+    monkeypatch.setattr("mldeploy_jupyter.deployment.launch._spawn", interrupted)
     with pytest.raises(KeyboardInterrupt):
         site.deploy()
     monkeypatch.undo()

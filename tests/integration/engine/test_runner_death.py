@@ -9,8 +9,8 @@ import pytest
 
 from mldeploy_jupyter import Webservice
 from mldeploy_jupyter.core.errors import DeploymentInterrupted
-from mldeploy_jupyter.core.events import read_events
-from mldeploy_jupyter.engine import launch
+from mldeploy_jupyter.core.journal.journal import read_events
+from mldeploy_jupyter.deployment import launch
 
 from .conftest import Site, wait_until
 
@@ -92,7 +92,7 @@ def test_a_caller_that_dies_before_the_request_is_whole_leaves_nothing_running(s
     import subprocess
 
     made = subprocess.run(
-        [sys.executable, "-P", "-m", "mldeploy_jupyter.engine.runner", str(site.folder / ".mldeploy"), "none"],
+        [sys.executable, "-P", "-m", "mldeploy_jupyter.deployment.runner", str(site.folder / ".mldeploy"), "none"],
         input=b'{"primary_k',
         capture_output=True,
         timeout=30,

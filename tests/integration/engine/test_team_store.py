@@ -11,7 +11,7 @@ import pytest
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace
 from mldeploy_jupyter.core import processes
 from mldeploy_jupyter.core.errors import DeploymentCancelled, WebserviceException
-from mldeploy_jupyter.engine import lease
+from mldeploy_jupyter.deployment import lease
 
 from .conftest import SCRIPT
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.environments import PreparedEnvironment, prepare
 
 # What the scoring server asks for, as empty packages of a version that is new enough.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.core.environment_spec import EnvironmentSpec, from_conda
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda
 from mldeploy_jupyter.core.errors import EnvironmentError_
 from mldeploy_jupyter.environments import PreparedEnvironment, interpreters
 

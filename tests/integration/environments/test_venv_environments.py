@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter import environments
-from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import EnvironmentError_
 from mldeploy_jupyter.environments import PreparedEnvironment, capture, interpreters, lock, prepare, sweep
 
@@ -273,7 +273,7 @@ def test_an_environment_built_by_hand_is_found_by_prepare(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from mldeploy_jupyter.api.environment import Environment
+    from mldeploy_jupyter.api.environments.environment import Environment
 
     (tmp_path / "requirements.txt").write_text(f"--no-index\n-f {wheelhouse}\ndemo==1.0\n")
     monkeypatch.setenv("MLDEPLOY_CACHE", str(tmp_path / "cache"))

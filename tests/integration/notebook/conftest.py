@@ -166,12 +166,12 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
 
 
 def end_services(folder: Path) -> None:
-    from mldeploy_jupyter.core import workspace
+    from mldeploy_jupyter.core.workspace import folder as workspace
 
     found = workspace.find(folder, environ={})
     if found is None:
         return
-    from mldeploy_jupyter.api.webservice import Webservice
+    from mldeploy_jupyter.api.webservices.webservice import Webservice
     from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.core.errors import DeploymentInProgress
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from mldeploy_jupyter.core.events import STAGES, read_events
+from mldeploy_jupyter.core.journal.journal import STAGES, read_events
 
 from .conftest import SCRIPT, Kernel, wait_until
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-from mldeploy_jupyter.core.events import read_events
+from mldeploy_jupyter.core.journal.journal import read_events
 
 from .conftest import SCRIPT, Kernel, Ran, wait_until
 

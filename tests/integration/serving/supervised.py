@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import requests
 
-from mldeploy_jupyter.api.service_data import log_line
+from mldeploy_jupyter.api.webservices.details import log_line
 from mldeploy_jupyter.serving import call
 from mldeploy_jupyter.targets.process_log import read_log
 
@@ -52,7 +52,14 @@ class Supervised:
         (self.folder / "keys.json").write_text(json.dumps({"primaryKey": "first-key", "secondaryKey": "second-key"}))
 
     def start(self, *options: str) -> Supervised:
-        command = [sys.executable, "-m", "mldeploy_jupyter.serving.supervisor", "--folder", str(self.folder), *options]
+        command = [
+            sys.executable,
+            "-m",
+            "mldeploy_jupyter.serving.supervisor",
+            "--folder",
+            str(self.folder),
+            *options,
+        ]
         (self.folder / "supervisor.json").unlink(missing_ok=True)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         wait_for(lambda: (self.folder / "supervisor.json").exists() or self.process.poll() is not None)

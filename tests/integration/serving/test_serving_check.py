@@ -102,7 +102,7 @@ def test_v1_names_are_ours_where_the_real_packages_are_installed_and_the_rest_is
     """
     result, printed = check(app, source, path=str(site))
     assert result["ok"], result
-    assert "train other mldeploy_jupyter.serving.model_path" in printed
+    assert "train other mldeploy_jupyter.serving.azureml.model" in printed
     (site / "azureml" / "__init__.py").write_text("")  # a regular package instead of a namespace
     result, printed = check(app, source, path=str(site))
     assert result["ok"], result
@@ -217,7 +217,7 @@ def test_helper_modules_beside_the_script_and_in_the_source_folder_are_found(tmp
 
 def test_the_supervisor_imports_little() -> None:
     source = (
-        "import sys, mldeploy_jupyter.serving.supervisor\n"
+        "import sys, mldeploy_jupyter.serving.supervisor.__main__\n"
         "heavy = ('asyncio', 'ssl', 'httptools', 'orjson', 'numpy', 'http', 'email', 'logging')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

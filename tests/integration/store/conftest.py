@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.store import Store
+from mldeploy_jupyter.core.store.store import Store
 from tests.engines.postgres import postgres, postgres_url  # noqa: F401
 
 

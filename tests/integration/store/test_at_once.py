@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.store import Store
-from mldeploy_jupyter.core.workspace import known_workspaces
+from mldeploy_jupyter.core.store.store import Store
+from mldeploy_jupyter.core.workspace.folder import known_workspaces
 
 ROUNDS = 25
 

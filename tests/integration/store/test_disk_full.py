@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core import artifact_places, database
+from mldeploy_jupyter.core.artifacts import locations
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import free_bytes
+from mldeploy_jupyter.core.store import database
 
 MEGABYTE = 1 << 20
 
@@ -50,7 +51,7 @@ def test_a_model_that_does_not_fit_leaves_nothing(
     before = free_bytes(ws._folder.root)
     with monkeypatch.context() as patch:
         if not foreseen:  # another program fills the disk after the check
-            patch.setattr(artifact_places, "free_bytes", lambda path: 10**12 if path.name == "artifacts" else 0)
+            patch.setattr(locations, "free_bytes", lambda path: 10**12 if path.name == "artifacts" else 0)
         with pytest.raises(StorageError, match="is full") as caught:
             Model.register(ws, tmp_path / "big.pkl", "m")
     assert "21.0 MB are needed" in caught.value.why

@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.artifacts import Artifacts
+from mldeploy_jupyter.core.artifacts.artifact_store import Artifacts
 
 POINTS = 60
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mldeploy_jupyter.core import database, schema
 from mldeploy_jupyter.core.errors import StorageError, StoreError
 from mldeploy_jupyter.core.records import ModelRecord
-from mldeploy_jupyter.core.store import Store
+from mldeploy_jupyter.core.store import database, tables
+from mldeploy_jupyter.core.store.store import Store
 
 # What a store of version 1 was made with, written out: the present code must not change under this test.
 VERSION_1 = """
@@ -90,10 +90,10 @@ def test_a_backup_is_made_before_a_migration(tmp_path: Path) -> None:
 
 def test_a_migration_that_fails_changes_nothing(version_1: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def half(connection: sa.Connection) -> None:
-        schema._to_version_2(connection)
+        tables._to_version_2(connection)
         raise RuntimeError("power cut")
 
-    monkeypatch.setitem(schema.MIGRATIONS, 2, half)
+    monkeypatch.setitem(tables.MIGRATIONS, 2, half)
     with pytest.raises(RuntimeError):
         Store(version_1)
     monkeypatch.undo()
@@ -161,7 +161,7 @@ def test_the_journal_suits_the_file_system(tmp_path: Path, monkeypatch: pytest.M
 
     Store(f"sqlite:///{tmp_path}/local.db").close()
     assert mode(tmp_path / "local.db") == "wal"
-    monkeypatch.setattr("mldeploy_jupyter.core.database.on_network_filesystem", lambda path: True)
+    monkeypatch.setattr("mldeploy_jupyter.core.store.database.on_network_filesystem", lambda path: True)
     Store(f"sqlite:///{tmp_path}/remote.db")
     assert mode(tmp_path / "remote.db") == "delete"
     # One that was made on a local disk and moved leaves WAL as well.

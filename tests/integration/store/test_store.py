@@ -11,7 +11,7 @@ from mldeploy_jupyter.core.errors import (
     WebserviceNotFound,
 )
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord
-from mldeploy_jupyter.core.store import Store
+from mldeploy_jupyter.core.store.store import Store
 
 RUNNER = {"pid": 1, "started": "2", "host": "h"}
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.api.environment import CondaDependencies, ContainerRegistry, Environment
-from mldeploy_jupyter.api.inference_config import InferenceConfig
+from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
+from mldeploy_jupyter.api.environments.environment import Environment
+from mldeploy_jupyter.api.environments.sections import ContainerRegistry
+from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, MldeployError, UserErrorException
 
 

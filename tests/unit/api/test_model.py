@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.api.model import Model, ResourceConfiguration
+from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import (
     MldeployError,
@@ -353,8 +354,8 @@ def test_tags_and_properties_in_one_call(ws: Workspace) -> None:
 
 
 def test_the_configuration_is_printed_without_secrets(ws: Workspace, folder: Path) -> None:
-    from mldeploy_jupyter.api.inference_config import InferenceConfig
-    from mldeploy_jupyter.api.webservice import LocalWebservice
+    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
+    from mldeploy_jupyter.api.webservices.targets import LocalWebservice
 
     (folder / "score.py").write_text("def init():\n    pass\n\n\ndef run(data):\n    return data\n")
     printed: list[str] = []

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter import environments
-from mldeploy_jupyter.api.model import Model
-from mldeploy_jupyter.api.prune import PruneReport, prune
+from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.commands import Context, run
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.deployment.prune import PruneReport, prune
 
 
 def later() -> float:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.api import run as run_module
-from mldeploy_jupyter.api import run_backends
-from mldeploy_jupyter.api.model import Model
-from mldeploy_jupyter.api.run import Run
+from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.runs import folder_run
+from mldeploy_jupyter.api.runs import run as run_module
+from mldeploy_jupyter.api.runs.run import Run
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import (
     MldeployError,
@@ -170,7 +170,7 @@ def test_a_tracking_store_that_is_gone_is_explained(ws: Workspace, monkeypatch: 
 @pytest.mark.parametrize("id", ["", "a/b", "..", ".hidden", "x" * 129, None])
 def test_an_id_is_a_plain_name(id: object) -> None:
     with pytest.raises(UserErrorException):
-        run_backends.check_run_id(id)
+        folder_run.check_run_id(id)
 
 
 def test_metrics_come_back_as_v1_gives_them(ws: Workspace, run: Run) -> None:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mldeploy_jupyter.api.show import follow
-from mldeploy_jupyter.core.events import Event, Journal
-from mldeploy_jupyter.core.timeline import fold, render_text
+from mldeploy_jupyter.core.journal import fold, render_text
+from mldeploy_jupyter.core.journal.journal import Event, Journal
+from mldeploy_jupyter.core.journal.terminal import follow
 
 NOW = datetime(2025, 6, 12, 14, 0, 9, tzinfo=UTC)
 CAUSE = {

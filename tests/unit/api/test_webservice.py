@@ -6,26 +6,16 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import mldeploy_jupyter.api.webservices.webservice as module
 import pytest
 
-import mldeploy_jupyter.api.webservice as module
-from mldeploy_jupyter.api import deploying
-from mldeploy_jupyter.api.inference_config import InferenceConfig
-from mldeploy_jupyter.api.model import Model
-from mldeploy_jupyter.api.webservice import (
-    AciWebservice,
-    AksEndpoint,
-    AksWebservice,
-    LocalWebservice,
-    Webservice,
-)
+from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.webservices import deployments
+from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
+from mldeploy_jupyter.api.webservices.targets import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice
+from mldeploy_jupyter.api.webservices.webservice import Webservice
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.errors import (
-    MldeployError,
-    TargetNotAvailable,
-    UserErrorException,
-    WebserviceNotFound,
-)
+from mldeploy_jupyter.core.errors import MldeployError, TargetNotAvailable, UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
 
 TARGETS = {"Local": "local", "ACI": "aci", "AKS": "aks", "AKSENDPOINT": "aks"}
@@ -53,7 +43,7 @@ def began(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         seen.update(arguments)
         raise TargetNotAvailable(f"{name} has no target yet", hint="wait for it")
 
-    monkeypatch.setattr(deploying, "begin_update", begin)
+    monkeypatch.setattr(deployments, "begin_update", begin)
     return seen
 
 

@@ -17,10 +17,11 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from mldeploy_jupyter.core import artifact_places, processes
-from mldeploy_jupyter.core.artifacts import GRACE_SECONDS, Artifacts
+from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core.artifacts import locations
+from mldeploy_jupyter.core.artifacts.artifact_store import GRACE_SECONDS, Artifacts
+from mldeploy_jupyter.core.artifacts.hashed_copy import CHUNK
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.hashed_copy import CHUNK
 
 LONG_AGO = 10 * GRACE_SECONDS
 
@@ -277,7 +278,7 @@ def test_sweep_removes_what_dead_writers_left(local: Artifacts, tmp_path: Path) 
 def test_too_little_space_is_said_before_anything_is_read(
     local: Artifacts, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, snapshot
 ) -> None:
-    monkeypatch.setattr(artifact_places, "free_bytes", lambda path: 1_500_000)
+    monkeypatch.setattr(locations, "free_bytes", lambda path: 1_500_000)
     with pytest.raises(StorageError) as caught:
         local.put(model, progress=lambda done, total: pytest.fail("read something"))
     assert str(caught.value).replace(str(tmp_path), "FOLDER") == snapshot

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.azure_config import find_azure_config
 from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.core.workspace.azure_config import find_azure_config
 
 AZURE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
 

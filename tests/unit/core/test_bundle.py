@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core import bundle
+from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.errors import StorageError
 
 
 def content(
     tmp_path: Path, *, script: str = "def init(): ...\n", models: int = 1, **changes: object
-) -> bundle.BundleContent:
+) -> builder.BundleContent:
     source = tmp_path / "score.py"
     source.write_text(script)
     model = tmp_path / "model.pkl"
     model.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
     made = [
-        bundle.BundleModel(
+        builder.BundleModel(
             f"m{n}",
             n + 1,
             {"model.pkl": [digest, 7]},
@@ -27,15 +27,15 @@ def content(
         )
         for n in range(models)
     ]
-    return bundle.BundleContent("project", {"score.py": source}, "score.py", made, **changes)  # type: ignore[arg-type]
+    return builder.BundleContent("project", {"score.py": source}, "score.py", made, **changes)  # type: ignore[arg-type]
 
 
 def test_the_same_inputs_give_the_same_folder(tmp_path: Path) -> None:
-    first = bundle.build(content(tmp_path), tmp_path / "bundles")
-    second = bundle.build(content(tmp_path), tmp_path / "bundles")
+    first = builder.build(content(tmp_path), tmp_path / "bundles")
+    second = builder.build(content(tmp_path), tmp_path / "bundles")
     assert first.path == second.path
     assert len(list((tmp_path / "bundles").iterdir())) == 1
-    assert bundle.digest_of(content(tmp_path)) == first.digest
+    assert builder.digest_of(content(tmp_path)) == first.digest
 
 
 @pytest.mark.parametrize(
@@ -49,22 +49,22 @@ def test_the_same_inputs_give_the_same_folder(tmp_path: Path) -> None:
     ],
 )
 def test_another_input_gives_another_digest(tmp_path: Path, change: dict[str, object]) -> None:
-    base = bundle.digest_of(content(tmp_path))
-    assert bundle.digest_of(content(tmp_path, **change)) != base  # type: ignore[arg-type]
+    base = builder.digest_of(content(tmp_path))
+    assert builder.digest_of(content(tmp_path, **change)) != base  # type: ignore[arg-type]
 
 
 def test_the_layout_is_that_of_v1(tmp_path: Path) -> None:
-    made = bundle.build(content(tmp_path), tmp_path / "bundles")
+    made = builder.build(content(tmp_path), tmp_path / "bundles")
     assert (made.app / "project/score.py").is_file()
     assert (made.app / "azureml-models/m0/1/model.pkl").read_bytes() == b"weights"
     assert made.entry_script == "project/score.py"
     assert made.model_dir == made.app / "azureml-models/m0/1"
-    assert (made.server / "mldeploy_serving/supervisor.py").is_file()
+    assert (made.server / "mldeploy_serving/supervisor/__main__.py").is_file()
 
 
 @pytest.mark.parametrize("models", [0, 2])
 def test_with_none_or_several_models_the_model_folder_is_their_root(tmp_path: Path, models: int) -> None:
-    made = bundle.build(content(tmp_path, models=models), tmp_path / "bundles")
+    made = builder.build(content(tmp_path, models=models), tmp_path / "bundles")
     assert made.model_dir == made.app / "azureml-models" and made.model_dir.is_dir()
 
 
@@ -72,28 +72,28 @@ def test_a_bundle_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None
     def explode(_target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    broken = bundle.BundleContent(
-        "p", {"score.py": tmp_path / "score.py"}, "score.py", [bundle.BundleModel("m", 1, {}, explode)]
+    broken = builder.BundleContent(
+        "p", {"score.py": tmp_path / "score.py"}, "score.py", [builder.BundleModel("m", 1, {}, explode)]
     )
     (tmp_path / "score.py").write_text("")
     with pytest.raises(StorageError, match="could not be made") as error:
-        bundle.build(broken, tmp_path / "bundles")
+        builder.build(broken, tmp_path / "bundles")
     assert "No space left" in error.value.why
     assert list((tmp_path / "bundles").iterdir()) == []
 
 
 def test_a_vanished_file_is_named(tmp_path: Path) -> None:
-    gone = bundle.BundleContent("p", {"score.py": tmp_path / "gone.py"}, "score.py")
+    gone = builder.BundleContent("p", {"score.py": tmp_path / "gone.py"}, "score.py")
     with pytest.raises(StorageError) as error:
-        bundle.build(gone, tmp_path / "bundles")
+        builder.build(gone, tmp_path / "bundles")
     assert "gone.py" in error.value.why
 
 
 def test_a_damaged_model_is_found(tmp_path: Path) -> None:
-    made = bundle.build(content(tmp_path), tmp_path / "bundles")
-    assert bundle.damaged_files(made) == []
+    made = builder.build(content(tmp_path), tmp_path / "bundles")
+    assert builder.damaged_files(made) == []
     (made.app / "azureml-models/m0/1/model.pkl").write_bytes(b"weight")
-    assert bundle.damaged_files(made) == ["app/azureml-models/m0/1/model.pkl"]
+    assert builder.damaged_files(made) == ["app/azureml-models/m0/1/model.pkl"]
 
 
 def test_giving_up_between_files_leaves_nothing(tmp_path: Path) -> None:
@@ -101,5 +101,5 @@ def test_giving_up_between_files_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bundle.build(content(tmp_path), tmp_path / "bundles", check=stop)
+        builder.build(content(tmp_path), tmp_path / "bundles", check=stop)
     assert not (tmp_path / "bundles").exists() or list((tmp_path / "bundles").iterdir()) == []

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.core.causes import Cause, ScriptInfo, explain
-from mldeploy_jupyter.core.cells import CellRecord, script_digest
+from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo, explain
 from mldeploy_jupyter.core.errors import DeploymentFailed
+from mldeploy_jupyter.core.journal import cause_lines
 from mldeploy_jupyter.core.records import ModelRecord
-from mldeploy_jupyter.core.timeline import cause_lines
-from mldeploy_jupyter.serving.failure import from_exception
+from mldeploy_jupyter.core.script.notebook_cells import CellRecord, script_digest
+from mldeploy_jupyter.serving.ipc.failure import from_exception
 
 ROOT = "/srv/bundle/app"
 SCRIPT = f"{ROOT}/source/score.py"

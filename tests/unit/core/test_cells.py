@@ -9,7 +9,7 @@ from datetime import UTC, timedelta, timezone
 
 import pytest
 
-from mldeploy_jupyter.core.cells import (
+from mldeploy_jupyter.core.script.notebook_cells import (
     CellRecord,
     excerpt,
     find,

@@ -7,8 +7,8 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from mldeploy_jupyter.core.client import ASK_AGAIN, ScoringClient
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException
+from mldeploy_jupyter.core.scoring_client import ASK_AGAIN, ScoringClient
 from mldeploy_jupyter.serving.tokens import LIFETIME, REFRESH_AFTER
 
 

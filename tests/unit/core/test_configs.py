@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from mldeploy_jupyter.api import deploy_configuration as api
+from mldeploy_jupyter.api.webservices import deploy_configuration as api
 from mldeploy_jupyter.core.configs import SPECS, ConfigViolations, DeployConfig, find_spec, make_config, signature_of
 from mldeploy_jupyter.core.errors import ConfigError
 

@@ -10,9 +10,9 @@ from textwrap import dedent
 
 import pytest
 
-from mldeploy_jupyter.core.entry_script import Parameter, check
 from mldeploy_jupyter.core.errors import EntryScriptError
-from mldeploy_jupyter.core.script_hazards import free_names, local_to_init, swallows_exceptions
+from mldeploy_jupyter.core.script.entry_script import Parameter, check
+from mldeploy_jupyter.core.script.lint import free_names, local_to_init, swallows_exceptions
 
 GOOD = "def init():\n    pass\n\n\ndef run(data):\n    return data\n"
 
@@ -209,6 +209,7 @@ def test_every_question_refuses_what_cannot_be_parsed(bad):
 
 
 def test_it_imports_nothing_heavy():
-    code = "import sys, mldeploy_jupyter.core.entry_script as _; print({'numpy', 'IPython', 'yaml'} & {*sys.modules})"
+    module = "mldeploy_jupyter.core.script.entry_script"
+    code = f"import sys, {module} as _; print({{'numpy', 'IPython', 'yaml'}} & {{*sys.modules}})"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "set()"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.events import Journal, follow_events, read_events
+from mldeploy_jupyter.core.journal.journal import Journal, follow_events, read_events
 
 
 def test_events_are_numbered_from_one_and_read_back(tmp_path: Path) -> None:

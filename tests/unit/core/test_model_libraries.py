@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from mldeploy_jupyter.core.model_libraries import describe
+from mldeploy_jupyter.api.models.library_scan import describe
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 

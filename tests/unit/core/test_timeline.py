@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.core.events import STAGES, Event
+from mldeploy_jupyter.core.journal import Timeline, apply, duration, fold, render_html, render_text, tick
+from mldeploy_jupyter.core.journal.journal import STAGES, Event
+from mldeploy_jupyter.core.journal.timeline import LOG_KEPT
 from mldeploy_jupyter.core.text import display_width, strip_colours
-from mldeploy_jupyter.core.timeline import Timeline, apply, duration, fold, render_html, render_text, tick
-from mldeploy_jupyter.core.timeline.folding import LOG_KEPT
 
 CAUSE = {
     "what": "init() could not read the model file",

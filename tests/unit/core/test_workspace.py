@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
-from mldeploy_jupyter.core.workspace import create, find, known_workspaces, require_for_write
-from mldeploy_jupyter.core.workspace_index import remember
+from mldeploy_jupyter.core.workspace.folder import create, find, known_workspaces, require_for_write
+from mldeploy_jupyter.core.workspace.known_workspaces import remember
 
 
 def no_announcement(line: str) -> None:
@@ -163,7 +163,7 @@ def test_the_errors(folder: Path, snapshot) -> None:
 
 
 def test_a_current_folder_that_was_removed_is_said(folder: Path) -> None:
-    from mldeploy_jupyter.api.inference_config import InferenceConfig
+    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
 
     gone = folder / "gone"
     gone.mkdir()

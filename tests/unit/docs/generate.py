@@ -12,12 +12,12 @@ from typing import Any
 
 from mldeploy_jupyter.commands import COMMANDS, COMMON, Command, Param, usage
 from mldeploy_jupyter.commands import command as command_of
-from mldeploy_jupyter.commands.settings import CONFIG_PARAMS
+from mldeploy_jupyter.commands.options import CONFIG_PARAMS
 from mldeploy_jupyter.core import errors
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig, Field, Spec, describe
 from mldeploy_jupyter.core.configs.signature import bounds_of
+from mldeploy_jupyter.notebook.magics import magics
 from mldeploy_jupyter.notebook.session import Session
-from mldeploy_jupyter.notebook.table import magics
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "reference"

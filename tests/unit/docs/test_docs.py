@@ -9,8 +9,9 @@ import pytest
 
 from mldeploy_jupyter.core import errors
 from mldeploy_jupyter.core.configs import SPECS
-from mldeploy_jupyter.serving import app, messages
+from mldeploy_jupyter.serving.scoring import messages
 from mldeploy_jupyter.serving.settings import Settings
+from mldeploy_jupyter.serving.worker import app
 from tests.unit.docs import generate
 
 DOCS = generate.ROOT / "docs"
@@ -31,7 +32,7 @@ def test_a_generated_page_is_fresh(name: str) -> None:
 
 def test_every_cause_has_its_section() -> None:
     codes = set()
-    for path in (generate.PACKAGE / "core" / "causes").glob("*.py"):
+    for path in (generate.PACKAGE / "core" / "diagnosis").rglob("*.py"):
         codes |= set(re.findall(r'(?:cause|Cause)\(\s*"([a-z-]+)"', path.read_text()))
     assert len(codes) > 20
     assert codes == set(generate.MEANING)
@@ -135,7 +136,7 @@ def test_the_layout_of_files_is_whole() -> None:
     page = (generate.REFERENCE / "files.md").read_text()
     for name in ("cells", "deployments", "services", "bundles", "runs", "artifacts", "store.db", "config.json"):
         assert name in page
-    text = "".join(path.read_text() for path in (generate.PACKAGE / "serving").glob("*.py"))
+    text = "".join(path.read_text() for path in (generate.PACKAGE / "serving").rglob("*.py"))
     written = set(re.findall(r'folder / "([\w.-]+)"', text))
     assert {"supervisor.json", "live.json", "keys.json"} <= written
     for name in written:
@@ -145,7 +146,7 @@ def test_the_layout_of_files_is_whole() -> None:
 
 def test_the_two_words_of_a_state_stand_in_one_table() -> None:
     """The word that tables show and v1's word of `service.state`, once and as the code has them."""
-    from mldeploy_jupyter.api.service_attributes import STATES
+    from mldeploy_jupyter.api.webservices.webservice import STATES
 
     page = (generate.ROOT / "docs" / "concepts" / "deployments.md").read_text()
     assert dict(re.findall(r"^\| (\w+) \| `(\w+)` \|", page, re.M)) == STATES

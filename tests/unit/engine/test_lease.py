@@ -8,8 +8,8 @@ import pytest
 from mldeploy_jupyter.core import processes
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.records import DeploymentRecord
-from mldeploy_jupyter.core.store import Store
-from mldeploy_jupyter.engine.lease import TTL, Heartbeat, take
+from mldeploy_jupyter.core.store.store import Store
+from mldeploy_jupyter.deployment.lease import TTL, Heartbeat, take
 
 
 @pytest.fixture

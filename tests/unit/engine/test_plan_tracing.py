@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.core.configs import DeployConfig
-from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
-from mldeploy_jupyter.engine.plan import _with_tracing
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
+from mldeploy_jupyter.deployment.plan import _with_tracing
 from mldeploy_jupyter.serving.requirements import TRACING
 
 BUILT = EnvironmentSpec(pip=["numpy"])

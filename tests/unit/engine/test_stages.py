@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.events import Event, Journal, read_events
-from mldeploy_jupyter.engine.stages import Stages
+from mldeploy_jupyter.core.journal.journal import Event, Journal, read_events
+from mldeploy_jupyter.deployment.stages import Stages
 
 
 @pytest.fixture

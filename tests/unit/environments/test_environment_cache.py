@@ -108,7 +108,7 @@ def test_what_the_server_provides_is_dropped_but_not_its_extras() -> None:
 
 def test_the_servers_own_requirements_are_part_of_a_locks_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an upgrade of this package no lock of before is taken."""
-    from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+    from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
     from mldeploy_jupyter.environments import locking
 
     before = locking._key(EnvironmentSpec(pip=["six"]), "/nowhere/python")

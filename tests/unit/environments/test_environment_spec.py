@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core import environment_spec as specs
-from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.core.environment import spec as specs
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError
 
 

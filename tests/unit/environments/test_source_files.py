@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mldeploy_jupyter.core.bundle.source_directory import is_ignored, parse_patterns, source_files
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.core.ignore_file import is_ignored, parse_patterns
-from mldeploy_jupyter.core.source_files import source_files
 
 
 def write(folder: Path, files: dict[str, str]) -> None:

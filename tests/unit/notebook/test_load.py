@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.notebook import magics
+from mldeploy_jupyter.notebook import extension
 
 FRESH = """
 import json, sys, time
@@ -59,7 +59,7 @@ def test_importing_the_package_loads_no_ipython() -> None:
 
 def test_native_windows_is_refused_with_the_reason() -> None:
     with pytest.raises(MldeployError) as caught:
-        magics.load(None, platform="win32")
+        extension.load(None, platform="win32")
     assert str(caught.value).splitlines() == [
         "error: mldeploy does not run on native Windows",
         "cause: its local services hand sockets from process to process, which Windows cannot do",

@@ -11,13 +11,13 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from syrupy.assertion import SnapshotAssertion
 
-from mldeploy_jupyter.commands import Context, Result, UsageError, printed
+from mldeploy_jupyter.commands import Context, Result, UsageError, python_code
 from mldeploy_jupyter.notebook import entry_script, script_warnings, views
 from mldeploy_jupyter.notebook import session as session_module
 from mldeploy_jupyter.notebook.completion import Matcher
+from mldeploy_jupyter.notebook.magics import given_back, magics, run_magic, usage_error
 from mldeploy_jupyter.notebook.score import words_of
 from mldeploy_jupyter.notebook.session import Session, cell_id, front_end, notebook_path, raw_cell
-from mldeploy_jupyter.notebook.table import given_back, magics, run_magic, usage_error
 from mldeploy_jupyter.notebook.wording import as_typed_here
 
 
@@ -133,14 +133,14 @@ def test_the_printed_python_writes_the_same_script(folder: Path, cell: str) -> N
 
 
 def test_printed_programs_import_what_they_use() -> None:
-    text = printed.program("model = Model.register(ws, model_path='Workspace.pkl')")
+    text = python_code.program("model = Model.register(ws, model_path='Workspace.pkl')")
     assert text.splitlines()[:3] == [
         "from mldeploy_jupyter import Model, Workspace",
         "",
         "ws = Workspace.from_config()",
     ]
-    assert printed.program("print(1)") == "print(1)"
-    long = printed.call("f", "ws", a="x" * 60, b="y" * 60, c=None)
+    assert python_code.program("print(1)") == "print(1)"
+    long = python_code.call("f", "ws", a="x" * 60, b="y" * 60, c=None)
     assert long.splitlines()[0] == "f(" and "c=" not in long
 
 

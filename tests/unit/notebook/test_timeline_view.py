@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.events import Journal
-from mldeploy_jupyter.core.timeline import Timeline
-from mldeploy_jupyter.notebook.tail import JournalTail
+from mldeploy_jupyter.core.journal import Timeline
+from mldeploy_jupyter.core.journal.journal import Journal, JournalTail
 from mldeploy_jupyter.notebook.timeline_view import TimelineView
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mldeploy_jupyter.serving import tokens
-from mldeploy_jupyter.serving.auth import Auth
 from mldeploy_jupyter.serving.settings import Settings
+from mldeploy_jupyter.serving.worker.auth import Auth
 
 KEYS = {"primaryKey": "first-key", "secondaryKey": "second-key", "tokenSecret": "the-secret"}
 NOW = 1_800_000_000.0

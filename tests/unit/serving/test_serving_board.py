@@ -9,8 +9,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving import metrics
-from mldeploy_jupyter.serving.board import (
+from mldeploy_jupyter.serving.ipc.scoreboard import (
     ANSWERED,
     CHANGES,
     HISTOGRAMS,
@@ -23,6 +22,7 @@ from mldeploy_jupyter.serving.board import (
     Board,
     Slot,
 )
+from mldeploy_jupyter.serving.worker import metrics
 
 
 def worker(board: Board, pid: int = 1) -> Slot:
@@ -35,7 +35,7 @@ def test_what_one_process_counts_another_reads() -> None:
     board = Board()
     number = board.assign()
     program = (
-        "import sys; from mldeploy_jupyter.serving.board import Board, PID\n"
+        "import sys; from mldeploy_jupyter.serving.ipc.scoreboard import Board, PID\n"
         f"slot = Board({board.fd}).slot({number}); slot.fields[PID] = 7\n"
         "slot.count(200); slot.observe('run', 0.02); slot.take(b'the-id')"
     )

@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.arguments import arguments_of
-from mldeploy_jupyter.serving.compression import decompress
-from mldeploy_jupyter.serving.jsonbody import loads
-from mldeploy_jupyter.serving.messages import Refused, Request, Response
 from mldeploy_jupyter.serving.schema.decorators import input_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
-from mldeploy_jupyter.serving.scoring import Scorer
-from mldeploy_jupyter.serving.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.arguments import arguments_of
+from mldeploy_jupyter.serving.scoring.content_encoding import decompress
+from mldeploy_jupyter.serving.scoring.json_body import loads
+from mldeploy_jupyter.serving.scoring.messages import Refused, Request, Response
+from mldeploy_jupyter.serving.scoring.scorer import Scorer
+from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 
 
 def raw_deflate(data: bytes) -> bytes:

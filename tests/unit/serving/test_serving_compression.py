@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.compression import decompress
-from mldeploy_jupyter.serving.messages import Response
+from mldeploy_jupyter.serving.scoring.content_encoding import decompress
+from mldeploy_jupyter.serving.scoring.messages import Response
 
 
 @settings(max_examples=60, deadline=None)

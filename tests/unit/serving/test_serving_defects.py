@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from mldeploy_jupyter.serving.messages import Request
-from mldeploy_jupyter.serving.scoring import Scorer
+from mldeploy_jupyter.serving.scoring.messages import Request
+from mldeploy_jupyter.serving.scoring.scorer import Scorer
 from tests.fuzz.scripts import SCRIPTS
 from tests.fuzz.wire import script_of
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.encode import NotJson, _simple, encode
+from mldeploy_jupyter.serving.scoring.json_encoder import NotJson, _simple, encode
 
 Pair = namedtuple("Pair", "a b")
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.serving import workers
-from mldeploy_jupyter.serving.board import IN_FLIGHT, Board
-from mldeploy_jupyter.serving.exchange import Exchange
-from mldeploy_jupyter.serving.messages import Request, Response
-from mldeploy_jupyter.serving.queueing import Queueing
-from mldeploy_jupyter.serving.runner import AsyncRunner, Job, Runner
+from mldeploy_jupyter.serving.http.exchange import Exchange
+from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, Board
+from mldeploy_jupyter.serving.scoring.messages import Request, Response
 from mldeploy_jupyter.serving.settings import Settings
-from mldeploy_jupyter.serving.workers import Worker
+from mldeploy_jupyter.serving.supervisor import worker_process
+from mldeploy_jupyter.serving.supervisor.worker_process import Worker
+from mldeploy_jupyter.serving.worker.jobs import Job
+from mldeploy_jupyter.serving.worker.request_queue import Queueing
+from mldeploy_jupyter.serving.worker.script_thread import AsyncRunner, Runner
 
 
 class Line:
@@ -108,8 +109,8 @@ def test_a_call_that_ended_at_its_deadline_before_all_were_told_answers_504() ->
 
 def test_a_worker_that_has_no_process_yet_does_not_end_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
-    monkeypatch.setattr(workers.os, "killpg", lambda group, number: sent.append(group))
-    monkeypatch.setattr(workers.os, "kill", lambda pid, number: sent.append(pid))
+    monkeypatch.setattr(worker_process.os, "killpg", lambda group, number: sent.append(group))
+    monkeypatch.setattr(worker_process.os, "kill", lambda pid, number: sent.append(pid))
     worker = Worker(Settings(), None)  # type: ignore[arg-type]
     worker.kill()
     worker.signal(0)

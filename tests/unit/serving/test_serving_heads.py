@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mldeploy_jupyter.serving import app
-from mldeploy_jupyter.serving.auth import Auth
-from mldeploy_jupyter.serving.heads import LONGEST, MOST, Heads
+from mldeploy_jupyter.serving.http.head_cache import LONGEST, MOST, Heads
 from mldeploy_jupyter.serving.settings import Settings
+from mldeploy_jupyter.serving.worker import app
+from mldeploy_jupyter.serving.worker.auth import Auth
 from tests.fuzz.wire import MAX_BODY, Bench, answers
 
 HEAD = b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\ncontent-length: %d\r\n\r\n"

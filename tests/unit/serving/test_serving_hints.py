@@ -18,13 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.arguments import arguments_of
-from mldeploy_jupyter.serving.messages import Refused, Request
-from mldeploy_jupyter.serving.schema.base import Misfit
-from mldeploy_jupyter.serving.schema.hint_node import Unknown
+from mldeploy_jupyter.serving.schema.base import Misfit, Unknown
 from mldeploy_jupyter.serving.schema.hints import kind_of_hint
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
-from mldeploy_jupyter.serving.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.arguments import arguments_of
+from mldeploy_jupyter.serving.scoring.messages import Refused, Request
+from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 
 
 class Colour(enum.Enum):

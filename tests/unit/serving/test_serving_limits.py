@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.serving.limits import most_requests, over_limit
-from mldeploy_jupyter.serving.memory import own_above, proposed, why_killed
 from mldeploy_jupyter.serving.settings import Settings
+from mldeploy_jupyter.serving.supervisor.limits import most_requests, over_limit
+from mldeploy_jupyter.serving.system.memory import own_above, proposed, why_killed
 
 MB = 10**6
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc says it")

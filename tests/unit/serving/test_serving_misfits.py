@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from mldeploy_jupyter.serving.rawhttp import AMLResponse
-from mldeploy_jupyter.serving.results import Misfits, misfit_of
+from mldeploy_jupyter.serving.azureml.rawhttp import AMLResponse
 from mldeploy_jupyter.serving.schema.decorators import output_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
-from mldeploy_jupyter.serving.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.results import Misfits, misfit_of
+from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 
 FRAME = pd.DataFrame({"a": [1.5], "b": ["x"]})
 FLOATS = NumpyParameterType(np.array([[1.5, 2.5]]))

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mldeploy_jupyter.serving.collector import ModelDataCollector
-from mldeploy_jupyter.serving.model_path import Model, ModelNotFoundException, NotInService, Run, WebserviceException
+from mldeploy_jupyter.serving.azureml.data_collector import ModelDataCollector
+from mldeploy_jupyter.serving.azureml.model import Model, ModelNotFoundException, NotInService, Run, WebserviceException
 
 
 @pytest.fixture

@@ -20,14 +20,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.failure import ContractError
-from mldeploy_jupyter.serving.openapi import describe
-from mldeploy_jupyter.serving.rawhttp import rawhttp
+from mldeploy_jupyter.serving.azureml.rawhttp import rawhttp
+from mldeploy_jupyter.serving.ipc.failure import ContractError
 from mldeploy_jupyter.serving.schema.decorators import input_schema, output_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
-from mldeploy_jupyter.serving.schema.pandas_type import ORIENTS, PandasParameterType
+from mldeploy_jupyter.serving.schema.pandas_orients import ORIENTS
+from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
-from mldeploy_jupyter.serving.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.openapi import describe
+from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 from mldeploy_jupyter.serving.settings import Settings
 
 FRAME = pd.DataFrame(

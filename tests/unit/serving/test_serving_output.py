@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving import entries, output
-from mldeploy_jupyter.serving.logs import ServiceLog, Tail, read_output
-from mldeploy_jupyter.serving.streams import Stream
+from mldeploy_jupyter.serving.log import entry as entries
+from mldeploy_jupyter.serving.log import writer
+from mldeploy_jupyter.serving.log.service_log import ServiceLog, Tail, read_output
+from mldeploy_jupyter.serving.log.streams import Stream
 
 MARK = "0123456789abcdef"
 ROOT = Path(__file__).parents[3]
@@ -42,7 +43,7 @@ class Pipe:
 
     def entries(self) -> list[dict[str, Any]]:
         """All that was written, each line of it strict JSON; ends the pipe."""
-        output.flush()
+        writer.flush()
         os.close(self.fd)
         self._reader.join()
         return [strict(line) for line in b"".join(self.chunks)[:-1].split(b"\n")] if self.chunks else []
@@ -60,16 +61,16 @@ def strict(line: bytes) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def installed() -> Iterator[Pipe]:
-    pipe, kept = Pipe(), (sys.stdout, sys.stderr, logging.lastResort, output._fd, output._leader)
-    output._fd, output._leader = pipe.fd, output.LEADER + MARK
-    output._describe("3")
-    sys.stdout = Stream(1, "<stdout>", lambda lines: output._printed("print", lines), output._context)
-    sys.stderr = Stream(2, "<stderr>", lambda lines: output._printed("stderr", lines), output._context)
-    logging.lastResort = output._LastResort(logging.WARNING)
+    pipe, kept = Pipe(), (sys.stdout, sys.stderr, logging.lastResort, writer._fd, writer._leader)
+    writer._fd, writer._leader = pipe.fd, writer.LEADER + MARK
+    writer._describe("3")
+    sys.stdout = Stream(1, "<stdout>", lambda lines: writer._printed("print", lines), writer._context)
+    sys.stderr = Stream(2, "<stderr>", lambda lines: writer._printed("stderr", lines), writer._context)
+    logging.lastResort = writer._LastResort(logging.WARNING)
     try:
         yield pipe
     finally:
-        sys.stdout, sys.stderr, logging.lastResort, output._fd, output._leader = kept
+        sys.stdout, sys.stderr, logging.lastResort, writer._fd, writer._leader = kept
 
 
 def messages(pipe: Pipe) -> list[str]:
@@ -79,12 +80,12 @@ def messages(pipe: Pipe) -> list[str]:
 def test_a_print_is_an_entry_with_its_request() -> None:
     with installed() as pipe:
         print("before", 1)
-        token = output.request_id.set("caller-7")
+        token = writer.request_id.set("caller-7")
         print("inside\ntwo lines", file=sys.stderr)
-        output.request_id.reset(token)
-        output.request_id.set(("a", "b,c"))
+        writer.request_id.reset(token)
+        writer.request_id.set(("a", "b,c"))
         print("for both")
-        output.request_id.set("")
+        writer.request_id.set("")
         first, second, third, both = pipe.entries()
     assert (first["message"], first["logger"], first["revision"], first["pid"]) == (
         "before 1",
@@ -101,7 +102,7 @@ def test_a_print_is_an_entry_with_its_request() -> None:
 
 def test_tasks_and_threads_with_a_copy_of_the_context_have_the_request_and_others_do_not() -> None:
     async def call(name: str) -> None:
-        output.request_id.set(name)
+        writer.request_id.set(name)
         print(f"task {name}")
         await asyncio.to_thread(print, f"thread of {name}")
 
@@ -110,11 +111,11 @@ def test_tasks_and_threads_with_a_copy_of_the_context_have_the_request_and_other
 
     with installed() as pipe:
         asyncio.run(both())
-        output.request_id.set("c")
+        writer.request_id.set("c")
         stranger = threading.Thread(target=print, args=("stranger",))
         stranger.start()
         stranger.join()
-        output.request_id.set("")
+        writer.request_id.set("")
         by_text = {entry["message"]: entry.get("request_id") for entry in pipe.entries()}
     assert by_text == {"task a": "a", "thread of a": "a", "task b": "b", "thread of b": "b", "stranger": None}
 
@@ -143,9 +144,9 @@ def test_half_a_line_waits_for_its_end_its_flush_or_another_request() -> None:
         sys.stdout.write("b\nc")
         sys.stdout.flush()
         sys.stdout.flush()
-        output.request_id.set("one")
+        writer.request_id.set("one")
         print("of one", end="")
-        output.request_id.set("")
+        writer.request_id.set("")
         print("of none", end="")
         found = pipe.entries()
     assert [(entry["message"], entry.get("request_id")) for entry in found] == [
@@ -238,11 +239,11 @@ ARGUMENTS: dict[str, Any] = {"seconds": 0.0031234, "queue": 0.0001, "run": 0.000
 
 def test_requests_are_written_together() -> None:
     with installed() as pipe:
-        output.access("id-1", "POST", "/score", 200, **ARGUMENTS, batch=1)
-        output.access("id-2", "GET", '/"\n{"time"', 500, **ARGUMENTS, batch=3)
+        writer.access("id-1", "POST", "/score", 200, **ARGUMENTS, batch=1)
+        writer.access("id-2", "GET", '/"\n{"time"', 500, **ARGUMENTS, batch=3)
         assert pipe.chunks == []
-        output.flush_access()
-        output.flush_access()
+        writer.flush_access()
+        writer.flush_access()
         first, second = pipe.entries()
     time = first.pop("time")
     assert len(time) == len("2026-01-01T00:00:00.000Z") and time.endswith("Z")
@@ -266,12 +267,12 @@ HOSTILE = st.text(
 def test_no_text_breaks_a_line_or_makes_one(pairs: list[tuple[str, str]]) -> None:
     with installed() as pipe:
         for text, identity in pairs:
-            output.request_id.set(identity)
+            writer.request_id.set(identity)
             print(text)
-            output.request_id.set("")
-            output.log(text, request_id=identity, traceback=text, extra=[text, float("nan"), 1, None, 2.5])
-            output.access(identity, text, text, 200, **ARGUMENTS, batch=1)
-            output.flush_access()
+            writer.request_id.set("")
+            writer.log(text, request_id=identity, traceback=text, extra=[text, float("nan"), 1, None, 2.5])
+            writer.access(identity, text, text, 200, **ARGUMENTS, batch=1)
+            writer.flush_access()
         found = pipe.entries()
     # As many entries as lines were printed, each in its own request's name.
     assert len(found) == sum(text.count("\n") + 1 for text, _ in pairs) + 2 * len(pairs)
@@ -304,7 +305,7 @@ def test_chunks_cut_anywhere_give_the_same_entries(cuts: list[int]) -> None:
         print("one")
         os.write(pipe.fd, b"raw\nhalf ")
         print("two é")
-        output.access("i", "POST", "/score", 200, **ARGUMENTS, batch=1)
+        writer.access("i", "POST", "/score", 200, **ARGUMENTS, batch=1)
         whole = [(entry["logger"], entry["message"]) for entry in pipe.entries()]
     leader = b"\x1e" + MARK.encode()
     data = b"".join(
@@ -335,7 +336,7 @@ def _numbered(lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
 def test_a_killed_process_loses_nothing_that_it_printed(tmp_path: Path) -> None:
     source = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
-from mldeploy_jupyter.serving import output
+from mldeploy_jupyter.serving.log import writer as output
 output.install("3", {MARK!r})
 import os, signal, subprocess
 print("first")
@@ -369,9 +370,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_before_the_streams_are_in_place_a_failure_is_printed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
-    output.log("run() raised ValueError: x", level="error", request_id="sample", traceback="Traceback:\n  line")
-    output.access("i", "POST", "/score", 200, **ARGUMENTS, batch=1)
-    output.flush_access()
+    writer.log("run() raised ValueError: x", level="error", request_id="sample", traceback="Traceback:\n  line")
+    writer.access("i", "POST", "/score", 200, **ARGUMENTS, batch=1)
+    writer.flush_access()
     assert capsys.readouterr().err == ("[sample] run() raised ValueError: x\n[sample] Traceback:\n[sample]   line\n")
 
 

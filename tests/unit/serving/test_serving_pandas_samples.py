@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from mldeploy_jupyter.serving.schema.base import Misfit
-from mldeploy_jupyter.serving.schema.pandas_type import ORIENTS, PandasParameterType
+from mldeploy_jupyter.serving.schema.pandas_orients import ORIENTS
+from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 
 SAMPLE = pd.DataFrame({"age": [30, 40], "weight": [70.5, 80.0], "name": ["ann", "bob"], "member": [True, False]})
 ROWS = [{"age": 1, "weight": 2, "name": "x", "member": True}, {"age": 3, "weight": 4.5, "name": "y", "member": False}]

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.serving import PROVIDES, PYTHON_FLOOR, REQUIREMENTS, ControlError, Settings, call
-from mldeploy_jupyter.serving.channel import Channel
-from mldeploy_jupyter.serving.failure import exception_data, from_exception, traceback_text
-from mldeploy_jupyter.serving.files import read_json, write_json
-from mldeploy_jupyter.serving.fleet import Fleet
-from mldeploy_jupyter.serving.generation import Generation, Stopped
-from mldeploy_jupyter.serving.listener import holder_of, listen
-from mldeploy_jupyter.serving.logs import ServiceLog
-from mldeploy_jupyter.serving.memory import after_death, cgroup_of, limits, oom_kills, rss
+from mldeploy_jupyter.serving.ipc.channel import Channel
+from mldeploy_jupyter.serving.ipc.failure import exception_data, from_exception, traceback_text
+from mldeploy_jupyter.serving.log.service_log import ServiceLog
+from mldeploy_jupyter.serving.supervisor.arbiter import Fleet
+from mldeploy_jupyter.serving.supervisor.generation import Generation, Stopped
+from mldeploy_jupyter.serving.system.json_file import read_json, write_json
+from mldeploy_jupyter.serving.system.listening_socket import listen
+from mldeploy_jupyter.serving.system.memory import after_death, cgroup_of, limits, oom_kills
+from mldeploy_jupyter.serving.system.procfs import holder_of, rss
 
 
 def test_a_channel_carries_messages_in_order_with_their_descriptors() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mldeploy_jupyter.serving.schema.base import Misfit
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
-from mldeploy_jupyter.serving.schema.pandas_type import ORIENTS, PandasParameterType
+from mldeploy_jupyter.serving.schema.pandas_orients import ORIENTS
+from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 
 EDGES = [0, -1, 255, 256, 2**31, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63, 2**64 - 1, -(2**63)]
 NUMBERS = st.sampled_from(EDGES) | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)

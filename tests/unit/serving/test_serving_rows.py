@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.encode import encode
-from mldeploy_jupyter.serving.rows import join, row_count, split
 from mldeploy_jupyter.serving.schema.decorators import input_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
-from mldeploy_jupyter.serving.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.json_encoder import encode
+from mldeploy_jupyter.serving.scoring.rows import join, row_count, split
+from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 
 COUNTS = st.lists(st.integers(1, 4), min_size=2, max_size=5)
 DTYPES = ["f8", "f4", "i8", "u1", "?", "U3", "M8[s]", "O", np.dtype([("a", "i1"), ("b", "f8")], align=True)]

@@ -18,13 +18,13 @@ import jsonschema
 import openapi_spec_validator
 import pytest
 
-from mldeploy_jupyter.serving.messages import Request
-from mldeploy_jupyter.serving.openapi import describe
 from mldeploy_jupyter.serving.schema.base import Misfit
 from mldeploy_jupyter.serving.schema.decorators import input_schema
 from mldeploy_jupyter.serving.schema.spark_type import SparkParameterType
-from mldeploy_jupyter.serving.scoring import Scorer
-from mldeploy_jupyter.serving.script import inspect_script
+from mldeploy_jupyter.serving.scoring.messages import Request
+from mldeploy_jupyter.serving.scoring.openapi import describe
+from mldeploy_jupyter.serving.scoring.scorer import Scorer
+from mldeploy_jupyter.serving.scoring.script import inspect_script
 from mldeploy_jupyter.serving.settings import Settings
 
 pytest.importorskip("pyspark", reason="pyspark is not installed")

@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
-from mldeploy_jupyter.serving.batching import Batcher
-from mldeploy_jupyter.serving.messages import Request
-from mldeploy_jupyter.serving.runner import Job, Runner, Together
-from mldeploy_jupyter.serving.scoring import Scorer
+from mldeploy_jupyter.serving.scoring.messages import Request
+from mldeploy_jupyter.serving.scoring.scorer import Scorer
+from mldeploy_jupyter.serving.worker.batching import Batcher
+from mldeploy_jupyter.serving.worker.jobs import Job, Together
+from mldeploy_jupyter.serving.worker.script_thread import Runner
 from tests.fuzz.wire import script_of
 
 HEAD = """

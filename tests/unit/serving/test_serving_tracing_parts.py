@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mldeploy_jupyter.serving import tracing
+from mldeploy_jupyter.serving.scoring import tracing
 from mldeploy_jupyter.serving.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_without_tracing_nothing_of_it_is_imported() -> None:
     source = (
-        "import sys; from mldeploy_jupyter.serving import tracing, Settings;"
+        "import sys; from mldeploy_jupyter.serving import Settings; from mldeploy_jupyter.serving.scoring import tracing;"
         "assert tracing.start(Settings()) is None; assert not [m for m in sys.modules if m.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", source], check=True, cwd=ROOT)

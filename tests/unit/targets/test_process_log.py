@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.api.service_data import log_line
-from mldeploy_jupyter.serving import entries
-from mldeploy_jupyter.serving.logs import ServiceLog
+from mldeploy_jupyter.api.webservices.details import log_line
+from mldeploy_jupyter.serving.log import entry as entries
+from mldeploy_jupyter.serving.log.service_log import ServiceLog
 from mldeploy_jupyter.targets.process_log import read_log
 
 STAMP = "2026-11-22T10:00:00.000Z"

@@ -1,0 +1,207 @@
+"""Checks of single arguments, made before anything is done with them."""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.workspace import Workspace
+
+
+from mldeploy_jupyter.core.errors import ConfigError, UserErrorException, WebserviceException
+
+
+def path_of(argument: str, value: Any, example: str) -> str:
+    """The path as text. Raises `UserErrorException` for what is no path, and for an empty one."""
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise UserErrorException(f"{argument} is {value!r}", why="it must be a path", hint=f"such as {example}")
+    return str(os.fspath(value))
+
+
+def whole_number(argument: str, value: Any, least: int) -> int:
+    """The number, from `least` on. Raises `UserErrorException`."""
+    try:
+        number = operator.index(value)  # numpy's integers too
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why=f"it must be a whole number of at least {least}",
+            hint="correct it, or leave it out",
+        )
+    return number
+
+
+def check_seconds(argument: str, value: Any) -> None:
+    """Raises `UserErrorException` for what is neither None nor a number of seconds. A time that is over is one."""
+    if value is None or (isinstance(value, Real) and not isinstance(value, bool) and value == value):
+        return
+    raise UserErrorException(
+        f"{argument} is {value!r}", why="it must be a number of seconds", hint="leave it out to wait without a limit"
+    )
+
+
+class KnownNames:
+    """Only the names in `_names` may be assigned; in a dataclass, its fields. Others raise `ConfigError`."""
+
+    _names: ClassVar[frozenset[str]] = frozenset()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = self._names or frozenset(getattr(self, "__dataclass_fields__", ()))
+        if name not in known and not name.startswith("_"):
+            raise unknown_name(type(self).__name__, name, known)
+        super().__setattr__(name, value)
+
+
+def unknown_name(owner: str, name: str, known: Iterable[str]) -> ConfigError:
+    near = get_close_matches(name, sorted(known), n=1)
+    return ConfigError(
+        f"{owner} has no setting {name!r}",
+        why=f"its settings are {', '.join(sorted(known))}",
+        hint=f"did you mean {near[0]}?" if near else "use one of these names",
+    )
+
+
+class AzureOnly(UserErrorException):
+    """A call of v1 whose result would be a resource of Azure."""
+
+    code = "AzureOnly"
+
+
+def ignore(call: str, given: Mapping[str, Any], known: Iterable[str], *, show: bool = True) -> None:
+    """Prints one line that names what is given of v1's Azure parameters; None counts as not given.
+    `show` False leaves the line out.
+
+    Raises `UserErrorException` for a parameter that v1 does not have either.
+    """
+    names = [*known]
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            raise UserErrorException(
+                f"{call} has no parameter {name!r}",
+                why="neither v1 nor this package has it",
+                hint=f"did you mean {near[0]!r}?" if near else f"help({call}) lists the parameters",
+            )
+    ignored = [name for name, value in given.items() if value is not None]
+    if ignored and show:
+        verb = "is" if len(ignored) == 1 else "are"
+        print(f"{call}: {', '.join(ignored)} {verb} ignored; there are no Azure resources here")
+
+
+def azure_method(call: str, why: str, hint: str) -> Callable[..., NoReturn]:
+    """A method of v1 that makes no sense without Azure: it raises. `hint` names what to call in its place."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AzureOnly(f"{call} needs Azure", why=why, hint=hint)
+
+    method.__name__ = method.__qualname__ = call
+    method.__doc__ = f"Raises `AzureOnly`: {why}."
+    return method
+
+
+def check_workspace(workspace: Any) -> Workspace:
+    from mldeploy_jupyter.api.workspace import Workspace
+
+    if not isinstance(workspace, Workspace):
+        raise UserErrorException(
+            f"workspace is {workspace!r}", why="it must be a Workspace", hint="ws = Workspace.get(), and pass ws"
+        )
+    return workspace
+
+
+def json_dict(argument: str, value: Any) -> dict[str, Any]:
+    """The dict as JSON gives it back. Raises `WebserviceException` for what is no dict or cannot be JSON."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise WebserviceException(
+            f"{argument} is {value!r}",
+            why=f"it must be a dict, not {type(value).__name__}",
+            hint=f'pass {argument}={{"key": "value"}}',
+        )
+    for key in value:
+        if not isinstance(key, str):
+            raise WebserviceException(
+                f"{argument} has the key {key!r}", why="keys must be strings", hint=f"use {str(key)!r}"
+            )
+    result = {}
+    for key, item in value.items():
+        try:
+            result[key] = json.loads(json.dumps(item, allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as error:
+            # Not Python's own words: they change from version to version.
+            why = "it holds a value that JSON does not have"
+            if not isinstance(error, TypeError):
+                why = "it holds NaN or infinity, or refers to itself"
+            raise WebserviceException(
+                f"{argument}[{key!r}] cannot be kept: {type(item).__name__}",
+                why=why,
+                hint=f"use a string, number, list or dict: str(...) or float(...) of {argument}[{key!r}]",
+            ) from None
+    return result
+
+
+def key_list(argument: str, value: Any) -> set[str]:
+    """The keys in a list. Raises `UserErrorException` for anything but a list of strings."""
+    keys: list[Any] = [*value] if isinstance(value, Iterable) and not isinstance(value, str) else [None]
+    if not all(isinstance(key, str) for key in keys):
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why="it must be a list of keys",
+            hint=f"pass {argument}=[{value!r}]" if isinstance(value, str) else f'pass {argument}=["key"]',
+        )
+    return {*keys}
+
+
+def text_or_none(argument: str, value: Any) -> str | None:
+    """The text; "" is none. Raises `UserErrorException` for what is no string."""
+    if value is not None and not isinstance(value, str):
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why=f"it must be a string, not {type(value).__name__}",
+            hint="pass str(...) of it",
+        )
+    return value or None
+
+
+class ModelFileNotFound(WebserviceException, FileNotFoundError):
+    """`model_path` names nothing. Also a `FileNotFoundError`, which v1 raises here."""
+
+    code = "ModelFileNotFound"
+
+
+def find_source(text: str) -> Path:
+    """The local file or folder to register. Raises `ModelFileNotFound`, `UserErrorException` for a wrong address."""
+    if re.match(r"(models|runs):", text):
+        raise UserErrorException(
+            f"model_path is {text!r}",
+            why="it is neither runs:/<run id>/<path> nor models:/<name>/<version>",
+            hint="such as runs:/RUN_ID/outputs/model.pkl or models:/NAME/latest",
+        )
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise ModelFileNotFound(
+            f"there is no file or folder {text}",
+            why=_why_missing(path),
+            hint="save the model first, such as joblib.dump(model, 'model.pkl'), and pass that path",
+        )
+    return path
+
+
+def _why_missing(path: Path) -> str:
+    if path.is_symlink():
+        return f"it is a link to {os.readlink(path)}, which does not exist"
+    parent = Path(os.path.abspath(path)).parent
+    if not parent.is_dir():
+        return f"the folder {parent} does not exist"
+    return f"it was looked for in {parent}"

@@ -1,0 +1,1 @@
+"""`Environment` and its sections, and the files and images that one is made from."""

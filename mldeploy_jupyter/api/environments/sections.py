@@ -1,0 +1,205 @@
+"""The parts of an environment: Python, Docker, a base image's registry; and their keys in `inferenceconfig.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.api.arguments import KnownNames
+from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
+from mldeploy_jupyter.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.environments.environment import Environment
+
+
+PYTHON_KEYS = {
+    "userManagedDependencies": "user_managed_dependencies",
+    "interpreterPath": "interpreter_path",
+    "condaDependencies": "conda_dependencies",
+    "condaDependenciesFile": "conda_dependencies_file",
+    "baseCondaEnvironment": "base_conda_environment",
+}
+
+DOCKER_KEYS = {
+    "baseImage": "base_image",
+    "baseDockerfile": "base_dockerfile",
+    "buildContext": "build_context",
+    "baseImageRegistry": "base_image_registry",
+    "enabled": "enabled",
+    "arguments": "arguments",
+    "sharedVolumes": "shared_volumes",
+    "gpuSupport": "gpu_support",
+    "shmSize": "shm_size",
+    "platform": "platform",
+}
+
+PLATFORM_KEYS = {"os": "os", "architecture": "architecture"}
+
+SPARK_KEYS = {"repositories": "repositories", "packages": "packages", "precachePackages": "precache_packages"}
+
+DATABRICKS_KEYS = {
+    "mavenLibraries": "maven_libraries",
+    "pypiLibraries": "pypi_libraries",
+    "rcranLibraries": "rcran_libraries",
+    "jarLibraries": "jar_libraries",
+    "eggLibraries": "egg_libraries",
+}
+
+TOP_KEYS = {
+    **dict.fromkeys(["name", "version", "environmentVariables", "python", "docker", "inferencingStackVersion"]),
+    **dict.fromkeys(["spark", "databricks", "r", "assetId"]),
+}
+
+# Of these a container has one; as in v1, setting one clears the others.
+BASES = ("base_image", "base_dockerfile", "build_context")
+
+
+@dataclass
+class ContainerRegistry(KnownNames):
+    """Where a base image is pulled from. Empty means a public image. The password is never stored or shown."""
+
+    address: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    registry_identity: str | None = None
+
+    @staticmethod
+    def from_data(data: Any) -> ContainerRegistry:
+        """From an object with the fields, or a bare address, both of which v1's pages show."""
+        if data is None or isinstance(data, str):
+            return ContainerRegistry(address=data)
+        if not isinstance(data, dict):
+            raise ConfigError(
+                "baseImageRegistry has the wrong type", hint="give an object with address, username, password"
+            )
+        known = {"address": "address", "username": "username", "password": "password"}
+        known |= {"registryIdentity": "registry_identity", "registry_identity": "registry_identity"}
+        check_keys(data, known, "baseImageRegistry")
+        return ContainerRegistry(**{known[key]: value for key, value in data.items()})
+
+    def _public(self) -> dict[str, Any]:
+        """What may be stored: everything but the password; {} when empty."""
+        data = asdict(self)
+        del data["password"]
+        return {key: value for key, value in data.items() if value is not None}
+
+
+@dataclass
+class PythonSection(KnownNames):
+    """`user_managed_dependencies`: the interpreter at `interpreter_path` is used as it is ("python": the kernel's).
+    Otherwise the packages of `conda_dependencies`, or of `conda_dependencies_file`, are installed."""
+
+    user_managed_dependencies: bool = False
+    interpreter_path: str = "python"
+    conda_dependencies: CondaDependencies | None = None
+    conda_dependencies_file: str | None = None
+    base_conda_environment: str | None = None
+
+
+@dataclass
+class DockerPlatform(KnownNames):
+    os: str = "Linux"
+    architecture: str = "amd64"
+
+
+@dataclass
+class DockerSection(KnownNames):
+    """The image that a container target starts from: `base_image`, the text of `base_dockerfile`, or the Dockerfile
+    of the folder `build_context` (an absolute path). Setting one clears the others, and a line says so. `enabled`,
+    `arguments`, `shared_volumes`, `gpu_support` and `platform` are v1's and have no effect."""
+
+    base_image: str | None = None
+    base_dockerfile: str | None = None
+    build_context: str | None = None
+    base_image_registry: ContainerRegistry = field(default_factory=ContainerRegistry)
+    enabled: bool = False
+    arguments: list[str] = field(default_factory=list)
+    shared_volumes: bool = True
+    gpu_support: bool = False
+    shm_size: str | None = None
+    platform: DockerPlatform = field(default_factory=DockerPlatform)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in BASES and value is not None:
+            for other in BASES:
+                if other != name and getattr(self, other, None) is not None:
+                    print(f"DockerSection: {other} is cleared, because {name} takes its place")
+                    super().__setattr__(other, None)
+        super().__setattr__(name, value)
+
+
+@dataclass
+class SparkSection(KnownNames):
+    """v1's; kept, and not used: a service here runs Python."""
+
+    repositories: list[str] = field(default_factory=list)
+    packages: list[Any] = field(default_factory=list)
+    precache_packages: bool = True
+
+
+@dataclass
+class DatabricksSection(KnownNames):
+    """v1's; kept, and not used."""
+
+    maven_libraries: list[Any] = field(default_factory=list)
+    pypi_libraries: list[Any] = field(default_factory=list)
+    rcran_libraries: list[Any] = field(default_factory=list)
+    jar_libraries: list[Any] = field(default_factory=list)
+    egg_libraries: list[Any] = field(default_factory=list)
+
+
+def check_keys(data: Any, known: Iterable[str], place: str) -> None:
+    if not isinstance(data, dict):
+        raise ConfigError(
+            f"{place} has the wrong type", why=f"expected an object, found {data!r:.60}", hint=f"correct {place}"
+        )
+    for key in data:
+        if key not in known:
+            close = get_close_matches(str(key), list(known), n=1)
+            raise ConfigError(
+                f"unknown key {place}.{key}",
+                why=f"the keys are {', '.join(known)}",
+                hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
+            )
+
+
+def check_parts(environment: Environment) -> None:
+    """Raises `ConfigError` when an attribute was set to what it cannot be."""
+    wanted: list[tuple[str, Any, type, str]] = [
+        ("python", environment.python, PythonSection, "PythonSection()"),
+        ("docker", environment.docker, DockerSection, "DockerSection()"),
+        ("spark", environment.spark, SparkSection, "SparkSection()"),
+        ("databricks", environment.databricks, DatabricksSection, "DatabricksSection()"),
+        ("environment_variables", environment.environment_variables or {}, Mapping, '{"NAME": "value"}'),
+    ]
+    conda = getattr(environment.python, "conda_dependencies", None)
+    if conda is not None:
+        wanted.append(("python.conda_dependencies", conda, CondaDependencies, "CondaDependencies(file_path)"))
+    if isinstance(environment.docker, DockerSection):
+        registry, arguments = environment.docker.base_image_registry, environment.docker.arguments
+        wanted.append(("docker.base_image_registry", registry, ContainerRegistry, "ContainerRegistry(address)"))
+        wanted.append(("docker.arguments", [*arguments] if isinstance(arguments, tuple) else arguments, list, '["-v"]'))
+    for attribute, value, kind, example in wanted:
+        if not isinstance(value, kind):
+            raise ConfigError(
+                f"{attribute} of the environment {environment.name!r} cannot be used",
+                # Not the value: it may hold a password.
+                why=f"it is of type {type(value).__name__}, and must be of type {kind.__name__}",
+                hint=f"such as environment.{attribute} = {example}",
+            )
+    for name, value in (environment.environment_variables or {}).items():
+        if not isinstance(name, str) or not isinstance(value, (str, int, float)):
+            # The value may be a password, so it is not shown.
+            raise ConfigError(
+                f"the environment variable {name!r} of the environment {environment.name!r} is no text",
+                why=f"its value is of type {type(value).__name__}" if isinstance(name, str) else "its name is none",
+                hint="names and values are strings; leave it out to have the variable unset",
+            )
+
+
+def variables(environment: Environment) -> dict[str, str]:
+    """The environment variables as texts."""
+    return {name: str(value) for name, value in (environment.environment_variables or {}).items()}

@@ -1,0 +1,322 @@
+"""`InferenceConfig`: the entry script, its files, its environment and its base image."""
+
+from __future__ import annotations
+
+import keyword
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.api.arguments import KnownNames
+from mldeploy_jupyter.api.environments import sections
+from mldeploy_jupyter.api.environments.environment import Environment
+from mldeploy_jupyter.api.environments.sections import ContainerRegistry
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda_file, from_requirements_file
+from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException
+
+__all__ = ["ContainerRegistry", "InferenceConfig", "InferenceConfigError"]
+
+RUNTIMES = ("python", "spark-py", "python-slim")
+
+CUDA_VERSIONS = ("9.0", "9.1", "10.0")
+
+SETTINGS = (
+    *("entry_script", "source_directory", "runtime", "conda_file", "requirements_file", "extra_docker_file_steps"),
+    *("enable_gpu", "cuda_version", "base_image", "description"),
+)
+
+# What an environment already says, so it cannot be said beside one.
+BESIDE_ENVIRONMENT = (
+    *("runtime", "conda_file", "requirements_file", "extra_docker_file_steps", "enable_gpu", "cuda_version"),
+    "base_image",
+)
+
+
+class InferenceConfigError(ConfigError):
+    """Everything that is wrong with an inference config, in one error. `problems` has one line for each."""
+
+    code = "InvalidInferenceConfig"
+
+    def __init__(self, problems: list[str], *, hint: str) -> None:
+        count = "" if len(problems) == 1 else f" in {len(problems)} ways"
+        super().__init__(f"the inference config is wrong{count}", why="; ".join(problems), hint=hint)
+        self.problems = problems
+
+
+class InferenceConfig(KnownNames):
+    """What a service runs.
+
+    `entry_script` is relative to `source_directory`, or to the current folder without one; it must be inside.
+    The whole source directory travels with it (less what its `.amlignore` names); without one, the script and
+    the modules beside it that it imports. `conda_file`, `requirements_file` and `extra_docker_file_steps` are
+    relative to the source directory, or to the current folder. Without `environment`, `conda_file` and
+    `requirements_file` the kernel's own interpreter is used as it is.
+
+    `runtime` is python (default), spark-py or python-slim, in any case. `enable_gpu`, `cuda_version`,
+    `base_image`, `base_image_registry` and `extra_docker_file_steps` matter to targets that build an image.
+    `environment` excludes all of these but the registry.
+
+    Raises `InferenceConfigError` naming every violation; `EntryScriptError` with the line if the script is the
+    only thing wrong.
+    """
+
+    _names = frozenset({*SETTINGS, "base_image_registry", "environment"})
+
+    def __init__(
+        self,
+        entry_script: str | Path | None = None,
+        runtime: str | None = None,
+        conda_file: str | Path | None = None,
+        extra_docker_file_steps: str | Path | None = None,
+        source_directory: str | Path | None = None,
+        enable_gpu: bool | None = None,
+        description: str | None = None,
+        base_image: str | None = None,
+        base_image_registry: ContainerRegistry | None = None,
+        cuda_version: str | None = None,
+        environment: Environment | None = None,
+        *,
+        requirements_file: str | Path | None = None,
+    ) -> None:
+        self.entry_script = _text(entry_script)
+        self.runtime = runtime
+        self.conda_file = _text(conda_file)
+        self.extra_docker_file_steps = _text(extra_docker_file_steps)
+        self.source_directory = _text(source_directory)
+        self.enable_gpu = enable_gpu
+        self.description = description
+        self.base_image = base_image
+        self.base_image_registry = ContainerRegistry() if base_image_registry is None else base_image_registry
+        self.cuda_version = None if cuda_version is None else str(cuda_version)
+        self.environment = environment
+        self.requirements_file = _text(requirements_file)
+        self._made_from: dict[str, Any] | None = None  # the data it was read from, and its attributes then
+        self._read: dict[str, Any] = {}
+        self._check_types()
+        if self.source_directory is not None:
+            self.source_directory = os.path.abspath(self.source_directory)
+        # A relative path means the folder where the config was written, also if the notebook moves on.
+        self._folder = Path(self.source_directory) if self.source_directory else _current_folder()
+        self._check()
+
+    def to_data(self) -> dict[str, Any]:
+        """The config as plain JSON data, checked again, with absolute paths and without passwords.
+
+        Keys are those of the constructor; besides them `entry_path` (absolute), `environment` (an
+        `EnvironmentSpec` as data, or None for the kernel's interpreter) and `environment_definition` (its whole
+        `inferenceconfig.json` form).
+        """
+        if self._made_from is not None and self._attributes() == {**self._read, "description": self.description}:
+            return {**self._made_from, "description": self.description}
+        self._check()
+        spec = self._spec()
+        return {
+            "entry_script": self._script().relative_to(self.source_directory or self._script().parent).as_posix(),
+            "entry_path": str(self._script()),
+            "source_directory": self.source_directory,
+            "environment": None if spec is None else spec.to_dict(),
+            "environment_definition": None if self.environment is None else self.environment._to_dict(),
+            "runtime": self.runtime,
+            "conda_file": self._absolute(self.conda_file),
+            "requirements_file": self._absolute(self.requirements_file),
+            "extra_docker_file_steps": self._absolute(self.extra_docker_file_steps),
+            "enable_gpu": self.enable_gpu,
+            "cuda_version": self.cuda_version,
+            "base_image": self.base_image,
+            "base_image_registry": self.base_image_registry._public(),
+            "description": self.description,
+        }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> InferenceConfig:
+        """The config that `to_data` wrote. Its files may have moved since: it is checked once something is changed."""
+        config = cls.__new__(cls)
+        for name in ("runtime", "conda_file", "requirements_file", "extra_docker_file_steps", "source_directory"):
+            setattr(config, name, data.get(name))
+        for name in ("entry_script", "enable_gpu", "cuda_version", "base_image", "description"):
+            setattr(config, name, data.get(name))
+        definition = data.get("environment_definition")
+        config.environment = None if definition is None else Environment._from_dict(definition)
+        config.base_image_registry = ContainerRegistry.from_data(data.get("base_image_registry"))
+        entry = data.get("entry_path")
+        folder = config.source_directory or (os.path.dirname(entry) if entry else os.getcwd())
+        config._folder = Path(folder)
+        config._made_from = data
+        config._read = config._attributes()
+        return config
+
+    def validate_configuration(self) -> None:
+        """Checks it again, also what was changed since. Raises as the constructor does."""
+        self._check()
+
+    def print_configuration(self, print_: Callable[[str], object] = print) -> None:
+        """Prints every setting that is given, one a line. No password."""
+        for name, value in self._attributes().items():
+            if name == "environment" and value is not None:
+                value = value["name"]
+            if value not in (None, {}):
+                print_(f"{name}: {value}")
+
+    def _attributes(self) -> dict[str, Any]:
+        """What can be changed, as data that can be compared; without the password."""
+        registry, environment = self.base_image_registry, self.environment
+        return {
+            **{name: getattr(self, name) for name in SETTINGS},
+            "base_image_registry": registry._public() if isinstance(registry, ContainerRegistry) else registry,
+            "environment": environment._to_dict() if isinstance(environment, Environment) else environment,
+        }
+
+    def __repr__(self) -> str:
+        return f"InferenceConfig(entry_script={self.entry_script!r}, source_directory={self.source_directory!r})"
+
+    def _script(self) -> Path:
+        return Path(os.path.normpath(self._folder / str(self.entry_script)))
+
+    def _absolute(self, path: str | None) -> str | None:
+        return None if path is None else os.path.normpath(self._folder / path)
+
+    def _spec(self) -> EnvironmentSpec | None:
+        if self.environment is not None:
+            return self.environment._to_spec(self._folder)
+        if self.conda_file is not None:
+            return from_conda_file(str(self._absolute(self.conda_file)))
+        if self.requirements_file is not None:
+            return from_requirements_file(str(self._absolute(self.requirements_file)))
+        return None
+
+    def _check_types(self) -> None:
+        paths = ("entry_script", "source_directory", "conda_file", "requirements_file", "extra_docker_file_steps")
+        given = [(name, getattr(self, name)) for name in (*paths, "base_image", "description")]
+        problems = [
+            f"{name} is {value!r}, not a {'path' if name in paths else 'string'}"
+            for name, value in given
+            if value is not None and not isinstance(value, (str, os.PathLike) if name in paths else str)
+        ]
+        if problems:
+            raise _wrong(problems)
+
+    def _check(self) -> None:
+        self._check_types()
+        problems: list[str] = []
+        errors: list[MldeployError] = []  # of the script and the environment, which carry their own line
+        if self.source_directory is not None and not os.path.isdir(self.source_directory):
+            problems.append(f"source_directory {self.source_directory} is not a folder")
+        problems += self._script_problems(errors)
+        problems += self._option_problems()
+        problems += self._environment_problems(errors)
+        if len(errors) == 1 and not problems:
+            raise errors[0]
+        problems += [
+            " ".join(part for part in (e.what, e.why, f"({e.where})" if e.where else "") if part) for e in errors
+        ]
+        if problems:
+            raise _wrong(problems)
+
+    def _script_problems(self, errors: list[MldeployError]) -> list[str]:
+        if not self.entry_script:
+            return ["entry_script is missing"]
+        script, stem = self._script(), Path(self.entry_script).stem
+        problems = []
+        if self.source_directory is not None and not script.is_relative_to(self.source_directory):
+            return [f"entry_script {self.entry_script} is outside source_directory {self.source_directory}"]
+        if script.suffix != ".py":
+            problems.append(f"entry_script {self.entry_script} does not end in .py")
+        elif not stem.isidentifier():
+            problems.append(
+                f"entry_script {self.entry_script}: {stem!r} is not a Python name, so it cannot be imported"
+            )
+        elif keyword.iskeyword(stem):
+            problems.append(f"entry_script {self.entry_script}: {stem!r} is a Python keyword, so it cannot be imported")
+        if not script.is_file():
+            kind = "source_directory" if self.source_directory else "the current folder"
+            problems.append(f"entry_script {self.entry_script} does not exist in {kind} {self._folder}")
+        elif not problems:
+            self._parse(script, errors)
+        return problems
+
+    def _parse(self, script: Path, errors: list[MldeployError]) -> None:
+        from mldeploy_jupyter.core.environment.spec import read_text
+        from mldeploy_jupyter.core.script.entry_script import check
+
+        try:
+            check(read_text(script, "entry script"), script.name)
+        except MldeployError as error:
+            errors.append(error)
+
+    def _option_problems(self) -> list[str]:
+        problems = []
+        if self.runtime is not None and str(self.runtime).lower() not in RUNTIMES:
+            problems.append(f"runtime {self.runtime!r} is none of {', '.join(RUNTIMES)}")
+        if self.cuda_version is not None and self.cuda_version not in CUDA_VERSIONS:
+            problems.append(f"cuda_version {self.cuda_version!r} is none of {', '.join(CUDA_VERSIONS)}")
+        if self.enable_gpu is not None and not isinstance(self.enable_gpu, bool):
+            problems.append(f"enable_gpu is {self.enable_gpu!r}, not True or False")
+        if self.base_image is not None and str(self.runtime or "python").lower() != "python":
+            problems.append(f"base_image goes with runtime python only, not {self.runtime}")
+        for name in ("conda_file", "requirements_file", "extra_docker_file_steps"):
+            path = getattr(self, name)
+            if path is not None and not os.path.isfile(str(self._absolute(path))):
+                problems.append(f"{name} {path} does not exist in {self._folder}")
+        if self.conda_file is not None and self.requirements_file is not None:
+            problems.append(
+                "conda_file and requirements_file are both given; name PyPI packages under `pip:` of conda_file"
+            )
+        registry = self.base_image_registry
+        if not isinstance(registry, ContainerRegistry):
+            problems.append(f"base_image_registry is {type(registry).__name__}, not a ContainerRegistry")
+        elif not _is_whole(registry) and registry._public() != self._read.get("base_image_registry"):
+            problems.append("base_image_registry needs an address, and username and password together or neither")
+        return problems
+
+    def _environment_problems(self, errors: list[MldeployError]) -> list[str]:
+        environment = self.environment
+        problems = []
+        if environment is not None:
+            if not isinstance(environment, Environment):
+                return [f"environment is {type(environment).__name__}, not an Environment"]
+            beside = [name for name in BESIDE_ENVIRONMENT if getattr(self, name) is not None]
+            if beside:
+                problems.append(f"environment excludes {', '.join(beside)}; say it in the environment")
+            try:
+                sections.check_parts(environment)
+            except MldeployError as error:
+                errors.append(error)
+                return problems
+            if environment.docker.base_image and environment.docker.base_dockerfile:
+                problems.append("environment.docker has both base_image and base_dockerfile")
+        files = [self._absolute(path) for path in (self.conda_file, self.requirements_file) if path is not None]
+        if all(os.path.isfile(str(path)) for path in files) and len(files) < 2:
+            from mldeploy_jupyter.environments.pythons import refuse_below_floor
+
+            try:
+                spec = self._spec()
+                if spec is not None:
+                    refuse_below_floor(spec.python, where=self.conda_file or "")
+            except MldeployError as error:
+                errors.append(error)
+        return problems
+
+
+def _wrong(problems: list[str]) -> InferenceConfigError:
+    return InferenceConfigError(problems, hint=f"correct {'them' if len(problems) > 1 else 'it'} and try again")
+
+
+def _is_whole(registry: ContainerRegistry) -> bool:
+    return bool(registry.username) == bool(registry.password) and bool(registry.address or not registry.username)
+
+
+def _text(path: str | Path | None) -> str | None:
+    """A path as text. What is no path stays as it is, for `_check_types` to name."""
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UserErrorException(
+            "the current folder is gone",
+            why="it was removed while this program stood in it",
+            hint="change to a folder that exists with os.chdir(...), or give an absolute source_directory",
+        ) from None

@@ -1,0 +1,99 @@
+"""Tab completion from the table of commands: options, values, and names that the workspace has."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+
+from mldeploy_jupyter.commands.grammar import Command, Completion, Context, Param
+from mldeploy_jupyter.commands.options import LATER, TARGETS
+from mldeploy_jupyter.core.configs import find_spec
+from mldeploy_jupyter.core.errors import MldeployError
+
+
+def complete(command: Command, words: Sequence[str], context: Context) -> list[str]:
+    """What the last of `words` (the words after the command, "" for a new one) can become. Never raises."""
+    words = list(words) or [""]
+    last, before = words[-1], words[:-1]
+    option = _option_before(command, before)
+    if option is not None:
+        found = values_of(option, last, context)
+        if found or option.kind != "list":
+            return found
+    if last.startswith("-"):
+        return sorted({flag for param in command.all_params for flag in _flags(param, last, before)})
+    slots = [param for param in command.positionals if not any(flag in before for flag in param.flags)]
+    taken = _positionals_taken(command, before)
+    return values_of(slots[taken], last, context) if taken < len(slots) else []
+
+
+def values_of(param: Param, start: str, context: Context) -> list[str]:
+    """The values of one parameter that begin with `start`."""
+    if param.choices:
+        found = list(param.choices)
+    elif param.kind == "toggle":
+        found = ["true", "false"]
+    else:
+        found = _names(param.completion, start, context)
+    return sorted({value for value in found if value.startswith(start)})
+
+
+def _flags(param: Param, start: str, before: Sequence[str]) -> list[str]:
+    """The option's long name, or another long one that was begun; v1's two letters only where they stand already.
+
+    A setting that the target does not have is not offered. Without `--to` the target is local.
+    """
+    found = [flag for flag in param.flags if flag == start or (len(flag) > 4 and flag.startswith(start))]
+    if param.group == LATER:
+        named = [after for word, after in pairwise(before) if word in _TARGET_FLAGS]
+        compute_type = TARGETS.get(named[-1], "Local") if named else "Local"
+        if param.name.removeprefix("config_") not in find_spec(compute_type).by_name:
+            return []
+    return [param.shown] if param.shown in found else found
+
+
+_TARGET_FLAGS = ("--target", "--to", "--compute-type", "--cp")
+
+
+def _option_before(command: Command, before: Sequence[str]) -> Param | None:
+    """The option whose value the last word is: the one just before, or a list that is still open."""
+    for steps, word in enumerate(reversed(before)):
+        if word.startswith("-") and len(word) > 1:
+            param = next((param for param in command.all_params if word in param.flags), None)
+            if param is None or param.kind == "switch" or (steps > 0 and param.kind != "list"):
+                return None
+            return param
+    return None
+
+
+def _positionals_taken(command: Command, before: Sequence[str]) -> int:
+    taken, skip = 0, False
+    for word in before:
+        if word.startswith("-") and len(word) > 1:
+            param = next((param for param in command.all_params if word in param.flags), None)
+            skip = param is not None and param.kind != "switch"
+            continue
+        taken, skip = (taken, False) if skip else (taken + 1, False)
+    return taken
+
+
+def _names(completion: Completion, start: str, context: Context) -> list[str]:
+    if completion == "target":
+        return list(TARGETS)
+    if completion in ("file", "script"):
+        paths = glob.glob(glob.escape(os.path.expanduser(start)) + "*")
+        found = [path + "/" if os.path.isdir(path) else path for path in paths]
+        return [path for path in found if completion == "file" or path.endswith(("/", ".py"))]
+    if not completion:
+        return []
+    try:
+        store = context.workspace()._folder.open_store()
+        if completion == "service":
+            return [service.name for service in store.list_services()]
+        models = store.list_models()
+    except MldeployError:
+        return []  # without a workspace there are no names
+    names = [model.name for model in models]
+    return names if completion == "model" else names + [model.id for model in models]

@@ -1,0 +1,345 @@
+"""Flags for deploy and inference configurations, and the rule that a flag beats the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.commands.formatting import pairs
+from mldeploy_jupyter.commands.grammar import Args, Context, Param, ParamKind
+from mldeploy_jupyter.core.configs import (
+    SPECS,
+    TEXTS,
+    DeployConfig,
+    Field,
+    Problem,
+    Spelling,
+    file_names,
+    find_spec,
+    make_config,
+    read_deploy_file,
+    read_inference_config,
+    refuse,
+)
+from mldeploy_jupyter.core.errors import MldeployError
+
+# What a user may call a target -> v1's compute type.
+TARGETS = {"local": "Local", "aci": "ACI", "aks": "AKS", "aksendpoint": "AKSENDPOINT"}
+
+SETTINGS = "Settings of the target"
+
+LATER = "Settings of the targets of later versions (ACI, AKS)"
+
+_KINDS: dict[str, ParamKind] = {
+    "boolean": "toggle",
+    "integer": "integer",
+    "number": "number",
+    "mapping": "list",
+    "strings": "list",
+}
+
+
+def _config_params() -> tuple[Param, ...]:
+    """One flag for every setting of any target; its help says which targets have it."""
+    fields: dict[str, Field] = {}
+    where: dict[str, list[str]] = {}
+    for spec in SPECS.values():
+        for field in spec.fields:
+            fields.setdefault(field.name, field)
+            where.setdefault(field.name, []).append(spec.compute_type.lower())
+    params = []
+    for name, field in fields.items():
+        some = "" if len(where[name]) == len(SPECS) else f" ({', '.join(where[name])})"
+        metavar = (
+            "KEY=VALUE"
+            if field.kind == "mapping"
+            else {"integer": "N", "number": "N", "path": "FILE"}.get(field.kind, "")
+        )
+        completion = "file" if field.kind == "path" else ""
+        params.append(
+            Param(
+                f"config_{name}",
+                field.flags,
+                field.doc + some,
+                _KINDS.get(field.kind, "text"),
+                completion=completion,  # type: ignore[arg-type]
+                metavar=metavar or name.upper().replace("_", "-"),
+                group=SETTINGS if name in find_spec("Local").by_name else LATER,
+            )
+        )
+    return tuple(params)
+
+
+CONFIG_PARAMS = _config_params()
+
+TARGET_PARAMS: tuple[Param, ...] = (
+    Param(
+        "target",
+        ("--target", "--to", "--compute-type", "--cp"),
+        "Where the service runs: local is this machine, and the default; the others come with a later version.",
+        choices=tuple(TARGETS),
+        completion="target",
+    ),
+    Param(
+        "deploy_config",
+        ("--deploy-config-file", "--dc", "-dc"),
+        "The deploymentconfig.json (or YAML). A flag beats it.",
+        completion="file",
+        metavar="FILE",
+    ),
+)
+
+_SCRIPT = "Script and environment"
+
+INFERENCE_PARAMS: tuple[Param, ...] = (
+    Param(
+        "inference_config",
+        ("--inference-config-file", "--ic", "-ic"),
+        "The inferenceconfig.json (or YAML). A flag beats it.",
+        completion="file",
+        metavar="FILE",
+        group=_SCRIPT,
+    ),
+    Param(
+        "entry_script",
+        ("--entry-script", "--es", "--script"),
+        "The script with init() and run().",
+        completion="script",
+        metavar="FILE",
+        group=_SCRIPT,
+    ),
+    Param(
+        "source_directory",
+        ("--source-directory", "--sd"),
+        "The folder whose files go with the script; the script lies in it.",
+        completion="file",
+        metavar="FOLDER",
+        group=_SCRIPT,
+    ),
+    Param(
+        "conda_file",
+        ("--conda-file", "--cf"),
+        "The conda file with the dependencies. Without any environment: this Python as it is.",
+        completion="file",
+        metavar="FILE",
+        group=_SCRIPT,
+    ),
+    Param(
+        "requirements_file",
+        ("--requirements", "--requirements-file"),
+        "The requirements.txt with the dependencies.",
+        completion="file",
+        metavar="FILE",
+        group=_SCRIPT,
+    ),
+    Param(
+        "environment_name",
+        ("--environment-name", "-e"),
+        "The name of an environment that is registered in the workspace.",
+        group=_SCRIPT,
+    ),
+    Param(
+        "environment_version",
+        ("--environment-version", "--ev"),
+        "Its version. The latest when left out.",
+        group=_SCRIPT,
+    ),
+    Param(
+        "environment_directory",
+        ("--environment-directory", "--ed"),
+        "A folder an environment was saved to.",
+        completion="file",
+        metavar="FOLDER",
+        group=_SCRIPT,
+    ),
+    Param("runtime", ("--runtime", "--rt"), "v1's runtime: python or spark-py.", group=_SCRIPT),
+    Param(
+        "extra_docker_file_steps",
+        ("--extra-docker-file-steps", "--ds"),
+        "A file with further Dockerfile lines.",
+        completion="file",
+        metavar="FILE",
+        group=_SCRIPT,
+    ),
+    Param("base_image", ("--base-image", "--bi"), "The image to build on.", group=_SCRIPT),
+    Param("base_image_registry", ("--base-image-registry", "--ir"), "The registry of the base image.", group=_SCRIPT),
+    Param("cuda_version", ("--cuda-version", "--cv"), "The CUDA version.", group=_SCRIPT),
+    Param("enable_gpu", ("--enable-gpu", "--eg"), "Whether the image has CUDA.", "toggle", group=_SCRIPT),
+)
+
+
+def deploy_config_of(args: Args) -> DeployConfig | None:
+    """File and flags as one checked configuration; None when neither says anything.
+
+    Raises `UsageError` for a flag the target does not have, `ConfigError` for values that cannot be used.
+    """
+    flags = _flags(args)
+    problems: list[Problem] = []
+    if args.deploy_config is None:
+        if not flags and args.target is None:
+            return None
+        # As in v1, a cluster's name alone means AKS.
+        compute_type = TARGETS[args.target or ("aks" if "compute_target_name" in flags else "local")]
+        base = DeployConfig(compute_type)
+    else:
+        base, problems = read_deploy_file(args.deploy_config)
+        if args.target is not None and TARGETS[args.target] != base.compute_type:
+            raise UsageError(
+                f"{args.deploy_config} is for {base.compute_type.lower()}, and --target says {args.target}",
+                why="the settings of one target do not fit another",
+                hint=f"leave --target out, or use a file whose computeType is {args.target}",
+            )
+    _refuse_foreign(base, flags, "or name another target with --target")
+    return _checked(args, make_config(base.compute_type, {**base.passed, **flags}), flags, problems)
+
+
+def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
+    """What an update asks for: `current` with the file's settings and then the flags over it; None without any."""
+    flags = {name: value for name, value in _flags(args).items() if name not in TEXTS}
+    if args.deploy_config is None and not flags:
+        return None
+    base = current
+    problems: list[Problem] = []
+    if args.deploy_config is not None:
+        base, problems = read_deploy_file(args.deploy_config)
+        if base.compute_type != current.compute_type:
+            here, there = current.compute_type.lower(), base.compute_type.lower()
+            raise UsageError(
+                f"{args.deploy_config} is for {there}, and the service runs on {here}",
+                why="an update does not move a service to another target",
+                hint="deploy a second service with mldeploy model deploy",
+            )
+    _refuse_foreign(base, flags)
+    given = {**base.passed, **flags} if base is not current else flags
+    return _checked(args, current.changed(**given), flags, problems)
+
+
+def _checked(args: Args, config: DeployConfig, flags: dict[str, Any], problems: list[Problem]) -> DeployConfig:
+    """The configuration. Raises `ConfigError` with everything that is wrong in the file's keys and the values."""
+    if problems:
+        refuse(args.deploy_config, config, problems, _spelling(config, flags))
+    config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "the command")
+    return config
+
+
+def texts_of(args: Args) -> dict[str, Any]:
+    """What an update changes without a new revision: tags, properties, description."""
+    return {name: value for name, value in _flags(args).items() if name in TEXTS}
+
+
+def _flags(args: Args) -> dict[str, Any]:
+    """The settings that were given as flags, by Python name."""
+    out: dict[str, Any] = {}
+    for param in CONFIG_PARAMS:
+        value = getattr(args, param.name, None)
+        if value is None:
+            continue
+        if param.metavar == "KEY=VALUE":
+            value = pairs(value, param.shown)
+        elif param.kind == "list":
+            value = [word for item in value for word in item.split(",") if word]
+        out[param.name.removeprefix("config_")] = value
+    return out
+
+
+def _refuse_foreign(config: DeployConfig, flags: dict[str, Any], other: str = "") -> None:
+    for name in flags:
+        if name not in config.spec.by_name:
+            owners = [spec.compute_type.lower() for spec in SPECS.values() if name in spec.by_name]
+            raise UsageError(
+                f"{_flag(name)} is not a setting of the target {config.compute_type.lower()}",
+                why=f"it is a setting of {', '.join(owners)}",
+                hint=f"leave {_flag(name)} out" + (f", {other}" if other else ""),
+            )
+
+
+def _flag(name: str) -> str:
+    return next(param.shown for param in CONFIG_PARAMS if param.name == f"config_{name}")
+
+
+def _spelling(config: DeployConfig, flags: dict[str, Any]) -> Spelling:
+    names = {} if config.passed.keys() <= flags.keys() else file_names(config.spec)
+    all_flags = {name: _flag(name) for name in config.spec.by_name}
+    return Spelling({**all_flags, **{name: path for name, path in names.items() if name not in flags}}, "=")
+
+
+def inference_config_of(context: Context, args: Args) -> Any:
+    """The `InferenceConfig` of file, flags and the notebook's defaults; None when there is none."""
+    kwargs: dict[str, Any] = {}
+    if args.inference_config is not None:
+        kwargs = read_inference_config(args.inference_config, need_script=args.entry_script is None)
+    flags = {
+        name: getattr(args, name)
+        for name in (
+            "entry_script",
+            "source_directory",
+            "conda_file",
+            "requirements_file",
+            "runtime",
+            "extra_docker_file_steps",
+            "base_image",
+            "base_image_registry",
+            "cuda_version",
+            "enable_gpu",
+        )
+        if getattr(args, name) is not None
+    }
+    kwargs.update(flags)
+    if not kwargs.get("entry_script") and context.defaults.get("entry_script") and args.inference_config is None:
+        kwargs["entry_script"] = context.defaults["entry_script"]
+    environment = _environment(context, args) or kwargs.get("environment")
+    if not kwargs and environment is None:
+        return None
+    from mldeploy_jupyter.api.environments.environment import Environment
+    from mldeploy_jupyter.api.environments.sections import ContainerRegistry
+    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
+
+    if isinstance(environment, dict):
+        try:
+            environment = Environment._from_dict(_with_conda_path(environment, kwargs, args))
+        except MldeployError as error:
+            error.where = ", ".join(part for part in (args.inference_config, error.where) if part)
+            raise
+    if environment is not None:
+        kwargs["environment"] = environment
+    registry = kwargs.get("base_image_registry")
+    if registry is not None:
+        data = registry if isinstance(registry, dict) else {"address": registry}
+        made = ContainerRegistry()
+        made.address, made.username, made.password = data.get("address"), data.get("username"), data.get("password")
+        kwargs["base_image_registry"] = made
+    if not kwargs.get("entry_script"):
+        raise UsageError(
+            "the entry script is missing",
+            why="neither --entry-script nor entryScript in the inference configuration names it",
+            hint="add --entry-script score.py",
+        )
+    return InferenceConfig(**kwargs)
+
+
+def _environment(context: Context, args: Args) -> Any:
+    if args.environment_version is not None and args.environment_name is None:
+        raise UsageError(
+            "--environment-version needs --environment-name",
+            why="it is the version of an environment of the workspace",
+            hint="add --environment-name NAME",
+        )
+    if args.environment_name is None and args.environment_directory is None:
+        return None
+    from mldeploy_jupyter.api.environments.environment import Environment
+
+    if args.environment_directory is not None:
+        return Environment.load_from_directory(args.environment_directory)
+    return Environment.get(context.workspace(args.path), args.environment_name, args.environment_version)
+
+
+def _with_conda_path(environment: dict[str, Any], kwargs: dict[str, Any], args: Args) -> dict[str, Any]:
+    """The environment with `condaDependenciesFile` found in the source directory, as v1 did, or beside the file."""
+    python = environment.get("python") or {}
+    name = python.get("condaDependenciesFile")
+    if not name:
+        return environment
+    folders = [Path(kwargs.get("source_directory") or "."), Path(args.inference_config).parent]
+    found = next((str((folder / name).absolute()) for folder in folders if (folder / name).exists()), name)
+    return {**environment, "python": {**python, "condaDependenciesFile": found}}

@@ -1,0 +1,1 @@
+"""Blobs and folders kept by their digest: in a folder or through fsspec."""

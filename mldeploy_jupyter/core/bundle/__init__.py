@@ -1,0 +1,1 @@
+"""The content-addressed folder that a service runs from."""

@@ -1,0 +1,171 @@
+"""The scoring client: sends one input to a service and gives back its answer, or says why there is none."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mldeploy_jupyter.core.errors import ScoringError, UserErrorException
+
+if TYPE_CHECKING:
+    import requests
+
+
+ASK_AGAIN = 2700.0  # seconds that a key or token is used without asking; tokens live for 3600
+
+
+class ScoringClient:
+    """Posts to one scoring URI over kept connections.
+
+    `key` gives the key or the token; "" for a service that is open. It is asked for at the first request, again
+    after `ASK_AGAIN`, when a token has a quarter of an hour left, and after a 401: a new key is picked up. `session`
+    is a `requests.Session` or anything that acts like one. `timeout` is in seconds, for connecting and for each
+    silence of the server.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        key: Callable[[], str],
+        *,
+        session: requests.Session | None = None,
+        timeout: float = 120.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.uri = uri
+        self.timeout = timeout
+        self._ask_key = key
+        self._clock = clock
+        self._key: str | None = None
+        self._asked = 0.0
+        self._session = session
+
+    def run(self, input_data: Any, *, headers: dict[str, str] | None = None) -> Any:
+        """The service's answer as Python data (text or bytes when it is not JSON).
+
+        `str` and `bytes` go as they are; everything else is written as JSON, with numpy and pandas values as lists.
+        NaN goes as null, which is how JSON says that a value is missing.
+
+        Raises:
+            ScoringError: no connection, or any status but 200; carries the status, the body and the request id.
+        """
+        body = input_data if isinstance(input_data, (str, bytes)) else _as_json(input_data)
+        response = self.post(body.encode() if isinstance(body, str) else body, headers)
+        if response.status_code != 200:
+            raise _error(self.uri, response)
+        if "json" in response.headers.get("content-type", ""):
+            return response.json()
+        return response.text if response.headers.get("content-type", "").startswith("text/") else response.content
+
+    def post(self, body: bytes, headers: dict[str, str] | None = None) -> requests.Response:
+        """One request as bytes; the key is asked for again once after a 401."""
+        import requests
+
+        session = self._open()
+        if self._clock() - self._asked > ASK_AGAIN:
+            self._key = None
+        refreshed = self._key is None
+        while True:
+            if self._key is None:
+                self._key, self._asked = self._ask_key(), self._clock()
+            sent = {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
+            if self._key:
+                sent["Authorization"] = f"Bearer {self._key}"
+            try:
+                response = session.post(self.uri, data=body, headers=sent, timeout=self.timeout)
+            except requests.RequestException as error:
+                raise ScoringError(
+                    f"no answer from {self.uri}",
+                    why=_reason(error),
+                    hint="see its state with `mldeploy service list` and its log with `mldeploy service get-logs`",
+                ) from error
+            if response.status_code != 401 or refreshed:
+                return response
+            self._key, refreshed = None, True
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+
+    def _open(self) -> requests.Session:
+        if self._session is None:
+            import requests
+
+            self._session = requests.Session()
+            # A proxy is never the way to this machine, whatever the environment says.
+            if urlsplit(self.uri).hostname in ("127.0.0.1", "localhost", "::1"):
+                self._session.trust_env = False
+        return self._session
+
+
+def _as_json(value: Any) -> str:
+    try:
+        try:
+            return json.dumps(value, default=_plain, allow_nan=False)
+        except ValueError:  # NaN or infinity; or it holds itself
+            return json.dumps(_without_nan(json.loads(json.dumps(value, default=_plain)), "input"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserErrorException(
+            "the input cannot be written as JSON",
+            why=str(error),
+            hint="send lists, dicts, numbers, strings, numpy arrays or DataFrames; or bytes, which go as they are",
+        ) from None
+
+
+def _without_nan(value: Any, where: str) -> Any:
+    """The JSON data with None for NaN. Raises `ValueError` with the place of an infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            return None
+        raise ValueError(f"{where} is {value}, and JSON has no infinity")
+    if isinstance(value, dict):
+        return {key: _without_nan(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    for method in ("tolist", "to_dict", "isoformat"):
+        if hasattr(value, method):
+            return (
+                value.to_dict(orient="records")
+                if method == "to_dict" and hasattr(value, "columns")
+                else getattr(value, method)()
+            )
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "refused" in text:
+        return "the connection was refused: nothing listens there"
+    if "timed out" in text.lower():
+        return "the service did not answer in time"
+    return type(error).__name__ + ": " + text[:200]
+
+
+def _error(uri: str, response: requests.Response) -> ScoringError:
+    body = response.text
+    try:
+        data = response.json()
+        message, detail = str(data.get("message", body)), data.get("error") or {}
+    except (ValueError, AttributeError):
+        message, detail = body[:500], {}
+    where = detail.get("where", "")
+    request_id = response.headers.get("x-ms-request-id", "")
+    see = f"its log has more: look for the request id {request_id}"
+    if response.status_code < 500:  # the log has no more than that
+        see = f"see what it takes: GET {uri.rpartition('/')[0]}/swagger.json"
+    return ScoringError(
+        f"the service answered {response.status_code}",
+        why=message + (f" (at {where})" if where and where not in message else ""),
+        hint=detail.get("hint") or see,
+        status_code=response.status_code,
+        body=body,
+        request_id=request_id,
+    )

@@ -1,0 +1,111 @@
+"""The tables of the store and the steps from each version of them to the next.
+
+Keys and what is searched by are real columns, the rest of a record is one JSON column, `data`. Names carry a prefix,
+so a team's PostgreSQL database may hold other things too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, MetaData, Table
+
+
+VERSION = 2
+
+PREFIX = "mldeploy_"
+
+
+class Tables(NamedTuple):
+    metadata: MetaData
+    meta: Table
+    models: Table
+    services: Table
+    revisions: Table
+    deployments: Table
+    leases: Table
+    environments: Table
+
+
+@cache
+def tables() -> Tables:
+    """The tables of the present version, `VERSION`."""
+    import sqlalchemy as sa
+
+    metadata = sa.MetaData()
+
+    def table(name: str, *columns: sa.Column[object] | sa.Index) -> sa.Table:
+        return sa.Table(PREFIX + name, metadata, *columns)
+
+    def key(name: str, kind: type[sa.String] | type[sa.Integer] = sa.String) -> sa.Column[object]:
+        return sa.Column(name, kind, primary_key=True, autoincrement=False)
+
+    def column(name: str, kind: Any = sa.String, default: str | None = None) -> sa.Column[object]:
+        return sa.Column(name, kind, nullable=False, server_default=default)
+
+    def optional(name: str) -> sa.Column[object]:
+        return sa.Column(name, sa.String, nullable=True)
+
+    data = ("data", sa.JSON)
+    return Tables(
+        metadata,
+        meta=table("meta", key("key"), column("value")),
+        models=table(
+            "models", key("name"), key("version", sa.Integer), column("digest"), optional("run_id"),
+            column("created_time"), column("deleted", sa.Integer, "0"), column(*data), column("details", sa.JSON, "{}"),
+        ),
+        services=table("services", key("name"), column("created_time"), column(*data)),
+        revisions=table(
+            "revisions", key("service"), key("number", sa.Integer), column("bundle_digest"), column("outcome"),
+            column(*data),
+        ),
+        deployments=table(
+            "deployments", key("id"), column("service"), column("state"), column("created_time"), column(*data),
+            sa.Index(PREFIX + "deployments_of_service", "service", "created_time"),
+        ),
+        leases=table(
+            "leases", key("service"), column("holder"), column("expires", sa.Double), column("runner", sa.JSON)
+        ),
+        environments=table(
+            "environments", key("name"), key("version", sa.Integer), column("created_time"), column(*data)
+        ),
+    )  # fmt: skip
+
+
+def _to_version_2(connection: Connection) -> None:
+    """Version 1 had no leases and did not keep what a model file says of its libraries."""
+    import sqlalchemy as sa
+
+    connection.execute(sa.text(f"ALTER TABLE {PREFIX}models ADD COLUMN details JSON DEFAULT '{{}}' NOT NULL"))
+    tables().leases.create(connection)
+
+
+# The step that leads to each version from the one before it.
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_version_2}
+
+
+def read_version(connection: Connection) -> int | None:
+    """The version of the store, or None for a database that holds no store yet."""
+    import sqlalchemy as sa
+
+    meta = tables().meta
+    if not sa.inspect(connection).has_table(meta.name):
+        return None
+    value = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar_one_or_none()
+    return None if value is None else int(value)
+
+
+def create(connection: Connection) -> None:
+    tables().metadata.create_all(connection)
+    connection.execute(tables().meta.insert().values(key="schema_version", value=str(VERSION)))
+
+
+def migrate(connection: Connection, found: int) -> None:
+    """Runs every step from `found` to `VERSION`, inside the caller's transaction."""
+    for version in range(found + 1, VERSION + 1):
+        MIGRATIONS[version](connection)
+    meta = tables().meta
+    connection.execute(meta.update().where(meta.c.key == "schema_version").values(value=str(VERSION)))

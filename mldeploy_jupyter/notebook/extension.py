@@ -1,0 +1,91 @@
+"""`%load_ext mldeploy_jupyter`: puts the magics into a shell and takes them out again.
+
+Loading must be quick: nothing heavy is imported before a magic runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core.errors import MldeployError
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.notebook.session import Session
+
+
+_KEY = "_mldeploy_session"  # the attribute of the shell that holds what was added to it
+
+
+def load(shell: Any, *, platform: str = sys.platform) -> None:
+    """Adds the magics, their completion, and the display of services and models. Loading twice changes nothing.
+
+    Raises `MldeployError` on native Windows.
+    """
+    if platform == "win32":
+        raise MldeployError(
+            "mldeploy does not run on native Windows",
+            why="its local services hand sockets from process to process, which Windows cannot do",
+            hint="run Jupyter in WSL 2, then %load_ext mldeploy_jupyter",
+            code="PlatformNotSupported",
+        )
+    if loaded(shell):
+        return
+    from mldeploy_jupyter.notebook.completion import Matcher
+    from mldeploy_jupyter.notebook.magics import magics
+    from mldeploy_jupyter.notebook.session import Session
+    from mldeploy_jupyter.notebook.views import add_formatters, refresh_views
+
+    session = Session(shell)
+    table = magics(session)
+    for magic in table:
+        _register(session, magic)
+    add_formatters(session)
+    session.matcher = Matcher(session, table)
+    shell.Completer.custom_matchers.append(session.matcher)
+    session.on_cell_end = lambda *_: refresh_views(session)
+    shell.events.register("post_run_cell", session.on_cell_end)
+    setattr(shell, _KEY, session)
+
+
+def loaded(shell: Any) -> bool:
+    """Whether the magics are in the shell."""
+    return getattr(shell, _KEY, None) is not None
+
+
+def unload(shell: Any) -> None:
+    """Takes out what `load` added. Deployments and services go on."""
+    session = getattr(shell, _KEY, None)
+    if session is None:
+        return
+    from mldeploy_jupyter.notebook.views import remove_formatters
+
+    for magic in session.matcher.magics:
+        for kind in ("line", "cell"):
+            shell.magics_manager.magics[kind].pop(magic.name, None)
+    remove_formatters(session)
+    shell.Completer.custom_matchers.remove(session.matcher)
+    shell.events.unregister("post_run_cell", session.on_cell_end)
+    setattr(shell, _KEY, None)
+
+
+def _register(session: Session, magic: Any) -> None:
+    from IPython.core.magic import no_var_expand
+
+    from mldeploy_jupyter.notebook.magics import run_magic
+
+    def run(line: str, cell: str | None = None) -> Any:
+        return run_magic(session, magic, line, cell)
+
+    if magic.kind == "line":
+        function: Any = lambda line: run(line)  # noqa: E731
+    elif magic.kind == "cell":
+        function = lambda line, cell: run(line, cell)  # noqa: E731
+    else:
+        function = run
+    function.__name__ = magic.name
+    function.__qualname__ = f"%{magic.name}"
+    function.__doc__ = magic.doc
+    if magic.words is not None:  # its line holds Python, whose braces are not for IPython to expand
+        function = no_var_expand(function)
+    session.shell.register_magic_function(function, magic.kind, magic.name)

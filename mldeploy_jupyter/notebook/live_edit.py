@@ -1,0 +1,68 @@
+"""`%%entry_script --update NAME`: the cell's script goes live at once, in the service that runs already.
+
+Nothing is checked apart: the new worker loads the script and scores its sample beside the old one, which serves on
+when that fails. So `init()` runs once and not twice.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mldeploy_jupyter.commands import Args, Context, UsageError, command
+from mldeploy_jupyter.commands.lookup import find_service
+from mldeploy_jupyter.commands.python_code import service_of
+from mldeploy_jupyter.commands.script_defaults import fill_script, script_of
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.notebook.session import Session
+
+
+_CHECK_ONLY = ("no_check", "conda_file", "requirements_file", "init_timeout")
+
+
+def refuse_others(args: Args) -> None:
+    """Raises `UsageError` for options that only a check has."""
+    given = [name for name in _CHECK_ONLY if getattr(args, name)]
+    if given:
+        raise UsageError(
+            f"--update does not go with --{given[0].replace('_', '-')}",
+            why="the service has its own environment and settings, and its new revision is what is checked",
+            hint=f"leave it out, or change the service first: %update {args.update} ...",
+        )
+
+
+def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
+    """Updates the service with the script and waits for its end; the line that says ok.
+
+    Raises the deployment's error when it did not become live; `WaitInterrupted` when the user had enough.
+    """
+    from mldeploy_jupyter.core.journal import duration
+    from mldeploy_jupyter.notebook.deploy import stopped_waiting
+
+    began = time.monotonic()
+    wanted = Args(**{param.name: None for param in command("service", "update").all_params})
+    wanted.name, wanted.path = args.update, args.path
+    service = find_service(context, wanted)
+    store = service.workspace._folder.open_store()
+    record = store.get_service(service.name)
+    live = store.get_revision(service.name, record.revision) if record and record.revision else None
+    if live is not None and script_of(live) == path and not args.models:
+        service.reload(detached=False)
+    else:
+        wanted.entry_script, wanted.model, wanted.no_wait = str(path), args.models, True
+        fill_script(wanted, live)
+        service = command("service", "update").run(context, wanted).value
+    session.service, session.script_is_new = service.name, False
+    try:
+        service.wait_for_deployment()
+    except KeyboardInterrupt:
+        raise stopped_waiting(service.name, service) from None
+    seconds = duration(time.monotonic() - began)
+    return f"ok: {path.name} is live in {service.name}, revision {service.revision}, after {seconds}"
+
+
+def python_of(name: str, args: Args) -> str:
+    lines = service_of(args.update, "service.reload(wait=True)")
+    return f"{lines}  # reads {name} again"

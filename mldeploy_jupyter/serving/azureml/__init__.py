@@ -1,0 +1,1 @@
+"""The v1 names that an entry script may import, answered inside the service."""

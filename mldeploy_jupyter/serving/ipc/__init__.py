@@ -1,0 +1,1 @@
+"""What supervisor, zygote, workers and clients say to each other."""

@@ -1,0 +1,1 @@
+"""The way of one line from print() to the log on disk."""

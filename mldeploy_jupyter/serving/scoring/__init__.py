@@ -1,0 +1,1 @@
+"""One call of `run()`, free of any transport."""

@@ -1,0 +1,119 @@
+"""Runs an entry script once without any socket: import, `init()`, the sample.
+
+    python -m mldeploy_serving.check --settings FILE [--result FILE]
+
+One JSON line is the result; it goes to `--result`, else to the file descriptor in MLDEPLOY_RESULT_FD, else
+to standard output. What the script prints goes to standard error, so it cannot spoil it.
+`{"ok", "failure"?, "init_seconds"?, "sample"?: {"input", "output", "seconds"}, "modules": {...}, "warnings": [...]}`
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ..ipc.channel import Channel
+from ..ipc.failure import from_exception
+from ..settings import Settings
+
+
+def check(settings: Settings) -> dict[str, Any]:
+    """Runs the script in this process and says what came of it. Raises nothing of the script's."""
+    from ..azureml import import_hook
+    from ..scoring.messages import Request
+    from ..scoring.scorer import Scorer
+    from ..scoring.script import load
+    from . import preload
+    from .service import failed_sample, new_modules, sample_body
+
+    before = preload.before()
+    result: dict[str, Any] = {"ok": False, "modules": {}, "warnings": []}
+    began = time.monotonic()
+    stage = "import"
+    try:
+        import_hook.install()
+        script = load(settings)
+        result["warnings"] += script.warnings
+        stage = "init"
+        script.init()
+        result["init_seconds"] = round(time.monotonic() - began, 6)
+        stage = "probe"
+        scorer = Scorer(script, debug=True)
+        body = sample_body(script)
+        if body is not None:
+            started = time.monotonic()
+            request = Request(headers={"content-type": "application/json"}, body=body, id="sample")
+            if script.is_async:
+                response = asyncio.run(scorer.score_async(request))
+            else:
+                response = scorer.score(request)
+            if response.status != 200:
+                result["failure"] = failed_sample(response)
+            else:
+                output = _json_or_text(response.body)
+                seconds = round(time.monotonic() - started, 6)
+                result["sample"] = {"input": json.loads(body), "output": output, "seconds": seconds}
+        result["warnings"] += scorer.warnings
+    except BaseException as error:  # also sys.exit() in the script: it ends the check, not the answer
+        result["failure"] = from_exception(error, stage)
+    if "failure" in result:
+        result["failure"]["seconds"] = round(time.monotonic() - began, 3)
+    result["ok"] = "failure" not in result
+    result["modules"] = new_modules(before)
+    return result
+
+
+def answer(settings: Settings, channel: Channel) -> None:
+    """The same for a supervisor: in a forked process, whose environment is set. Never returns."""
+    result = check(settings)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    channel.send({"event": "checked", "result": result})
+    os._exit(0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="check", description="Runs an entry script once.")
+    parser.add_argument("--settings", type=Path, required=True)
+    parser.add_argument("--result", type=Path)
+    options = parser.parse_args(argv)
+    result_fd = _result_fd(options.result)
+    os.dup2(2, 1)  # the script's output, also that of its child processes
+    settings = Settings.from_dict(json.loads(options.settings.read_text()))
+    os.environ.update(settings.env)
+    os.environ["AZUREML_MODEL_DIR"] = settings.model_dir
+    os.environ["AZUREML_SOURCE_DIRECTORY"] = settings.source_directory
+    os.environ["AZUREML_ENTRY_SCRIPT"] = settings.entry_script
+    os.environ["AML_APP_ROOT"] = settings.app_root
+    if settings.app_root:
+        os.chdir(settings.app_root)
+    result = check(settings)
+    with os.fdopen(result_fd, "wb") as file:
+        file.write(json.dumps(result, default=str).encode("utf-8", "backslashreplace") + b"\n")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0 if result["ok"] else 1)  # threads that the script left behind do not keep us
+
+
+def _result_fd(path: Path | None) -> int:
+    if path is not None:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    given = os.environ.get("MLDEPLOY_RESULT_FD", "")
+    return int(given) if given.isdigit() else os.dup(1)
+
+
+def _json_or_text(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+if __name__ == "__main__":
+    main()
