@@ -8,7 +8,7 @@
     |   +-- StoreError                 the store cannot be opened, or is newer than this program
     |   +-- StorageError               bytes could not be read or written (disk full, file vanished)
     +-- WebserviceException            v1's name: models, services, deployments
-    |   +-- EnvironmentError_          a Python environment could not be made
+    |   +-- EnvironmentBuildError          a Python environment could not be made
     |   +-- ModelNotFoundException     no such model
     |   +-- ModelPathNotFoundException no such path inside a run or a model
     |   +-- ModelInUse                 a service still uses the model
@@ -141,7 +141,7 @@ class StorageError(WorkspaceError):
     code = "StorageError"
 
 
-class EnvironmentError_(WebserviceException):
+class EnvironmentBuildError(WebserviceException):
     code = "EnvironmentFailed"
 
 

@@ -44,7 +44,7 @@ _pins: dict[tuple[str, str, frozenset[str]], list[str]] = {}  # of the same inst
 
 
 @dataclass
-class _Work:
+class ExecutionState:
     """What is known so far; a failure is explained from it."""
 
     request: DeploymentRequest
@@ -78,7 +78,7 @@ def carry_out(
     place = folder.deployments / deployment_id
     journal = Journal(place / JOURNAL)
     stages = Stages(journal, clock)
-    work = _Work(request)
+    work = ExecutionState(request)
     with Heartbeat(store, request.service, deployment_id) as lease:
 
         def check_cancel() -> None:
@@ -124,11 +124,11 @@ def _run(
     store: Store,
     record: DeploymentRecord,
     target: Target,
-    work: _Work,
+    work: ExecutionState,
     stages: Stages,
     cancel: Callable[[], None],
     secrets: dict[str, str],
-    ahead: prewarm.HeadStart | None,
+    ahead: prewarm.Prewarm | None,
 ) -> str:
     from mldeploy_jupyter import environments
 
@@ -265,7 +265,7 @@ def made_live(
     )
 
 
-def _explain(folder: WorkspaceFolder, work: _Work, failure: dict[str, Any]) -> Cause:
+def _explain(folder: WorkspaceFolder, work: ExecutionState, failure: dict[str, Any]) -> Cause:
     return diagnose.of_failure(
         folder,
         failure,
@@ -277,12 +277,14 @@ def _explain(folder: WorkspaceFolder, work: _Work, failure: dict[str, Any]) -> C
     )
 
 
-def _fail(store: Store, record: DeploymentRecord, work: _Work, stages: Stages, cause: Cause) -> str:
+def _fail(store: Store, record: DeploymentRecord, work: ExecutionState, stages: Stages, cause: Cause) -> str:
     stages.fail(cause.what)
     return _end(store, record, work, stages, "failed", cause)
 
 
-def _end(store: Store, record: DeploymentRecord, work: _Work, stages: Stages, state: str, cause: Cause | None) -> str:
+def _end(
+    store: Store, record: DeploymentRecord, work: ExecutionState, stages: Stages, state: str, cause: Cause | None
+) -> str:
     """A deployment that did not become live: the old revision, if there is one, goes on serving."""
     service = store.get_service(record.service)
     serving = service.revision if service else 0
@@ -310,7 +312,7 @@ def _last_seconds(folder: WorkspaceFolder, store: Store, record: DeploymentRecor
     return {}
 
 
-def _keep_pins(store: Store, work: _Work) -> None:
+def _keep_pins(store: Store, work: ExecutionState) -> None:
     """Exact pins of what a service used of the kernel's interpreter: a later target makes its environment of them."""
     if work.environment.get("kind") == "current" and work.modules and work.revision is not None:
         from mldeploy_jupyter import environments

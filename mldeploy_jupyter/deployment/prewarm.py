@@ -29,7 +29,7 @@ from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, M
 from mldeploy_jupyter.core.script.imports import imported_modules, modules_of
 from mldeploy_jupyter.deployment.plan import registered
 from mldeploy_jupyter.targets import TargetFailure
-from mldeploy_jupyter.targets.supervisor_client import START_DEADLINE, Supervisor
+from mldeploy_jupyter.targets.supervisor_client import START_DEADLINE, SupervisorClient
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 FILE = "ahead.json"  # in the deployment's folder: which process the supervisor is
 
 
-class HeadStart:
+class Prewarm:
     """A supervisor that was started ahead. As a block: one whose deployment failed without a revision is ended."""
 
-    def __init__(self, supervisor: Supervisor, who: dict[str, Any]) -> None:
+    def __init__(self, supervisor: SupervisorClient, who: dict[str, Any]) -> None:
         self._supervisor = supervisor
         self._who = who
 
@@ -51,7 +51,7 @@ class HeadStart:
         while self._supervisor.running() is None and processes.is_alive(self._who) and clock() < end:
             wait(0.005)
 
-    def __enter__(self) -> HeadStart:
+    def __enter__(self) -> Prewarm:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -61,10 +61,10 @@ class HeadStart:
                 self._supervisor.stop()
 
 
-def begin(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> HeadStart | None:
+def begin(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> Prewarm | None:
     """Starts the supervisor, and returns at once; None where there is no head start. For whoever makes the runner."""
     request = DeploymentRequest.from_dict(record.request)
-    supervisor = Supervisor(folder.services / request.service)
+    supervisor = SupervisorClient(folder.services / request.service)
     if secrets or not _is_plain(request) or supervisor.live() or supervisor.running() is not None:
         return None
     try:
@@ -83,17 +83,17 @@ def begin(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, 
         name=f"mldeploy-ahead-{request.service}",
         daemon=True,
     ).start()
-    return HeadStart(supervisor, who)
+    return Prewarm(supervisor, who)
 
 
-def begun(folder: WorkspaceFolder, deployment_id: str) -> HeadStart | None:
+def begun(folder: WorkspaceFolder, deployment_id: str) -> Prewarm | None:
     """What the caller has begun; for whoever carries the deployment out."""
     place = folder.deployments / deployment_id
     try:
         request, who = (json.loads((place / name).read_text()) for name in ("request.json", FILE))
     except (OSError, ValueError):
         return None
-    return HeadStart(Supervisor(folder.services / request["service"]), who)
+    return Prewarm(SupervisorClient(folder.services / request["service"]), who)
 
 
 def _is_plain(request: DeploymentRequest) -> bool:
@@ -102,7 +102,7 @@ def _is_plain(request: DeploymentRequest) -> bool:
 
 
 def _order(
-    folder: WorkspaceFolder, supervisor: Supervisor, process: subprocess.Popen[bytes], request: DeploymentRequest
+    folder: WorkspaceFolder, supervisor: SupervisorClient, process: subprocess.Popen[bytes], request: DeploymentRequest
 ) -> None:
     with suppress(MldeployError, TargetFailure, OSError):
         models = registered(request.models, folder.open_store())

@@ -16,7 +16,7 @@ from mldeploy_jupyter.core.files import human_size
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, known_workspaces
-from mldeploy_jupyter.targets.supervisor_client import Supervisor
+from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 
 GRACE_SECONDS = 3600  # what is younger may belong to a deployment that has not written its record yet
 
@@ -89,7 +89,7 @@ def prune(
     services = [
         path
         for path in _folders_but(folder.services, {record.name for record in store.list_services()}, before)
-        if store.get_lease(path.name) is None and Supervisor(path).running() is None
+        if store.get_lease(path.name) is None and SupervisorClient(path).running() is None
     ]
     size = sum(_size(path) for path in (*deployments, *bundles, *services))
     counts = (len(old) + len(unknown), len(bundles), len(services))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ModelNotFoundException
 from mldeploy_jupyter.targets import TargetFailure
-from mldeploy_jupyter.targets.supervisor_client import Supervisor
+from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.bundle.builder import Bundle
@@ -235,7 +235,7 @@ def run_forked(folder: WorkspaceFolder, settings: dict[str, Any]) -> tuple[dict[
     script ended its process or spoke of forking: then a new process must show whether that was the fork's fault.
     """
     for place in _services(folder.services):
-        supervisor = Supervisor(place)
+        supervisor = SupervisorClient(place)
         served = supervisor.live().get("settings") or {}
         if any(served.get(name) != settings[name] for name in ("python", "env")) or supervisor.running() is None:
             continue

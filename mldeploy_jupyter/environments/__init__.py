@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import cache as _cache
 from mldeploy_jupyter.environments import venv as _venv
 from mldeploy_jupyter.environments.cache import sweep
@@ -60,7 +60,7 @@ def prepare(
     or the user's cache folder). `known_lock` is the text of a lock made before (a bundle keeps it), which is
     then used in place of a new one. `offline` forbids the network. `cancel` is asked while work goes on.
 
-    Raises `EnvironmentError_` with a code (PythonTooOld, PythonNotFound, PackageNotFound, VersionNotFound,
+    Raises `EnvironmentBuildError` with a code (PythonTooOld, PythonNotFound, PackageNotFound, VersionNotFound,
     RequirementsConflict, ServerRequirementsConflict, BuildFailed, NoNetwork, ...), or what `cancel` raises.
     """
     start = clock()
@@ -147,7 +147,7 @@ def _interpreter_for(version: str, kernel_python: str, emit: Emit) -> Interprete
     """The interpreter of a lock: just its version, else another patch of the same minor: it takes the same wheels."""
     try:
         return select(version, kernel_python)
-    except EnvironmentError_:
+    except EnvironmentBuildError:
         found = select(version.rpartition(".")[0], kernel_python)
         emit("log", f"Python {version} of the lock is gone; {found.version} is used")
         return found

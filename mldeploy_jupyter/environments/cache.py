@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments.records import Emit, never, silent
 
 MARKER = "mldeploy-environment.json"  # its time of change is the last use
@@ -156,12 +156,12 @@ def sweep(
 
 @contextlib.contextmanager
 def named_errors(root: Path) -> Iterator[None]:
-    """What the file system refuses, as an `EnvironmentError_`."""
+    """What the file system refuses, as an `EnvironmentBuildError`."""
     try:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             "the environment cannot be written: the disk is full" if full else "the environment cannot be written",
             why=str(error),
             hint=f"free space below {root} (mldeploy prune), or set MLDEPLOY_CACHE to another folder",

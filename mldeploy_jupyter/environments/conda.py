@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.environment.spec import DEFAULT_CHANNELS, EnvironmentSpec, python_accepts
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import pythons, venv
 from mldeploy_jupyter.environments.provided import server_requirements
 from mldeploy_jupyter.environments.records import Emit, Interpreter, never
@@ -59,7 +59,7 @@ def solve(
     cancel: Callable[[], None],
     offline: bool = False,
 ) -> Solution:
-    """The conda packages for `spec` and the Python to run them. Raises `EnvironmentError_` with the reason."""
+    """The conda packages for `spec` and the Python to run them. Raises `EnvironmentBuildError` with the reason."""
     channels = _channels(spec)
     emit("log", f"solving {', '.join(spec.conda) or 'python'} from {', '.join(_shown(c) for c in channels)}")
     found = pythons.interpreters(kernel_python)
@@ -70,11 +70,11 @@ def solve(
     ]
     search = _Search(channels, root, offline, cancel)
     machine: Solution | None = None
-    failure: EnvironmentError_ | None = None
+    failure: EnvironmentBuildError | None = None
     if usable:
         try:
             machine = search.solve([*spec.conda, _python_spec(spec)], usable, prefer=usable[0])
-        except EnvironmentError_ as error:
+        except EnvironmentBuildError as error:
             if error.code != "CondaConflict":
                 raise
             failure = error
@@ -82,7 +82,7 @@ def solve(
             return _found(machine, emit)
     try:
         return _found(search.solve([*spec.conda, _python_spec(spec)], []), emit)
-    except EnvironmentError_ as error:
+    except EnvironmentBuildError as error:
         if error.code != "CondaConflict":
             raise
         if machine is not None:
@@ -112,7 +112,7 @@ def python_names(solution: Solution) -> list[str]:
 
 
 def check_server(solution: Solution) -> None:
-    """Raise `EnvironmentError_` where conda brings an older version of what the scoring server needs."""
+    """Raise `EnvironmentBuildError` where conda brings an older version of what the scoring server needs."""
     from packaging.requirements import Requirement
 
     versions = {record.name.normalized: str(record.version) for record in solution.records}
@@ -120,7 +120,7 @@ def check_server(solution: Solution) -> None:
         requirement = Requirement(text)
         version = versions.get(requirement.name)
         if version is not None and not requirement.specifier.contains(version, prereleases=True):
-            raise EnvironmentError_(
+            raise EnvironmentBuildError(
                 "the environment cannot be locked: a conda package contradicts the scoring server's requirement",
                 why=f"conda gives {requirement.name}={version}, the server needs {text}",
                 hint=f"ask for {requirement.name}{requirement.specifier} in the conda file",
@@ -149,7 +149,7 @@ def build_conda(
     for record in records:
         found = record.sha256.hex() if record.sha256 else "none"
         if wanted.get(record.name.normalized) != found:
-            raise EnvironmentError_(
+            raise EnvironmentBuildError(
                 f"the environment cannot be built: {record.name.normalized} is not the package that was locked",
                 why=f"the lock has sha256 {wanted.get(record.name.normalized)}, the channel {found}",
                 hint="find out who changed the channel; a new lock is made when the conda file changes",
@@ -168,7 +168,7 @@ def build_conda(
     try:
         _run(installing, uv.cancel)
     except Exception as error:
-        if isinstance(error, EnvironmentError_) or not _from_rattler(error):
+        if isinstance(error, EnvironmentBuildError) or not _from_rattler(error):
             raise
         raise _named(error, spec.conda) from None
     venv.install_pip(folder, lock, uv)
@@ -288,25 +288,25 @@ def _from_rattler(error: Exception) -> bool:
     return type(error).__module__.split(".")[0] in ("rattler", "exceptions")
 
 
-def _named(error: Exception, packages: list[str]) -> EnvironmentError_:
+def _named(error: Exception, packages: list[str]) -> EnvironmentBuildError:
     text = _shown(str(error))
     parts = [re.sub(r"^[\s│├└─]+", "", line) for line in text.splitlines() if line.strip()]
     reason = re.sub(r"(:|would require); ", r"\1 ", "; ".join(parts))  # the solver draws a tree
     names = ", ".join(packages)
     kind = type(error).__name__
     if kind == "SolverError":
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             "the conda packages cannot be solved",
             why=re.sub(r"^Cannot solve the request because of: ", "", reason),
             hint="change the version named above in the conda file, or add the channel that has it",
             code="CondaConflict",
         )
     if kind in ("InvalidMatchSpecError", "InvalidChannelError", "InvalidVersionSpecError"):
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             "the conda file cannot be used", why=reason, hint='write a package as "name=1.2"', code="CondaFileInvalid"
         )
     if re.search(r"error sending request|dns error|tcp connect|timed out|cache", text):
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             "the conda channel cannot be reached",
             why=reason,
             hint=f"check the network and HTTPS_PROXY; if PyPI has {names}, move it below `pip:` in the conda file"
@@ -315,13 +315,13 @@ def _named(error: Exception, packages: list[str]) -> EnvironmentError_:
             code="ChannelUnreachable",
         )
     if "could not find subdir" in text or "404" in text:
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             "there is no such conda channel",
             why=reason,
             hint="correct the name under `channels:` in the conda file",
             code="ChannelNotFound",
         )
-    return EnvironmentError_("the conda packages cannot be installed", why=reason, hint="see the log above")
+    return EnvironmentBuildError("the conda packages cannot be installed", why=reason, hint="see the log above")
 
 
 def _shown(text: str) -> str:

@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import pythons
 from mldeploy_jupyter.environments.provided import server_requirements
 from mldeploy_jupyter.environments.records import Lock
@@ -21,12 +21,12 @@ SHOW_PATH = "import sys, json; print(json.dumps(['%d.%d.%d' % sys.version_info[:
 def lock_current(python: str) -> Lock:
     """What the interpreter has installed, as a lock's text; installed here only to be compared, never from it.
 
-    Raises `EnvironmentError_` when it does not start, is older than the scoring server runs on, or lacks the
+    Raises `EnvironmentBuildError` when it does not start, is older than the scoring server runs on, or lacks the
     server's requirements.
     """
     version, path = _version_and_path(python)
     if tuple(map(int, version.split(".")[:2])) < pythons.floor():
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             f"Python {version} is too old to run a service",
             why=f"the interpreter {python} is {version}; the scoring server needs {pythons.floor_text()} or newer",
             hint=f"use a kernel with Python {pythons.floor_text()}, or give an Environment with "
@@ -79,7 +79,7 @@ def _version_and_path(python: str) -> tuple[str, list[str]]:
         )
         version, path = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             f"the interpreter {python} does not start",
             why=str(error)
             if isinstance(error, OSError)
@@ -108,7 +108,7 @@ def _require_server(python: str, installed: dict[str, str]) -> None:
             missing.append(f"{requirement.name} {version} (needs {requirement.specifier})")
     if missing:
         wanted = " ".join(f'"{Requirement(text).name}{Requirement(text).specifier}"' for text in server_requirements())
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             "the interpreter lacks what the scoring server needs",
             why=f"in {python}: {', '.join(missing)}",
             hint=f"{python} -m pip install {wanted}",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import cache, pythons, venv
 from mldeploy_jupyter.environments.provided import server_requirements, without_provided
 from mldeploy_jupyter.environments.records import Emit, Lock
@@ -26,7 +26,7 @@ def make_lock(
     offline: bool = False,
     refresh: bool = False,
 ) -> Lock:
-    """The lock of `spec`: from the cache, else made now, which `refresh` forces. Raises `EnvironmentError_`."""
+    """The lock of `spec`: from the cache, else made now, which `refresh` forces. Raises `EnvironmentBuildError`."""
     pythons.refuse_below_floor(spec.python)
     path = root / "locks" / f"{_key(spec, kernel_python)}.json"
     known = None if refresh else _read(path)
@@ -49,7 +49,7 @@ def _make(
     if not spec.conda:
         try:
             chosen = pythons.select(spec.python, kernel_python)
-        except EnvironmentError_ as error:
+        except EnvironmentBuildError as error:
             # Only a channel that was named is asked: nobody who writes a requirements file means conda.
             if error.code != "PythonNotFound" or not spec.channels:
                 raise

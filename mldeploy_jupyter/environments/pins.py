@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterable
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 
 SECONDS = 60.0
 
@@ -45,7 +45,7 @@ def capture(modules: Iterable[str], python: str) -> list[str]:
     Names of the standard library and of modules that nothing installed are left out. What was installed from
     a local folder cannot be pinned and comes as a comment, "# local: name==1.0 (editable)", so the lines
     together are a requirements file that never takes a stranger's package of that name.
-    Raises `EnvironmentError_` when the interpreter does not answer.
+    Raises `EnvironmentBuildError` when the interpreter does not answer.
     """
     try:
         done = subprocess.run(
@@ -57,7 +57,7 @@ def capture(modules: Iterable[str], python: str) -> list[str]:
         )
         found = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             f"the packages of {python} cannot be read",
             why=str(error),
             hint="check that this interpreter starts",

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mldeploy_jupyter.core.environment.spec import python_accepts
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments.records import Interpreter
 
 # An interpreter of a virtual environment answers with the one it was made from.
@@ -68,7 +68,7 @@ def probe(path: str, source: str = "given") -> Interpreter | None:
 def select(python: str | None, kernel_python: str) -> Interpreter:
     """The interpreter for a version asked for: the kernel's if it fits, else the newest on the machine.
 
-    Raises `EnvironmentError_` when the version is below the floor, or when none fits (the cause lists those found).
+    Raises `EnvironmentBuildError` when the version is below the floor, or when none fits (the cause lists those found).
     """
     refuse_below_floor(python)
     found = interpreters(kernel_python)
@@ -79,7 +79,7 @@ def select(python: str | None, kernel_python: str) -> Interpreter:
     raise none_fits(python, found)
 
 
-def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterable[str] = ()) -> EnvironmentError_:
+def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterable[str] = ()) -> EnvironmentBuildError:
     """The error for a version that neither the machine nor the channels have."""
     seen = [f"{item.version} ({item.source})" for item in found if _key(item.version)[:2] >= floor()]
     looked = ", ".join(channels)
@@ -90,7 +90,7 @@ def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterab
         else []
     )
     hints.append(f"install Python {python or floor_text()} (uv python install {minor[0] if minor else floor_text()})")
-    return EnvironmentError_(
+    return EnvironmentBuildError(
         f"no Python {python or '>=' + floor_text()} was found",
         why=f"found on this machine: {', '.join(seen) or 'none that can run a service'}"
         + (f"; the channels {looked} have none either" if looked else ""),
@@ -100,7 +100,7 @@ def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterab
 
 
 def refuse_below_floor(python: str | None, where: str = "") -> None:
-    """Raise `EnvironmentError_` when every version asked for is older than the scoring server runs on."""
+    """Raise `EnvironmentBuildError` when every version asked for is older than the scoring server runs on."""
     if python is None:
         return
     major, minor = floor()
@@ -108,7 +108,7 @@ def refuse_below_floor(python: str | None, where: str = "") -> None:
     above = [f"{major}.{b}" for b in range(minor, minor + 20)]
     if any(_any_patch(python, version) for version in above) or not any(_any_patch(python, v) for v in below):
         return
-    raise EnvironmentError_(
+    raise EnvironmentBuildError(
         f"Python {python} is too old to run a service",
         why=f"the environment asks for Python {python}; the scoring server needs {floor_text()} or newer",
         hint=f"write python={floor_text()} in the conda file (or newer), and train and save the model with it",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments.records import Emit, never, silent
 
 # pip's options -> uv's. Addresses go by environment variable: arguments can be seen by every user of the machine.
@@ -115,13 +115,13 @@ class Uv:
                 self.cancel()
 
 
-def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
+def named_error(error: UvError, *, doing: str) -> EnvironmentBuildError:
     """uv's failure as an error with a name. `doing` completes "The environment cannot be ...": locked, built."""
     text = error.output
     reasons = _reasons(text)
     what = f"the environment cannot be {doing}"
     if "network was disabled" in text:
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             f"{what} without the network",
             why=reasons,
             hint="deploy once with the network, or without offline=True",
@@ -131,14 +131,14 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
         r"Because (\S+) was not found in the (?:package registry|package index|provided package locations)", text
     )
     if missing:
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             f"{what}: there is no package {missing[1]}",
             why=f"{missing[1]} was not found in the package index",
             hint=f"correct the name {missing[1]}, or name its index with --extra-index-url in the requirements",
             code="PackageNotFound",
         )
     if re.search(r"40[13] (Unauthorized|Forbidden)|status code: 40[13]|\b40[13] Client Error", text):
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             f"{what}: the package index refuses access",
             why=reasons,
             hint="set the index's user and password in ~/.netrc, or ${NAME} in its address and NAME in the environment",
@@ -147,21 +147,21 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
     if re.search(r"Failed to fetch|error sending request|dns error|tcp connect|timed out|Could not connect", text):
         address = re.search(r"Failed to fetch: `?([^\s`]+)", text)
         why = f"{address[1]}: {reasons.rpartition('; ')[2]}" if address else reasons
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             f"{what}: the package index cannot be reached",
             why=why,
             hint="check the network and HTTPS_PROXY, or name a reachable index in PIP_INDEX_URL",
             code="NoNetwork",
         )
     if re.search(r"No space left on device|os error 28", text):
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             f"{what}: the disk is full", why=reasons, hint="free disk space, or set MLDEPLOY_CACHE", code="DiskFull"
         )
     if re.search(r"Failed to build|build backend|Build backend|Failed to download and build", text):
         name = re.search(r"[Ff]ailed to (?:download and )?build[: ]+`?([A-Za-z0-9._-]+)", text)
         package = name[1].partition("==")[0] if name else "a package"
         said = re.findall(r"^\s*(.*(?:fatal error|Error): .*)$", text.partition("[stderr]")[2], re.MULTILINE)
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             f"{what}: {package} could not be built from its source",
             why="; ".join([reasons, *said[:1]]),
             hint=f"choose a version of {package} that has a wheel for this Python, or install what its build needs",
@@ -169,20 +169,20 @@ def named_error(error: UvError, *, doing: str) -> EnvironmentError_:
         )
     version = re.search(r"there (?:is|are) no versions? of (\S+?)(?: and|,| \()", text)
     if version and "depends on" not in text:
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             f"{what}: there is no {version[1]}",
             why=reasons,
             hint=f"take a version of {re.split('[=<>!~]', version[1])[0]} that exists for this Python",
             code="VersionNotFound",
         )
     if "No solution found" in text or "unsatisfiable" in text:
-        return EnvironmentError_(
+        return EnvironmentBuildError(
             f"{what}: the requirements contradict each other",
             why=reasons,
             hint="loosen one of the requirements named above",
             code="RequirementsConflict",
         )
-    return EnvironmentError_(
+    return EnvironmentBuildError(
         what, why=reasons or "uv gave no reason", hint="see the log above; uv's own words are there"
     )
 
@@ -193,7 +193,7 @@ def _binary() -> str:
     try:
         return str(uv.find_uv_bin())
     except FileNotFoundError as error:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             "the tool uv was not found",
             why=str(error).splitlines()[0],
             hint="pip install --force-reinstall uv, in the kernel's environment",
@@ -246,7 +246,7 @@ def _environ(options: Iterable[str]) -> tuple[dict[str, str], list[str]]:
             continue
         for variable in re.findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value):
             if variable not in os.environ:
-                raise EnvironmentError_(
+                raise EnvironmentBuildError(
                     f"the environment variable {variable} is not set",
                     why=f"the requirements name an index by ${{{variable}}}",
                     hint=f"set {variable} before deploying",

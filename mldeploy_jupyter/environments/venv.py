@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments.provided import server_requirements
 from mldeploy_jupyter.environments.records import Interpreter
 from mldeploy_jupyter.environments.uv import Uv, UvError, named_error
@@ -25,10 +25,10 @@ def header(python_version: str) -> str:
 
 
 def header_python(lock: str) -> str:
-    """The Python version in a lock's header. Raises `EnvironmentError_` if the text is not a lock."""
+    """The Python version in a lock's header. Raises `EnvironmentBuildError` if the text is not a lock."""
     found = re.search(r"^# python (\d+\.\d+\.\d+)$", lock, re.MULTILINE)
     if not lock.startswith(FORMAT) or found is None:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             "the environment's lock cannot be read",
             why=f"it does not start with {FORMAT!r} and a Python version",
             hint="deploy again from the InferenceConfig, so that a new lock is made",
@@ -47,7 +47,7 @@ def lock_pip(
 ) -> str:
     """Exact pins with hashes of `requirements` and the scoring server's own, for `python_version`.
 
-    `excluded` are names that come from elsewhere (conda) and must not be locked. Raises `EnvironmentError_`.
+    `excluded` are names that come from elsewhere (conda) and must not be locked. Raises `EnvironmentBuildError`.
     """
     asked = {_name(text) for text in requirements}
     excluded = [name for name in excluded or [] if name not in asked]  # who names it below `pip:` wants PyPI's
@@ -103,7 +103,7 @@ def install_pip(folder: Path, lock: str, uv: Uv) -> None:
         replace(uv, folder=folder).run(command)
     except UvError as error:
         if "hash" in error.output.lower() and "mismatch" in error.output.lower():
-            raise EnvironmentError_(
+            raise EnvironmentBuildError(
                 "the environment cannot be built: a package is not the one that was locked",
                 why=re.sub(r"\s+", " ", error.output.split("error:")[-1]).strip(),
                 hint="find out who changed the package; a new lock is made when the requirements change",
@@ -119,7 +119,7 @@ def pinned(lock: str) -> list[str]:
 
 def _conflict_with_server(
     error: UvError, command: list[str], requirements: list[str], server: list[str], uv: Uv
-) -> EnvironmentError_:
+) -> EnvironmentBuildError:
     """The named error; where only the scoring server's requirements stand against the user's, it names both."""
     found = named_error(error, doing="locked")
     if found.code not in ("RequirementsConflict", "VersionNotFound"):
@@ -130,7 +130,7 @@ def _conflict_with_server(
         return found
     ours = [text for text in server if re.search(rf"\b{re.escape(_name(text))}\b", error.output)]
     theirs = [text for text in requirements if re.search(rf"\b{re.escape(_name(text))}\b", error.output)]
-    return EnvironmentError_(
+    return EnvironmentBuildError(
         "the environment cannot be locked: a requirement contradicts the scoring server's",
         why=f"{', '.join(theirs) or 'your requirements'} against {', '.join(ours) or 'the server'}: {found.why}",
         hint=f"loosen {', '.join(_name(text) for text in theirs) or 'your requirements'}; "
@@ -149,7 +149,7 @@ def _with_given_hashes(lock: str, requirements: list[str]) -> str:
         if wanted:
             kept = [found for found in re.findall(r"--hash=(\S+)", entry) if found in wanted]
             if not kept:
-                raise EnvironmentError_(
+                raise EnvironmentBuildError(
                     f"the environment cannot be locked: no file of {_name(entry)} has the hash that was given",
                     why=f"the requirements give {', '.join(wanted)}",
                     hint=f"correct the --hash of {_name(entry)}, or remove it",

@@ -31,7 +31,7 @@ from mldeploy_jupyter.targets.base import (
 )
 from mldeploy_jupyter.targets.process_log import read_log
 from mldeploy_jupyter.targets.process_rollout import CancelWatch, deploy, outcome
-from mldeploy_jupyter.targets.supervisor_client import HOST, Supervisor
+from mldeploy_jupyter.targets.supervisor_client import HOST, SupervisorClient
 
 
 class ProcessTarget:
@@ -210,8 +210,8 @@ class ProcessTarget:
                 return folder.name
         return ""
 
-    def _supervisor(self, name: str) -> Supervisor:
-        return Supervisor(self._context.services / name, clock=self._clock, wait=self._wait)
+    def _supervisor(self, name: str) -> SupervisorClient:
+        return SupervisorClient(self._context.services / name, clock=self._clock, wait=self._wait)
 
 
 def _endpoint(port: int, pid: int, **details: Any) -> Endpoint:

@@ -8,13 +8,13 @@ from typing import Any
 
 from mldeploy_jupyter.core.errors import DeploymentCancelled
 from mldeploy_jupyter.targets.base import Cancel, Emit, Plan, Strategy, TargetFailure
-from mldeploy_jupyter.targets.supervisor_client import Supervisor
+from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 
 MAX_LINES = 5000  # of a script's output that a journal takes: every viewer reads all of it
 
 
 def deploy(
-    supervisor: Supervisor, plan: Plan, strategy: Strategy, asked: int, emit: Emit, wait: Callable[[float], Any]
+    supervisor: SupervisorClient, plan: Plan, strategy: Strategy, asked: int, emit: Emit, wait: Callable[[float], Any]
 ) -> dict[str, Any]:
     """Has the supervisor load, probe and switch; passes on what it says meanwhile."""
     stage = "rollout"
@@ -62,7 +62,7 @@ def deploy(
     raise TargetFailure(failure, stage)
 
 
-def outcome(supervisor: Supervisor, deployment_id: str, wait: Callable[[float], Any]) -> dict[str, Any] | None:
+def outcome(supervisor: SupervisorClient, deployment_id: str, wait: Callable[[float], Any]) -> dict[str, Any] | None:
     """What came of a deployment, as its answer would have said; waits for its end. None when it never began.
 
     Raises:

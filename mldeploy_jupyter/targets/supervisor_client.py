@@ -25,7 +25,7 @@ START_DEADLINE = 20.0  # seconds for a supervisor to say who it is; it takes som
 STOP_DEADLINE = 15.0  # seconds to drain and end; then it is killed
 
 
-class Supervisor:
+class SupervisorClient:
     """The supervisor of the service whose folder is `folder`, running or not.
 
     It writes who it is into `supervisor.json` and listens on a control socket, so any process finds it again.

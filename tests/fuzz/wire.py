@@ -11,17 +11,17 @@ from time import perf_counter
 from typing import Any
 
 from mldeploy_jupyter.serving.azureml import import_hook
-from mldeploy_jupyter.serving.http.acceptor import Transport
+from mldeploy_jupyter.serving.http.acceptor import Acceptor
 from mldeploy_jupyter.serving.http.connection import Connection
 from mldeploy_jupyter.serving.http.exchange import Exchange
-from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, Board
+from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, Scoreboard
 from mldeploy_jupyter.serving.scoring.messages import Response
 from mldeploy_jupyter.serving.scoring.scorer import Scorer
 from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.worker.app import App
 from mldeploy_jupyter.serving.worker.jobs import Job
-from mldeploy_jupyter.serving.worker.script_thread import Runner
+from mldeploy_jupyter.serving.worker.script_thread import ScriptThread
 
 ECHO = """
     from azureml.contrib.services.aml_request import rawhttp
@@ -52,7 +52,7 @@ def script_of(source: str) -> Script:
     return inspect_script(module)
 
 
-class Held(Runner):
+class Held(ScriptThread):
     """Scores in this thread: at once, or when it is told to."""
 
     def __init__(self, scorer: Scorer, loop: asyncio.AbstractEventLoop) -> None:
@@ -85,7 +85,7 @@ class Held(Runner):
 class Answers(App):
     """Notes the requests in the order in which they are answered, with the status."""
 
-    def __init__(self, settings: Settings, board: Board) -> None:
+    def __init__(self, settings: Settings, board: Scoreboard) -> None:
         super().__init__(settings, board, board.slot(board.assign()))
         self.answered: list[tuple[str, bytes, bytes, int]] = []
 
@@ -160,7 +160,7 @@ class Socket(asyncio.Transport):
 
 
 _loop = asyncio.new_event_loop()
-_board = Board()
+_board = Scoreboard()
 _script = script_of(ECHO)
 
 
@@ -176,7 +176,7 @@ class Bench:
         self.app.queue.use(self.runner)
         self.app.set_phase("ready")
         self.passed_on: list[int] = []
-        self.owner = Transport(self.app, None, self.passed_on.append)  # type: ignore[arg-type]
+        self.owner = Acceptor(self.app, None, self.passed_on.append)  # type: ignore[arg-type]
         self.owner.loop = self.loop
         self.connection = Connection(self.owner, private=False)
         self.socket = Socket(self)

@@ -24,7 +24,7 @@ from mldeploy_jupyter.api.environments.sections import (
     SparkSection,
 )
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda_file, from_requirements_file
-from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, MldeployError, UserErrorException
+from mldeploy_jupyter.core.errors import ConfigError, EnvironmentBuildError, MldeployError, UserErrorException
 from mldeploy_jupyter.core.storage_errors import explained
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Environment(KnownNames):
         """The running kernel: exact pins of the packages that own `modules`.
 
         `modules` are import names; default: everything that is imported now, less the notebook's own machinery.
-        Raises `EnvironmentError_` for a package that was installed from a local folder, which cannot be pinned.
+        Raises `EnvironmentBuildError` for a package that was installed from a local folder, which cannot be pinned.
         """
         environment = Environment(name)
         environment.python.conda_dependencies = sources.kernel(modules)
@@ -177,7 +177,7 @@ class Environment(KnownNames):
     def get(workspace: Any, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
         """A registered environment, the newest without `version` or `label`.
 
-        Raises `EnvironmentError_` if there is none, `UserErrorException` for both a version and a label.
+        Raises `EnvironmentBuildError` if there is none, `UserErrorException` for both a version and a label.
         """
         check_workspace(workspace)
         text_or_none("label", label)
@@ -199,7 +199,7 @@ class Environment(KnownNames):
         wanted = None if version is None else int(version)
         definition = folder.open_store().get_environment(name, wanted) if folder else None
         if definition is None:
-            raise EnvironmentError_(
+            raise EnvironmentBuildError(
                 f"there is no environment {name!r}" + (f" of version {version}" if version is not None else ""),
                 why="the workspace has " + (", ".join(sorted(Environment.list(workspace))) or "no environments"),
                 hint="register it in Python with Environment(...).register(ws), or give a conda file in its place",
@@ -221,7 +221,7 @@ class Environment(KnownNames):
     def label(workspace: Any, name: str, version: str | int, labels: Iterable[str]) -> None:
         """Puts labels on a registered version, for `get(workspace, name, label=...)`; a label moves to the newest call.
 
-        Raises `EnvironmentError_` if there is no such version.
+        Raises `EnvironmentBuildError` if there is no such version.
         """
         environment_labels.put(workspace, Environment.get(workspace, name, version), labels)
 
@@ -321,7 +321,7 @@ def _interpreter(path: str) -> str:
         return sys.executable
     found = shutil.which(os.path.expanduser(path))
     if found is None:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             f"there is no interpreter {path}",
             why="python.interpreter_path names neither a file nor a command on PATH",
             hint="give an absolute path, or leave it 'python' for the kernel's own",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core.errors import EnvironmentError_, StorageError, UserErrorException
+from mldeploy_jupyter.core.errors import EnvironmentBuildError, StorageError, UserErrorException
 from mldeploy_jupyter.core.files import locked, write_json
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def put(workspace: Any, environment: Environment, labels: Iterable[str]) -> None
 
 
 def find(workspace: Any, name: str, label: str) -> str | None:
-    """The version that has the label; None for the newest. Raises `EnvironmentError_` when none has it."""
+    """The version that has the label; None for the newest. Raises `EnvironmentBuildError` when none has it."""
     if label.lower() == LATEST:
         return None
     folder = workspace._for_read()
     there = _read(_path(folder)).get(name, {}) if folder else {}
     if label not in there:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             f"no version of the environment {name!r} has the label {label!r}",
             why="its labels are " + (", ".join(sorted(there)) or "none"),
             hint=f"Environment.label(ws, {name!r}, version, [{label!r}])",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 
 # What a notebook's kernel brings for itself and a service does not need.
 NOTEBOOK_PACKAGES = frozenset(
@@ -17,14 +17,14 @@ NOTEBOOK_PACKAGES = frozenset(
 
 
 def conda_environment(name: str) -> CondaDependencies:
-    """What `conda env export --no-builds` says. Raises `EnvironmentError_`."""
+    """What `conda env export --no-builds` says. Raises `EnvironmentBuildError`."""
     import subprocess
 
     import yaml
 
     conda = shutil.which("conda") or shutil.which("mamba") or os.environ.get("CONDA_EXE")
     if not conda:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             f"the conda environment {name!r} cannot be read",
             why="no conda command was found on PATH",
             hint="install conda, or use Environment.from_conda_specification(name, file_path)",
@@ -32,7 +32,7 @@ def conda_environment(name: str) -> CondaDependencies:
         )
     done = subprocess.run([conda, "env", "export", "--no-builds", "--name", name], capture_output=True, text=True)
     if done.returncode != 0:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             f"the conda environment {name!r} cannot be read",
             why=(done.stderr.strip().splitlines() or ["conda gave no reason"])[-1],
             hint="conda env list shows the names",
@@ -43,7 +43,7 @@ def conda_environment(name: str) -> CondaDependencies:
 def kernel(modules: Iterable[str] | None) -> CondaDependencies:
     """Exact pins of the packages that own `modules`; None means all that is imported, less the notebook's own.
 
-    Raises `EnvironmentError_` for a package that was installed from a local folder.
+    Raises `EnvironmentBuildError` for a package that was installed from a local folder.
     """
     from mldeploy_jupyter.environments import capture
 
@@ -53,7 +53,7 @@ def kernel(modules: Iterable[str] | None) -> CondaDependencies:
     if modules is None:
         local = [line for line in local if not _is_notebook(line.removeprefix("local: "))]
     if local:
-        raise EnvironmentError_(
+        raise EnvironmentBuildError(
             "the kernel uses packages that cannot be pinned",
             why="installed from a local folder: " + ", ".join(line.removeprefix("local: ") for line in local),
             hint="put their code in source_directory and call from_kernel(modules=[...]) with the others",

@@ -28,7 +28,7 @@ RESERVED = 128  # descriptors that are left to the script
 SWEEP = 1.0  # seconds between two looks at the deadlines
 
 
-class Transport:
+class Acceptor:
     """All connections of a worker. Everything but the constructor runs on the loop's thread."""
 
     def __init__(self, app: App, listener: socket.socket, pass_on: Callable[[int], Any]) -> None:

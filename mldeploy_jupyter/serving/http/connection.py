@@ -23,7 +23,7 @@ from .exchange import Exchange
 from .head_cache import Head
 
 if TYPE_CHECKING:
-    from .acceptor import Transport
+    from .acceptor import Acceptor
 
 
 BODY_RATE = 4096  # bytes of a body a second that buy more time than settings.body_timeout
@@ -40,7 +40,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Connection(asyncio.Protocol):
     """`owner` says whether it is to be passed on or closed after the present request."""
 
-    def __init__(self, owner: Transport, private: bool) -> None:
+    def __init__(self, owner: Acceptor, private: bool) -> None:
         self.owner = owner
         self.private = private  # of the supervisor: it needs no key
         self.app = owner.app

@@ -173,8 +173,8 @@ class Slot:
             self._ids[place * _ID] = 0
 
 
-class Board:
-    """The whole. `fd` may be handed to another process, which opens it with `Board(fd)`."""
+class Scoreboard:
+    """The whole. `fd` may be handed to another process, which opens it with `Scoreboard(fd)`."""
 
     def __init__(self, fd: int | None = None) -> None:
         size = _HEAD + SLOTS * _SLOT

@@ -1,6 +1,6 @@
 """Our own `inference_schema`: what a request must look like, said by samples.
 
-base.py        `AbstractParameterType` and `Misfit`, the error that names the place
+base.py        `AbstractParameterType` and `ValidationError`, the error that names the place
 scalars.py     conversions of single values that refuse to lose anything
 quick.py       lists as arrays, without a call for each value
 decorators.py  `input_schema`, `output_schema`

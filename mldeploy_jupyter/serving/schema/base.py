@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class Misfit(ValueError):
+class ValidationError(ValueError):
     """A value does not fit. `where` is its place in the body, such as `data[3].age`."""
 
     def __init__(self, where: str, message: str, hint: str = "") -> None:
@@ -29,13 +29,13 @@ class AbstractParameterType:
         self.sample_data_type = type(sample_input)
 
     def parse(self, value: Any, where: str) -> Any:
-        """JSON data as a value of this type. Raises `Misfit`; never changes `value`."""
+        """JSON data as a value of this type. Raises `ValidationError`; never changes `value`."""
         try:
             return self.deserialize_input(value)
-        except Misfit:
+        except ValidationError:
             raise
         except Exception as error:
-            raise Misfit(where, f"{type(error).__name__}: {error}") from error
+            raise ValidationError(where, f"{type(error).__name__}: {error}") from error
 
     def quick(self, value: Any, numbers: bool) -> Any:
         """As `parse`, without a place and without a call for each value; None for whatever is unusual.
@@ -99,7 +99,7 @@ class OwnParameterType(AbstractParameterType):
         return self.careful(value, where) if result is None else result
 
     def careful(self, value: Any, where: str) -> Any:
-        """Raises `Misfit` with the place."""
+        """Raises `ValidationError` with the place."""
         raise NotImplementedError
 
     def schema(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def kind_of(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Node:
-    """A hint understood. `parse(value, where)` gives the value or raises `Misfit`; `schema` is its JSON Schema.
+    """A hint understood. `parse(value, where)` gives the value or raises `ValidationError`; `schema` describes it.
 
     `rows`: its values are rows that can be joined. `quick` is as in `AbstractParameterType`. `exact`: values of just
     this JSON type are taken as they are. `holds` is as in `AbstractParameterType`.

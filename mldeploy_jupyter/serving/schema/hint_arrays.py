@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .base import Misfit, Node, Unknown, kind_of
+from .base import Node, Unknown, ValidationError, kind_of
 from .number_arrays import flatten, to_array
 from .numpy_type import MAX_DIMENSIONS, check_dimensions, depth_of, filled, item_schema, shape_of, untyped, walk
 from .scalars import converter, to_float, to_str
@@ -79,7 +79,7 @@ def _array(np: Any, dtype: Any) -> Node:
             return filled(flat, shape, dtype)
         try:
             return filled([to_float(one, where, "float64") for one in flat], shape, np.dtype("float64"))
-        except Misfit:
+        except ValidationError:
             return untyped(flat, shape, where)
 
     def holds(value: Any) -> bool:
@@ -113,7 +113,7 @@ def _number(value: Any, where: str) -> Any:
         return value
     if value is None:
         return float("nan")
-    raise Misfit(where, f"expected a number, got {kind_of(value)}")
+    raise ValidationError(where, f"expected a number, got {kind_of(value)}")
 
 
 # -- pandas -----------------------------------------------------------------------------------------------
@@ -158,17 +158,17 @@ At = Callable[[int, str], str]
 def _records(value: Any, where: str) -> tuple[list[str], list[Any], At]:
     if type(value) is not list:
         hint = "Send a list of objects, or an object with columns and data."
-        raise Misfit(where, f"expected a list of objects, one a row, got {kind_of(value)}", hint)
+        raise ValidationError(where, f"expected a list of objects, one a row, got {kind_of(value)}", hint)
     names: list[str] = list(value[0]) if value and type(value[0]) is dict else []
     rows = []
     for number, row in enumerate(value):
         if type(row) is not dict:
-            raise Misfit(f"{where}[{number}]", f"expected an object with the columns, got {kind_of(row)}")
+            raise ValidationError(f"{where}[{number}]", f"expected an object with the columns, got {kind_of(row)}")
         if row.keys() != set(names):
             wrong = [name for name in names if name not in row] or [name for name in row if name not in names]
             word = "no" if wrong[0] in names else "unknown"
             hint = f"The columns of the first row are: {', '.join(names)}."
-            raise Misfit(f"{where}[{number}]", f"wrong columns: {word} {wrong[0]!r}", hint)
+            raise ValidationError(f"{where}[{number}]", f"wrong columns: {word} {wrong[0]!r}", hint)
         rows.append([row[name] for name in names])
     return names, rows, lambda row, name: f"{where}[{row}].{name}"
 
@@ -176,19 +176,19 @@ def _records(value: Any, where: str) -> tuple[list[str], list[Any], At]:
 def _split(value: dict[str, Any], where: str) -> tuple[Any, list[str], list[Any], At]:
     if not {"columns", "data"} <= value.keys() <= {"columns", "data", "index"}:
         hint = "Send a list of objects, or an object with columns and data."
-        raise Misfit(where, "expected columns and data", hint)
+        raise ValidationError(where, "expected columns and data", hint)
     names, rows, index = value["columns"], value["data"], value.get("index")
     if type(names) is not list or set(map(type, names)) - {str} or len(set(names)) != len(names):
-        raise Misfit(f"{where}.columns", "expected a list of different column names")
+        raise ValidationError(f"{where}.columns", "expected a list of different column names")
     if type(rows) is not list:
-        raise Misfit(f"{where}.data", f"expected a list of rows, got {kind_of(rows)}")
+        raise ValidationError(f"{where}.data", f"expected a list of rows, got {kind_of(rows)}")
     for number, row in enumerate(rows):
         if type(row) is not list or len(row) != len(names):
-            raise Misfit(f"{where}.data[{number}]", f"expected a list of {len(names)} values")
+            raise ValidationError(f"{where}.data[{number}]", f"expected a list of {len(names)} values")
     if index is not None:
         kinds = set(map(type, index)) if type(index) is list else {None}
         if kinds - {str, int, float} or len(index) != len(rows):
-            raise Misfit(f"{where}.index", f"expected a list of {len(rows)} row names")
+            raise ValidationError(f"{where}.index", f"expected a list of {len(rows)} row names")
     return index, names, rows, lambda row, name: f"{where}.data[{row}][{names.index(name)}]"
 
 
@@ -196,7 +196,7 @@ def _series(value: Any, where: str) -> Any:
     import pandas as pd
 
     if type(value) is not list:
-        raise Misfit(where, f"expected a list, got {kind_of(value)}")
+        raise ValidationError(where, f"expected a list, got {kind_of(value)}")
     return pd.Series(column(value, lambda row: f"{where}[{row}]"))
 
 
@@ -222,5 +222,5 @@ def column(cells: list[Any], at: Callable[[int], str]) -> Any:
         same = (int, float) if type(cells[first]) in (int, float) else (type(cells[first]), type(cells[first]))
         row = next(row for row, cell in enumerate(cells) if cell is not None and type(cell) not in same)
         text = f"got {kind_of(cells[row])}, where the column has {kind_of(cells[first])} before"
-        raise Misfit(at(row), text, "Give the column a sample of dtype=object if it mixes types.")
+        raise ValidationError(at(row), text, "Give the column a sample of dtype=object if it mixes types.")
     return pd.Series(cells, dtype=None if plain <= {str} and plain else object)

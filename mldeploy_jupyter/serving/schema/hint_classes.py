@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .base import Misfit, Node, kind_of
+from .base import Node, ValidationError, kind_of
 
 NodeOf = Callable[[Any, dict[Any, Any]], Node]
 
@@ -59,18 +59,18 @@ def _object_node(cls: type, fields: dict[str, bool], seen: dict[Any, Any], node_
         else:
             place = _named(where)
         if type(value) is not dict:
-            raise Misfit(where, f"expected an object with {', '.join(nodes)}, got {kind_of(value)}")
+            raise ValidationError(where, f"expected an object with {', '.join(nodes)}, got {kind_of(value)}")
         for name in value:
             if name not in nodes:
-                raise Misfit(place(name), "there is no such field", f"The fields are: {', '.join(nodes)}.")
+                raise ValidationError(place(name), "there is no such field", f"The fields are: {', '.join(nodes)}.")
         for name, required in fields.items():
             if required and name not in value:
-                raise Misfit(place(name), "this field is missing", f"The fields are: {', '.join(nodes)}.")
+                raise ValidationError(place(name), "this field is missing", f"The fields are: {', '.join(nodes)}.")
         found = {name: nodes[name].parse(item, place(name)) for name, item in value.items()}
         try:
             return make(**found)
         except (TypeError, ValueError) as error:  # what __post_init__ says
-            raise Misfit(where, str(error) or type(error).__name__) from error
+            raise ValidationError(where, str(error) or type(error).__name__) from error
 
     schema: dict[str, Any] = {
         "type": "object",

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from .base import Misfit, Node, Unknown
+from .base import Node, Unknown, ValidationError
 
 
 def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | None:
@@ -34,7 +34,7 @@ def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | 
             raise RecursionError(str(error)) from error
         except pydantic.ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            raise Misfit(_place(where, found["loc"]), found["msg"]) from error
+            raise ValidationError(_place(where, found["loc"]), found["msg"]) from error
 
     return Node(parse, schema)
 

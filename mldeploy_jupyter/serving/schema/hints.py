@@ -13,7 +13,7 @@ import types
 import typing
 from typing import Any
 
-from .base import AbstractParameterType, Misfit, Node, OwnParameterType, Unknown, kind_of, show
+from .base import AbstractParameterType, Node, OwnParameterType, Unknown, ValidationError, kind_of, show
 from .hint_arrays import array_node
 from .hint_classes import class_node
 from .hint_pydantic import pydantic_node
@@ -118,7 +118,7 @@ def _container(hint: Any, origin: Any, arguments: tuple[Any, ...], seen: dict[An
 def _many(item: Node, make: Any) -> Node:
     def parse(value: Any, where: str) -> Any:
         if type(value) is not list:
-            raise Misfit(where, f"expected a list, got {kind_of(value)}")
+            raise ValidationError(where, f"expected a list, got {kind_of(value)}")
         if item is _ANYTHING:
             return value if make is list else _made(make, value, where)
         if item.exact is not None and set(map(type, value)) <= {item.exact}:
@@ -134,7 +134,7 @@ def _made(make: Any, items: list[Any], where: str) -> Any:
     try:
         return items if make is list else make(items)
     except TypeError:
-        raise Misfit(where, "the items of a set must be plain values") from None
+        raise ValidationError(where, "the items of a set must be plain values") from None
 
 
 _MANY: list[tuple[tuple[Any, ...], Any]] = [
@@ -148,9 +148,9 @@ _MANY: list[tuple[tuple[Any, ...], Any]] = [
 def _tuple(items: list[Node]) -> Node:
     def parse(value: Any, where: str) -> Any:
         if type(value) is not list:
-            raise Misfit(where, f"expected a list, got {kind_of(value)}")
+            raise ValidationError(where, f"expected a list, got {kind_of(value)}")
         if len(value) != len(items):
-            raise Misfit(where, f"expected {len(items)} values, got {len(value)}")
+            raise ValidationError(where, f"expected {len(items)} values, got {len(value)}")
         pairs = zip(items, value, strict=True)
         return tuple(item.parse(one, f"{where}[{index}]") for index, (item, one) in enumerate(pairs))
 
@@ -161,13 +161,13 @@ def _tuple(items: list[Node]) -> Node:
 def _dict(item: Node, numbered: bool) -> Node:
     def parse(value: Any, where: str) -> Any:
         if type(value) is not dict:
-            raise Misfit(where, f"expected an object, got {kind_of(value)}")
+            raise ValidationError(where, f"expected an object, got {kind_of(value)}")
         found = {key: item.parse(one, f"{where}.{key}") for key, one in value.items()}
         if not numbered:
             return found
         for key in found:
             if not (key.isascii() and key.removeprefix("-").isdigit() and len(key) < 20 and str(int(key)) == key):
-                raise Misfit(where, f"the key {show(key)} is not a whole number")
+                raise ValidationError(where, f"the key {show(key)} is not a whole number")
         return {int(key): one for key, one in found.items()}
 
     return Node(parse, {"type": "object", "additionalProperties": item.schema})
@@ -175,11 +175,11 @@ def _dict(item: Node, numbered: bool) -> Node:
 
 def _union(items: list[Node]) -> Node:
     def parse(value: Any, where: str) -> Any:
-        deepest: Misfit | None = None
+        deepest: ValidationError | None = None
         for item in items:
             try:
                 return item.parse(value, where)
-            except Misfit as misfit:
+            except ValidationError as misfit:
                 if deepest is None or len(misfit.where) > len(deepest.where):
                     deepest = misfit
         assert deepest is not None
@@ -202,7 +202,7 @@ def _literal(allowed: list[Any]) -> Node:
         for item in allowed:
             if type(value) is type(item) and value == item:
                 return item
-        raise Misfit(where, f"expected one of {shown}, got {show(value)}")
+        raise ValidationError(where, f"expected one of {shown}, got {show(value)}")
 
     if any(type(item) not in (str, int, bool, type(None)) for item in allowed):
         raise Unknown(f"Literal[{shown}]")
@@ -216,13 +216,13 @@ def _enum(cls: type[enum.Enum]) -> Node:
 
 def _int(value: Any, where: str) -> int:
     if type(value) is float and not value.is_integer():
-        raise Misfit(where, f"{show(value)} is not a whole number, and the type is int")
+        raise ValidationError(where, f"{show(value)} is not a whole number, and the type is int")
     return to_int(value, where, "int", -(2**63), 2**64 - 1)
 
 
 def _null(value: Any, where: str) -> None:
     if value is not None:
-        raise Misfit(where, f"expected null, got {kind_of(value)}")
+        raise ValidationError(where, f"expected null, got {kind_of(value)}")
 
 
 _ANYTHING = Node(lambda value, where: value, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .base import Misfit, OwnParameterType, kind_of
+from .base import OwnParameterType, ValidationError, kind_of
 from .number_arrays import flatten, to_array
 from .scalars import Convert, converter, to_float, to_str
 
@@ -61,7 +61,7 @@ class NumpyParameterType(OwnParameterType):
         shape = [*shape_of(value, min(depth, 1)), *sample.shape[1:]] if self.enforce_shape else shape_of(value, depth)
         check_dimensions(shape, where)
         if self.enforce_shape and depth and isinstance(value, list) and not value:
-            raise Misfit(where, f"expected {_words(sample.shape)}, got an empty list")
+            raise ValidationError(where, f"expected {_words(sample.shape)}, got an empty list")
         sizes = (None, *sample.shape[1:]) if self.enforce_shape else tuple(shape)
         flat: list[Any] = []
         convert: Convert = self._convert if self.enforce_column_type else _same
@@ -110,16 +110,18 @@ def walk(
         out.append(convert(value, where))
         return
     if not isinstance(value, list):
-        raise Misfit(where, f"expected {_words(shape)}, got {kind_of(value)}")
+        raise ValidationError(where, f"expected {_words(shape)}, got {kind_of(value)}")
     if sizes[0] is not None and len(value) != sizes[0]:
-        raise Misfit(where, f"expected {sizes[0]} values, got {len(value)}")
+        raise ValidationError(where, f"expected {sizes[0]} values, got {len(value)}")
     for index, item in enumerate(value):
         walk(item, f"{where}[{index}]", sizes[1:], shape, convert, out)
 
 
 def check_dimensions(shape: Sequence[int], where: str) -> None:
     if len(shape) > MAX_DIMENSIONS:
-        raise Misfit(where, f"lists are nested {len(shape)} levels deep; an array has {MAX_DIMENSIONS} at most")
+        raise ValidationError(
+            where, f"lists are nested {len(shape)} levels deep; an array has {MAX_DIMENSIONS} at most"
+        )
 
 
 def filled(flat: list[Any], shape: Sequence[int], dtype: Any) -> Any:
@@ -149,11 +151,11 @@ def untyped(flat: list[Any], shape: Sequence[int], where: str, lossy: bool = Fal
         if type(item) is str:
             to_str(item, at, len(item))
         if list in kinds and type(item) is list:
-            raise Misfit(at, "expected a value, got a list")
+            raise ValidationError(at, "expected a value, got a list")
         if str in kinds and type(item) is not str and item is not None:
-            raise Misfit(at, f"expected a string, as elsewhere in the data, got {kind_of(item)}")
+            raise ValidationError(at, f"expected a string, as elsewhere in the data, got {kind_of(item)}")
         if bool in kinds and type(item) in (int, float):
-            raise Misfit(at, f"expected true or false, as elsewhere in the data, got {kind_of(item)}")
+            raise ValidationError(at, f"expected true or false, as elsewhere in the data, got {kind_of(item)}")
         if (float in kinds or large) and type(item) is int:
             to_float(item, at, "float64")
     try:
@@ -161,7 +163,7 @@ def untyped(flat: list[Any], shape: Sequence[int], where: str, lossy: bool = Fal
             return filled(flat, shape, np.dtype(object))
         return np.array(flat).reshape(shape)
     except ValueError as error:
-        raise Misfit(where, str(error)) from error
+        raise ValidationError(where, str(error)) from error
 
 
 def _same(value: Any, where: str) -> Any:
@@ -177,12 +179,14 @@ def _record(dtype: Any, lossy: bool) -> Convert:
             unknown = [name for name in value if name not in fields]
             missing = [name for name in fields if name not in value]
             if unknown or missing:
-                raise Misfit(where, f"field {(missing or unknown)[0]!r} is {'missing' if missing else 'unknown'}")
+                raise ValidationError(
+                    where, f"field {(missing or unknown)[0]!r} is {'missing' if missing else 'unknown'}"
+                )
             return tuple(to(value[name], f"{where}.{name}") for name, to in fields.items())
         if isinstance(value, list) and len(value) == len(fields):
             items = zip(fields.values(), value, strict=True)
             return tuple(to(item, f"{where}[{index}]") for index, (to, item) in enumerate(items))
-        raise Misfit(where, f"expected an object with {', '.join(fields)}, got {kind_of(value)}")
+        raise ValidationError(where, f"expected an object with {', '.join(fields)}, got {kind_of(value)}")
 
     return convert
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, Protocol
 
-from .base import Misfit, kind_of
+from .base import ValidationError, kind_of
 
 _ROW_NAMES = {str, int, float}
 ORIENTS = ("records", "split", "index", "columns", "values", "table")
@@ -19,7 +19,7 @@ class Columns(Protocol):
     def names(self) -> list[str]: ...
 
     def check_names(self, names: list[str], where: str) -> None:
-        """Raises `Misfit` when these columns will not do."""
+        """Raises `ValidationError` when these columns will not do."""
 
 
 def quick_columns(orient: str, value: Any, names: list[str]) -> tuple[Any, list[list[Any]]] | None:
@@ -70,7 +70,9 @@ Rows = tuple[Any, list[Row]]
 
 def _records(kind: Columns, value: Any, where: str) -> Rows:
     if not isinstance(value, list):
-        raise Misfit(where, f"expected a list of objects, one a row, got {kind_of(value)}", _other_orient(value))
+        raise ValidationError(
+            where, f"expected a list of objects, one a row, got {kind_of(value)}", _other_orient(value)
+        )
     rows: list[Row] = []
     for index, row in enumerate(value):
         rows.append(_row(kind, row, f"{where}[{index}]"))
@@ -79,7 +81,7 @@ def _records(kind: Columns, value: Any, where: str) -> Rows:
 
 def _row(kind: Columns, row: Any, where: str) -> Row:
     if not isinstance(row, dict):
-        raise Misfit(where, f"expected an object with the columns, got {kind_of(row)}")
+        raise ValidationError(where, f"expected an object with the columns, got {kind_of(row)}")
     kind.check_names(list(row), where)
     return row, lambda name: f"{where}.{name}"
 
@@ -90,14 +92,14 @@ def _values(kind: Columns, value: Any, where: str) -> Rows:
 
 def _lists(kind: Columns, value: Any, names: list[str], where: str) -> list[Row]:
     if not isinstance(value, list):
-        raise Misfit(where, f"expected a list of rows, got {kind_of(value)}")
+        raise ValidationError(where, f"expected a list of rows, got {kind_of(value)}")
     rows: list[Row] = []
     for index, row in enumerate(value):
         at = f"{where}[{index}]"
         if not isinstance(row, list):
-            raise Misfit(at, f"expected a list of {len(names)} values, got {kind_of(row)}")
+            raise ValidationError(at, f"expected a list of {len(names)} values, got {kind_of(row)}")
         if len(row) != len(names):
-            raise Misfit(at, f"expected {len(names)} values, got {len(row)}")
+            raise ValidationError(at, f"expected {len(names)} values, got {len(row)}")
         places = {name: f"{at}[{column}]" for column, name in enumerate(names)}
         rows.append((dict(zip(names, row, strict=True)), places.__getitem__))
     return rows
@@ -107,7 +109,7 @@ def _split(kind: Columns, value: Any, where: str) -> Rows:
     _object(value, where, ("columns", "data"))
     names = value["columns"]
     if not isinstance(names, list) or len(set(map(str, names))) != len(names):
-        raise Misfit(f"{where}.columns", "expected a list of different column names")
+        raise ValidationError(f"{where}.columns", "expected a list of different column names")
     names = [str(name) for name in names]
     kind.check_names(names, f"{where}.columns")
     rows = _lists(kind, value["data"], names, f"{where}.data")
@@ -126,11 +128,11 @@ def _by_column(kind: Columns, value: Any, where: str) -> Rows:
     for number, (name, column) in enumerate(value.items()):
         at = f"{where}.{name}"
         if not isinstance(column, dict):
-            raise Misfit(at, f"expected an object of values by row, got {kind_of(column)}")
+            raise ValidationError(at, f"expected an object of values by row, got {kind_of(column)}")
         if number == 0:
             index = list(column)
         elif set(column) != set(index):
-            raise Misfit(at, "this column does not have the same rows as the first one")
+            raise ValidationError(at, "this column does not have the same rows as the first one")
     rows: list[Row] = []
     for key in index:
         row = {name: column[key] for name, column in value.items()}
@@ -141,7 +143,7 @@ def _by_column(kind: Columns, value: Any, where: str) -> Rows:
 def _table(kind: Columns, value: Any, where: str) -> Rows:
     _object(value, where, ("data",))
     if not isinstance(value["data"], list):
-        raise Misfit(f"{where}.data", f"expected a list of objects, got {kind_of(value['data'])}")
+        raise ValidationError(f"{where}.data", f"expected a list of objects, got {kind_of(value['data'])}")
     described = value.get("schema", {})
     keys = described.get("primaryKey") if isinstance(described, dict) else None
     keys = keys if isinstance(keys, list) else [keys] if keys else []
@@ -150,7 +152,7 @@ def _table(kind: Columns, value: Any, where: str) -> Rows:
     for number, row in enumerate(value["data"]):
         at = f"{where}.data[{number}]"
         if not isinstance(row, dict):
-            raise Misfit(at, f"expected an object with the columns, got {kind_of(row)}")
+            raise ValidationError(at, f"expected an object with the columns, got {kind_of(row)}")
         index.append(next((row[key] for key in keys if key in row), number))
         rows.append(_row(kind, {name: cell for name, cell in row.items() if name not in keys}, at))
     return _index(index, len(rows), f"{where}.data.{keys[0] if keys else 'index'}"), rows
@@ -168,10 +170,10 @@ READERS: dict[str, Callable[[Columns, Any, str], Rows]] = {
 
 def _object(value: Any, where: str, keys: tuple[str, ...]) -> None:
     if not isinstance(value, dict):
-        raise Misfit(where, f"expected an object, got {kind_of(value)}", _other_orient(value))
+        raise ValidationError(where, f"expected an object, got {kind_of(value)}", _other_orient(value))
     for key in keys:
         if key not in value:
-            raise Misfit(where, f"{key!r} is missing", _other_orient(value))
+            raise ValidationError(where, f"{key!r} is missing", _other_orient(value))
 
 
 def _other_orient(value: Any) -> str:
@@ -186,8 +188,8 @@ def _index(value: Any, rows: int, where: str) -> Any:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != rows:
-        raise Misfit(where, f"expected a list of {rows} row names")
+        raise ValidationError(where, f"expected a list of {rows} row names")
     for position, name in enumerate(value):
         if type(name) not in _ROW_NAMES:
-            raise Misfit(f"{where}[{position}]", f"expected a row's name, got {kind_of(name)}")
+            raise ValidationError(f"{where}[{position}]", f"expected a row's name, got {kind_of(name)}")
     return value

@@ -6,7 +6,7 @@ import json
 from itertools import chain
 from typing import Any
 
-from .base import Misfit, OwnParameterType
+from .base import OwnParameterType, ValidationError
 from .number_arrays import to_array
 from .pandas_columns import cell_of, cell_schema, column_of, is_text
 from .pandas_orients import ORIENTS, READERS, Row, quick_columns
@@ -77,7 +77,7 @@ class PandasParameterType(OwnParameterType):
             if column is None:
                 try:
                     column = [self._converters[position](cell, "") for cell in cells]
-                except Misfit:
+                except ValidationError:
                     return None
             kept = isinstance(column, np.ndarray)
             series[position] = column if kept else pd.Series(column, index=index, dtype=sample.dtype)
@@ -165,7 +165,7 @@ class PandasParameterType(OwnParameterType):
                 if found
             ]
             hint = f"The columns are: {', '.join(self.names)}."
-            raise Misfit(where, f"wrong columns: {'; '.join(parts)}", hint)
+            raise ValidationError(where, f"wrong columns: {'; '.join(parts)}", hint)
 
     def _found(self, rows: list[Row]) -> list[str]:
         found = dict.fromkeys(name for row, _ in rows for name in row)

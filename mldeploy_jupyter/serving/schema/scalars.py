@@ -1,4 +1,4 @@
-"""Single JSON values as values of a numpy type. A conversion that would lose something raises `Misfit`.
+"""Single JSON values as values of a numpy type. A conversion that would lose something raises `ValidationError`.
 
 Unless `lossy`: then fractions are cut off, texts cut to their width, numbers may come as strings, and digits or
 precision beyond the type are dropped. What has no value at all there, such as null in an integer, is refused still.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .base import Misfit, kind_of, show
+from .base import ValidationError, kind_of, show
 
 Convert = Callable[[Any, str], Any]
 
@@ -23,11 +23,11 @@ def to_int(value: Any, where: str, name: str, low: int, high: int) -> int:
         value = int(value)
     if isinstance(value, float):
         hint = "Give the sample a fraction (such as 1.0), or hint at floats, if the model takes fractions."
-        raise Misfit(where, f"{show(value)} is not a whole number, and the type is {name}", hint)
+        raise ValidationError(where, f"{show(value)} is not a whole number, and the type is {name}", hint)
     if type(value) is not int:
-        raise Misfit(where, f"expected a whole number ({name}), got {_got(value)}")
+        raise ValidationError(where, f"expected a whole number ({name}), got {_got(value)}")
     if not low <= value <= high:
-        raise Misfit(where, f"{show(value)} is out of the range of {name}")
+        raise ValidationError(where, f"{show(value)} is out of the range of {name}")
     return value
 
 
@@ -36,33 +36,33 @@ def to_float(value: Any, where: str, name: str, limit: float = float("inf")) -> 
     if value is None:
         return float("nan")
     if type(value) not in (int, float):
-        raise Misfit(where, f"expected a number ({name}), got {_got(value)}")
+        raise ValidationError(where, f"expected a number ({name}), got {_got(value)}")
     if type(value) is int and abs(value) > EXACT:
         try:
             same = int(float(value)) == value
         except OverflowError:
             same = False
         if not same:
-            raise Misfit(where, f"{show(value)} cannot be a {name} without losing digits")
+            raise ValidationError(where, f"{show(value)} cannot be a {name} without losing digits")
     if abs(value) > limit:
-        raise Misfit(where, f"{show(value)} is out of the range of {name}")
+        raise ValidationError(where, f"{show(value)} is out of the range of {name}")
     return float(value)
 
 
 def to_bool(value: Any, where: str) -> bool:
     if type(value) is not bool:
-        raise Misfit(where, f"expected true or false, got {_got(value)}")
+        raise ValidationError(where, f"expected true or false, got {_got(value)}")
     return value
 
 
 def to_str(value: Any, where: str, width: int | None = None) -> str:
     if type(value) is not str:
-        raise Misfit(where, f"expected a string, got {_got(value)}")
+        raise ValidationError(where, f"expected a string, got {_got(value)}")
     if width is not None and len(value) > width:
         hint = "Give the sample a longer string, or dtype=object for any length."
-        raise Misfit(where, f"{show(value)} has {len(value)} characters, the type holds {width}", hint)
+        raise ValidationError(where, f"{show(value)} has {len(value)} characters, the type holds {width}", hint)
     if width is not None and value.endswith("\0"):
-        raise Misfit(where, f"{show(value)} ends with a NUL, which the type drops")
+        raise ValidationError(where, f"{show(value)} ends with a NUL, which the type drops")
     return value
 
 
@@ -74,15 +74,15 @@ def to_datetime64(value: Any, where: str, dtype: Any, lossy: bool = False) -> An
         return np.datetime64("NaT", unit)  # numpy is about to ask for the unit
     text = to_str(value, where)
     if not BEGINS_WITH_A_YEAR.match(text):  # numpy knows "now" and "today", and takes nothing for NaT
-        raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601")
+        raise ValidationError(where, f"{show(value)} is not a date or time in ISO 8601")
     try:
         exact = np.datetime64(text.removesuffix("Z"))
         kept = exact.astype(dtype)
         lost = kept.astype(exact.dtype) != exact
     except (ValueError, OverflowError):
-        raise Misfit(where, f"{show(value)} is not a date or time in ISO 8601") from None
+        raise ValidationError(where, f"{show(value)} is not a date or time in ISO 8601") from None
     if lost and not lossy and not np.isnat(exact):
-        raise Misfit(where, f"{show(value)} cannot be a {dtype} without losing precision")
+        raise ValidationError(where, f"{show(value)} cannot be a {dtype} without losing precision")
     return kept
 
 
@@ -90,9 +90,9 @@ def to_bytes(value: Any, where: str, width: int) -> bytes:
     text = to_str(value, where)
     data = text.encode()
     if len(data) > width:
-        raise Misfit(where, f"{show(value)} has {len(data)} bytes, the type holds {width}")
+        raise ValidationError(where, f"{show(value)} has {len(data)} bytes, the type holds {width}")
     if data.endswith(b"\0"):
-        raise Misfit(where, f"{show(value)} ends with a NUL, which the type drops")
+        raise ValidationError(where, f"{show(value)} ends with a NUL, which the type drops")
     return data
 
 
@@ -105,7 +105,7 @@ def converter(dtype: Any, lossy: bool = False) -> Convert:
     def convert(value: Any, where: str) -> Any:
         try:
             return strict(value, where)
-        except Misfit:
+        except ValidationError:
             changed = _cut(value, dtype)
             if changed is value:
                 raise

@@ -13,7 +13,7 @@ import json
 import math
 from typing import Any
 
-from .base import Misfit, OwnParameterType, kind_of, show
+from .base import OwnParameterType, ValidationError, kind_of, show
 from .scalars import to_float, to_int
 from .standard_type import SCALARS
 
@@ -49,7 +49,7 @@ class SparkParameterType(OwnParameterType):
 
     def careful(self, value: Any, where: str) -> Any:
         if not isinstance(value, list):
-            raise Misfit(where, f"expected a list of objects, one a row, got {kind_of(value)}")
+            raise ValidationError(where, f"expected a list of objects, one a row, got {kind_of(value)}")
         rows = [
             _struct(self._fields, row, f"{where}[{number}]", self.apply_sample_schema)
             for number, row in enumerate(value)
@@ -60,7 +60,7 @@ class SparkParameterType(OwnParameterType):
         try:
             return session.createDataFrame(value)
         except (TypeError, ValueError) as error:
-            raise Misfit(where, str(error)) from error
+            raise ValidationError(where, str(error)) from error
 
     def dump(self) -> Any:
         if self._dumped is None:
@@ -88,13 +88,13 @@ def _is_integer(kind: Any) -> bool:
 def _struct(fields: list[dict[str, Any]], value: Any, where: str, typed: bool = True) -> tuple[Any, ...]:
     names = [field["name"] for field in fields]
     if not isinstance(value, dict):
-        raise Misfit(where, f"expected an object with the columns, got {kind_of(value)}")
+        raise ValidationError(where, f"expected an object with the columns, got {kind_of(value)}")
     wrong = [("no", name) for name in names if name not in value] or [
         ("unknown", name) for name in value if name not in names
     ]
     if wrong:
         hint = f"The columns are: {', '.join(names)}."
-        raise Misfit(where, f"wrong columns: {wrong[0][0]} {wrong[0][1]!r}", hint)
+        raise ValidationError(where, f"wrong columns: {wrong[0][0]} {wrong[0][1]!r}", hint)
     if not typed:
         return ()
     return tuple(
@@ -108,7 +108,7 @@ def _cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
     if value is None:
         if nullable:
             return None
-        raise Misfit(where, "got null, and the column takes none")
+        raise ValidationError(where, "got null, and the column takes none")
     if isinstance(kind, dict):
         return _nested(kind, value, where)
     if kind in _INTEGERS:
@@ -119,7 +119,7 @@ def _cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
     if kind in _PLAIN:
         found = SCALARS[_PLAIN[kind]][0](value, where)
         if kind == "timestamp_ntz" and found.tzinfo is not None:
-            raise Misfit(where, f"{show(value)} has a time zone, and the column has none")
+            raise ValidationError(where, f"{show(value)} has a time zone, and the column has none")
         return found
     return _decimal(kind, value, where)
 
@@ -129,11 +129,11 @@ def _nested(kind: dict[str, Any], value: Any, where: str) -> Any:
         return _struct(kind["fields"], value, where)
     if kind["type"] == "array":
         if not isinstance(value, list):
-            raise Misfit(where, f"expected a list, got {kind_of(value)}")
+            raise ValidationError(where, f"expected a list, got {kind_of(value)}")
         inner, nullable = kind["elementType"], kind["containsNull"]
         return [_cell(inner, nullable, item, f"{where}[{index}]") for index, item in enumerate(value)]
     if not isinstance(value, dict):
-        raise Misfit(where, f"expected an object, got {kind_of(value)}")
+        raise ValidationError(where, f"expected an object, got {kind_of(value)}")
     inner, nullable = kind["valueType"], kind["valueContainsNull"]
     return {key: _cell(inner, nullable, item, f"{where}.{key}") for key, item in value.items()}
 
@@ -141,14 +141,14 @@ def _nested(kind: dict[str, Any], value: Any, where: str) -> Any:
 def _decimal(kind: str, value: Any, where: str) -> decimal.Decimal:
     precision, scale = _digits(kind)
     if type(value) not in (int, float, str):
-        raise Misfit(where, f"expected a number ({kind}), got {kind_of(value)}")
+        raise ValidationError(where, f"expected a number ({kind}), got {kind_of(value)}")
     try:
         found = decimal.Decimal(str(value))
         fits = found.is_finite() and found == found.quantize(decimal.Decimal(1).scaleb(-scale), context=_EXACTLY)
     except decimal.InvalidOperation:
-        raise Misfit(where, f"{show(value)} is not a number") from None
+        raise ValidationError(where, f"{show(value)} is not a number") from None
     if not fits or abs(found) >= decimal.Decimal(10) ** (precision - scale):
-        raise Misfit(where, f"{show(value)} cannot be a {kind} without losing digits")
+        raise ValidationError(where, f"{show(value)} cannot be a {kind} without losing digits")
     return found
 
 

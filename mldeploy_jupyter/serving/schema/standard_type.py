@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .base import AbstractParameterType, Misfit, OwnParameterType, kind_of, show
+from .base import AbstractParameterType, OwnParameterType, ValidationError, kind_of, show
 from .scalars import to_bool, to_float, to_int, to_str
 
 
@@ -48,7 +48,7 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
     if isinstance(sample, tuple):
         items = _items(value, where)
         if len(items) != len(sample):
-            raise Misfit(where, f"expected {len(sample)} values, got {len(items)}")
+            raise ValidationError(where, f"expected {len(sample)} values, got {len(items)}")
         pairs = zip(sample, items, strict=True)
         return tuple(_parse(like, item, f"{where}[{index}]") for index, (like, item) in enumerate(pairs))
     if isinstance(sample, (list, set, frozenset)):
@@ -62,10 +62,10 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
 
 def _parse_dict(sample: dict[str, Any], value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Misfit(where, f"expected an object, got {kind_of(value)}")
+        raise ValidationError(where, f"expected an object, got {kind_of(value)}")
     for key in sample:
         if key not in value:
-            raise Misfit(where, f"{key!r} is missing", f"The keys are: {', '.join(map(str, sample))}.")
+            raise ValidationError(where, f"{key!r} is missing", f"The keys are: {', '.join(map(str, sample))}.")
     return {
         key: _parse(sample[key], item, f"{where}.{key}" if where else key) if key in sample else item
         for key, item in value.items()
@@ -76,11 +76,11 @@ def _parse_any(likes: list[Any], value: Any, where: str) -> Any:
     """As the first of the sample's items that fits; with no sample items, anything."""
     if not likes:
         return value
-    first: Misfit | None = None
+    first: ValidationError | None = None
     for like in likes:
         try:
             return _parse(like, value, where)
-        except Misfit as misfit:
+        except ValidationError as misfit:
             first = first or misfit
     assert first is not None
     raise first
@@ -88,7 +88,7 @@ def _parse_any(likes: list[Any], value: Any, where: str) -> Any:
 
 def _items(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise Misfit(where, f"expected a list, got {kind_of(value)}")
+        raise ValidationError(where, f"expected a list, got {kind_of(value)}")
     return value
 
 
@@ -162,9 +162,9 @@ def _bytes(value: Any, where: str) -> bytes:
     try:
         return base64.b64decode(to_str(value, where), validate=True)
     except (binascii.Error, ValueError) as error:
-        if isinstance(error, Misfit):
+        if isinstance(error, ValidationError):
             raise
-        raise Misfit(where, f"{show(value)} is not base64") from None
+        raise ValidationError(where, f"{show(value)} is not base64") from None
 
 
 def _iso(kind: Any, word: str) -> Callable[[Any, str], Any]:
@@ -173,7 +173,7 @@ def _iso(kind: Any, word: str) -> Callable[[Any, str], Any]:
         try:
             return kind.fromisoformat(text)
         except ValueError:
-            raise Misfit(where, f"{show(value)} is not a {word} in ISO 8601") from None
+            raise ValidationError(where, f"{show(value)} is not a {word} in ISO 8601") from None
 
     return parse
 
@@ -208,5 +208,5 @@ _EXACT = {int, float, str, bool}
 
 def _no_null(value: Any, where: str) -> Any:
     if value is None:
-        raise Misfit(where, "expected a number (float), got null")
+        raise ValidationError(where, "expected a number (float), got null")
     return value

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..azureml.rawhttp import AMLRequest, Headers, is_json
-from ..schema.base import Misfit, kind_of
+from ..schema.base import ValidationError, kind_of
 from .json_body import loads, refuse_deep
 from .messages import Refused, Request, problem
 from .script import HEADERS, Script
@@ -102,7 +102,7 @@ def _object(script: Script, request: Request) -> dict[str, Any]:
 def _carefully(kind: Any, value: Any, name: str) -> Any:
     try:
         return kind.parse(value, name)
-    except Misfit as misfit:
+    except ValidationError as misfit:
         response = problem(422, "does-not-fit", str(misfit), misfit.where, misfit.hint)
         raise Refused(response) from misfit
     except RecursionError as error:

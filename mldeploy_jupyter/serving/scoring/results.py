@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ..azureml.rawhttp import AMLResponse
-from ..schema.base import Misfit
+from ..schema.base import ValidationError
 from .json_encoder import NotJson, encode
 from .messages import Response
 from .script import Script
@@ -38,14 +38,14 @@ def misfit_of(script: Script, result: Any) -> str | None:
             kind.parse(result, "")
         except Exception:  # perhaps only its form in JSON fits
             kind.parse(orjson.loads(encode(result)), "")
-    except Misfit as misfit:
+    except ValidationError as misfit:
         return f"at {misfit.where}: {misfit.text}" if misfit.where else misfit.text
     except RecursionError:
         return "the result is nested too deeply"
     return None
 
 
-class Misfits:
+class ValidationErrors:
     """The misfits that were seen, so that each is told once: `[3].age` and `[4].age` are the same."""
 
     def __init__(self, most: int = 100) -> None:

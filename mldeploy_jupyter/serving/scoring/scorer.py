@@ -19,7 +19,7 @@ from .arguments import arguments_of
 from .content_encoding import decompress
 from .json_encoder import NotJson
 from .messages import DeadlineExceeded, Refused, Request, Response, problem
-from .results import Misfits, answer_of, misfit_of
+from .results import ValidationErrors, answer_of, misfit_of
 from .script import Script
 from .tracing import Tracer
 
@@ -34,7 +34,7 @@ class Scorer:
         self.script = script
         self._debug = debug
         self._max_bytes = max_bytes
-        self._misfits = Misfits()
+        self._misfits = ValidationErrors()
         self.tracer: Tracer | None = None
         self._warned = False
         self.warnings: list[str] = []

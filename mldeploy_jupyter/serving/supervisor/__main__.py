@@ -29,9 +29,9 @@ from ..system import procfs, signals
 from ..system.json_file import read_json, write_json
 from ..system.procfs import process_started
 from . import orphans
-from .arbiter import Fleet
+from .arbiter import Arbiter
 from .control_server import _control_socket, _remove_control, _serve_control
-from .reaper import Strangers
+from .reaper import OrphanReaper
 
 PROTOCOL = 1
 
@@ -96,8 +96,8 @@ def main(argv: list[str] | None = None) -> int:
     threading.excepthook = lambda args: log.write(f"internal error: {args.exc_type.__name__}: {args.exc_value}")
     main_thread = MainThread()
     control, control_path = _control_socket(folder)
-    fleet = Fleet(folder, listener, options.host, log, main_thread.run)
-    strangers = Strangers(fleet.pids)
+    fleet = Arbiter(folder, listener, options.host, log, main_thread.run)
+    strangers = OrphanReaper(fleet.pids)
 
     def announce() -> None:
         facts = {"pid": os.getpid(), "started": process_started(), "host": options.host, "port": fleet.port}

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from ..ipc.failure import failure
-from ..ipc.scoreboard import STUCK, Board
+from ..ipc.scoreboard import STUCK, Scoreboard
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system.json_file import read_json, write_json
 from . import orphans, script_check, watchdog
 from .generation import ORDER_WAIT, Deploy, Emit, Generation, Stopped, each, state_of
 from .limits import Limits
-from .respawn import Replacing
+from .respawn import Respawner
 from .rollout import Deployments
 from .spawn import Run
-from .unavailable import Doorman
+from .unavailable import UnavailableResponder
 from .worker_process import Worker
-from .zygote_pool import Nursery
+from .zygote_pool import ZygotePool
 
 LEARN_AFTER = (0.3, 2.0, 30.0)  # seconds: the first requests come first, and `run()` imports things, too
 
@@ -34,7 +34,7 @@ PAUSE_WAIT = 0.5  # seconds; nobody is accepted meanwhile, so one that hangs is 
 END_WAIT = 3.0  # seconds for one that does not listen any more to be gone; see `Worker._listen`
 
 
-class Fleet:
+class Arbiter:
     """All workers of a service. Every public method may be called from any thread."""
 
     def __init__(self, folder: Path, listener: socket.socket, host: str, log: ServiceLog, in_main: Run) -> None:
@@ -44,7 +44,7 @@ class Fleet:
         self.log = log
         self.on_port: Callable[[], None] = lambda: None
         self._in_main = in_main
-        self.board = Board()
+        self.board = Scoreboard()
         self.lock = threading.RLock()
         self.live: Generation | None = None
         self._all: set[Worker] = set()
@@ -52,10 +52,10 @@ class Fleet:
         self._orphans: list[int] = []  # connections that no worker can take yet
         self.stopping = False
         self.deployments = Deployments(self)
-        self.replacing = Replacing(self)
-        self.nursery = Nursery(folder, log, in_main)
+        self.replacing = Respawner(self)
+        self.nursery = ZygotePool(folder, log, in_main)
         self.nursery.on_change = self._record
-        self._doorman = Doorman(lambda: self.listener)
+        self._doorman = UnavailableResponder(lambda: self.listener)
         self._limits = Limits(log, self.replacing.recycle, Worker.answered)
         watchdog.start(self._serving, log)
         self._keys_turn = threading.Lock()

@@ -13,7 +13,7 @@ from typing import Any
 from ..ipc.failure import failure
 from ..system import procfs
 from ..system.json_file import read_json
-from .arbiter import Fleet
+from .arbiter import Arbiter
 
 _MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 104 to 108
 
@@ -46,7 +46,7 @@ def _remove_control(folder: Path, path: Path) -> None:
     (folder / "supervisor.json").unlink(missing_ok=True)
 
 
-def _serve_control(control: socket.socket, fleet: Fleet, stop: Any) -> None:
+def _serve_control(control: socket.socket, fleet: Arbiter, stop: Any) -> None:
     while True:
         try:
             connection, _ = control.accept()
@@ -56,7 +56,7 @@ def _serve_control(control: socket.socket, fleet: Fleet, stop: Any) -> None:
         threading.Thread(target=_serve_client, args=(connection, fleet, stop), daemon=True).start()
 
 
-def _serve_client(connection: socket.socket, fleet: Fleet, stop: Any) -> None:
+def _serve_client(connection: socket.socket, fleet: Arbiter, stop: Any) -> None:
     """One request, its events, one answer. A client that went away or does not read is left behind."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 2, 0))
     lock = threading.Lock()

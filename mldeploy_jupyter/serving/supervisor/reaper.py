@@ -17,7 +17,7 @@ from ..system import procfs
 DELAY = 2.0  # seconds for whoever started a process to collect it
 
 
-class Strangers:
+class OrphanReaper:
     """`known` says which processes somebody here waits for. `look` is to be called when a child has ended."""
 
     def __init__(self, known: Callable[[], set[int]]) -> None:

@@ -14,16 +14,16 @@ from .startup import make_ready
 from .worker_process import Worker
 
 if TYPE_CHECKING:
-    from .arbiter import Fleet
+    from .arbiter import Arbiter
 
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.1, 5.0  # seconds between two starts of a worker that keeps dying
 
 
-class Replacing:
+class Respawner:
     """The workers of what serves now stay as many as they are. Every public method may be called from any thread."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Arbiter) -> None:
         self.last_exit: dict[str, Any] | None = None  # why the last worker died that served
         self._fleet = fleet
 

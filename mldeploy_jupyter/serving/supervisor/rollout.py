@@ -17,13 +17,13 @@ from .startup import make_ready
 from .worker_process import Worker
 
 if TYPE_CHECKING:
-    from .arbiter import Fleet
+    from .arbiter import Arbiter
 
 
 class Deployments:
     """The deployments of a service: one at a time. `last` says what came of the last one."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Arbiter) -> None:
         self.last: dict[str, Any] | None = None
         self._fleet = fleet
         self._lock = fleet.lock

@@ -14,7 +14,7 @@ from .generation import Emit
 from .worker_process import Worker
 
 if TYPE_CHECKING:
-    from .arbiter import Fleet
+    from .arbiter import Arbiter
 
 
 ENDING = 3.0  # seconds beyond init()'s limit: the sample, the end
@@ -35,7 +35,7 @@ class _NoLog(ServiceLog):
         pass
 
 
-def check(fleet: Fleet, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+def check(fleet: Arbiter, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Answers with `result` (`check.py`; None when the script ended its process), `exit_code`, `signal`, `timed_out`.
 
     Lines of output are events. Refused with `no-fork` where this service forks nothing that fits.

@@ -25,7 +25,7 @@ Run = Callable[[Callable[[], Any]], Any]
 
 
 @dataclass
-class Born:
+class SpawnedProcess:
     """A process that waits for its first order on `channel`. `output` is what it writes, `reap` gives its exit code
 
     (negative: the signal) and waits for it. `mark` is in the environment of whatever it starts. `changed` names a file
@@ -56,7 +56,7 @@ def end_group(pid: int) -> None:
         pass
 
 
-def start(module: str, settings: Settings, mark: str, in_main: Run) -> Born:
+def start(module: str, settings: Settings, mark: str, in_main: Run) -> SpawnedProcess:
     """Starts `module` of the server in an interpreter of its own, with `settings`' environment.
 
     `in_main` runs the fork in the main thread: the kernel's "die with my parent" means the thread that
@@ -85,7 +85,7 @@ def start(module: str, settings: Settings, mark: str, in_main: Run) -> Born:
         theirs.close()
         os.close(write)
     patient(ours)
-    return Born(process.pid, ours, read, process.wait, mark)
+    return SpawnedProcess(process.pid, ours, read, process.wait, mark)
 
 
 def patient(channel: socket.socket) -> None:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from ..ipc.failure import failure
 from ..settings import Settings
 from .generation import PROGRESS_EVERY, STACK_WAIT, Deploy, Emit, Generation, Stopped
-from .watchdog import PATIENCE, Pulse
+from .watchdog import PATIENCE, LockDetector
 from .worker_process import Worker
 
 if TYPE_CHECKING:
-    from .arbiter import Fleet
+    from .arbiter import Arbiter
 
 
 def make_ready(
-    fleet: Fleet, generation: Generation, worker: Worker, deploy: Deploy | None, emit: Emit, *, early: bool
+    fleet: Arbiter, generation: Generation, worker: Worker, deploy: Deploy | None, emit: Emit, *, early: bool
 ) -> Worker:
     """The worker, or the one that took its place, once it is ready. Raises `Stopped`.
 
@@ -45,7 +45,7 @@ def make_ready(
 
 
 def _again(
-    fleet: Fleet, generation: Generation, failed: Worker, reason: str, emit: Emit, *, early: bool, fresh: bool = True
+    fleet: Arbiter, generation: Generation, failed: Worker, reason: str, emit: Emit, *, early: bool, fresh: bool = True
 ) -> Worker:
     failed.given_up, failed.on_exit = True, fleet.forget
     failed.kill()
@@ -71,7 +71,7 @@ def may_be_the_fork(worker: Worker, data: dict[str, Any]) -> bool:
 def await_ready(worker: Worker, settings: Settings, deploy: Deploy | None, emit: Emit) -> None:
     """Returns when the worker is ready; raises `Stopped` with the failure of whatever came instead."""
     next_progress = PROGRESS_EVERY
-    pulse = Pulse(worker.pid)
+    pulse = LockDetector(worker.pid)
     while not worker.ready:
         now = time.monotonic()
         if deploy is not None and deploy.cancelled:

@@ -23,7 +23,7 @@ LOOK = 0.2  # seconds between two looks whether a worker has come
 PATIENCE = 0.5  # seconds for a client to send its request, and to read the answer
 
 
-class Doorman:
+class UnavailableResponder:
     """Takes connections while `absent` is set. `listener()` gives the socket of the moment."""
 
     def __init__(self, listener: Callable[[], socket.socket]) -> None:

@@ -54,7 +54,7 @@ def silent_for(worker: Worker) -> float | None:
 PATIENCE = 10.0  # seconds without any work, waiting for a lock, that count as a hang
 
 
-class Pulse:
+class LockDetector:
     """Watches one process. `locked_for` is in seconds, 0 while it works or waits for something else."""
 
     def __init__(self, pid: int, proc: Path = Path("/proc")) -> None:

@@ -14,14 +14,14 @@ from typing import Any
 
 from ..ipc.channel import Channel
 from ..ipc.failure import failure
-from ..ipc.scoreboard import ANSWERED, Board
+from ..ipc.scoreboard import ANSWERED, Scoreboard
 from ..log import entry, service_log
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import memory, procfs
 from . import orphans
 from . import spawn as births
-from .spawn import Born, Run
+from .spawn import Run, SpawnedProcess
 
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
@@ -35,7 +35,7 @@ class Worker:
     of output that is no request.
     """
 
-    def __init__(self, settings: Settings, log: ServiceLog, board: Board | None = None) -> None:
+    def __init__(self, settings: Settings, log: ServiceLog, board: Scoreboard | None = None) -> None:
         self.settings = settings
         self.log = log
         self.board = board
@@ -45,7 +45,7 @@ class Worker:
         self.mark = os.urandom(8).hex()
         self.forked = False
         self.given_up = False  # another one took its place before it was ready
-        self.outdated: Callable[[], str] = lambda: ""  # see `Born.changed`
+        self.outdated: Callable[[], str] = lambda: ""  # see `SpawnedProcess.changed`
         self.instead_of = ""  # what came of the forked worker whose place it took
         self.state = "starting"
         self.stage = "import"
@@ -76,7 +76,7 @@ class Worker:
         keys: dict[str, str],
         early: bool,
         in_main: Run = lambda task: task(),
-        born: Born | None = None,
+        born: SpawnedProcess | None = None,
     ) -> None:
         """Starts the process, or makes a forked one (`born`) this worker.
 
@@ -88,11 +88,13 @@ class Worker:
         fds = (listener.fileno(), self.board.fd)
         self._begin(born, in_main, "start", fds, keys=keys, early=early, slot=self.slot, lines=self._lines_mark)
 
-    def check(self, born: Born) -> None:
+    def check(self, born: SpawnedProcess) -> None:
         """Has a forked process run the script once (`check.py`); `checked` comes in `events`."""
         self._begin(born, lambda task: task(), "check")
 
-    def _begin(self, born: Born | None, in_main: Run, op: str, fds: tuple[int, ...] = (), **args: Any) -> None:
+    def _begin(
+        self, born: SpawnedProcess | None, in_main: Run, op: str, fds: tuple[int, ...] = (), **args: Any
+    ) -> None:
         if born is None:
             born = births.start("worker", self.settings, self.mark, in_main)
         self.mark, self.forked, self._reap = born.mark, born.forked, born.reap

@@ -17,8 +17,8 @@ from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system.json_file import read_json, write_json
 from ..system.process_state import adopt_orphans
-from .spawn import Born, Run
-from .zygote_process import ANSWER, Key, Spoilt, ZygoteProcess
+from .spawn import Run, SpawnedProcess
+from .zygote_process import ANSWER, ForkUnsafe, Key, ZygoteProcess
 
 FILE = "preload.json"
 
@@ -37,7 +37,7 @@ class Learned:
     off: str = ""  # why nothing is forked at all
 
 
-class Nursery:
+class ZygotePool:
     """At most one zygote, for what was deployed last. `take` may be called from any thread."""
 
     def __init__(self, folder: Path, log: ServiceLog, in_main: Run) -> None:
@@ -46,7 +46,7 @@ class Nursery:
         self._in_main = in_main
         self._lock = threading.Lock()
         self._zygote: ZygoteProcess | None = None
-        self._spare: Born | None = None
+        self._spare: SpawnedProcess | None = None
         self._closed = False
         self._said = ""
         self.on_change: Callable[[], None] = lambda: None
@@ -56,7 +56,9 @@ class Nursery:
             str(written.get("python", "")), list(written.get("modules", [])), dict(written.get("excluded", {}))
         )
 
-    def take(self, settings: Settings, give_up: Callable[[], bool] = lambda: False, wait: bool = True) -> Born | None:
+    def take(
+        self, settings: Settings, give_up: Callable[[], bool] = lambda: False, wait: bool = True
+    ) -> SpawnedProcess | None:
         """A forked process that fits `settings` and waits for its first order; None where there must be a new one.
 
         `wait` waits for imports, until `give_up()`; without it a zygote that is not ready is no help.
@@ -69,7 +71,7 @@ class Nursery:
                     return None
                 try:
                     return self._fork(settings, give_up, wait)
-                except Spoilt as spoilt:
+                except ForkUnsafe as spoilt:
                     self._drop()
                     if self._closed:
                         return None
@@ -93,7 +95,7 @@ class Nursery:
             try:
                 zygote = self._start(settings)
                 zygote.begin(self._names(zygote, settings))
-            except Spoilt:  # `take` finds out, and says so
+            except ForkUnsafe:  # `take` finds out, and says so
                 self._drop()
 
     def prepare(self, settings: Settings) -> None:
@@ -107,7 +109,7 @@ class Nursery:
                 if self._spare is None:
                     self._spare = zygote.fork()
                     self.on_change()
-            except Spoilt as spoilt:
+            except ForkUnsafe as spoilt:
                 self._drop()
                 if spoilt.module:
                     self._learned.excluded[spoilt.module] = str(spoilt)
@@ -167,7 +169,7 @@ class Nursery:
         found = [(zygote.born.pid, zygote.born.mark)] if zygote is not None and zygote.alive else []
         return [*found, (spare.pid, spare.mark)] if spare is not None else found
 
-    def _fork(self, settings: Settings, give_up: Callable[[], bool], wait: bool) -> Born | None:
+    def _fork(self, settings: Settings, give_up: Callable[[], bool], wait: bool) -> SpawnedProcess | None:
         key = _key(settings)
         zygote = self._zygote
         if zygote is None or zygote.key != key or not zygote.alive:
@@ -191,12 +193,12 @@ class Nursery:
         try:
             zygote = ZygoteProcess(_key(settings), settings, self._log, self._in_main, self._on_death)
         except OSError as error:
-            raise Spoilt(f"{error}") from error
+            raise ForkUnsafe(f"{error}") from error
         self._zygote = zygote
         self.on_change()
         return zygote
 
-    def _looked_after(self, zygote: ZygoteProcess, born: Born) -> Born:
+    def _looked_after(self, zygote: ZygoteProcess, born: SpawnedProcess) -> SpawnedProcess:
         """Asks whether the imported files are still the same; the answer is read when the worker is ready."""
         number = zygote.send("look")
 
@@ -204,7 +206,7 @@ class Nursery:
             with self._lock:
                 try:
                     answer = zygote.await_("answer", number, lambda: False, ANSWER) if zygote.alive else None
-                except Spoilt:
+                except ForkUnsafe:
                     answer = None
                 found = str((answer or {}).get("changed", ""))
                 if found and zygote is self._zygote:

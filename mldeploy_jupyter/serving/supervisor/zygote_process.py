@@ -17,7 +17,7 @@ from ..log import entry
 from ..log.service_log import ServiceLog, read_output
 from ..settings import Settings
 from . import orphans, spawn
-from .spawn import Born, Run
+from .spawn import Run, SpawnedProcess
 
 ONE_IMPORT = 60.0  # seconds for one module; the zygote does without a slower one
 
@@ -26,7 +26,7 @@ ANSWER = 10.0  # seconds for anything that is no import
 Key = tuple[str, str, str]
 
 
-class Spoilt(Exception):
+class ForkUnsafe(Exception):
     """A zygote that must not be used; `module` is what spoilt it, if one did."""
 
     def __init__(self, reason: str, module: str = "") -> None:
@@ -35,7 +35,7 @@ class Spoilt(Exception):
 
 
 class ZygoteProcess:
-    """One process that forks. Raises `Spoilt` from whatever it cannot do."""
+    """One process that forks. Raises `ForkUnsafe` from whatever it cannot do."""
 
     def __init__(
         self, key: Key, settings: Settings, log: ServiceLog, in_main: Run, on_death: Callable[[ZygoteProcess], None]
@@ -76,7 +76,7 @@ class ZygoteProcess:
             if hello is None:
                 return False
             if hello["unsafe"]:
-                raise Spoilt(hello["unsafe"])
+                raise ForkUnsafe(hello["unsafe"])
             self._greeted = True
         while self._imports:
             answer = self.await_("answer", self._imports[0], give_up, ONE_IMPORT)
@@ -84,18 +84,18 @@ class ZygoteProcess:
                 return False
             self._imports.pop(0)
             if answer["unsafe"]:
-                raise Spoilt(answer["unsafe"], answer["culprit"])
+                raise ForkUnsafe(answer["unsafe"], answer["culprit"])
             self.modules = answer["modules"]
         return True
 
-    def fork(self) -> Born:
+    def fork(self) -> SpawnedProcess:
         mark = os.urandom(8).hex()
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         try:
             number = self.send("fork", (theirs.fileno(), write), mark=mark)
             answer = self.await_("answer", number, lambda: False, ANSWER) or {}
-        except Spoilt:
+        except ForkUnsafe:
             ours.close()
             os.close(read)
             raise
@@ -106,7 +106,7 @@ class ZygoteProcess:
         if not pid:
             ours.close()
             os.close(read)
-            raise Spoilt("a fork did not succeed")
+            raise ForkUnsafe("a fork did not succeed")
         spawn.patient(ours)
 
         def reap() -> int:
@@ -115,7 +115,7 @@ class ZygoteProcess:
             except ChildProcessError:  # somebody was quicker
                 return -int(signal.SIGKILL)
 
-        return Born(pid, ours, read, reap, mark, forked=True)
+        return SpawnedProcess(pid, ours, read, reap, mark, forked=True)
 
     def may_return(self) -> bool:
         """One that dies young would only die again."""
@@ -131,7 +131,7 @@ class ZygoteProcess:
         try:
             self._channel.send({**args, "op": op, "id": number}, fds)
         except OSError as error:
-            raise Spoilt("it has died", self._importing) from error
+            raise ForkUnsafe("it has died", self._importing) from error
         return number
 
     def await_(self, event: str, number: int, give_up: Callable[[], bool], wait: float) -> dict[str, Any] | None:
@@ -147,12 +147,12 @@ class ZygoteProcess:
                     return None
                 if time.monotonic() > deadline:
                     self.kill()
-                    raise Spoilt(f"it did not end within {wait:g} s", self._importing) from None
+                    raise ForkUnsafe(f"it did not end within {wait:g} s", self._importing) from None
                 continue
             if found["event"] == "importing":
                 self._importing, deadline = found["module"], time.monotonic() + wait
             elif found["event"] == "dead":
-                raise Spoilt("its process died", self._importing if not self._killed else "")
+                raise ForkUnsafe("its process died", self._importing if not self._killed else "")
             elif found["event"] == event and found.get("id", 0) == number:
                 self._importing = ""
                 return found

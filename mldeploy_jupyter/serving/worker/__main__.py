@@ -57,14 +57,14 @@ def serve(channel: Channel) -> None:
 
         answer(settings, channel)
     try:
-        from ..ipc.scoreboard import Board
+        from ..ipc.scoreboard import Scoreboard
         from .service import Service
     except ImportError as error:
         data = failure(
             "module-missing", "import", f"the scoring server's own requirements are missing: {describe(error)}"
         )
         _fail(channel, {**data, "exception": from_exception(error, "import")["exception"], "server": True})
-    board = Board(fds[1])
+    board = Scoreboard(fds[1])
     service = Service(settings, channel, socket.socket(fileno=fds[0]), board, start["slot"])
     service.app.auth.set_keys(start["keys"])
     service.start(early=start["early"])

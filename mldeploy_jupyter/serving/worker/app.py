@@ -18,7 +18,7 @@ from ..http.exchange import Exchange
 from ..http.head_cache import Heads
 from ..ipc import scoreboard as fields
 from ..ipc.failure import describe as reason_of
-from ..ipc.scoreboard import Board, Slot
+from ..ipc.scoreboard import Scoreboard, Slot
 from ..log import writer
 from ..scoring.messages import Request, Response, problem
 from ..scoring.openapi import VERSIONS, describe
@@ -27,9 +27,9 @@ from ..scoring.tracing import Tracer
 from ..settings import Settings
 from . import metrics
 from .auth import Auth
-from .jobs import Job, Together
-from .request_queue import Queueing
-from .responder import Answering
+from .jobs import BatchResult, Job
+from .request_queue import RequestQueue
+from .responder import Responder
 
 MAX_ID = 100  # characters
 
@@ -46,15 +46,15 @@ class App:
     Every method is called on the loop's thread.
     """
 
-    def __init__(self, settings: Settings, board: Board, slot: Slot, on_stuck: Any = None) -> None:
+    def __init__(self, settings: Settings, board: Scoreboard, slot: Slot, on_stuck: Any = None) -> None:
         self.settings = settings
         self.scorer: Scorer | None = None
         self.phase = "import"
         self.phase_since = time.monotonic()
         self.tracer: Tracer | None = None
         self.auth = Auth(settings)
-        self.queue = Queueing(settings, slot, self.finish, self.finish_together, on_stuck or (lambda: None))
-        self.answers = Answering(settings, slot, lambda: self.queue.busy)
+        self.queue = RequestQueue(settings, slot, self.finish, self.finish_together, on_stuck or (lambda: None))
+        self.answers = Responder(settings, slot, lambda: self.queue.busy)
         self._board = board
         self._slot = slot
         self._allowed: tuple[str, ...] = ("POST",)
@@ -181,7 +181,7 @@ class App:
             self.queue.forget(x)
         response.error = None  # its traceback has frames that know the response: only the collector would free them
 
-    def finish_together(self, jobs: list[Job], shared: Together) -> None:
+    def finish_together(self, jobs: list[Job], shared: BatchResult) -> None:
         """As `finish`, for requests that one call of `run()` has answered. None of them has a span."""
         self.answers.send_together(jobs, shared)
         for job in jobs:

@@ -22,14 +22,14 @@ from ..scoring.json_encoder import encode_rows
 from ..scoring.messages import DeadlineExceeded, Refused
 from ..scoring.rows import join, row_count, split, two_readings
 from ..scoring.scorer import Scorer
-from .jobs import Job, Together
-from .script_thread import Runner
+from .jobs import BatchResult, Job
+from .script_thread import ScriptThread
 
 
 class Batcher:
     """Answers jobs together. `most_rows` is how many rows one call of `run()` gets at most."""
 
-    def __init__(self, scorer: Scorer, runner: Runner, most_rows: int) -> None:
+    def __init__(self, scorer: Scorer, runner: ScriptThread, most_rows: int) -> None:
         self._scorer = scorer
         self._runner = runner
         self._most_rows = most_rows
@@ -47,7 +47,7 @@ class Batcher:
         for group in self._stacked(jobs) or self._groups(jobs):
             if len(group.jobs) > 1:
                 together = self._runner.attempt(group.jobs, lambda group=group: self._together(group))  # type: ignore[misc]
-                if type(together) is Together:
+                if type(together) is BatchResult:
                     self._runner.done_together(together)
                     continue
                 if together:  # answered one by one, or too late for all of them
@@ -152,7 +152,7 @@ class Batcher:
             group.absent = not arguments
         return groups
 
-    def _together(self, group: _Group) -> Together | bool:
+    def _together(self, group: _Group) -> BatchResult | bool:
         """One call for all; False when they must be called one by one, True when each has its response."""
         jobs, scorer = group.jobs, self._scorer
         try:
@@ -176,7 +176,7 @@ class Batcher:
                     job.answer = body
                 parse = sum(group.parse) / len(group.parse)
                 serialise = (perf_counter() - ended) * 1000 / len(jobs)
-                return Together(jobs, (parse, (ended - began) * 1000, serialise))
+                return BatchResult(jobs, (parse, (ended - began) * 1000, serialise))
             parts = self._parts(result, group.counts)
         except DeadlineExceeded:
             raise

@@ -20,7 +20,7 @@ class Job:
     started = 0.0
     abandoned = taken = done = running = interrupted = late = False
     response: Response | None = None
-    answer = b""  # the body, where there is no response; see `Together`
+    answer = b""  # the body, where there is no response; see `BatchResult`
     batch = 1  # requests that the same call of run() answered
     thread = 0
     task: asyncio.Task[Any] | None = None
@@ -31,7 +31,7 @@ class Job:
         self.queued = perf_counter()
 
 
-class Together:
+class BatchResult:
     """Requests that one call of `run()` has answered, all of them well; each has its `answer`.
 
     `timings` are milliseconds of parse, run and serialise, the same for all of them.

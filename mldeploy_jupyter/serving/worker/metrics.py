@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..ipc.scoreboard import CONNECTIONS, HISTOGRAMS, IN_FLIGHT, PID, READY, REVISION, SERVICE_COUNTERS, STARTED, Board
+from ..ipc.scoreboard import (
+    CONNECTIONS,
+    HISTOGRAMS,
+    IN_FLIGHT,
+    PID,
+    READY,
+    REVISION,
+    SERVICE_COUNTERS,
+    STARTED,
+    Scoreboard,
+)
 from ..system.procfs import rss
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -12,12 +22,12 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _PHASES = ("queue", "parse", "run", "serialise")
 
 
-def text(board: Board, service: str) -> bytes:
+def text(board: Scoreboard, service: str) -> bytes:
     """Counters are sums over all workers, also over those that have ended: none ever goes back."""
     return board.steady(lambda: _text(board, service))
 
 
-def _text(board: Board, service: str) -> bytes:
+def _text(board: Scoreboard, service: str) -> bytes:
     label = f'service="{_escape(service)}"'
     slots = board.slots()
     codes: Counter[int] = Counter()

@@ -10,15 +10,15 @@ from ..http.exchange import Exchange
 from ..ipc.scoreboard import BEAT, Slot
 from ..scoring.messages import Request, Response, problem
 from ..settings import Settings
-from .jobs import Job, Together, unanswered
-from .script_thread import Runner
+from .jobs import BatchResult, Job, unanswered
+from .script_thread import ScriptThread
 
 TICK = 0.05  # seconds between two looks at the deadlines
 
 STUCK_AFTER = 0.5  # seconds that run() may go on after its deadline before the worker is replaced
 
 
-class Queueing:
+class RequestQueue:
     """The queue before `run()`, on the loop's thread. `finish(exchange, response)` gets every answer, or
 
     `finish_together(jobs, shared)` those of one call.
@@ -32,10 +32,10 @@ class Queueing:
         settings: Settings,
         slot: Slot,
         finish: Callable[[Exchange, Response], None],
-        finish_together: Callable[[list[Job], Together], None],
+        finish_together: Callable[[list[Job], BatchResult], None],
         on_stuck: Callable[[], None],
     ) -> None:
-        self._runner: Runner = cast(Any, None)  # there before the service is ready
+        self._runner: ScriptThread = cast(Any, None)  # there before the service is ready
         self._slot = slot
         self._finish = finish
         self._finish_together = finish_together
@@ -46,7 +46,7 @@ class Queueing:
         self._jobs: dict[Job, None] = {}
         self._ticking = self._stuck = False
 
-    def use(self, runner: Runner) -> None:
+    def use(self, runner: ScriptThread) -> None:
         self._runner = runner
         runner.on_done = self._done
         runner.on_together = self._done_together
@@ -106,7 +106,7 @@ class Queueing:
             self._slot.observe("batch", job.batch)
         self._finish(job.exchange, response)
 
-    def _done_together(self, shared: Together) -> None:
+    def _done_together(self, shared: BatchResult) -> None:
         """Those that are late are answered already."""
         for job in shared.jobs:
             self._jobs.pop(job, None)

@@ -11,7 +11,7 @@ from ..ipc.scoreboard import Slot
 from ..log import writer
 from ..scoring.messages import JSON, Response
 from ..settings import Settings
-from .jobs import Job, Together
+from .jobs import BatchResult, Job
 
 FLUSH = 0.05  # seconds that the log may be behind the answers while there are more
 
@@ -20,7 +20,7 @@ _LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in
 _BODILESS = frozenset((204, 205, 304))
 
 
-class Answering:
+class Responder:
     """On the loop's thread. `busy()`: whether more requests wait or run."""
 
     def __init__(self, settings: Settings, slot: Slot, busy: Callable[[], bool]) -> None:
@@ -54,7 +54,7 @@ class Answering:
         writer.access(x.id, x.method, x.path, status, seconds, queue, run, x.size, len(body), batch)
         self._flush_soon(x)
 
-    def send_together(self, jobs: list[Job], shared: Together) -> None:
+    def send_together(self, jobs: list[Job], shared: BatchResult) -> None:
         """The answers of one call of `run()`, all of them good: what they have in common is made once."""
         self._renew_date()
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%b%b" % (self._date, self._revision)

@@ -20,14 +20,14 @@ from typing import Any
 from ..ipc.failure import describe, traceback_text
 from ..log import writer
 from ..scoring.messages import DeadlineExceeded, Request, Response
-from .jobs import Job, Together, unanswered
+from .jobs import BatchResult, Job, unanswered
 
 LATE = object()
 
 _SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else 0  # one that nobody else uses
 
 
-class Runner:
+class ScriptThread:
     """Runs jobs in order, in threads of its own. `waiting` is how many have not begun.
 
     `work(jobs)` answers jobs by `attempt`, then `done` or `done_together`; `most` is how many it may be given at once.
@@ -38,10 +38,10 @@ class Runner:
         self.work: Callable[[list[Job]], None] = lambda jobs: None
         self.most = 1
         self.on_done: Callable[[Job], None] = lambda job: None
-        self.on_together: Callable[[Together], None] = lambda shared: None
+        self.on_together: Callable[[BatchResult], None] = lambda shared: None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._finished: deque[Job | Together] = deque()
+        self._finished: deque[Job | BatchResult] = deque()
         self._waking = False
         self._lock = threading.Lock()
         self._threads = threads
@@ -107,7 +107,7 @@ class Runner:
         self._finished.extend(jobs)
         self._wake()
 
-    def done_together(self, shared: Together) -> None:
+    def done_together(self, shared: BatchResult) -> None:
         """As `done`."""
         for job in shared.jobs:
             job.done = True
@@ -126,7 +126,7 @@ class Runner:
         self._waking = False
         while self._finished:
             finished = self._finished.popleft()
-            if isinstance(finished, Together):
+            if isinstance(finished, BatchResult):
                 self.on_together(finished)
             else:
                 self.on_done(finished)
@@ -214,7 +214,7 @@ class Runner:
                 job.running = False
 
 
-class AsyncRunner(Runner):
+class AsyncScriptThread(ScriptThread):
     """Runs `async def run` on a loop of its own in the script's thread: a script that blocks stops only itself."""
 
     def __init__(self, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:

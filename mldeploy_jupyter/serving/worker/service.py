@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 
 from ..azureml import import_hook
-from ..http.acceptor import Transport
+from ..http.acceptor import Acceptor
 from ..ipc.channel import Channel
 from ..ipc.failure import ContractError, failure, from_exception
-from ..ipc.scoreboard import PID, REVISION, STARTED, Board
+from ..ipc.scoreboard import PID, REVISION, STARTED, Scoreboard
 from ..log import writer
 from ..scoring import row_independence, tracing
 from ..scoring.messages import Request, Response
@@ -29,7 +29,7 @@ from . import preload
 from .app import App
 from .batching import Batcher
 from .jobs import Job
-from .script_thread import AsyncRunner, Runner
+from .script_thread import AsyncScriptThread, ScriptThread
 
 OFFER_WITHIN = 50.0  # milliseconds: a run() that takes longer is not called again only to offer something
 
@@ -41,10 +41,12 @@ LAST_WAIT = 0.25
 class Service:
     """One worker's parts. `load` runs in the main thread, the loop in its own."""
 
-    def __init__(self, settings: Settings, channel: Channel, listener: socket.socket, board: Board, slot: int) -> None:
+    def __init__(
+        self, settings: Settings, channel: Channel, listener: socket.socket, board: Scoreboard, slot: int
+    ) -> None:
         self.settings = settings
         self.channel = channel
-        self.runner = Runner(settings.max_concurrent)
+        self.runner = ScriptThread(settings.max_concurrent)
         mine = board.slot(slot)
         mine.fields[PID], mine.fields[REVISION] = os.getpid(), max(0, settings.revision)
         mine.fields[STARTED] = int(time.time() * 1000)
@@ -156,12 +158,12 @@ class Service:
 
     def _employ(self, scorer: Scorer) -> None:
         """Gives the script the runner that suits its kind."""
-        runner: Runner
+        runner: ScriptThread
         if scorer.script.is_async:
-            runner = AsyncRunner(_new_loop)
+            runner = AsyncScriptThread(_new_loop)
             runner.score, runner.failed = scorer.score_async, scorer.failed
         else:
-            runner = Runner(self.settings.max_concurrent)
+            runner = ScriptThread(self.settings.max_concurrent)
             if self.settings.max_batch_size and scorer.script.batchable:
                 runner.work = Batcher(scorer, runner, self.settings.max_batch_size).work
                 runner.most = self.settings.max_batch_size
@@ -173,14 +175,14 @@ class Service:
 
     def _score_sample(self, scorer: Scorer, body: bytes) -> Response:
         request = Request(headers={"content-type": "application/json"}, body=body, id="sample")
-        if isinstance(self.runner, AsyncRunner):
+        if isinstance(self.runner, AsyncScriptThread):
             response: Response = self.runner.run_until_complete(scorer.score_async(request))
             return response
         return scorer.score(request)
 
     def _run_loop(self, early: bool, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
-        self._transport = Transport(self.app, self._listener, self._pass_on)
+        self._transport = Acceptor(self.app, self._listener, self._pass_on)
         self._transport.loop = self._loop
         if early:
             self._transport.accept()
@@ -208,7 +210,7 @@ class Service:
             self._tell("answer", id=message["id"])
 
 
-def _one_by_one(scorer: Scorer, runner: Runner, jobs: list[Job]) -> None:
+def _one_by_one(scorer: Scorer, runner: ScriptThread, jobs: list[Job]) -> None:
     for job in jobs:
 
         def call(job: Job = job) -> None:

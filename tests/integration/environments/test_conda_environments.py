@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import PreparedEnvironment, interpreters
 
 Add = Callable[..., None]
@@ -90,7 +90,7 @@ def test_a_lock_kept_elsewhere_installs_the_same(
     again = made(spec, known_lock=first.lock, cache=tmp_path / "another")
     assert again.built and ask(again.python, "import words; print(words.VERSION)") == "1.0"
     add_conda_package(channel, "words", "1.0", depends=("python",), files=module("words", "1.0", "evil = True"))
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         made(spec, known_lock=first.lock, cache=tmp_path / "third")
     assert caught.value.code == "HashMismatch"
     assert list((tmp_path / "third" / "environments").iterdir()) == []
@@ -173,17 +173,17 @@ def test_what_goes_wrong_is_named(
         "not a match spec": conda_of("greet ~~ 3"),
         "too old for the server": conda_of("httptools"),
     }.items():
-        with pytest.raises(EnvironmentError_) as caught:
+        with pytest.raises(EnvironmentBuildError) as caught:
             made(spec)
         text = f"{caught.value.code}\n{caught.value}".replace(channel.as_uri(), "CHANNEL")
         found[name] = re.sub(r"/channel/(noarch|linux-\w+)/\S+", "/channel/", text).split("; Caused by")[0]
     assert "secret" not in str(found)
     assert found == snapshot
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         made(conda_of("greet", python=f"{MINOR}.98"))
     assert caught.value.code == "PythonNotFound"
     assert VERSION in caught.value.why and "have none either" in caught.value.why
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         made(conda_of("greet", python="3.6.2"))
     assert caught.value.code == "PythonTooOld"
 

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,9 @@ import pytest
 
 from mldeploy_jupyter import environments
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import PreparedEnvironment, capture, interpreters, lock, prepare, sweep
+from tests.polling import wait_until
 
 Make = Callable[..., PreparedEnvironment]
 Specs = Callable[..., EnvironmentSpec]
@@ -27,14 +27,6 @@ Specs = Callable[..., EnvironmentSpec]
 
 def ask(python: str, code: str) -> str:
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited too long"
-        threading.Event().wait(0.02)
-    return value
 
 
 def test_a_lock_and_an_environment(
@@ -79,7 +71,7 @@ def test_a_lock_kept_elsewhere_builds_the_same(made: Make, spec_of: Specs, tmp_p
     again = made(spec_of("demo"), known_lock=first.lock, cache=tmp_path / "another")
     assert again.built and again.digest == first.digest
     assert ask(again.python, "import demo; print(demo.VERSION)") == "1.0"
-    with pytest.raises(EnvironmentError_, match="lock cannot be read"):
+    with pytest.raises(EnvironmentBuildError, match="lock cannot be read"):
         made(spec_of("demo"), known_lock="demo==1.0\n")
 
 
@@ -106,7 +98,7 @@ def test_conflicts_name_both_sides(made: Make, spec_of: Specs, snapshot: object)
         "no such version": ("demo==7",),
         "a hash that no file has": ("demo==1.0 --hash=sha256:" + "0" * 64,),
     }.items():
-        with pytest.raises(EnvironmentError_) as caught:
+        with pytest.raises(EnvironmentBuildError) as caught:
             made(spec_of(*pip))
         found[name] = f"{caught.value.code}\n{caught.value}"
     assert found == snapshot
@@ -128,13 +120,13 @@ def test_python_3_12_is_the_machines_3_12(made: Make, spec_of: Specs) -> None:
     minor = others[0].version.rpartition(".")[0]
     prepared = made(spec_of("demo", python=minor))
     assert ask(prepared.python, "import sys, demo; print('%d.%d' % sys.version_info[:2])") == minor
-    with pytest.raises(EnvironmentError_, match=r"no Python 3\.12\.77 was found") as caught:
+    with pytest.raises(EnvironmentBuildError, match=r"no Python 3\.12\.77 was found") as caught:
         made(spec_of("demo", python="3.12.77"))
     assert others[0].version in caught.value.why
 
 
 def test_the_2019_python_is_refused_before_anything_is_made(made: Make, spec_of: Specs, tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         made(spec_of("demo", python="3.6.2"))
     assert caught.value.code == "PythonTooOld"
     assert not (tmp_path / "cache").exists()
@@ -170,7 +162,7 @@ def test_two_processes_at_once_build_once(
 ) -> None:
     monkeypatch.setenv("SLOW_PLACE", str(tmp_path))
     workers = [start(spec_of("slow"), tmp_path / "cache") for _ in range(2)]
-    wait_for(lambda: list(tmp_path.glob("started-*")))
+    wait_until(lambda: list(tmp_path.glob("started-*")))
     (tmp_path / "go").touch()
     answers = [json.loads(worker.communicate(timeout=60)[0]) for worker in workers]
     assert sorted(built for built, _ in answers) == [False, True]
@@ -184,7 +176,7 @@ def test_kill_9_during_a_build_leaves_nothing_that_is_taken_for_whole(
 ) -> None:
     monkeypatch.setenv("SLOW_PLACE", str(tmp_path))
     worker = start(spec_of("slow"), tmp_path / "cache")
-    wait_for(lambda: list(tmp_path.glob("started-*")))
+    wait_until(lambda: list(tmp_path.glob("started-*")))
     os.kill(worker.pid, signal.SIGKILL)
     worker.communicate(timeout=60)
     left = [path.name for path in (tmp_path / "cache" / "environments").iterdir()]
@@ -215,12 +207,12 @@ def test_cancel_ends_uv_and_leaves_nothing(
         made(spec_of("slow"), cancel=cancel)
     assert list((tmp_path / "cache" / "environments").iterdir()) == []
     builder = int(next(iter(tmp_path.glob("started-*"))).name.partition("-")[2])
-    wait_for(lambda: not psutil.pid_exists(builder) or psutil.Process(builder).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not psutil.pid_exists(builder) or psutil.Process(builder).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_offline_says_so_within_a_second(made: Make) -> None:
     start = time.perf_counter()
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         made(EnvironmentSpec(pip=["a-package-nobody-cached"]), offline=True)
     assert caught.value.code == "Offline"
     assert time.perf_counter() - start < 5
@@ -245,12 +237,12 @@ def test_an_interpreter_without_the_servers_needs_names_the_pip_command(made: Ma
 
     venv.create(tmp_path / "bare", with_pip=False)
     python = str(tmp_path / "bare" / "bin" / "python")
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         made(EnvironmentSpec(interpreter=python))
     assert caught.value.code == "ServerRequirementsMissing"
     assert "httptools (missing)" in caught.value.why
     assert caught.value.hint.startswith(f'{python} -m pip install "httptools>=')
-    with pytest.raises(EnvironmentError_, match="does not start"):
+    with pytest.raises(EnvironmentBuildError, match="does not start"):
         made(EnvironmentSpec(interpreter="/nowhere/python"))
 
 
@@ -289,7 +281,7 @@ def test_the_real_index(made: Make) -> None:
     prepared = made(EnvironmentSpec(pip=["six==1.16.0", "inference-schema[numpy-support]"]))
     assert ask(prepared.python, "import six, numpy, httptools, orjson; print(six.__version__)") == "1.16.0"
     assert "://" not in prepared.lock
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         made(EnvironmentSpec(pip=["httptools==0.1.0"]))
     assert caught.value.code == "ServerRequirementsConflict"
     assert "httptools==0.1.0 against httptools" in caught.value.why
@@ -297,7 +289,7 @@ def test_the_real_index(made: Make) -> None:
 
 def test_an_index_that_cannot_be_reached(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         made(EnvironmentSpec(pip=["six"], pip_options=["--index-url=http://127.0.0.1:9/simple"]))
     assert caught.value.code == "NoNetwork" and "127.0.0.1:9" in caught.value.why
 

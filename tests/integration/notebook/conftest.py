@@ -16,6 +16,8 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+from tests.polling import wait_until
+
 # The model is plain data: the tests are of the notebook, and a library's import would only cost time.
 SCRIPT = """\
 import json, os
@@ -137,16 +139,6 @@ class Kernel:
 def _alive(pid: int, manager: KernelManager) -> bool:
     process = getattr(manager.provisioner, "process", None)
     return process is not None and process.poll() is None
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import pytest
 import requests
 
 from mldeploy_jupyter.core.journal.journal import STAGES, read_events
+from tests.polling import wait_until
 
-from .conftest import SCRIPT, Kernel, wait_until
+from .conftest import SCRIPT, Kernel
 
 WAITS_FOR_FILE = SCRIPT.replace(
     "def init():\n", "def init():\n    import time\n    while not os.path.exists(GATE):\n        time.sleep(0.05)\n"

@@ -10,8 +10,9 @@ import threading
 from pathlib import Path
 
 from mldeploy_jupyter.core.journal.journal import read_events
+from tests.polling import wait_until
 
-from .conftest import SCRIPT, Kernel, Ran, wait_until
+from .conftest import SCRIPT, Kernel, Ran
 
 GATED = SCRIPT.replace(
     "def init():\n", "def init():\n    import time\n    while not os.path.exists(GATE):\n        time.sleep(0.02)\n"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from supervised import Supervised
+
+from tests.integration.serving.supervised import Supervised
 
 
 @pytest.fixture

@@ -8,9 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import requests
 from mldeploy_jupyter.api.webservices.details import log_line
 from mldeploy_jupyter.serving import call
 from mldeploy_jupyter.targets.process_log import read_log
+from tests.polling import wait_until
 
 KEY = {"Authorization": "Bearer first-key"}
 ECHO = """
@@ -27,17 +25,6 @@ ECHO = """
     def init(): pass
     def run(data): return json.loads(data)
 """
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
-    """The first true value of `condition`; fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    event = threading.Event()
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        event.wait(0.01)
-    raise AssertionError(f"not in {seconds} s: {what or condition}")
 
 
 class Supervised:
@@ -62,7 +49,7 @@ class Supervised:
         ]
         (self.folder / "supervisor.json").unlink(missing_ok=True)
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-        wait_for(lambda: (self.folder / "supervisor.json").exists() or self.process.poll() is not None)
+        wait_until(lambda: (self.folder / "supervisor.json").exists() or self.process.poll() is not None)
         return self
 
     @property

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from supervised import Supervised, wait_for
+
+from tests.integration.serving.supervised import Supervised
+from tests.polling import wait_until
 
 SCRIPT = """
     import asyncio, ctypes, json, time
@@ -75,7 +77,7 @@ def probed(service: Supervised) -> Iterator[list[float]]:
 
     with ThreadPoolExecutor(1) as pool:
         probing = pool.submit(probe)
-        wait_for(lambda: took, what="a first answer")
+        wait_until(lambda: took, what="a first answer")
         try:
             yield took
         finally:
@@ -117,11 +119,11 @@ def test_a_call_that_cannot_be_interrupted_costs_its_worker_and_nobody_else(supe
     others: list[requests.Response] = []
     with ThreadPoolExecutor(12) as pool, probed(supervised):
         hung = pool.submit(timed, supervised, how)
-        wait_for(lambda: counter(supervised, "mldeploy_requests_in_flight") >= 1, what="the call")
+        wait_until(lambda: counter(supervised, "mldeploy_requests_in_flight") >= 1, what="the call")
         others += [waiting.result() for waiting in [pool.submit(supervised.score, n) for n in range(10)]]
         response, seconds = hung.result()
         assert response.status_code == 504 and seconds < 2
-        wait_for(lambda: len(now := set(supervised.pids())) == 2 and now != before, 10, "another worker")
+        wait_until(lambda: len(now := set(supervised.pids())) == 2 and now != before, 10, "another worker")
     # Each had an answer: of the other worker or the new one, or 503 from the one that hangs.
     for other in others:
         assert other.status_code == 200 or other.json()["error"]["code"] == "worker-stuck", other.text
@@ -141,7 +143,7 @@ def test_a_call_that_keeps_the_global_lock_is_ended_by_the_supervisor(supervised
     with pytest.raises(requests.ConnectionError):
         supervised.score("locked", headers=headers, timeout=60)
     assert 5 < time.monotonic() - began < 15  # a second, five of grace, and a look each second
-    assert wait_for(lambda: (r := supervised.score("ok")).ok and r, what="another worker").json() == "ok"
+    assert wait_until(lambda: (r := supervised.score("ok")).ok and r, what="another worker").json() == "ok"
     status = supervised.ask("status")
     assert (status["last_exit"]["code"], status["last_exit"]["pid"]) == ("run-locked", before)
     assert counter(supervised, "mldeploy_workers_stuck_total") == 1
@@ -157,7 +159,7 @@ def test_an_async_script_that_blocks_or_hangs_delays_no_liveness(supervised: Sup
         response, seconds = timed(supervised, how)
         assert response.status_code == 504 and seconds < 2.5
         if how != "hang":
-            wait_for(lambda: (now := supervised.pids()) and now != before, 10, "another worker")
-        assert wait_for(lambda: (r := supervised.score("ok")).ok and r).json() == "ok"
+            wait_until(lambda: (now := supervised.pids()) and now != before, 10, "another worker")
+        assert wait_until(lambda: (r := supervised.score("ok")).ok and r).json() == "ok"
     assert (supervised.pids() == before) is (how == "hang")  # a call that waits is cancelled, and no harm done
     quick(took)

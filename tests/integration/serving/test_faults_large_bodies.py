@@ -14,7 +14,9 @@ from pathlib import Path
 
 import psutil
 import requests
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 JSON_KEY = {**KEY, "content-type": "application/json"}
 TYPED = """
@@ -127,7 +129,7 @@ def test_a_hundred_large_bodies_at_once_are_refused_before_they_fill_the_memory(
     finally:
         for client in clients:
             client.close()
-    wait_for(lambda: supervised.score({"a": "x" * 13_000_000}).status_code == 200, what="room again")
+    wait_until(lambda: supervised.score({"a": "x" * 13_000_000}).status_code == 200, what="room again")
     assert supervised.pids() == [worker]
 
 

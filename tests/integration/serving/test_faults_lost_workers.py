@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from supervised import KEY, Supervised, wait_for
 
 from tests.benchmarks import load_switch
 from tests.benchmarks.serving.site import site
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 GATE = """
     import json, os, threading
@@ -53,11 +54,11 @@ def test_a_killed_worker_loses_exactly_what_it_had_in_hand_and_all_of_it_is_name
 
     with ThreadPoolExecutor(24) as pool:
         answers = [pool.submit(client, number) for number in range(24)]
-        wait_for(lambda: sum(in_hand(supervised)) == 24 and all(in_hand(supervised)), what="all of them")
+        wait_until(lambda: sum(in_hand(supervised)) == 24 and all(in_hand(supervised)), what="all of them")
         victim = before[0]
         os.kill(victim, signal.SIGKILL)
         began = time.monotonic()
-        wait_for(lambda: len(now := supervised.pids()) == 2 and victim not in now, what="another worker")
+        wait_until(lambda: len(now := supervised.pids()) == 2 and victim not in now, what="another worker")
         replaced = time.monotonic() - began
         gate.touch()
         found = dict(answer.result() for answer in answers)
@@ -67,7 +68,7 @@ def test_a_killed_worker_loses_exactly_what_it_had_in_hand_and_all_of_it_is_name
     assert 0 < len(broken) < 24
     assert {pid for pid in found.values() if pid} == {before[1]}
     assert lost(supervised) == len(broken)
-    named = wait_for(
+    named = wait_until(
         lambda: len(s := set(re.findall(r"\[(client-\d+)\] lost with", supervised.log))) >= len(broken) and s
     )
     assert named == broken
@@ -80,11 +81,11 @@ def test_an_update_and_a_restart_lose_nothing_that_is_in_hand(supervised: Superv
     first = set(supervised.pids())
     with ThreadPoolExecutor(16) as pool:
         old = [pool.submit(supervised.score) for _ in range(8)]
-        wait_for(lambda: sum(in_hand(supervised)) == 8)
+        wait_until(lambda: sum(in_hand(supervised)) == 8)
         assert supervised.deploy(source, workers=2)["ok"]
         second = set(supervised.pids())
         new = [pool.submit(supervised.score) for _ in range(8)]
-        wait_for(lambda: sum(in_hand(supervised)) == 16)
+        wait_until(lambda: sum(in_hand(supervised)) == 16)
         assert supervised.ask("restart")["ok"]
         third = set(supervised.pids())
         gate.touch()

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import requests
-from supervised import KEY, Supervised
 
 from tests.fuzz.scripts import EXAMPLES, SCRIPTS
+from tests.integration.serving.supervised import KEY, Supervised
 
 HEADERS = {**KEY, "content-type": "application/json"}
 BAD = {

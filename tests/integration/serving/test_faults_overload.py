@@ -12,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import requests
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 CALL = 0.02  # seconds of a call: fifty a second
 SCRIPT = f"import time\ndef init(): pass\ndef run(data):\n    time.sleep({CALL})\n    return 1\n"
@@ -73,6 +75,6 @@ def test_under_overload_answers_stay_in_time_and_the_rest_is_told_to_come_back(
     assert psutil.Process(worker).memory_info().rss - before < 30_000_000
     assert supervised.pids() == [worker]
     in_flight = "mldeploy_requests_in_flight{"
-    text = wait_for(lambda: requests.get(f"{supervised.url}/metrics", timeout=20).text)
+    text = wait_until(lambda: requests.get(f"{supervised.url}/metrics", timeout=20).text)
     assert [line.split()[-1] for line in text.splitlines() if line.startswith(in_flight)] == ["0"]
     assert supervised.score().status_code == 200

@@ -10,8 +10,10 @@ import time
 import psutil
 import pytest
 import requests
-from slow_clients import SlowClients
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.slow_clients import SlowClients
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 SCRIPT = """
     from azureml.contrib.services.aml_request import rawhttp
@@ -52,11 +54,11 @@ def test_five_hundred_clients_that_send_a_byte_a_second_delay_nobody_and_get_408
     with SlowClients(supervised.facts["port"], kind, 500) as slow:
         quick(good_client(supervised, 3), f"beside 500 slow clients ({kind})")
         assert slow.open() > 400, "they were ended before their time"
-        wait_for(lambda: slow.open() == 0, 30, "the end of the slow ones")
+        wait_until(lambda: slow.open() == 0, 30, "the end of the slow ones")
         assert slow.end() == {"408": 500}
     assert supervised.score().status_code == 200
     (worker,) = supervised.pids()
-    wait_for(lambda: len(psutil.Process(worker).net_connections("tcp")) < 10, what="their descriptors to be free")
+    wait_until(lambda: len(psutil.Process(worker).net_connections("tcp")) < 10, what="their descriptors to be free")
 
 
 def test_a_client_that_reads_nothing_is_ended_and_its_answers_are_not_piled_up(supervised: Supervised) -> None:
@@ -69,7 +71,7 @@ def test_a_client_that_reads_nothing_is_ended_and_its_answers_are_not_piled_up(s
         grown = psutil.Process(worker).memory_info().rss - before
         print(f"{grown / 1e6:.0f} MB for them")
         assert grown < 100_000_000
-        wait_for(lambda: _connections(supervised) <= 2, 20, "their end")
+        wait_until(lambda: _connections(supervised) <= 2, 20, "their end")
         assert set(clients.end()) == {"0"}
     assert supervised.pids() == [worker]
 
@@ -87,18 +89,18 @@ def test_ten_thousand_idle_connections_cost_little_and_delay_nobody(supervised: 
     before = psutil.Process(worker).memory_info().rss
     port = supervised.facts["port"]
     with SlowClients(port, "idle", 5000) as some, SlowClients(port, "idle", 5000) as others:
-        wait_for(lambda: _connections(supervised) >= 10_000, 30, "all of them")
+        wait_until(lambda: _connections(supervised) >= 10_000, 30, "all of them")
         each = (psutil.Process(worker).memory_info().rss - before) / 10_000
         quick(good_client(supervised, 2), f"beside 10,000 idle connections of {each:.0f} bytes each")
         assert each < 8_000
         assert some.open() == others.open() == 5000
-    wait_for(lambda: _connections(supervised) <= 2, 30, "their end")
+    wait_until(lambda: _connections(supervised) <= 2, 30, "their end")
 
 
 def test_idle_connections_end_in_time(supervised: Supervised) -> None:
     assert supervised.deploy(SCRIPT, keep_alive_timeout=1)["ok"]
     with SlowClients(supervised.facts["port"], "idle", 50) as idle:
-        wait_for(lambda: idle.open() == 0, 20, "their end")
+        wait_until(lambda: idle.open() == 0, 20, "their end")
         assert idle.end() == {"0": 50}
 
 
@@ -108,7 +110,7 @@ def test_those_that_are_idle_longest_make_room_where_descriptors_are_few(supervi
     assert supervised.deploy(SCRIPT)["ok"]
     port = supervised.facts["port"]
     with SlowClients(port, "idle", 200) as old, SlowClients(port, "idle", 600) as newer:
-        wait_for(lambda: old.open() == 0, 30, "room for others")
+        wait_until(lambda: old.open() == 0, 30, "room for others")
         assert supervised.score().status_code == 200
         quick(good_client(supervised, 1), "with 500 descriptors")
         assert 0 < newer.open() < 500

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from supervised import Supervised
+
+from tests.integration.serving.supervised import Supervised
 
 AUTH = b"authorization: Bearer first-key\r\ncontent-type: application/json\r\n"
 HOST = b"host: x\r\n"

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from supervised import Supervised
 
 from tests.fuzz.scripts import SCRIPTS
+from tests.integration.serving.supervised import Supervised
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import requests
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 ROWS = """
     import threading, time
@@ -33,7 +35,7 @@ def together(service: Supervised, first: Any, rest: list[Any]) -> tuple[requests
     """Answers to `rest`, which all wait while `first` runs for a third of a second."""
     with ThreadPoolExecutor(len(rest) + 1) as pool:
         holds = pool.submit(service.score, {"data": first})
-        wait_for(lambda: in_hand(service) == 1)
+        wait_until(lambda: in_hand(service) == 1)
         answers = [pool.submit(service.score, {"data": data}) for data in rest]
         return holds.result(), [answer.result() for answer in answers]
 
@@ -58,7 +60,7 @@ def test_requests_that_wait_share_one_call_and_get_each_its_own_rows(shared: Sup
         assert answer.json() == [[number + 1.0, float(number)]] * (number % 3 + 1)
     assert len({answer.headers["x-ms-request-id"] for answer in answers}) == 12
     assert batches(shared)["1"] < batches(shared)["16"], "none shared"
-    wait_for(lambda: any(int(rows) > 4 for rows in re.findall(r"rows (\d+)", shared.log)))
+    wait_until(lambda: any(int(rows) > 4 for rows in re.findall(r"rows (\d+)", shared.log)))
 
 
 def test_a_bad_request_fails_alone(shared: Supervised) -> None:

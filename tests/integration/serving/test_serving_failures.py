@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 OK = "def init(): pass\ndef run(data): return 1\n"
 NUMPY_SAMPLE = """
@@ -287,7 +289,7 @@ def test_a_deployment_is_cancelled_during_init_and_the_old_one_serves_on(supervi
     assert answer["failure"]["code"] == "cancelled"
     status = supervised.ask("status")
     assert (status["revision"], status["last_deploy"]["outcome"]) == (1, "cancelled")
-    wait_for(lambda: len(supervised.family()) == 1)
+    wait_until(lambda: len(supervised.family()) == 1)
     assert supervised.score().status_code == 200
 
 
@@ -297,8 +299,8 @@ def test_a_deployment_goes_on_when_its_client_dies(supervised: Supervised) -> No
         client.connect(supervised.facts["control"])
         request = {"op": "deploy", "settings": settings, "deployment_id": "left-alone"}
         client.sendall(json.dumps(request).encode() + b"\n")
-        wait_for(lambda: supervised.ask("status")["last_deploy"])
-    status = wait_for(lambda: (s := supervised.ask("status"))["last_deploy"]["outcome"] != "running" and s)
+        wait_until(lambda: supervised.ask("status")["last_deploy"])
+    status = wait_until(lambda: (s := supervised.ask("status"))["last_deploy"]["outcome"] != "running" and s)
     assert status["last_deploy"] == {"deployment_id": "left-alone", "revision": 1, "outcome": "live", "failure": None}
     assert supervised.score(headers=KEY).json() == "new"
 
@@ -319,7 +321,7 @@ def test_before_the_first_revision_is_ready_the_port_says_what_it_waits_for(supe
         def in_init() -> bool:
             return requests.get(f"{supervised.url}/ready", timeout=20).json()["error"]["where"] == "init"
 
-        wait_for(in_init)
+        wait_until(in_init)
         ready = requests.get(f"{supervised.url}/ready", timeout=20)
         assert ready.status_code == 503
         assert ready.json()["message"].startswith("not ready: init() is running")

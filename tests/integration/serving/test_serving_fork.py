@@ -13,7 +13,9 @@ from typing import Any
 
 import psutil
 import pytest
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
@@ -78,7 +80,7 @@ def test_an_edit_needs_no_import(supervised: Supervised) -> None:
 def test_what_a_worker_imported_late_is_there_for_the_next(supervised: Supervised) -> None:
     source = "def init():\n    import {0} as m\n    globals()['m'] = m\ndef run(data): return m.__name__\n"
     supervised.deploy(source.format("sklearn.linear_model"))
-    wait_for(lambda: forking(supervised)["modules"] > 300, what="the modules are learned")
+    wait_until(lambda: forking(supervised)["modules"] > 300, what="the modules are learned")
     written = (supervised.folder / "preload.json").read_text()
     assert '"sklearn.linear_model"' in written and '"score"' not in written
     modules = supervised.deploy(source.format("sklearn.linear_model"))["modules"]
@@ -87,14 +89,14 @@ def test_what_a_worker_imported_late_is_there_for_the_next(supervised: Supervise
 
 def test_when_any_process_is_killed_the_service_comes_back(supervised: Supervised) -> None:
     about(supervised, 1)
-    facts = wait_for(lambda: (f := forking(supervised))["spare"] and f)
+    facts = wait_until(lambda: (f := forking(supervised))["spare"] and f)
     for name in ("spare", "pid"):
         os.kill(facts[name], signal.SIGKILL)
         assert supervised.score().status_code == 200
     (worker,) = supervised.pids()
     os.kill(worker, signal.SIGKILL)
     began = time.monotonic()
-    wait_for(lambda: supervised.pids() not in ([], [worker]))
+    wait_until(lambda: supervised.pids() not in ([], [worker]))
     assert time.monotonic() - began < 5
     assert supervised.score().status_code == 200
     assert about(supervised, 2)["version"] == 2
@@ -107,11 +109,11 @@ def test_when_any_process_is_killed_the_service_comes_back(supervised: Supervise
 
 def test_a_worker_that_dies_is_replaced_by_a_fork_within_a_second(supervised: Supervised) -> None:
     about(supervised, 1, "pandas")
-    wait_for(lambda: forking(supervised)["spare"])
+    wait_until(lambda: forking(supervised)["spare"])
     (worker,) = supervised.pids()
     began = time.monotonic()
     os.kill(worker, signal.SIGKILL)
-    wait_for(lambda: supervised.pids() not in ([], [worker]))
+    wait_until(lambda: supervised.pids() not in ([], [worker]))
     assert time.monotonic() - began < 1
     assert live(supervised)[0]["forked"]
 
@@ -128,8 +130,8 @@ def test_orphans_of_a_script_are_collected(supervised: Supervised) -> None:
     def zombies() -> list[psutil.Process]:
         return [child for child in parent.children() if child.status() == psutil.STATUS_ZOMBIE]
 
-    wait_for(zombies, what="the orphan ended")
-    wait_for(lambda: not zombies(), what="it was collected")
+    wait_until(zombies, what="the orphan ended")
+    wait_until(lambda: not zombies(), what="it was collected")
     assert supervised.score().status_code == 200
 
 
@@ -281,16 +283,16 @@ def test_a_check_runs_in_a_fork_and_cannot_hurt_the_service(supervised: Supervis
     other = supervised.ask("check", settings={**settings, "env": {"OTHER": "1"}})
     assert other["failure"]["code"] == "no-fork"
     assert supervised.score().status_code == 200
-    wait_for(lambda: len(supervised.family()) == 1)
+    wait_until(lambda: len(supervised.family()) == 1)
 
 
 def test_a_service_that_is_started_again_forks_at_once(supervised: Supervised) -> None:
     about(supervised, 1, "pandas")
-    wait_for(lambda: (supervised.folder / "preload.json").exists())
+    wait_until(lambda: (supervised.folder / "preload.json").exists())
     assert supervised.ask("stop") == {"ok": True}
     supervised.process.wait(10)
     supervised.start("--resume")
-    wait_for(lambda: live(supervised))
+    wait_until(lambda: live(supervised))
     assert live(supervised)[0]["forked"] and supervised.score(headers=KEY).status_code == 200
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import openapi_spec_validator
 import pytest
 import requests
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 TYPED = """
     import json, sys, time
@@ -230,7 +232,7 @@ def test_timings_are_told(typed: Supervised) -> None:
 def test_request_ids_are_kept_and_written_in_the_log(typed: Supervised) -> None:
     response = ask(typed, "POST", "/score", {**GOOD, "mode": "raise"}, x_ms_request_id="caller-7")
     assert response.headers["x-ms-request-id"] == response.headers["x-ms-client-request-id"] == "caller-7"
-    wait_for(lambda: "[caller-7] POST /score 500" in typed.log)
+    wait_until(lambda: "[caller-7] POST /score 500" in typed.log)
     assert "[caller-7] run() raised ValueError: secret detail" in typed.log
     assert "[caller-7] Traceback (most recent call last):" in typed.log  # every line can be found by its request
     response = ask(typed, "POST", "/score", GOOD, x_ms_client_request_id="theirs")
@@ -374,21 +376,21 @@ def test_a_run_that_passes_its_deadline_is_504_and_its_worker_is_replaced(superv
     response = supervised.score(9)  # the deadline ends the sleep, `except Exception` or not: the worker stays
     assert (response.status_code, response.json()["error"]["code"]) == (504, "run-timeout")
     assert response.headers["x-ms-run-function-failed"] == "true"
-    wait_for(lambda: supervised.score(0).status_code == 200)
+    wait_until(lambda: supervised.score(0).status_code == 200)
     assert supervised.pids() == worker
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(supervised.score, 30)
         metrics = f"{supervised.url}/metrics"
         in_hand = re.compile(r"^mldeploy_requests_in_flight\S* 1$", re.MULTILINE)
-        wait_for(lambda: in_hand.search(requests.get(metrics, timeout=10).text), what="the hung request")
+        wait_until(lambda: in_hand.search(requests.get(metrics, timeout=10).text), what="the hung request")
         began = time.monotonic()
         waited = supervised.score(0)  # behind the one that hangs: it is told so, and need not wait for its end
         assert hung.result().status_code == 504
     assert (waited.status_code, waited.json()["error"]["code"]) == (503, "worker-stuck")
     assert waited.headers["retry-after"] == "1" and time.monotonic() - began < 5
-    wait_for(lambda: (p := supervised.pids()) and p != worker, what="another worker")
+    wait_until(lambda: (p := supervised.pids()) and p != worker, what="another worker")
     assert supervised.score(0).status_code == 200
-    wait_for(lambda: len(supervised.ask("status")["workers"]) == 1, what="the stuck worker's end")
+    wait_until(lambda: len(supervised.ask("status")["workers"]) == 1, what="the stuck worker's end")
 
 
 def test_too_many_waiting_requests_are_refused_with_retry_after(supervised: Supervised) -> None:
@@ -455,7 +457,7 @@ def test_logging_set_up_by_the_script_shows_each_request_once(shared: Supervised
     assert shared.deploy(source)["ok"]
     identity = "one-line-only"
     shared.score(headers={**KEY, "x-request-id": identity})
-    wait_for(lambda: f"[{identity}] POST /score 200" in shared.log)
+    wait_until(lambda: f"[{identity}] POST /score 200" in shared.log)
     assert "POST /score HTTP" not in shared.log
 
 

@@ -9,11 +9,12 @@ import time
 from typing import Any
 
 import requests
-from open_loop import OpenLoop
-from supervised import Supervised, wait_for
 
 from mldeploy_jupyter.core.keys import replace_key
 from mldeploy_jupyter.serving import tokens
+from tests.integration.serving.open_loop import OpenLoop
+from tests.integration.serving.supervised import Supervised
+from tests.polling import wait_until
 
 ROUNDS = int(os.environ.get("MLDEPLOY_KEY_ROUNDS", "6"))
 RATE = 150  # requests a second
@@ -43,7 +44,7 @@ def test_keys_are_regenerated_under_load_and_no_request_fails(supervised: Superv
             load.use(primary)
             old, secondary = secondary, regenerate(supervised, "Secondary")
             assert {supervised.score(headers=bearer(old)).status_code for _ in range(6)} == {401}
-        wait_for(lambda: load.answered() >= 100 * ROUNDS, 60)
+        wait_until(lambda: load.answered() >= 100 * ROUNDS, 60)
         found = load.end()
     assert found["problems"] == [] and list(found["statuses"]) == ["200"], found
     print(f"{found['statuses']} in {ROUNDS * 2} regenerations, slowest {found['slowest'] * 1000:.0f} ms")

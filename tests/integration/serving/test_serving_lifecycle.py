@@ -15,9 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from supervised import ECHO, KEY, Supervised, wait_for
 
 from mldeploy_jupyter.serving import ControlError, call
+from tests.integration.serving.supervised import ECHO, KEY, Supervised
+from tests.polling import wait_until
 
 SKLEARN = """
     import json
@@ -80,7 +81,7 @@ def test_a_killed_worker_is_replaced_within_a_second_and_the_others_answer_meanw
     os.kill(victim, signal.SIGKILL)
     began = time.monotonic()
     answered = [supervised.score().status_code for _ in range(20)]
-    wait_for(lambda: len(supervised.pids()) == 2, what="a second worker")
+    wait_until(lambda: len(supervised.pids()) == 2, what="a second worker")
     assert time.monotonic() - began < 3  # a second on an idle machine; this one is shared
     assert set(answered) == {200}
     assert survivor in supervised.pids() and victim not in supervised.pids()
@@ -99,7 +100,9 @@ def test_a_script_that_ends_its_process_during_a_request_comes_back(supervised: 
     """)
     with pytest.raises(requests.ConnectionError):
         supervised.score("die")
-    assert wait_for(lambda: (r := supervised.score("x")).status_code == 200 and r, what="a new worker").json() == '"x"'
+    assert (
+        wait_until(lambda: (r := supervised.score("x")).status_code == 200 and r, what="a new worker").json() == '"x"'
+    )
     assert "exited with code 7" in supervised.log
 
 
@@ -113,11 +116,11 @@ def test_a_worker_that_keeps_dying_makes_the_service_unhealthy_until_it_works_ag
     """)
     flag.touch()
     os.kill(supervised.pids()[0], signal.SIGKILL)
-    status = wait_for(lambda: (s := supervised.ask("status"))["failure"] and s, what="a failure")
+    status = wait_until(lambda: (s := supervised.ask("status"))["failure"] and s, what="a failure")
     assert status["state"] == "Unhealthy"
     assert status["failure"]["message"] == "RuntimeError: broken today"
     flag.unlink()
-    wait_for(lambda: supervised.ask("status")["state"] == "Live", what="live again")
+    wait_until(lambda: supervised.ask("status")["state"] == "Live", what="live again")
     assert supervised.ask("status")["failure"] is None
 
 
@@ -130,7 +133,7 @@ def test_workers_die_with_a_killed_supervisor_and_resume_brings_the_revision_bac
     assert not alive
     supervised.start("--resume")
     assert supervised.facts["port"] == port
-    wait_for(lambda: supervised.ask("status")["state"] == "Live", what="live again")
+    wait_until(lambda: supervised.ask("status")["state"] == "Live", what="live again")
     response = supervised.score()
     assert response.status_code == 200 and response.headers["x-mldeploy-revision"] == "1"
     assert supervised.ask("status")["deployment_id"] == "d1"
@@ -143,7 +146,7 @@ def test_stop_leaves_no_process_and_no_socket(supervised: Supervised) -> None:
             subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
         def run(data): return 1
     """)
-    wait_for(lambda: supervised.ask("status")["forking"]["spare"])
+    wait_until(lambda: supervised.ask("status")["forking"]["spare"])
     assert len(supervised.family()) == 2  # the worker, and the process that its script started
     family = psutil.Process(supervised.process.pid).children(recursive=True)
     url = supervised.url
@@ -173,7 +176,7 @@ def test_a_stop_answers_the_request_that_is_being_scored(supervised: Supervised)
 
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(supervised.score)
-        wait_for(lambda: "running" in supervised.log)
+        wait_until(lambda: "running" in supervised.log)
         supervised.ask("stop")
         response = future.result(10)
     assert (response.status_code, response.json()) == (200, "done")
@@ -296,7 +299,7 @@ def test_the_log_has_time_revision_and_pid_and_escapes_what_is_no_text(supervise
     response = supervised.score()
     request_id = response.headers["x-ms-request-id"]
     pid = supervised.pids()[0]
-    wait_for(lambda: f"[{request_id}] POST /score 500" in supervised.log)
+    wait_until(lambda: f"[{request_id}] POST /score 500" in supervised.log)
     lines = supervised.log.splitlines()
     assert any(line.endswith(f"[r1 {pid}] half\\xff line") for line in lines)
     assert any(line.endswith(f"[r1 {pid}] to stderr") for line in lines)
@@ -337,7 +340,7 @@ def test_what_a_script_started_is_ended_after_its_supervisor_was_killed(supervis
         def init(): subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
         def run(data): return 1
     """)
-    wait_for(lambda: supervised.ask("status")["forking"]["spare"])
+    wait_until(lambda: supervised.ask("status")["forking"]["spare"])
     family = supervised.family()
     worker = next(process for process in family if process.pid in supervised.pids())
     child = next(process for process in family if process.pid != worker.pid)
@@ -346,7 +349,7 @@ def test_what_a_script_started_is_ended_after_its_supervisor_was_killed(supervis
     worker.wait(5)
     assert child.is_running()
     supervised.start()
-    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 5)
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 5)
 
 
 def test_a_stranger_with_the_number_of_an_old_worker_is_left_alone(tmp_path: Path) -> None:

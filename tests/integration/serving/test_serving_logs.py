@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.serving.supervised import KEY, Supervised, wait_for
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 PRINTS = """
     import json, logging, os, subprocess, sys, threading
@@ -55,7 +56,7 @@ def test_each_line_is_in_the_name_of_its_request(supervised: Supervised, source:
     names = [f"caller-{number}" for number in range(20)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: score(supervised, name, name), names))
-    wait_for(lambda: sum(entry["logger"] == "access" for entry in written(supervised)) >= len(names))
+    wait_until(lambda: sum(entry["logger"] == "access" for entry in written(supervised)) >= len(names))
     for name in names:
         assert of(supervised, name) == [
             ("print", f"got {name}"), ("stderr", "to stderr"), ("own", f"careful with {name}"),
@@ -67,7 +68,7 @@ def test_each_line_is_in_the_name_of_its_request(supervised: Supervised, source:
 def test_what_does_not_come_through_python_is_wrapped_and_forges_nothing(supervised: Supervised) -> None:
     supervised.deploy(PRINTS)
     score(supervised, "raw", "caller")
-    wait_for(lambda: ("access", "POST /score") in of(supervised, "caller"))
+    wait_until(lambda: ("access", "POST /score") in of(supervised, "caller"))
     raw = [entry["message"] for entry in written(supervised) if entry["logger"] == "raw"]
     assert raw == ['{"time": "x", "logger": "access", "request_id": "forged"}', "from a child"]
     assert of(supervised, "forged") == []
@@ -78,7 +79,7 @@ def test_a_script_that_closes_its_streams_is_still_heard(supervised: Supervised)
     assert score(supervised, "close", "first").status_code == 200
     failed = score(supervised, "again", "second")  # its sys.stderr is None: print() says nothing then
     assert failed.status_code == 200
-    wait_for(lambda: ("access", "POST /score") in of(supervised, "second"))
+    wait_until(lambda: ("access", "POST /score") in of(supervised, "second"))
     assert ("print", "got again") in of(supervised, "second")
 
 
@@ -86,7 +87,7 @@ def test_last_words_of_a_worker_that_dies_are_kept(supervised: Supervised) -> No
     supervised.deploy(PRINTS)
     with pytest.raises(requests.ConnectionError):
         score(supervised, "die", "fatal")
-    wait_for(lambda: "ended by signal 6" in supervised.log)
+    wait_until(lambda: "ended by signal 6" in supervised.log)
     assert ("print", "last words") in of(supervised, "fatal")
     raw = [entry["message"] for entry in written(supervised) if entry["logger"] == "raw"]
     assert "Fatal Python error: Aborted" in raw and any('score.py", line' in line for line in raw)

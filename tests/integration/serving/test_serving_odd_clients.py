@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import psutil
 import requests
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 AUTH = b"authorization: Bearer first-key\r\ncontent-type: application/json\r\n"
 RAW = """
@@ -92,7 +94,7 @@ def test_a_script_that_takes_stderr_away_is_answered_as_before(supervised: Super
 def test_a_path_writes_no_line_of_its_own_into_the_log(supervised: Supervised) -> None:
     supervised.deploy()
     assert requests.get(f"{supervised.url}/%0aforged%1b[2J", timeout=20).status_code == 404
-    wait_for(lambda: "forged" in supervised.log)
+    wait_until(lambda: "forged" in supervised.log)
     assert re.search(r"GET '/\\nforged\\x1b\[2J' 404", supervised.log) and "\x1b" not in supervised.log
 
 
@@ -114,7 +116,7 @@ def test_a_request_in_c_code_is_answered_by_the_worker_that_is_replaced(supervis
     statuses: list[int] = []
     client = threading.Thread(target=lambda: statuses.append(supervised.score(timeout=40).status_code))
     client.start()
-    wait_for(lambda: not _answers(supervised), what="nobody else to run in the worker")
+    wait_until(lambda: not _answers(supervised), what="nobody else to run in the worker")
     assert supervised.deploy()["ok"] and supervised.score().headers["x-mldeploy-revision"] == "2"
     client.join()
     assert statuses == [200]
@@ -144,9 +146,9 @@ def test_a_log_folder_that_is_removed_comes_back_with_the_next_file(supervised: 
     supervised.deploy("def init(): pass\ndef run(data):\n    for _ in range(200): print('x' * 60_000)\n    return 1\n")
     shutil.rmtree(supervised.folder / "logs")
     assert supervised.score().status_code == 200
-    wait_for(lambda: (supervised.folder / "logs" / "service.log").exists())
+    wait_until(lambda: (supervised.folder / "logs" / "service.log").exists())
     assert supervised.score().status_code == 200
-    wait_for(lambda: " 200 " in supervised.log)
+    wait_until(lambda: " 200 " in supervised.log)
 
 
 def test_a_daemon_that_a_script_started_ends_with_its_worker_and_holds_no_port(supervised: Supervised) -> None:
@@ -165,13 +167,13 @@ def test_a_daemon_that_a_script_started_ends_with_its_worker_and_holds_no_port(s
         """
     )
     wrote = supervised.root / "app1" / "daemon"
-    wait_for(lambda: wrote.exists() and wrote.read_text().endswith("\n"))
+    wait_until(lambda: wrote.exists() and wrote.read_text().endswith("\n"))
     daemon = int(wrote.read_text())
     assert psutil.pid_exists(daemon)
     port = supervised.facts["port"]
     supervised.ask("stop")
     gone = (psutil.NoSuchProcess, psutil.ZombieProcess)
-    wait_for(lambda: not psutil.pid_exists(daemon) or _raises(gone, psutil.Process(daemon).environ), what="its end")
+    wait_until(lambda: not psutil.pid_exists(daemon) or _raises(gone, psutil.Process(daemon).environ), what="its end")
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))

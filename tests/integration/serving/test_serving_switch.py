@@ -10,7 +10,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
-from supervised import KEY, Supervised, wait_for
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 SLEEPY = """
     import json, time
@@ -85,7 +87,7 @@ def test_ten_updates_under_load_fail_no_request_and_never_go_back(supervised: Su
             assert supervised.deploy(workers=2)["ok"]
             # Requests that begin after the switch returned have the new revision, on old connections too.
             counts = [len(answers) for answers in load.answers]
-            wait_for(lambda counts=counts: all(len(a) >= n + 2 for a, n in zip(load.answers, counts, strict=True)))
+            wait_until(lambda counts=counts: all(len(a) >= n + 2 for a, n in zip(load.answers, counts, strict=True)))
             for answers, before in zip(load.answers, counts, strict=True):
                 assert answers[before + 1] == number
             assert counts != seen
@@ -122,14 +124,14 @@ def test_a_request_in_hand_is_answered_by_the_old_revision_and_the_next_by_the_n
     supervised.deploy(SLEEPY)
     with raw_connection(supervised) as connection:
         connection.sendall(request_of(b"1.5"))
-        wait_for(lambda: "running 1.5" in supervised.log)
+        wait_until(lambda: "running 1.5" in supervised.log)
         began = time.monotonic()
         assert supervised.deploy(SLEEPY)["ok"]
         assert time.monotonic() - began < 1.4  # the switch does not wait for it
         connection.sendall(request_of(b"0"))  # arrives while the first still runs
         assert read_answer(connection) == (200, "1", b"1.5")
         assert read_answer(connection) == (200, "2", b"0")
-    wait_for(lambda: len(supervised.ask("status")["workers"]) == 1, what="the old worker's end")
+    wait_until(lambda: len(supervised.ask("status")["workers"]) == 1, what="the old worker's end")
 
 
 def test_a_half_received_request_is_finished_by_the_worker_that_has_it(supervised: Supervised) -> None:
@@ -153,7 +155,7 @@ def test_pipelined_requests_are_all_answered_in_order_across_a_switch(supervised
     supervised.deploy(SLEEPY)
     with raw_connection(supervised) as connection:
         connection.sendall(b"".join(request_of(b"0.%d" % n) for n in (5, 1, 2, 3)))
-        wait_for(lambda: "running 0.5" in supervised.log)
+        wait_until(lambda: "running 0.5" in supervised.log)
         supervised.deploy(SLEEPY)
         reader = connection.makefile("rb")
         bodies = []
@@ -188,7 +190,7 @@ def test_a_failing_revision_leaves_the_old_one_serving_without_a_failed_request(
     try:
         answer = supervised.deploy("def init(): raise RuntimeError('no')\ndef run(data): return 1\n")
         assert answer["failure"]["code"] == "init-raised"
-        wait_for(lambda: all(len(answers) > 5 for answers in load.answers))
+        wait_until(lambda: all(len(answers) > 5 for answers in load.answers))
     finally:
         load.end()
     assert load.failures == []

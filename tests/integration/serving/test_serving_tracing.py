@@ -15,7 +15,8 @@ import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from mldeploy_jupyter import serving
-from tests.integration.serving.supervised import KEY, Supervised, wait_for
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SCRIPT = """
@@ -105,7 +106,7 @@ def test_a_request_is_a_span_with_its_parts_in_the_trace_of_its_client(
     assert supervised.score(headers={**KEY, "x-request-id": "alone", "traceparent": "00-x-\xff-01"}).status_code == 200
     assert supervised.score("boom", headers={**KEY, "x-request-id": "failed"}).status_code == 500
     supervised.ask("stop")
-    wait_for(lambda: len(receiver.spans) == 6 + 6 + 5, what="all spans")
+    wait_until(lambda: len(receiver.spans) == 6 + 6 + 5, what="all spans")
 
     mine = receiver.of("traced")
     server = mine["server"]
@@ -140,10 +141,10 @@ def test_the_span_of_a_client_that_left_is_ended_too(supervised: Supervised, rec
         # Reset at its end: one that only closes may still read, and is answered.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         in_hand = re.compile(r"^mldeploy_requests_in_flight\S* 1$", re.MULTILINE)
-        wait_for(lambda: in_hand.search(requests.get(f"{supervised.url}/metrics", timeout=5).text), what="in hand")
+        wait_until(lambda: in_hand.search(requests.get(f"{supervised.url}/metrics", timeout=5).text), what="in hand")
     assert supervised.score(headers={**KEY, "x-request-id": "stayed"}).status_code == 200
     supervised.ask("stop")
-    wait_for(lambda: len(receiver.spans) >= 6, what="all spans")
+    wait_until(lambda: len(receiver.spans) >= 6, what="all spans")
     left = receiver.of("left")["server"]
     assert left["attributes"]["error.type"] == "client-left" and "http.response.status_code" not in left["attributes"]
     assert receiver.of("stayed")["server"]["attributes"]["http.response.status_code"] == 200
@@ -156,8 +157,8 @@ def test_an_exporter_that_fails_fails_no_request(supervised: Supervised) -> None
         assert supervised.deploy(SCRIPT, tracing="otlp", env=env)["ok"]
         for _ in range(20):
             assert supervised.score().status_code == 200
-        wait_for(lambda: receiver.requests)
-        wait_for(lambda: "Failed to export" in supervised.log, what="the exporter's complaint in the log")
+        wait_until(lambda: receiver.requests)
+        wait_until(lambda: "Failed to export" in supervised.log, what="the exporter's complaint in the log")
     finally:
         receiver.close()
     assert supervised.score().status_code == 200
@@ -166,7 +167,7 @@ def test_an_exporter_that_fails_fails_no_request(supervised: Supervised) -> None
 def test_spans_on_the_console_are_entries_of_the_log(supervised: Supervised) -> None:
     assert supervised.deploy(SCRIPT, tracing="console", env={"OTEL_BSP_SCHEDULE_DELAY": "10"})["ok"]
     supervised.score(headers={**KEY, "x-request-id": "seen"})
-    wait_for(lambda: "[seen] info: trace: POST /score" in supervised.log)
+    wait_until(lambda: "[seen] info: trace: POST /score" in supervised.log)
 
 
 def test_without_the_packages_the_deployment_fails_and_names_them(supervised: Supervised) -> None:

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 import requests
-from open_loop import OpenLoop
-from supervised import Supervised, wait_for
+
+from tests.integration.serving.open_loop import OpenLoop
+from tests.integration.serving.supervised import Supervised
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc says what a process uses")
 
@@ -32,7 +34,7 @@ def test_a_worker_over_its_memory_limit_is_ended_and_replaced(supervised: Superv
     assert supervised.score({"mb": 100}).status_code == 200
     with pytest.raises(requests.ConnectionError):
         supervised.score({"mb": 400, "wait": True})
-    wait_for(lambda: set(supervised.pids()) - {first})
+    wait_until(lambda: set(supervised.pids()) - {first})
     assert supervised.score(2).json() == 2
     status = supervised.ask("status")
     end = status["last_exit"]
@@ -49,7 +51,7 @@ def test_the_others_requests_are_untouched_when_one_goes_over(supervised: Superv
     with OpenLoop(supervised.url, 40, "first-key") as load:
         with pytest.raises(requests.ConnectionError):
             supervised.score({"mb": 400, "wait": True})
-        wait_for(lambda: len(found := set(supervised.pids())) == 2 and found != before)
+        wait_until(lambda: len(found := set(supervised.pids())) == 2 and found != before)
         found = load.end()
     # At most what the dead worker had in hand beside: each client has one request at a time.
     assert len(found["problems"]) <= 8 and found["statuses"]["200"] >= 5, found
@@ -86,7 +88,7 @@ def test_workers_are_replaced_after_so_many_requests_and_none_fails(supervised: 
         return len(seen) >= 3 * workers and not first & set(now)
 
     with OpenLoop(supervised.url, 150, "first-key") as load:
-        wait_for(all_replaced, 60)
+        wait_until(all_replaced, 60)
         found = load.end()
     assert found["problems"] == [] and list(found["statuses"]) == ["200"], found
     replaced = supervised.log.count("has answered its 50 requests; replacing it")

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import requests
-from supervised import KEY, Supervised, wait_for
 from syrupy.assertion import SnapshotAssertion
+
+from tests.integration.serving.supervised import KEY, Supervised
+from tests.polling import wait_until
 
 SCRIPT = """
     import os, sys, time
@@ -117,5 +119,5 @@ def test_a_worker_that_ends_itself_breaks_its_own_connection_and_is_replaced(v1:
     (before,) = v1.pids()
     with pytest.raises(requests.ConnectionError):
         v1.score({"data": ROWS, "do": "os._exit"})
-    wait_for(lambda: v1.pids() not in ([], [before]))
-    wait_for(lambda: v1.score({"data": ROWS}).status_code == 200)
+    wait_until(lambda: v1.pids() not in ([], [before]))
+    wait_until(lambda: v1.score({"data": ROWS}).status_code == 200)

@@ -15,7 +15,7 @@ from mldeploy_jupyter.api.environments.sections import ContainerRegistry
 from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
-from mldeploy_jupyter.core.errors import ConfigError, EnvironmentError_, MldeployError, UserErrorException
+from mldeploy_jupyter.core.errors import ConfigError, EnvironmentBuildError, MldeployError, UserErrorException
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_user_managed_interpreter_is_used_as_it_is() -> None:
     environment.python.user_managed_dependencies = True
     assert environment._to_spec().interpreter == sys.executable
     environment.python.interpreter_path = "/nowhere/python"
-    with pytest.raises(EnvironmentError_, match="there is no interpreter /nowhere/python"):
+    with pytest.raises(EnvironmentBuildError, match="there is no interpreter /nowhere/python"):
         environment._to_spec()
 
 
@@ -147,7 +147,7 @@ def test_clone_register_get_list(workspace: Workspace) -> None:
     assert environment.clone("g").docker.base_image_registry.password == "hunter2"
     with pytest.raises(UserErrorException, match="is not a version"):
         Environment.get(workspace, "e", version="newest")
-    with pytest.raises(EnvironmentError_, match="there is no environment 'x'") as caught:
+    with pytest.raises(EnvironmentBuildError, match="there is no environment 'x'") as caught:
         Environment.get(workspace, "x")
     assert "e, f" in str(caught.value)
 
@@ -167,7 +167,7 @@ def test_saved_to_a_directory_and_read_again(tmp_path: Path) -> None:
 def test_no_conda_command(monkeypatch: pytest.MonkeyPatch, snapshot: object) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CONDA_EXE", raising=False)
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         Environment.from_existing_conda_environment("e", "base")
     assert str(caught.value) == snapshot
 
@@ -189,13 +189,13 @@ def test_the_running_kernel_as_exact_pins() -> None:
     everything = Environment.from_kernel()._to_spec().pip
     assert any(pin.startswith("pytest==") for pin in everything)
     assert not any(pin.startswith(("ipykernel", "mldeploy")) for pin in everything)
-    with pytest.raises(EnvironmentError_, match="cannot be pinned"):
+    with pytest.raises(EnvironmentBuildError, match="cannot be pinned"):
         Environment.from_kernel("k", modules=["mldeploy_jupyter"])
 
 
 def test_reading_environments_makes_no_workspace(folder: Path) -> None:
     assert Environment.list(Workspace()) == {}
-    with pytest.raises(EnvironmentError_, match="no environments"):
+    with pytest.raises(EnvironmentBuildError, match="no environments"):
         Environment.get(Workspace(), "e")
     assert list(folder.iterdir()) == []
 
@@ -210,9 +210,9 @@ def test_a_label_stands_for_a_version_and_moves(workspace: Workspace) -> None:
     assert [Environment.get(workspace, "e", label=label).version for label in ("prod", "old", "Latest")] == [
         *("2", "1", "2"),
     ]
-    with pytest.raises(EnvironmentError_, match="its labels are old, prod"):
+    with pytest.raises(EnvironmentBuildError, match="its labels are old, prod"):
         Environment.get(workspace, "e", label="nope")
-    with pytest.raises(EnvironmentError_, match="there is no environment 'e' of version 7"):
+    with pytest.raises(EnvironmentBuildError, match="there is no environment 'e' of version 7"):
         Environment.label(workspace, "e", 7, ["prod"])
     with pytest.raises(UserErrorException, match=r"pass \['prod'\]"):
         Environment.label(workspace, "e", 1, "prod")

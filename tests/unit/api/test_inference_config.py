@@ -17,7 +17,7 @@ from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import (
     ConfigError,
     EntryScriptError,
-    EnvironmentError_,
+    EnvironmentBuildError,
     MldeployError,
     WebserviceException,
 )
@@ -148,7 +148,7 @@ def test_a_wrong_script_keeps_its_line(src: Path, text: str) -> None:
 
 def test_python_3_6_2_is_refused_when_the_config_is_made(src: Path, snapshot: object) -> None:
     (src / "env" / "myenv.yml").write_text(CONDA.replace("3.11", "3.6.2"))
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         InferenceConfig("x/y/score.py", source_directory=src, conda_file="env/myenv.yml")
     assert caught.value.code == "PythonTooOld"
     assert str(caught.value) == snapshot

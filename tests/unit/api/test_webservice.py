@@ -6,9 +6,9 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import mldeploy_jupyter.api.webservices.webservice as module
 import pytest
 
+import mldeploy_jupyter.api.webservices.webservice as module
 from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.webservices import deployments
 from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig

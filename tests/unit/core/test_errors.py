@@ -54,6 +54,6 @@ def test_every_error_stands_in_the_tree_and_has_a_code_of_its_own(kind: type[Mld
     assert [other.__name__ for other in CLASSES if other.code == kind.code] == [kind.__name__]
 
 
-@pytest.mark.parametrize("kind", [errors.ConfigError, errors.EnvironmentError_])
+@pytest.mark.parametrize("kind", [errors.ConfigError, errors.EnvironmentBuildError])
 def test_v1s_callers_catch_what_is_wrong_in_names_configurations_and_environments(kind: type[MldeployError]) -> None:
     assert issubclass(kind, errors.WebserviceException)

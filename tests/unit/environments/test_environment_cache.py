@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import cache
 from mldeploy_jupyter.environments.provided import without_provided
 
@@ -84,7 +84,7 @@ def test_sweep_keeps_the_used_the_recent_and_the_held(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named(tmp_path: Path, snapshot: object) -> None:
-    with pytest.raises(EnvironmentError_) as caught, cache.named_errors(Path("CACHE")):
+    with pytest.raises(EnvironmentBuildError) as caught, cache.named_errors(Path("CACHE")):
         raise OSError(errno.ENOSPC, "No space left on device", "CACHE/x")
     assert caught.value.code == "DiskFull"
     assert str(caught.value) == snapshot

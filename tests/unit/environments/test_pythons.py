@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import pythons
 from mldeploy_jupyter.environments.records import Interpreter
 
@@ -77,7 +77,7 @@ def test_the_kernels_python_if_it_fits_else_the_newest(
 
 @pytest.mark.parametrize("asked", ["3.6.2", "3.10", "<3.11", "2.7", "3.6"])
 def test_below_the_floor_is_always_refused(machine: list[Interpreter], asked: str, snapshot: object) -> None:
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         pythons.select(asked, "/k/python")
     assert caught.value.code == "PythonTooOld"
     assert str(caught.value) == snapshot
@@ -85,7 +85,7 @@ def test_below_the_floor_is_always_refused(machine: list[Interpreter], asked: st
 
 @pytest.mark.parametrize("asked", ["3.12.7", "3.14", ">=3.15"])
 def test_none_that_fits_lists_those_found(machine: list[Interpreter], asked: str, snapshot: object) -> None:
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         pythons.select(asked, "/k/python")
     assert caught.value.code == "PythonNotFound"
     assert str(caught.value) == snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mldeploy_jupyter.core.errors import EnvironmentError_
+from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import uv as uv_module
 from mldeploy_jupyter.environments.uv import Uv, UvError, named_error
 
@@ -77,7 +77,7 @@ def test_an_index_is_passed_by_variable_and_not_shown(monkeypatch: pytest.Monkey
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, snapshot: object) -> None:
     monkeypatch.delenv("NOPE", raising=False)
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         Uv(options=["--index-url=https://me:${NOPE}@index.invalid/simple"]).run(["pip", "compile", "-"])
     assert str(caught.value) == snapshot
 
@@ -98,6 +98,6 @@ def test_a_missing_uv_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise FileNotFoundError("no uv here")
 
     monkeypatch.setattr(uv, "find_uv_bin", missing)
-    with pytest.raises(EnvironmentError_) as caught:
+    with pytest.raises(EnvironmentBuildError) as caught:
         Uv().run(["venv"])
     assert caught.value.code == "UvNotFound"

@@ -19,24 +19,24 @@ from mldeploy_jupyter.serving.ipc.scoreboard import (
     PID,
     REVISION,
     SLOTS,
-    Board,
+    Scoreboard,
     Slot,
 )
 from mldeploy_jupyter.serving.worker import metrics
 
 
-def worker(board: Board, pid: int = 1) -> Slot:
+def worker(board: Scoreboard, pid: int = 1) -> Slot:
     slot = board.slot(board.assign())
     slot.fields[PID] = pid
     return slot
 
 
 def test_what_one_process_counts_another_reads() -> None:
-    board = Board()
+    board = Scoreboard()
     number = board.assign()
     program = (
-        "import sys; from mldeploy_jupyter.serving.ipc.scoreboard import Board, PID\n"
-        f"slot = Board({board.fd}).slot({number}); slot.fields[PID] = 7\n"
+        "import sys; from mldeploy_jupyter.serving.ipc.scoreboard import Scoreboard, PID\n"
+        f"slot = Scoreboard({board.fd}).slot({number}); slot.fields[PID] = 7\n"
         "slot.count(200); slot.observe('run', 0.02); slot.take(b'the-id')"
     )
     subprocess.run([sys.executable, "-c", program], pass_fds=[board.fd], check=True)
@@ -46,7 +46,7 @@ def test_what_one_process_counts_another_reads() -> None:
 
 
 def test_a_dead_worker_leaves_its_counts_and_the_ids_it_had_in_hand() -> None:
-    board = Board()
+    board = Scoreboard()
     slot = worker(board)
     for status in (200, 200, 503):
         slot.count(status)
@@ -67,7 +67,7 @@ def test_a_dead_worker_leaves_its_counts_and_the_ids_it_had_in_hand() -> None:
 
 
 def test_more_requests_than_have_a_name_are_counted_all_the_same() -> None:
-    board = Board()
+    board = Scoreboard()
     slot = worker(board)
     places = [slot.take(b"%d" % n) for n in range(IN_HAND + 10)]
     assert places.count(-1) == 10 and slot.fields[IN_FLIGHT] == IN_HAND + 10
@@ -76,7 +76,7 @@ def test_more_requests_than_have_a_name_are_counted_all_the_same() -> None:
 
 
 def test_a_board_that_is_full_gives_a_place_that_nobody_shows() -> None:
-    board = Board()
+    board = Scoreboard()
     numbers = [board.assign() for _ in range(SLOTS + 2)]
     assert numbers == [*range(1, SLOTS), 0, 0, 0]
     board.slot(0).count(200)
@@ -89,7 +89,7 @@ def test_a_board_that_is_full_gives_a_place_that_nobody_shows() -> None:
     st.lists(st.tuples(st.integers(100, 599), st.floats(0, 100))),
 )
 def test_sums_over_the_living_and_the_dead_are_what_was_counted(dead: list, living: list) -> None:
-    board = Board()
+    board = Scoreboard()
     one, two = worker(board), worker(board, 2)
     for slot, requests in ((one, dead), (two, living)):
         for status, seconds in requests:
@@ -106,7 +106,7 @@ def test_sums_over_the_living_and_the_dead_are_what_was_counted(dead: list, livi
 
 
 def test_a_sum_is_not_read_while_a_dead_worker_s_counts_are_moved() -> None:
-    board = Board()
+    board = Scoreboard()
     board.service[CHANGES] = 1
     seen: list[int] = []
 
@@ -122,7 +122,7 @@ def test_a_sum_is_not_read_while_a_dead_worker_s_counts_are_moved() -> None:
 
 
 def test_a_name_cannot_break_a_line_and_every_series_has_its_help() -> None:
-    board = Board()
+    board = Scoreboard()
     slot = worker(board, os.getpid())
     slot.fields[REVISION] = 3
     slot.count(200)

@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.serving.http.exchange import Exchange
-from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, Board
+from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, Scoreboard
 from mldeploy_jupyter.serving.scoring.messages import Request, Response
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor import worker_process
 from mldeploy_jupyter.serving.supervisor.worker_process import Worker
 from mldeploy_jupyter.serving.worker.jobs import Job
-from mldeploy_jupyter.serving.worker.request_queue import Queueing
-from mldeploy_jupyter.serving.worker.script_thread import AsyncRunner, Runner
+from mldeploy_jupyter.serving.worker.request_queue import RequestQueue
+from mldeploy_jupyter.serving.worker.script_thread import AsyncScriptThread, ScriptThread
 
 
 class Line:
     """A queue on a loop of its own, and the answers that came out of it."""
 
-    def __init__(self, runner: Runner, **settings: Any) -> None:
+    def __init__(self, runner: ScriptThread, **settings: Any) -> None:
         self.loop, self.answers, self.came = asyncio.new_event_loop(), [], threading.Event()
-        self.board = Board()
+        self.board = Scoreboard()
         self.slot = self.board.slot(self.board.assign())
-        self.queue = Queueing(Settings(**settings), self.slot, self.finish, lambda jobs, shared: None, lambda: None)
+        self.queue = RequestQueue(Settings(**settings), self.slot, self.finish, lambda jobs, shared: None, lambda: None)
         self.runner = runner
         runner.loop = self.loop
         self.queue.use(runner)
@@ -57,7 +57,7 @@ def test_an_async_run_that_is_cancelled_by_itself_is_a_failed_call() -> None:
     async def score(request: Request) -> Response:
         raise asyncio.CancelledError
 
-    runner = AsyncRunner(asyncio.new_event_loop)
+    runner = AsyncScriptThread(asyncio.new_event_loop)
     runner.score = score
     line = Line(runner)
     try:
@@ -70,7 +70,7 @@ def test_an_async_run_that_is_cancelled_by_itself_is_a_failed_call() -> None:
 
 
 def test_a_call_that_raises_beyond_all_care_is_answered_and_the_thread_goes_on() -> None:
-    runner = Runner()
+    runner = ScriptThread()
 
     def work(jobs: list[Job]) -> None:
         if jobs[0].request.id == "bad":
@@ -91,7 +91,7 @@ def test_a_call_that_raises_beyond_all_care_is_answered_and_the_thread_goes_on()
 
 def test_a_call_that_ended_at_its_deadline_before_all_were_told_answers_504() -> None:
     """The deadline's signal is sent for one request of a batch; the call may end before the others are looked at."""
-    runner = Runner()
+    runner = ScriptThread()
 
     def work(jobs: list[Job]) -> None:
         runner.attempt(jobs, lambda: None)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.schema.base import Misfit, Unknown
+from mldeploy_jupyter.serving.schema.base import Unknown, ValidationError
 from mldeploy_jupyter.serving.schema.hints import kind_of_hint
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.scoring.arguments import arguments_of
@@ -205,7 +205,7 @@ def test_values_of_a_hint_are_taken(hint: Any, value: Any, expected: Any) -> Non
     ids=str,
 )
 def test_other_values_are_refused_with_their_place(hint: Any, value: Any, where: str, words: str) -> None:
-    with pytest.raises(Misfit) as caught:
+    with pytest.raises(ValidationError) as caught:
         parse(hint, value)
     assert caught.value.where == where
     assert words in str(caught.value)
@@ -293,7 +293,7 @@ def test_whatever_comes_it_fits_or_is_a_misfit(value: Any) -> None:
         assert kind is not None
         try:
             kind.parse(value, "data")
-        except Misfit as misfit:
+        except ValidationError as misfit:
             assert misfit.where.startswith("data")
 
 

@@ -15,7 +15,7 @@ from mldeploy_jupyter.serving.schema.decorators import output_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
-from mldeploy_jupyter.serving.scoring.results import Misfits, misfit_of
+from mldeploy_jupyter.serving.scoring.results import ValidationErrors, misfit_of
 from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 
 FRAME = pd.DataFrame({"a": [1.5], "b": ["x"]})
@@ -93,7 +93,7 @@ def test_results_that_do_not_fit_say_where(script: Script, result: Any, words: s
 
 
 def test_each_place_is_told_once() -> None:
-    misfits = Misfits(most=3)
+    misfits = ValidationErrors(most=3)
     assert misfits.is_new("at [0].age: a")
     assert not misfits.is_new("at [71].age: b")
     assert misfits.is_new("at [0].name: a") and misfits.is_new("expected a list: x")

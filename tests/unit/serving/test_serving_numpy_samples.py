@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.schema.base import Misfit
+from mldeploy_jupyter.serving.schema.base import ValidationError
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 
 
@@ -19,8 +19,8 @@ def parse(sample: Any, value: Any, **options: Any) -> Any:
     return NumpyParameterType(sample, **options).parse(value, "data")
 
 
-def misfit(sample: Any, value: Any, **options: Any) -> Misfit:
-    with pytest.raises(Misfit) as caught:
+def misfit(sample: Any, value: Any, **options: Any) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
         parse(sample, value, **options)
     return caught.value
 
@@ -193,7 +193,7 @@ def test_whatever_comes_it_fits_or_is_a_misfit(value: Any) -> None:
     for sample in (np.array([[1, 2]]), RECORD, np.array(["a"]), np.array(1.0), np.array(["2020"], dtype="M8[s]")):
         try:
             result = parse(sample, value)
-        except Misfit as error:
+        except ValidationError as error:
             assert error.where.startswith("data")
         else:
             assert result.dtype == sample.dtype

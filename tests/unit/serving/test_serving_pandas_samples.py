@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mldeploy_jupyter.serving.schema.base import Misfit
+from mldeploy_jupyter.serving.schema.base import ValidationError
 from mldeploy_jupyter.serving.schema.pandas_orients import ORIENTS
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 
@@ -20,8 +20,8 @@ def parse(value: Any, orient: str = "records", sample: pd.DataFrame = SAMPLE, **
     return PandasParameterType(sample, orient=orient, **options).parse(value, "data")
 
 
-def misfit(value: Any, orient: str = "records", sample: pd.DataFrame = SAMPLE, **options: Any) -> Misfit:
-    with pytest.raises(Misfit) as caught:
+def misfit(value: Any, orient: str = "records", sample: pd.DataFrame = SAMPLE, **options: Any) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
         parse(value, orient, sample, **options)
     return caught.value
 

@@ -14,7 +14,7 @@ from mldeploy_jupyter.serving import PROVIDES, PYTHON_FLOOR, REQUIREMENTS, Contr
 from mldeploy_jupyter.serving.ipc.channel import Channel
 from mldeploy_jupyter.serving.ipc.failure import exception_data, from_exception, traceback_text
 from mldeploy_jupyter.serving.log.service_log import ServiceLog
-from mldeploy_jupyter.serving.supervisor.arbiter import Fleet
+from mldeploy_jupyter.serving.supervisor.arbiter import Arbiter
 from mldeploy_jupyter.serving.supervisor.generation import Generation, Stopped
 from mldeploy_jupyter.serving.system.json_file import read_json, write_json
 from mldeploy_jupyter.serving.system.listening_socket import listen
@@ -179,7 +179,7 @@ def test_a_client_without_a_supervisor_says_which(tmp_path: Path) -> None:
 
 
 def test_a_service_that_stops_takes_no_deployment(tmp_path: Path) -> None:
-    fleet = Fleet(tmp_path, listen("127.0.0.1", 0), "127.0.0.1", ServiceLog(tmp_path / "log"), lambda task: task())
+    fleet = Arbiter(tmp_path, listen("127.0.0.1", 0), "127.0.0.1", ServiceLog(tmp_path / "log"), lambda task: task())
     assert fleet.handle("nonsense", {}, print)["failure"]["code"] == "bad-request"
     assert fleet.restart(print) == {"ok": True, "restarted": 0}
     assert fleet.reread_keys() == {"ok": True, "workers": 0}

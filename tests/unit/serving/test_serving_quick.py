@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.schema.base import Misfit
+from mldeploy_jupyter.serving.schema.base import ValidationError
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_orients import ORIENTS
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
@@ -86,7 +86,7 @@ def test_arrays_without_enforcement_change_no_value(value: Any) -> None:
     kind = NumpyParameterType(np.ones((1, 2)), enforce_column_type=False, enforce_shape=False)
     try:
         result = kind.parse(value, "data")
-    except Misfit as misfit:
+    except ValidationError as misfit:
         assert misfit.where.startswith("data")
     else:
         assert result.tolist() == value or result.size == 0
@@ -137,7 +137,7 @@ def test_frames_are_the_same_both_ways(orient: str, data: st.DataObject) -> None
     quick = kind.quick(value, False)
     try:
         careful = kind.careful(value, "data")
-    except Misfit as misfit:
+    except ValidationError as misfit:
         assert quick is None and misfit.where.startswith("data")
         return
     if quick is not None:

@@ -18,7 +18,7 @@ import jsonschema
 import openapi_spec_validator
 import pytest
 
-from mldeploy_jupyter.serving.schema.base import Misfit
+from mldeploy_jupyter.serving.schema.base import ValidationError
 from mldeploy_jupyter.serving.schema.decorators import input_schema
 from mldeploy_jupyter.serving.schema.spark_type import SparkParameterType
 from mldeploy_jupyter.serving.scoring.messages import Request
@@ -128,7 +128,7 @@ def test_columns_are_found_by_name_and_whole_numbers_are_doubles_too(kind: Spark
 def test_what_does_not_fit_is_refused_with_its_place(
     kind: SparkParameterType, change: dict[str, Any], where: str, words: str
 ) -> None:
-    with pytest.raises(Misfit) as caught:
+    with pytest.raises(ValidationError) as caught:
         kind.parse([ROW, {**ROW, **change}], "data")
     assert caught.value.where == where
     assert words in str(caught.value)
@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused_with_its_place(
 def test_without_the_samples_types_spark_infers_them(kind: SparkParameterType) -> None:
     free = SparkParameterType(kind.sample_input.select("n", "s"), apply_sample_schema=False)
     assert free.parse([{"n": 1.5, "s": "a"}], "data").collect()[0].n == 1.5
-    with pytest.raises(Misfit, match="no 's'"):
+    with pytest.raises(ValidationError, match="no 's'"):
         free.parse([{"n": 1}], "data")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mldeploy_jupyter.serving.schema.base import AbstractParameterType, Misfit
+from mldeploy_jupyter.serving.schema.base import AbstractParameterType, ValidationError
 from mldeploy_jupyter.serving.schema.decorators import declared_of, input_schema, output_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
@@ -65,7 +65,7 @@ def test_values_like_the_sample_are_taken(sample: Any, value: Any, expected: Any
     ],
 )
 def test_other_values_are_refused_with_their_place(sample: Any, value: Any, where: str) -> None:
-    with pytest.raises(Misfit) as caught:
+    with pytest.raises(ValidationError) as caught:
         StandardPythonParameterType(sample).parse(value, "p")
     assert caught.value.where == where
 
@@ -83,7 +83,7 @@ def test_other_parameter_types_may_be_inside() -> None:
     kind = StandardPythonParameterType({"rows": NumpyParameterType(np.array([[1, 2]])), "n": 1})
     value = kind.parse({"rows": [[3, 4]], "n": 5}, "Inputs")
     np.testing.assert_array_equal(value["rows"], [[3, 4]])
-    with pytest.raises(Misfit) as caught:
+    with pytest.raises(ValidationError) as caught:
         kind.parse({"rows": [[3, 4.5]], "n": 5}, "Inputs")
     assert caught.value.where == "Inputs.rows[0][1]"
     assert kind.dump() == {"rows": [[1, 2]], "n": 1}
@@ -106,7 +106,7 @@ def test_a_type_of_v1_with_its_two_methods_still_works() -> None:
     kind = Celsius("20C")
     assert kind.parse("21C", "t") == 21.0
     assert kind.schema() == {"type": "string"}
-    with pytest.raises(Misfit, match="t: ValueError: could not convert"):
+    with pytest.raises(ValidationError, match="t: ValueError: could not convert"):
         kind.parse("warm", "t")
 
 
@@ -128,7 +128,7 @@ def test_decorators_hang_on_the_function_and_may_be_run_again() -> None:
     array, b = first([5, 6])  # by hand, in a notebook
     np.testing.assert_array_equal(array, [5, 6])
     assert b == "y"
-    with pytest.raises(Misfit, match=r"a\[0\]: 1.7 is not a whole number"):
+    with pytest.raises(ValidationError, match=r"a\[0\]: 1.7 is not a whole number"):
         first([1.7])
     already = np.array([9])
     assert first(already)[0] is already

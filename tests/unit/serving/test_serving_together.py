@@ -13,8 +13,8 @@ import pytest
 from mldeploy_jupyter.serving.scoring.messages import Request
 from mldeploy_jupyter.serving.scoring.scorer import Scorer
 from mldeploy_jupyter.serving.worker.batching import Batcher
-from mldeploy_jupyter.serving.worker.jobs import Job, Together
-from mldeploy_jupyter.serving.worker.script_thread import Runner
+from mldeploy_jupyter.serving.worker.jobs import BatchResult, Job
+from mldeploy_jupyter.serving.worker.script_thread import ScriptThread
 from tests.fuzz.wire import script_of
 
 HEAD = """
@@ -81,7 +81,7 @@ def alone(scorer: Scorer, request: Request) -> tuple[int, bytes]:
     return response.status, response.body
 
 
-class Answers(Runner):
+class Answers(ScriptThread):
     """Notes what every job got, and how many were answered as one."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Answers(Runner):
             assert job.response is not None and job not in self.got
             self.got[job] = job.response.status, job.response.body
 
-    def done_together(self, shared: Together) -> None:
+    def done_together(self, shared: BatchResult) -> None:
         self.as_one += len(shared.jobs)
         for job in shared.jobs:
             assert job.response is None and job not in self.got and job.batch == len(shared.jobs)

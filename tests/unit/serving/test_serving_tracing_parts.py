@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[3]
 
 def test_without_tracing_nothing_of_it_is_imported() -> None:
     source = (
-        "import sys; from mldeploy_jupyter.serving import Settings; from mldeploy_jupyter.serving.scoring import tracing;"
+        "import sys; from mldeploy_jupyter.serving import Settings;"
+        "from mldeploy_jupyter.serving.scoring import tracing;"
         "assert tracing.start(Settings()) is None; assert not [m for m in sys.modules if m.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", source], check=True, cwd=ROOT)

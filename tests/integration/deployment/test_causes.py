@@ -13,8 +13,9 @@ import pytest
 
 from mldeploy_jupyter import Model, Webservice
 from mldeploy_jupyter.core.errors import DeploymentFailed, EntryScriptError, ScoringError
+from tests.polling import wait_until
 
-from .conftest import Site, ready, wait_until
+from .conftest import Site, ready
 
 HEAD = "import os, time\n\ndef now():\n    open('@HERE@', 'w').write(repr(time.time()))\n\n"
 TAIL = "\ndef run(data):\n    return 1\n"
@@ -186,7 +187,7 @@ def move(site: Site, group: Path) -> None:
             (group / "cgroup.procs").write_text(str(found))
         return family() <= there
 
-    wait_until(moved, lambda: str(family()))
+    wait_until(moved, what=lambda: str(family()))
 
 
 def test_an_out_of_memory_kill_is_certain_where_the_cgroup_says_so(site: Site, memory_cgroup: Path) -> None:
@@ -217,7 +218,7 @@ def test_a_worker_that_the_kernel_kills_under_load_is_explained(site: Site, memo
     assert "the service ran out of memory in run()" in error.value.why
     assert "it used 209.7 MB of the 209.7 MB allowed" in error.value.why
     assert "allow the service more (such as 314.6 MB)" in error.value.hint
-    wait_until(lambda: ready(service), service.get_logs)  # another worker comes
+    wait_until(lambda: ready(service), what=service.get_logs)  # another worker comes
     assert service.run("0") == 1
     assert "used up, 210 MB of 210 MB" in service.get_logs() and "try 0.4 GB" in service.get_logs()
     service.delete()

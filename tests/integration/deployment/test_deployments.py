@@ -37,8 +37,9 @@ from mldeploy_jupyter.core.errors import (
 )
 from mldeploy_jupyter.core.journal import fold
 from mldeploy_jupyter.core.journal.journal import STAGES, read_events
+from tests.polling import wait_until
 
-from .conftest import Site, wait_until
+from .conftest import Site
 
 SLOW = "import time\n\ndef init():\n    time.sleep(600)\n\ndef run(data):\n    return 1\n"
 BROKEN = "def init():\n    raise ValueError('no such thing')\n\ndef run(data):\n    return 1\n"
@@ -72,7 +73,7 @@ def test_the_finished_journal_is_archived_with_the_artifacts(site: Site) -> None
     service = live(site)
     folder = site.ws._folder
     name = f"journals/{service.deployment_id}.jsonl"
-    wait_until(lambda: folder.open_artifacts().read_bytes(name) is not None, lambda: "it was not archived")
+    wait_until(lambda: folder.open_artifacts().read_bytes(name) is not None, what=lambda: "it was not archived")
     assert folder.open_artifacts().read_bytes(name) == service.journal.read_bytes()
 
 
@@ -87,7 +88,7 @@ def test_what_the_script_imports_of_the_kernels_interpreter_is_kept_as_exact_pin
         revision = store.get_revision("svc", 1)
         return list(revision.environment.get("pins", [])) if revision else []
 
-    wait_until(lambda: pins() != [], lambda: "no pins were kept")
+    wait_until(lambda: pins() != [], what=lambda: "no pins were kept")
     assert f"numpy=={numpy.__version__}" in pins()
     assert not any(pin.startswith(("pip==", "scikit-learn==", "sqlalchemy==")) for pin in pins())
     assert service.run({}) == 1
@@ -164,7 +165,8 @@ def test_cancelling_an_update_leaves_the_old_revision(site: Site) -> None:
     site.write(SLOW)
     service.reload()
     wait_until(
-        lambda: any(e.stage == "rollout" for e in read_events(service.journal)), lambda: "it did not come to rollout"
+        lambda: any(e.stage == "rollout" for e in read_events(service.journal)),
+        what=lambda: "it did not come to rollout",
     )
     service.cancel()
     with pytest.raises(DeploymentCancelled) as error:
@@ -420,7 +422,7 @@ def test_a_failed_first_deployment_keeps_no_process_and_no_port(site: Site) -> N
     site.write(BROKEN)
     with pytest.raises(DeploymentFailed):
         site.deploy("first", port=port).wait_for_deployment(timeout_sec=60)
-    wait_until(lambda: site.processes() == [], lambda: f"left: {site.processes()}")
+    wait_until(lambda: site.processes() == [], what=lambda: f"left: {site.processes()}")
     assert "no such thing" in Webservice(site.ws, "first").get_logs()
     site.script(2)
     second = site.deploy("second", port=port)
@@ -449,7 +451,7 @@ def test_an_update_whose_caller_dies_is_finished_by_the_supervisor(site: Site, g
         last = deployment.look_at_target(site.ws._folder, record).details["last_deploy"]
         return bool(record.state == "Updating" and last["outcome"] == "running")
 
-    wait_until(asked, lambda: "the update did not begin")
+    wait_until(asked, what=lambda: "the update did not begin")
     os.killpg(caller.pid, signal.SIGKILL)
     caller.wait()
     found = Webservice(site.ws, "svc")
@@ -509,7 +511,7 @@ def test_a_worker_that_dies_comes_back(site: Site) -> None:
         except ScoringError:
             return False
 
-    wait_until(answers, lambda: "no worker came back", seconds=10)
+    wait_until(answers, what=lambda: "no worker came back", seconds=10)
 
 
 def test_a_supervisor_that_dies_leaves_no_worker_and_can_be_started(site: Site) -> None:
@@ -519,7 +521,7 @@ def test_a_supervisor_that_dies_leaves_no_worker_and_can_be_started(site: Site) 
     service = live(site)
     data = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())
     os.kill(data["pid"], signal.SIGKILL)
-    wait_until(lambda: site.processes() == [], lambda: f"orphans: {site.processes()}")
+    wait_until(lambda: site.processes() == [], what=lambda: f"orphans: {site.processes()}")
     assert service.state == "Unhealthy"
     service.start()
     assert (service.state, service.run({})["answer"]) == ("Healthy", 1)
@@ -528,9 +530,9 @@ def test_a_supervisor_that_dies_leaves_no_worker_and_can_be_started(site: Site) 
 def test_delete_ends_a_deployment_under_way_and_leaves_nothing(site: Site) -> None:
     site.write(SLOW)
     service = site.deploy()
-    wait_until(lambda: len(site.processes()) >= 2, lambda: "it did not begin")
+    wait_until(lambda: len(site.processes()) >= 2, what=lambda: "it did not begin")
     service.delete()
-    wait_until(lambda: site.processes() == [], lambda: f"left: {site.processes()}")
+    wait_until(lambda: site.processes() == [], what=lambda: f"left: {site.processes()}")
     with pytest.raises(WebserviceNotFound):
         Webservice(site.ws, "svc")
     assert not (site.folder / ".mldeploy/services/svc").exists()

@@ -12,8 +12,9 @@ from mldeploy_jupyter import LocalWebservice, Webservice
 from mldeploy_jupyter.commands import Context, run
 from mldeploy_jupyter.core.configs import ConfigViolations
 from mldeploy_jupyter.core.errors import ScoringError, WebserviceException
+from tests.polling import wait_until
 
-from .conftest import Site, ready, wait_until
+from .conftest import Site, ready
 
 ROWS = """
 from inference_schema.schema_decorators import input_schema
@@ -137,6 +138,6 @@ def test_a_request_whose_worker_went_over_its_limit_says_so(site: Site) -> None:
     assert error.value.why.startswith("the service went over its memory limit in run(): a worker used ")
     assert "memory_gb_limit allows 250.0 MB" in error.value.why
     assert "set memory_gb_limit=0." in error.value.hint and "update svc again" in error.value.hint
-    wait_until(lambda: ready(service), service.get_logs)
+    wait_until(lambda: ready(service), what=service.get_logs)
     assert service.run({"mb": 0}) == 1
     assert "its limit is 250 MB" in service.get_logs()

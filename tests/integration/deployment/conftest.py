@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import requests
 
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace
 from tests.engines.postgres import postgres, postgres_url  # noqa: F401
+from tests.polling import wait_until
 
 SCRIPT = """
 import json
@@ -23,13 +23,6 @@ def init():
 def run(data):
     return {{"answer": {answer}, "sent": json.loads(data)}}
 """
-
-
-def wait_until(true: Callable[[], bool], otherwise: Callable[[], str], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, otherwise()
-        time.sleep(0.02)
 
 
 def ready(service: Webservice) -> bool:
@@ -89,7 +82,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield site
     for service in Webservice.list(site.ws):
         service.delete()
-    wait_until(lambda: site.processes() == [], lambda: f"processes are left: {site.processes()}")
+    wait_until(lambda: site.processes() == [], what=lambda: f"processes are left: {site.processes()}")
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from mldeploy_jupyter.core.errors import DeploymentFailed
 from mldeploy_jupyter.core.journal.journal import read_events
 from mldeploy_jupyter.core.workspace import folder as workspace
 from mldeploy_jupyter.deployment import delete, look_at_target
+from tests.polling import wait_until
 
-from .conftest import Site, wait_until
+from .conftest import Site
 
 BROKEN = "def init():\n    raise ValueError('no')\n\ndef run(data):\n    return 1\n"
 FLOOD = """
@@ -91,7 +92,7 @@ def test_a_workspace_may_have_any_name(tmp_path: Path, name: str) -> None:
         assert answer(service) == 2
     finally:
         service.delete()
-    wait_until(lambda: odd.processes() == [], lambda: f"processes are left: {odd.processes()}")
+    wait_until(lambda: odd.processes() == [], what=lambda: f"processes are left: {odd.processes()}")
 
 
 def test_a_failed_update_of_a_stopped_service_leaves_it_stopped_and_able_to_start(site: Site) -> None:
@@ -101,7 +102,7 @@ def test_a_failed_update_of_a_stopped_service_leaves_it_stopped_and_able_to_star
     with pytest.raises(DeploymentFailed):
         update(site, service, wait=True)
     assert service.state == "Stopped"
-    wait_until(lambda: site.processes() == [], lambda: str(site.processes()))  # the runner ends a moment later
+    wait_until(lambda: site.processes() == [], what=lambda: str(site.processes()))  # the runner ends a moment later
     service.start()
     assert (service.state, answer(service)) == ("Healthy", 1)
 
@@ -109,11 +110,11 @@ def test_a_failed_update_of_a_stopped_service_leaves_it_stopped_and_able_to_star
 def test_a_failed_update_after_a_crash_brings_the_old_revision_back(site: Site) -> None:
     service = live(site)
     os.kill(supervisor(site), signal.SIGKILL)
-    wait_until(lambda: service.state == "Unhealthy", lambda: service.state)
+    wait_until(lambda: service.state == "Unhealthy", what=lambda: service.state)
     site.write(BROKEN)
     with pytest.raises(DeploymentFailed):
         update(site, service, wait=True)
-    wait_until(lambda: service.state == "Healthy", lambda: service.state)
+    wait_until(lambda: service.state == "Healthy", what=lambda: service.state)
     assert answer(service) == 1
 
 
@@ -125,11 +126,11 @@ def test_a_runner_that_was_held_up_learns_how_its_deployment_ended(site: Site) -
     status = lambda: look_at_target(site.ws._folder, site.ws._folder.open_store().get_service("svc"))  # noqa: E731
     wait_until(
         lambda: status().details["last_deploy"].get("deployment_id") == service.deployment_id,
-        lambda: "the supervisor was not asked",
+        what=lambda: "the supervisor was not asked",
     )
     os.kill(record.runner["pid"], signal.SIGSTOP)  # as a laptop that sleeps
     try:
-        wait_until(lambda: status().revision == 2, lambda: "the supervisor did not go on")
+        wait_until(lambda: status().revision == 2, what=lambda: "the supervisor did not go on")
     finally:
         os.kill(record.runner["pid"], signal.SIGCONT)
     service.wait_for_deployment(timeout_sec=30)

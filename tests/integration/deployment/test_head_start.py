@@ -10,9 +10,10 @@ import pytest
 
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest
 from mldeploy_jupyter.deployment import prewarm
-from mldeploy_jupyter.targets.supervisor_client import Supervisor
+from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
+from tests.polling import wait_until
 
-from .conftest import Site, wait_until
+from .conftest import Site
 
 
 def record_of(site: Site, **changed: Any) -> DeploymentRecord:
@@ -31,7 +32,7 @@ def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(si
     service = site.deploy()
     service.wait_for_deployment(timeout_sec=60)
     ahead = json.loads((service.journal.parent / prewarm.FILE).read_text())
-    supervisor = Supervisor(site.ws._folder.services / "svc")
+    supervisor = SupervisorClient(site.ws._folder.services / "svc")
     assert ahead["pid"] == (supervisor.running() or {})["pid"]
     status = supervisor.call("status")
     assert status["workers"][0]["forked"] and status["forking"]["forking"]
@@ -49,12 +50,12 @@ def test_it_goes_with_a_deployment_that_fails(site: Site) -> None:
     assert ahead is not None
     with pytest.raises(ValueError, match="of the deployment"), ahead:
         raise ValueError("of the deployment")
-    assert Supervisor(folder.services / "svc").running() is None
-    wait_until(lambda: site.processes() == [], lambda: f"{site.processes()}")
+    assert SupervisorClient(folder.services / "svc").running() is None
+    wait_until(lambda: site.processes() == [], what=lambda: f"{site.processes()}")
 
 
 def test_one_that_never_comes_is_not_waited_for(site: Site) -> None:
-    ahead = prewarm.HeadStart(Supervisor(site.folder / "nothing"), {"pid": 0, "started": "1", "host": "another"})
+    ahead = prewarm.Prewarm(SupervisorClient(site.folder / "nothing"), {"pid": 0, "started": "1", "host": "another"})
     began = time.monotonic()
     ahead.ready(clock=iter([0.0, 0.0, 100.0]).__next__, wait=lambda _: None)
     assert time.monotonic() - began < 5

@@ -11,8 +11,9 @@ from mldeploy_jupyter import Webservice
 from mldeploy_jupyter.core.errors import DeploymentInterrupted
 from mldeploy_jupyter.core.journal.journal import read_events
 from mldeploy_jupyter.deployment import launch
+from tests.polling import wait_until
 
-from .conftest import Site, wait_until
+from .conftest import Site
 
 HARNESS = str(Path(__file__).with_name("killed_runner.py"))
 LAST = 16  # events of a first deployment: the state, six stages opened and closed, three log lines
@@ -70,7 +71,8 @@ def test_a_runner_killed_while_the_new_revision_loads_takes_it_along(site: Site)
     site.write("import time\n\ndef init():\n    time.sleep(600)\n\ndef run(data):\n    return 1\n")
     service = site.deploy()
     wait_until(
-        lambda: any(e.stage == "rollout" for e in read_events(service.journal)), lambda: "it did not come to rollout"
+        lambda: any(e.stage == "rollout" for e in read_events(service.journal)),
+        what=lambda: "it did not come to rollout",
     )
     deployment = site.ws._folder.open_store().get_deployment(service.deployment_id)
     assert deployment is not None
@@ -80,7 +82,7 @@ def test_a_runner_killed_while_the_new_revision_loads_takes_it_along(site: Site)
     assert error.value.why == "its runner process died in the stage Roll out; revision 1 still serves"
     assert service.run({})["answer"] == 1
     # Its supervisor, what it forks from, and one worker: the worker of the new revision is gone.
-    wait_until(lambda: len(workers(site)) == 1, lambda: str(site.processes()))
+    wait_until(lambda: len(workers(site)) == 1, what=lambda: str(site.processes()))
     assert len(site.processes()) <= 3
 
 

@@ -1,0 +1,24 @@
+"""The one helper with which tests wait for what another process or thread does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def wait_until(condition: Callable[[], Value], seconds: float = 60.0, what: str | Callable[[], str] = "") -> Value:
+    """Returns the first true value of `condition`, asked a hundred times a second.
+
+    Fails after `seconds`, with `what` was waited for: a text, or a function that describes the state at the end.
+    """
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s for {what() if callable(what) else what or condition}")
+        pause.wait(0.01)
+    return value
