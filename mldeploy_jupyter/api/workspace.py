@@ -58,17 +58,17 @@ class Workspace:
         self._azure = _given(
             subscription_id=subscription_id, resource_group=resource_group, workspace_name=workspace_name
         )
-        self._start = None if path is None else Path(path).expanduser().absolute()
-        self._made: WorkspaceFolder | None = folders.find(self._start)
-        if self._start is None:
-            self._start = Path.cwd() if self._made is None else self._made.root.parent
+        self.start = None if path is None else Path(path).expanduser().absolute()
+        self._made: WorkspaceFolder | None = folders.find(self.start)
+        if self.start is None:
+            self.start = Path.cwd() if self._made is None else self._made.root.parent
 
     @classmethod
     def _of(cls, folder: WorkspaceFolder, azure: dict[str, str] | None = None) -> Workspace:
         """The workspace of a folder that is there."""
         workspace = cls.__new__(cls)
         workspace._azure = azure or {}
-        workspace._start = folder.root.parent
+        workspace.start = folder.root.parent
         workspace._made = folder
         return workspace
 
@@ -187,7 +187,7 @@ class Workspace:
 
     def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
         """Writes the Azure settings to `<path>/.azureml/config.json` (default: beside the workspace), as v1 does."""
-        target = Path(path).expanduser() if path else self._start or Path.cwd()
+        target = Path(path).expanduser() if path else self.start or Path.cwd()
         folder = target if target.name == ".azureml" else target / ".azureml"
         make_private_dir(folder)
         settings = {key: self._setting(key) or "" for key in ("subscription_id", "resource_group")}
@@ -219,7 +219,7 @@ class Workspace:
         ignore("Workspace.update", azure_resources, UPDATE_IGNORED)
         changes = {"friendly_name": friendly_name, "description": description, "tags": _tags(tags)}
         changes = {key: value for key, value in changes.items() if value is not None}
-        self._made = self._folder.with_config(**changes) if changes else self._made
+        self._made = self.folder.with_config(**changes) if changes else self._made
         return self.get_details()
 
     def delete(self, delete_dependent_resources: bool = False, no_wait: bool = False) -> None:
@@ -227,9 +227,9 @@ class Workspace:
 
         A store or artifacts elsewhere stay. Raises `WorkspaceError` while there are services.
         """
-        folder = self._for_read()
+        folder = self.find_folder()
         if folder is None:
-            raise none_here(self._start or Path.cwd())
+            raise none_here(self.start or Path.cwd())
         delete(folder)
         self._made = None
 
@@ -277,7 +277,7 @@ class Workspace:
         """The workspace's name: `config.json`'s, else the Azure one, else the folder's."""
         if self._made is not None:
             return self._made.config.name
-        start = self._start or Path.cwd()
+        start = self.start or Path.cwd()
         return self._azure.get("workspace_name") or start.name or "workspace"
 
     @property
@@ -304,47 +304,47 @@ class Workspace:
         """Every service, by name."""
         from mldeploy_jupyter.api.webservices.webservice import Webservice
 
-        return {service.name: service for service in Webservice.list(self)} if self._for_read() else {}
+        return {service.name: service for service in Webservice.list(self)} if self.find_folder() else {}
 
     @property
     def environments(self) -> dict[str, Any]:
         """The latest version of every registered environment, by name."""
         from mldeploy_jupyter.api.environments.environment import Environment
 
-        return dict(Environment.list(self)) if self._for_read() else {}
+        return dict(Environment.list(self)) if self.find_folder() else {}
 
     @property
-    def _folder(self) -> WorkspaceFolder:
+    def folder(self) -> WorkspaceFolder:
         """The folder, for writing: made, with one line of output, when it is not there yet."""
-        return self._for_write()
+        return self.make_folder()
 
-    def _for_write(self, announce: Callable[[str], object] = print) -> WorkspaceFolder:
+    def make_folder(self, announce: Callable[[str], object] = print) -> WorkspaceFolder:
         if self._made is None:
             # The name that was shown so far stays, though the folder may have another.
-            self._made = folders.require_for_write(self._start, announce, name=self.name)
+            self._made = folders.require_for_write(self.start, announce, name=self.name)
             changes = {key: value for key, value in self._azure.items() if value}
             if changes:
                 self._made = self._made.with_config(**changes)
         known_workspaces.remember(self._made.root)
         return self._made
 
-    def _for_read(self) -> WorkspaceFolder | None:
+    def find_folder(self) -> WorkspaceFolder | None:
         """The folder, or None when nothing was written yet."""
         if self._made is None:
-            self._made = folders.find(self._start)
+            self._made = folders.find(self.start)
         return self._made
 
     def _setting(self, key: str) -> str | None:
         return self._azure.get(key) or (getattr(self._made.config, key) if self._made else None)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Workspace) and (self._start, self._made) == (other._start, other._made)
+        return isinstance(other, Workspace) and (self.start, self._made) == (other.start, other._made)
 
     def __hash__(self) -> int:
-        return hash(self._start)
+        return hash(self.start)
 
     def __repr__(self) -> str:
-        place = self._made.root if self._made else f"not made yet, in {self._start}"
+        place = self._made.root if self._made else f"not made yet, in {self.start}"
         return f"Workspace(name={self.name!r}, path={str(place)!r})"
 
 

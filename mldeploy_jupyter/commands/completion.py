@@ -89,7 +89,7 @@ def _names(completion: Completion, start: str, context: Context) -> list[str]:
     if not completion:
         return []
     try:
-        store = context.workspace()._folder.open_store()
+        store = context.workspace().folder.open_store()
         if completion == "service":
             return [service.name for service in store.list_services()]
         models = store.list_models()

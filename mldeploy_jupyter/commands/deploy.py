@@ -110,7 +110,7 @@ def update(context: Context, args: Args) -> Result:
 
 def _example_change(service: Any) -> str:
     """Options of an update that can be typed as they stand: the newest version of the model it has, or of the last."""
-    models = service.workspace._folder.open_store().list_models()
+    models = service.workspace.folder.open_store().list_models()
     names = {model.partition(":")[0] for model in service.models}
     newest = max((m for m in models if m.name in names), key=lambda m: m.version, default=models[0] if models else None)
     if newest is not None:
@@ -132,7 +132,7 @@ class _Word:
 def current_config(service: Any) -> DeployConfig:
     """The live revision's settings; tags, properties and description are the service's own."""
     workspace = service.workspace
-    store = workspace._folder.open_store()
+    store = workspace.folder.open_store()
     record = store.get_service(service.name)
     revision = store.get_revision(service.name, record.revision) if record and record.revision else None
     if revision is None:
@@ -174,7 +174,7 @@ def _update_if_live(
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
     from mldeploy_jupyter.api.webservices.webservice import Webservice
 
-    record = workspace._folder.open_store().get_service(name)
+    record = workspace.folder.open_store().get_service(name)
     if record is None or not record.revision:
         return None
     service = Webservice(workspace, name)

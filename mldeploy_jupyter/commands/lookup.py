@@ -28,8 +28,8 @@ def find_service(context: Context, args: Args) -> Any:
     if not found:
         raise missing
     if len(found) > 1:
-        folders = ", ".join(str(service.workspace._folder.root.parent) for service in found)
-        hint = f"name one: --path {found[0].workspace._folder.root.parent}"
+        folders = ", ".join(str(service.workspace.folder.root.parent) for service in found)
+        hint = f"name one: --path {found[0].workspace.folder.root.parent}"
         raise UsageError(f"{args.name} is in several workspaces", why=f"they are {folders}", hint=hint)
     return found[0]
 
@@ -65,7 +65,7 @@ def list_services(context: Context, args: Args) -> Result:
     for service in services:
         data = service.serialize()
         row = [service.name, service.shown_state, data.get("computeType"), data.get("scoringUri")]
-        rows.append([*row, service.workspace._folder.root.parent] if everywhere else row)
+        rows.append([*row, service.workspace.folder.root.parent] if everywhere else row)
     head = ("NAME", "STATE", "TARGET", "SCORING URI", *(("WORKSPACE",) if everywhere else ()))
     text = table(rows, head) if rows else "No services. Deploy one with: mldeploy model deploy"
     return Result(services, text, [service.serialize() for service in services], "Webservice.list(ws)")

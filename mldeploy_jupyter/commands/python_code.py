@@ -71,7 +71,7 @@ def whole(result: Result, context: Context, args: Args) -> str:
     body = result.python.replace("=***", "='***'")  # a key that is not shown is a text still
     named = "Workspace.from_config()"
     if args.path:
-        folder = str(context.workspace(args.path)._folder.root.parent)
+        folder = str(context.workspace(args.path).folder.root.parent)
         named = f"Workspace.get(path={folder!r})"
         body = body.replace("Workspace.from_config()", named)
     if body.startswith(("from ", "import ")):

@@ -150,7 +150,7 @@ def rollback(context: Context, args: Args) -> Result:
     check_waiting(args)
     service = find_service(context, args)
     service.rollback(args.revision, detached=context.detached)
-    began = service.workspace._folder.open_store().get_deployment(service.deployment_id)
+    began = service.workspace.folder.open_store().get_deployment(service.deployment_id)
     if began is not None:
         context.note(f"{service.name} goes back to what revision {began.request['revision']} was.")
     python = python_call("service.rollback", **({"revision": args.revision} if args.revision else {}))

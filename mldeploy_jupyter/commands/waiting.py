@@ -43,7 +43,7 @@ def follow(context: Context, service: Any, name: str, timeout_sec: float | None)
     """Shows the deployment on the error stream until it ended. Raises its error, or `WaitInterrupted`."""
     from mldeploy_jupyter.core.journal.terminal import follow as show
 
-    store = service.workspace._folder.open_store()
+    store = service.workspace.folder.open_store()
     begun = looked = context.clock()
 
     def left() -> float | None:

@@ -27,8 +27,8 @@ def open_workspace(context: Context, path: str | None, *, write: bool = False) -
             raise
         workspace = Workspace(path=path)
     if write:
-        workspace._for_write(announce=context.note)
-    elif workspace._for_read() is None:  # v1's config.json is there, and nothing was written yet
+        workspace.make_folder(announce=context.note)
+    elif workspace.find_folder() is None:  # v1's config.json is there, and nothing was written yet
         raise WorkspaceError(
             f"the workspace {workspace.name} has nothing in it yet",
             why="its config.json was found, and no model was registered here",

@@ -75,7 +75,7 @@ def prune(
             why="it must be a whole number of at least 0",
             hint="leave it out to keep 20",
         )
-    folder = workspace._for_read()
+    folder = workspace.find_folder()
     if folder is None:
         return PruneReport(dry_run=dry_run)
     store, artifacts = folder.open_store(), folder.open_artifacts()

@@ -215,7 +215,7 @@ def _live_revision(context: Context, args: Args) -> Any:
     if not args.name:
         return None
     try:
-        store = context.workspace(args.path)._folder.open_store()
+        store = context.workspace(args.path).folder.open_store()
     except WorkspaceError:
         return None
     service = store.get_service(args.name)

@@ -69,7 +69,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
         live_edit.refuse_others(args)
     text = cell if cell.endswith("\n") else cell + "\n"
     path = _write_file(name, text)
-    folder = context.workspace(args.path, write=True)._folder
+    folder = context.workspace(args.path, write=True).folder
     record = remember(session, folder, path, text, cell)
     session.script, session.script_is_new, session.failed = path, True, None
     models = _models(session, context, record.script_digest, list(args.models or []))

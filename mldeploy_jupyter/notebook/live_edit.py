@@ -45,7 +45,7 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     wanted = Args(**{param.name: None for param in command("service", "update").all_params})
     wanted.name, wanted.path = args.update, args.path
     service = find_service(context, wanted)
-    store = service.workspace._folder.open_store()
+    store = service.workspace.folder.open_store()
     record = store.get_service(service.name)
     live = store.get_revision(service.name, record.revision) if record and record.revision else None
     if live is not None and script_of(live) == path and not args.models:

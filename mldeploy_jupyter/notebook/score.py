@@ -120,12 +120,12 @@ def _parameter(service: Any, value: Any) -> str:
     from mldeploy_jupyter.core.bundle import builder
     from mldeploy_jupyter.core.script import entry_script
 
-    store = service.workspace._folder.open_store()
+    store = service.workspace.folder.open_store()
     service.scoring_uri  # noqa: B018  waits for a deployment under way, so that its script is the live one
     revision = store.get_revision(service.name, service.revision)
     if revision is None or not revision.bundle_digest:
         return ""
-    made = builder.load(service.workspace._folder.bundles / revision.bundle_digest)
+    made = builder.load(service.workspace.folder.bundles / revision.bundle_digest)
     script = entry_script.check((made.app / made.entry_script).read_text("utf-8", "replace"))
     required = [parameter.name for parameter in script.parameters if parameter.required]
     with_sample = any(name.rpartition(".")[2] == "input_schema" for name in script.decorators)

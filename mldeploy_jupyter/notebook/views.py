@@ -54,7 +54,7 @@ def timeline_view(session: Session, service: Webservice, errors: bool = True) ->
     image = first.stage("push")
     if image is not None and record.target == "local":
         image.status, image.planned = "Not needed", False
-    store, deployment_id = service.workspace._folder.open_store(), service.deployment_id
+    store, deployment_id = service.workspace.folder.open_store(), service.deployment_id
 
     def is_over() -> bool:
         deployment = store.get_deployment(deployment_id)

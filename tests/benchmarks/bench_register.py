@@ -26,7 +26,7 @@ import json, os, resource, sys, time
 from mldeploy_jupyter.api.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
 ws = Workspace.get(path=sys.argv[1])
-ws._folder.open_store(); ws._folder.open_artifacts()
+ws.folder.open_store(); ws.folder.open_artifacts()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 read = lambda: int(next(l for l in open("/proc/self/io") if l.startswith("rchar")).split()[1])
 read_before, start = read(), time.perf_counter()
@@ -72,7 +72,7 @@ def measure(place: Path, size: int, rounds: int) -> dict[str, list[dict[str, flo
             [sys.executable, "-c", REGISTER, str(workspace), str(source)], capture_output=True, text=True, check=True
         )
         results["register"].append(json.loads(done.stdout.splitlines()[-1]))
-        ws._folder.open_artifacts().sweep(set())
+        ws.folder.open_artifacts().sweep(set())
         os.sync()
     return results
 

@@ -167,7 +167,7 @@ class Environment(KnownNames):
 
     def register(self, workspace: Any) -> Environment:
         """Keep this definition in the workspace as a new version, and return it; the same again keeps its version."""
-        store, definition = check_workspace(workspace)._folder.open_store(), self._to_dict() | {"version": None}
+        store, definition = check_workspace(workspace).folder.open_store(), self._to_dict() | {"version": None}
         newest = store.get_environment(self.name)
         if newest is not None and newest | {"version": None} == definition:
             return Environment._from_dict(newest)
@@ -195,7 +195,7 @@ class Environment(KnownNames):
                 why="versions are 1, 2, 3 and so on",
                 hint="leave the version out for the newest",
             )
-        folder = workspace._for_read()
+        folder = workspace.find_folder()
         wanted = None if version is None else int(version)
         definition = folder.open_store().get_environment(name, wanted) if folder else None
         if definition is None:
@@ -211,7 +211,7 @@ class Environment(KnownNames):
     def list(workspace: Any) -> dict[str, Environment]:
         """The registered environments by name, each in its newest version."""
         found: dict[str, Environment] = {}
-        folder = check_workspace(workspace)._for_read()
+        folder = check_workspace(workspace).find_folder()
         for definition in folder.open_store().list_environments() if folder else []:  # newest version of a name first
             if definition["name"] not in found:
                 found[definition["name"]] = Environment._from_dict(definition)

@@ -29,7 +29,7 @@ def put(workspace: Any, environment: Environment, labels: Iterable[str]) -> None
             why="it always means the newest version",
             hint="choose another label, such as 'prod'",
         )
-    path = _path(workspace._folder)
+    path = _path(workspace.folder)
     with locked(path.with_suffix(".lock")):
         kept = _read(path)
         kept.setdefault(environment.name, {}).update(dict.fromkeys(names, environment.version))
@@ -40,7 +40,7 @@ def find(workspace: Any, name: str, label: str) -> str | None:
     """The version that has the label; None for the newest. Raises `EnvironmentBuildError` when none has it."""
     if label.lower() == LATEST:
         return None
-    folder = workspace._for_read()
+    folder = workspace.find_folder()
     there = _read(_path(folder)).get(name, {}) if folder else {}
     if label not in there:
         raise EnvironmentBuildError(

@@ -46,7 +46,7 @@ def download(model: Model, target_dir: str | os.PathLike[str], *, replace: bool)
     try:
         with explained(target, model._record.size):
             target.mkdir(parents=True, exist_ok=True)
-            model.workspace._folder.open_artifacts().materialize(files, staged, link=False)
+            model.workspace.folder.open_artifacts().materialize(files, staged, link=False)
             for name in files:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staged / name, target / name)

@@ -295,7 +295,7 @@ class Model(ModelAttributes):
             )
         text_or_none("name", name)
         wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
-        folder = check_workspace(workspace)._for_read()
+        folder = check_workspace(workspace).find_folder()
         records = folder.open_store().list_models(name, latest) if folder else []
         return [
             Model._of(workspace, record)
@@ -335,7 +335,7 @@ class Model(ModelAttributes):
 
         Raises `ModelInUse` while a service uses it, `ModelNotFoundException` when it is gone already.
         """
-        store = self.workspace._folder.open_store()
+        store = self.workspace.folder.open_store()
         services = store.services_using(self.id)
         if services:
             raise ModelInUse(
@@ -514,7 +514,7 @@ class Model(ModelAttributes):
         )
 
     def _change(self, change: Callable[[ModelRecord], dict[str, Any]]) -> None:
-        self._record = self.workspace._folder.open_store().change_model(self.name, self.version, change)
+        self._record = self.workspace.folder.open_store().change_model(self.name, self.version, change)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Model) and (self.workspace, self.id) == (other.workspace, other.id)

@@ -39,7 +39,7 @@ def register_path(workspace: Workspace, path: Path, record: ModelRecord, child_p
     basename = Path(os.path.abspath(path)).name
     select = _children(path, child_paths)
     files_there = list_files(path, basename, select)
-    folder = workspace._folder
+    folder = workspace.folder
     store, artifacts = folder.open_store(), folder.open_artifacts()
     print(f"Registering model {record.name}")
     libraries = describe(files_there.values())
@@ -59,7 +59,7 @@ def _copy(workspace: Workspace, name: str, version: str, record: ModelRecord) ->
             why="after the name comes a version number or the word latest",
             hint=f"models:/{name}/latest",
         )
-    folder = workspace._folder
+    folder = workspace.folder
     store = folder.open_store()
     with folder.open_artifacts().registering():
         source = store.get_model(name, None if version == "latest" else int(version))

@@ -29,7 +29,7 @@ def find_record(
     if id:
         name, _, version = str(id).rpartition(":")
     number = _version_number(version, id)
-    folder = workspace._for_read()
+    folder = workspace.find_folder()
     records = folder.open_store().list_models(name) if folder else []
     fitting = [
         record
@@ -54,7 +54,7 @@ def find_record(
     if records:
         there = f"model {name} has version {', '.join(str(record.version) for record in records[:10])}"
     elif folder is None:
-        there = f"there is no workspace in {workspace._start} or above it yet"
+        there = f"there is no workspace in {workspace.start} or above it yet"
     else:
         names = sorted({record.name for record in folder.open_store().list_models(latest=True)})
         there = f"models in workspace {workspace.name}: {', '.join(names[:10]) or 'none'}"

@@ -47,7 +47,7 @@ class Run:
         if id is not None and run_id is not None and id != run_id:
             raise UserErrorException("id and run_id are both given", why="they mean the same", hint="Run(ws, id)")
         self.id = id = check_run_id(run_id if id is None else id)
-        folder = workspace._for_read()
+        folder = workspace.find_folder()
         place = folder.runs / id if folder else None
         backend = FolderRun(place) if place is not None and place.is_dir() else open_mlflow(id)
         if backend is None:
@@ -78,7 +78,7 @@ class Run:
             run = cls.__new__(cls)
             run.workspace = workspace
             run.id = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-            run._backend = backend = FolderRun(workspace._folder.runs / run.id)
+            run._backend = backend = FolderRun(workspace.folder.runs / run.id)
             backend.begin()
             _offline = run
         return _offline

@@ -46,7 +46,7 @@ def begin_deploy(
     config = as_config(deployment_config)
     request = make_request(workspace, name, models, inference_config, config)
     return _start(
-        workspace._folder,
+        workspace.folder,
         request,
         config,
         lambda service, revision: request,
@@ -83,7 +83,7 @@ def make_request(
 
 def is_unchanged(workspace: Workspace, request: DeploymentRequest) -> bool:
     """True when the service serves just this already."""
-    return deployment.is_unchanged(request, workspace._folder, workspace._folder.open_store())
+    return deployment.is_unchanged(request, workspace.folder, workspace.folder.open_store())
 
 
 def begin_update(
@@ -125,7 +125,7 @@ def begin_update(
             keep_source=0 if inference or reload else revision.number,
         )
 
-    store = workspace._folder.open_store()
+    store = workspace.folder.open_store()
     service = store.get_service(name)
     revision = store.get_revision(name, service.revision) if service else None
     config = _merged(revision, given, settings) if revision is not None else given or DeployConfig()
@@ -136,7 +136,7 @@ def begin_update(
     secrets = {**config.secrets(), **(given.secrets() if given else {})}
     describe = metadata.merging(texts)
     return _start(
-        workspace._folder, request, replace(config), build, secrets=secrets, detached=detached, describe=describe
+        workspace.folder, request, replace(config), build, secrets=secrets, detached=detached, describe=describe
     )
 
 
@@ -146,7 +146,7 @@ def begin_rollback(workspace: Workspace, name: str, number: int | None, *, detac
     Raises:
         WebserviceException: there is none to go back to.
     """
-    folder = workspace._folder
+    folder = workspace.folder
 
     def build(service: ServiceRecord | None, revision: RevisionRecord | None) -> DeploymentRequest:
         store = folder.open_store()
@@ -201,7 +201,7 @@ def references(workspace: Workspace, models: Models) -> list[str]:
         if isinstance(model, (str, Path)):
             found.append(_reference(workspace, model))
         elif hasattr(model, "id") and hasattr(model, "version"):
-            if model.workspace is not None and model.workspace._folder.id != _id(workspace):
+            if model.workspace is not None and model.workspace.folder.id != _id(workspace):
                 raise UserErrorException(
                     f"the model {model.id} belongs to another workspace",
                     why=f"it is registered in {model.workspace.name}, the service goes to {workspace.name}",
@@ -218,7 +218,7 @@ def references(workspace: Workspace, models: Models) -> list[str]:
 
 
 def _reference(workspace: Workspace, text: str | Path) -> str:
-    folder = workspace._for_read()
+    folder = workspace.find_folder()
     store = folder.open_store() if folder else None
     name, _, version = str(text).rpartition(":")
     if store and name and version.isdigit() and store.get_model(name, int(version)) is not None:
@@ -243,7 +243,7 @@ def _reference(workspace: Workspace, text: str | Path) -> str:
 
 
 def _id(workspace: Workspace) -> str:
-    folder = workspace._for_read()
+    folder = workspace.find_folder()
     return folder.id if folder else ""
 
 

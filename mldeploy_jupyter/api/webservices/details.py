@@ -73,7 +73,7 @@ def name_in(payload: Any) -> str:
 
 def revisions(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     """Every revision of the service, newest first."""
-    found = workspace._folder.open_store().list_revisions(name)
+    found = workspace.folder.open_store().list_revisions(name)
     ordered = sorted(found, key=lambda revision: -revision.number)
     return [{key: revision.to_dict()[key] for key in REVISION_KEYS} for revision in ordered]
 
@@ -119,7 +119,7 @@ def _end_of_worker(folder: WorkspaceFolder, record: ServiceRecord, status: Any) 
 
 def look(workspace: Workspace, name: str) -> ServiceRecord | None:
     """The service's record as it is now; None when there is none. Makes no workspace."""
-    folder = workspace._for_read()
+    folder = workspace.find_folder()
     return deployment.look(folder, name) if folder else None
 
 
@@ -127,7 +127,7 @@ def not_found(workspace: Workspace, name: str) -> WebserviceException:
     """The error for a name that no service has; suggests the nearest one."""
     import difflib
 
-    folder = workspace._for_read()
+    folder = workspace.find_folder()
     names = [record.name for record in folder.open_store().list_services()] if folder else []
     near = difflib.get_close_matches(str(name), names, n=1)
     return WebserviceNotFound(

@@ -46,7 +46,7 @@ def list_services(
                 hint="leave it out to list every service",
             )
     tags, properties = parse_filter("tags", tags), parse_filter("properties", properties)
-    folder = check_workspace(workspace)._for_read()
+    folder = check_workspace(workspace).find_folder()
     if folder is None:
         return []
     store = folder.open_store()

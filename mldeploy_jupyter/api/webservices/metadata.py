@@ -70,4 +70,4 @@ def check_properties(service: ServiceRecord, properties: Mapping[str, Any]) -> N
 
 
 def _change(service: Webservice, make: Change) -> None:
-    service.workspace._folder.open_store().change_service(service.name, make)
+    service.workspace.folder.open_store().change_service(service.name, make)

@@ -72,7 +72,7 @@ class ServiceAttributes:
     def shown_state(self) -> str:
         """Deploying, Updating, Live, Unhealthy, Failed or Stopped."""
         record = self._record
-        return deployment.shown_state(record, deployment.look_at_target(self.workspace._folder, record))
+        return deployment.shown_state(record, deployment.look_at_target(self.workspace.folder, record))
 
     @property
     def compute_type(self) -> str:
@@ -85,7 +85,7 @@ class ServiceAttributes:
     @property
     def token_auth_enabled(self) -> bool:
         """Whether an expiring token is asked for in place of a key (`get_access_token`)."""
-        return deployment.asks_for_tokens(self.workspace._folder, self._record)
+        return deployment.asks_for_tokens(self.workspace.folder, self._record)
 
     @property
     def description(self) -> str | None:
@@ -129,7 +129,7 @@ class ServiceAttributes:
     @property
     def journal(self) -> Path:
         """The deployment's journal (JSON lines)."""
-        return self.workspace._folder.deployments / self.deployment_id / deployment.JOURNAL
+        return self.workspace.folder.deployments / self.deployment_id / deployment.JOURNAL
 
     @property
     def image(self) -> None:
@@ -151,7 +151,7 @@ class ServiceAttributes:
 
     def _live_revision(self) -> RevisionRecord | None:
         number = self._record.revision
-        return self.workspace._folder.open_store().get_revision(self.name, number) if number else None
+        return self.workspace.folder.open_store().get_revision(self.name, number) if number else None
 
 
 class Webservice(ServiceAttributes):
@@ -207,7 +207,7 @@ class Webservice(ServiceAttributes):
             UserErrorException: `timeout_sec` is no number.
         """
         check_seconds("timeout_sec", timeout_sec)
-        wait_for(self.workspace._folder, self.name, self.deployment_id, show=bool(show_output), timeout=timeout_sec)
+        wait_for(self.workspace.folder, self.name, self.deployment_id, show=bool(show_output), timeout=timeout_sec)
 
     def update_deployment_state(self) -> None:
         """v1's refresh. Every attribute is read anew anyway."""
@@ -216,19 +216,19 @@ class Webservice(ServiceAttributes):
     def get_logs(self, num_lines: int = 5000, init: bool = False, raw: bool = False) -> str:
         """The last lines of the service's log. `init` is v1's and changes nothing: init() writes into the same log."""
         num_lines = whole_number("num_lines", num_lines, 0)
-        lines = deployment.logs(self.workspace._folder, self.name, tail=num_lines)
+        lines = deployment.logs(self.workspace.folder, self.name, tail=num_lines)
         return "\n".join(line.text if raw else details.log_line(line) for line in lines)
 
     def log_entries(self, num_lines: int = 5000) -> list[dict[str, Any]]:
         """The last entries of the service's log as data: `time`, `level`, `logger`, `message`, `request_id`, ..."""
         num_lines = whole_number("num_lines", num_lines, 0)
-        lines = deployment.logs(self.workspace._folder, self.name, tail=num_lines)
+        lines = deployment.logs(self.workspace.folder, self.name, tail=num_lines)
         return [line.entry or {"time": line.time, "logger": line.source, "message": line.text} for line in lines]
 
     def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
         """The last lines, then new ones as they come, until the service stops."""
         num_lines = whole_number("num_lines", num_lines, 0)
-        for line in deployment.logs(self.workspace._folder, self.name, tail=num_lines, follow=True):
+        for line in deployment.logs(self.workspace.folder, self.name, tail=num_lines, follow=True):
             yield details.log_line(line)
 
     def run(self, input_data: Any = _NOT_GIVEN, *, input: Any = _NOT_GIVEN) -> Any:
@@ -252,15 +252,15 @@ class Webservice(ServiceAttributes):
         except ScoringError as error:
             if not error.request_id:  # the service did not answer: it may have moved, or does not run
                 self._looked = 0.0
-                details.explain_silence(self.workspace._folder, self._record, error)
-            details.explain(self.workspace._folder, self._record, error)
+                details.explain_silence(self.workspace.folder, self._record, error)
+            details.explain(self.workspace.folder, self._record, error)
             raise
 
     # Keys -------------------------------------------------------------------------------------------------------
 
     def get_keys(self) -> tuple[str, str]:
         """The primary and the secondary key. Raises `WebserviceException` while the service asks for tokens."""
-        keys = deployment.get_keys(self.workspace._folder, self.name)
+        keys = deployment.get_keys(self.workspace.folder, self.name)
         return keys.primary, keys.secondary
 
     def regen_key(self, key: str, set_key: str | None = None) -> None:
@@ -269,7 +269,7 @@ class Webservice(ServiceAttributes):
         "Token" replaces the secret of the tokens: all that were given stop working, and their holders ask again.
         """
         text_or_none("set_key", set_key)
-        deployment.regen_key(self.workspace._folder, self.name, key, set_key)
+        deployment.regen_key(self.workspace.folder, self.name, key, set_key)
 
     def get_access_token(self) -> WebServiceAccessToken:
         """A token for a service with `token_auth_enabled`: valid for an hour, to be renewed after 45 minutes.
@@ -279,7 +279,7 @@ class Webservice(ServiceAttributes):
         Raises:
             WebserviceException: the service does not ask for tokens.
         """
-        token = deployment.get_token(self.workspace._folder, self.name)
+        token = deployment.get_token(self.workspace.folder, self.name)
         return WebServiceAccessToken(token.text, "Bearer", token.refresh_after, token.ends)
 
     def get_token(self) -> tuple[str, datetime]:
@@ -341,7 +341,7 @@ class Webservice(ServiceAttributes):
 
     def cancel(self) -> bool:
         """Cancels the deployment under way; the old revision goes on serving. False when there is none."""
-        return deployment.cancel(self.workspace._folder, self.name)
+        return deployment.cancel(self.workspace.folder, self.name)
 
     def start(self) -> None:
         """Starts a stopped service with the revision it had.
@@ -350,7 +350,7 @@ class Webservice(ServiceAttributes):
             DeploymentFailed: it could not be started, such as because another process has its port.
         """
         try:
-            deployment.control(self.workspace._folder, self.name, "start")
+            deployment.control(self.workspace.folder, self.name, "start")
         except DeploymentFailed as error:
             if getattr(error.cause, "code", "") == "port-in-use":  # a service keeps its port until it is given another
                 error.hint = (
@@ -361,11 +361,11 @@ class Webservice(ServiceAttributes):
 
     def stop(self) -> None:
         """Ends the service's processes after their requests; it keeps its name, keys, revisions and port."""
-        deployment.control(self.workspace._folder, self.name, "stop")
+        deployment.control(self.workspace.folder, self.name, "stop")
 
     def restart(self) -> None:
         """Replaces the workers of the live revision one by one; no request is lost."""
-        deployment.control(self.workspace._folder, self.name, "restart")
+        deployment.control(self.workspace.folder, self.name, "restart")
 
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
         """Removes the service: processes, files, record. The parameters are v1's; there is nothing to keep.
@@ -375,7 +375,7 @@ class Webservice(ServiceAttributes):
         if details.look(self.workspace, self.name) is None:
             print(f"there is no service {self.name}: nothing to delete")
         else:
-            deployment.delete(self.workspace._folder, self.name)
+            deployment.delete(self.workspace.folder, self.name)
         if self._client is not None:
             self._client.close()
 
@@ -464,7 +464,7 @@ class Webservice(ServiceAttributes):
 
     def _ready(self) -> ServiceRecord:
         """The record once no deployment is under way; raises the error of one that nobody was told of."""
-        folder = self.workspace._folder
+        folder = self.workspace.folder
         record = self._record
         deployment.require_here(folder, record)
         if record.state in ("Deploying", "Updating"):

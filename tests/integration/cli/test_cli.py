@@ -252,7 +252,7 @@ def test_waiting_for_a_killed_runner_names_the_stage(cli: Cli) -> None:
     words = ["model", "deploy", "slow", "-m", "m1", "--script", "score.py", "--env", f"GATE={gate}", "--no-wait"]
     cli.ok(*words)
     with contextlib.closing(_opened_by_its_reader(gate)):
-        store = Workspace.from_config(str(cli.folder))._folder.open_store()
+        store = Workspace.from_config(str(cli.folder)).folder.open_store()
         (deployment,) = store.list_deployments()
         os.kill(deployment.runner["pid"], signal.SIGKILL)
         died = cli.run("service", "wait", "slow")

@@ -71,7 +71,7 @@ def test_what_this_machine_has_no_use_for_is_said(site: Site) -> None:
 
 def test_the_finished_journal_is_archived_with_the_artifacts(site: Site) -> None:
     service = live(site)
-    folder = site.ws._folder
+    folder = site.ws.folder
     name = f"journals/{service.deployment_id}.jsonl"
     wait_until(lambda: folder.open_artifacts().read_bytes(name) is not None, what=lambda: "it was not archived")
     assert folder.open_artifacts().read_bytes(name) == service.journal.read_bytes()
@@ -82,7 +82,7 @@ def test_what_the_script_imports_of_the_kernels_interpreter_is_kept_as_exact_pin
 
     site.write("import numpy, orjson\n\ndef init():\n    pass\n\ndef run(data):\n    return 1\n")
     service = live(site)
-    store = site.ws._folder.open_store()
+    store = site.ws.folder.open_store()
 
     def pins() -> list[str]:
         revision = store.get_revision("svc", 1)
@@ -443,12 +443,12 @@ def test_an_update_whose_caller_dies_is_finished_by_the_supervisor(site: Site, g
     site.write(f"import time\n\ndef init():\n    time.sleep(3)\n    {end}\n\ndef run(data):\n    return 2\n")
     code = "from mldeploy_jupyter import *; Webservice(Workspace.get(path='.'), 'svc').reload(wait=True)"
     caller = subprocess.Popen([sys.executable, "-c", code], cwd=site.folder, start_new_session=True)
-    store = site.ws._folder.open_store()
+    store = site.ws.folder.open_store()
 
     def asked() -> bool:
         record = store.get_service("svc")
         assert record is not None
-        last = deployment.look_at_target(site.ws._folder, record).details["last_deploy"]
+        last = deployment.look_at_target(site.ws.folder, record).details["last_deploy"]
         return bool(record.state == "Updating" and last["outcome"] == "running")
 
     wait_until(asked, what=lambda: "the update did not begin")

@@ -22,8 +22,8 @@ def record_of(site: Site, **changed: Any) -> DeploymentRecord:
     request = DeploymentRequest(
         "svc", "local", **{"operation": "deploy", "inference_config": inference, "kernel_python": "python", **changed}
     )
-    (site.ws._folder.deployments / "d1").mkdir(parents=True, exist_ok=True)
-    (site.ws._folder.deployments / "d1" / "request.json").write_text(json.dumps(request.to_dict()))
+    (site.ws.folder.deployments / "d1").mkdir(parents=True, exist_ok=True)
+    (site.ws.folder.deployments / "d1" / "request.json").write_text(json.dumps(request.to_dict()))
     return DeploymentRecord("d1", "svc", "local", request=request.to_dict())
 
 
@@ -32,7 +32,7 @@ def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(si
     service = site.deploy()
     service.wait_for_deployment(timeout_sec=60)
     ahead = json.loads((service.journal.parent / prewarm.FILE).read_text())
-    supervisor = SupervisorClient(site.ws._folder.services / "svc")
+    supervisor = SupervisorClient(site.ws.folder.services / "svc")
     assert ahead["pid"] == (supervisor.running() or {})["pid"]
     status = supervisor.call("status")
     assert status["workers"][0]["forked"] and status["forking"]["forking"]
@@ -44,7 +44,7 @@ def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(si
 
 
 def test_it_goes_with_a_deployment_that_fails(site: Site) -> None:
-    folder = site.ws._folder
+    folder = site.ws.folder
     assert prewarm.begin(folder, record_of(site), {}) is not None
     ahead = prewarm.begun(folder, "d1")
     assert ahead is not None
@@ -76,5 +76,5 @@ def test_whatever_else_is_asked_has_none(site: Site, changed: dict[str, Any], se
     target = changed.pop("target", "local")
     record = record_of(site, **changed)
     record.request["target"] = target
-    assert prewarm.begin(site.ws._folder, record, secrets) is None
+    assert prewarm.begin(site.ws.folder, record, secrets) is None
     assert site.processes() == []

@@ -49,7 +49,7 @@ def answer(service: Webservice) -> object:
 
 
 def supervisor(site: Site) -> int:
-    return int(look_at_target(site.ws._folder, site.ws._folder.open_store().get_service("svc")).endpoint.details["pid"])
+    return int(look_at_target(site.ws.folder, site.ws.folder.open_store().get_service("svc")).endpoint.details["pid"])
 
 
 def test_a_copied_workspace_does_not_command_the_services_of_the_original(site: Site, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_copied_workspace_does_not_command_the_services_of_the_original(site: 
     original = site.folder / ".mldeploy"
     shutil.copytree(original, copy, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
     folder = workspace.load(copy)
-    record = site.ws._folder.open_store().get_service("svc")
+    record = site.ws.folder.open_store().get_service("svc")
     assert look_at_target(folder, record).state == "Stopped"
     delete(folder, "svc")
     assert not (copy / "services" / "svc").exists()
@@ -69,7 +69,7 @@ def test_the_supervisor_of_a_moved_workspace_is_found_again(site: Site, tmp_path
     service = live(site)
     old, new = site.folder / ".mldeploy", tmp_path.parent / "moved" / ".mldeploy"  # short: a socket is in it
     new.parent.mkdir()
-    record = site.ws._folder.open_store().get_service("svc")
+    record = site.ws.folder.open_store().get_service("svc")
     old.rename(new)
     try:
         assert look_at_target(workspace.load(new), record).state == "Live"
@@ -122,8 +122,8 @@ def test_a_runner_that_was_held_up_learns_how_its_deployment_ended(site: Site) -
     service = live(site)
     site.write(FLOOD)
     update(site, service, detached=True)
-    record = site.ws._folder.open_store().get_deployment(service.deployment_id)
-    status = lambda: look_at_target(site.ws._folder, site.ws._folder.open_store().get_service("svc"))  # noqa: E731
+    record = site.ws.folder.open_store().get_deployment(service.deployment_id)
+    status = lambda: look_at_target(site.ws.folder, site.ws.folder.open_store().get_service("svc"))  # noqa: E731
     wait_until(
         lambda: status().details["last_deploy"].get("deployment_id") == service.deployment_id,
         what=lambda: "the supervisor was not asked",
@@ -134,7 +134,7 @@ def test_a_runner_that_was_held_up_learns_how_its_deployment_ended(site: Site) -
     finally:
         os.kill(record.runner["pid"], signal.SIGCONT)
     service.wait_for_deployment(timeout_sec=30)
-    assert answer(service) == 2 and site.ws._folder.open_store().get_service("svc").revision == 2
+    assert answer(service) == 2 and site.ws.folder.open_store().get_service("svc").revision == 2
 
 
 def test_a_launch_that_is_interrupted_leaves_no_deployment_running(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_a_launch_that_is_interrupted_leaves_no_deployment_running(site: Site, m
     with pytest.raises(KeyboardInterrupt):
         site.deploy()
     monkeypatch.undo()
-    assert site.ws._folder.open_store().list_deployments(state="running") == []
+    assert site.ws.folder.open_store().list_deployments(state="running") == []
 
 
 def test_a_script_that_floods_its_output_does_not_fill_the_journal(site: Site) -> None:

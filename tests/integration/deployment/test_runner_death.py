@@ -74,7 +74,7 @@ def test_a_runner_killed_while_the_new_revision_loads_takes_it_along(site: Site)
         lambda: any(e.stage == "rollout" for e in read_events(service.journal)),
         what=lambda: "it did not come to rollout",
     )
-    deployment = site.ws._folder.open_store().get_deployment(service.deployment_id)
+    deployment = site.ws.folder.open_store().get_deployment(service.deployment_id)
     assert deployment is not None
     os.kill(deployment.runner["pid"], signal.SIGKILL)
     with pytest.raises(DeploymentInterrupted) as error:

@@ -125,7 +125,7 @@ def test_a_killed_runner_is_seen_by_the_open_timeline(kernel: Kernel, folder: Pa
     (display_id,) = kernel.ok("service = %deploy factor").displays
     (journal,) = wait_until(lambda: list(folder.glob(".mldeploy/deployments/*/events.jsonl")))
     wait_until(lambda: any(event.stage == "rollout" for event in read_events(journal)))
-    pid = kernel.ok("service.workspace._folder.open_store().get_deployment(service.deployment_id).runner['pid']").result
+    pid = kernel.ok("service.workspace.folder.open_store().get_deployment(service.deployment_id).runner['pid']").result
     os.kill(int(pid), signal.SIGKILL)
     # Nobody asks; the view itself looks once the journal has been silent for a while.
     idle = kernel.ok("import time\nfor _ in range(80): time.sleep(0.1)")

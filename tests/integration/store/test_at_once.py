@@ -24,7 +24,7 @@ REGISTER = f"""
 from mldeploy_jupyter.api.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
 ws = Workspace.get(path=sys.argv[1])
-ws._folder.open_store()
+ws.folder.open_store()
 {READY}
 for _ in range({ROUNDS}):
     print(json.dumps(Model.register(ws, sys.argv[2], "same", tags={{"by": sys.argv[2]}}).version))
@@ -99,7 +99,7 @@ def test_two_processes_that_register_one_name_get_different_versions(store_url: 
     for version in first:
         model = Model(ws, "same", version=version)
         assert model.tags == {"by": f"{place}/a.pkl"} and model.files == ["a.pkl"]
-    ws._folder.open_store().close()
+    ws.folder.open_store().close()
 
 
 def test_tags_of_two_processes_are_all_kept(store_url: str, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_tags_of_two_processes_are_all_kept(store_url: str, tmp_path: Path) -> N
     # Each removed its even tags up to the last odd one.
     kept = {number for number in range(ROUNDS) if number % 2 or number == ROUNDS - 1}
     assert Model(ws, "tagged").tags == {f"{who}-{number}": number for who in "ab" for number in kept}
-    ws._folder.open_store().close()
+    ws.folder.open_store().close()
 
 
 def test_one_of_several_processes_gets_a_lease(store_url: str) -> None:

@@ -48,14 +48,14 @@ def test_a_model_that_does_not_fit_leaves_nothing(
     (tmp_path / "small.pkl").write_bytes(b"small")
     (tmp_path / "big.pkl").write_bytes(os.urandom(20 * MEGABYTE))
     Model.register(ws, tmp_path / "small.pkl", "m")
-    before = free_bytes(ws._folder.root)
+    before = free_bytes(ws.folder.root)
     with monkeypatch.context() as patch:
         if not foreseen:  # another program fills the disk after the check
             patch.setattr(locations, "free_bytes", lambda path: 10**12 if path.name == "artifacts" else 0)
         with pytest.raises(StorageError, match="is full") as caught:
             Model.register(ws, tmp_path / "big.pkl", "m")
     assert "21.0 MB are needed" in caught.value.why
-    assert free_bytes(ws._folder.root) >= before - 64 * 1024
+    assert free_bytes(ws.folder.root) >= before - 64 * 1024
     assert [model.id for model in Model.list(ws)] == ["m:1"]
     (tmp_path / "fits.pkl").write_bytes(os.urandom(MEGABYTE))
     assert Model.register(ws, tmp_path / "fits.pkl", "m").version == 2
@@ -64,7 +64,7 @@ def test_a_model_that_does_not_fit_leaves_nothing(
 def test_a_store_that_cannot_grow_says_so_and_loses_nothing(ws: Workspace, tmp_path: Path) -> None:
     (tmp_path / "m.pkl").write_bytes(b"m")
     Model.register(ws, tmp_path / "m.pkl", "m")
-    filler = ws._folder.root / "filler"
+    filler = ws.folder.root / "filler"
     with filler.open("wb") as file:
         with pytest.raises(OSError, match="No space"):
             while True:

@@ -106,7 +106,7 @@ def test_a_kill_leaves_no_half_model(tmp_path: Path) -> None:
         driver.communicate(timeout=60)
     assert killed_before > POINTS // 2, "the kills came too late to show anything"
 
-    artifacts = ws._folder.open_artifacts()
+    artifacts = ws.folder.open_artifacts()
     registered = {digest for model in Model.list(ws) for digest, _ in model._record.files.values()}
     later = Artifacts(artifacts.url, clock=lambda: time.time())
     later.sweep(registered)

@@ -141,7 +141,7 @@ def test_clone_register_get_list(workspace: Workspace) -> None:
     assert environment.register(workspace).version == "2"
     assert Environment.get(workspace, "e").environment_variables == {"A": "b"}
     assert Environment.get(workspace, "e", version=1).environment_variables == {}
-    assert "hunter2" not in str(workspace._folder.open_store().get_environment("e"))
+    assert "hunter2" not in str(workspace.folder.open_store().get_environment("e"))
     environment.clone("f").register(workspace)
     assert {name: item.version for name, item in Environment.list(workspace).items()} == {"e": "2", "f": "1"}
     assert environment.clone("g").docker.base_image_registry.password == "hunter2"

@@ -160,7 +160,7 @@ def test_download(ws: Workspace, folder: Path) -> None:
 
 def test_damage_replaces_nothing(ws: Workspace, folder: Path) -> None:
     model = Model.register(ws, "m.pkl", "m")
-    blob = next((ws._folder.root / "artifacts" / "blobs").glob("*/*"))
+    blob = next((ws.folder.root / "artifacts" / "blobs").glob("*/*"))
     blob.chmod(0o600)
     blob.write_bytes(b"moDel")
     with pytest.raises(StorageError, match="damaged"):
@@ -171,7 +171,7 @@ def test_damage_replaces_nothing(ws: Workspace, folder: Path) -> None:
 
 def test_delete_is_refused_while_a_service_uses_it(ws: Workspace, snapshot) -> None:
     model, other = Model.register(ws, "m.pkl", "m"), Model.register(ws, "m.pkl", "m")
-    store = ws._folder.open_store()
+    store = ws.folder.open_store()
     for name in ("svc", "svc-two"):
         store.put_service(ServiceRecord(name, "local", "Local"))
         store.add_revision(RevisionRecord(name, models=["m:1"]))

@@ -34,7 +34,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
 def ws(folder: Path, used: list[set[str]], monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("MLDEPLOY_HOME", str(folder / "home"))
     ws = Workspace.create("test")
-    place, store, artifacts = ws._folder, ws._folder.open_store(), ws._folder.open_artifacts()
+    place, store, artifacts = ws.folder, ws.folder.open_store(), ws.folder.open_artifacts()
     for number in range(1, 6):
         id = f"d{number}"
         store.add_deployment(DeploymentRecord(id, "svc", "local", state="live", created_time=f"2026-01-0{number}"))
@@ -64,7 +64,7 @@ def ws(folder: Path, used: list[set[str]], monkeypatch: pytest.MonkeyPatch) -> W
 
 
 def content(ws: Workspace) -> dict[str, list[str]]:
-    root = ws._folder.root
+    root = ws.folder.root
     return {name: sorted(os.listdir(root / name)) for name in ("deployments", "bundles", "services")}
 
 
@@ -79,20 +79,20 @@ def test_what_is_needed_stays(ws: Workspace, used: list[set[str]]) -> None:
         "bundles": ["bundle1", "bundle4"],
         "services": ["svc"],
     }
-    store, artifacts = ws._folder.open_store(), ws._folder.open_artifacts()
+    store, artifacts = ws.folder.open_store(), ws.folder.open_artifacts()
     assert [record.id for record in store.list_deployments()] == ["d5", "d4", "d1"]
     assert artifacts.read_bytes("journals/d1.jsonl") and not artifacts.read_bytes("journals/d2.jsonl")
     assert (report.deployments, report.bundles, report.services, report.blobs, report.environments) == (2, 3, 1, 1, 3)
     assert (planned.deployments, planned.bundles, planned.services, planned.blobs) == (2, 3, 1, 1)
     assert used == [{"e1", "e2", "e3", "e4", "e5"}]
     assert Model(ws, "kept.pkl").download("out") == "out/kept.pkl"
-    assert not (ws._folder.root / "cache" / "models" / "gone.pkl" / "1").exists()
+    assert not (ws.folder.root / "cache" / "models" / "gone.pkl" / "1").exists()
     again = prune(ws, keep_deployments=2, clock=later)
     assert (again.deployments, again.bundles, again.services, again.blobs, again.bytes) == (0, 0, 0, 0, 0)
 
 
 def test_what_is_fresh_may_belong_to_a_deployment_on_its_way(ws: Workspace) -> None:
-    (ws._folder.deployments / "unknown").mkdir()
+    (ws.folder.deployments / "unknown").mkdir()
     prune(ws, keep_deployments=20)
     assert content(ws)["bundles"] == [f"bundle{number}" for number in range(1, 6)]
     assert content(ws)["services"] == ["deleted", "svc"]
@@ -102,7 +102,7 @@ def test_what_is_fresh_may_belong_to_a_deployment_on_its_way(ws: Workspace) -> N
 
 
 def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None:
-    store = ws._folder.open_store()
+    store = ws.folder.open_store()
     store.update_deployment("d2", state="running")
     store.acquire_lease("svc", "d2", 600, {})
     prune(ws, keep_deployments=1, clock=later)
@@ -114,7 +114,7 @@ def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None
 
 
 def test_none_may_be_kept_but_what_serves_or_runs(ws: Workspace) -> None:
-    store = ws._folder.open_store()
+    store = ws.folder.open_store()
     store.update_service("svc", deployment_id="d5")  # the last one failed; revision 1 of d1 serves still
     store.update_deployment("d3", state="running")
     by_words = run(["prune", "--keep-deployments", "0", "--dry-run"], context=Context(out=StringIO(), err=StringIO()))

@@ -50,7 +50,7 @@ def test_a_run_of_the_workspace(ws: Workspace, run: Run) -> None:
     assert again.properties == {"a": 1, "b": [2]}
     assert again.get_file_names() == ["other", "outputs/deep/x", "outputs/model.pkl"]
     assert again.experiment_name is None
-    assert (ws._folder.runs / run.id / "metrics.jsonl").read_text() == '{"name": "r2", "value": 0.5}\n'
+    assert (ws.folder.runs / run.id / "metrics.jsonl").read_text() == '{"name": "r2", "value": 0.5}\n'
 
 
 def test_models_of_a_run(ws: Workspace, run: Run) -> None:
@@ -83,7 +83,7 @@ def test_the_errors(ws: Workspace, run: Run, snapshot) -> None:
         with pytest.raises(MldeployError) as caught:
             call()
         text = str(caught.value).replace(run.id, "RUN")
-        text = text.replace(str(ws._folder.root), "WORKSPACE").replace(os.getcwd(), "FOLDER")
+        text = text.replace(str(ws.folder.root), "WORKSPACE").replace(os.getcwd(), "FOLDER")
         texts[case] = f"{type(caught.value).__name__}\n{text}"
     assert texts == snapshot
     assert Model.list(ws) == []

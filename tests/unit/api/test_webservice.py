@@ -25,7 +25,7 @@ TARGETS = {"Local": "local", "ACI": "aci", "AKS": "aks", "AKSENDPOINT": "aks"}
 def ws(folder: Path) -> Workspace:
     """A workspace with one service a target."""
     workspace = Workspace.create("test")
-    store = workspace._folder.open_store()
+    store = workspace.folder.open_store()
     for number, (compute_type, target) in enumerate(TARGETS.items()):
         name = f"on-{compute_type.lower()}"
         record = ServiceRecord(name=name, target=target, compute_type=compute_type, state="Deploying", revision=1)
@@ -103,7 +103,7 @@ def test_each_class_lists_its_own(ws: Workspace) -> None:
     assert listed(LocalWebservice) == listed(LocalWebservice, "m") == listed(LocalWebservice, None, "m:0")
     assert listed(LocalWebservice, "other") == []
     assert listed(LocalWebservice) == ["on-local"]
-    ws._folder.open_store().update_service("on-local", state="Failed", revision=0)
+    ws.folder.open_store().update_service("on-local", state="Failed", revision=0)
     assert listed(LocalWebservice) == [] and listed(LocalWebservice, all=True) == ["on-local"]
 
 
@@ -213,7 +213,7 @@ def test_a_local_service_need_not_exist(ws: Workspace) -> None:
         service.state  # noqa: B018
     with pytest.raises(WebserviceNotFound):
         LocalWebservice(ws, "later")
-    ws._folder.open_store().put_service(
+    ws.folder.open_store().put_service(
         ServiceRecord(name="later", target="local", compute_type="Local", deployment_id="d")
     )
     assert (service.state, service.deployment_id) == ("Transitioning", "d")
@@ -265,7 +265,7 @@ def test_an_argument_that_cannot_be_used_is_named(ws: Workspace, call: Any) -> N
 
 
 def test_the_filters_are_those_of_models(ws: Workspace) -> None:
-    ws._folder.open_store().update_service("on-aci", tags={"t": "1", "n": 0.9})
+    ws.folder.open_store().update_service("on-aci", tags={"t": "1", "n": 0.9})
     for tags in (["t"], [["t", 1]], {"t": 1}, [("n", "0.9"), "t"]):
         assert [service.name for service in Webservice.list(ws, tags=tags)] == ["on-aci"]
     assert Webservice.list(ws, tags={"t": "2"}) == []

@@ -21,7 +21,7 @@ def test_create_get_and_details(folder: Path) -> None:
     again = Workspace.get()
     assert again == made == Workspace() == Workspace.get("team") == Workspace.create(exist_ok=True)
     assert again.get_details() == {
-        "id": again._folder.config.id,
+        "id": again.folder.config.id,
         "name": "team",
         "path": f"{folder}/.mldeploy",
         "store": f"sqlite:///{folder}/.mldeploy/store.db",
@@ -75,10 +75,10 @@ def test_from_config_reads_the_file_of_v1(folder: Path, capsys: pytest.CaptureFi
     ws = Workspace.from_config()
     assert (ws.name, ws.subscription_id, ws.resource_group) == ("azure-name", "s", "g")
     assert not (folder / ".mldeploy").exists()
-    assert ws._folder.root == folder / ".mldeploy"
+    assert ws.folder.root == folder / ".mldeploy"
     assert "Created workspace" in capsys.readouterr().out
     again = Workspace.from_config(str(folder / ".azureml" / "config.json"))
-    assert again._folder == ws._folder and again.subscription_id == "s"
+    assert again.folder == ws.folder and again.subscription_id == "s"
     assert Workspace.get().resource_group == "g"
 
 
@@ -156,7 +156,7 @@ def test_get_with_v1s_parameters(folder: Path, capsys: pytest.CaptureFixture[str
     assert (got, got.location) == (made, "westeurope")
     assert capsys.readouterr().out == "Workspace.get: cloud, id are ignored; there are no Azure resources here\n"
     os.chdir("/")
-    assert Workspace.get(id=made._folder.id) == made
+    assert Workspace.get(id=made.folder.id) == made
 
 
 def test_list_update_and_runs(folder: Path) -> None:
@@ -184,11 +184,11 @@ def test_delete_takes_our_folder_only(folder: Path) -> None:
     ws = Workspace.create("team")
     (folder / "m.pkl").write_bytes(b"m")
     Model.register(ws, "m.pkl", "m")
-    ws._folder.open_store().put_service(ServiceRecord(name="churn", target="local", compute_type="Local"))
+    ws.folder.open_store().put_service(ServiceRecord(name="churn", target="local", compute_type="Local"))
     with pytest.raises(WorkspaceError, match="has services: churn"):
         ws.delete()
     assert Model(ws, "m").version == 1
-    ws._folder.open_store().remove_service("churn")
+    ws.folder.open_store().remove_service("churn")
     ws.delete()
     assert os.listdir(folder) == ["m.pkl"] and "team" not in Workspace.list()
     with pytest.raises(WorkspaceError, match="there is no workspace"):
