@@ -8,10 +8,11 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterable
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from mldeploy_jupyter.core.environment.distributions import installed_distribution
 
 MAX_BYTES = 64_000_000  # larger files are not scanned
 
@@ -20,9 +21,6 @@ MAX_OPCODES = 200_000
 MAX_MODULES = 100
 
 SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".sav", ".model", ".pt", ".pth", ".bin"})
-
-# Import names whose distribution is called otherwise.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python", "yaml": "PyYAML"}
 
 _NOT_LIBRARIES = sys.stdlib_module_names | {"__main__"}
 
@@ -54,7 +52,7 @@ def describe(paths: Iterable[Path]) -> dict[str, Any]:
         return {}
     libraries = {}
     for module, version in sorted(tops.items()):
-        distribution, installed = _installed(module)
+        distribution, installed = installed_distribution(module)
         if version or installed:
             libraries[distribution] = version or installed
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -105,15 +103,3 @@ def _versions(content: bytes, tops: Iterable[str]) -> dict[str, str]:
             version = content[match.end() : match.end() + length].decode("ascii", "replace")
             modules[module] = version if re.fullmatch(r"[0-9][0-9A-Za-z.+-]*", version) else ""
     return modules
-
-
-def _installed(module: str) -> tuple[str, str]:
-    """The distribution that provides `module` and its version here, "" when it has none."""
-    for name in (DISTRIBUTIONS.get(module, module), module):
-        try:
-            return name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    for name in metadata.packages_distributions().get(module, []):
-        return name, metadata.version(name)
-    return module, ""

@@ -8,7 +8,8 @@ from pathlib import PurePath
 from typing import Any
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause, Facts, attribute, brief, described
-from mldeploy_jupyter.core.diagnosis.packages import differences, distribution_of, libraries, model_files
+from mldeploy_jupyter.core.diagnosis.packages import differences, libraries, model_files
+from mldeploy_jupyter.core.environment.distributions import distribution_of
 
 # Files and lines of a traceback that show a model being loaded.
 _LOADERS = re.compile(r"pickle|joblib|numpy_pickle|npyio|serialization\.py|persistence|/zipfile|skops|saving_lib")

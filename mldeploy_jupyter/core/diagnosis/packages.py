@@ -1,4 +1,4 @@
-"""Names of packages: which distribution brings a module, and which libraries a model was saved with."""
+"""The libraries a model was saved with, and the files it consists of."""
 
 from __future__ import annotations
 
@@ -6,45 +6,7 @@ from pathlib import PurePath
 from typing import Any
 
 from mldeploy_jupyter.core.diagnosis.cause import Facts
-
-# Modules whose distribution is called otherwise. Data scientists meet these; others have the module's name.
-DISTRIBUTIONS = {
-    "bs4": "beautifulsoup4",
-    "Crypto": "pycryptodome",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "faiss": "faiss-cpu",
-    "fitz": "PyMuPDF",
-    "git": "GitPython",
-    "jose": "python-jose",
-    "jwt": "PyJWT",
-    "magic": "python-magic",
-    "MySQLdb": "mysqlclient",
-    "OpenSSL": "pyOpenSSL",
-    "opentelemetry": "opentelemetry-sdk",
-    "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-http",
-    "PIL": "Pillow",
-    "pkg_resources": "setuptools",
-    "psycopg2": "psycopg2-binary",
-    "pythonjsonlogger": "python-json-logger",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "sksurv": "scikit-survival",
-    "slugify": "python-slugify",
-    "tensorflow_hub": "tensorflow-hub",
-    "tflite_runtime": "tflite-runtime",
-    "umap": "umap-learn",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-}
-
-
-def distribution_of(module: str) -> str:
-    """The distribution to install for a module; the top-level name itself where nothing else is known."""
-    return DISTRIBUTIONS.get(module) or DISTRIBUTIONS.get(module.partition(".")[0]) or module.partition(".")[0]
+from mldeploy_jupyter.core.environment.distributions import distribution_of
 
 
 def get(model: Any, name: str, default: Any = None) -> Any:

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePath
 
 from mldeploy_jupyter.core.diagnosis.cause import NOWHERE, Cause, Facts, attribute, brief, described
-from mldeploy_jupyter.core.diagnosis.packages import distribution_of
+from mldeploy_jupyter.core.environment.distributions import distribution_of
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script import entry_script, lint
 

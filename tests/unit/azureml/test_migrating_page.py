@@ -16,7 +16,7 @@ import pytest
 from mldeploy_jupyter.azureml.names import MODULES
 from mldeploy_jupyter.commands import COMMANDS
 
-PAGE = Path(__file__).parents[2] / "docs" / "migrating.md"
+PAGE = Path(__file__).parents[3] / "docs" / "migrating.md"
 
 # What the page may name beside the package's own public names and those of `MODULES`.
 ELSEWHERE = {

@@ -1,0 +1,33 @@
+"""Import names and the distributions that provide them."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import pytest
+
+from mldeploy_jupyter.core.environment.distributions import DISTRIBUTIONS, distribution_of, installed_distribution
+
+
+@pytest.mark.parametrize(
+    ("module", "distribution"),
+    [
+        ("sklearn", "scikit-learn"),
+        ("sklearn.linear_model", "scikit-learn"),
+        ("opentelemetry.exporter", "opentelemetry-exporter-otlp-proto-http"),
+        ("cv2", "opencv-python"),
+        ("numpy.linalg", "numpy"),
+    ],
+)
+def test_a_module_names_the_distribution_to_install(module: str, distribution: str) -> None:
+    assert distribution_of(module) == distribution
+
+
+def test_an_installed_module_has_the_version_of_its_distribution() -> None:
+    assert installed_distribution("yaml") == ("PyYAML", metadata.version("PyYAML"))
+    assert installed_distribution("no_such_module") == ("no_such_module", "")
+
+
+def test_the_installed_distribution_wins_over_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DISTRIBUTIONS, "numpy", "another-numpy")
+    assert installed_distribution("numpy") == ("numpy", metadata.version("numpy"))
