@@ -15,7 +15,7 @@ from hypothesis import event
 from hypothesis import strategies as st
 
 from mldeploy_jupyter.serving.scoring.messages import Request
-from mldeploy_jupyter.serving.scoring.openapi import describe
+from mldeploy_jupyter.serving.scoring.openapi import describe_service
 from mldeploy_jupyter.serving.scoring.scorer import Scorer
 from mldeploy_jupyter.serving.settings import Settings
 
@@ -207,7 +207,7 @@ def read_by_h11(data: bytes) -> tuple[list[tuple[str, bytes, bytes | None]], str
 @cache
 def _scorer(name: str) -> tuple[Scorer, set[int]]:
     script = script_of(SCRIPTS[name])
-    declared = describe(script, Settings(), "3.1")["paths"]["/score"]["post"]["responses"]
+    declared = describe_service(script, Settings(), "3.1")["paths"]["/score"]["post"]["responses"]
     return Scorer(script, max_bytes=10_000_000), {int(code) for code in declared}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -71,7 +72,7 @@ class AMLRequest:
 
     @property
     def is_json(self) -> bool:
-        return is_json(self.content_type)
+        return is_json_type(self.content_type)
 
     @property
     def json(self) -> Any:
@@ -129,6 +130,7 @@ def is_raw(function: Any) -> bool:
     return bool(getattr(function, _RAW, False))
 
 
-def is_json(content_type: str) -> bool:
+@lru_cache(maxsize=64)
+def is_json_type(content_type: str) -> bool:
     kind = content_type.partition(";")[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))

@@ -18,7 +18,7 @@ import httptools
 
 from ..ipc.failure import describe
 from ..log import writer
-from ..scoring.messages import Response, problem
+from ..scoring.messages import Response, error_response
 from .exchange import Exchange
 from .head_cache import Head
 
@@ -236,10 +236,14 @@ class Connection(asyncio.Protocol):
             self.since = now  # it is we who do not read
         elif x is not None and not x.admitted:
             if waited > limits.head_timeout:
-                self.refuse(problem(408, "request-timeout", f"no whole head came within {limits.head_timeout:g} s"))
+                self.refuse(
+                    error_response(408, "request-timeout", f"no whole head came within {limits.head_timeout:g} s")
+                )
         elif x is not None:
             if waited > limits.body_timeout + x.size / BODY_RATE:
-                self.refuse(problem(408, "request-timeout", f"the body did not come within {waited:.0f} s", "body"))
+                self.refuse(
+                    error_response(408, "request-timeout", f"the body did not come within {waited:.0f} s", "body")
+                )
         elif not self.line and waited > limits.keep_alive_timeout:
             self.evict()
 
@@ -335,10 +339,12 @@ class Reader:
         except httptools.HttpParserCallbackError as error:
             text = f"internal error of the server: {describe(error.__context__ or error)}"
             writer.log(text, level="error", traceback="".join(traceback.format_exception(error)))
-            connection.refuse(problem(500, "server-failed", "the server failed; the entry script is not at fault"))
+            connection.refuse(
+                error_response(500, "server-failed", "the server failed; the entry script is not at fault")
+            )
             return False
         except httptools.HttpParserError:
-            connection.refuse(problem(400, "bad-request", "this is not HTTP/1.1, or not whole"))
+            connection.refuse(error_response(400, "bad-request", "this is not HTTP/1.1, or not whole"))
             return False
         x = connection.arriving
         if x is not None and not x.admitted and self._raw > MAX_HEADERS + 65536:  # one header that does not end
@@ -376,7 +382,7 @@ class Reader:
         headers, key, text = x.headers, _name(name), value.decode("latin-1")
         if key in headers:
             if key in _TWICE:
-                x.early, x.close = problem(400, "bad-request", f"the header {key} came twice", key), True
+                x.early, x.close = error_response(400, "bad-request", f"the header {key} came twice", key), True
             text = f"{headers[key]}, {text}"
         headers[key] = text
 
@@ -402,17 +408,19 @@ class Reader:
                 if "transfer-encoding" in headers and x.early is None:
                     # Who speaks 1.0 knows no chunks: something in between may not either (RFC 9112, 6.1).
                     text = "an HTTP/1.0 request cannot come in chunks"
-                    x.early, x.close = problem(400, "bad-request", text, "transfer-encoding"), True
+                    x.early, x.close = error_response(400, "bad-request", text, "transfer-encoding"), True
             elif version != "1.1":
-                x.early, x.close = problem(400, "bad-request", f"HTTP/{version} is not spoken here"), True
+                x.early, x.close = error_response(400, "bad-request", f"HTTP/{version} is not spoken here"), True
             else:
                 if "host" not in headers and x.early is None:
                     text = "an HTTP/1.1 request must have the header Host"
-                    x.early, x.close = problem(400, "bad-request", text, "host"), True
+                    x.early, x.close = error_response(400, "bad-request", text, "host"), True
                 if "expect" in headers:
                     x.expects = headers["expect"].lower() == "100-continue"
                     if not x.expects and x.early is None:
-                        x.early = problem(417, "expectation-failed", "only 100-continue can be expected", "expect")
+                        x.early = error_response(
+                            417, "expectation-failed", "only 100-continue can be expected", "expect"
+                        )
         x.admitted = True
         if not parser.should_keep_alive():
             x.close = True
@@ -465,7 +473,7 @@ class Reader:
         x = self.connection.arriving
         if x is None or x.admitted or x.method == "CONNECT" or x.early is not None:
             text = "the service does not connect to others"
-            self.connection.refuse((x and x.early) or problem(400, "bad-request", text))
+            self.connection.refuse((x and x.early) or error_response(400, "bad-request", text))
             return b""
         head = x.method.encode() + b" " + x.target + b" HTTP/" + self._parser.get_http_version().encode()
         for name, text in x.headers.items():
@@ -523,7 +531,7 @@ def _set_path(x: Exchange) -> None:
     except httptools.HttpParserInvalidURLError:
         x.path = x.target.decode("latin-1")
         if x.early is None and x.path != "*":
-            x.early, x.close = problem(400, "bad-request", "the request's target is no path", "target"), True
+            x.early, x.close = error_response(400, "bad-request", "the request's target is no path", "target"), True
         return
     path = (parts.path or b"/").decode("latin-1")
     x.path = unquote(path) if "%" in path else path
@@ -531,4 +539,4 @@ def _set_path(x: Exchange) -> None:
 
 
 def _headers_too_large() -> Response:
-    return problem(431, "headers-too-large", "the request's headers are too large")
+    return error_response(431, "headers-too-large", "the request's headers are too large")

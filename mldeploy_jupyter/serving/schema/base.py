@@ -37,14 +37,14 @@ class AbstractParameterType:
         except Exception as error:
             raise ValidationError(where, f"{type(error).__name__}: {error}") from error
 
-    def quick(self, value: Any, numbers: bool) -> Any:
+    def parse_bulk(self, value: Any, numbers: bool) -> Any:
         """As `parse`, without a place and without a call for each value; None for whatever is unusual.
 
         `numbers`: the caller knows that the data has no texts, keys and booleans.
         """
         return None
 
-    def holds(self, value: Any) -> bool:
+    def accepts_result(self, value: Any) -> bool:
         """Whether a value of the script's own surely fits as a result; False when only its JSON form will tell."""
         return False
 
@@ -64,11 +64,11 @@ class AbstractParameterType:
         """The columns of a table for which that holds, when it does not hold for all."""
         return []
 
-    def row_wise(self) -> bool:
+    def has_rows(self) -> bool:
         """Whether values are rows, which several requests' could be joined of (`serving/scoring/rows.py`)."""
         return False
 
-    def stacks(self) -> bool:
+    def concatenates(self) -> bool:
         """Whether `quick` makes of lists put behind each other what it makes of each, put behind each other."""
         return False
 
@@ -95,10 +95,10 @@ class OwnParameterType(AbstractParameterType):
         return {**self.schema(), "example": self.dump()}
 
     def parse(self, value: Any, where: str) -> Any:
-        result = self.quick(value, False)
-        return self.careful(value, where) if result is None else result
+        result = self.parse_bulk(value, False)
+        return self.parse_items(value, where) if result is None else result
 
-    def careful(self, value: Any, where: str) -> Any:
+    def parse_items(self, value: Any, where: str) -> Any:
         """Raises `ValidationError` with the place."""
         raise NotImplementedError
 
@@ -106,13 +106,13 @@ class OwnParameterType(AbstractParameterType):
         raise NotImplementedError
 
 
-def show(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """A short form of a value for a message."""
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def kind_of(value: Any) -> str:
+def json_type(value: Any) -> str:
     """JSON's word for a value's type."""
     if value is None:
         return "null"
@@ -121,7 +121,7 @@ def kind_of(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Node:
+class HintNode:
     """A hint understood. `parse(value, where)` gives the value or raises `ValidationError`; `schema` describes it.
 
     `rows`: its values are rows that can be joined. `quick` is as in `AbstractParameterType`. `exact`: values of just
@@ -130,11 +130,11 @@ class Node:
 
     parse: Callable[[Any, str], Any]
     schema: dict[str, Any]
-    rows: bool = False
-    quick: Callable[[Any, bool], Any] | None = None
+    has_rows: bool = False
+    parse_bulk: Callable[[Any, bool], Any] | None = None
     exact: type | None = None
-    holds: Callable[[Any], bool] | None = None
+    accepts_result: Callable[[Any], bool] | None = None
 
 
-class Unknown(Exception):
+class UnknownHint(Exception):
     """A hint that is not understood."""

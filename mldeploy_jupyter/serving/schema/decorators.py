@@ -20,7 +20,7 @@ _DECLARED = "__mldeploy_schema__"
 class Declared:
     """One `@input_schema`. `convert` is v1's `convert_to_provided_type`."""
 
-    kind: AbstractParameterType
+    param_type: AbstractParameterType
     convert: bool = True
     optional: bool = False
 
@@ -82,8 +82,12 @@ def _wrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], _Schema]:
         bound = signature.bind(*args, **kwargs)
         for name, declared in schema.inputs.items():
             value = bound.arguments.get(name)
-            if name in bound.arguments and declared.convert and not isinstance(value, declared.kind.sample_data_type):
-                bound.arguments[name] = declared.kind.parse(value, name)
+            if (
+                name in bound.arguments
+                and declared.convert
+                and not isinstance(value, declared.param_type.sample_data_type)
+            ):
+                bound.arguments[name] = declared.param_type.parse(value, name)
         return schema.plain(*bound.args, **bound.kwargs)
 
     setattr(wrapper, _DECLARED, schema)

@@ -11,14 +11,14 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .base import Node, Unknown, ValidationError, kind_of
+from .base import HintNode, UnknownHint, ValidationError, json_type
 from .number_arrays import flatten, to_array
 from .numpy_type import MAX_DIMENSIONS, check_dimensions, depth_of, filled, item_schema, shape_of, untyped, walk
 from .scalars import converter, to_float, to_str
 
 
-def array_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | None:
-    """The node of such a hint; None for others. Raises `Unknown` for types that JSON has no form for."""
+def array_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> HintNode | None:
+    """The node of such a hint; None for others. Raises `UnknownHint` for types that JSON has no form for."""
     np, pd = sys.modules.get("numpy"), sys.modules.get("pandas")
     try:
         if np is not None and np.ndarray in (hint, origin):
@@ -27,12 +27,14 @@ def array_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | Non
             dtype = _concrete(np, hint)
             return None if dtype is None else _scalar(np, dtype)
     except TypeError as error:
-        raise Unknown(f"{hint}: {error}") from error
+        raise UnknownHint(f"{hint}: {error}") from error
     if pd is not None and hint is pd.DataFrame:
-        return Node(_frame, _FRAME_SCHEMA, rows=True, holds=lambda value: isinstance(value, pd.DataFrame))
+        return HintNode(
+            _frame, _FRAME_SCHEMA, has_rows=True, accepts_result=lambda value: isinstance(value, pd.DataFrame)
+        )
     if pd is not None and (hint is pd.Series or origin is pd.Series):
         schema = {"type": "array", "items": {}, "x-format": "pandas.Series"}
-        return Node(_series, schema, rows=True, holds=lambda value: isinstance(value, pd.Series))
+        return HintNode(_series, schema, has_rows=True, accepts_result=lambda value: isinstance(value, pd.Series))
     return None
 
 
@@ -53,14 +55,14 @@ def _concrete(np: Any, scalar: type) -> Any:
     return np.dtype(scalar)
 
 
-def _array(np: Any, dtype: Any) -> Node:
+def _array(np: Any, dtype: Any) -> HintNode:
     if dtype is None:
         item: dict[str, Any] = {"type": ["number", "null"]}
         convert: Callable[[Any, str], Any] = _number
     else:
         item, convert = _item(dtype), _converter(dtype)
 
-    def quick(value: Any, numbers: bool) -> Any:
+    def parse_bulk(value: Any, numbers: bool) -> Any:
         sizes = shape_of(value, depth_of(value))[1:]
         flat = flatten(value, sizes)
         if flat is None or len(sizes) >= MAX_DIMENSIONS or (dtype is not None and dtype.itemsize == 0):
@@ -82,18 +84,24 @@ def _array(np: Any, dtype: Any) -> Node:
         except ValidationError:
             return untyped(flat, shape, where)
 
-    def holds(value: Any) -> bool:
+    def accepts_result(value: Any) -> bool:
         if not isinstance(value, np.ndarray):
             return False
         return value.dtype.kind in "iuf" if dtype is None else bool(np.can_cast(value.dtype, dtype))
 
     nested = {"type": "array", "items": {"anyOf": [item, {"type": "array"}]} if item else {}}
-    return Node(parse, {**nested, "x-format": "numpy.ndarray"}, rows=True, quick=quick, holds=holds)
+    return HintNode(
+        parse,
+        {**nested, "x-format": "numpy.ndarray"},
+        has_rows=True,
+        parse_bulk=parse_bulk,
+        accepts_result=accepts_result,
+    )
 
 
-def _scalar(np: Any, dtype: Any) -> Node:
+def _scalar(np: Any, dtype: Any) -> HintNode:
     convert = _converter(dtype)
-    return Node(lambda value, where: np.array(convert(value, where), dtype=dtype)[()], _item(dtype))
+    return HintNode(lambda value, where: np.array(convert(value, where), dtype=dtype)[()], _item(dtype))
 
 
 def _converter(dtype: Any) -> Callable[[Any, str], Any]:
@@ -113,7 +121,7 @@ def _number(value: Any, where: str) -> Any:
         return value
     if value is None:
         return float("nan")
-    raise ValidationError(where, f"expected a number, got {kind_of(value)}")
+    raise ValidationError(where, f"expected a number, got {json_type(value)}")
 
 
 # -- pandas -----------------------------------------------------------------------------------------------
@@ -158,12 +166,12 @@ At = Callable[[int, str], str]
 def _records(value: Any, where: str) -> tuple[list[str], list[Any], At]:
     if type(value) is not list:
         hint = "Send a list of objects, or an object with columns and data."
-        raise ValidationError(where, f"expected a list of objects, one a row, got {kind_of(value)}", hint)
+        raise ValidationError(where, f"expected a list of objects, one a row, got {json_type(value)}", hint)
     names: list[str] = list(value[0]) if value and type(value[0]) is dict else []
     rows = []
     for number, row in enumerate(value):
         if type(row) is not dict:
-            raise ValidationError(f"{where}[{number}]", f"expected an object with the columns, got {kind_of(row)}")
+            raise ValidationError(f"{where}[{number}]", f"expected an object with the columns, got {json_type(row)}")
         if row.keys() != set(names):
             wrong = [name for name in names if name not in row] or [name for name in row if name not in names]
             word = "no" if wrong[0] in names else "unknown"
@@ -181,7 +189,7 @@ def _split(value: dict[str, Any], where: str) -> tuple[Any, list[str], list[Any]
     if type(names) is not list or set(map(type, names)) - {str} or len(set(names)) != len(names):
         raise ValidationError(f"{where}.columns", "expected a list of different column names")
     if type(rows) is not list:
-        raise ValidationError(f"{where}.data", f"expected a list of rows, got {kind_of(rows)}")
+        raise ValidationError(f"{where}.data", f"expected a list of rows, got {json_type(rows)}")
     for number, row in enumerate(rows):
         if type(row) is not list or len(row) != len(names):
             raise ValidationError(f"{where}.data[{number}]", f"expected a list of {len(names)} values")
@@ -196,7 +204,7 @@ def _series(value: Any, where: str) -> Any:
     import pandas as pd
 
     if type(value) is not list:
-        raise ValidationError(where, f"expected a list, got {kind_of(value)}")
+        raise ValidationError(where, f"expected a list, got {json_type(value)}")
     return pd.Series(column(value, lambda row: f"{where}[{row}]"))
 
 
@@ -221,6 +229,6 @@ def column(cells: list[Any], at: Callable[[int], str]) -> Any:
         first = next(row for row, cell in enumerate(cells) if cell is not None)
         same = (int, float) if type(cells[first]) in (int, float) else (type(cells[first]), type(cells[first]))
         row = next(row for row, cell in enumerate(cells) if cell is not None and type(cell) not in same)
-        text = f"got {kind_of(cells[row])}, where the column has {kind_of(cells[first])} before"
+        text = f"got {json_type(cells[row])}, where the column has {json_type(cells[first])} before"
         raise ValidationError(at(row), text, "Give the column a sample of dtype=object if it mixes types.")
     return pd.Series(cells, dtype=None if plain <= {str} and plain else object)

@@ -7,20 +7,20 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .base import Node, ValidationError, kind_of
+from .base import HintNode, ValidationError, json_type
 
-NodeOf = Callable[[Any, dict[Any, Any]], Node]
+MakeNode = Callable[[Any, dict[Any, Any]], HintNode]
 
 
-def class_node(hint: Any, seen: dict[Any, Any], node_of: NodeOf) -> Node | None:
-    """The node of such a class; None for another hint. Raises `Unknown` when one of its fields has it."""
+def class_node(hint: Any, seen: dict[Any, Any], make_node: MakeNode) -> HintNode | None:
+    """The node of such a class; None for another hint. Raises `UnknownHint` when one of its fields has it."""
     fields = _fields_of(hint) if isinstance(hint, type) else None
     if fields is None:
         return None
     if hint in seen:  # it has itself as a field: known once it is done
-        return Node(lambda value, where: seen[hint].parse(value, where), {"type": "object"})
+        return HintNode(lambda value, where: seen[hint].parse(value, where), {"type": "object"})
     seen[hint] = None
-    node = _object_node(hint, fields, seen, node_of)
+    node = _object_node(hint, fields, seen, make_node)
     seen[hint] = node
     return node
 
@@ -41,7 +41,7 @@ def _fields_of(cls: type) -> dict[str, bool] | None:
     return None
 
 
-def _object_node(cls: type, fields: dict[str, bool], seen: dict[Any, Any], node_of: NodeOf) -> Node:
+def _object_node(cls: type, fields: dict[str, bool], seen: dict[Any, Any], make_node: MakeNode) -> HintNode:
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
     except Exception:
@@ -49,7 +49,7 @@ def _object_node(cls: type, fields: dict[str, bool], seen: dict[Any, Any], node_
     for name, hint in hints.items():  # written in quotes, the class itself does not know these
         if typing.get_origin(hint) in (typing.Required, typing.NotRequired) and name in fields:
             fields[name] = typing.get_origin(hint) is typing.Required
-    nodes = {name: node_of(hints.get(name, Any), seen) for name in fields}
+    nodes = {name: make_node(hints.get(name, Any), seen) for name in fields}
     positional = issubclass(cls, tuple)
     make: Callable[..., Any] = dict if typing.is_typeddict(cls) else cls
 
@@ -59,7 +59,7 @@ def _object_node(cls: type, fields: dict[str, bool], seen: dict[Any, Any], node_
         else:
             place = _named(where)
         if type(value) is not dict:
-            raise ValidationError(where, f"expected an object with {', '.join(nodes)}, got {kind_of(value)}")
+            raise ValidationError(where, f"expected an object with {', '.join(nodes)}, got {json_type(value)}")
         for name in value:
             if name not in nodes:
                 raise ValidationError(place(name), "there is no such field", f"The fields are: {', '.join(nodes)}.")
@@ -80,7 +80,7 @@ def _object_node(cls: type, fields: dict[str, bool], seen: dict[Any, Any], node_
     }
     if needed := [name for name, required in fields.items() if required]:
         schema["required"] = needed
-    return Node(parse, schema)
+    return HintNode(parse, schema)
 
 
 def _named(where: str) -> Callable[[str], str]:

@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from .base import Node, Unknown, ValidationError
+from .base import HintNode, UnknownHint, ValidationError
 
 
-def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | None:
+def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> HintNode | None:
     """The node of a hint that needs pydantic, which the script then has imported; None for others."""
     pydantic = sys.modules.get("pydantic")
     if pydantic is None or not hasattr(pydantic, "TypeAdapter") or not _needs_it(pydantic, hint, origin):
@@ -24,7 +24,7 @@ def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | 
         adapter = pydantic.TypeAdapter(hint)
         schema = inlined(adapter.json_schema())
     except Exception as error:
-        raise Unknown(f"{hint} ({type(error).__name__})") from error
+        raise UnknownHint(f"{hint} ({type(error).__name__})") from error
 
     def parse(value: Any, where: str) -> Any:
         try:
@@ -36,7 +36,7 @@ def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Node | 
             found = error.errors(include_url=False, include_context=False, include_input=False)[0]
             raise ValidationError(_place(where, found["loc"]), found["msg"]) from error
 
-    return Node(parse, schema)
+    return HintNode(parse, schema)
 
 
 def _needs_it(pydantic: Any, hint: Any, origin: Any) -> bool:

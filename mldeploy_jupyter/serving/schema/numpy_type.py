@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .base import OwnParameterType, ValidationError, kind_of
+from .base import OwnParameterType, ValidationError, json_type
 from .number_arrays import flatten, to_array
 from .scalars import Convert, converter, to_float, to_str
 
@@ -35,7 +35,7 @@ class NumpyParameterType(OwnParameterType):
         dtype = self.sample_input.dtype
         self._convert = _record(dtype, lossy) if self._structured else converter(dtype, lossy)
 
-    def quick(self, value: Any, numbers: bool) -> Any:
+    def parse_bulk(self, value: Any, numbers: bool) -> Any:
         sample = self.sample_input
         if not self.enforce_column_type or sample.ndim == 0:
             return None
@@ -46,7 +46,7 @@ class NumpyParameterType(OwnParameterType):
         result = to_array(flat, sample.dtype, numbers)
         return result if result is None or not sizes else result.reshape(-1, *sizes)
 
-    def holds(self, value: Any) -> bool:
+    def accepts_result(self, value: Any) -> bool:
         import numpy as np
 
         sample = self.sample_input
@@ -55,7 +55,7 @@ class NumpyParameterType(OwnParameterType):
         shaped = not self.enforce_shape or (value.ndim == sample.ndim and value.shape[1:] == sample.shape[1:])
         return shaped and (not self.enforce_column_type or np.can_cast(value.dtype, sample.dtype))
 
-    def careful(self, value: Any, where: str) -> Any:
+    def parse_items(self, value: Any, where: str) -> Any:
         sample = self.sample_input
         depth = sample.ndim if self.enforce_shape else depth_of(value)
         shape = [*shape_of(value, min(depth, 1)), *sample.shape[1:]] if self.enforce_shape else shape_of(value, depth)
@@ -91,11 +91,11 @@ class NumpyParameterType(OwnParameterType):
     def only_integers(self) -> bool:
         return self.enforce_column_type and not self.lossy and self.sample_input.dtype.kind in "iu"
 
-    def row_wise(self) -> bool:
+    def has_rows(self) -> bool:
         return bool(self.sample_input.ndim)
 
-    def stacks(self) -> bool:
-        return self.row_wise()
+    def concatenates(self) -> bool:
+        return self.has_rows()
 
     @property
     def _structured(self) -> bool:
@@ -110,7 +110,7 @@ def walk(
         out.append(convert(value, where))
         return
     if not isinstance(value, list):
-        raise ValidationError(where, f"expected {_words(shape)}, got {kind_of(value)}")
+        raise ValidationError(where, f"expected {_words(shape)}, got {json_type(value)}")
     if sizes[0] is not None and len(value) != sizes[0]:
         raise ValidationError(where, f"expected {sizes[0]} values, got {len(value)}")
     for index, item in enumerate(value):
@@ -153,9 +153,9 @@ def untyped(flat: list[Any], shape: Sequence[int], where: str, lossy: bool = Fal
         if list in kinds and type(item) is list:
             raise ValidationError(at, "expected a value, got a list")
         if str in kinds and type(item) is not str and item is not None:
-            raise ValidationError(at, f"expected a string, as elsewhere in the data, got {kind_of(item)}")
+            raise ValidationError(at, f"expected a string, as elsewhere in the data, got {json_type(item)}")
         if bool in kinds and type(item) in (int, float):
-            raise ValidationError(at, f"expected true or false, as elsewhere in the data, got {kind_of(item)}")
+            raise ValidationError(at, f"expected true or false, as elsewhere in the data, got {json_type(item)}")
         if (float in kinds or large) and type(item) is int:
             to_float(item, at, "float64")
     try:
@@ -186,7 +186,7 @@ def _record(dtype: Any, lossy: bool) -> Convert:
         if isinstance(value, list) and len(value) == len(fields):
             items = zip(fields.values(), value, strict=True)
             return tuple(to(item, f"{where}[{index}]") for index, (to, item) in enumerate(items))
-        raise ValidationError(where, f"expected an object with {', '.join(fields)}, got {kind_of(value)}")
+        raise ValidationError(where, f"expected an object with {', '.join(fields)}, got {json_type(value)}")
 
     return convert
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from .base import ValidationError, show
+from .base import ValidationError, short_repr
 from .number_arrays import to_array
 from .scalars import BEGINS_WITH_A_YEAR, converter, to_str
 
@@ -66,7 +66,9 @@ def _category(value: Any, where: str, known: dict[Any, Any], lossy: bool) -> Any
         return None
     if value is not None and (isinstance(value, (list, dict)) or (isinstance(value, bool), value) not in known):
         raise ValidationError(
-            where, f"{show(value)} is not one of the sample's categories", f"They are: {show(list(known.values()))}."
+            where,
+            f"{short_repr(value)} is not one of the sample's categories",
+            f"They are: {short_repr(list(known.values()))}.",
         )
     return value
 
@@ -80,7 +82,7 @@ def _timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any
     try:
         stamp = pd.Timestamp(text if BEGINS_WITH_A_YEAR.match(text) else "no date")
     except (ValueError, OverflowError):
-        raise ValidationError(where, f"{show(value)} is not a date or time in ISO 8601") from None
+        raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601") from None
     stamp = _in_unit(stamp, value, where, unit, lossy)
     if zone is not None:
         return stamp.tz_localize(zone) if stamp.tzinfo is None else stamp.tz_convert(zone)
@@ -95,7 +97,7 @@ def _timedelta(value: Any, where: str, unit: str, lossy: bool) -> Any:
     try:
         found = pd.Timedelta(to_str(value, where))
     except (ValueError, OverflowError):
-        raise ValidationError(where, f"{show(value)} is not a duration, such as P1DT2H") from None
+        raise ValidationError(where, f"{short_repr(value)} is not a duration, such as P1DT2H") from None
     return _in_unit(found, value, where, unit, lossy)
 
 
@@ -103,7 +105,9 @@ def _in_unit(found: Any, value: Any, where: str, unit: str, lossy: bool) -> Any:
     try:
         return found.as_unit(unit, round_ok=lossy)
     except (ValueError, OverflowError):
-        raise ValidationError(where, f"{show(value)} cannot be counted in {unit} without losing precision") from None
+        raise ValidationError(
+            where, f"{short_repr(value)} cannot be counted in {unit} without losing precision"
+        ) from None
 
 
 def cell_schema(sample: Any) -> dict[str, Any]:

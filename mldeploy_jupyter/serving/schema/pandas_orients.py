@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, Protocol
 
-from .base import ValidationError, kind_of
+from .base import ValidationError, json_type
 
 _ROW_NAMES = {str, int, float}
 ORIENTS = ("records", "split", "index", "columns", "values", "table")
@@ -22,7 +22,7 @@ class Columns(Protocol):
         """Raises `ValidationError` when these columns will not do."""
 
 
-def quick_columns(orient: str, value: Any, names: list[str]) -> tuple[Any, list[list[Any]]] | None:
+def bulk_columns(orient: str, value: Any, names: list[str]) -> tuple[Any, list[list[Any]]] | None:
     """The row names (None: plain numbers) and the cells of each column; None for whatever is unusual."""
     index: Any = None
     if not names:
@@ -71,7 +71,7 @@ Rows = tuple[Any, list[Row]]
 def _records(kind: Columns, value: Any, where: str) -> Rows:
     if not isinstance(value, list):
         raise ValidationError(
-            where, f"expected a list of objects, one a row, got {kind_of(value)}", _other_orient(value)
+            where, f"expected a list of objects, one a row, got {json_type(value)}", _other_orient(value)
         )
     rows: list[Row] = []
     for index, row in enumerate(value):
@@ -81,7 +81,7 @@ def _records(kind: Columns, value: Any, where: str) -> Rows:
 
 def _row(kind: Columns, row: Any, where: str) -> Row:
     if not isinstance(row, dict):
-        raise ValidationError(where, f"expected an object with the columns, got {kind_of(row)}")
+        raise ValidationError(where, f"expected an object with the columns, got {json_type(row)}")
     kind.check_names(list(row), where)
     return row, lambda name: f"{where}.{name}"
 
@@ -92,12 +92,12 @@ def _values(kind: Columns, value: Any, where: str) -> Rows:
 
 def _lists(kind: Columns, value: Any, names: list[str], where: str) -> list[Row]:
     if not isinstance(value, list):
-        raise ValidationError(where, f"expected a list of rows, got {kind_of(value)}")
+        raise ValidationError(where, f"expected a list of rows, got {json_type(value)}")
     rows: list[Row] = []
     for index, row in enumerate(value):
         at = f"{where}[{index}]"
         if not isinstance(row, list):
-            raise ValidationError(at, f"expected a list of {len(names)} values, got {kind_of(row)}")
+            raise ValidationError(at, f"expected a list of {len(names)} values, got {json_type(row)}")
         if len(row) != len(names):
             raise ValidationError(at, f"expected {len(names)} values, got {len(row)}")
         places = {name: f"{at}[{column}]" for column, name in enumerate(names)}
@@ -128,7 +128,7 @@ def _by_column(kind: Columns, value: Any, where: str) -> Rows:
     for number, (name, column) in enumerate(value.items()):
         at = f"{where}.{name}"
         if not isinstance(column, dict):
-            raise ValidationError(at, f"expected an object of values by row, got {kind_of(column)}")
+            raise ValidationError(at, f"expected an object of values by row, got {json_type(column)}")
         if number == 0:
             index = list(column)
         elif set(column) != set(index):
@@ -143,7 +143,7 @@ def _by_column(kind: Columns, value: Any, where: str) -> Rows:
 def _table(kind: Columns, value: Any, where: str) -> Rows:
     _object(value, where, ("data",))
     if not isinstance(value["data"], list):
-        raise ValidationError(f"{where}.data", f"expected a list of objects, got {kind_of(value['data'])}")
+        raise ValidationError(f"{where}.data", f"expected a list of objects, got {json_type(value['data'])}")
     described = value.get("schema", {})
     keys = described.get("primaryKey") if isinstance(described, dict) else None
     keys = keys if isinstance(keys, list) else [keys] if keys else []
@@ -152,7 +152,7 @@ def _table(kind: Columns, value: Any, where: str) -> Rows:
     for number, row in enumerate(value["data"]):
         at = f"{where}.data[{number}]"
         if not isinstance(row, dict):
-            raise ValidationError(at, f"expected an object with the columns, got {kind_of(row)}")
+            raise ValidationError(at, f"expected an object with the columns, got {json_type(row)}")
         index.append(next((row[key] for key in keys if key in row), number))
         rows.append(_row(kind, {name: cell for name, cell in row.items() if name not in keys}, at))
     return _index(index, len(rows), f"{where}.data.{keys[0] if keys else 'index'}"), rows
@@ -170,7 +170,7 @@ READERS: dict[str, Callable[[Columns, Any, str], Rows]] = {
 
 def _object(value: Any, where: str, keys: tuple[str, ...]) -> None:
     if not isinstance(value, dict):
-        raise ValidationError(where, f"expected an object, got {kind_of(value)}", _other_orient(value))
+        raise ValidationError(where, f"expected an object, got {json_type(value)}", _other_orient(value))
     for key in keys:
         if key not in value:
             raise ValidationError(where, f"{key!r} is missing", _other_orient(value))
@@ -191,5 +191,5 @@ def _index(value: Any, rows: int, where: str) -> Any:
         raise ValidationError(where, f"expected a list of {rows} row names")
     for position, name in enumerate(value):
         if type(name) not in _ROW_NAMES:
-            raise ValidationError(f"{where}[{position}]", f"expected a row's name, got {kind_of(name)}")
+            raise ValidationError(f"{where}[{position}]", f"expected a row's name, got {json_type(name)}")
     return value

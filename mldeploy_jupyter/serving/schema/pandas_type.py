@@ -9,7 +9,7 @@ from typing import Any
 from .base import OwnParameterType, ValidationError
 from .number_arrays import to_array
 from .pandas_columns import cell_of, cell_schema, column_of, is_text
-from .pandas_orients import ORIENTS, READERS, Row, quick_columns
+from .pandas_orients import ORIENTS, READERS, Row, bulk_columns
 
 __all__ = ["ORIENTS", "PandasParameterType"]
 
@@ -55,10 +55,10 @@ class PandasParameterType(OwnParameterType):
         # Texts without a type of their own, and columns of doubles only, need no work of pandas.
         self._doubles = all(sample.dtype == "float64" for sample in self._samples)
 
-    def quick(self, value: Any, numbers: bool) -> Any:
+    def parse_bulk(self, value: Any, numbers: bool) -> Any:
         if not (self.enforce_column_type and self.enforce_shape):
             return None
-        found = quick_columns(self.orient, value, self.names)
+        found = bulk_columns(self.orient, value, self.names)
         if found is None:
             return None
         import numpy as np
@@ -85,13 +85,13 @@ class PandasParameterType(OwnParameterType):
         frame.columns = self.sample_input.columns
         return frame
 
-    def holds(self, value: Any) -> bool:
+    def accepts_result(self, value: Any) -> bool:
         sample = self.sample_input
         if self.orient != "records" or type(value) is not type(sample):
             return False
         return bool(value.columns.equals(sample.columns) and (value.dtypes == sample.dtypes).all())
 
-    def careful(self, value: Any, where: str) -> Any:
+    def parse_items(self, value: Any, where: str) -> Any:
         import pandas as pd
 
         index, rows = READERS[self.orient](self, value, where)
@@ -146,10 +146,10 @@ class PandasParameterType(OwnParameterType):
             return []
         return [name for name, dtype in zip(self.names, self.sample_input.dtypes, strict=True) if dtype.kind in "iu"]
 
-    def row_wise(self) -> bool:
+    def has_rows(self) -> bool:
         return True
 
-    def stacks(self) -> bool:
+    def concatenates(self) -> bool:
         return self.orient in ("records", "values")  # a list of rows
 
     def check_names(self, names: list[str], where: str) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .base import ValidationError, kind_of, show
+from .base import ValidationError, json_type, short_repr
 
 Convert = Callable[[Any, str], Any]
 
@@ -23,11 +23,11 @@ def to_int(value: Any, where: str, name: str, low: int, high: int) -> int:
         value = int(value)
     if isinstance(value, float):
         hint = "Give the sample a fraction (such as 1.0), or hint at floats, if the model takes fractions."
-        raise ValidationError(where, f"{show(value)} is not a whole number, and the type is {name}", hint)
+        raise ValidationError(where, f"{short_repr(value)} is not a whole number, and the type is {name}", hint)
     if type(value) is not int:
         raise ValidationError(where, f"expected a whole number ({name}), got {_got(value)}")
     if not low <= value <= high:
-        raise ValidationError(where, f"{show(value)} is out of the range of {name}")
+        raise ValidationError(where, f"{short_repr(value)} is out of the range of {name}")
     return value
 
 
@@ -43,9 +43,9 @@ def to_float(value: Any, where: str, name: str, limit: float = float("inf")) -> 
         except OverflowError:
             same = False
         if not same:
-            raise ValidationError(where, f"{show(value)} cannot be a {name} without losing digits")
+            raise ValidationError(where, f"{short_repr(value)} cannot be a {name} without losing digits")
     if abs(value) > limit:
-        raise ValidationError(where, f"{show(value)} is out of the range of {name}")
+        raise ValidationError(where, f"{short_repr(value)} is out of the range of {name}")
     return float(value)
 
 
@@ -60,9 +60,9 @@ def to_str(value: Any, where: str, width: int | None = None) -> str:
         raise ValidationError(where, f"expected a string, got {_got(value)}")
     if width is not None and len(value) > width:
         hint = "Give the sample a longer string, or dtype=object for any length."
-        raise ValidationError(where, f"{show(value)} has {len(value)} characters, the type holds {width}", hint)
+        raise ValidationError(where, f"{short_repr(value)} has {len(value)} characters, the type holds {width}", hint)
     if width is not None and value.endswith("\0"):
-        raise ValidationError(where, f"{show(value)} ends with a NUL, which the type drops")
+        raise ValidationError(where, f"{short_repr(value)} ends with a NUL, which the type drops")
     return value
 
 
@@ -74,15 +74,15 @@ def to_datetime64(value: Any, where: str, dtype: Any, lossy: bool = False) -> An
         return np.datetime64("NaT", unit)  # numpy is about to ask for the unit
     text = to_str(value, where)
     if not BEGINS_WITH_A_YEAR.match(text):  # numpy knows "now" and "today", and takes nothing for NaT
-        raise ValidationError(where, f"{show(value)} is not a date or time in ISO 8601")
+        raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601")
     try:
         exact = np.datetime64(text.removesuffix("Z"))
         kept = exact.astype(dtype)
         lost = kept.astype(exact.dtype) != exact
     except (ValueError, OverflowError):
-        raise ValidationError(where, f"{show(value)} is not a date or time in ISO 8601") from None
+        raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601") from None
     if lost and not lossy and not np.isnat(exact):
-        raise ValidationError(where, f"{show(value)} cannot be a {dtype} without losing precision")
+        raise ValidationError(where, f"{short_repr(value)} cannot be a {dtype} without losing precision")
     return kept
 
 
@@ -90,9 +90,9 @@ def to_bytes(value: Any, where: str, width: int) -> bytes:
     text = to_str(value, where)
     data = text.encode()
     if len(data) > width:
-        raise ValidationError(where, f"{show(value)} has {len(data)} bytes, the type holds {width}")
+        raise ValidationError(where, f"{short_repr(value)} has {len(data)} bytes, the type holds {width}")
     if data.endswith(b"\0"):
-        raise ValidationError(where, f"{show(value)} ends with a NUL, which the type drops")
+        raise ValidationError(where, f"{short_repr(value)} ends with a NUL, which the type drops")
     return data
 
 
@@ -166,4 +166,8 @@ def _cut(value: Any, dtype: Any) -> Any:
 
 
 def _got(value: Any) -> str:
-    return kind_of(value) if value is None or isinstance(value, (list, dict)) else f"{kind_of(value)}, {show(value)}"
+    return (
+        json_type(value)
+        if value is None or isinstance(value, (list, dict))
+        else f"{json_type(value)}, {short_repr(value)}"
+    )

@@ -13,7 +13,7 @@ import json
 import math
 from typing import Any
 
-from .base import OwnParameterType, ValidationError, kind_of, show
+from .base import OwnParameterType, ValidationError, json_type, short_repr
 from .scalars import to_float, to_int
 from .standard_type import SCALARS
 
@@ -47,9 +47,9 @@ class SparkParameterType(OwnParameterType):
             _schema(field["type"], field["nullable"])
         self._dumped: list[Any] | None = None
 
-    def careful(self, value: Any, where: str) -> Any:
+    def parse_items(self, value: Any, where: str) -> Any:
         if not isinstance(value, list):
-            raise ValidationError(where, f"expected a list of objects, one a row, got {kind_of(value)}")
+            raise ValidationError(where, f"expected a list of objects, one a row, got {json_type(value)}")
         rows = [
             _struct(self._fields, row, f"{where}[{number}]", self.apply_sample_schema)
             for number, row in enumerate(value)
@@ -88,7 +88,7 @@ def _is_integer(kind: Any) -> bool:
 def _struct(fields: list[dict[str, Any]], value: Any, where: str, typed: bool = True) -> tuple[Any, ...]:
     names = [field["name"] for field in fields]
     if not isinstance(value, dict):
-        raise ValidationError(where, f"expected an object with the columns, got {kind_of(value)}")
+        raise ValidationError(where, f"expected an object with the columns, got {json_type(value)}")
     wrong = [("no", name) for name in names if name not in value] or [
         ("unknown", name) for name in value if name not in names
     ]
@@ -119,7 +119,7 @@ def _cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
     if kind in _PLAIN:
         found = SCALARS[_PLAIN[kind]][0](value, where)
         if kind == "timestamp_ntz" and found.tzinfo is not None:
-            raise ValidationError(where, f"{show(value)} has a time zone, and the column has none")
+            raise ValidationError(where, f"{short_repr(value)} has a time zone, and the column has none")
         return found
     return _decimal(kind, value, where)
 
@@ -129,11 +129,11 @@ def _nested(kind: dict[str, Any], value: Any, where: str) -> Any:
         return _struct(kind["fields"], value, where)
     if kind["type"] == "array":
         if not isinstance(value, list):
-            raise ValidationError(where, f"expected a list, got {kind_of(value)}")
+            raise ValidationError(where, f"expected a list, got {json_type(value)}")
         inner, nullable = kind["elementType"], kind["containsNull"]
         return [_cell(inner, nullable, item, f"{where}[{index}]") for index, item in enumerate(value)]
     if not isinstance(value, dict):
-        raise ValidationError(where, f"expected an object, got {kind_of(value)}")
+        raise ValidationError(where, f"expected an object, got {json_type(value)}")
     inner, nullable = kind["valueType"], kind["valueContainsNull"]
     return {key: _cell(inner, nullable, item, f"{where}.{key}") for key, item in value.items()}
 
@@ -141,14 +141,14 @@ def _nested(kind: dict[str, Any], value: Any, where: str) -> Any:
 def _decimal(kind: str, value: Any, where: str) -> decimal.Decimal:
     precision, scale = _digits(kind)
     if type(value) not in (int, float, str):
-        raise ValidationError(where, f"expected a number ({kind}), got {kind_of(value)}")
+        raise ValidationError(where, f"expected a number ({kind}), got {json_type(value)}")
     try:
         found = decimal.Decimal(str(value))
         fits = found.is_finite() and found == found.quantize(decimal.Decimal(1).scaleb(-scale), context=_EXACTLY)
     except decimal.InvalidOperation:
-        raise ValidationError(where, f"{show(value)} is not a number") from None
+        raise ValidationError(where, f"{short_repr(value)} is not a number") from None
     if not fits or abs(found) >= decimal.Decimal(10) ** (precision - scale):
-        raise ValidationError(where, f"{show(value)} cannot be a {kind} without losing digits")
+        raise ValidationError(where, f"{short_repr(value)} cannot be a {kind} without losing digits")
     return found
 
 

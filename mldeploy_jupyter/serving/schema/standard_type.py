@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .base import AbstractParameterType, OwnParameterType, ValidationError, kind_of, show
+from .base import AbstractParameterType, OwnParameterType, ValidationError, json_type, short_repr
 from .scalars import to_bool, to_float, to_int, to_str
 
 
@@ -24,7 +24,7 @@ class StandardPythonParameterType(OwnParameterType):
         super().__init__(sample_input)
         _check(sample_input)
 
-    def careful(self, value: Any, where: str) -> Any:
+    def parse_items(self, value: Any, where: str) -> Any:
         return _parse(self.sample_input, value, where)
 
     def dump(self) -> Any:
@@ -36,7 +36,7 @@ class StandardPythonParameterType(OwnParameterType):
     def only_integers(self) -> bool:
         return _only_integers(self.sample_input)
 
-    def row_wise(self) -> bool:
+    def has_rows(self) -> bool:
         return isinstance(self.sample_input, list)
 
 
@@ -62,7 +62,7 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
 
 def _parse_dict(sample: dict[str, Any], value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValidationError(where, f"expected an object, got {kind_of(value)}")
+        raise ValidationError(where, f"expected an object, got {json_type(value)}")
     for key in sample:
         if key not in value:
             raise ValidationError(where, f"{key!r} is missing", f"The keys are: {', '.join(map(str, sample))}.")
@@ -88,7 +88,7 @@ def _parse_any(likes: list[Any], value: Any, where: str) -> Any:
 
 def _items(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ValidationError(where, f"expected a list, got {kind_of(value)}")
+        raise ValidationError(where, f"expected a list, got {json_type(value)}")
     return value
 
 
@@ -107,7 +107,7 @@ def _check(sample: Any) -> None:
     if isinstance(sample, dict):
         bad = [key for key in sample if not isinstance(key, str)]
         if bad:
-            raise TypeError(f"a sample's keys must be strings, not {show(bad[0])}")
+            raise TypeError(f"a sample's keys must be strings, not {short_repr(bad[0])}")
         for item in sample.values():
             _check(item)
     elif isinstance(sample, (list, tuple, set, frozenset)):
@@ -164,7 +164,7 @@ def _bytes(value: Any, where: str) -> bytes:
     except (binascii.Error, ValueError) as error:
         if isinstance(error, ValidationError):
             raise
-        raise ValidationError(where, f"{show(value)} is not base64") from None
+        raise ValidationError(where, f"{short_repr(value)} is not base64") from None
 
 
 def _iso(kind: Any, word: str) -> Callable[[Any, str], Any]:
@@ -173,7 +173,7 @@ def _iso(kind: Any, word: str) -> Callable[[Any, str], Any]:
         try:
             return kind.fromisoformat(text)
         except ValueError:
-            raise ValidationError(where, f"{show(value)} is not a {word} in ISO 8601") from None
+            raise ValidationError(where, f"{short_repr(value)} is not a {word} in ISO 8601") from None
 
     return parse
 

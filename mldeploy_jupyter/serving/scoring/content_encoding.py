@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from .messages import Response, problem
+from .messages import Response, error_response
 
 ACCEPTED = ("gzip", "deflate")
 
@@ -26,20 +26,22 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes | Response:
         if name.removeprefix("x-") not in ACCEPTED:
             hint = f"Send it as it is, or with: {', '.join(ACCEPTED)}."
             text = f"the content encoding {name!r} is not known"
-            return problem(415, "wrong-content-encoding", text, "content-encoding", hint)
+            return error_response(415, "wrong-content-encoding", text, "content-encoding", hint)
     if len(names) > 1:
         text = f"the body is encoded {len(names)} times"
-        return problem(415, "wrong-content-encoding", text, "content-encoding", "Encode it once.")
+        return error_response(415, "wrong-content-encoding", text, "content-encoding", "Encode it once.")
     if not names:
         return body
     try:
         return _gunzip(body, limit) if names[0].removeprefix("x-") == "gzip" else _inflate(body, limit)
     except zlib.error as error:
         text = f"the body is not {names[0]}: {error}"
-        return problem(400, "bad-encoding", text, "content-encoding", "Leave the header out if it is not compressed.")
+        return error_response(
+            400, "bad-encoding", text, "content-encoding", "Leave the header out if it is not compressed."
+        )
     except _TooLarge:
         text = f"the body is larger than {limit} bytes once it is decompressed"
-        return problem(413, "too-large", text, "body", "Send fewer rows at a time.")
+        return error_response(413, "too-large", text, "body", "Send fewer rows at a time.")
 
 
 class _TooLarge(Exception):

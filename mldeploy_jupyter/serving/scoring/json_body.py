@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from .messages import Refused, problem
+from .messages import Refused, error_response
 
 BOM = b"\xef\xbb\xbf"
 
@@ -15,7 +15,7 @@ BOM = b"\xef\xbb\xbf"
 MAX_DEPTH = 200
 
 
-def loads(body: bytes) -> tuple[Any, bool]:
+def parse_json(body: bytes) -> tuple[Any, bool]:
     """The data, and whether it is an object of one key that has only numbers and null in it.
 
     Raises `Refused` (400) for what is not JSON, for a key that comes twice, and for nesting without end.
@@ -24,7 +24,7 @@ def loads(body: bytes) -> tuple[Any, bool]:
         data = orjson.loads(body)
     except ValueError as error:
         if body.startswith(BOM):
-            return loads(body[len(BOM) :])
+            return parse_json(body[len(BOM) :])
         raise Refused(_not_json(body, str(error))) from error
     if type(data) is dict and len(data) == 1:
         end = body.find(b'"', body.find(b'"') + 1)
@@ -55,12 +55,12 @@ def _not_json(body: bytes, text: str) -> Any:
     hint = ""
     if b"NaN" in body or b"Infinity" in body:
         hint = "JSON has no NaN and no infinity: send null for a value that is missing."
-    return problem(400, "bad-json", f"the body is not JSON: {text}", where, hint)
+    return error_response(400, "bad-json", f"the body is not JSON: {text}", where, hint)
 
 
 def _too_deep(where: str) -> Any:
     text = f"the body is nested more than {MAX_DEPTH} levels deep"
-    return problem(400, "too-deep", text, where, "Send lists and objects that are less deep.")
+    return error_response(400, "too-deep", text, where, "Send lists and objects that are less deep.")
 
 
 def _may_repeat(data: Any, body: bytes) -> bool:
@@ -107,6 +107,6 @@ def _refuse_repeated(body: bytes) -> None:
     except _Repeated as error:
         name = str(error)
         text = f"the key {name!r} comes twice in one object"
-        raise Refused(problem(400, "repeated-key", text, name, "Send each key once.")) from None
+        raise Refused(error_response(400, "repeated-key", text, name, "Send each key once.")) from None
     except RecursionError:
         raise Refused(_too_deep("")) from None

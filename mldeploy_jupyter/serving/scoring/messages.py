@@ -13,7 +13,7 @@ JSON: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),
 
 @dataclass
 class Request:
-    """A call. `headers` are (name, value) pairs or a dict; `query` is the text after `?`, `trace` the span, if any."""
+    """A call. `headers`: (name, value) pairs or a dict; `query`: the text after `?`; `span`: the trace span, if any."""
 
     method: str = "POST"
     headers: Any = ()
@@ -22,7 +22,7 @@ class Request:
     path: str = "/score"
     remote_addr: str | None = None
     id: str = ""
-    trace: Any = None
+    span: Any = None
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Response:
     failed: bool = False
     error: BaseException | None = None
 
-    def add(self, name: bytes, value: bytes) -> Response:
+    def add_header(self, name: bytes, value: bytes) -> Response:
         """One more header. Returns itself."""
         self.headers = (*self.headers, (name, value))
         return self
@@ -57,7 +57,7 @@ class Refused(Exception):
         self.response = response
 
 
-def problem(status: int, code: str, message: str, where: str = "", hint: str = "", **more: Any) -> Response:
+def error_response(status: int, code: str, message: str, where: str = "", hint: str = "", **more: Any) -> Response:
     """An error in the form that every error of the service has."""
     error = {"code": code, "where": where, "hint": hint, **more}
     return Response(status, orjson.dumps({"message": message, "error": error}))

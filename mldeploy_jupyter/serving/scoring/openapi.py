@@ -34,7 +34,7 @@ _RESPONSES = {
 }
 
 
-def describe(script: Script, settings: Settings, version: str) -> dict[str, Any]:
+def describe_service(script: Script, settings: Settings, version: str) -> dict[str, Any]:
     """The document in `version` (3.1, 3.0 or 2.0)."""
     info = {
         "title": settings.title or settings.service or "ML service",
@@ -90,7 +90,7 @@ def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
         return {}, "application/octet-stream", None
     if script.mode == "text":
         return {}, "application/json", None
-    properties = {p.name: p.declared.kind.schema() if p.declared else {} for p in script.parameters}
+    properties = {p.name: p.declared.param_type.schema() if p.declared else {} for p in script.parameters}
     required = [p.name for p in script.parameters if p.required]
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     if required:

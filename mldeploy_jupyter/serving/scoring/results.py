@@ -14,7 +14,7 @@ from .messages import Response
 from .script import Script
 
 
-def answer_of(result: Any) -> Response:
+def encode_result(result: Any) -> Response:
     """The answer that carries `result`. Raises `NotJson` when it has no form that can be sent."""
     if isinstance(result, AMLResponse):
         return _from_aml(result)
@@ -23,7 +23,7 @@ def answer_of(result: Any) -> Response:
     return Response(200, encode(result))
 
 
-def misfit_of(script: Script, result: Any) -> str | None:
+def output_mismatch(script: Script, result: Any) -> str | None:
     """Why `result`, which can be sent, is not what `@output_schema` or the hint of `run()` says; None: it is.
 
     A script that makes its own answer (`AMLResponse`) is not checked.
@@ -32,7 +32,7 @@ def misfit_of(script: Script, result: Any) -> str | None:
     if kind is None or isinstance(result, AMLResponse):
         return None
     try:
-        if kind.holds(result) or kind.quick(result, False) is not None:
+        if kind.accepts_result(result) or kind.parse_bulk(result, False) is not None:
             return None
         try:
             kind.parse(result, "")
@@ -45,7 +45,7 @@ def misfit_of(script: Script, result: Any) -> str | None:
     return None
 
 
-class ValidationErrors:
+class ReportedMismatches:
     """The misfits that were seen, so that each is told once: `[3].age` and `[4].age` are the same."""
 
     def __init__(self, most: int = 100) -> None:

@@ -17,7 +17,7 @@ NEAR = 1e-5  # relative; arithmetic on more rows may take another order, and rou
 SMALL = 1e-8
 
 
-def why_not(scorer: Scorer, body: bytes, alone: Response) -> str:
+def batching_refusal(scorer: Scorer, body: bytes, alone: Response) -> str:
     """Why the sample's rows cannot share a call with others; "" when they can. Calls `run()` once or twice more.
 
     The company differs from the sample where it can (other numbers in columns of floats), so that a `run()` that
@@ -26,7 +26,7 @@ def why_not(scorer: Scorer, body: bytes, alone: Response) -> str:
     if not scorer.script.batchable:
         return "run() must have one parameter that is made of rows: an array, a data frame or a list, by sample or hint"
     request = Request(headers={"content-type": "application/json"}, body=body, id="sample")
-    arguments = scorer.arguments(request)
+    arguments = scorer.parse_arguments(request)
     ((name, value),) = arguments.items()
     rows = row_count(value)
     if not rows:
@@ -45,10 +45,10 @@ def why_not(scorer: Scorer, body: bytes, alone: Response) -> str:
         except (Exception, SystemExit) as error:
             reason = f"run() fails on the rows of several requests: {type(error).__name__}: {error}"
             continue  # perhaps it was the other numbers
-        parts = split(result, counts) or split(result, counts, sure=True)
+        parts = split(result, counts) or split(result, counts, layout_known=True)
         if parts is None:
             return "run() does not return one result for each row"
-        together = scorer.respond(parts[1], request)
+        together = scorer.build_response(parts[1], request)
         if together.status != 200 or not _near(told, orjson.loads(together.body)):
             return "the result of a row depends on the other rows of the same call"
         return ""

@@ -46,18 +46,18 @@ def join(values: Sequence[Any]) -> Any:
     return None
 
 
-def split(result: Any, counts: Sequence[int], *, sure: bool = False) -> list[Any] | None:
+def split(result: Any, counts: Sequence[int], *, layout_known: bool = False) -> list[Any] | None:
     """What `run()` returned for joined rows, as one result for each request; None when it cannot be split.
 
     Arrays, data frames and series with plain numbering, and lists are cut by rows; dicts and tuples, whose values
     must all be such and have as many rows as there are in all, by their values. A result that can be read in two
     ways (three rows of three scores, or three lists with one score a row) is not split, unless the caller is
-    `sure`: because another result of the same `run()` was split, which had only one reading.
+    `layout_known`: because another result of the same `run()` was split, which had only one reading.
     """
     if len(counts) == 1:
         return [result]
     total = sum(counts)
-    if not sure and two_readings(result, total):
+    if not layout_known and is_ambiguous(result, total):
         return None
     cuts = list(pairwise(accumulate(counts, initial=0)))
     return _cut(result, total, cuts)
@@ -86,12 +86,12 @@ def _cut(result: Any, total: int, cuts: list[tuple[int, int]], inside: bool = Fa
     return None
 
 
-def two_readings(result: Any, total: int) -> bool:
+def is_ambiguous(result: Any, total: int) -> bool:
     """Whether rows and columns could be exchanged: as many values as rows, each with as many again."""
     if isinstance(result, (list, tuple)):
         return len(result) == total and all(_length(item) == total for item in result)
     if isinstance(result, dict):
-        return len(result) == total or any(two_readings(value, total) for value in result.values())
+        return len(result) == total or any(is_ambiguous(value, total) for value in result.values())
     if hasattr(result, "shape") and type(result).__module__ == "numpy":
         return len(result.shape) > 1 and result.shape[0] == result.shape[1] == total
     return False

@@ -15,11 +15,11 @@ import orjson
 
 from ..ipc.failure import describe, traceback_text
 from ..log import writer
-from .arguments import arguments_of
+from .arguments import parse_arguments
 from .content_encoding import decompress
 from .json_encoder import NotJson
-from .messages import DeadlineExceeded, Refused, Request, Response, problem
-from .results import ValidationErrors, answer_of, misfit_of
+from .messages import DeadlineExceeded, Refused, Request, Response, error_response
+from .results import ReportedMismatches, encode_result, output_mismatch
 from .script import Script
 from .tracing import Tracer
 
@@ -34,7 +34,7 @@ class Scorer:
         self.script = script
         self._debug = debug
         self._max_bytes = max_bytes
-        self._misfits = ValidationErrors()
+        self._misfits = ReportedMismatches()
         self.tracer: Tracer | None = None
         self._warned = False
         self.warnings: list[str] = []
@@ -43,37 +43,37 @@ class Scorer:
         """Runs to the end in this thread. Raises nothing: a failing script is a response of status 500."""
         began = perf_counter()
         try:
-            arguments = self.arguments(request)
+            arguments = self.parse_arguments(request)
         except Refused as refused:
             refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
             return refused.response
-        return self.call(request, arguments, (perf_counter() - began) * 1000)
+        return self.call_run(request, arguments, (perf_counter() - began) * 1000)
 
     async def score_async(self, request: Request) -> Response:
         """As `score`, for a script with `async def run`; runs on the caller's loop."""
         began = perf_counter()
         try:
-            arguments = self.arguments(request)
+            arguments = self.parse_arguments(request)
         except Refused as refused:
             refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
             return refused.response
         parsed = perf_counter()
         try:
-            if self.tracer is None or request.trace is None:
+            if self.tracer is None or request.span is None:
                 result = await self.script.run(**arguments)
             else:
-                with self.tracer.running(request.trace):
+                with self.tracer.activate(request.span):
                     result = await self.script.run(**arguments)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
-            response = self.failed(error, request)
+            response = self.failure_response(error, request)
             response.timings = _timings((parsed - began) * 1000, parsed, perf_counter())
             return response
         ran = perf_counter()
-        response = self.respond(result, request)
+        response = self.build_response(result, request)
         response.timings = _timings((parsed - began) * 1000, parsed, ran, perf_counter())
         return response
 
-    def arguments(self, request: Request) -> dict[str, Any]:
+    def parse_arguments(self, request: Request) -> dict[str, Any]:
         """What `run()` gets. Raises `Refused`, also for a defect: a body must not end the worker."""
         try:
             return self._arguments(request)
@@ -81,11 +81,11 @@ class Scorer:
             raise
         except Exception as error:
             if self._is_own(error):  # a validator of a hint, or such
-                raise Refused(self.failed(error, request)) from error
+                raise Refused(self.failure_response(error, request)) from error
             text = f"internal error of the server: {describe(error)}"
             writer.log(text, level="error", request_id=request.id, traceback="".join(format_exception(error)))
             text = "the server failed; the entry script is not at fault"
-            raise Refused(problem(500, "server-failed", text)) from error
+            raise Refused(error_response(500, "server-failed", text)) from error
 
     def _is_own(self, error: BaseException) -> bool:
         """Whether the script's own code raised it."""
@@ -98,54 +98,54 @@ class Scorer:
             if isinstance(body, Response):
                 raise Refused(body)
             request = replace(request, body=body)  # the caller's stays: it may be scored again
-        return arguments_of(self.script, request)
+        return parse_arguments(self.script, request)
 
-    def call(self, request: Request, arguments: dict[str, Any], parse: float = 0.0) -> Response:
+    def call_run(self, request: Request, arguments: dict[str, Any], parse: float = 0.0) -> Response:
         """Calls `run()` and makes its answer. `parse` is what parsing took, in milliseconds.
 
         Nothing is raised but what ends a call from outside.
         """
         began = perf_counter()
         try:
-            if self.tracer is None or request.trace is None:
+            if self.tracer is None or request.span is None:
                 result = self.script.run(**arguments)
             else:
-                with self.tracer.running(request.trace):
+                with self.tracer.activate(request.span):
                     result = self.script.run(**arguments)
         except DeadlineExceeded:
             raise
         except BaseException as error:  # sys.exit() in run() fails one request, it does not end the service
-            response = self.failed(error, request)
+            response = self.failure_response(error, request)
             response.timings = _timings(parse, began, perf_counter())
             return response
         ran = perf_counter()
-        response = self.respond(result, request)
+        response = self.build_response(result, request)
         response.timings = _timings(parse, began, ran, perf_counter())
         return response
 
     # -- out ------------------------------------------------------------------------------------------
 
-    def respond(self, result: Any, request: Request) -> Response:
+    def build_response(self, result: Any, request: Request) -> Response:
         try:
             if isinstance(result, str):
                 self._note_string(result)
-            answer = answer_of(result)
+            answer = encode_result(result)
             if self.script.output is not None:
                 self._compare(result, answer, request)
             return answer
         except NotJson as error:
             text = f"run() returned something that cannot be sent: {error}"
             writer.log(text, level="error", request_id=request.id)
-            response = problem(500, "output-not-json", text, error.where, error.hint)
+            response = error_response(500, "output-not-json", text, error.where, error.hint)
             response.failed, response.error = True, error
             return response
         except Exception as error:
             # Objects of the script's own that fail while they are read: its fault, not ours.
-            return self.failed(error, request)
+            return self.failure_response(error, request)
 
     def _compare(self, result: Any, answer: Response, request: Request) -> None:
         """A result that is not what the script says it returns is sent, marked, and told once for each place."""
-        misfit = misfit_of(self.script, result)
+        misfit = output_mismatch(self.script, result)
         if misfit is not None:
             answer.failed = True
             if self._misfits.is_new(misfit):
@@ -165,12 +165,12 @@ class Scorer:
             self.warnings.append(text)
             writer.log(text, level="warning")
 
-    def failed(self, error: BaseException, request: Request) -> Response:
+    def failure_response(self, error: BaseException, request: Request) -> Response:
         traceback = traceback_text(error)
         writer.log(f"run() raised {describe(error)}", level="error", request_id=request.id, traceback=traceback)
         more = {"traceback": traceback} if self._debug else {}
         hint = f"The log has the traceback, at request {request.id}." if request.id else "The log has the traceback."
-        response = problem(500, "script-failed", "the entry script's run() failed", "run()", hint, **more)
+        response = error_response(500, "script-failed", "the entry script's run() failed", "run()", hint, **more)
         response.failed, response.error = True, error
         return response
 

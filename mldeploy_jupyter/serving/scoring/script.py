@@ -15,9 +15,9 @@ from typing import Any
 
 from ..azureml.rawhttp import is_raw
 from ..ipc.failure import ContractError
-from ..schema.base import Unknown
+from ..schema.base import UnknownHint
 from ..schema.decorators import Declared, declared_of
-from ..schema.hints import hints_of, kind_of_hint
+from ..schema.hints import resolve_hints, type_from_hint
 from ..settings import Settings
 
 HEADERS = "request_headers"
@@ -54,7 +54,9 @@ class Script:
         """The request body made of the samples; None unless every required parameter has one."""
         if self.mode != "object":
             return None
-        samples = {p.name: p.declared.kind for p in self.parameters if p.declared and p.declared.kind.has_sample}
+        samples = {
+            p.name: p.declared.param_type for p in self.parameters if p.declared and p.declared.param_type.has_sample
+        }
         if any(p.required and p.name not in samples for p in self.parameters):
             return None
         return {name: kind.dump() for name, kind in samples.items()}
@@ -65,10 +67,10 @@ class Script:
         if self.mode != "object" or self.wants_headers or len(self.parameters) != 1:
             return False
         declared = self.parameters[0].declared
-        return declared is not None and declared.convert and declared.kind.row_wise()
+        return declared is not None and declared.convert and declared.param_type.has_rows()
 
 
-def load(settings: Settings) -> Script:
+def load_script(settings: Settings) -> Script:
     """Imports the entry script. Whatever it raises goes through; `ContractError` when it is no entry script."""
     root = Path(settings.app_root or ".").absolute()
     path = root / settings.entry_script
@@ -115,7 +117,7 @@ def inspect_script(module: types.ModuleType) -> Script:
     warnings: list[str] = []
     mode = "raw"
     if not raw:
-        hints, failed = hints_of(plain)
+        hints, failed = resolve_hints(plain)
         mode = "object" if sampled or len(required) > 1 else _mode_of(hints, parameters[0].name)
         hinted = [_hinted(p, hints, warnings) for p in parameters]
         parameters = hinted if mode == "object" else parameters
@@ -144,8 +146,8 @@ def _mode_of(hints: dict[str, Any], first: str) -> str:
 
 def _kind_of(hint: Any) -> Any:
     try:
-        return kind_of_hint(hint) if hint is not None else None
-    except Unknown:
+        return type_from_hint(hint) if hint is not None else None
+    except UnknownHint:
         return None
 
 
@@ -153,8 +155,8 @@ def _hinted(parameter: Parameter, hints: dict[str, Any], warnings: list[str]) ->
     if parameter.declared is not None or parameter.name not in hints:
         return parameter
     try:
-        kind = kind_of_hint(hints[parameter.name])
-    except Unknown as error:
+        kind = type_from_hint(hints[parameter.name])
+    except UnknownHint as error:
         warnings.append(
             f"the type hint of {parameter.name!r} is not understood, so its values are not checked: {error}"
         )
@@ -207,7 +209,7 @@ def _check_signature(signature: Any, declared: dict[str, Declared]) -> None:
 def _warnings(parameters: list[Parameter]) -> list[str]:
     found = []
     for p in parameters:
-        kind = p.declared.kind if p.declared is not None else None
+        kind = p.declared.param_type if p.declared is not None else None
         columns = kind.integer_columns() if kind is not None else []
         if kind is not None and kind.only_integers():
             found.append(f"the sample of {p.name!r} has only whole numbers: floats like 1.7 will be refused with 422")

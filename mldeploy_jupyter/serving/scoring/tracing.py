@@ -32,7 +32,7 @@ KINDS = ("otlp", "console")
 _PARTS = ("queue", "parse", "run", "serialise")
 
 
-class Call:
+class RequestSpan:
     """One request under way: its span, and when `run()` began and ended, in nanoseconds since 1970 (0: it did not)."""
 
     __slots__ = ("began", "context", "run_began", "run_ended", "span")
@@ -45,7 +45,7 @@ class Call:
         self.run_ended = 0
 
 
-def start(settings: Settings) -> Tracer | None:
+def make_tracer(settings: Settings) -> Tracer | None:
     """The tracer that the settings ask for; None without one. After a fork, never before: it starts a thread.
 
     Raises `ModuleNotFoundError` when its packages are not in the environment, and `ValueError` for another word than
@@ -64,7 +64,7 @@ def start(settings: Settings) -> Tracer | None:
 
 
 class Tracer:
-    """Makes the spans. `begin` and `finish` may be called on different threads."""
+    """Makes the spans. `start_span` and `end_span` may be called on different threads."""
 
     def __init__(self, settings: Settings, exporter: SpanExporter) -> None:
         from opentelemetry import context, propagate, trace
@@ -84,7 +84,7 @@ class Tracer:
         self._common = {"mldeploy.service": settings.service, "mldeploy.revision": settings.label}
         self._trace, self._context, self._propagate = trace, context, propagate
 
-    def begin(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> Call:
+    def start_span(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> RequestSpan:
         """A request has arrived. `headers` by lower-case name."""
         parent = self._propagate.extract(headers, context=self._context.Context())
         began = time.time_ns()
@@ -99,10 +99,10 @@ class Tracer:
         span = self._tracer.start_span(
             f"{method} {path}", parent, self._trace.SpanKind.SERVER, attributes, start_time=began
         )
-        return Call(span, self._trace.set_span_in_context(span, parent), began)
+        return RequestSpan(span, self._trace.set_span_in_context(span, parent), began)
 
     @contextlib.contextmanager
-    def running(self, call: Call, *others: Call) -> Iterator[None]:
+    def activate(self, call: RequestSpan, *others: RequestSpan) -> Iterator[None]:
         """Around `run()`, in its thread or task. In a micro-batch the first request's span is the current one."""
         token = self._context.attach(call.context)
         began = time.time_ns()
@@ -114,9 +114,9 @@ class Tracer:
             for one in (call, *others):
                 one.run_began, one.run_ended = began, ended
 
-    def finish(
+    def end_span(
         self,
-        call: Call,
+        call: RequestSpan,
         status: int,
         timings: Mapping[str, float],
         batch: int = 1,
@@ -135,7 +135,7 @@ class Tracer:
                 span.set_status(self._trace.StatusCode.ERROR)
         span.end()
 
-    def leave(self, call: Call) -> None:
+    def abandon_span(self, call: RequestSpan) -> None:
         """The client went away. Whatever `run()` still does belongs to the span all the same."""
         call.span.set_attribute("error.type", "client-left")
         call.span.end()
@@ -146,7 +146,7 @@ class Tracer:
         sending.start()
         sending.join(seconds)
 
-    def _parts(self, call: Call, timings: Mapping[str, float]) -> None:
+    def _parts(self, call: RequestSpan, timings: Mapping[str, float]) -> None:
         """The children, one after the other, so that `run` lies where it was."""
         took = {name: int(timings[name] * 1e6) for name in _PARTS if name in timings}
         at = call.began

@@ -20,8 +20,8 @@ from ..ipc import scoreboard as fields
 from ..ipc.failure import describe as reason_of
 from ..ipc.scoreboard import Scoreboard, Slot
 from ..log import writer
-from ..scoring.messages import Request, Response, problem
-from ..scoring.openapi import VERSIONS, describe
+from ..scoring.messages import Request, Response, error_response
+from ..scoring.openapi import VERSIONS, describe_service
 from ..scoring.scorer import Scorer
 from ..scoring.tracing import Tracer
 from ..settings import Settings
@@ -94,7 +94,7 @@ class App:
         for name in ("x-request-id", "x-ms-request-id", "x-ms-client-request-id"):
             if len(headers.get(name, "")) > MAX_ID:
                 self.name_anew(x)
-                return problem(431, "id-too-long", f"{name} must not be longer than {MAX_ID} characters", name)
+                return error_response(431, "id-too-long", f"{name} must not be longer than {MAX_ID} characters", name)
         client = client or headers.get("x-ms-request-id") or ""
         x.id = given or client
         x.ids = b"x-ms-request-id: %b\r\n" % x.id.encode("latin-1", "replace")
@@ -132,15 +132,15 @@ class App:
         limit = self.settings.max_body_bytes
         if size > limit:
             text = f"the body is larger than {limit} bytes"
-            return problem(413, "too-large", text, "body", "Send fewer rows at a time.")
+            return error_response(413, "too-large", text, "body", "Send fewer rows at a time.")
         if size and kept + size > max(_GENEROUS, 2 * limit):
             text = "too many large bodies are in hand"
-            return later(problem(503, "overloaded", text, "body", "Try again in a second."))
+            return later(error_response(503, "overloaded", text, "body", "Try again in a second."))
         return None
 
     def _admit_other(self, x: Exchange) -> Response | None:
         if x.path not in _OPEN and x.path != "/swagger.json":
-            return problem(404, "not-found", f"no such path: {x.path}", x.path, "The service answers at /score.")
+            return error_response(404, "not-found", f"no such path: {x.path}", x.path, "The service answers at /score.")
         return None if x.method in ("GET", "HEAD") else _not_allowed(x.method, ("GET", "HEAD"))
 
     def handle(self, x: Exchange) -> None:
@@ -150,7 +150,7 @@ class App:
         except Exception as error:
             text = f"internal error of the server: {reason_of(error)}"
             writer.log(text, level="error", request_id=x.id, traceback="".join(format_exception(error)))
-            self.finish(x, problem(500, "server-failed", "the server failed; the entry script is not at fault"))
+            self.finish(x, error_response(500, "server-failed", "the server failed; the entry script is not at fault"))
 
     def _handle(self, x: Exchange) -> None:
         if x.path != "/score":
@@ -160,13 +160,13 @@ class App:
         assert scorer is not None
         request = Request(x.method, x.headers, x.body, x.query, x.path, x.connection.peer, x.id)
         if self.tracer is not None:
-            request.trace = self.tracer.begin(x.method, x.path, x.headers, x.id)
+            request.span = self.tracer.start_span(x.method, x.path, x.headers, x.id)
         self.queue.submit(x, request)
 
     def lost(self, x: Exchange) -> None:
         """The client went away before its answer."""
-        if self.tracer is not None and x.job is not None and x.job.request.trace is not None:
-            self.tracer.leave(x.job.request.trace)
+        if self.tracer is not None and x.job is not None and x.job.request.span is not None:
+            self.tracer.abandon_span(x.job.request.span)
         self.queue.abandon(x)
 
     # -- an answer leaves -----------------------------------------------------------------------------
@@ -176,8 +176,8 @@ class App:
         self.answers.send(x, response)
         job = x.job
         if job is not None:
-            if self.tracer is not None and job.request.trace is not None:
-                self.tracer.finish(job.request.trace, response.status, response.timings, job.batch, response.error)
+            if self.tracer is not None and job.request.span is not None:
+                self.tracer.end_span(job.request.span, response.status, response.timings, job.batch, response.error)
             self.queue.forget(x)
         response.error = None  # its traceback has frames that know the response: only the collector would free them
 
@@ -207,11 +207,11 @@ class App:
     def _not_ready(self) -> Response:
         seconds = time.monotonic() - self.phase_since
         text = f"not ready: {_WORDS.get(self.phase, self.phase)} ({seconds:.1f} s)"
-        return later(problem(503, "starting", text, self.phase, "GET /ready answers 200 when it is ready."))
+        return later(error_response(503, "starting", text, self.phase, "GET /ready answers 200 when it is ready."))
 
     def _unauthorised(self, reason: str) -> Response:
-        response = problem(401, "unauthorised", reason, "authorization", self.auth.hint)
-        return response.add(b"www-authenticate", self.auth.challenge(reason))
+        response = error_response(401, "unauthorised", reason, "authorization", self.auth.hint)
+        return response.add_header(b"www-authenticate", self.auth.challenge(reason))
 
     def _describe(self, query: str) -> Response:
         if self.scorer is None:
@@ -219,8 +219,8 @@ class App:
         asked = parse_qs(query).get("version", [""])[-1]
         if asked not in VERSIONS:
             hint = "Ask for ?version=2, 3 or 3.1."
-            return problem(404, "not-found", f"no description in version {asked!r}", "version", hint)
-        return Response(200, orjson.dumps(describe(self.scorer.script, self.settings, VERSIONS[asked])))
+            return error_response(404, "not-found", f"no description in version {asked!r}", "version", hint)
+        return Response(200, orjson.dumps(describe_service(self.scorer.script, self.settings, VERSIONS[asked])))
 
 
 def _first_name() -> str:
@@ -231,11 +231,11 @@ def _first_name() -> str:
 
 
 def _not_allowed(method: str, allowed: tuple[str, ...]) -> Response:
-    response = problem(
+    response = error_response(
         405, "method-not-allowed", f"{method} is not allowed here", "method", f"Use {' or '.join(allowed)}."
     )
-    return response.add(b"allow", ", ".join(allowed).encode())
+    return response.add_header(b"allow", ", ".join(allowed).encode())
 
 
 def later(response: Response) -> Response:
-    return response.add(b"retry-after", b"1")
+    return response.add_header(b"retry-after", b"1")

@@ -15,12 +15,12 @@ from itertools import accumulate, chain, pairwise
 from time import perf_counter
 from typing import Any
 
+from ..azureml.rawhttp import is_json_type
 from ..log import writer
-from ..scoring.arguments import says_json
-from ..scoring.json_body import loads
+from ..scoring.json_body import parse_json
 from ..scoring.json_encoder import encode_rows
 from ..scoring.messages import DeadlineExceeded, Refused
-from ..scoring.rows import join, row_count, split, two_readings
+from ..scoring.rows import is_ambiguous, join, row_count, split
 from ..scoring.scorer import Scorer
 from .jobs import BatchResult, Job
 from .script_thread import ScriptThread
@@ -33,11 +33,11 @@ class Batcher:
         self._scorer = scorer
         self._runner = runner
         self._most_rows = most_rows
-        self._sure = False  # a result that had only one reading was split; see `rows.split`
+        self._layout_known = False  # a result that had only one reading was split; see `rows.split`
         parameter = scorer.script.parameters[0]
         self._name = parameter.name
-        self._kind: Any = parameter.declared.kind if parameter.declared else None
-        self._stacks = self._kind is not None and self._kind.stacks()
+        self._kind: Any = parameter.declared.param_type if parameter.declared else None
+        self._stacks = self._kind is not None and self._kind.concatenates()
 
     def work(self, jobs: list[Job]) -> None:
         """Answers every one of them."""
@@ -68,7 +68,7 @@ class Batcher:
                     job.response = self._scorer.score(job.request)
                 else:
                     arguments = {} if group.absent else {self._name: group.value}
-                    job.response = self._scorer.call(job.request, arguments, group.parse[0])
+                    job.response = self._scorer.call_run(job.request, arguments, group.parse[0])
                 job.batch = 1
             finally:
                 writer.request_id.reset(token)
@@ -90,9 +90,9 @@ class Batcher:
                     headers = request.headers
                     if type(headers) is not dict or "content-encoding" in headers:
                         return None
-                    if not says_json(headers.get("content-type", "")):
+                    if not is_json_type(headers.get("content-type", "")):
                         return None
-                data, plain = loads(request.body)
+                data, plain = parse_json(request.body)
                 value = data.get(self._name) if type(data) is dict else None
                 if type(value) is not list or not value:
                     return None
@@ -101,7 +101,7 @@ class Batcher:
             groups = []
             for begin, end in self._cuts(list(map(len, values))):
                 rows = values[begin] if end - begin == 1 else list(chain.from_iterable(values[begin:end]))
-                joined = self._kind.quick(rows, numbers)
+                joined = self._kind.parse_bulk(rows, numbers)
                 if joined is None:
                     return None
                 groups.append(_Group(jobs[begin:end], list(map(len, values[begin:end])), joined))
@@ -129,7 +129,7 @@ class Batcher:
         for job in jobs:
             began = perf_counter()
             try:
-                arguments = self._scorer.arguments(job.request)
+                arguments = self._scorer.parse_arguments(job.request)
             except Refused as refused:
                 refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
                 job.started, job.response = began, refused.response
@@ -186,7 +186,7 @@ class Batcher:
             return False
         before, run = ended, (ended - began) * 1000
         for place, (job, part) in enumerate(zip(jobs, parts, strict=True)):
-            job.response = scorer.respond(part, job.request)
+            job.response = scorer.build_response(part, job.request)
             after = perf_counter()
             job.response.timings = {
                 "queue": 0.0, "parse": group.parse[place if len(group.parse) > 1 else 0], "run": run,
@@ -197,28 +197,28 @@ class Batcher:
 
     def _run(self, jobs: list[Job], joined: Any) -> Any:
         tracer = self._scorer.tracer
-        traces = [job.request.trace for job in jobs if job.request.trace is not None] if tracer is not None else []
+        traces = [job.request.span for job in jobs if job.request.span is not None] if tracer is not None else []
         if tracer is None or not traces:
             return self._scorer.script.run(**{self._name: joined})
-        with tracer.running(*traces):
+        with tracer.activate(*traces):
             return self._scorer.script.run(**{self._name: joined})
 
     def _parts(self, result: Any, counts: list[int]) -> list[Any] | None:
         parts = split(result, counts)
-        self._sure = self._sure or parts is not None
-        if parts is None and self._sure:
-            parts = split(result, counts, sure=True)
+        self._layout_known = self._layout_known or parts is not None
+        if parts is None and self._layout_known:
+            parts = split(result, counts, layout_known=True)
         return parts
 
     def _written(self, result: Any, counts: list[int]) -> list[bytes] | None:
-        """The bodies of a result that is plain rows; None: what `split` and `respond` do to it."""
+        """The bodies of a result that is plain rows; None: what `split` and `build_response` do to it."""
         total = sum(counts)
         if type(result) is not list and not getattr(result, "ndim", 0):
             return None
-        if len(result) != total or not (self._sure or not two_readings(result, total)):
+        if len(result) != total or not (self._layout_known or not is_ambiguous(result, total)):
             return None
         written = encode_rows(result, pairwise(accumulate(counts, initial=0)))
-        self._sure = self._sure or written is not None
+        self._layout_known = self._layout_known or written is not None
         return written
 
 

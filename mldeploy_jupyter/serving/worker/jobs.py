@@ -4,12 +4,12 @@ import asyncio
 from time import perf_counter
 from typing import Any
 
-from ..scoring.messages import Request, Response, problem
+from ..scoring.messages import Request, Response, error_response
 
 
 def unanswered() -> Response:
     """What a job is answered with whose call ended without an answer."""
-    response = problem(500, "script-failed", "run() was ended before it had a result", "run()")
+    response = error_response(500, "script-failed", "run() was ended before it had a result", "run()")
     response.failed = True
     return response
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ..http.exchange import Exchange
 from ..ipc.scoreboard import BEAT, Slot
-from ..scoring.messages import Request, Response, problem
+from ..scoring.messages import Request, Response, error_response
 from ..settings import Settings
 from .jobs import BatchResult, Job, unanswered
 from .script_thread import ScriptThread
@@ -63,7 +63,7 @@ class RequestQueue:
             return
         if self._runner.waiting >= self._most:
             text = f"{self._most} requests are waiting already"
-            self._finish(x, _later(problem(429, "too-many-requests", text, "", "Try again in a second.")))
+            self._finish(x, _later(error_response(429, "too-many-requests", text, "", "Try again in a second.")))
             return
         if not self._ticking:
             self._start_ticking()  # a beat before there is a request in hand: see vigil.py
@@ -135,7 +135,9 @@ class RequestQueue:
                 self._runner.abandon(job)
                 self._jobs.pop(job, None)
                 text = f"run() was busy for {self._patience:g} s"
-                self._finish(job.exchange, _later(problem(503, "overloaded", text, "", "Try again in a second.")))
+                self._finish(
+                    job.exchange, _later(error_response(503, "overloaded", text, "", "Try again in a second."))
+                )
         if self._jobs:
             self._start_ticking()
         else:
@@ -150,7 +152,9 @@ class RequestQueue:
     def _answer_late(self, job: Job) -> None:
         job.late = True
         text = f"run() did not end within {self._limit * 1000:g} ms"
-        response = problem(504, "run-timeout", text, "run()", "Raise scoring_timeout_ms, or send fewer rows at a time.")
+        response = error_response(
+            504, "run-timeout", text, "run()", "Raise scoring_timeout_ms, or send fewer rows at a time."
+        )
         response.failed = True
         response.timings = {"queue": (job.started - job.queued) * 1000}
         self._finish(job.exchange, response)
@@ -170,8 +174,8 @@ class RequestQueue:
 
 def _replacing() -> Response:
     text = "run() of another request hangs; its worker is being replaced"
-    return _later(problem(503, "worker-stuck", text, "", "Try again in a second."))
+    return _later(error_response(503, "worker-stuck", text, "", "Try again in a second."))
 
 
 def _later(response: Response) -> Response:
-    return response.add(b"retry-after", b"1")
+    return response.add_header(b"retry-after", b"1")

@@ -28,7 +28,7 @@ def check(settings: Settings) -> dict[str, Any]:
     from ..azureml import import_hook
     from ..scoring.messages import Request
     from ..scoring.scorer import Scorer
-    from ..scoring.script import load
+    from ..scoring.script import load_script
     from . import preload
     from .service import failed_sample, new_modules, sample_body
 
@@ -38,7 +38,7 @@ def check(settings: Settings) -> dict[str, Any]:
     stage = "import"
     try:
         import_hook.install()
-        script = load(settings)
+        script = load_script(settings)
         result["warnings"] += script.warnings
         stage = "init"
         script.init()

@@ -21,9 +21,9 @@ from ..ipc.scoreboard import PID, REVISION, STARTED, Scoreboard
 from ..log import writer
 from ..scoring import row_independence, tracing
 from ..scoring.messages import Request, Response
-from ..scoring.openapi import describe
+from ..scoring.openapi import describe_service
 from ..scoring.scorer import Scorer
-from ..scoring.script import Script, load
+from ..scoring.script import Script, load_script
 from ..settings import Settings
 from . import preload
 from .app import App
@@ -70,8 +70,8 @@ class Service:
         before = preload.before()
         import_hook.install()
         self._stage("import")
-        self.app.tracer = tracing.start(self.settings)
-        script = load(self.settings)
+        self.app.tracer = tracing.make_tracer(self.settings)
+        script = load_script(self.settings)
         self._stage("init")
         script.init()
         scorer = Scorer(script, debug=self.settings.debug, max_bytes=self.settings.max_body_bytes)
@@ -106,7 +106,7 @@ class Service:
         wanted = self.settings.max_batch_size > 0
         if not wanted and (not scorer.script.batchable or alone.timings["run"] > OFFER_WITHIN):
             return ""
-        reason = "" if scorer.script.is_async else row_independence.why_not(scorer, body, alone)
+        reason = "" if scorer.script.is_async else row_independence.batching_refusal(scorer, body, alone)
         if wanted and scorer.script.is_async:
             reason = "run() is async: its requests run side by side already"
         if wanted and reason:
@@ -161,7 +161,7 @@ class Service:
         runner: ScriptThread
         if scorer.script.is_async:
             runner = AsyncScriptThread(_new_loop)
-            runner.score, runner.failed = scorer.score_async, scorer.failed
+            runner.score, runner.failed = scorer.score_async, scorer.failure_response
         else:
             runner = ScriptThread(self.settings.max_concurrent)
             if self.settings.max_batch_size and scorer.script.batchable:
@@ -271,7 +271,7 @@ def new_modules(before: set[str]) -> dict[str, str]:
 def describes(script: Script, settings: Settings) -> bool:
     """Whether the API description can be made; a third party's type may fail to."""
     try:
-        orjson.dumps(describe(script, settings, "3.1"))
+        orjson.dumps(describe_service(script, settings, "3.1"))
     except Exception as error:
         writer.log(f"/swagger.json cannot be made: {type(error).__name__}: {error}", level="warning")
         return False

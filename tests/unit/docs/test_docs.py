@@ -108,7 +108,7 @@ def test_every_answer_of_the_server_is_named() -> None:
     found: set[tuple[str, str]] = set()
     for path in (generate.PACKAGE / "serving").rglob("*.py"):
         text = path.read_text()
-        found |= set(re.findall(r"(?:problem|_refuse)\(\s*(\d{3}), \"([a-z0-9-]+)\"", text))
+        found |= set(re.findall(r"(?:error_response|_refuse)\(\s*(\d{3}),\s*\"([a-z0-9-]+)\"", text))
     assert len(found) > 15
     for status, code in found | {("503", "not-serving")}:
         assert re.search(rf"^\| {status} \| `{code}` \|", page, re.M), f"{status} {code} is not in http.md"
@@ -128,7 +128,7 @@ def test_the_server_s_limits_are_those_of_the_page() -> None:
         f"longer than {app.MAX_ID} characters",
     ):
         assert words in page
-    assert messages.problem(400, "x", "y").headers == messages.JSON
+    assert messages.error_response(400, "x", "y").headers == messages.JSON
 
 
 def test_the_layout_of_files_is_whole() -> None:

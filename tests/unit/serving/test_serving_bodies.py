@@ -19,9 +19,9 @@ from mldeploy_jupyter.serving.schema.decorators import input_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
-from mldeploy_jupyter.serving.scoring.arguments import arguments_of
+from mldeploy_jupyter.serving.scoring.arguments import parse_arguments
 from mldeploy_jupyter.serving.scoring.content_encoding import decompress
-from mldeploy_jupyter.serving.scoring.json_body import loads
+from mldeploy_jupyter.serving.scoring.json_body import parse_json
 from mldeploy_jupyter.serving.scoring.messages import Refused, Request, Response
 from mldeploy_jupyter.serving.scoring.scorer import Scorer
 from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
@@ -167,7 +167,7 @@ def test_a_key_that_comes_twice_is_found_however_it_is_written(text: str) -> Non
 
     expected = json.loads(text, object_pairs_hook=pairs)
     try:
-        data, only_numbers = loads(text.encode())
+        data, only_numbers = parse_json(text.encode())
     except Refused as refused:
         assert repeated and orjson.loads(refused.response.body)["error"]["code"] == "repeated-key"
     else:
@@ -197,6 +197,6 @@ def test_no_body_is_a_500(name: str, body: str, wrap: bool) -> None:
     text = f'{{"data":{body}}}' if wrap else body
     request = Request(headers={"content-type": "application/json"}, body=text.encode("utf-8"))
     try:
-        arguments_of(script, request)
+        parse_arguments(script, request)
     except Refused as refused:
         assert refused.response.status in (400, 422)

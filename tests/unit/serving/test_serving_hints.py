@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.schema.base import Unknown, ValidationError
-from mldeploy_jupyter.serving.schema.hints import kind_of_hint
+from mldeploy_jupyter.serving.schema.base import UnknownHint, ValidationError
+from mldeploy_jupyter.serving.schema.hints import type_from_hint
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
-from mldeploy_jupyter.serving.scoring.arguments import arguments_of
+from mldeploy_jupyter.serving.scoring.arguments import parse_arguments
 from mldeploy_jupyter.serving.scoring.messages import Refused, Request
 from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 
@@ -85,7 +85,7 @@ class Strict(pydantic.BaseModel):
 
 
 def parse(hint: Any, value: Any) -> Any:
-    kind = kind_of_hint(hint)
+    kind = type_from_hint(hint)
     assert kind is not None
     return kind.parse(orjson.loads(orjson.dumps(value)), "data")
 
@@ -256,8 +256,8 @@ def test_frames_and_series_get_the_types_of_the_data() -> None:
 
 @pytest.mark.parametrize("hint", [complex, list[complex], dict[float, int], npt.NDArray[np.complex128], Script, "x"])
 def test_what_has_no_form_in_json_is_not_understood(hint: Any) -> None:
-    with pytest.raises(Unknown):
-        kind_of_hint(hint)
+    with pytest.raises(UnknownHint):
+        type_from_hint(hint)
 
 
 HINTS = [
@@ -289,7 +289,7 @@ def test_whatever_comes_it_fits_or_is_a_misfit(value: Any) -> None:
     except ValueError:  # half a surrogate pair
         return
     for hint in HINTS:
-        kind = kind_of_hint(hint)
+        kind = type_from_hint(hint)
         assert kind is not None
         try:
             kind.parse(value, "data")
@@ -308,7 +308,7 @@ def script_of(run: Any) -> Script:
 
 def arguments(run: Any, body: Any) -> dict[str, Any]:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    return arguments_of(script_of(run), Request(headers={"content-type": "application/json"}, body=data))
+    return parse_arguments(script_of(run), Request(headers={"content-type": "application/json"}, body=data))
 
 
 def test_one_hinted_parameter_is_a_key_of_an_object_too() -> None:

@@ -15,7 +15,7 @@ from mldeploy_jupyter.serving.schema.decorators import output_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
-from mldeploy_jupyter.serving.scoring.results import ValidationErrors, misfit_of
+from mldeploy_jupyter.serving.scoring.results import ReportedMismatches, output_mismatch
 from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 
 FRAME = pd.DataFrame({"a": [1.5], "b": ["x"]})
@@ -67,7 +67,7 @@ def hinted(hint: Any) -> Script:
     ids=range(20),
 )
 def test_results_that_fit(script: Script, result: Any) -> None:
-    assert misfit_of(script, result) is None
+    assert output_mismatch(script, result) is None
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_results_that_fit(script: Script, result: Any) -> None:
     ids=range(10),
 )
 def test_results_that_do_not_fit_say_where(script: Script, result: Any, words: str) -> None:
-    found = misfit_of(script, result)
+    found = output_mismatch(script, result)
     assert found is not None
     assert words.replace("at .", "at ") in found
 
 
 def test_each_place_is_told_once() -> None:
-    misfits = ValidationErrors(most=3)
+    misfits = ReportedMismatches(most=3)
     assert misfits.is_new("at [0].age: a")
     assert not misfits.is_new("at [71].age: b")
     assert misfits.is_new("at [0].name: a") and misfits.is_new("expected a list: x")

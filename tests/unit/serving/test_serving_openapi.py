@@ -27,7 +27,7 @@ from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_orients import ORIENTS
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
-from mldeploy_jupyter.serving.scoring.openapi import describe
+from mldeploy_jupyter.serving.scoring.openapi import describe_service
 from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
 from mldeploy_jupyter.serving.settings import Settings
 
@@ -77,14 +77,16 @@ def sampled(kind: Any) -> Script:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_description_is_valid_for_every_sample(name: str, version: str) -> None:
     for auth in (True, False):
-        document = describe(sampled(SAMPLES[name]), Settings(service="s", revision=2, auth_enabled=auth), version)
+        document = describe_service(
+            sampled(SAMPLES[name]), Settings(service="s", revision=2, auth_enabled=auth), version
+        )
         openapi_spec_validator.validate(json.loads(json.dumps(document)))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_sample_fits_the_schema_that_is_told_and_is_scored_by_it(name: str) -> None:
     script = sampled(SAMPLES[name])
-    document = describe(script, Settings(), "3.1")
+    document = describe_service(script, Settings(), "3.1")
     content = document["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]
     assert content["example"] == script.sample
     jsonschema.validate(content["example"], content["schema"])
@@ -100,7 +102,7 @@ def test_scripts_without_samples_are_described_too(version: str) -> None:
         return a
 
     for run in (text, several, rawhttp(lambda request: request)):
-        openapi_spec_validator.validate(describe(script_of(run), Settings(), version))
+        openapi_spec_validator.validate(describe_service(script_of(run), Settings(), version))
 
 
 def test_several_parameters_without_samples_are_keys_of_an_object() -> None:
@@ -118,8 +120,8 @@ def test_raw_and_samples_exclude_each_other() -> None:
 
 def test_a_key_is_described_only_where_one_is_asked_for() -> None:
     script = script_of(lambda data: data)
-    assert "securitySchemes" in describe(script, Settings(), "3.1")["components"]
-    assert "securitySchemes" not in describe(script, Settings(auth_enabled=False), "3.1")["components"]
+    assert "securitySchemes" in describe_service(script, Settings(), "3.1")["components"]
+    assert "securitySchemes" not in describe_service(script, Settings(auth_enabled=False), "3.1")["components"]
 
 
 # -- any sample, any hint ---------------------------------------------------------------------------------
@@ -167,7 +169,7 @@ def kinds(draw: Any) -> Any:
 
 def valid(script: Script) -> None:
     for version in ("2.0", "3.0", "3.1"):
-        document = json.loads(orjson.dumps(describe(script, Settings(), version)))
+        document = json.loads(orjson.dumps(describe_service(script, Settings(), version)))
         openapi_spec_validator.validate(document)
         assert list(document["paths"]["/score"]) == ["post"]
 
@@ -182,7 +184,7 @@ def test_any_sample_is_described_by_a_valid_document_and_fits_it(kind: Any, conv
 
     script = script_of(run)
     valid(script)
-    document = describe(script, Settings(), "3.1")
+    document = describe_service(script, Settings(), "3.1")
     content = document["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]
     jsonschema.validate(json.loads(orjson.dumps(content["example"])), content["schema"])
 
@@ -249,7 +251,7 @@ def test_any_hints_are_described_by_a_valid_document(hints: list[Any]) -> None:
 def test_hints_are_described() -> None:
     def run(leaf: Leaf, model: Model, colour: Colour = Colour.RED) -> npt.NDArray[np.float64]: ...
 
-    document = describe(script_of(run), Settings(), "3.1")
+    document = describe_service(script_of(run), Settings(), "3.1")
     score = document["paths"]["/score"]["post"]
     content = score["requestBody"]["content"]["application/json"]
     schema = content["schema"]
@@ -259,12 +261,12 @@ def test_hints_are_described() -> None:
     assert schema["properties"]["leaf"]["required"] == ["type"]
     assert schema["properties"]["model"]["properties"]["n"]["exclusiveMinimum"] == 0
     assert score["responses"]["200"]["content"]["application/json"]["schema"]["x-format"] == "numpy.ndarray"
-    old = describe(script_of(run), Settings(), "3.0")["paths"]["/score"]["post"]["requestBody"]["content"]
+    old = describe_service(script_of(run), Settings(), "3.0")["paths"]["/score"]["post"]["requestBody"]["content"]
     n = old["application/json"]["schema"]["properties"]["model"]["properties"]["n"]
     assert (n["minimum"], n["exclusiveMinimum"]) == (0, True)
 
 
 def test_get_is_offered_for_raw_requests_only() -> None:
-    raw = describe(script_of(rawhttp(lambda request: request)), Settings(), "3.1")["paths"]["/score"]
+    raw = describe_service(script_of(rawhttp(lambda request: request)), Settings(), "3.1")["paths"]["/score"]
     assert set(raw) == {"post", "get", "options"} and "requestBody" not in raw["get"]
-    assert set(describe(script_of(lambda data: data), Settings(), "3.1")["paths"]["/score"]) == {"post"}
+    assert set(describe_service(script_of(lambda data: data), Settings(), "3.1")["paths"]["/score"]) == {"post"}

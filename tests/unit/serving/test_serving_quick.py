@@ -54,10 +54,10 @@ def test_arrays_are_the_same_both_ways(kind: NumpyParameterType, value: Any) -> 
     value = orjson.loads(orjson.dumps(value))
     body = orjson.dumps(value)
     for known in {only_numbers(body), False}:
-        quick = kind.quick(value, known)
+        quick = kind.parse_bulk(value, known)
         if quick is None:
             continue
-        careful = kind.careful(value, "data")
+        careful = kind.parse_items(value, "data")
         assert same(quick, careful)
         assert quick.flags.writeable
 
@@ -74,7 +74,7 @@ def test_the_usual_data_goes_the_quick_way() -> None:
         ("U3", [["a", "abc"]]),
     ):
         kind = NumpyParameterType(np.ones((1, 2), dtype))
-        assert kind.quick(data, only_numbers(orjson.dumps(data))) is not None
+        assert kind.parse_bulk(data, only_numbers(orjson.dumps(data))) is not None
 
 
 @given(value=ANYTHING)
@@ -134,9 +134,9 @@ def test_frames_are_the_same_both_ways(orient: str, data: st.DataObject) -> None
     parts = st.sampled_from(["columns", "index", "data", "schema", "primaryKey"])
     described = st.dictionaries(parts, ANYTHING | st.dictionaries(parts, ANYTHING))
     value = orjson.loads(orjson.dumps(data.draw(tables(orient) | ANYTHING | described)))
-    quick = kind.quick(value, False)
+    quick = kind.parse_bulk(value, False)
     try:
-        careful = kind.careful(value, "data")
+        careful = kind.parse_items(value, "data")
     except ValidationError as misfit:
         assert quick is None and misfit.where.startswith("data")
         return
@@ -149,4 +149,4 @@ def test_frames_are_the_same_both_ways(orient: str, data: st.DataObject) -> None
 def test_the_usual_tables_go_the_quick_way(orient: str) -> None:
     for sample in SAMPLES[:3]:
         kind = PandasParameterType(sample, orient=orient)
-        assert kind.quick(kind.dump(), False) is not None
+        assert kind.parse_bulk(kind.dump(), False) is not None

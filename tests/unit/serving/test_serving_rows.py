@@ -43,7 +43,7 @@ def test_each_part_is_written_as_if_its_request_had_been_alone(name: str, counts
     requests = [generator.integers(-9, 9, (count, 2)) / 2 for count in counts]
     joined = join(requests)
     np.testing.assert_array_equal(joined, np.concatenate(requests))
-    parts = split(MODELS[name](joined), counts, sure=True)
+    parts = split(MODELS[name](joined), counts, layout_known=True)
     assert parts is not None
     assert [encode(part) for part in parts] == [encode(MODELS[name](request)) for request in requests]
 
@@ -159,7 +159,7 @@ def test_rows_are_counted_where_there_are_any(value: Any, count: int | None) -> 
 )
 def test_what_is_no_row_for_each_row_is_not_split(result: Any) -> None:
     assert split(result, [1, 2]) is None
-    assert split(result, [1, 2], sure=True) is None
+    assert split(result, [1, 2], layout_known=True) is None
 
 
 def test_a_lone_request_gets_the_result_as_it_is() -> None:

@@ -22,7 +22,7 @@ from mldeploy_jupyter.serving.schema.base import ValidationError
 from mldeploy_jupyter.serving.schema.decorators import input_schema
 from mldeploy_jupyter.serving.schema.spark_type import SparkParameterType
 from mldeploy_jupyter.serving.scoring.messages import Request
-from mldeploy_jupyter.serving.scoring.openapi import describe
+from mldeploy_jupyter.serving.scoring.openapi import describe_service
 from mldeploy_jupyter.serving.scoring.scorer import Scorer
 from mldeploy_jupyter.serving.scoring.script import inspect_script
 from mldeploy_jupyter.serving.settings import Settings
@@ -147,7 +147,7 @@ def test_a_script_is_described_and_scores_its_sample(kind: SparkParameterType) -
     module.__dict__.update(init=lambda: None, run=run)
     script = inspect_script(module)
     for version in ("2.0", "3.0", "3.1"):
-        openapi_spec_validator.validate(json.loads(json.dumps(describe(script, Settings(), version))))
+        openapi_spec_validator.validate(json.loads(json.dumps(describe_service(script, Settings(), version))))
     assert script.sample is not None
     jsonschema.validate(script.sample["data"], kind.schema())
     body = json.dumps(script.sample).encode()

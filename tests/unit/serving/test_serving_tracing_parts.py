@@ -22,14 +22,15 @@ def test_without_tracing_nothing_of_it_is_imported() -> None:
     source = (
         "import sys; from mldeploy_jupyter.serving import Settings;"
         "from mldeploy_jupyter.serving.scoring import tracing;"
-        "assert tracing.start(Settings()) is None; assert not [m for m in sys.modules if m.startswith('opentelemetry')]"
+        "assert tracing.make_tracer(Settings()) is None;"
+        "assert not [m for m in sys.modules if m.startswith('opentelemetry')]"
     )
     subprocess.run([sys.executable, "-c", source], check=True, cwd=ROOT)
 
 
 def test_another_word_is_refused() -> None:
     with pytest.raises(ValueError, match=r"tracing must be 'otlp' or 'console', not 'zipkin'"):
-        tracing.start(Settings(tracing="zipkin"))
+        tracing.make_tracer(Settings(tracing="zipkin"))
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +46,20 @@ HEADER = st.one_of(st.text(max_size=70), st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from(["traceparent", "tracestate", "baggage"]), HEADER), st.text(max_size=20))
 def test_no_header_stops_a_request(tracer: tracing.Tracer, headers: dict[str, str], request_id: str) -> None:
-    call = tracer.begin("POST", "/score", headers, request_id)
-    with tracer.running(call):
+    call = tracer.start_span("POST", "/score", headers, request_id)
+    with tracer.activate(call):
         pass
-    tracer.finish(call, 200, {"queue": 0.1, "parse": 0.2, "run": 1.0, "serialise": 0.1})
+    tracer.end_span(call, 200, {"queue": 0.1, "parse": 0.2, "run": 1.0, "serialise": 0.1})
 
 
 def test_the_calls_of_a_batch_have_each_their_own_run() -> None:
     exporter = InMemorySpanExporter()
     tracer = tracing.Tracer(Settings(service="t"), exporter)
-    calls = [tracer.begin("POST", "/score", {}, str(number)) for number in range(3)]
-    with tracer.running(*calls):
+    calls = [tracer.start_span("POST", "/score", {}, str(number)) for number in range(3)]
+    with tracer.activate(*calls):
         pass
     for call in calls:
-        tracer.finish(call, 200, {"queue": 1.0, "run": 2.0}, batch=3)
+        tracer.end_span(call, 200, {"queue": 1.0, "run": 2.0}, batch=3)
     tracer.stop(20)
     spans = exporter.get_finished_spans()
     runs = [span for span in spans if span.name == "run"]
