@@ -10,13 +10,41 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
-
-if TYPE_CHECKING:
-    from mldeploy_jupyter.api.workspace import Workspace
-
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from mldeploy_jupyter.core.errors import ConfigError, UserErrorException, WebserviceException
+from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+
+class WorkspaceLike(Protocol):
+    """What the rooms of the API need of a `Workspace`, which is above them and hands their objects out."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def start(self) -> Path:
+        """The folder in which the search for the workspace begins."""
+
+    @property
+    def folder(self) -> WorkspaceFolder:
+        """The workspace on disk, created when there is none."""
+
+    def find_folder(self) -> WorkspaceFolder | None:
+        """The workspace on disk, or None before the first write."""
+
+    def get_run(self, run_id: str) -> Any: ...
+
+
+def check_workspace(workspace: Any) -> WorkspaceLike:
+    """Returns `workspace`. Raises `UserErrorException` when it is not a `Workspace`."""
+    # Asked of the class: `workspace.folder` would create the folder.
+    if not hasattr(type(workspace), "find_folder"):
+        raise UserErrorException(
+            f"workspace is {workspace!r}", why="it must be a Workspace", hint="ws = Workspace.get(), and pass ws"
+        )
+    checked: WorkspaceLike = workspace
+    return checked
 
 
 def path_of(argument: str, value: Any, example: str) -> str:
@@ -107,16 +135,6 @@ def azure_method(call: str, why: str, hint: str) -> Callable[..., NoReturn]:
     method.__name__ = method.__qualname__ = call
     method.__doc__ = f"Raises `AzureOnly`: {why}."
     return method
-
-
-def check_workspace(workspace: Any) -> Workspace:
-    from mldeploy_jupyter.api.workspace import Workspace
-
-    if not isinstance(workspace, Workspace):
-        raise UserErrorException(
-            f"workspace is {workspace!r}", why="it must be a Workspace", hint="ws = Workspace.get(), and pass ws"
-        )
-    return workspace
 
 
 def json_dict(argument: str, value: Any) -> dict[str, Any]:

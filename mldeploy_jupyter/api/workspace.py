@@ -58,10 +58,9 @@ class Workspace:
         self._azure = _given(
             subscription_id=subscription_id, resource_group=resource_group, workspace_name=workspace_name
         )
-        self.start = None if path is None else Path(path).expanduser().absolute()
-        self._made: WorkspaceFolder | None = folders.find(self.start)
-        if self.start is None:
-            self.start = Path.cwd() if self._made is None else self._made.root.parent
+        start = None if path is None else Path(path).expanduser().absolute()
+        self._made: WorkspaceFolder | None = folders.find(start)
+        self.start: Path = start or (self._made.root.parent if self._made else Path.cwd())
 
     @classmethod
     def _of(cls, folder: WorkspaceFolder, azure: dict[str, str] | None = None) -> Workspace:
@@ -187,7 +186,7 @@ class Workspace:
 
     def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
         """Writes the Azure settings to `<path>/.azureml/config.json` (default: beside the workspace), as v1 does."""
-        target = Path(path).expanduser() if path else self.start or Path.cwd()
+        target = Path(path).expanduser() if path else self.start
         folder = target if target.name == ".azureml" else target / ".azureml"
         make_private_dir(folder)
         settings = {key: self._setting(key) or "" for key in ("subscription_id", "resource_group")}
@@ -229,7 +228,7 @@ class Workspace:
         """
         folder = self.find_folder()
         if folder is None:
-            raise none_here(self.start or Path.cwd())
+            raise none_here(self.start)
         delete(folder)
         self._made = None
 
@@ -277,7 +276,7 @@ class Workspace:
         """The workspace's name: `config.json`'s, else the Azure one, else the folder's."""
         if self._made is not None:
             return self._made.config.name
-        start = self.start or Path.cwd()
+        start = self.start
         return self._azure.get("workspace_name") or start.name or "workspace"
 
     @property

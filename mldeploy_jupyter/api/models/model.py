@@ -9,7 +9,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import azure_method, check_workspace, json_dict, key_list, text_or_none
+from mldeploy_jupyter.api.arguments import (
+    WorkspaceLike,
+    azure_method,
+    check_workspace,
+    json_dict,
+    key_list,
+    text_or_none,
+)
 from mldeploy_jupyter.api.models.details import check_framework, dataset_details, resources, user_name
 from mldeploy_jupyter.api.models.download import download
 from mldeploy_jupyter.api.models.path import find_model_path
@@ -17,7 +24,6 @@ from mldeploy_jupyter.api.models.registration import register
 from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.api.models.search import find_record
 from mldeploy_jupyter.api.tag_filters import matches, parse_filter
-from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import (
     ModelInUse,
@@ -34,7 +40,7 @@ __all__ = ["Model", "ResourceConfiguration"]
 class ModelAttributes:
     """The attributes of one registered model, from its record."""
 
-    workspace: Workspace
+    workspace: WorkspaceLike
     _record: ModelRecord
 
     @property
@@ -205,7 +211,7 @@ class Model(ModelAttributes):
 
     def __init__(
         self,
-        workspace: Workspace,
+        workspace: WorkspaceLike,
         name: str | None = None,
         id: str | None = None,
         tags: Any = None,
@@ -223,7 +229,7 @@ class Model(ModelAttributes):
         self._record = find_record(workspace, name, id, tags, properties, version, run_id, model_framework)
 
     @classmethod
-    def _of(cls, workspace: Workspace, record: ModelRecord) -> Model:
+    def _of(cls, workspace: WorkspaceLike, record: ModelRecord) -> Model:
         model = cls.__new__(cls)
         model.workspace = workspace
         model._record = record
@@ -231,7 +237,7 @@ class Model(ModelAttributes):
 
     @staticmethod
     def register(
-        workspace: Workspace,
+        workspace: WorkspaceLike,
         model_path: str | os.PathLike[str],
         model_name: str,
         tags: dict[str, Any] | None = None,
@@ -271,7 +277,7 @@ class Model(ModelAttributes):
 
     @staticmethod
     def list(
-        workspace: Workspace,
+        workspace: WorkspaceLike,
         name: str | None = None,
         tags: Any = None,
         properties: Any = None,
@@ -308,7 +314,7 @@ class Model(ModelAttributes):
         ]
 
     @staticmethod
-    def get_model_path(model_name: str, version: int | None = None, _workspace: Workspace | None = None) -> str:
+    def get_model_path(model_name: str, version: int | None = None, _workspace: WorkspaceLike | None = None) -> str:
         """The path of a model's file or folder, in a service as in a notebook.
 
         Looks in the service's model folder (`AZUREML_MODEL_DIR`), then in the workspace, whose models are put into its
@@ -422,7 +428,7 @@ class Model(ModelAttributes):
     )
 
     @classmethod
-    def deserialize(cls, workspace: Workspace, model_payload: dict[str, Any]) -> Model:
+    def deserialize(cls, workspace: WorkspaceLike, model_payload: dict[str, Any]) -> Model:
         """The model that `serialize()` described, looked up by its id. Raises `ModelNotFoundException`."""
         id = model_payload.get("id") if isinstance(model_payload, dict) else None
         if not isinstance(id, str):
@@ -435,7 +441,7 @@ class Model(ModelAttributes):
 
     @staticmethod
     def deploy(
-        workspace: Workspace,
+        workspace: WorkspaceLike,
         name: str,
         models: List[Any],
         inference_config: Any = None,
@@ -481,7 +487,7 @@ class Model(ModelAttributes):
 
     @staticmethod
     def package(
-        workspace: Workspace,
+        workspace: WorkspaceLike,
         models: List[Any],
         inference_config: Any = None,
         generate_dockerfile: bool = False,
@@ -497,7 +503,7 @@ class Model(ModelAttributes):
 
     @staticmethod
     def profile(
-        workspace: Workspace,
+        workspace: WorkspaceLike,
         profile_name: str,
         models: List[Any],
         inference_config: Any,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
 from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import ModelRecord
@@ -24,7 +24,7 @@ MODELS = "azureml-models"
 
 
 def find_model_path(
-    name: str, version: Any, workspace: Workspace | None, *, environ: Mapping[str, str] = os.environ
+    name: str, version: Any, workspace: WorkspaceLike | None, *, environ: Mapping[str, str] = os.environ
 ) -> str:
     """The path; see `Model.get_model_path`."""
     if version is not None and type(version) is not int:

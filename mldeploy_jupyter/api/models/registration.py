@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import find_source, path_of
+from mldeploy_jupyter.api.arguments import WorkspaceLike, find_source, path_of
 from mldeploy_jupyter.api.models.library_scan import describe
-from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.artifacts.file_tree import list_files
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import ModelRecord
@@ -19,7 +18,7 @@ from mldeploy_jupyter.core.records import ModelRecord
 registered_here: list[tuple[str, str]] = []
 
 
-def register(workspace: Workspace, model_path: Any, record: ModelRecord, child_paths: Any) -> ModelRecord:
+def register(workspace: WorkspaceLike, model_path: Any, record: ModelRecord, child_paths: Any) -> ModelRecord:
     """Registers what `model_path` names under the next version of `record.name` and says so in one line."""
     text = path_of("model_path", model_path, 'model_path="model.pkl"')
     if match := re.fullmatch(r"models:/+([^/]+)/([^/]+)", text):
@@ -34,7 +33,7 @@ def register(workspace: Workspace, model_path: Any, record: ModelRecord, child_p
     return register_path(workspace, find_source(text), record, child_paths)
 
 
-def register_path(workspace: Workspace, path: Path, record: ModelRecord, child_paths: Any = None) -> ModelRecord:
+def register_path(workspace: WorkspaceLike, path: Path, record: ModelRecord, child_paths: Any = None) -> ModelRecord:
     """Registers a local file or folder. All or nothing."""
     basename = Path(os.path.abspath(path)).name
     select = _children(path, child_paths)
@@ -51,7 +50,7 @@ def register_path(workspace: Workspace, path: Path, record: ModelRecord, child_p
     return added
 
 
-def _copy(workspace: Workspace, name: str, version: str, record: ModelRecord) -> ModelRecord:
+def _copy(workspace: WorkspaceLike, name: str, version: str, record: ModelRecord) -> ModelRecord:
     """A registered model under another name: the same content, so no byte is copied."""
     if version != "latest" and not version.isdigit():
         raise UserErrorException(

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.api.tag_filters import describe, matches, parse_filter
-from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import ModelRecord
 
 
 def find_record(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     name: str | None,
     id: str | None,
     tags: Any,

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import mldeploy_jupyter
 from mldeploy_jupyter.api import arguments
+from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.api.models import details, registration
 from mldeploy_jupyter.api.runs.folder_run import FolderRun, RunBackend, check_run_id
 from mldeploy_jupyter.api.runs.mlflow_run import active_mlflow_run, open_mlflow
-from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import (
     ModelPathNotFoundException,
@@ -42,7 +43,7 @@ class Run:
     the run of this process.
     """
 
-    def __init__(self, workspace: Workspace, id: str | None = None, *, run_id: str | None = None) -> None:
+    def __init__(self, workspace: WorkspaceLike, id: str | None = None, *, run_id: str | None = None) -> None:
         self.workspace = arguments.check_workspace(workspace)
         if id is not None and run_id is not None and id != run_id:
             raise UserErrorException("id and run_id are both given", why="they mean the same", hint="Run(ws, id)")
@@ -60,13 +61,13 @@ class Run:
         self._backend: RunBackend = backend
 
     @classmethod
-    def get_context(cls, allow_offline: bool = True, workspace: Workspace | None = None) -> Run:
+    def get_context(cls, allow_offline: bool = True, workspace: WorkspaceLike | None = None) -> Run:
         """The active MLflow run, or else this process's own run, whose files are kept in the workspace.
 
         Raises `RunEnvironmentException` when there is no MLflow run and `allow_offline` is False.
         """
         global _offline
-        workspace = workspace or Workspace()
+        workspace = workspace or mldeploy_jupyter.Workspace()
         active = active_mlflow_run()
         if active is not None:
             return cls(workspace, active)
@@ -84,7 +85,7 @@ class Run:
         return _offline
 
     @staticmethod
-    def get(workspace: Workspace, run_id: str) -> Run:
+    def get(workspace: WorkspaceLike, run_id: str) -> Run:
         """The run of that id. Raises `RunEnvironmentException`."""
         return Run(workspace, run_id)
 

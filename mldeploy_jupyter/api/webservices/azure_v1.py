@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.api.arguments import check_workspace, find_source, path_of
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_workspace, find_source, path_of
 from mldeploy_jupyter.api.webservices import deployments
 from mldeploy_jupyter.api.webservices.deployments import deploy, refuse_target
 from mldeploy_jupyter.core.configs import check_model_name
@@ -16,11 +16,10 @@ from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models.model import Model
     from mldeploy_jupyter.api.webservices.webservice import Webservice
-    from mldeploy_jupyter.api.workspace import Workspace
 
 
 def deploy_paths(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     name: str,
     model_paths: list[str],
     image_config: Any,
@@ -53,7 +52,7 @@ def deploy_paths(
 
 
 def deploy_from_model(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     name: str,
     models: list[Model],
     image_config: Any,
@@ -66,7 +65,7 @@ def deploy_from_model(
 
 
 def deploy_local_from_model(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     name: str,
     models: list[Model],
     image_config: Any,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
+from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.api.webservices import metadata
 from mldeploy_jupyter.core.configs import DeployConfig, check_service_name
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException, WebserviceException
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices.deploy_configuration import WebserviceDeploymentConfiguration
     from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
     from mldeploy_jupyter.api.webservices.webservice import Webservice
-    from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
@@ -33,7 +33,7 @@ begun: list[str] = []  # every deployment this process began
 
 
 def begin_deploy(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     name: str,
     models: Models,
     inference_config: InferenceConfig | None,
@@ -57,7 +57,7 @@ def begin_deploy(
 
 
 def make_request(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     name: str,
     models: Models,
     inference_config: InferenceConfig | None,
@@ -81,13 +81,13 @@ def make_request(
     )
 
 
-def is_unchanged(workspace: Workspace, request: DeploymentRequest) -> bool:
+def is_unchanged(workspace: WorkspaceLike, request: DeploymentRequest) -> bool:
     """True when the service serves just this already."""
     return deployment.is_unchanged(request, workspace.folder, workspace.folder.open_store())
 
 
 def begin_update(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     name: str,
     *,
     models: Models | None = None,
@@ -140,7 +140,9 @@ def begin_update(
     )
 
 
-def begin_rollback(workspace: Workspace, name: str, number: int | None, *, detached: bool = False) -> DeploymentRecord:
+def begin_rollback(
+    workspace: WorkspaceLike, name: str, number: int | None, *, detached: bool = False
+) -> DeploymentRecord:
     """Begins to serve an older revision again; by default the one that was live before this one.
 
     Raises:
@@ -180,7 +182,7 @@ def begin_rollback(workspace: Workspace, name: str, number: int | None, *, detac
     return _start(folder, request, DeployConfig.from_dict(request.deploy_config), build, detached=detached)
 
 
-def references(workspace: Workspace, models: Models) -> list[str]:
+def references(workspace: WorkspaceLike, models: Models) -> list[str]:
     """Ids of registered models (`name:version`), absolute paths for files that are not registered.
 
     Raises:
@@ -217,7 +219,7 @@ def references(workspace: Workspace, models: Models) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _reference(workspace: Workspace, text: str | Path) -> str:
+def _reference(workspace: WorkspaceLike, text: str | Path) -> str:
     folder = workspace.find_folder()
     store = folder.open_store() if folder else None
     name, _, version = str(text).rpartition(":")
@@ -242,7 +244,7 @@ def _reference(workspace: Workspace, text: str | Path) -> str:
     raise UserErrorException(f"there is no model {str(text)!r}", why=why, hint=hint, code="ModelNotFound")
 
 
-def _id(workspace: Workspace) -> str:
+def _id(workspace: WorkspaceLike) -> str:
     folder = workspace.find_folder()
     return folder.id if folder else ""
 
@@ -357,7 +359,7 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def deploy(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     name: str,
     models: Any,
     inference_config: Any = None,

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
+from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.core.configs import TEXTS, DeployConfig
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceException, WebserviceNotFound
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices.webservice import Webservice
-    from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
@@ -71,7 +71,7 @@ def name_in(payload: Any) -> str:
     return name
 
 
-def revisions(workspace: Workspace, name: str) -> list[dict[str, Any]]:
+def revisions(workspace: WorkspaceLike, name: str) -> list[dict[str, Any]]:
     """Every revision of the service, newest first."""
     found = workspace.folder.open_store().list_revisions(name)
     ordered = sorted(found, key=lambda revision: -revision.number)
@@ -117,13 +117,13 @@ def _end_of_worker(folder: WorkspaceFolder, record: ServiceRecord, status: Any) 
     return None
 
 
-def look(workspace: Workspace, name: str) -> ServiceRecord | None:
+def look(workspace: WorkspaceLike, name: str) -> ServiceRecord | None:
     """The service's record as it is now; None when there is none. Makes no workspace."""
     folder = workspace.find_folder()
     return deployment.look(folder, name) if folder else None
 
 
-def not_found(workspace: Workspace, name: str) -> WebserviceException:
+def not_found(workspace: WorkspaceLike, name: str) -> WebserviceException:
     """The error for a name that no service has; suggests the nearest one."""
     import difflib
 

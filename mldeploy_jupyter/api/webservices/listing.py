@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.arguments import check_workspace
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_workspace
 from mldeploy_jupyter.api.tag_filters import matches, parse_filter
 from mldeploy_jupyter.core.errors import UserErrorException
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices.webservice import Webservice
-    from mldeploy_jupyter.api.workspace import Workspace
 
 
 # v1's words, and ours for the local target, which v1 never listed.
@@ -18,7 +17,7 @@ COMPUTE_TYPES = ("Local", "ACI", "AKS", "AKSENDPOINT")
 
 
 def list_services(
-    workspace: Workspace,
+    workspace: WorkspaceLike,
     compute_type: str | None = None,
     model_name: str | None = None,
     model_id: str | None = None,

@@ -8,8 +8,9 @@ from __future__ import annotations
 import inspect
 from builtins import list as List  # `Webservice.list` hides the name inside the classes
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
+from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.api.webservices.azure_v1 import no_images, not_in_this_version
 from mldeploy_jupyter.api.webservices.deploy_configuration import (
     aci_configuration,
@@ -19,10 +20,6 @@ from mldeploy_jupyter.api.webservices.deploy_configuration import (
 )
 from mldeploy_jupyter.api.webservices.webservice import Webservice
 from mldeploy_jupyter.core.errors import UserErrorException
-
-if TYPE_CHECKING:
-    from mldeploy_jupyter.api.workspace import Workspace
-
 
 # The parameters of v1's `update`, in its order; `image` stands before them and is refused.
 ACI_UPDATE = (
@@ -88,7 +85,7 @@ class LocalWebservice(Webservice):
 
     @classmethod
     def list(  # type: ignore[override]  # v1's order on this class
-        cls, workspace: Workspace, model_name: str | None = None, model_id: str | None = None, all: bool = False
+        cls, workspace: WorkspaceLike, model_name: str | None = None, model_id: str | None = None, all: bool = False
     ) -> List[Webservice]:
         """The local services, oldest first; those that are stopped, or failed before they were live, with `all`."""
         found = Webservice.list(workspace, cls._compute_type, model_name=model_name, model_id=model_id)

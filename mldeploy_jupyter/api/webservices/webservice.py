@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.api.arguments import check_seconds, check_workspace, text_or_none, whole_number
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_seconds, check_workspace, text_or_none, whole_number
 from mldeploy_jupyter.api.webservices import azure_v1, deployments, details, metadata
 from mldeploy_jupyter.api.webservices.deployments import deploy
 from mldeploy_jupyter.api.webservices.waiting import raise_for, wait_for
@@ -25,7 +25,6 @@ from mldeploy_jupyter.core.errors import DeploymentFailed, ScoringError, UserErr
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models.model import Model
     from mldeploy_jupyter.api.webservices.targets import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice
-    from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.scoring_client import ScoringClient
 
@@ -52,7 +51,7 @@ class ServiceAttributes:
 
     _deployment_id = ""  # of the service as it was found
 
-    def __init__(self, workspace: Workspace, name: str) -> None:
+    def __init__(self, workspace: WorkspaceLike, name: str) -> None:
         self.workspace = workspace
         self.name = name
 
@@ -163,7 +162,7 @@ class Webservice(ServiceAttributes):
 
     _compute_type: ClassVar[str] = ""
 
-    def __new__(cls, workspace: Workspace, name: str, must_exist: bool = True) -> Webservice:
+    def __new__(cls, workspace: WorkspaceLike, name: str, must_exist: bool = True) -> Webservice:
         from mldeploy_jupyter.api.webservices.targets import KINDS
 
         record = details.look(check_workspace(workspace), name)
@@ -182,7 +181,7 @@ class Webservice(ServiceAttributes):
         found._deployment_id = record.deployment_id
         return found
 
-    def __init__(self, workspace: Workspace, name: str, must_exist: bool = True) -> None:
+    def __init__(self, workspace: WorkspaceLike, name: str, must_exist: bool = True) -> None:
         super().__init__(workspace, name)
         self._client: ScoringClient | None = None
         self._begun, self._looked = -1, 0.0
@@ -398,7 +397,7 @@ class Webservice(ServiceAttributes):
         return details.serialize(self)
 
     @classmethod
-    def deserialize(cls, workspace: Workspace, webservice_payload: dict[str, Any]) -> Webservice:
+    def deserialize(cls, workspace: WorkspaceLike, webservice_payload: dict[str, Any]) -> Webservice:
         """The service that `serialize()` described, looked up by its name."""
         return cls(workspace, details.name_in(webservice_payload))
 
@@ -420,7 +419,7 @@ class Webservice(ServiceAttributes):
     @classmethod
     def list(
         cls,
-        workspace: Workspace,
+        workspace: WorkspaceLike,
         compute_type: str | None = None,
         image_name: str | None = None,
         image_id: str | None = None,
