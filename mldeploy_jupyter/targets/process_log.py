@@ -45,7 +45,7 @@ def read_log(
 
 def parse(line: bytes) -> LogLine:
     """An entry, whatever version wrote it."""
-    if line.startswith(b"{") and (entry := entries.parse(line)) is not None:
+    if line.startswith(b"{") and (entry := entries.parse_line(line)) is not None:
         return LogLine(
             str(entry["time"]),
             entries.source_of(entry),

@@ -1,4 +1,4 @@
-"""Text streams that give away whole lines, with the request that printed each."""
+"""Text streams that emit whole lines, each with the request that printed it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from .entry import MAX_TEXT
 
-_MANY = 64  # threads with half a line; more than that, and some of them have ended
+_MAX_UNFINISHED = 64  # threads with an unfinished line; when there are more, some of them have ended
 
 Lines = list[tuple[Any, str]]
 
 
 class Stream(io.TextIOBase):
-    """In the place of `sys.stdout` or `sys.stderr`.
+    """Replaces `sys.stdout` or `sys.stderr`.
 
-    `emit(lines)` gets pairs of request and text; `context()` says which thread writes and for which request. Half a
-    line is kept for its thread until its end comes, `flush` is called, or the thread prints for another request; a
-    line of more than 65,536 characters is given in pieces. `write` takes any text. `close` does nothing: the service
-    goes on, and so do later prints.
+    `emit(lines)` gets (request, text) pairs; `context()` returns the writing thread and its request. An unfinished line
+    is held for its thread until its newline arrives, `flush` is called, or the thread prints for another request. A
+    line of more than 65,536 characters is emitted in pieces. `close` only flushes: the service goes on, and so do
+    later prints.
     """
 
     def __init__(
@@ -39,13 +39,14 @@ class Stream(io.TextIOBase):
     write_through = True
 
     def write(self, text: str) -> int:
+        """Raises `TypeError` when `text` is not a `str`."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         thread, request = self._context()
         held = self._held.pop(thread, None)
         lines: Lines = []
         if held is not None and held[0] != request:
-            lines = _whole(held[0], "".join(held[1]))
+            lines = _unfinished(held[0], "".join(held[1]))
             held = None
         if "\n" not in text:
             size = len(text) + (held[2] if held is not None else 0)
@@ -57,14 +58,14 @@ class Stream(io.TextIOBase):
                     self._held[thread] = (request, parts, size)
                 if lines:
                     self._emit(lines)
-                if len(self._held) > _MANY:
+                if len(self._held) > _MAX_UNFINISHED:
                     self.flush_all()
                 return len(text)
         whole = text if held is None else "".join(held[1]) + text
-        *ended, rest = whole.split("\n")
-        for line in ended:
-            line = line.strip("\r")  # of CRLF, and of a progress bar that begins its line again
-            lines += [(request, line[at : at + MAX_TEXT]) for at in range(0, len(line) or 1, MAX_TEXT)]
+        *finished, rest = whole.split("\n")
+        for line in finished:
+            line = line.strip("\r")  # of CRLF, and of a progress bar that rewrites its line
+            lines += [(request, line[start : start + MAX_TEXT]) for start in range(0, len(line) or 1, MAX_TEXT)]
         while len(rest) > MAX_TEXT:
             lines.append((request, rest[:MAX_TEXT]))
             rest = rest[MAX_TEXT:]
@@ -74,23 +75,23 @@ class Stream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Ends the line that this thread has begun."""
+        """Emits the unfinished line of this thread."""
         held = self._held.pop(self._context()[0], None)
-        if held is not None and (lines := _whole(held[0], "".join(held[1]))):
+        if held is not None and (lines := _unfinished(held[0], "".join(held[1]))):
             self._emit(lines)
 
     def flush_all(self) -> None:
-        """Ends the lines of all threads."""
+        """Emits the unfinished lines of all threads."""
         lines: Lines = []
         for thread in list(self._held):
             held = self._held.pop(thread, None)
             if held is not None:
-                lines += _whole(held[0], "".join(held[1]))
+                lines += _unfinished(held[0], "".join(held[1]))
         if lines:
             self._emit(lines)
 
-    def forget(self) -> None:
-        """Drops the lines that have no end yet."""
+    def discard(self) -> None:
+        """Drops unfinished lines."""
         self._held.clear()
 
     @property
@@ -98,7 +99,7 @@ class Stream(io.TextIOBase):
         return _Bytes(self)
 
     def reconfigure(self, **_: Any) -> None:
-        """Accepted, as of the stream that was here before; any text can be written as it is."""
+        """Does nothing: any text can be written as it is."""
 
     def fileno(self) -> int:
         return self._fd
@@ -114,7 +115,7 @@ class Stream(io.TextIOBase):
 
 
 class _Bytes(io.RawIOBase):
-    """`sys.stdout.buffer`: bytes that are text, in UTF-8; others are escaped."""
+    """`sys.stdout.buffer`: decodes UTF-8 and escapes other bytes."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -141,7 +142,7 @@ class _Bytes(io.RawIOBase):
         self.flush()
 
 
-def _whole(request: Any, text: str) -> Lines:
-    """A line that ends without its newline. A bare carriage return is no line."""
+def _unfinished(request: Any, text: str) -> Lines:
+    """A line that ended without a newline. A bare carriage return is not a line."""
     text = text.strip("\r")
     return [(request, text)] if text else []

@@ -15,7 +15,7 @@ from typing import Any
 from ..ipc.channel import Channel
 from ..ipc.failure import failure
 from ..ipc.scoreboard import ANSWERED, Scoreboard
-from ..log import entry, service_log
+from ..log import entry, worker_output
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import memory, procfs
@@ -54,7 +54,7 @@ class Worker:
         self.stage_since = self.born
         self.restarts = 0
         self.lost: list[str] = []  # the requests that it had in hand when it died
-        self.tail = service_log.Tail()
+        self.tail = worker_output.Tail()
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.exited = threading.Event()
         self._unwanted = False
@@ -107,9 +107,9 @@ class Worker:
         self.tell(op, fds, settings=self.settings.to_dict(), **args)
         self._cgroup = memory.cgroup_of(born.pid)
         self._oom_kills = memory.oom_kills(self._cgroup)
-        service_log.widen(born.output)
+        worker_output.enlarge_pipe(born.output)
         reading = (born.output, self._lines_mark, self._wrap, self._lines)
-        self._output = threading.Thread(target=service_log.read_output, args=reading, daemon=True)
+        self._output = threading.Thread(target=worker_output.read_output, args=reading, daemon=True)
         self._output.start()
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
@@ -204,13 +204,13 @@ class Worker:
         }
 
     def _wrap(self, text: str) -> bytes:
-        return entry.make(text, logger="raw", revision=str(self.settings.revision), pid=self.pid)
+        return entry.format_line(text, logger="raw", revision=str(self.settings.revision), pid=self.pid)
 
     def _lines(self, lines: bytes) -> None:
         self.log.append(lines)
         self.tail.add(lines)
         if (on_line := self.on_line) is not None:
-            for text in service_log.texts(lines):
+            for text in worker_output.texts_without_requests(lines):
                 on_line(self, text)
 
     def _listen(self) -> None:

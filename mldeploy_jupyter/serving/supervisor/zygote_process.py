@@ -14,7 +14,8 @@ from typing import Any
 
 from ..ipc.channel import Channel
 from ..log import entry
-from ..log.service_log import ServiceLog, read_output
+from ..log.service_log import ServiceLog
+from ..log.worker_output import read_output
 from ..settings import Settings
 from . import orphans, spawn
 from .spawn import Run, SpawnedProcess
@@ -58,7 +59,7 @@ class ZygoteProcess:
         self._killed = False
         self._on_death = on_death
         pid = self.born.pid
-        reading = (self.born.output, mark, lambda text: entry.make(text, logger="imports", pid=pid), log.append)
+        reading = (self.born.output, mark, lambda text: entry.format_line(text, logger="imports", pid=pid), log.append)
         threading.Thread(target=read_output, args=reading, daemon=True).start()
         threading.Thread(target=self._listen, daemon=True).start()
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..ipc.channel import Channel
 from ..ipc.failure import describe, failure, from_exception, stack_of
-from ..log import writer
+from ..log import capture, writer
 from ..settings import Settings
 from ..system import process_state
 from . import preload
@@ -48,7 +48,7 @@ def serve(channel: Channel) -> None:
     if "environment" in start:  # of a process that was forked
         _take_over(start, settings, channel)
     if "lines" in start:  # a check, and a supervisor of an older version, keep lines of text
-        writer.install(str(settings.revision), start["lines"])
+        capture.install(str(settings.revision), start["lines"])
     faulthandler.enable()
     if hasattr(signal, "SIGUSR2"):
         faulthandler.register(signal.SIGUSR2, all_threads=True)
@@ -75,13 +75,13 @@ def serve(channel: Channel) -> None:
         _fail(channel, from_exception(error, service.stage_name()))
     if ready.get("event") == "failed":
         _fail(channel, ready["failure"])
-    writer.flush()
+    capture.flush()
     channel.send(ready)
     service.runner.serve()
     service.finished.wait()
     if service.app.tracer is not None:
         service.app.tracer.stop()
-    writer.flush()
+    capture.flush()
     os._exit(0)
 
 
@@ -92,7 +92,7 @@ def _obey(channel: Channel, service: Any) -> None:
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
             channel.send({"event": "answer", "id": message["id"], "frames": stack_of(frame)})
         elif message["op"] == "modules":
-            found = preload.new_libraries(set())
+            found = preload.libraries_since(set())
             channel.send({"event": "answer", "id": message["id"], "modules": found})
         else:
             service.obey(message, fds)
@@ -104,14 +104,14 @@ def _fail(channel: Channel, data: dict[str, Any]) -> Any:
     if exception:
         frames = [f"  {f['file']}:{f['line']} in {f['function']}: {f['text']}" for f in exception["frames"]]
         writer.log(f"{data['stage']} failed: {data['message']}", level="error", traceback="\n".join(frames))
-    writer.flush()
+    capture.flush()
     channel.send({"event": "failed", "failure": data})
     os._exit(EXIT_FAILED)
 
 
 def _take_over(start: dict[str, Any], settings: Settings, channel: Channel) -> None:
     """What a worker that is started has from its command: environment, folder, name, where the server is."""
-    preload.move(os.environ.get("PYTHONPATH", ""), start["environment"]["PYTHONPATH"])
+    preload.relocate_server(os.environ.get("PYTHONPATH", ""), start["environment"]["PYTHONPATH"])
     process_state.set_environment(start["environment"])
     process_state.become_main(str(__package__), [f"--channel={channel.fileno()}", f"--parent={os.getppid()}"])
     if settings.app_root:

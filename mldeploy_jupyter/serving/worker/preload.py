@@ -1,4 +1,8 @@
-"""What this process had imported before it was forked, and which modules are worth importing before a fork."""
+"""What a forked worker's zygote had imported, and which modules are worth importing before a fork.
+
+Reading a module writes to it (its reference count), so a forked process copies the page. Looking at every module would
+copy some 6 MB that are shared with other processes: only modules imported since the last look are touched.
+"""
 
 from __future__ import annotations
 
@@ -10,72 +14,67 @@ import sysconfig
 from importlib.machinery import PathFinder
 from typing import Any
 
-# In a forked process: the top-level modules that the script would have had to import itself, each with its file, and
-# the module that was imported last. A look at every module would write to (its reference count), and so copy, pages
-# that are shared with the other processes: some 6 MB.
-TOPS: dict[str, str] = {}
+# In a forked process: the file of each top-level module that the script would otherwise have had to import itself.
+imported_tops: dict[str, str] = {}
 
-_last = ""
+_last = ""  # the module imported last before the fork; empty in a process that was not forked
 
-_own_tops: set[str] = set()
+_server_tops: set[str] = set()  # top-level modules that the server imports for itself
 
-_own: list[Any] = []  # the server's packages
+_server_packages: list[Any] = []
 
 
-def settle(base: set[str], package: str) -> None:
-    """Notes what is loaded, before a fork. `base` is what the server has loaded for itself."""
+def record_imports(server_modules: set[str], package: str) -> None:
+    """Records what is imported, before a fork. `server_modules` are the server's own needs, `package` is its name."""
     global _last
     if not _last:
-        _own_tops.update(name.partition(".")[0] for name in base)
-    for name in newer_than(_last):
+        _server_tops.update(name.partition(".")[0] for name in server_modules)
+    for name in imported_after(_last):
         top = name.partition(".")[0]
-        if top not in _own_tops and top not in TOPS:
-            TOPS[top] = getattr(sys.modules.get(top), "__file__", None) or ""
+        if top not in _server_tops and top not in imported_tops:
+            imported_tops[top] = getattr(sys.modules.get(top), "__file__", None) or ""
         if f"{name}.".startswith(f"{package}.") and hasattr(sys.modules.get(name), "__path__"):
-            _own.append(sys.modules[name])
+            _server_packages.append(sys.modules[name])
     _last = next(reversed(sys.modules))
 
 
-def newer_than(last: str) -> list[str]:
-    """The modules that were imported after `last`, in their order; all where `last` is none.
-
-    Only these are touched: what is looked at is written to, and no longer shared with the processes forked before.
-    """
+def imported_after(last: str) -> list[str]:
+    """The names of the modules imported after `last`, in order of import; all of them if `last` is empty."""
     while True:
         try:
             return list(itertools.takewhile(lambda name: name != last, reversed(sys.modules)))[::-1]
-        except RuntimeError:  # another thread imports something just now
+        except RuntimeError:  # another thread imported something meanwhile
             continue
 
 
-def before() -> set[str]:
-    """What is imported now, for a later `since`. Nothing in a forked process, which knows it."""
+def snapshot() -> set[str]:
+    """The modules imported so far, for a later `imported_since`. Empty in a forked process, which recorded them."""
     return set() if _last else set(sys.modules)
 
 
-def since(earlier: set[str]) -> list[str]:
-    """The modules that were imported since `before` gave `earlier`, in a forked process since the fork."""
+def imported_since(earlier: set[str]) -> list[str]:
+    """The modules imported since `snapshot` returned `earlier`; in a forked process, since the fork."""
     if not _last:
         return [name for name in list(sys.modules) if name not in earlier]
-    # What the server imports late is not the script's.
-    return [name for name in newer_than(_last) if name.partition(".")[0] not in _own_tops]
+    # Late imports of the server's own are not the script's.
+    return [name for name in imported_after(_last) if name.partition(".")[0] not in _server_tops]
 
 
-def move(old: str, new: str) -> None:
-    """The server's own packages are found in `new`, where the same files are: `old` may go."""
+def relocate_server(old: str, new: str) -> None:
+    """Makes the server's packages load from the folder `new`, which has the same files as `old`: `old` may go."""
     if old == new or not old:
         return
     sys.path[:] = [new if entry == old else entry for entry in sys.path]
-    for module in _own:
+    for module in _server_packages:
         module.__path__ = [new + entry[len(old) :] if entry.startswith(old) else entry for entry in module.__path__]
 
 
-# The server answers for these itself (`compat.py`).
+# The server provides these itself (`azureml/import_hook.py`).
 _PROVIDED = ("azureml", "inference_schema", "azureml_inference_server_http")
 
 
 def library_folders() -> tuple[str, ...]:
-    """Folders of installed packages and of the standard library. What is elsewhere is somebody's own code."""
+    """The folders of installed packages and of the standard library. Modules elsewhere are the user's own code."""
     paths = sysconfig.get_paths()
     found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found |= {*site.getsitepackages(), site.getusersitepackages(), os.path.dirname(os.__file__)}
@@ -83,7 +82,7 @@ def library_folders() -> tuple[str, ...]:
 
 
 def is_library(name: str, folders: tuple[str, ...]) -> bool:
-    """Whether a module (`a.b.c`) belongs to an installed package: it may be imported ahead."""
+    """Whether the module `name` (`a.b.c`) belongs to an installed package, so that a zygote may import it."""
     top = name.partition(".")[0]
     if top in _PROVIDED or top == "__main__":
         return False
@@ -95,16 +94,16 @@ def is_library(name: str, folders: tuple[str, ...]) -> bool:
         return False
     if spec is None:
         return False
-    places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
-    return all(os.path.realpath(place).startswith(folders) for place in places)
+    paths = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
+    return all(os.path.realpath(path).startswith(folders) for path in paths)
 
 
-def new_libraries(earlier: set[str]) -> list[str]:
-    """Full names of the modules of installed packages that were imported since `before`, in their order."""
+def libraries_since(earlier: set[str]) -> list[str]:
+    """Full names of the modules of installed packages imported since `snapshot`, in order of import."""
     folders = library_folders()
     known: dict[str, bool] = {}
     found = []
-    for name in since(earlier):
+    for name in imported_since(earlier):
         top = name.partition(".")[0]
         spec = getattr(sys.modules.get(name), "__spec__", None)
         if spec is None or spec.name != name:
@@ -116,10 +115,21 @@ def new_libraries(earlier: set[str]) -> list[str]:
     return found
 
 
-class Files:
-    """The files of the loaded modules as they were when these were imported.
+def packages_since(earlier: set[str]) -> dict[str, str]:
+    """The top-level modules that the script imported: name -> file ("" for built-in ones and namespaces)."""
+    server = (__package__ or "").partition(".")[0]
+    names = {name.partition(".")[0] for name in imported_since(earlier)} | imported_tops.keys()
+    names -= {server, "__main__", *_PROVIDED, *sys.stdlib_module_names}
+    return {
+        name: imported_tops.get(name) or getattr(sys.modules.get(name), "__file__", None) or ""
+        for name in sorted(names)
+    }
 
-    Kept in places of their own: a look at the modules' own strings would copy the pages that the workers share.
+
+class ImportedFiles:
+    """The files of the imported modules, as they were at the time of import.
+
+    Paths are copied: reading the modules' own strings later would copy pages that the workers share.
     """
 
     def __init__(self) -> None:
@@ -128,20 +138,20 @@ class Files:
         self._stdlib = os.path.join(os.path.dirname(os.__file__), "")
         self._site = tuple(folder for folder in library_folders() if folder != self._stdlib)
 
-    def note(self) -> None:
-        """Adds what was imported since it was called before."""
-        for name in newer_than(self._last):
-            path = getattr(sys.modules.get(name), "__file__", None)
-            if isinstance(path, str) and not self._is_stdlib(path):
-                place = os.fsencode(path)
-                if place not in self._known:
-                    self._known[place] = _identity(place)
+    def update(self) -> None:
+        """Adds the files of what was imported since the last call."""
+        for name in imported_after(self._last):
+            file = getattr(sys.modules.get(name), "__file__", None)
+            if isinstance(file, str) and not self._is_stdlib(file):
+                path = os.fsencode(file)
+                if path not in self._known:
+                    self._known[path] = _identity(path)
         self._last = next(reversed(sys.modules))
 
-    def changed(self) -> str:
-        """The first file that is not any more what was imported; empty when none is."""
-        found = (os.fsdecode(place) for place, known in self._known.items() if _identity(place) != known)
-        return next(found, "")
+    def find_changed(self) -> str:
+        """The first file that has changed since its import; empty if none has."""
+        changed = (os.fsdecode(path) for path, known in self._known.items() if _identity(path) != known)
+        return next(changed, "")
 
     def _is_stdlib(self, path: str) -> bool:
         return path.startswith(self._stdlib) and not path.startswith(self._site)

@@ -49,9 +49,9 @@ class Responder:
         seconds = perf_counter() - x.began
         if scored:
             self._slot.record(status, seconds, timings)
-        queue, run = timings.get("queue", 0.0) / 1000, timings.get("run", 0.0) / 1000
+        queue, run = timings.get("queue", 0.0), timings.get("run", 0.0)
         batch = x.job.batch if x.job is not None else 1
-        writer.access(x.id, x.method, x.path, status, seconds, queue, run, x.size, len(body), batch)
+        writer.add_access(x.id, x.method, x.path, status, seconds * 1000, queue, run, x.size, len(body), batch)
         self._flush_soon(x)
 
     def send_together(self, jobs: list[Job], shared: BatchResult) -> None:
@@ -76,7 +76,7 @@ class Responder:
             taken.append(seconds)
             lines.append((x.id, seconds * 1000, wait, x.size, len(body)))
         self._slot.record_together(taken, queued, parse / 1000, run / 1000, serialise / 1000)
-        writer.access_together(x.method, x.path, lines, run, len(shared.jobs))
+        writer.add_access_batch(x.method, x.path, lines, run, len(shared.jobs))
         self._flush_soon(x)
 
     def _renew_date(self) -> None:

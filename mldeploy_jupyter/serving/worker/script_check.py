@@ -30,9 +30,9 @@ def check(settings: Settings) -> dict[str, Any]:
     from ..scoring.scorer import Scorer
     from ..scoring.script import load_script
     from . import preload
-    from .service import failed_sample, new_modules, sample_body
+    from .service import failed_sample, sample_body
 
-    before = preload.before()
+    before = preload.snapshot()
     result: dict[str, Any] = {"ok": False, "modules": {}, "warnings": []}
     began = time.monotonic()
     stage = "import"
@@ -65,7 +65,7 @@ def check(settings: Settings) -> dict[str, Any]:
     if "failure" in result:
         result["failure"]["seconds"] = round(time.monotonic() - began, 3)
     result["ok"] = "failure" not in result
-    result["modules"] = new_modules(before)
+    result["modules"] = preload.packages_since(before)
     return result
 
 

@@ -67,7 +67,7 @@ class Service:
 
     def load(self) -> dict[str, Any]:
         """Imports the script, calls `init()`, scores the sample. Returns the message for the supervisor."""
-        before = preload.before()
+        before = preload.snapshot()
         import_hook.install()
         self._stage("import")
         self.app.tracer = tracing.make_tracer(self.settings)
@@ -95,7 +95,7 @@ class Service:
             "event": "ready",
             "sample": body is not None,
             "sample_body": body.decode() if body is not None else None,
-            "modules": new_modules(before),
+            "modules": preload.packages_since(before),
             "openapi_ok": describes(script, self.settings),
             "offer": offer,
             "warnings": [*script.warnings, *scorer.warnings],
@@ -257,15 +257,6 @@ def failed_sample(response: Response) -> dict[str, Any]:
     return failure(
         "probe-failed", "probe", f"the sample was answered with {response.status}: {message}", response=answer
     )
-
-
-def new_modules(before: set[str]) -> dict[str, str]:
-    """Top-level modules that the script brought in: name -> file ("" for built-in ones and namespaces)."""
-    own = (__package__ or "").partition(".")[0]
-    names = {name.partition(".")[0] for name in preload.since(before)} | preload.TOPS.keys()
-    names -= {own, "__main__", "inference_schema", "azureml", "azureml_inference_server_http", *sys.stdlib_module_names}
-    files = preload.TOPS
-    return {name: files.get(name) or getattr(sys.modules.get(name), "__file__", None) or "" for name in sorted(names)}
 
 
 def describes(script: Script, settings: Settings) -> bool:

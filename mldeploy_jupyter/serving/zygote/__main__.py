@@ -50,7 +50,7 @@ class Zygote:
         self._channel = channel
         self._parent = parent
         self._mark = os.environ.get(leftovers.MARK, "")
-        self._files = preload.Files()
+        self._files = preload.ImportedFiles()
         self._spoilt: dict[str, Any] = {}
         self._remembers = False
 
@@ -73,7 +73,7 @@ class Zygote:
             elif order["op"] == "import":
                 self._answer(order, **self._import(order["modules"]))
             else:
-                self._answer(order, changed=self._files.changed())
+                self._answer(order, changed=self._files.find_changed())
                 self._remember()
         return None
 
@@ -107,8 +107,8 @@ class Zygote:
         """
         gc.freeze()
         gc.enable()
-        self._files.note()
-        preload.settle(self._base, str(__package__).rpartition(".")[0])
+        self._files.update()
+        preload.record_imports(self._base, str(__package__).rpartition(".")[0])
 
     def _remember(self) -> None:
         """For the forks to come. Now, because nobody waits: whoever asks for a look has its fork."""

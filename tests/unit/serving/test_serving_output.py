@@ -19,17 +19,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mldeploy_jupyter.serving.log import capture, writer
 from mldeploy_jupyter.serving.log import entry as entries
-from mldeploy_jupyter.serving.log import writer
-from mldeploy_jupyter.serving.log.service_log import ServiceLog, Tail, read_output
-from mldeploy_jupyter.serving.log.streams import Stream
+from mldeploy_jupyter.serving.log.service_log import ServiceLog
+from mldeploy_jupyter.serving.log.worker_output import Tail, read_output
 
 MARK = "0123456789abcdef"
 ROOT = Path(__file__).parents[3]
 
 
 def wrap(text: str) -> bytes:
-    return entries.make(text, logger="raw", revision="3", pid=7)
+    return entries.format_line(text, logger="raw", revision="3", pid=7)
 
 
 class Pipe:
@@ -43,7 +43,7 @@ class Pipe:
 
     def entries(self) -> list[dict[str, Any]]:
         """All that was written, each line of it strict JSON; ends the pipe."""
-        writer.flush()
+        capture.flush()
         os.close(self.fd)
         self._reader.join()
         return [strict(line) for line in b"".join(self.chunks)[:-1].split(b"\n")] if self.chunks else []
@@ -61,16 +61,14 @@ def strict(line: bytes) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def installed() -> Iterator[Pipe]:
-    pipe, kept = Pipe(), (sys.stdout, sys.stderr, logging.lastResort, writer._fd, writer._leader)
-    writer._fd, writer._leader = pipe.fd, writer.LEADER + MARK
-    writer._describe("3")
-    sys.stdout = Stream(1, "<stdout>", lambda lines: writer._printed("print", lines), writer._context)
-    sys.stderr = Stream(2, "<stderr>", lambda lines: writer._printed("stderr", lines), writer._context)
-    logging.lastResort = writer._LastResort(logging.WARNING)
+    pipe, kept = Pipe(), (sys.stdout, sys.stderr, logging.lastResort)
+    writer.start(pipe.fd, "3", MARK)
+    capture.replace_streams()
     try:
         yield pipe
     finally:
-        sys.stdout, sys.stderr, logging.lastResort, writer._fd, writer._leader = kept
+        sys.stdout, sys.stderr, logging.lastResort = kept
+        writer.start(-1, "", "")
 
 
 def messages(pipe: Pipe) -> list[str]:
@@ -234,13 +232,13 @@ def test_a_logger_without_handlers_logs_under_its_name() -> None:
     assert entries.text_of(error).splitlines()[-1] == "ValueError: inner"
 
 
-ARGUMENTS: dict[str, Any] = {"seconds": 0.0031234, "queue": 0.0001, "run": 0.0005, "bytes_in": 5, "bytes_out": 42}
+ARGUMENTS: dict[str, Any] = {"ms": 3.1234, "queue_ms": 0.1, "run_ms": 0.5, "bytes_in": 5, "bytes_out": 42}
 
 
 def test_requests_are_written_together() -> None:
     with installed() as pipe:
-        writer.access("id-1", "POST", "/score", 200, **ARGUMENTS, batch=1)
-        writer.access("id-2", "GET", '/"\n{"time"', 500, **ARGUMENTS, batch=3)
+        writer.add_access("id-1", "POST", "/score", 200, **ARGUMENTS, batch=1)
+        writer.add_access("id-2", "GET", '/"\n{"time"', 500, **ARGUMENTS, batch=3)
         assert pipe.chunks == []
         writer.flush_access()
         writer.flush_access()
@@ -271,7 +269,7 @@ def test_no_text_breaks_a_line_or_makes_one(pairs: list[tuple[str, str]]) -> Non
             print(text)
             writer.request_id.set("")
             writer.log(text, request_id=identity, traceback=text, extra=[text, float("nan"), 1, None, 2.5])
-            writer.access(identity, text, text, 200, **ARGUMENTS, batch=1)
+            writer.add_access(identity, text, text, 200, **ARGUMENTS, batch=1)
             writer.flush_access()
         found = pipe.entries()
     # As many entries as lines were printed, each in its own request's name.
@@ -305,7 +303,7 @@ def test_chunks_cut_anywhere_give_the_same_entries(cuts: list[int]) -> None:
         print("one")
         os.write(pipe.fd, b"raw\nhalf ")
         print("two é")
-        writer.access("i", "POST", "/score", 200, **ARGUMENTS, batch=1)
+        writer.add_access("i", "POST", "/score", 200, **ARGUMENTS, batch=1)
         whole = [(entry["logger"], entry["message"]) for entry in pipe.entries()]
     leader = b"\x1e" + MARK.encode()
     data = b"".join(
@@ -336,8 +334,8 @@ def _numbered(lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
 def test_a_killed_process_loses_nothing_that_it_printed(tmp_path: Path) -> None:
     source = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
-from mldeploy_jupyter.serving.log import writer as output
-output.install("3", {MARK!r})
+from mldeploy_jupyter.serving.log import capture
+capture.install("3", {MARK!r})
 import os, signal, subprocess
 print("first")
 os.close(1)  # a script may do anything
@@ -371,7 +369,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_before_the_streams_are_in_place_a_failure_is_printed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     writer.log("run() raised ValueError: x", level="error", request_id="sample", traceback="Traceback:\n  line")
-    writer.access("i", "POST", "/score", 200, **ARGUMENTS, batch=1)
+    writer.add_access("i", "POST", "/score", 200, **ARGUMENTS, batch=1)
     writer.flush_access()
     assert capsys.readouterr().err == ("[sample] run() raised ValueError: x\n[sample] Traceback:\n[sample]   line\n")
 
@@ -382,7 +380,7 @@ def test_the_tail_has_the_last_lines_that_are_no_requests() -> None:
     tail.add(access * 100)
     assert tail.texts() == []
     tail.add(b"".join(wrap(f"line {number}") + access for number in range(80)))
-    tail.add(entries.make("failed", logger="server", traceback="a\nb"))
+    tail.add(entries.format_line("failed", logger="server", traceback="a\nb"))
     assert tail.texts() == [*(f"line {number}" for number in range(33, 80)), "failed", "a", "b"]
 
 

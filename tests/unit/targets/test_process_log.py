@@ -66,15 +66,15 @@ def test_following_gives_new_lines_whole_and_survives_rotation(tmp_path: Path) -
 
 
 def entry(number: int, **more: Any) -> bytes:
-    return entries.make(f"line {number}", logger="print", revision="3", pid=42, **more)
+    return entries.format_line(f"line {number}", logger="print", revision="3", pid=42, **more)
 
 
 def test_an_entry_is_read_with_its_request_and_its_level(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
     path.write_bytes(
         entry(1, request_id="caller-7")
-        + entries.make("run() raised", level="error", logger="server", revision="3", pid=42, traceback="a\n  b")
-        + entries.make("stopped", logger="supervisor", pid=1)
+        + entries.format_line("run() raised", level="error", logger="server", revision="3", pid=42, traceback="a\n  b")
+        + entries.format_line("stopped", logger="supervisor", pid=1)
         + b'{"not": "an entry"}\n{"torn'
     )
     printed, failed, own, other, torn = read_log(path)
@@ -87,7 +87,7 @@ def test_an_entry_is_read_with_its_request_and_its_level(tmp_path: Path) -> None
 
 def test_a_traceback_is_one_entry_of_the_tail_and_shown_whole(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
-    path.write_bytes(entry(1) + entries.make("raised", logger="server", request_id="i", traceback="a\nb"))
+    path.write_bytes(entry(1) + entries.format_line("raised", logger="server", request_id="i", traceback="a\nb"))
     (last,) = read_log(path, tail=1)
     assert last.text == "[i] raised\n[i] a\n[i] b"
     assert log_line(last) == "\n".join(f"{last.time} [server] [i] {text}" for text in ("raised", "a", "b"))

@@ -1,0 +1,110 @@
+"""Reads a worker's standard output and error, on the supervisor's side.
+
+Workers write entries themselves (`writer`). At 20,000 requests a second the supervisor shares a core with them, so it
+handles chunks, not lines: a chunk that holds entries only goes to the file with one write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from .entry import LEADER, parse_line, text_of
+
+PIPE_BYTES = 1024 * 1024  # how far a worker may be ahead of the supervisor; the kernel's 64 KiB would block it
+
+_CHUNK = 256 * 1024  # bytes read at once
+
+_MAX_RAW_LINE = 64 * 1024  # bytes of a line that is not an entry; a longer one is split
+
+_MAX_ENTRY = 4 * 1024 * 1024  # bytes of an entry; `writer` stays far below
+
+_TAIL_LINES = 50
+
+_ACCESS = b',"logger":"access",'
+
+
+class Tail:
+    """The last 50 lines that are not about requests, kept raw and formatted only after a failure."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque(maxlen=_TAIL_LINES)
+
+    def add(self, lines: bytes) -> None:
+        self._lines.extend(without_requests(lines))
+
+    def texts(self) -> list[str]:
+        return [text for line in list(self._lines) for text in _text(line).split("\n")][-_TAIL_LINES:]
+
+
+def without_requests(lines: bytes) -> list[bytes]:
+    """The lines that are not entries of the access log."""
+    if lines.count(_ACCESS) == lines.count(b"\n"):
+        return []
+    return [line for line in lines[:-1].split(b"\n") if _ACCESS not in line]
+
+
+def texts_without_requests(lines: bytes) -> Iterator[str]:
+    """What the script printed and the server logged, as a person reads it, line by line."""
+    for line in without_requests(lines):
+        yield from _text(line).split("\n")
+
+
+def enlarge_pipe(fd: int) -> None:
+    """Lets a worker keep writing while the supervisor is busy."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):  # not available, or not permitted, everywhere
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+
+def read_output(fd: int, mark: str, wrap: Callable[[str], bytes], on_lines: Callable[[bytes], None]) -> None:
+    """Reads a worker's pipe to its end and closes it. `on_lines` gets chunks of whole lines, all of them entries.
+
+    A line without `mark` did not come through Python's streams: `wrap` makes an entry of its text.
+    """
+    leader = (LEADER + mark).encode()
+    rest = b""
+    try:
+        while chunk := os.read(fd, _CHUNK):
+            chunk = rest + chunk if rest else chunk
+            end = chunk.rfind(b"\n") + 1
+            lines, rest = (chunk, b"") if end == len(chunk) else (chunk[:end], chunk[end:])
+            if lines:
+                on_lines(_to_entries(lines, leader, wrap))
+            if len(rest) > (_MAX_ENTRY if leader in rest else _MAX_RAW_LINE):
+                on_lines(_to_entries(rest + b"\n", leader, wrap))
+                rest = b""
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+    if rest:
+        on_lines(_to_entries(rest + b"\n", leader, wrap))
+
+
+def _to_entries(lines: bytes, leader: bytes, wrap: Callable[[str], bytes]) -> bytes:
+    """Strips the mark from marked entries and wraps everything else, also text before a mark on the same line."""
+    count = lines.count(b"\n")
+    if lines.startswith(leader) and lines.count(b"\n" + leader) == count - 1:
+        entries = lines.replace(leader, b"")
+        if len(entries) == len(lines) - count * len(leader):  # one mark a line: the usual chunk
+            return entries
+    out = []
+    for line in lines[:-1].split(b"\n"):
+        raw, *marked = line.split(leader)
+        if raw or not marked:
+            for start in range(0, len(raw) or 1, _MAX_RAW_LINE):
+                out.append(wrap(raw[start : start + _MAX_RAW_LINE].decode("utf-8", "backslashreplace")))
+        for part in marked:
+            # An entry may be torn: by the end of a killed process, or by a child's output in the middle.
+            whole = parse_line(part) is not None
+            out.append(part + b"\n" if whole else wrap(part.decode("utf-8", "backslashreplace")))
+    return b"".join(out)
+
+
+def _text(line: bytes) -> str:
+    entry = parse_line(line)
+    return line.decode("ascii", "backslashreplace") if entry is None else text_of(entry)
