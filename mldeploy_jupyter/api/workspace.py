@@ -59,7 +59,7 @@ class Workspace:
             subscription_id=subscription_id, resource_group=resource_group, workspace_name=workspace_name
         )
         start = None if path is None else Path(path).expanduser().absolute()
-        self._made: WorkspaceFolder | None = folders.find(start)
+        self._made: WorkspaceFolder | None = folders.find_workspace(start)
         self.start: Path = start or (self._made.root.parent if self._made else Path.cwd())
 
     @classmethod
@@ -99,7 +99,9 @@ class Workspace:
         ignore("Workspace.create", azure_resources, CREATE_IGNORED, show=show_output)
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
         kept = {"tags": _tags(tags), "friendly_name": friendly_name}
-        folder = folders.create(path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure, **kept)
+        folder = folders.create_workspace(
+            path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure, **kept
+        )
         return cls._of(folder)
 
     @classmethod
@@ -126,7 +128,7 @@ class Workspace:
             return cls._of(known, azure)
         elsewhere = {"cloud": None if cloud == "AzureCloud" else cloud, "id": id}
         ignore("Workspace.get", elsewhere, elsewhere)
-        folder = folders.find(path)
+        folder = folders.find_workspace(path)
         if folder is not None and name in (None, folder.config.name):
             return cls._of(folder, azure)
         if name is None:
@@ -146,7 +148,7 @@ class Workspace:
         """The workspaces this user has made or written to, by name; those that carry other Azure names are left out."""
         wanted = _given(subscription_id=subscription_id, resource_group=resource_group)
         found: dict[str, List[Workspace]] = {}
-        for folder in folders.known_workspaces():
+        for folder in folders.list_workspaces():
             if all(getattr(folder.config, key) in (None, value) for key, value in wanted.items()):
                 found.setdefault(folder.config.name, []).append(cls._of(folder))
         return found
@@ -173,7 +175,7 @@ class Workspace:
                 hint="name a folder, or the config.json itself",
             )
         azure = find_azure_config(start, _file_name)
-        folder = folders.find(start.parent if start.is_file() else None if path is None else start)
+        folder = folders.find_workspace(start.parent if start.is_file() else None if path is None else start)
         if folder is not None:
             return cls._of(folder, azure[1] if azure else None)
         if azure is None:
@@ -320,17 +322,17 @@ class Workspace:
     def make_folder(self, announce: Callable[[str], object] = print) -> WorkspaceFolder:
         if self._made is None:
             # The name that was shown so far stays, though the folder may have another.
-            self._made = folders.require_for_write(self.start, announce, name=self.name)
+            self._made = folders.ensure_workspace(self.start, announce, name=self.name)
             changes = {key: value for key, value in self._azure.items() if value}
             if changes:
                 self._made = self._made.with_config(**changes)
-        known_workspaces.remember(self._made.root)
+        known_workspaces.remember_root(self._made.root)
         return self._made
 
     def find_folder(self) -> WorkspaceFolder | None:
         """The folder, or None when nothing was written yet."""
         if self._made is None:
-            self._made = folders.find(self.start)
+            self._made = folders.find_workspace(self.start)
         return self._made
 
     def _setting(self, key: str) -> str | None:
@@ -366,12 +368,12 @@ def _without_password(url: str) -> str:
 
 
 def by_id(id: str) -> WorkspaceFolder | None:
-    return next((folder for folder in folders.known_workspaces() if folder.id == id), None)
+    return next((folder for folder in folders.list_workspaces() if folder.id == id), None)
 
 
 def by_name(name: str) -> WorkspaceFolder:
     """The one known workspace of that name. Raises `WorkspaceError` for none and for several."""
-    known = folders.known_workspaces()
+    known = folders.list_workspaces()
     found = [folder for folder in known if folder.config.name == name]
     if len(found) == 1:
         return found[0]
@@ -406,4 +408,4 @@ def delete(folder: WorkspaceFolder) -> None:
             why="deleting it would leave their processes without an owner",
             hint=f"mldeploy service delete -n {services[0]}",
         )
-    folders.remove(folder)
+    folders.delete_workspace(folder)

@@ -137,7 +137,7 @@ def current_config(service: Any) -> DeployConfig:
     revision = store.get_revision(service.name, record.revision) if record and record.revision else None
     if revision is None:
         return DeployConfig(service.compute_type)
-    return DeployConfig.from_dict(revision.deploy_config).without_texts()
+    return DeployConfig.from_dict(revision.deploy_config).without_metadata()
 
 
 def models_of(context: Context, args: Args) -> list[Any]:

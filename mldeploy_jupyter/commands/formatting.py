@@ -53,7 +53,7 @@ def read_json(path: str, flag: str) -> Any:
     except UnicodeDecodeError:
         why = "it is not UTF-8 text"
     except json.JSONDecodeError as error:
-        from mldeploy_jupyter.core.configs.reading import json_problem
+        from mldeploy_jupyter.core.configs.config_file import json_problem
 
         words, line, column = json_problem(error)
         why = f"it is not valid JSON: {words} (line {line}, column {column})"

@@ -37,10 +37,10 @@ def find_service(context: Context, args: Args) -> Any:
 def _everywhere(context: Context) -> list[Any]:
     """The services of every workspace this user has made; one that cannot be read is said and skipped."""
     from mldeploy_jupyter.api.webservices.webservice import Webservice
-    from mldeploy_jupyter.core.workspace.folder import known_workspaces
+    from mldeploy_jupyter.core.workspace.folder import list_workspaces
 
     found = []
-    for folder in known_workspaces():
+    for folder in list_workspaces():
         try:
             found.extend(Webservice.list(context.workspace(str(folder.root))))
         except MldeployError as error:
@@ -72,9 +72,9 @@ def list_services(context: Context, args: Args) -> Result:
 
 
 def _is_here() -> bool:
-    from mldeploy_jupyter.core.workspace.folder import find
+    from mldeploy_jupyter.core.workspace.folder import find_workspace
 
-    return find() is not None
+    return find_workspace() is not None
 
 
 def _wanted(service: Any, args: Args) -> bool:

@@ -9,8 +9,8 @@ from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.formatting import pairs
 from mldeploy_jupyter.commands.grammar import Args, Context, Param, ParamKind
 from mldeploy_jupyter.core.configs import (
+    METADATA,
     SPECS,
-    TEXTS,
     DeployConfig,
     Field,
     Problem,
@@ -196,7 +196,7 @@ def deploy_config_of(args: Args) -> DeployConfig | None:
 
 def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
     """What an update asks for: `current` with the file's settings and then the flags over it; None without any."""
-    flags = {name: value for name, value in _flags(args).items() if name not in TEXTS}
+    flags = {name: value for name, value in _flags(args).items() if name not in METADATA}
     if args.deploy_config is None and not flags:
         return None
     base = current
@@ -225,7 +225,7 @@ def _checked(args: Args, config: DeployConfig, flags: dict[str, Any], problems: 
 
 def texts_of(args: Args) -> dict[str, Any]:
     """What an update changes without a new revision: tags, properties, description."""
-    return {name: value for name, value in _flags(args).items() if name in TEXTS}
+    return {name: value for name, value in _flags(args).items() if name in METADATA}
 
 
 def _flags(args: Args) -> dict[str, Any]:

@@ -60,16 +60,16 @@ def show(context: Context, args: Args) -> Result:
 
 
 def list_(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.core.workspace.folder import known_workspaces
+    from mldeploy_jupyter.core.workspace.folder import list_workspaces
 
-    rows = [{"name": folder.config.name, "path": str(folder.root.parent)} for folder in known_workspaces()]
+    rows = [{"name": folder.config.name, "path": str(folder.root.parent)} for folder in list_workspaces()]
     text = (
         table([(row["name"], row["path"]) for row in rows], ("NAME", "FOLDER"))
         if rows
         else "No workspace is known yet."
     )
     return Result(
-        rows, text, rows, "from mldeploy_jupyter.core.workspace.folder import known_workspaces; known_workspaces()"
+        rows, text, rows, "from mldeploy_jupyter.core.workspace.folder import list_workspaces; list_workspaces()"
     )
 
 

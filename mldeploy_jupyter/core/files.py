@@ -67,6 +67,25 @@ def atomic_write(
         temporary.unlink(missing_ok=True)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in the file `path`, which may begin with a byte order mark.
+
+    Raises `OSError` when the file cannot be read and `ValueError` when it does not hold one JSON object.
+    """
+    data = json.loads(path.read_text("utf-8-sig"))
+    if not isinstance(data, dict):
+        raise ValueError("it is not a JSON object")
+    return data
+
+
+def read_json_if_valid(path: Path) -> dict[str, Any] | None:
+    """The JSON object in the file `path`; None when the file is missing, unreadable or something else."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return None
+
+
 def write_json(path: Path, data: Any, *, mode: int = 0o600, exclusive: bool = False) -> None:
     """Writes `data` as indented JSON with `atomic_write`."""
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -105,15 +124,6 @@ def upwards(start: Path, *, home: Path | None = None) -> list[Path]:
     except OSError:
         pass
     return found
-
-
-def human_size(size: float) -> str:
-    """Bytes in the unit people read: 1.5 GB is 1,500,000,000 bytes."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
 def filesystem_type(path: Path, mounts: Path = MOUNTS) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import secrets
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.core.files import locked, make_private_dir
+from mldeploy_jupyter.core.files import locked, make_private_dir, read_json, write_json
 
 KEY_PATTERN = r"[!-~]+"
 KEY_RULE = "must be printable ASCII without spaces, because it travels in the Authorization header"
@@ -21,7 +19,7 @@ KEY_NAMES = {"primary": "primary", "secondary": "secondary", "token": "token_sec
 
 
 @dataclass(frozen=True)
-class Keys:
+class ServiceKeys:
     """A primary and a secondary key; either opens the service. `token_secret` signs tokens. `repr` shows none."""
 
     primary: str
@@ -29,41 +27,36 @@ class Keys:
     token_secret: str = ""
 
     def __repr__(self) -> str:
-        return "Keys(primary=********, secondary=********)"
+        return "ServiceKeys(primary=********, secondary=********)"
 
 
 def new_key(token: Callable[[int], str] = secrets.token_urlsafe) -> str:
     return token(32)
 
 
-def read_keys(path: Path) -> Keys | None:
+def read_keys(path: Path) -> ServiceKeys | None:
+    """The keys in the file; None when there is no file. Raises `ValueError` when it is damaged."""
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path)
     except FileNotFoundError:
         return None
-    return Keys(data["primaryKey"], data["secondaryKey"], data.get("tokenSecret", ""))
+    return ServiceKeys(data["primaryKey"], data["secondaryKey"], data.get("tokenSecret", ""))
 
 
-def write_keys(path: Path, keys: Keys) -> None:
-    """Writes the file whole or not at all, readable by its owner only from its first byte on."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        data = {"primaryKey": keys.primary, "secondaryKey": keys.secondary, "tokenSecret": keys.token_secret}
-        json.dump(data, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def write_keys(path: Path, keys: ServiceKeys) -> None:
+    """Writes the file whole or not at all; only its owner may read it."""
+    make_private_dir(path.parent)
+    data = {"primaryKey": keys.primary, "secondaryKey": keys.secondary, "tokenSecret": keys.token_secret}
+    write_json(path, data, mode=0o600)
 
 
-def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = None) -> Keys:
+def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = None) -> ServiceKeys:
     """The service's keys: what is given wins, else what is there, else new ones."""
     with _alone(path):
         return _ensure(path, primary, secondary)
 
 
-def replace_key(path: Path, name: str, value: str | None = None) -> Keys:
+def replace_key(path: Path, name: str, value: str | None = None) -> ServiceKeys:
     """Sets one key to `value`, or to a new one. `name` is "Primary", "Secondary" or "Token".
 
     "Token" is the secret of the tokens, always a new one: every token made before stops working.
@@ -95,9 +88,9 @@ def _unusable(why: str) -> UserErrorException:
     return UserErrorException("the key cannot be used", why=why, hint="leave it out to have one made")
 
 
-def _ensure(path: Path, primary: str | None = None, secondary: str | None = None) -> Keys:
+def _ensure(path: Path, primary: str | None = None, secondary: str | None = None) -> ServiceKeys:
     there = read_keys(path)
-    keys = Keys(
+    keys = ServiceKeys(
         primary or (there.primary if there else new_key()),
         secondary or (there.secondary if there else new_key()),
         (there.token_secret if there else "") or new_key(),

@@ -6,9 +6,14 @@ Times are ISO 8601 strings in UTC with milliseconds. Digests are lower-case SHA-
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 Record = TypeVar("Record", bound="JsonRecord")
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.files import free_bytes, human_size
+from mldeploy_jupyter.core.files import free_bytes
+from mldeploy_jupyter.core.text import format_size
 
 
 def check_digest(name: str, digest: str, size: int, found: str, length: int) -> None:
@@ -22,7 +23,7 @@ def check_digest(name: str, digest: str, size: int, found: str, length: int) -> 
 
 
 @contextmanager
-def explained(root: Path, needed: int = 0) -> Iterator[None]:
+def explain_write_errors(root: Path, needed: int = 0) -> Iterator[None]:
     """Turns errors of writing into `StorageError`."""
     try:
         yield
@@ -55,6 +56,6 @@ def remote_errors(url: str) -> Iterator[None]:
 def disk_full(root: Path, needed: int, free: int) -> StorageError:
     return StorageError(
         f"the disk of {root} is full",
-        why=f"{human_size(needed)} are needed, {human_size(free)} are free",
+        why=f"{format_size(needed)} are needed, {format_size(free)} are free",
         hint="free some space: mldeploy prune; nothing was registered",
     )

@@ -11,7 +11,6 @@ import unicodedata
 
 LINE_LIMIT = 8192  # bytes of UTF-8
 CUT = " … (line cut)"
-REMOVED = "[removed]"
 
 _SGR = re.compile(r"\x1b\[[0-9;:]{0,64}m")
 # In the order tried: a colour; a string up to its terminator (OSC, DCS, SOS, PM, APC, in 7 and 8 bit form); any
@@ -66,13 +65,15 @@ def one_line(text: str) -> str:
     return " ".join(clean(text, colour=False).split())
 
 
-def size(count: float) -> str:
-    """A number of bytes: `512 B`, `3.1 MB`, `2.0 GB` (powers of 1000)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.95:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+def format_size(count: float) -> str:
+    """A number of bytes for people, in powers of 1000: `512 bytes`, `3.1 MB`, `2.0 GB`."""
+    if count < 999.5:
+        return f"{count:.0f} bytes"
+    for unit in ("kB", "MB", "GB"):
         count /= 1000
-    return f"{count:.1f} TB"
+        if count < 999.95:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:.1f} TB"
 
 
 def _clean_line(line: str, colour: bool, limit: int) -> str:

@@ -43,7 +43,7 @@ def of_failure(
         tree = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
         failure.setdefault("model_tree", tree[:50])
         if failure.get("stage") in ("import", "init", "probe") and failure.get("exception"):
-            failure.setdefault("damaged", builder.damaged_files(made))
+            failure.setdefault("damaged", builder.find_damaged_files(made))
     failure.setdefault("versions", _versions(lock))
     service = folder.open_store().get_service(str(settings.get("service") or ""))
     settings = {**settings, "updating": service is not None and service.revision > 0}

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, WebserviceException
-from mldeploy_jupyter.core.journal.journal import STAGES, Journal, read_events, utc_now
-from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
-from mldeploy_jupyter.core.text import size as size_text
+from mldeploy_jupyter.core.journal.journal import STAGES, Journal, read_events
+from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord, utc_now
+from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.deployment import diagnose, prewarm
 from mldeploy_jupyter.deployment import plan as planning
 from mldeploy_jupyter.deployment.lease import Heartbeat
@@ -190,7 +190,7 @@ def _run(
         bundle = planning.make_bundle(inputs, folder, lock=lock, python=python, check=cancel)
         work.bundle_path = bundle.path
         sizes = [size for _digest, size in bundle.manifest["files"].values()]
-        detail(f"{_count(len(sizes), 'file')} with the server, {size_text(sum(sizes))}, {bundle.digest[:8]}")
+        detail(f"{_count(len(sizes), 'file')} with the server, {format_size(sum(sizes))}, {bundle.digest[:8]}")
         cancel()
 
     interpreter = ""
@@ -250,7 +250,7 @@ def made_live(
 ) -> None:
     """Writes down that a revision serves now. Says the same when it is called twice."""
     passed = revision.deploy_config.get("passed", {})
-    store.make_live(  # durable with the deployment's end, which is written next
+    store.promote_revision(  # durable with the deployment's end, which is written next
         name,
         revision.number,
         state="Live",

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress, NameInUse
 from mldeploy_jupyter.core.files import make_private_dir
-from mldeploy_jupyter.core.journal.journal import Journal, utc_now
-from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.core.journal.journal import Journal
+from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment import prewarm
 from mldeploy_jupyter.deployment.execute import JOURNAL, carry_out, ended, initial_service
 from mldeploy_jupyter.deployment.lease import TTL, take
@@ -97,7 +97,7 @@ def start(
             operation=request.operation,
             created_time=utc_now(),
             request=request.to_dict(),
-            runner=processes.identity(),
+            runner=process_identity.identify_process(),
         )
         place = folder.deployments / deployment_id
         make_private_dir(place)
@@ -106,7 +106,7 @@ def start(
         # Durable with the revision that is written down before the target is asked (carry_out).
         store.add_deployment(record, durable=False)
         if there is None:
-            store.put_service(initial_service(request, compute_type, folder.id, _user()))
+            store.save_service(initial_service(request, compute_type, folder.id, _user()))
         state = {
             "state": "Updating" if there is not None and there.revision else "Deploying",
             "target": target,
@@ -135,7 +135,11 @@ def start(
 def _refuse_unfinished(store: Store, service: ServiceRecord | None) -> None:
     """An update whose caller is gone, and which its supervisor still brings up, is under way though nobody holds it."""
     deployment = store.get_deployment(service.deployment_id) if service and service.deployment_id else None
-    if deployment is not None and deployment.state == "running" and processes.is_alive(deployment.runner) is False:
+    if (
+        deployment is not None
+        and deployment.state == "running"
+        and process_identity.is_alive(deployment.runner) is False
+    ):
         raise DeploymentInProgress(
             f"service {deployment.service} is being changed by deployment {deployment.id}",
             deployment_id=deployment.id,
@@ -170,7 +174,7 @@ def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str,
             start_new_session=True,
         )
     threading.Thread(target=process.wait, name="mldeploy-reap", daemon=True).start()
-    who = processes.identity(process.pid)
+    who = process_identity.identify_process(process.pid)
     record = store.update_deployment(record.id, runner=who)
     store.acquire_lease(record.service, record.id, TTL, who)
     assert process.stdin is not None

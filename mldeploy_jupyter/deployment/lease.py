@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 
 if TYPE_CHECKING:
@@ -39,16 +39,16 @@ def take(
     end = clock() + PATIENCE
     while True:
         try:
-            store.acquire_lease(service, holder, TTL, processes.identity())
+            store.acquire_lease(service, holder, TTL, process_identity.identify_process())
             return
         except DeploymentInProgress:
             lease = store.get_lease(service)
             if lease is None:
                 continue
             deployment = store.get_deployment(lease.holder)
-            dead = processes.is_alive(lease.runner) is False
+            dead = process_identity.is_alive(lease.runner) is False
             if dead or (deployment is not None and deployment.state != "running"):
-                store.take_over_if(service, lease.holder)
+                store.release_lease(service, lease.holder)
             elif deployment is not None or clock() > end:
                 raise
             else:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import keys
 from mldeploy_jupyter.core.errors import WebserviceException, WebserviceNotFound
-from mldeploy_jupyter.core.journal.journal import utc_now
-from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.core.records import ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.diagnose import LOG_WAIT, _raised_at
 from mldeploy_jupyter.deployment.execute import CANCEL_MARK
 from mldeploy_jupyter.deployment.lease import Heartbeat, take
@@ -107,7 +106,7 @@ def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] =
         folder.open_store().remove_service(name)
 
 
-def get_keys(folder: WorkspaceFolder, name: str) -> keys.Keys:
+def get_keys(folder: WorkspaceFolder, name: str) -> keys.ServiceKeys:
     """Raises `WebserviceException` where the service asks for tokens, as in v1."""
     service = _service(folder, name)
     require_here(folder, service)
@@ -147,7 +146,7 @@ def asks_for_tokens(folder: WorkspaceFolder, service: ServiceRecord) -> bool:
     return live is not None and live.deploy_config.get("passed", {}).get("token_auth_enabled") is True
 
 
-def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.Keys:
+def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.ServiceKeys:
     """Replaces one key, in the service too, without a restart. The other key goes on opening the service."""
     service = _service(folder, name)
     require_here(folder, service)

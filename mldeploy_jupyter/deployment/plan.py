@@ -123,7 +123,7 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
         lock, python = made.text, made.python_version
     elif revision.environment.get("python") != request.kernel_python:
         return False
-    return builder.digest_of(content_of(inputs, lock=lock, python=python)) == revision.bundle_digest
+    return builder.compute_digest(content_of(inputs, lock=lock, python=python)) == revision.bundle_digest
 
 
 def _same_settings(service: ServiceRecord, revision: RevisionRecord, request: DeploymentRequest) -> bool:
@@ -131,7 +131,7 @@ def _same_settings(service: ServiceRecord, revision: RevisionRecord, request: De
     said = {"tags": service.tags, "description": service.description}
     texts = all(asked.passed.get(name) in (None, value) for name, value in said.items())
     properties = (asked.passed.get("properties") or {}).items() <= service.properties.items()
-    return texts and properties and asked.without_texts() == serves.without_texts()
+    return texts and properties and asked.without_metadata() == serves.without_metadata()
 
 
 def server_settings(

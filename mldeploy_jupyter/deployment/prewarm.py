@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.bundle import server_source
 from mldeploy_jupyter.core.bundle.builder import server_digest
 from mldeploy_jupyter.core.bundle.source_directory import source_files
@@ -48,7 +48,7 @@ class Prewarm:
     def ready(self, clock: Callable[[], float] = time.monotonic, wait: Callable[[float], Any] = time.sleep) -> None:
         """Returns when it can be asked, or will never be."""
         end = clock() + START_DEADLINE
-        while self._supervisor.running() is None and processes.is_alive(self._who) and clock() < end:
+        while self._supervisor.running() is None and process_identity.is_alive(self._who) and clock() < end:
             wait(0.005)
 
     def __enter__(self) -> Prewarm:
@@ -71,7 +71,7 @@ def begin(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, 
         process = supervisor.launch(0)
     except OSError:
         return None
-    who = processes.identity(process.pid)
+    who = process_identity.identify_process(process.pid)
     try:
         atomic_write(folder.deployments / record.id / FILE, json.dumps(who), durable=False)
     except (OSError, MldeployError):
@@ -121,8 +121,8 @@ def _settings(request: DeploymentRequest, folder: Path, models: list[ModelRecord
     directory = data.get("source_directory")
     return {
         "python": request.kernel_python,
-        "server_path": str(server_source.link(folder / "server")),
-        "server_digest": server_digest(server_source.read()),
+        "server_path": str(server_source.link_package(folder / "server")),
+        "server_digest": server_digest(server_source.read_files()),
         "env": dict(_config(request).get("environment_variables") or {}),
         "preload": [
             *imported_modules(source_files(data["entry_script"] if directory else data["entry_path"], directory)),

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
-from mldeploy_jupyter.core.files import human_size
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
 from mldeploy_jupyter.core.store.store import Store
-from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, known_workspaces
+from mldeploy_jupyter.core.text import format_size
+from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspaces
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 
 GRACE_SECONDS = 3600  # what is younger may belong to a deployment that has not written its record yet
@@ -50,7 +50,7 @@ class PruneReport:
             )
             if count
         ]
-        line = f"{words} {', '.join(parts)} ({human_size(self.bytes)})" if parts else "Nothing to remove"
+        line = f"{words} {', '.join(parts)} ({format_size(self.bytes)})" if parts else "Nothing to remove"
         return "\n".join((line, *self.notes))
 
 
@@ -94,7 +94,7 @@ def prune(
     size = sum(_size(path) for path in (*deployments, *bundles, *services))
     counts = (len(old) + len(unknown), len(bundles), len(services))
     if dry_run:
-        blobs, freed = artifacts.unreferenced(_wanted_blobs(store))
+        blobs, freed = artifacts.measure_unreferenced(_wanted_blobs(store))
         return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True)
 
     for record in old:
@@ -169,7 +169,7 @@ def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
     from mldeploy_jupyter import environments
 
     used: set[str] = set()
-    for other in {other.root: other for other in (*known_workspaces(), folder)}.values():
+    for other in {other.root: other for other in (*list_workspaces(), folder)}.values():
         try:
             revisions = _revisions(other.open_store())
         except MldeployError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import WebserviceException
-from mldeploy_jupyter.core.journal.journal import Journal, read_events, utc_now
-from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
+from mldeploy_jupyter.core.journal.journal import Journal, read_events
+from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment import diagnose
 from mldeploy_jupyter.deployment.execute import JOURNAL, made_live
 from mldeploy_jupyter.deployment.plan import target_context
@@ -48,7 +48,7 @@ def look_at_target(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceSt
 def elsewhere(folder: WorkspaceFolder, service: ServiceRecord) -> str:
     """Where a local service runs when that is not here: another machine, or another folder with the same store."""
     host = str(service.endpoint.get("host") or "")
-    if host and host != processes.machine():
+    if host and host != process_identity.host_name():
         return f"the machine {host}"
     if service.target == "local" and service.workspace_id not in ("", folder.id):
         return f"another workspace folder{f' of {host}' if host else ''}"
@@ -81,7 +81,7 @@ _BURIAL_TTL = 30.0
 
 
 def _is_dead(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
-    alive = processes.is_alive(deployment.runner)
+    alive = process_identity.is_alive(deployment.runner)
     if alive is False:
         return True
     store = folder.open_store()
@@ -98,9 +98,11 @@ def _take_over(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
     from mldeploy_jupyter.core.errors import DeploymentInProgress
 
     store = folder.open_store()
-    store.take_over_if(deployment.service, deployment.id)
+    store.release_lease(deployment.service, deployment.id)
     try:
-        store.acquire_lease(deployment.service, _BURIAL + deployment.id, _BURIAL_TTL, processes.identity())
+        store.acquire_lease(
+            deployment.service, _BURIAL + deployment.id, _BURIAL_TTL, process_identity.identify_process()
+        )
     except DeploymentInProgress:
         return False
     now = store.get_deployment(deployment.id)

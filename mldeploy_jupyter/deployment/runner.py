@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     from mldeploy_jupyter.core.workspace import folder
     from mldeploy_jupyter.deployment.execute import carry_out
 
-    return 0 if carry_out(folder.load(Path(root)), deployment_id, secrets=secrets) == "live" else 1
+    return 0 if carry_out(folder.load_workspace(Path(root)), deployment_id, secrets=secrets) == "live" else 1
 
 
 if __name__ == "__main__":

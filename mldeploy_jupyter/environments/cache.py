@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import shutil
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
+from mldeploy_jupyter.core.files import read_json_if_valid, write_json
 from mldeploy_jupyter.environments.records import Emit, never, silent
 
 MARKER = "mldeploy-environment.json"  # its time of change is the last use
@@ -45,11 +45,8 @@ def folder_of(root: Path, digest: str) -> Path:
 
 def whole(folder: Path) -> dict[str, Any] | None:
     """The marker of a finished environment, or None. One whose base interpreter was removed is not whole."""
-    try:
-        marker: dict[str, Any] = json.loads((folder / MARKER).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return marker if (folder / "bin" / "python").exists() else None
+    marker = read_json_if_valid(folder / MARKER)
+    return marker if marker is not None and (folder / "bin" / "python").exists() else None
 
 
 def touch(folder: Path) -> None:
@@ -97,31 +94,12 @@ def build(root: Path, digest: str, make: Callable[[Path, Path], dict[str, Any]],
     try:
         marker = make(temporary, final)
         (temporary / LOCK_FILE).write_text(lock_text, "utf-8")
-        write_json(temporary / MARKER, marker)
+        write_json(temporary / MARKER, marker, mode=0o644)
         if final.exists():  # broken: its interpreter is gone
             shutil.rmtree(final)
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return data
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(data, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def sweep(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
+from mldeploy_jupyter.core.files import make_private_dir, read_json_if_valid, write_json
 from mldeploy_jupyter.environments import cache, pythons, venv
 from mldeploy_jupyter.environments.provided import server_requirements, without_provided
 from mldeploy_jupyter.environments.records import Emit, Lock
@@ -37,7 +38,9 @@ def make_lock(
         if known is not None:
             return known
         lock = _make(spec, kernel_python, root, emit, cancel, offline)
-        cache.write_json(path, {"text": lock.text, "python_version": lock.python_version, "dropped": lock.dropped})
+        data = {"text": lock.text, "python_version": lock.python_version, "dropped": lock.dropped}
+        make_private_dir(path.parent)
+        write_json(path, data, mode=0o644)
     return lock
 
 
@@ -84,5 +87,5 @@ def _key(spec: EnvironmentSpec, kernel_python: str) -> str:
 
 
 def _read(path: Path) -> Lock | None:
-    data = cache.read_json(path)
+    data = read_json_if_valid(path)
     return None if data is None else Lock(data["text"], data["python_version"], data["dropped"])

@@ -123,7 +123,7 @@ def python_of(name: str, cell: str) -> str:
 
 def remember(session: Session, folder: WorkspaceFolder, path: Path, text: str, cell: str) -> CellRecord:
     """Keeps which cell the script came from, so that an error in the service names the line of the cell."""
-    from mldeploy_jupyter.core.journal.journal import utc_now
+    from mldeploy_jupyter.core.records import utc_now
     from mldeploy_jupyter.core.script import notebook_cells
 
     source, offset = _as_typed(raw_cell(session.shell), path.name, cell)

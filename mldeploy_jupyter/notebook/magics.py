@@ -142,9 +142,9 @@ def registered_last() -> list[str]:
     here = getattr(registration, "registered_here", [])
     if not here:
         return []
-    from mldeploy_jupyter.core.workspace.folder import find
+    from mldeploy_jupyter.core.workspace.folder import find_workspace
 
-    folder = find()
+    folder = find_workspace()
     return [model for workspace, model in here if folder is not None and workspace == folder.id][-1:]
 
 

@@ -91,7 +91,7 @@ def _checked_json(name: str, cell: str) -> str:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        from mldeploy_jupyter.core.configs.reading import json_problem
+        from mldeploy_jupyter.core.configs.config_file import json_problem
 
         words, line, column = json_problem(error)
         raise UsageError(

@@ -297,6 +297,6 @@ def _time(value: Any) -> str:
 
 
 def _size(model: Model) -> str:
-    from mldeploy_jupyter.core.files import human_size
+    from mldeploy_jupyter.core.text import format_size
 
-    return human_size(model._record.size)
+    return format_size(model._record.size)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.keys import ensure_keys
 from mldeploy_jupyter.core.records import ServiceRecord
@@ -216,7 +216,7 @@ class ProcessTarget:
 
 def _endpoint(port: int, pid: int, **details: Any) -> Endpoint:
     uri = f"http://{HOST}:{port}"
-    details = {"port": port, "pid": pid, "host": processes.machine(), **details}
+    details = {"port": port, "pid": pid, "host": process_identity.host_name(), **details}
     return Endpoint(f"{uri}/score", f"{uri}/swagger.json", details)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core import processes
-from mldeploy_jupyter.core.files import make_private_dir
+from mldeploy_jupyter.core import process_identity
+from mldeploy_jupyter.core.files import make_private_dir, read_json_if_valid
 from mldeploy_jupyter.targets.base import TargetFailure
 from mldeploy_jupyter.targets.process_log import read_log
 
@@ -44,7 +43,7 @@ class SupervisorClient:
 
     def running(self) -> dict[str, Any] | None:
         """Its own words about itself (pid, port, control socket) if it lives, else None."""
-        data = read_json(self.folder / "supervisor.json")
+        data = read_json_if_valid(self.folder / "supervisor.json")
         if not data or not self._lives(data) or self._is_copy(data):
             return None
         here = self.folder / Path(data["control"]).name
@@ -55,17 +54,17 @@ class SupervisorClient:
     def _lives(self, data: dict[str, Any]) -> bool:
         """Whether the process it names is the one that wrote it. Where a supervisor cannot tell when it started (0, on
         macOS), that a process has its number must do."""
-        now = processes.started(data["pid"])
+        now = process_identity.start_time(data["pid"])
         return now != "" and (str(data["started"]) in ("0", now))
 
     def live(self) -> dict[str, Any]:
         """What serves, or served when it was stopped: settings, revision, deployment_id, port."""
-        return read_json(self.folder / "live.json")
+        return read_json_if_valid(self.folder / "live.json") or {}
 
     def died(self) -> bool:
         """True when it ended without being asked to: one that is asked removes `supervisor.json`."""
-        data = read_json(self.folder / "supervisor.json")
-        return bool(data) and not self._is_copy(data) and self.running() is None
+        data = read_json_if_valid(self.folder / "supervisor.json")
+        return data is not None and not self._is_copy(data) and self.running() is None
 
     def _is_copy(self, data: dict[str, Any]) -> bool:
         """Whether this folder was copied from the one where that supervisor runs: it is not ours to command."""
@@ -85,7 +84,7 @@ class SupervisorClient:
             found = self.await_start(self.launch(port, resume=resume))
             if found is not None:
                 return found
-        failure = read_json(self.folder / "failure.json")
+        failure = read_json_if_valid(self.folder / "failure.json")
         if failure:
             raise TargetFailure({"stage": "rollout", **failure})
         tail = [line.text for line in read_log(self.folder / "logs" / "supervisor.log", tail=20)]
@@ -136,13 +135,13 @@ class SupervisorClient:
 
         running = self.running()
         if running is not None:
-            pid, start = running["pid"], processes.started(running["pid"])
+            pid, start = running["pid"], process_identity.start_time(running["pid"])
             try:
                 self.call("stop", timeout=STOP_DEADLINE)
             except TargetFailure:
                 pass
             end = self._clock() + STOP_DEADLINE
-            while start and processes.started(pid) == start:
+            while start and process_identity.start_time(pid) == start:
                 if self._clock() > end:
                     try:
                         os.kill(pid, signal.SIGKILL)
@@ -191,11 +190,3 @@ class SupervisorClient:
                 return None
             self._wait(0.005)
         return None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}

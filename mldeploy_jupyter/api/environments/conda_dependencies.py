@@ -10,7 +10,7 @@ from mldeploy_jupyter.api.arguments import path_of
 from mldeploy_jupyter.core.environment.requirements_file import parse_requirements
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda, load_conda_file, parse_python
 from mldeploy_jupyter.core.errors import ConfigError
-from mldeploy_jupyter.core.storage_errors import explained
+from mldeploy_jupyter.core.storage_errors import explain_write_errors
 
 FILE_NAME = "conda_dependencies.yml"
 
@@ -195,14 +195,14 @@ class CondaDependencies:
         """
         target = Path.cwd() if path is None else Path(path_of("path", path, '"conda.yml"'))
         target = target / FILE_NAME if target.is_dir() else target
-        with explained(target.parent):
+        with explain_write_errors(target.parent):
             target.write_text(self.serialize_to_string(), "utf-8")
 
     def save_to_file(self, base_directory: str | Path, conda_file_path: str | None = None) -> str:
         """Write `conda_file_path` (default `conda_dependencies.yml`) in `base_directory`; returns its name."""
         name = conda_file_path or FILE_NAME
         folder = Path(path_of("base_directory", base_directory, '"."'))
-        with explained(folder):
+        with explain_write_errors(folder):
             (folder / name).write_text(self.serialize_to_string(), "utf-8")
         return name
 

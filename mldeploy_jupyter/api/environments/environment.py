@@ -25,7 +25,7 @@ from mldeploy_jupyter.api.environments.sections import (
 )
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda_file, from_requirements_file
 from mldeploy_jupyter.core.errors import ConfigError, EnvironmentBuildError, MldeployError, UserErrorException
-from mldeploy_jupyter.core.storage_errors import explained
+from mldeploy_jupyter.core.storage_errors import explain_write_errors
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.environments import PreparedEnvironment
@@ -171,7 +171,7 @@ class Environment(KnownNames):
         newest = store.get_environment(self.name)
         if newest is not None and newest | {"version": None} == definition:
             return Environment._from_dict(newest)
-        return Environment._from_dict(definition | {"version": store.put_environment(self.name, definition)})
+        return Environment._from_dict(definition | {"version": store.add_environment(self.name, definition)})
 
     @staticmethod
     def get(workspace: Any, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
@@ -246,7 +246,7 @@ class Environment(KnownNames):
                 hint="choose another folder" + (", or pass overwrite=True" if folder.is_dir() else ""),
             )
         text = json.dumps(self._to_dict(), indent=2)
-        with explained(folder):
+        with explain_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / DEFINITION_FILE).write_text(text, "utf-8")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.api.arguments import path_of
 from mldeploy_jupyter.core.errors import WebserviceException
-from mldeploy_jupyter.core.storage_errors import explained
+from mldeploy_jupyter.core.storage_errors import explain_write_errors
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models.model import Model
@@ -44,7 +44,7 @@ def download(model: Model, target_dir: str | os.PathLike[str], *, replace: bool)
             )
     staged = target / f".mldeploy-download-{secrets.token_hex(4)}"
     try:
-        with explained(target, model._record.size):
+        with explain_write_errors(target, model._record.size):
             target.mkdir(parents=True, exist_ok=True)
             model.workspace.folder.open_artifacts().materialize(files, staged, link=False)
             for name in files:

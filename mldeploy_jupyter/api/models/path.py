@@ -39,7 +39,7 @@ def find_model_path(
         found = _in_tree(_models_root(Path(service)), name, version, looked)
         if found:
             return found
-    folder = workspace.find_folder() if workspace is not None else folders.find(environ=environ)
+    folder = workspace.find_folder() if workspace is not None else folders.find_workspace(environ=environ)
     if folder is not None:
         record = folder.open_store().get_model(name, version)
         if record is not None:

@@ -42,7 +42,7 @@ def register_path(workspace: WorkspaceLike, path: Path, record: ModelRecord, chi
     store, artifacts = folder.open_store(), folder.open_artifacts()
     print(f"Registering model {record.name}")
     libraries = describe(files_there.values())
-    with artifacts.registering():
+    with artifacts.pause_sweep():
         digest, size, files = artifacts.put(path, basename=basename, select=select)
         details = {**libraries, **record.details}
         added = store.add_model(replace(record, digest=digest, size=size, files=files, details=details))
@@ -60,7 +60,7 @@ def _copy(workspace: WorkspaceLike, name: str, version: str, record: ModelRecord
         )
     folder = workspace.folder
     store = folder.open_store()
-    with folder.open_artifacts().registering():
+    with folder.open_artifacts().pause_sweep():
         source = store.get_model(name, None if version == "latest" else int(version))
         if source is None:
             there = ", ".join(str(model.version) for model in store.list_models(name)[:10])

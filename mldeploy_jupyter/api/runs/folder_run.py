@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from mldeploy_jupyter.core.errors import StorageError, UserErrorException
 from mldeploy_jupyter.core.files import make_private_dir, write_json
-from mldeploy_jupyter.core.journal.journal import utc_now
+from mldeploy_jupyter.core.records import utc_now
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

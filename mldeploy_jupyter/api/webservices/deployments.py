@@ -170,7 +170,7 @@ def begin_rollback(
             operation="rollback",
             models=old.models,
             inference_config=old.inference_config,
-            deploy_config=DeployConfig.from_dict(old.deploy_config).without_texts().to_dict(),
+            deploy_config=DeployConfig.from_dict(old.deploy_config).without_metadata().to_dict(),
             revision=old.rolled_back_to or old.number,
             kernel_python=old.environment.get("python", sys.executable),
         )
@@ -266,7 +266,7 @@ def as_config(given: WebserviceDeploymentConfiguration | DeployConfig | None) ->
 def _merged(
     revision: RevisionRecord | None, given: DeployConfig | None, settings: dict[str, Any] | None
 ) -> DeployConfig:
-    base = DeployConfig.from_dict(revision.deploy_config).without_texts() if revision else DeployConfig()
+    base = DeployConfig.from_dict(revision.deploy_config).without_metadata() if revision else DeployConfig()
     if given is not None:
         if given.compute_type != base.compute_type:
             raise UserErrorException(
@@ -274,7 +274,7 @@ def _merged(
                 why=f"it runs on {base.compute_type}, the configuration is for {given.compute_type}",
                 hint="deploy it there under a name of its own with Model.deploy",
             )
-        base = base.changed(**given.without_texts().passed)
+        base = base.changed(**given.without_metadata().passed)
     merged = base.changed(**(settings or {}))
     merged.validate()
     return merged

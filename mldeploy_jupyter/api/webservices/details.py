@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import WorkspaceLike
-from mldeploy_jupyter.core.configs import TEXTS, DeployConfig
+from mldeploy_jupyter.core.configs import METADATA, DeployConfig
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceException, WebserviceNotFound
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _settings(live: RevisionRecord | None) -> dict[str, Any] | None:
     if live is None:
         return None
     config = DeployConfig.from_dict(live.deploy_config)
-    left_out = {*TEXTS, "environment_variables", "port", "auth_enabled", "token_auth_enabled"}
+    left_out = {*METADATA, "environment_variables", "port", "auth_enabled", "token_auth_enabled"}
     left_out |= {field.name for field in config.spec.fields if field.secret}
     return {name: value for name, value in config.resolved().items() if name not in left_out}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.arguments import json_dict, key_list, text_or_none
-from mldeploy_jupyter.core.configs import TEXTS
+from mldeploy_jupyter.core.configs import METADATA
 from mldeploy_jupyter.core.errors import UserErrorException
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Change = Callable[["ServiceRecord"], dict[str, Any]]
 def checked(texts: Mapping[str, Any]) -> dict[str, Any]:
     """The texts that are given, as they are kept; a description of "" is none. Raises `WebserviceException`."""
     found: dict[str, Any] = {}
-    for name in TEXTS:
+    for name in METADATA:
         value = texts.get(name)
         if value is not None:
             found[name] = text_or_none(name, value) if name == "description" else json_dict(name, value)

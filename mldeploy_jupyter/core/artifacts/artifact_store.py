@@ -18,19 +18,19 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts.file_tree import Manifest, list_files, manifest_digest, total_size
 from mldeploy_jupyter.core.artifacts.hashed_copy import copy_stream
-from mldeploy_jupyter.core.artifacts.locations import open_place
+from mldeploy_jupyter.core.artifacts.locations import open_location
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.storage_errors import check_digest, explained
+from mldeploy_jupyter.core.storage_errors import check_digest, explain_write_errors
 
 GRACE_SECONDS = 24 * 3600  # how long another machine's unfinished files, and any remote blob, are left alone
 
 Progress = Callable[[int, int], object]  # bytes done, bytes in all
 
 
-class Artifacts:
+class ArtifactStore:
     """The artifacts at `url`: an absolute path, `file://...`, or any URL fsspec knows (`abfs://`, `s3://`, `memory://`).
 
     `clock` gives seconds since 1970. Every method raises `StorageError` when bytes cannot be read or written.
@@ -39,12 +39,12 @@ class Artifacts:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
         self.url = url
         self._clock = clock
-        self._place = open_place(url, clock)
+        self._place = open_location(url, clock)
 
     # Writing
 
     @contextmanager
-    def registering(self) -> Iterator[None]:
+    def pause_sweep(self) -> Iterator[None]:
         """Keeps `sweep` away from new blobs until the block's end. Hold it from `put` until the row is written."""
         with self._place.lock(shared=True):
             yield
@@ -115,7 +115,7 @@ class Artifacts:
         """
         for name, (digest, size) in files.items():
             path = target / _safe(name)
-            with explained(target, needed=size):
+            with explain_write_errors(target, needed=size):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if not (link and self._link(name, digest, size, path)):
                     self._copy_out(name, digest, size, path)
@@ -149,7 +149,7 @@ class Artifacts:
                     self._place.remove(stage)
             return count, size
 
-    def unreferenced(self, keep: set[str]) -> tuple[int, int]:
+    def measure_unreferenced(self, keep: set[str]) -> tuple[int, int]:
         """Count and bytes of the blobs `sweep` would remove."""
         found = [length for key, length, _ in self._place.entries("blobs") if key.rpartition("/")[2] not in keep]
         return len(found), sum(found)
@@ -203,14 +203,14 @@ def _safe(name: str) -> str:
 
 
 def _stage_name() -> str:
-    host, _, boot = processes.host().partition("/")
-    return "-".join((host, boot, str(os.getpid()), processes.started(os.getpid()), secrets.token_hex(4)))
+    host, _, boot = process_identity.host_and_boot().partition("/")
+    return "-".join((host, boot, str(os.getpid()), process_identity.start_time(os.getpid()), secrets.token_hex(4)))
 
 
 def _writer_is_dead(stage: str, old: bool) -> bool:
     """Whether what wrote `stage` has ended; of another machine's writers only the age is known."""
-    host, _, boot = processes.host().partition("/")
+    host, _, boot = process_identity.host_and_boot().partition("/")
     parts = stage.rsplit("-", 4)
     if len(parts) < 5 or parts[0] != host:
         return old
-    return parts[1] != boot or not parts[2].isdigit() or processes.started(int(parts[2])) != parts[3]
+    return parts[1] != boot or not parts[2].isdigit() or process_identity.start_time(int(parts[2])) != parts[3]

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from mldeploy_jupyter.core.artifacts.hashed_copy import copy_hashing, copy_stream, write_all
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import atomic_write, free_bytes, fsync_dir, locked, make_private_dir
-from mldeploy_jupyter.core.storage_errors import disk_full, explained, remote_errors
+from mldeploy_jupyter.core.storage_errors import disk_full, explain_write_errors, remote_errors
 
 Entry = tuple[str, int, float]  # key, bytes, time of the last change
 
@@ -64,7 +64,7 @@ class Place(Protocol):
         """The folders under `tmp/`, also empty ones, and when they were changed."""
 
 
-def open_place(url: str, clock: Callable[[], float]) -> Place:
+def open_location(url: str, clock: Callable[[], float]) -> Place:
     """The place at `url`: an absolute path, `file://...`, or any URL fsspec knows. Raises `StorageError`."""
     if url.startswith("file://"):
         return Folder(Path(unquote(url.removeprefix("file://"))))
@@ -80,7 +80,7 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        with explained(root):
+        with explain_write_errors(root):
             make_private_dir(root)
 
     @property
@@ -95,13 +95,13 @@ class Folder:
         free = free_bytes(self._root)
         if free < size:
             raise disk_full(self._root, size, free)
-        with explained(self._root):
+        with explain_write_errors(self._root):
             make_private_dir(self._root / stage)
 
     def stage(self, source: Path, key: str, size: int, step: Callable[[int], None]) -> tuple[str, int]:
         fd = os.open(self._root / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         try:
-            with explained(self._root, needed=size):
+            with explain_write_errors(self._root, needed=size):
                 found = copy_hashing(source, lambda chunk: write_all(fd, chunk), step)
                 os.fsync(fd)
                 return found
@@ -110,7 +110,7 @@ class Folder:
 
     def publish(self, staged: str, key: str, digest: str, size: int) -> None:
         path = self._root / key
-        with explained(self._root):
+        with explain_write_errors(self._root):
             if not _is_whole(path, digest, size):
                 make_private_dir(path.parent)
                 os.replace(self._root / staged, path)
@@ -118,7 +118,7 @@ class Folder:
                 fsync_dir(path.parent.parent)
 
     def write(self, key: str, content: bytes) -> None:
-        with explained(self._root, needed=len(content)):
+        with explain_write_errors(self._root, needed=len(content)):
             make_private_dir((self._root / key).parent)
             atomic_write(self._root / key, content)
 

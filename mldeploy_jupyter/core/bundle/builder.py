@@ -108,7 +108,7 @@ def build(content: BundleContent, bundles: Path, *, check: Callable[[], None] = 
     return Bundle(target, manifest)
 
 
-def digest_of(content: BundleContent) -> str:
+def compute_digest(content: BundleContent) -> str:
     """The digest that `build` would give, without making anything.
 
     Raises:
@@ -137,7 +137,7 @@ def _sources(content: BundleContent) -> dict[str, Path]:
 
 def _server() -> dict[str, list[Any]]:
     try:
-        return server_source.read()
+        return server_source.read_files()
     except OSError as error:
         raise _storage(error) from error
 
@@ -169,7 +169,7 @@ def load(path: Path) -> Bundle:
     return Bundle(path, json.loads((path / "bundle.json").read_text()))
 
 
-def damaged_files(bundle: Bundle, below: str = "app/azureml-models/") -> list[str]:
+def find_damaged_files(bundle: Bundle, below: str = "app/azureml-models/") -> list[str]:
     """Files of the bundle that are no longer what the manifest says (asked when a model could not be loaded)."""
     wrong = []
     for name, (digest, _size) in bundle.manifest["files"].items():
@@ -192,7 +192,7 @@ def _fill(
             check()
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, temporary / name)
-        placed = server_source.place(server, str(temporary / "server" / server_source.PACKAGE))
+        placed = server_source.install_files(server, str(temporary / "server" / server_source.PACKAGE))
         for model in content.models:
             check()
             folder = temporary / "app" / model.folder
@@ -207,7 +207,7 @@ def _fill(
         except OSError:
             if not (target / "bundle.json").exists():  # else another process made the same bundle meanwhile
                 raise
-        server_source.settle(server, str(target / "server" / server_source.PACKAGE), placed)
+        server_source.remember_bundle(server, str(target / "server" / server_source.PACKAGE), placed)
     except OSError as error:
         raise _storage(error) from error
     finally:

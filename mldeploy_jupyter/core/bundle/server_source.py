@@ -25,7 +25,7 @@ _digests: dict[str, tuple[Identity, list[Any]]] = {}  # by path
 _placed: dict[str, tuple[str, Identity, list[Any]]] = {}  # by name: where a bundle has it
 
 
-def read() -> dict[str, list[Any]]:
+def read_files() -> dict[str, list[Any]]:
     """SHA-256 and size of each of the serving room's own files, found without importing it. Raises `OSError`."""
     found = {}
     for name, entry in _walk(ROOT, ""):
@@ -39,7 +39,7 @@ def read() -> dict[str, list[Any]]:
     return dict(sorted(found.items()))
 
 
-def link(folder: Path) -> Path:
+def link_package(folder: Path) -> Path:
     """Makes the serving room importable from `folder` under its name in a bundle, as it is installed here."""
     place = folder / PACKAGE
     with suppress(OSError):
@@ -52,7 +52,7 @@ def link(folder: Path) -> Path:
     return folder
 
 
-def place(files: dict[str, list[Any]], target: str) -> dict[str, Identity]:
+def install_files(files: dict[str, list[Any]], target: str) -> dict[str, Identity]:
     """Puts what `read` found into the folder `target`: linked to the bundle that got it last, copied else.
 
     Returns what `settle` is to be told. Raises `OSError`.
@@ -62,7 +62,7 @@ def place(files: dict[str, list[Any]], target: str) -> dict[str, Identity]:
     return {name: _place(name, content, os.path.join(target, name)) for name, content in files.items()}
 
 
-def settle(files: dict[str, list[Any]], target: str, placed: dict[str, Identity]) -> None:
+def remember_bundle(files: dict[str, list[Any]], target: str, placed: dict[str, Identity]) -> None:
     """Remembers that a finished bundle has the files in the folder `target`."""
     for name, identity in placed.items():
         _placed[name] = (os.path.join(target, name), identity, files[name])

@@ -1,8 +1,10 @@
 """Deploy configurations as data: the settings of every target, their checks, their files and their schema."""
 
+from mldeploy_jupyter.core.configs.config_file import Problem
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
 from mldeploy_jupyter.core.configs.deploy_config import (
+    METADATA,
     SPECS,
-    TEXTS,
     ConfigViolations,
     DeployConfig,
     find_spec,
@@ -13,19 +15,17 @@ from mldeploy_jupyter.core.configs.deploy_file import file_names, read_deploy_co
 from mldeploy_jupyter.core.configs.fields import Field, Spelling, Violation, describe
 from mldeploy_jupyter.core.configs.inference_file import read_inference_config
 from mldeploy_jupyter.core.configs.names import check_model_name, check_service_name, make_model_name, make_service_name
-from mldeploy_jupyter.core.configs.reading import Problem
 from mldeploy_jupyter.core.configs.schema import json_schema
 from mldeploy_jupyter.core.configs.signature import docstring_of, signature_of
-from mldeploy_jupyter.core.configs.spec import Spec
 
 __all__ = [
+    "METADATA",
     "SPECS",
-    "TEXTS",
+    "ConfigSpec",
     "ConfigViolations",
     "DeployConfig",
     "Field",
     "Problem",
-    "Spec",
     "Spelling",
     "Violation",
     "check_model_name",

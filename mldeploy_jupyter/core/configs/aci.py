@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, all_or_none, auth_fields, keys_are_two
 from mldeploy_jupyter.core.configs.fields import Field, Violation
-from mldeploy_jupyter.core.configs.spec import Spec, all_or_none, auth_fields, keys_are_two
 
 _shared = auth_fields()
 _SSL = ("ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname")
@@ -28,7 +28,7 @@ def ssl_is_whole(passed: Mapping[str, Any]) -> Iterator[Violation]:
             )
 
 
-ACI = Spec(
+ACI = ConfigSpec(
     "ACI",
     "aci",
     "AciWebservice",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, at_least, auth_fields, keys_are_two, one_kind_of_auth
 from mldeploy_jupyter.core.configs.fields import Field, Violation
 from mldeploy_jupyter.core.configs.names import NAMESPACE, NAMESPACE_RULE, SERVICE_NAME, SERVICE_NAME_RULE
-from mldeploy_jupyter.core.configs.spec import Spec, at_least, auth_fields, keys_are_two, one_kind_of_auth
 
 _shared = auth_fields(token=True)
 _AUTOSCALE = (
@@ -106,7 +106,7 @@ _RULES = (
     keys_are_two,
 )
 
-AKS = Spec("AKS", "aks", "AksWebservice", _FIELDS, _RULES)
+AKS = ConfigSpec("AKS", "aks", "AksWebservice", _FIELDS, _RULES)
 
 _VERSION = (
     Field("version_name", "string", "The name of this version of the endpoint.", None, "versionName",
@@ -117,4 +117,6 @@ _VERSION = (
 # v1's positional order: the version stands before the cluster's name.
 _BEFORE = next(index for index, field in enumerate(_FIELDS) if field.name == "compute_target_name")
 
-AKS_ENDPOINT = Spec("AKSENDPOINT", "aks", "AksEndpoint", (*_FIELDS[:_BEFORE], *_VERSION, *_FIELDS[_BEFORE:]), _RULES)
+AKS_ENDPOINT = ConfigSpec(
+    "AKSENDPOINT", "aks", "AksEndpoint", (*_FIELDS[:_BEFORE], *_VERSION, *_FIELDS[_BEFORE:]), _RULES
+)

@@ -10,15 +10,15 @@ from typing import Any
 
 from mldeploy_jupyter.core.configs.aci import ACI
 from mldeploy_jupyter.core.configs.aks import AKS, AKS_ENDPOINT
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
 from mldeploy_jupyter.core.configs.fields import PYTHON, Spelling, Violation, check, clean, describe
 from mldeploy_jupyter.core.configs.local import LOCAL
-from mldeploy_jupyter.core.configs.spec import Spec
 from mldeploy_jupyter.core.errors import ConfigError
 
 # What is said of a service as a whole, and not of one revision: the next one does not bring it back.
-TEXTS = ("tags", "properties", "description")
+METADATA = ("tags", "properties", "description")
 
-SPECS: dict[str, Spec] = {spec.compute_type: spec for spec in (LOCAL, ACI, AKS, AKS_ENDPOINT)}
+SPECS: dict[str, ConfigSpec] = {spec.compute_type: spec for spec in (LOCAL, ACI, AKS, AKS_ENDPOINT)}
 
 
 class ConfigViolations(ConfigError):
@@ -50,7 +50,7 @@ class DeployConfig:
     passed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def spec(self) -> Spec:
+    def spec(self) -> ConfigSpec:
         """Raises `ConfigError` for a compute type that is not one of v1's words."""
         return find_spec(self.compute_type)
 
@@ -95,9 +95,9 @@ class DeployConfig:
                 del kept[other]
         return make_config(self.compute_type, {**kept, **given})
 
-    def without_texts(self) -> DeployConfig:
+    def without_metadata(self) -> DeployConfig:
         """A copy without tags, properties and description."""
-        return replace(self, passed={name: value for name, value in self.passed.items() if name not in TEXTS})
+        return replace(self, passed={name: value for name, value in self.passed.items() if name not in METADATA})
 
     def resolved(self) -> dict[str, Any]:
         """Every setting of the target, with the documented default where nothing was passed. Has the secrets."""
@@ -154,7 +154,7 @@ def make_config(compute_type: str, passed: Mapping[str, Any]) -> DeployConfig:
     return DeployConfig(spec.compute_type, cleaned)
 
 
-def find_spec(compute_type: str) -> Spec:
+def find_spec(compute_type: str) -> ConfigSpec:
     """The target's settings; the case of `compute_type` does not matter. Raises `ConfigError` for an unknown one."""
     for spec in SPECS.values():
         if isinstance(compute_type, str) and spec.compute_type.lower() == compute_type.lower():
@@ -168,7 +168,7 @@ def find_spec(compute_type: str) -> Spec:
     )
 
 
-def unknown_field(name: str, spec: Spec) -> Violation:
+def unknown_field(name: str, spec: ConfigSpec) -> Violation:
     near = difflib.get_close_matches(name, list(spec.by_name), n=1)
     fix = f"did you mean {{{near[0]}}}?" if near else f"help({spec.call}) lists every parameter"
     return Violation(name, "not a parameter", f"is not known to {spec.call}", fix)

@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.configs.deploy_config import SPECS, DeployConfig, find_spec, make_config
-from mldeploy_jupyter.core.configs.fields import Spelling, describe
-from mldeploy_jupyter.core.configs.reading import (
+from mldeploy_jupyter.core.configs.config_file import (
     FileProblems,
     Problem,
     beside,
@@ -17,7 +15,9 @@ from mldeploy_jupyter.core.configs.reading import (
     read_mapping,
     type_word,
 )
-from mldeploy_jupyter.core.configs.spec import Spec
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
+from mldeploy_jupyter.core.configs.deploy_config import SPECS, DeployConfig, find_spec, make_config
+from mldeploy_jupyter.core.configs.fields import Spelling, describe
 from mldeploy_jupyter.core.errors import ConfigError
 
 # Keys that users write, and where the setting really is.
@@ -75,12 +75,12 @@ def refuse(path: str | Path, config: DeployConfig, problems: list[Problem], spel
         raise FileProblems(Path(path), found)
 
 
-def file_names(spec: Spec) -> dict[str, str]:
+def file_names(spec: ConfigSpec) -> dict[str, str]:
     """Python names -> paths in the file, for the settings the file has."""
     return {field.name: field.file for field in spec.fields if field.file}
 
 
-def _spec_of(path: Path, data: dict[str, Any]) -> Spec:
+def _spec_of(path: Path, data: dict[str, Any]) -> ConfigSpec:
     word = data.get("computeType")
     if not isinstance(word, str):
         text = "is missing" if word is None else f"is {type_word(word)}; it must be a string"
@@ -98,7 +98,7 @@ def _spec_of(path: Path, data: dict[str, Any]) -> Spec:
         ) from None
 
 
-def _not_here(spec: Spec) -> dict[str, str]:
+def _not_here(spec: ConfigSpec) -> dict[str, str]:
     """What to do with keys that the file of this target does not have: they are another target's, or options."""
     owners: dict[str, list[str]] = {}
     for other in SPECS.values():
@@ -119,7 +119,7 @@ def _not_here(spec: Spec) -> dict[str, str]:
     return fixes
 
 
-def _flatten(spec: Spec, data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+def _flatten(spec: ConfigSpec, data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """The file's values by Python name. Unknown keys and wrong nesting are added to `problems`."""
     by_path = {field.file: field.name for field in spec.fields if field.file}
     groups: dict[str, list[str]] = {"": ["computeType"]}

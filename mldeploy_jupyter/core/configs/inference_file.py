@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.configs.reading import FileProblems, Problem, beside, check_keys, read_mapping, type_word
+from mldeploy_jupyter.core.configs.config_file import FileProblems, Problem, beside, check_keys, read_mapping, type_word
 
 REGISTRY = {"address": "string", "username": "string", "password": "string", "registryIdentity": "any"}
 

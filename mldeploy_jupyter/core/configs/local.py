@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, auth_fields, keys_are_two, one_kind_of_auth
 from mldeploy_jupyter.core.configs.fields import Field, Violation
-from mldeploy_jupyter.core.configs.spec import Spec, auth_fields, keys_are_two, one_kind_of_auth
 
 _shared = auth_fields(token=True)
 DAY = 86_400  # seconds; longer times than that are mistakes, and clocks overflow at some
@@ -29,7 +29,7 @@ def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
             yield Violation("environment_variables", "a dict", limit, "use a name without '=', such as MY_VARIABLE")
 
 
-LOCAL = Spec(
+LOCAL = ConfigSpec(
     "Local",
     "local",
     "LocalWebservice",

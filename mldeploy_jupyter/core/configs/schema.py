@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
 from mldeploy_jupyter.core.configs.deploy_config import SPECS, find_spec
 from mldeploy_jupyter.core.configs.fields import Field
-from mldeploy_jupyter.core.configs.spec import Spec
 
 _TYPES = {"boolean": "boolean", "integer": "integer", "number": "number", "string": "string", "path": "string"}
 
@@ -24,7 +24,7 @@ def json_schema(compute_type: str | None = None) -> dict[str, Any]:
     return {**head, "title": "deploymentconfig.json", "oneOf": [_object(spec) for spec in SPECS.values()]}
 
 
-def _object(spec: Spec) -> dict[str, Any]:
+def _object(spec: ConfigSpec) -> dict[str, Any]:
     word = "".join(f"[{letter.lower()}{letter.upper()}]" for letter in spec.compute_type)
     root: dict[str, Any] = {
         "type": "object",

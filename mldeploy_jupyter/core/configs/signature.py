@@ -6,8 +6,8 @@ import inspect
 import textwrap
 from typing import Any
 
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
 from mldeploy_jupyter.core.configs.fields import Field, plain
-from mldeploy_jupyter.core.configs.spec import Spec
 
 ANNOTATIONS: dict[str, Any] = {
     "boolean": bool | None,
@@ -20,14 +20,14 @@ ANNOTATIONS: dict[str, Any] = {
 }
 
 
-def signature_of(spec: Spec, returns: Any = inspect.Signature.empty) -> inspect.Signature:
+def signature_of(spec: ConfigSpec, returns: Any = inspect.Signature.empty) -> inspect.Signature:
     """v1's positional order; every default is None, which means not passed."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(f.name, kind, default=None, annotation=ANNOTATIONS[f.kind]) for f in spec.fields]
     return inspect.Signature(parameters, return_annotation=returns)
 
 
-def docstring_of(spec: Spec) -> str:
+def docstring_of(spec: ConfigSpec) -> str:
     """What each setting means, its unit, its default at the target and its bounds."""
     lines = [
         f"Settings for {spec.service_class}. Nothing is filled in here: a setting left out gets the target's default.",

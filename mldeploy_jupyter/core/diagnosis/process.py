@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal as signals
 
 from mldeploy_jupyter.core.diagnosis.cause import NOWHERE, Cause, Facts, brief, described, during
-from mldeploy_jupyter.core.text import size
+from mldeploy_jupyter.core.text import format_size
 
 
 def worded_already(facts: Facts) -> Cause | None:
@@ -79,12 +79,12 @@ def out_of_memory(facts: Facts) -> Cause | None:
     number = facts.failure.get("signal")
     place, when = facts.place_of_death(), during(facts.stage)
     limit, peak = facts.memory.get("limit"), facts.memory.get("peak")
-    used = f"it used {size(peak)}" if isinstance(peak, int) else ""
-    allowed = f"{size(limit)} allowed" if isinstance(limit, int) else ""
+    used = f"it used {format_size(peak)}" if isinstance(peak, int) else ""
+    allowed = f"{format_size(limit)} allowed" if isinstance(limit, int) else ""
     figures = " of the ".join(part for part in (used, allowed) if part)
     # It was killed while it asked for more, so the peak is less than what it needs.
     used_up = peak if isinstance(peak, int) else limit if isinstance(limit, int) else 0
-    more = f" (such as {size(1.5 * used_up)})" if certain and used_up else ""
+    more = f" (such as {format_size(1.5 * used_up)})" if certain and used_up else ""
     ways = f"free memory, allow the service more{more}, use fewer workers or load a smaller model"
     hint = f"{ways}, then {facts.deploy()}"
     data = {"limit": limit, "peak": peak}
@@ -110,7 +110,7 @@ def memory_limit(facts: Facts) -> Cause | None:
     used, limit, proposed = (facts.failure.get(name) for name in ("used", "limit", "proposed"))
     why = "a worker used more than memory_gb_limit allows, and was ended"
     if isinstance(used, int) and isinstance(limit, int):
-        why = f"a worker used {size(used)} by itself, and memory_gb_limit allows {size(limit)}"
+        why = f"a worker used {format_size(used)} by itself, and memory_gb_limit allows {format_size(limit)}"
     enough = "raise memory_gb_limit"
     if isinstance(proposed, int):
         enough = f"set memory_gb_limit={proposed / 10**9:g} or more"

@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from mldeploy_jupyter.core.records import utc_now
 
 Kind = Literal["started", "log", "progress", "finished", "state", "failed"]
 
@@ -47,10 +48,6 @@ class Event:
     kind: Kind
     text: str = ""
     data: dict[str, Any] = field(default_factory=dict)
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Journal:

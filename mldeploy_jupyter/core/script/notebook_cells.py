@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.core.files import atomic_write, locked
 from mldeploy_jupyter.core.records import JsonRecord
 
 KEPT_PER_FILE = 50
@@ -53,13 +53,15 @@ def save(folder: Path, record: CellRecord) -> CellRecord:
     The last 50 texts of a file are kept. Raises `OSError` when the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder):
+    with locked(folder / ".lock"):
         kept = _of_file(folder, record.file)
         newest = max(kept, key=lambda old: old.version, default=None)
         again = newest is not None and newest.script_digest == record.script_digest
         # An older text that is run again is the newest once more, so it counts on.
         record = replace(record, version=(newest.version if newest else 0) + (0 if again else 1))
-        _write(folder / _name(record), json.dumps(record.to_dict(), ensure_ascii=False))
+        content = json.dumps(record.to_dict(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+        # Not durable: after a loss of power, messages name the script's line instead of the cell's.
+        atomic_write(folder / _name(record), content, durable=False)
         others = [old for old in kept if old.script_digest != record.script_digest]
         for old in sorted(others, key=lambda old: old.version, reverse=True)[KEPT_PER_FILE - 1 :]:
             (folder / _name(old)).unlink(missing_ok=True)
@@ -106,22 +108,6 @@ def lines_around(text: str, line: int, context: int = 2) -> list[dict[str, Any]]
     return [{"line": n, "text": lines[n - 1].rstrip("\r"), "guilty": n == line} for n in shown]
 
 
-class _locked:
-    """Only one process gives out versions at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / ".lock"
-
-    def __enter__(self) -> None:
-        import fcntl
-
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-
-
 def _name(record: CellRecord) -> str:
     return f"{_file_key(record.file)}-{record.script_digest}.json"
 
@@ -139,15 +125,3 @@ def _read(path: Path) -> CellRecord | None:
         return CellRecord.from_dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError, AttributeError):
         return None  # pruned meanwhile, or not ours
-
-
-def _write(path: Path, content: str) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(content)  # not waited for: after a loss of power messages name the script's line, not the cell's
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -19,7 +19,6 @@ from mldeploy_jupyter.core.errors import (
     WebserviceException,
     WebserviceNotFound,
 )
-from mldeploy_jupyter.core.journal.journal import utc_now
 from mldeploy_jupyter.core.records import (
     DeploymentRecord,
     JsonRecord,
@@ -27,6 +26,7 @@ from mldeploy_jupyter.core.records import (
     ModelRecord,
     RevisionRecord,
     ServiceRecord,
+    utc_now,
 )
 from mldeploy_jupyter.core.store.database import Database
 from mldeploy_jupyter.core.store.tables import tables
@@ -133,7 +133,7 @@ class Store:
 
     # Services and revisions
 
-    def put_service(self, record: ServiceRecord) -> ServiceRecord:
+    def save_service(self, record: ServiceRecord) -> ServiceRecord:
         """Keeps the service, in place of one of the same name."""
         from sqlalchemy.exc import IntegrityError
 
@@ -226,7 +226,7 @@ class Store:
             raise _no_revision(service, number)
         return record
 
-    def make_live(self, name: str, number: int, **fields: Any) -> None:
+    def promote_revision(self, name: str, number: int, **fields: Any) -> None:
         """The revision serves now, and the one that did is kept; `fields` of the service change with it.
 
         Not durable by itself: see `Database.begin`. Raises what `update_revision` and `update_service` raise.
@@ -328,10 +328,6 @@ class Store:
         with self._write(durable=False) as connection:
             return connection.execute(table.delete().where(*where)).rowcount > 0
 
-    def take_over_if(self, service: str, holder: str) -> bool:
-        """Removes exactly the lease of `holder`, whom the caller has proved dead. False when it was gone already."""
-        return self.release_lease(service, holder)
-
     def get_lease(self, service: str) -> LeaseRecord | None:
         """The lease of a service, also one that has expired and was not taken over yet."""
         table = self._t.leases
@@ -346,7 +342,7 @@ class Store:
 
     # Environments
 
-    def put_environment(self, name: str, definition: dict[str, Any]) -> int:
+    def add_environment(self, name: str, definition: dict[str, Any]) -> int:
         """Keeps the definition under the next version of its name and gives that back."""
         table = self._t.environments
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mldeploy_jupyter.core.artifacts.artifact_store import Artifacts
+from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.files import atomic_write, make_private_dir, upwards, write_json
 from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.store.store import Store
-from mldeploy_jupyter.core.workspace import known_workspaces as workspace_index
+from mldeploy_jupyter.core.workspace import known_workspaces
 
 Opened = TypeVar("Opened")
 
@@ -101,9 +101,9 @@ class WorkspaceFolder:
         """The store, opened once a process. Raises `StoreError`."""
         return self._once(self.store_url, Store)
 
-    def open_artifacts(self) -> Artifacts:
+    def open_artifacts(self) -> ArtifactStore:
         """The artifacts, opened once a process. Raises `StorageError`."""
-        return self._once(self.artifacts_url, Artifacts)
+        return self._once(self.artifacts_url, ArtifactStore)
 
     def with_config(self, **fields: Any) -> WorkspaceFolder:
         """Writes changed settings into `config.json`."""
@@ -120,7 +120,9 @@ class WorkspaceFolder:
             return opened
 
 
-def find(start: Path | str | None = None, *, environ: Mapping[str, str] = os.environ) -> WorkspaceFolder | None:
+def find_workspace(
+    start: Path | str | None = None, *, environ: Mapping[str, str] = os.environ
+) -> WorkspaceFolder | None:
     """The workspace of `start`, or of the current directory: the nearest `.mldeploy/` upwards.
 
     Without `start`, the variable MLDEPLOY_WORKSPACE names the folder or its parent. The search ends at the
@@ -146,16 +148,16 @@ def find(start: Path | str | None = None, *, environ: Mapping[str, str] = os.env
             hint="change to a folder that exists: cd, or os.chdir(...)",
         ) from None
     if here.name == FOLDER and (here / "config.json").is_file():
-        return load(here)
+        return load_workspace(here)
     for directory in upwards(here):
         root = directory / FOLDER
         if (root / "config.json").is_file():
             _refuse_strangers(root)
-            return load(root)
+            return load_workspace(root)
     return None
 
 
-def load(root: Path) -> WorkspaceFolder:
+def load_workspace(root: Path) -> WorkspaceFolder:
     """The workspace whose `.mldeploy` folder is `root`. Raises `WorkspaceError`."""
     path = root / "config.json"
     try:
@@ -176,7 +178,7 @@ def load(root: Path) -> WorkspaceFolder:
     return WorkspaceFolder(root.absolute(), config)
 
 
-def create(
+def create_workspace(
     path: Path | str = ".",
     *,
     name: str | None = None,
@@ -222,12 +224,12 @@ def create(
             why=error.strerror or str(error),
             hint="create it in a folder you may write in: mldeploy workspace create PATH",
         ) from error
-    folder = load(root)
-    workspace_index.remember(folder.root)
+    folder = load_workspace(root)
+    known_workspaces.remember_root(folder.root)
     return folder
 
 
-def require_for_write(
+def ensure_workspace(
     start: Path | str | None = None,
     announce: Callable[[str], object] = print,
     *,
@@ -238,23 +240,23 @@ def require_for_write(
 
     `name` is for one that is made; it defaults to the folder's.
     """
-    folder = find(start, environ=environ)
+    folder = find_workspace(start, environ=environ)
     if folder is None:
-        folder = create(start or ".", name=name, exist_ok=True)
+        folder = create_workspace(start or ".", name=name, exist_ok=True)
         announce(f"Created workspace {folder.config.name} in {folder.root}")
     else:
-        workspace_index.remember(folder.root)
+        known_workspaces.remember_root(folder.root)
     return folder
 
 
-def remove(folder: WorkspaceFolder) -> None:
+def delete_workspace(folder: WorkspaceFolder) -> None:
     """Deletes the folder `.mldeploy/` and drops it from the per-user list. Nothing beside it is touched.
 
     A store or artifacts elsewhere (a team's) stay. Raises `WorkspaceError` when the folder is not the one described.
     """
     import shutil
 
-    if folder.root.name != FOLDER or folder.root.is_symlink() or load(folder.root).id != folder.id:
+    if folder.root.name != FOLDER or folder.root.is_symlink() or load_workspace(folder.root).id != folder.id:
         raise WorkspaceError(
             f"the workspace is not deleted: {folder.root}",
             why=f"it is not a folder {FOLDER}/ with the id {folder.id}",
@@ -275,15 +277,15 @@ def remove(folder: WorkspaceFolder) -> None:
             why=error.strerror or str(error),
             hint=f"delete the rest by hand: rm -r {folder.root}",
         ) from error
-    workspace_index.forget_vanished()
+    known_workspaces.drop_missing_roots()
 
 
-def known_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
+def list_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
     """Every workspace this user has made or written to, by path."""
     folders = []
-    for root in workspace_index.known_roots(index=index):
+    for root in known_workspaces.list_roots(index=index):
         try:
-            folders.append(load(root))
+            folders.append(load_workspace(root))
         except WorkspaceError:
             continue  # one broken workspace must not hide the others
     return folders
@@ -292,7 +294,7 @@ def known_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
 def _at(path: Path) -> WorkspaceFolder | None:
     for root in (path, path / FOLDER):
         if (root / "config.json").is_file() and (root.name == FOLDER or root == path / FOLDER):
-            return load(root)
+            return load_workspace(root)
     return None
 
 

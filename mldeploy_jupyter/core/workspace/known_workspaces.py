@@ -21,17 +21,17 @@ def index_path(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(platformdirs.user_data_dir("mldeploy")) / "workspaces.json"
 
 
-def remember(root: Path, *, index: Path | None = None) -> None:
+def remember_root(root: Path, *, index: Path | None = None) -> None:
     """Puts the folder into the list. A list that cannot be written stops nobody."""
     _change(index or index_path(), add=str(root))
 
 
-def forget_vanished(*, index: Path | None = None) -> None:
+def drop_missing_roots(*, index: Path | None = None) -> None:
     """Drops the folders that are no workspaces any more."""
     _change(index or index_path())
 
 
-def known_roots(*, index: Path | None = None) -> list[Path]:
+def list_roots(*, index: Path | None = None) -> list[Path]:
     """The folders, by path, without those that have vanished, which are dropped from the list."""
     path = index or index_path()
     roots = _read(path)

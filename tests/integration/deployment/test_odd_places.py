@@ -57,7 +57,7 @@ def test_a_copied_workspace_does_not_command_the_services_of_the_original(site: 
     copy = tmp_path / "copy" / ".mldeploy"
     original = site.folder / ".mldeploy"
     shutil.copytree(original, copy, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
-    folder = workspace.load(copy)
+    folder = workspace.load_workspace(copy)
     record = site.ws.folder.open_store().get_service("svc")
     assert look_at_target(folder, record).state == "Stopped"
     delete(folder, "svc")
@@ -72,7 +72,7 @@ def test_the_supervisor_of_a_moved_workspace_is_found_again(site: Site, tmp_path
     record = site.ws.folder.open_store().get_service("svc")
     old.rename(new)
     try:
-        assert look_at_target(workspace.load(new), record).state == "Live"
+        assert look_at_target(workspace.load_workspace(new), record).state == "Live"
     finally:
         new.rename(old)
     assert service.state == "Healthy"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentCancelled, WebserviceException
 from mldeploy_jupyter.deployment import lease
 
@@ -59,7 +59,7 @@ def test_a_teammate_sees_the_service_and_cannot_break_it(
     assert Model(other, "m").version == registered.version == 1
     assert Path(Model(other, "m").download(str(tmp_path / "got"))).read_text() == "weights"
     name = socket.gethostname()
-    monkeypatch.setattr(processes, "machine", lambda: "teammate")
+    monkeypatch.setattr(process_identity, "host_name", lambda: "teammate")
     seen = Webservice(other, "svc")
     assert (seen.state, seen.revision) == ("Healthy", 1)
     for refused in (seen.delete, seen.stop, seen.get_logs, seen.get_keys, lambda: seen.run({}), lambda: seen.reload()):
@@ -85,7 +85,7 @@ def test_a_teammate_can_cancel_a_deployment(
     heart = lease.Heartbeat.__init__.__kwdefaults__
     monkeypatch.setitem(heart, "ttl", 1.0)  # the update is carried out in this process
     service.reload()
-    monkeypatch.setattr(processes, "machine", lambda: "teammate")
+    monkeypatch.setattr(process_identity, "host_name", lambda: "teammate")
     assert Webservice(there(tmp_path, postgres_url), "svc").cancel() is True
     monkeypatch.undo()
     with pytest.raises(DeploymentCancelled):

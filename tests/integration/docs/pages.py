@@ -122,9 +122,9 @@ class Reader:
             self._client.stop_channels()
             self._kernel.shutdown_kernel(now=True)
         code = (
-            "from mldeploy_jupyter.core.workspace.folder import known_workspaces\n"
+            "from mldeploy_jupyter.core.workspace.folder import list_workspaces\n"
             "from mldeploy_jupyter import Webservice, Workspace\n"
-            "for folder in known_workspaces():\n"
+            "for folder in list_workspaces():\n"
             f"    if str(folder.root).startswith({str(self.folder)!r}):\n"
             "        for service in Webservice.list(Workspace.from_config(str(folder.root))):\n"
             "            service.cancel()\n"

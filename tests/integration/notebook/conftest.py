@@ -160,7 +160,7 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[]
 def end_services(folder: Path) -> None:
     from mldeploy_jupyter.core.workspace import folder as workspace
 
-    found = workspace.find(folder, environ={})
+    found = workspace.find_workspace(folder, environ={})
     if found is None:
         return
     from mldeploy_jupyter.api.webservices.webservice import Webservice

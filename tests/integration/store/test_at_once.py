@@ -13,7 +13,7 @@ import pytest
 from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.store.store import Store
-from mldeploy_jupyter.core.workspace.folder import known_workspaces
+from mldeploy_jupyter.core.workspace.folder import list_workspaces
 
 ROUNDS = 25
 
@@ -54,10 +54,10 @@ for number in range({ROUNDS}):
 """
 
 FIRST = f"""
-from mldeploy_jupyter.core.workspace import require_for_write
+from mldeploy_jupyter.core.workspace import ensure_workspace
 {READY}
-folder = require_for_write(sys.argv[1], announce=lambda line: None)
-folder.open_store().put_environment("e", {{}})
+folder = ensure_workspace(sys.argv[1], announce=lambda line: None)
+folder.open_store().add_environment("e", {{}})
 print(json.dumps([folder.config.id]))
 """
 
@@ -127,6 +127,6 @@ def test_one_of_several_processes_gets_a_lease(store_url: str) -> None:
 def test_processes_that_make_the_workspace_at_once_make_one(tmp_path: Path, attempt: int) -> None:
     ids = run_at_once(FIRST, *((str(tmp_path),) for _ in range(3)))
     assert ids[0] == ids[1] == ids[2]
-    folder = next(folder for folder in known_workspaces() if folder.root.parent == tmp_path)
+    folder = next(folder for folder in list_workspaces() if folder.root.parent == tmp_path)
     assert [folder.config.id] == ids[0][0]
     assert [entry["version"] for entry in folder.open_store().list_environments()] == [3, 2, 1]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.artifacts.artifact_store import Artifacts
+from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
 
 POINTS = 60
 
@@ -108,7 +108,7 @@ def test_a_kill_leaves_no_half_model(tmp_path: Path) -> None:
 
     artifacts = ws.folder.open_artifacts()
     registered = {digest for model in Model.list(ws) for digest, _ in model._record.files.values()}
-    later = Artifacts(artifacts.url, clock=lambda: time.time())
+    later = ArtifactStore(artifacts.url, clock=lambda: time.time())
     later.sweep(registered)
     place = Path(artifacts.url)
     assert list((place / "tmp").iterdir()) == []

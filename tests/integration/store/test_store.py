@@ -69,10 +69,10 @@ def test_fields_of_a_model_change_one_at_a_time(store: Store) -> None:
 
 
 def test_a_service_and_its_revisions(store: Store) -> None:
-    kept = store.put_service(service("s", tags={"a": "b"}))
+    kept = store.save_service(service("s", tags={"a": "b"}))
     assert store.get_service("s") == kept
     assert store.update_service("s", state="Live", revision=1).state == "Live"
-    assert store.put_service(service("s")).revision == 0
+    assert store.save_service(service("s")).revision == 0
     assert [s.name for s in store.list_services()] == ["s"]
     numbers = [store.add_revision(RevisionRecord("s", models=["m:1"])).number for _ in range(3)]
     assert numbers == [1, 2, 3]
@@ -90,7 +90,7 @@ def test_a_service_and_its_revisions(store: Store) -> None:
 
 def test_services_using_a_model(store: Store) -> None:
     for name in ("current", "pending", "past", "failed", "starting", "gone"):
-        store.put_service(service(name))
+        store.save_service(service(name))
     for name, outcomes in {
         "current": ["live"],
         "pending": ["pending"],
@@ -150,14 +150,14 @@ def test_an_expired_lease_is_taken_over(store: Store) -> None:
 
 def test_only_the_lease_of_the_dead_holder_is_removed(store: Store) -> None:
     store.acquire_lease("s", "d1", 100, RUNNER)
-    assert not store.take_over_if("s", "d0")
-    assert store.take_over_if("s", "d1")
+    assert not store.release_lease("s", "d0")
+    assert store.release_lease("s", "d1")
     assert store.acquire_lease("s", "d2", 100, {}).holder == "d2"
 
 
 def test_environments(store: Store) -> None:
-    assert store.put_environment("e", {"conda": "a"}) == 1
-    assert store.put_environment("e", {"conda": "b"}) == 2
+    assert store.add_environment("e", {"conda": "a"}) == 1
+    assert store.add_environment("e", {"conda": "b"}) == 2
     assert store.get_environment("e") == {"conda": "b", "name": "e", "version": 2}
     assert store.get_environment("e", 1) == {"conda": "a", "name": "e", "version": 1}
     assert store.get_environment("e", 3) is None

@@ -52,7 +52,7 @@ def ws(folder: Path, used: list[set[str]], monkeypatch: pytest.MonkeyPatch) -> W
             path.mkdir(parents=True)
             (path / "file").write_bytes(b"12345")
         artifacts.put_bytes(f"journals/{id}.jsonl", b"{}\n")
-    store.put_service(ServiceRecord("svc", "local", "Local", revision=1, deployment_id="d1"))
+    store.save_service(ServiceRecord("svc", "local", "Local", revision=1, deployment_id="d1"))
     for name in ("svc", "deleted"):
         (place.services / name).mkdir(parents=True)
     for name, content in (("kept.pkl", b"kept"), ("gone.pkl", b"gone!")):

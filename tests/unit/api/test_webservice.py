@@ -29,7 +29,7 @@ def ws(folder: Path) -> Workspace:
     for number, (compute_type, target) in enumerate(TARGETS.items()):
         name = f"on-{compute_type.lower()}"
         record = ServiceRecord(name=name, target=target, compute_type=compute_type, state="Deploying", revision=1)
-        store.put_service(record)
+        store.save_service(record)
         store.add_revision(RevisionRecord(service=name, models=[f"m:{number}"], outcome="live"))
     return workspace
 
@@ -213,7 +213,7 @@ def test_a_local_service_need_not_exist(ws: Workspace) -> None:
         service.state  # noqa: B018
     with pytest.raises(WebserviceNotFound):
         LocalWebservice(ws, "later")
-    ws.folder.open_store().put_service(
+    ws.folder.open_store().save_service(
         ServiceRecord(name="later", target="local", compute_type="Local", deployment_id="d")
     )
     assert (service.state, service.deployment_id) == ("Transitioning", "d")

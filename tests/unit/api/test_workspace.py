@@ -184,7 +184,7 @@ def test_delete_takes_our_folder_only(folder: Path) -> None:
     ws = Workspace.create("team")
     (folder / "m.pkl").write_bytes(b"m")
     Model.register(ws, "m.pkl", "m")
-    ws.folder.open_store().put_service(ServiceRecord(name="churn", target="local", compute_type="Local"))
+    ws.folder.open_store().save_service(ServiceRecord(name="churn", target="local", compute_type="Local"))
     with pytest.raises(WorkspaceError, match="has services: churn"):
         ws.delete()
     assert Model(ws, "m").version == 1

@@ -17,9 +17,9 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts import locations
-from mldeploy_jupyter.core.artifacts.artifact_store import GRACE_SECONDS, Artifacts
+from mldeploy_jupyter.core.artifacts.artifact_store import GRACE_SECONDS, ArtifactStore
 from mldeploy_jupyter.core.artifacts.hashed_copy import CHUNK
 from mldeploy_jupyter.core.errors import StorageError
 
@@ -27,19 +27,19 @@ LONG_AGO = 10 * GRACE_SECONDS
 
 
 @pytest.fixture(params=["folder", "file", "memory"])
-def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Artifacts]:
+def artifacts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ArtifactStore]:
     if request.param == "memory":
         root = f"/{uuid.uuid4().hex}"
-        yield Artifacts(f"memory:/{root}")
+        yield ArtifactStore(f"memory:/{root}")
         fsspec.filesystem("memory").rm(root, recursive=True)
         return
     place = tmp_path / "artifacts"
-    yield Artifacts(str(place) if request.param == "folder" else place.as_uri())
+    yield ArtifactStore(str(place) if request.param == "folder" else place.as_uri())
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Artifacts:
-    return Artifacts(str(tmp_path / "artifacts"))
+def local(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(str(tmp_path / "artifacts"))
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def names(artifacts: Artifacts, folder: str) -> list[str]:
+def names(artifacts: ArtifactStore, folder: str) -> list[str]:
     return [key for key, _, _ in artifacts._place.entries(folder)]
 
 
-def test_a_folder_comes_back_byte_for_byte(artifacts: Artifacts, model: Path, tmp_path: Path) -> None:
+def test_a_folder_comes_back_byte_for_byte(artifacts: ArtifactStore, model: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     digest, size, files = artifacts.put(model, progress=lambda done, total: seen.append((done, total)))
     expected = {
@@ -77,7 +77,7 @@ def test_a_folder_comes_back_byte_for_byte(artifacts: Artifacts, model: Path, tm
     assert names(artifacts, "tmp") == []
 
 
-def test_a_file_stands_under_its_basename(artifacts: Artifacts, model: Path) -> None:
+def test_a_file_stands_under_its_basename(artifacts: ArtifactStore, model: Path) -> None:
     _, size, files = artifacts.put(model / "deep" / "er" / "a")
     assert list(files) == ["a"] and size == 4
     assert list(artifacts.put(model / "empty", basename="m.pkl")[2]) == ["m.pkl"]
@@ -89,7 +89,7 @@ def test_a_file_stands_under_its_basename(artifacts: Artifacts, model: Path) -> 
 
 
 def test_a_script_that_runs_as_root_cannot_change_the_registry(
-    local: Artifacts, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: ArtifactStore, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     _, _, files = local.put(model)
@@ -100,7 +100,7 @@ def test_a_script_that_runs_as_root_cannot_change_the_registry(
 
 
 def test_blobs_are_read_only_and_linked(
-    local: Artifacts, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local: ArtifactStore, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     _, _, files = local.put(model)
@@ -115,7 +115,7 @@ def test_blobs_are_read_only_and_linked(
     assert {stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*")) if path.is_dir()} == {0o700}
 
 
-def test_links_inside_the_folder_are_followed(artifacts: Artifacts, model: Path, tmp_path: Path) -> None:
+def test_links_inside_the_folder_are_followed(artifacts: ArtifactStore, model: Path, tmp_path: Path) -> None:
     (model / "link").symlink_to("deep/er/a")
     (model / "folder").symlink_to("deep/er")
     (tmp_path / "named").symlink_to(model)
@@ -123,7 +123,7 @@ def test_links_inside_the_folder_are_followed(artifacts: Artifacts, model: Path,
     assert files["named/link"] == files["named/deep/er/a"] == files["named/folder/b"]
 
 
-def test_what_cannot_be_kept_is_refused(local: Artifacts, model: Path, tmp_path: Path, snapshot) -> None:
+def test_what_cannot_be_kept_is_refused(local: ArtifactStore, model: Path, tmp_path: Path, snapshot) -> None:
     (tmp_path / "outside").write_bytes(b"secret")
     wrong: dict[str, Path] = {}
     for name in ("leaves", "circle", "itself", "broken", "socket", "empty", "encoding"):
@@ -147,7 +147,7 @@ def test_what_cannot_be_kept_is_refused(local: Artifacts, model: Path, tmp_path:
 
 @pytest.mark.parametrize("what", ["vanishes", "grows", "changes", "is replaced"])
 def test_a_file_that_changes_while_it_is_read_is_refused(
-    artifacts: Artifacts, model: Path, what: str, snapshot
+    artifacts: ArtifactStore, model: Path, what: str, snapshot
 ) -> None:
     big = model / "deep" / "größe 1.bin"
 
@@ -176,7 +176,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     assert names(artifacts, "blobs") == names(artifacts, "tmp") == []
 
 
-def test_a_later_file_that_vanishes_takes_the_earlier_ones_with_it(artifacts: Artifacts, model: Path) -> None:
+def test_a_later_file_that_vanishes_takes_the_earlier_ones_with_it(artifacts: ArtifactStore, model: Path) -> None:
     def interfere(done: int, total: int) -> None:
         (model / "empty").unlink(missing_ok=True)
 
@@ -186,7 +186,7 @@ def test_a_later_file_that_vanishes_takes_the_earlier_ones_with_it(artifacts: Ar
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "gone"])
-def test_damage_is_found_before_a_model_is_used(local: Artifacts, tmp_path: Path, damage: str, snapshot) -> None:
+def test_damage_is_found_before_a_model_is_used(local: ArtifactStore, tmp_path: Path, damage: str, snapshot) -> None:
     (tmp_path / "m.pkl").write_bytes(b"0123456789")
     _, _, files = local.put(tmp_path / "m.pkl")
     blob = next((tmp_path / "artifacts" / "blobs").rglob("??*/*"))
@@ -205,7 +205,7 @@ def test_damage_is_found_before_a_model_is_used(local: Artifacts, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", ""])
-def test_names_from_the_store_stay_inside_the_target(local: Artifacts, tmp_path: Path, name: str) -> None:
+def test_names_from_the_store_stay_inside_the_target(local: ArtifactStore, tmp_path: Path, name: str) -> None:
     (tmp_path / "m").write_bytes(b"x")
     _, _, files = local.put(tmp_path / "m")
     with pytest.raises(StorageError, match="unsafe name"):
@@ -213,7 +213,7 @@ def test_names_from_the_store_stay_inside_the_target(local: Artifacts, tmp_path:
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_file_in_the_way_is_not_replaced(artifacts: Artifacts, model: Path, tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_not_replaced(artifacts: ArtifactStore, model: Path, tmp_path: Path) -> None:
     _, _, files = artifacts.put(model / "empty")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "empty").write_bytes(b"mine")
@@ -224,7 +224,7 @@ def test_a_file_in_the_way_is_not_replaced(artifacts: Artifacts, model: Path, tm
     assert os.listdir(tmp_path / "out") == ["empty"]
 
 
-def test_named_files(artifacts: Artifacts) -> None:
+def test_named_files(artifacts: ArtifactStore) -> None:
     assert artifacts.read_bytes("journals/d1.jsonl") is None
     artifacts.put_bytes("journals/d1.jsonl", b"one\n")
     artifacts.put_bytes("journals/d1.jsonl", b"two\n")
@@ -236,10 +236,10 @@ def test_named_files(artifacts: Artifacts) -> None:
 
 def test_sweep_keeps_what_is_wanted(model: Path, tmp_path: Path) -> None:
     for url in (str(tmp_path / "swept"), f"memory://{uuid.uuid4().hex}"):
-        artifacts = Artifacts(url, clock=lambda: time.time() + LONG_AGO)
+        artifacts = ArtifactStore(url, clock=lambda: time.time() + LONG_AGO)
         _, _, files = artifacts.put(model)
         keep = {files["model/.hidden"][0], files["model/empty"][0]}
-        assert artifacts.unreferenced(keep) == (2, 2 * CHUNK + 17 + 4)
+        assert artifacts.measure_unreferenced(keep) == (2, 2 * CHUNK + 17 + 4)
         assert artifacts.sweep(lambda keep=keep: keep) == (2, 2 * CHUNK + 17 + 4)
         assert artifacts.sweep(keep) == (0, 0)
         assert {name.rpartition("/")[2] for name in names(artifacts, "blobs")} == keep
@@ -247,20 +247,20 @@ def test_sweep_keeps_what_is_wanted(model: Path, tmp_path: Path) -> None:
 
 
 def test_sweep_leaves_fresh_remote_blobs_to_registrations_on_other_machines(model: Path) -> None:
-    artifacts = Artifacts(f"memory://{uuid.uuid4().hex}")
+    artifacts = ArtifactStore(f"memory://{uuid.uuid4().hex}")
     artifacts.put(model)
     assert artifacts.sweep(set()) == (0, 0)
 
 
-def test_sweep_removes_what_dead_writers_left(local: Artifacts, tmp_path: Path) -> None:
+def test_sweep_removes_what_dead_writers_left(local: ArtifactStore, tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        host, _, boot = processes.host().partition("/")
-        alive = f"{host}-{boot}-{child.pid}-{processes.started(child.pid)}-00"
+        host, _, boot = process_identity.host_and_boot().partition("/")
+        alive = f"{host}-{boot}-{child.pid}-{process_identity.start_time(child.pid)}-00"
         stages = {
             "alive": alive,
             "pid used again": f"{host}-{boot}-{child.pid}-1-00",
-            "before the reboot": f"{host}-other-{child.pid}-{processes.started(child.pid)}-00",
+            "before the reboot": f"{host}-other-{child.pid}-{process_identity.start_time(child.pid)}-00",
             "another machine, now": "other-host-1-2-00",
         }
         for stage in stages.values():
@@ -270,13 +270,13 @@ def test_sweep_removes_what_dead_writers_left(local: Artifacts, tmp_path: Path) 
         assert set(os.listdir(tmp_path / "artifacts" / "tmp")) == {alive, stages["another machine, now"]}
     finally:
         child.communicate(b"\n")
-    later = Artifacts(str(tmp_path / "artifacts"), clock=lambda: time.time() + LONG_AGO)
+    later = ArtifactStore(str(tmp_path / "artifacts"), clock=lambda: time.time() + LONG_AGO)
     assert later.sweep(set()) == (2, 8)
     assert os.listdir(tmp_path / "artifacts" / "tmp") == []
 
 
 def test_too_little_space_is_said_before_anything_is_read(
-    local: Artifacts, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, snapshot
+    local: ArtifactStore, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, snapshot
 ) -> None:
     monkeypatch.setattr(locations, "free_bytes", lambda path: 1_500_000)
     with pytest.raises(StorageError) as caught:
@@ -285,7 +285,7 @@ def test_too_little_space_is_said_before_anything_is_read(
 
 
 def test_errors_of_a_remote_store_are_explained(monkeypatch: pytest.MonkeyPatch, model: Path, snapshot) -> None:
-    artifacts = Artifacts("memory://broken")
+    artifacts = ArtifactStore("memory://broken")
 
     def fail(*args: object, **more: object) -> None:
         raise TimeoutError("no answer in 5 s")
@@ -295,4 +295,4 @@ def test_errors_of_a_remote_store_are_explained(monkeypatch: pytest.MonkeyPatch,
         artifacts.put(model)
     assert str(caught.value) == snapshot
     with pytest.raises(StorageError, match="cannot be opened"):
-        Artifacts("nonsense://place")
+        ArtifactStore("nonsense://place")

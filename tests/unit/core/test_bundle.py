@@ -35,7 +35,7 @@ def test_the_same_inputs_give_the_same_folder(tmp_path: Path) -> None:
     second = builder.build(content(tmp_path), tmp_path / "bundles")
     assert first.path == second.path
     assert len(list((tmp_path / "bundles").iterdir())) == 1
-    assert builder.digest_of(content(tmp_path)) == first.digest
+    assert builder.compute_digest(content(tmp_path)) == first.digest
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_the_same_inputs_give_the_same_folder(tmp_path: Path) -> None:
     ],
 )
 def test_another_input_gives_another_digest(tmp_path: Path, change: dict[str, object]) -> None:
-    base = builder.digest_of(content(tmp_path))
-    assert builder.digest_of(content(tmp_path, **change)) != base  # type: ignore[arg-type]
+    base = builder.compute_digest(content(tmp_path))
+    assert builder.compute_digest(content(tmp_path, **change)) != base  # type: ignore[arg-type]
 
 
 def test_the_layout_is_that_of_v1(tmp_path: Path) -> None:
@@ -91,9 +91,9 @@ def test_a_vanished_file_is_named(tmp_path: Path) -> None:
 
 def test_a_damaged_model_is_found(tmp_path: Path) -> None:
     made = builder.build(content(tmp_path), tmp_path / "bundles")
-    assert builder.damaged_files(made) == []
+    assert builder.find_damaged_files(made) == []
     (made.app / "azureml-models/m0/1/model.pkl").write_bytes(b"weight")
-    assert builder.damaged_files(made) == ["app/azureml-models/m0/1/model.pkl"]
+    assert builder.find_damaged_files(made) == ["app/azureml-models/m0/1/model.pkl"]
 
 
 def test_giving_up_between_files_leaves_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig, json_schema, read_deploy_config, read_inference_config
-from mldeploy_jupyter.core.configs.reading import json_problem
+from mldeploy_jupyter.core.configs.config_file import json_problem
 from mldeploy_jupyter.core.errors import ConfigError
 
 ACI = {

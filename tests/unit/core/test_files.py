@@ -9,7 +9,6 @@ import pytest
 from mldeploy_jupyter.core.files import (
     atomic_write,
     filesystem_type,
-    human_size,
     make_private_dir,
     on_network_filesystem,
 )
@@ -68,10 +67,3 @@ def test_missing_parents_are_private_too(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "a", tmp_path / "a" / "b")} == {0o700}
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (2e9, "2.0 GB"), (5e12, "5000.0 GB")]
-)
-def test_sizes(size: float, text: str) -> None:
-    assert human_size(size) == text

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.core.keys import Keys, ensure_keys, read_keys, replace_key
+from mldeploy_jupyter.core.keys import ServiceKeys, ensure_keys, read_keys, replace_key
 
 
 def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_key_is_not_replaced_by_one_that_is_there(tmp_path: Path, same: str) -
 
 
 def test_a_key_is_never_shown(tmp_path: Path) -> None:
-    assert "secret" not in repr(Keys("secret-one", "secret-two"))
+    assert "secret" not in repr(ServiceKeys("secret-one", "secret-two"))
 
 
 def test_a_service_gets_a_secret_for_its_tokens_also_one_that_is_there(tmp_path: Path) -> None:

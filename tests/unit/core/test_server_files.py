@@ -11,27 +11,27 @@ from mldeploy_jupyter.core.bundle import server_source
 
 
 def test_a_folder_s_link_leads_to_this_installation_whatever_was_there(tmp_path: Path) -> None:
-    folder = server_source.link(tmp_path / "server")
+    folder = server_source.link_package(tmp_path / "server")
     place = folder / server_source.PACKAGE
     assert os.readlink(place) == server_source.ROOT
     before = place.lstat().st_ino
-    assert server_source.link(folder) == folder and place.lstat().st_ino == before
+    assert server_source.link_package(folder) == folder and place.lstat().st_ino == before
     place.unlink()
     place.symlink_to(tmp_path / "another installation")
-    server_source.link(folder)
+    server_source.link_package(folder)
     assert os.readlink(place) == server_source.ROOT and os.listdir(folder) == [server_source.PACKAGE]
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); from {server_source.PACKAGE} import settings"
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
 
 
 def test_what_was_placed_is_linked_and_what_has_changed_is_not(tmp_path: Path) -> None:
-    found = server_source.read()
+    found = server_source.read_files()
     assert "settings.py" in found and os.path.join("schema", "number_arrays.py") in found
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
-    server_source.settle(found, str(first), server_source.place(found, str(first)))
-    server_source.place(found, str(second))
+    server_source.remember_bundle(found, str(first), server_source.install_files(found, str(first)))
+    server_source.install_files(found, str(second))
     same = (first / "settings.py").stat().st_ino
     assert (second / "settings.py").stat().st_ino == same
     (first / "settings.py").write_text("# somebody wrote into the bundle")
-    server_source.place(found, str(third))
+    server_source.install_files(found, str(third))
     assert (third / "settings.py").read_bytes() == Path(server_source.ROOT, "settings.py").read_bytes()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.core.text import CUT, clean, display_width, fit, one_line, size
+from mldeploy_jupyter.core.text import CUT, clean, display_width, fit, format_size, one_line
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -108,14 +108,23 @@ def test_a_flood_on_one_line_takes_linear_time(piece):
     assert large < 40 * small + 0.05
 
 
-def test_columns_and_sizes():
+def test_columns():
     assert display_width("漢字e\u0301") == 5
     assert fit("漢字漢字", 5) == "漢字…" and fit("short", 5) == "short" and fit("x", 0) == ""
     assert one_line(" a\x1b[2J\n\tb ") == "a b"
-    assert [size(n) for n in (0, 512, 3_100_000, 2_000_000_000, 5e13)] == [
-        "0 B",
-        "512 B",
-        "3.1 MB",
-        "2.0 GB",
-        "50.0 TB",
-    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1500, "1.5 kB"),
+        (3_100_000, "3.1 MB"),
+        (2e9, "2.0 GB"),
+        (999_960_000_000, "1.0 TB"),
+        (5e13, "50.0 TB"),
+    ],
+)
+def test_format_size(count: float, text: str) -> None:
+    assert format_size(count) == text

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
-from mldeploy_jupyter.core.workspace.folder import create, find, known_workspaces, require_for_write
-from mldeploy_jupyter.core.workspace.known_workspaces import remember
+from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_workspace, find_workspace, list_workspaces
+from mldeploy_jupyter.core.workspace.known_workspaces import remember_root
 
 
 def no_announcement(line: str) -> None:
@@ -21,7 +21,7 @@ def no_announcement(line: str) -> None:
 def test_it_is_private(folder: Path) -> None:
     before = os.umask(0)
     try:
-        made = create()
+        made = create_workspace()
         made.open_store()
         made.open_artifacts()
     finally:
@@ -47,63 +47,69 @@ def test_it_is_private(folder: Path) -> None:
 def test_it_is_found_upwards(folder: Path) -> None:
     deep = folder / "a" / "b"
     deep.mkdir(parents=True)
-    assert find(deep) is None
-    made = create(folder)
-    assert find(deep) == find(folder) == find() == find(folder / ".mldeploy") == made
-    inner = create(folder / "a")
-    assert find(deep) == inner
-    assert find(folder) == made
+    assert find_workspace(deep) is None
+    made = create_workspace(folder)
+    assert (
+        find_workspace(deep)
+        == find_workspace(folder)
+        == find_workspace()
+        == find_workspace(folder / ".mldeploy")
+        == made
+    )
+    inner = create_workspace(folder / "a")
+    assert find_workspace(deep) == inner
+    assert find_workspace(folder) == made
 
 
 def test_a_folder_without_settings_is_no_workspace(folder: Path) -> None:
     (folder / ".mldeploy").mkdir()
-    assert find() is None
-    assert create().root == folder / ".mldeploy"
+    assert find_workspace() is None
+    assert create_workspace().root == folder / ".mldeploy"
 
 
 def test_the_search_ends_at_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    create(folder)
+    create_workspace(folder)
     home = folder / "home"
     (home / "work").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
-    assert find(home / "work") is None
-    assert find(folder) is not None
-    made = create(home)
-    assert find(home / "work") == made
+    assert find_workspace(home / "work") is None
+    assert find_workspace(folder) is not None
+    made = create_workspace(home)
+    assert find_workspace(home / "work") == made
 
 
 def test_the_variable_names_the_folder_or_its_parent(folder: Path) -> None:
-    here, there = create(folder / "here"), create(folder / "there")
+    here, there = create_workspace(folder / "here"), create_workspace(folder / "there")
     for value in (folder / "there", folder / "there" / ".mldeploy"):
-        assert find(environ={"MLDEPLOY_WORKSPACE": str(value)}) == there
-    assert find(folder / "here", environ={"MLDEPLOY_WORKSPACE": str(there.root)}) == here
-    assert find(environ={"MLDEPLOY_WORKSPACE": ""}) is None
+        assert find_workspace(environ={"MLDEPLOY_WORKSPACE": str(value)}) == there
+    assert find_workspace(folder / "here", environ={"MLDEPLOY_WORKSPACE": str(there.root)}) == here
+    assert find_workspace(environ={"MLDEPLOY_WORKSPACE": ""}) is None
 
 
 def test_another_users_workspace_above_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = create(folder)
+    made = create_workspace(folder)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(WorkspaceError, match="belongs to another user"):
-        find(folder)
-    assert find(environ={"MLDEPLOY_WORKSPACE": str(made.root)}) == made
+        find_workspace(folder)
+    assert find_workspace(environ={"MLDEPLOY_WORKSPACE": str(made.root)}) == made
 
 
 def test_the_first_write_makes_it_and_says_so_once(folder: Path) -> None:
     said: list[str] = []
-    made = require_for_write(announce=said.append)
+    made = ensure_workspace(announce=said.append)
     assert said == [f"Created workspace {folder.name} in {folder}/.mldeploy"]
-    assert require_for_write(announce=no_announcement) == made
+    assert ensure_workspace(announce=no_announcement) == made
     (folder / "sub").mkdir()
-    assert require_for_write(folder / "sub", announce=no_announcement) == made
+    assert ensure_workspace(folder / "sub", announce=no_announcement) == made
 
 
 def test_places_may_be_relative_absolute_or_urls(folder: Path) -> None:
-    made = create("a")
+    made = create_workspace("a")
     assert made.store_url == f"sqlite:///{folder}/a/.mldeploy/store.db"
     assert made.artifacts_url == f"{folder}/a/.mldeploy/artifacts"
-    made = create("b", store="sqlite:////elsewhere/s.db", artifacts="/elsewhere/a")
+    made = create_workspace("b", store="sqlite:////elsewhere/s.db", artifacts="/elsewhere/a")
     assert (made.store_url, made.artifacts_url) == ("sqlite:////elsewhere/s.db", "/elsewhere/a")
-    made = create("c", store="postgresql+psycopg://h/d", artifacts="memory://a")
+    made = create_workspace("c", store="postgresql+psycopg://h/d", artifacts="memory://a")
     assert (made.store_url, made.artifacts_url) == ("postgresql+psycopg://h/d", "memory://a")
     assert (made.deployments, made.services, made.bundles) == tuple(
         folder / "c/.mldeploy" / name for name in ("deployments", "services", "bundles")
@@ -111,38 +117,38 @@ def test_places_may_be_relative_absolute_or_urls(folder: Path) -> None:
 
 
 def test_store_and_artifacts_are_opened_once(folder: Path) -> None:
-    made = create()
-    assert made.open_store() is find().open_store()  # type: ignore[union-attr]
+    made = create_workspace()
+    assert made.open_store() is find_workspace().open_store()  # type: ignore[union-attr]
     assert made.open_artifacts() is made.open_artifacts()
-    assert create("other").open_store() is not made.open_store()
+    assert create_workspace("other").open_store() is not made.open_store()
 
 
 def test_known_workspaces(folder: Path) -> None:
     index = folder / "index" / "workspaces.json"
-    made = [create(folder / name) for name in ("b", "a")]
+    made = [create_workspace(folder / name) for name in ("b", "a")]
     for one in (*made, made[0]):
-        remember(one.root, index=index)
-    assert known_workspaces(index=index) == [made[1], made[0]]
+        remember_root(one.root, index=index)
+    assert list_workspaces(index=index) == [made[1], made[0]]
     (folder / "a" / ".mldeploy" / "config.json").unlink()
-    assert known_workspaces(index=index) == [made[0]]
+    assert list_workspaces(index=index) == [made[0]]
     assert json.loads(index.read_text()) == [str(made[0].root)]
     (made[0].root / "config.json").write_text("broken")
-    assert known_workspaces(index=index) == []
+    assert list_workspaces(index=index) == []
     index.write_text("broken")
-    assert known_workspaces(index=index) == []
-    remember(made[0].root, index=index)
+    assert list_workspaces(index=index) == []
+    remember_root(made[0].root, index=index)
     assert json.loads(index.read_text()) == [str(made[0].root)]
 
 
 def test_a_home_that_cannot_be_written_stops_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "file").write_text("")
     monkeypatch.setenv("MLDEPLOY_HOME", str(folder / "file"))
-    assert require_for_write(announce=lambda line: None).root.is_dir()
-    assert known_workspaces() == []
+    assert ensure_workspace(announce=lambda line: None).root.is_dir()
+    assert list_workspaces() == []
 
 
 def test_the_errors(folder: Path, snapshot) -> None:
-    create("there")
+    create_workspace("there")
     (folder / "broken" / ".mldeploy").mkdir(parents=True)
     (folder / "file").write_text("")
     config = folder / "broken" / ".mldeploy" / "config.json"
@@ -153,12 +159,12 @@ def test_the_errors(folder: Path, snapshot) -> None:
             call(*arguments, **more)
         texts.append(str(caught.value).replace(str(folder), "FOLDER"))
 
-    fail(create, "there")
-    fail(create, "file/x")
-    fail(find, environ={"MLDEPLOY_WORKSPACE": f"{folder}/nowhere"})
+    fail(create_workspace, "there")
+    fail(create_workspace, "file/x")
+    fail(find_workspace, environ={"MLDEPLOY_WORKSPACE": f"{folder}/nowhere"})
     for content in ("{", "[]", '{"id": "x"}', '{"id": "x", "name": 5}'):
         config.write_text(content)
-        fail(find, folder / "broken")
+        fail(find_workspace, folder / "broken")
     assert texts == snapshot
 
 
@@ -170,6 +176,6 @@ def test_a_current_folder_that_was_removed_is_said(folder: Path) -> None:
     os.chdir(gone)
     gone.rmdir()
     with pytest.raises(WorkspaceError, match="the current folder is gone"):
-        find()
+        find_workspace()
     with pytest.raises(MldeployError, match="the current folder is gone"):
         InferenceConfig("score.py")

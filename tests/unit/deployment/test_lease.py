@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core import processes
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.records import DeploymentRecord
 from mldeploy_jupyter.core.store.store import Store
@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-DEAD = {**processes.identity(), "started": "1"}
+DEAD = {**process_identity.identify_process(), "started": "1"}
 ELSEWHERE = {"pid": 1, "started": "1", "host": "another/machine"}
 
 
@@ -52,19 +52,19 @@ def test_a_holder_on_another_machine_is_believed_until_its_lease_runs_out(store:
 
 def test_a_deployment_that_has_ended_lets_go(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local", state="live"))
-    store.acquire_lease("svc", "one", TTL, processes.identity())
+    store.acquire_lease("svc", "one", TTL, process_identity.identify_process())
     take(store, "svc", "two")
     assert holds(store) == "two"
 
 
 def test_a_short_operation_is_waited_for(store: Store) -> None:
-    store.acquire_lease("svc", "control-1", TTL, processes.identity())
+    store.acquire_lease("svc", "control-1", TTL, process_identity.identify_process())
     take(store, "svc", "two", wait=lambda _seconds: store.release_lease("svc", "control-1"))
     assert holds(store) == "two"
 
 
 def test_a_short_operation_that_does_not_end_is_waited_for_only_so_long(store: Store) -> None:
-    store.acquire_lease("svc", "control-1", TTL, processes.identity())
+    store.acquire_lease("svc", "control-1", TTL, process_identity.identify_process())
     times = iter([0.0, 1.0, 2.0, 99.0])
     with pytest.raises(DeploymentInProgress):
         take(store, "svc", "two", clock=lambda: next(times), wait=lambda _seconds: None)
@@ -86,7 +86,7 @@ def test_the_heartbeat_keeps_the_lease_and_lets_go_at_the_end(store: Store) -> N
 def test_the_heartbeat_notices_that_another_took_over(store: Store) -> None:
     take(store, "svc", "one")
     with Heartbeat(store, "svc", "one", ttl=0.05) as heartbeat:
-        store.take_over_if("svc", "one")
-        store.acquire_lease("svc", "two", TTL, processes.identity())
+        store.release_lease("svc", "one")
+        store.acquire_lease("svc", "two", TTL, process_identity.identify_process())
         assert heartbeat.lost.wait(10)
     assert holds(store) == "two"

@@ -14,7 +14,7 @@ from mldeploy_jupyter.commands import COMMANDS, COMMON, Command, Param, usage
 from mldeploy_jupyter.commands import command as command_of
 from mldeploy_jupyter.commands.options import CONFIG_PARAMS
 from mldeploy_jupyter.core import errors
-from mldeploy_jupyter.core.configs import SPECS, DeployConfig, Field, Spec, describe
+from mldeploy_jupyter.core.configs import SPECS, ConfigSpec, DeployConfig, Field, describe
 from mldeploy_jupyter.core.configs.signature import bounds_of
 from mldeploy_jupyter.notebook.magics import magics
 from mldeploy_jupyter.notebook.session import Session
@@ -155,7 +155,7 @@ def default_of(field: Field) -> str:
     return f"`{field.default!r}`" + (" (depends on others)" if field.derive else "")
 
 
-def target_lines(spec: Spec) -> list[str]:
+def target_lines(spec: ConfigSpec) -> list[str]:
     lines = ["", f"## {spec.service_class}", "", PROSE[spec.compute_type]]
     lines += [f"In a file: `computeType: {spec.compute_type}`."]
     known = {field.name for field in SPECS["AKS"].fields} if spec.compute_type == "AKSENDPOINT" else set()

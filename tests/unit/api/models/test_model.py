@@ -173,7 +173,7 @@ def test_delete_is_refused_while_a_service_uses_it(ws: Workspace, snapshot) -> N
     model, other = Model.register(ws, "m.pkl", "m"), Model.register(ws, "m.pkl", "m")
     store = ws.folder.open_store()
     for name in ("svc", "svc-two"):
-        store.put_service(ServiceRecord(name, "local", "Local"))
+        store.save_service(ServiceRecord(name, "local", "Local"))
         store.add_revision(RevisionRecord(name, models=["m:1"]))
     other.delete()
     with pytest.raises(ModelInUse) as caught:

@@ -15,7 +15,7 @@ Rule = Callable[[Mapping[str, Any]], Iterator[Violation]]
 
 
 @dataclass(frozen=True)
-class Spec:
+class ConfigSpec:
     """`compute_type` is v1's word, `target` the entry point's name, `service_class` the class users type."""
 
     compute_type: str
