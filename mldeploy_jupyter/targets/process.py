@@ -250,7 +250,7 @@ def _port_holder(port: int) -> dict[str, Any] | None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            from mldeploy_jupyter.serving.system.procfs import holder_of
+            from mldeploy_jupyter.serving.system.procfs import find_port_holder
 
-            return {"message": error.strerror or str(error), "errno": error.errno, "holder": holder_of(port)}
+            return {"message": error.strerror or str(error), "errno": error.errno, "holder": find_port_holder(port)}
     return None

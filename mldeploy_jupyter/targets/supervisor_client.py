@@ -68,9 +68,9 @@ class SupervisorClient:
 
     def _is_copy(self, data: dict[str, Any]) -> bool:
         """Whether this folder was copied from the one where that supervisor runs: it is not ours to command."""
-        from mldeploy_jupyter.serving.system import procfs
+        from mldeploy_jupyter.serving.system.identity import folder_identity
 
-        return data.get("folder") != procfs.identity(self.folder)
+        return data.get("folder") != folder_identity(self.folder)
 
     def start(self, asked: int, preferred: int, *, resume: bool = False) -> dict[str, Any]:
         """Starts it detached, on the port `asked` for (0: none), else on `preferred` or, if that is taken, a free one.
@@ -131,7 +131,7 @@ class SupervisorClient:
 
     def stop(self) -> None:
         """Lets it drain and end, and kills it if it does not. Ends what a supervisor that was killed left behind."""
-        from mldeploy_jupyter.serving.supervisor import orphans
+        from mldeploy_jupyter.serving.supervisor.orphans import kill_orphans
 
         running = self.running()
         if running is not None:
@@ -148,7 +148,7 @@ class SupervisorClient:
                     except ProcessLookupError:
                         break
                 self._wait(0.01)
-        orphans.end(self.folder)
+        kill_orphans(self.folder)
         # One that died without being asked: what it wrote about itself is no longer true.
         (self.folder / "supervisor.json").unlink(missing_ok=True)
 

@@ -86,7 +86,7 @@ class Answers(App):
     """Notes the requests in the order in which they are answered, with the status."""
 
     def __init__(self, settings: Settings, board: Scoreboard) -> None:
-        super().__init__(settings, board, board.slot(board.assign()))
+        super().__init__(settings, board, board.slot(board.assign_slot()))
         self.answered: list[tuple[str, bytes, bytes, int]] = []
 
     def finish(self, x: Exchange, response: Response) -> None:
@@ -255,7 +255,7 @@ class Bench:
             assert not self.app.queue._jobs
         finally:
             self.app._slot.clear()
-            _board.retire(self.app._slot.number)
+            _board.retire_slot(self.app._slot.number)
 
 
 def answers(sent: bytes, methods: list[str]) -> list[tuple[int, dict[str, str], bytes]]:

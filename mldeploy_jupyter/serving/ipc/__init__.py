@@ -1,1 +1,4 @@
-"""What supervisor, zygote, workers and clients say to each other."""
+"""What supervisor, zygote, workers and clients exchange: messages, descriptors, failures, shared counters.
+
+Imports only the standard library and `system`.
+"""

@@ -1,4 +1,4 @@
-"""JSON lines over a stream socket, with open file descriptors beside them (`SCM_RIGHTS`)."""
+"""Messages between a supervisor and its processes: JSON lines over a stream socket, with file descriptors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Channel:
-    """One end of a pair. Any thread may send; one thread receives."""
+    """One end of a socket pair. Any thread may send; one thread receives."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -21,7 +21,10 @@ class Channel:
         self._fds: deque[int] = deque()
 
     def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        """Raises `OSError` when the other end is gone. The descriptors stay open here."""
+        """Sends a message and copies of open file descriptors (`SCM_RIGHTS`); the originals stay open.
+
+        Raises `OSError` when the other end is closed.
+        """
         if fds:
             message = {**message, "fds": len(fds)}
         data = json.dumps(message, separators=(",", ":"), default=str).encode("utf-8", "backslashreplace") + b"\n"
@@ -32,13 +35,13 @@ class Channel:
             self._sock.sendall(data)
 
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
-        """The next message and its descriptors; None at the end."""
+        """The next message and its descriptors; None when the other end is closed."""
         while (end := self._buffer.find(b"\n")) < 0:
             try:
                 data, fds, _, _ = socket.recv_fds(self._sock, 65536, 64)
             except OSError:
                 return None
-            for fd in fds:  # a client's connection is not for the processes that a script starts
+            for fd in fds:  # processes that a script starts must not inherit a client's connection
                 os.set_inheritable(fd, False)
             self._fds.extend(fds)
             if not data:
@@ -46,15 +49,15 @@ class Channel:
             self._buffer += data
         message = json.loads(self._buffer[:end])
         del self._buffer[: end + 1]
-        # A process that is out of descriptors does not get those that were sent: they are fewer then.
+        # A process that has reached its limit of open files gets fewer descriptors than were sent.
         expected = message.pop("fds", 0)
         return message, [self._fds.popleft() for _ in range(min(expected, len(self._fds)))]
 
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def forget(self) -> None:
-        """Closes our copy of this end only: another process goes on with it."""
+    def close_descriptor(self) -> None:
+        """Closes this process's copy only, where another process goes on using the same end."""
         self._sock.close()
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""The client of a supervisor's control socket. Protocol 1: one JSON object a line, answered by lines."""
+"""The client of a supervisor's control socket.
+
+Protocol 1: one request a connection, as a line of JSON. It is answered by lines of JSON: events, then the answer.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ def call(
     timeout: float | None = None,
     **args: Any,
 ) -> dict[str, Any]:
-    """Asks the supervisor at `path` (`supervisor.json`, "control") and returns its last line.
+    """Sends a request to the supervisor at `path` (`supervisor.json`, "control") and returns its answer.
 
-    `on_event` gets every line that is an event. `timeout` is in seconds between two lines; None waits for
-    ever. The answer has `ok`, and `failure` where that is false. Raises `ControlError` when no supervisor
-    listens or it went away; a deployment that it had begun goes on without us.
+    `on_event` gets every event before the answer. `timeout` is the longest wait for a line, in seconds; None waits
+    without limit. The answer has `ok` and, where that is false, `failure`. Raises `ControlError` when no supervisor
+    listens, or it goes away or exceeds `timeout`; a deployment that it has begun goes on.
     """
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(timeout)

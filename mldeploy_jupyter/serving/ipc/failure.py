@@ -1,20 +1,24 @@
-"""Why something failed, as plain data. `core/causes.py` turns it into words; no wording is done here."""
+"""Why something failed, as plain data. `core/diagnosis` turns it into text for people."""
 
 from __future__ import annotations
 
-import os
 import traceback
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-_OWN = str(Path(__file__).parent.parent) + os.sep
+from ..system import server_package
+
+_MAX_FRAMES = 100  # the innermost frames of a stack that are kept
 
 _ATTRIBUTES = ("name", "path", "filename", "filename2", "errno", "strerror", "code")
 
 
+class ContractError(Exception):
+    """The entry script has no usable `init()` or `run()`."""
+
+
 def failure(code: str, stage: str, message: str, **more: Any) -> dict[str, Any]:
-    """A Failure. `more` may carry exception, exit_code, signal, memory, log_tail, seconds, port, holder."""
+    """A failure as data. `more` may have exception, exit_code, signal, memory, log_tail, seconds, port, holder."""
     return {"code": code, "stage": stage, "message": message, **more}
 
 
@@ -35,10 +39,6 @@ def from_exception(error: BaseException, stage: str) -> dict[str, Any]:
     return failure(code, stage, describe(error), exception=exception_data(error))
 
 
-class ContractError(Exception):
-    """The entry script has no usable `init()` or `run()`."""
-
-
 def describe(error: BaseException) -> str:
     """`ValueError: text`, safe for exceptions whose `__str__` fails."""
     try:
@@ -49,7 +49,7 @@ def describe(error: BaseException) -> str:
 
 
 def exception_data(error: BaseException, depth: int = 5) -> dict[str, Any]:
-    """The exception with its frames (outermost first, ours left out) and up to `depth` causes."""
+    """The exception with its frames (outermost first, the server's own left out) and up to `depth` causes."""
     data: dict[str, Any] = {
         "type": type(error).__name__,
         "module": type(error).__module__,
@@ -72,6 +72,7 @@ def exception_data(error: BaseException, depth: int = 5) -> dict[str, Any]:
 
 
 def frames_of(tb: TracebackType | None) -> list[dict[str, Any]]:
+    """The frames of a traceback, outermost first, without the server's own frames."""
     return _frames(traceback.extract_tb(tb))
 
 
@@ -85,18 +86,20 @@ def traceback_text(error: BaseException) -> str:
     text = traceback.TracebackException.from_exception(error)
     part: Any = text
     while part is not None:
-        part.stack = traceback.StackSummary.from_list([f for f in part.stack if _foreign(f.filename)])
+        part.stack = traceback.StackSummary.from_list([f for f in part.stack if _is_foreign(f.filename)])
         part = part.__cause__ or part.__context__
     return "".join(text.format()).rstrip("\n")
 
 
 def _frames(summary: traceback.StackSummary) -> list[dict[str, Any]]:
-    kept = [f for f in summary if _foreign(f.filename)]
-    return [{"file": f.filename, "line": f.lineno, "function": f.name, "text": f.line or ""} for f in kept[-100:]]
+    kept = [f for f in summary if _is_foreign(f.filename)]
+    return [
+        {"file": f.filename, "line": f.lineno, "function": f.name, "text": f.line or ""} for f in kept[-_MAX_FRAMES:]
+    ]
 
 
-def _foreign(filename: str) -> bool:
-    return not filename.startswith((_OWN, "<frozen "))
+def _is_foreign(filename: str) -> bool:
+    return not filename.startswith((server_package.FOLDER, "<frozen "))
 
 
 def _attributes(error: BaseException) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import listening_socket as listening
 from ..system import procfs, signals
+from ..system.identity import folder_identity
 from ..system.json_file import read_json, write_json
-from ..system.procfs import process_started
 from . import orphans
 from .arbiter import Arbiter
 from .control_server import _control_socket, _remove_control, _serve_control
@@ -78,14 +78,14 @@ def main(argv: list[str] | None = None) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return EXIT_LOCKED
-    orphans.end(folder)
+    orphans.kill_orphans(folder)
     live = read_json(folder / "live.json") if options.resume else None
     port = options.port if options.port is not None else (live or {}).get("port", 0)
     (folder / "failure.json").unlink(missing_ok=True)
     try:
-        listener = listening.listen(options.host, port)
+        listener = listening.open_listener(options.host, port)
     except OSError as error:
-        holder = procfs.holder_of(port) if error.errno == errno.EADDRINUSE else None
+        holder = procfs.find_port_holder(port) if error.errno == errno.EADDRINUSE else None
         code = "port-in-use" if error.errno == errno.EADDRINUSE else "spawn-failed"
         data = failure(code, "rollout", f"port {port}: {error.strerror}", port=port, holder=holder)
         write_json(folder / "failure.json", data)
@@ -100,8 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     strangers = OrphanReaper(fleet.pids)
 
     def announce() -> None:
-        facts = {"pid": os.getpid(), "started": process_started(), "host": options.host, "port": fleet.port}
-        facts["folder"] = procfs.identity(folder)  # a copy of the folder must not take us for its own
+        facts = {"pid": os.getpid(), "started": procfs.start_time(), "host": options.host, "port": fleet.port}
+        facts["folder"] = folder_identity(folder)  # a copy of the folder must not take us for its own
         write_json(folder / "supervisor.json", {**facts, "control": str(control_path), "protocol": PROTOCOL})
 
     fleet.on_port = announce
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
     def asked() -> None:
         threading.Thread(target=stop, daemon=True).start()
 
-    signals.listen({signal.SIGTERM: asked, signal.SIGINT: asked, signal.SIGCHLD: strangers.look})
+    signals.handle_signals({signal.SIGTERM: asked, signal.SIGINT: asked, signal.SIGCHLD: strangers.look})
     if live is None:
         _later(options.patience, lambda: stop() if fleet.deployments.last is None else None)
     else:

@@ -252,7 +252,7 @@ class Arbiter:
                 self._orphans += fds
             self.deliver_orphans()
         elif message["event"] == "stuck":
-            self.board.service[STUCK] += 1
+            self.board.service_fields[STUCK] += 1
             self.log.write(f"worker {worker.pid}: run() passed its deadline and did not end; replacing the worker")
             threading.Thread(target=self.replacing.stuck, args=(worker,), daemon=True).start()
 
@@ -280,7 +280,7 @@ class Arbiter:
         with self.lock:
             try:
                 found = [(w.pid, w.mark) for w in (*self._all, *self._checked) if w.pid] + self.nursery.processes()
-                orphans.record(self.folder, [pid for pid, _ in found], marks=[mark for _, mark in found])
+                orphans.record_processes(self.folder, [pid for pid, _ in found], [mark for _, mark in found])
             except OSError as error:  # a full disk is no reason to stop serving
                 self.log.write(f"the workers cannot be written down: {error}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..ipc.failure import failure
-from ..system import procfs
+from ..system.identity import folder_identity
 from ..system.json_file import read_json
 from .arbiter import Arbiter
 
@@ -28,7 +28,7 @@ def _control_socket(folder: Path) -> tuple[socket.socket, Path]:
     path.unlink(missing_ok=True)
     left = read_json(folder / "supervisor.json") or {}
     earlier = Path(left.get("control", ""))
-    if left.get("folder") == procfs.identity(folder) and earlier.parent.name.startswith("mldeploy-"):
+    if left.get("folder") == folder_identity(folder) and earlier.parent.name.startswith("mldeploy-"):
         earlier.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             earlier.parent.rmdir()

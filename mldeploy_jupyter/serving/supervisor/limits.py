@@ -49,7 +49,7 @@ class Limits:
     def _watch(self, worker: Worker) -> None:
         limit, most = worker.settings.memory_limit_mb * 10**6, most_requests(worker.settings, worker.mark)
         while not worker.exited.wait(EVERY):
-            if limit and (used := memory.own_above(worker.pid, limit)) is not None:
+            if limit and (used := memory.private_memory_above(worker.pid, limit)) is not None:
                 serving = worker.state in ("live", "draining")
                 worker.verdict = over_limit(used, limit, "run" if serving else worker.stage)
                 worker.kill()
@@ -86,7 +86,7 @@ def most_requests(settings: Settings, mark: str) -> int:
 
 def over_limit(used: int, limit: int, stage: str) -> dict[str, Any]:
     """The failure of a worker that is ended for its memory; `used`, `limit` and `proposed` in bytes."""
-    proposed = memory.proposed(used)
+    proposed = memory.propose_limit(used)
     text = (
         f"the worker used {used / 10**6:.0f} MB by itself, and its limit is {limit / 10**6:.0f} MB; "
         f"memory_gb_limit={proposed / 10**9:g} would have been enough so far"

@@ -1,7 +1,7 @@
-"""Processes that a killed supervisor's workers had started, and that outlived them.
+"""Ends the processes that outlived a supervisor that was killed.
 
-A worker dies with its supervisor, but not what its script started. So the workers' process groups are
-written down, and whoever comes next (a new supervisor, a target that deletes the service) ends them.
+A worker dies with its supervisor, but processes that its script started do not. So the supervisor records the process
+groups of its workers in a file, and the next supervisor, or the target that deletes the service, kills what is left.
 """
 
 from __future__ import annotations
@@ -12,62 +12,53 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..system import procfs
+from ..system.identity import folder_identity, machine_identity
 from ..system.json_file import read_json, write_json
-from ..system.process_state import MARK
-from ..system.procfs import _machine, _session, _started, identity
+from ..system.process_mark import kill_marked
 
 FILE = "workers.json"
 
-PATIENCE = 5.0  # seconds for the kernel to end what was killed
+KILL_WAIT = 5.0  # seconds for the kernel to end the killed processes
 
 
-def record(folder: Path, pids: list[int], proc: Path = Path("/proc"), marks: Sequence[str] = ()) -> None:
-    """Writes down the process groups of the workers, each with its leader's start time, and their marks."""
-    groups = {str(pid): _started(pid, proc) for pid in pids}
-    data = {"groups": groups, "marks": list(marks), "machine": _machine(proc), "folder": identity(folder)}
-    write_json(folder / FILE, data, durable=False)  # the processes do not survive a loss of power
+def record_processes(folder: Path, pids: Sequence[int], marks: Sequence[str] = (), proc: Path = procfs.PROC) -> None:
+    """Records process groups, each with the start time of its leader, and marks. Raises `OSError`."""
+    data = {
+        "groups": {str(pid): procfs.start_time(pid, proc) for pid in pids},
+        "marks": list(marks),
+        "machine": machine_identity(proc),
+        "folder": folder_identity(folder),
+    }
+    write_json(folder / FILE, data, durable=False)  # the processes do not survive a loss of power either
 
 
-def end(folder: Path, proc: Path = Path("/proc")) -> list[int]:
-    """Ends what is left of the groups in `folder`; returns the processes that were ended.
+def kill_orphans(folder: Path, proc: Path = procfs.PROC) -> list[int]:
+    """Kills what is left of the processes recorded in `folder`; returns their pids.
 
-    Only when no supervisor runs there. A group's number is not given to others while a process is in it;
-    a leader that lives but started at another time is a stranger, and is left alone.
+    To be called only when no supervisor runs there.
     """
-    written = read_json(folder / FILE) or {}
-    # Numbers mean nothing after a reboot or on another machine, and in a copied folder they name the original's.
-    ours = written.get("machine") == _machine(proc) and written.get("folder") == identity(folder)
-    groups: dict[str, int] = written.get("groups", {}) if ours else {}
-    ended: list[int] = []
-    for text, started in groups.items():
+    recorded = read_json(folder / FILE) or {}
+    # After a reboot or on another machine the pids mean nothing; in a copied folder they are the original's.
+    if recorded.get("machine") != machine_identity(proc) or recorded.get("folder") != folder_identity(folder):
+        recorded = {}
+    killed: list[int] = []
+    for text, started in recorded.get("groups", {}).items():
         leader = int(text)
-        now = _started(leader, proc)
-        if now and now != started:
+        # A pid is not used again while its session has members. So if there is a leader, but with another start time,
+        # neither it nor its session is ours.
+        if procfs.start_time(leader, proc) not in (0, started):
             continue
-        for pid in _session(leader, proc):
+        for pid in procfs.list_session(leader, proc):
             try:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 continue
-            ended.append(pid)
-    ended += end_marked(written.get("marks", []) if ours else [], proc)
-    # They may hold the listening socket, so whoever listens next must find them gone.
-    deadline = time.monotonic() + PATIENCE
-    while any(_started(pid, proc) for pid in ended) and time.monotonic() < deadline:
+            killed.append(pid)
+    killed += kill_marked(recorded.get("marks", []), proc)
+    # They may hold the listening socket, so the next supervisor must find them gone.
+    deadline = time.monotonic() + KILL_WAIT
+    while any(procfs.start_time(pid, proc) for pid in killed) and time.monotonic() < deadline:
         time.sleep(0.01)
     (folder / FILE).unlink(missing_ok=True)
-    return ended
-
-
-def end_marked(marks: Sequence[str], proc: Path = Path("/proc")) -> list[int]:
-    """Ends what left its worker's session but still has its mark in the environment; returns what was ended."""
-    wanted = [f"{MARK}={mark}".encode() for mark in marks]
-    ended: list[int] = []
-    for name in os.listdir(proc) if wanted and proc.is_dir() else []:
-        try:
-            if name.isdigit() and any(entry in wanted for entry in (proc / name / "environ").read_bytes().split(b"\0")):
-                os.kill(int(name), signal.SIGKILL)
-                ended.append(int(name))
-        except OSError:
-            continue
-    return ended
+    return killed

@@ -1,6 +1,6 @@
 """Collects dead processes that are ours only because their own parent died before them.
 
-A supervisor is made the parent of its workers' orphans (`process_state.adopt_orphans`). What a script leaves behind
+A supervisor is made the parent of its workers' orphans (`become_subreaper`). What a script leaves behind
 and nobody waits for would stay in the process table for ever.
 """
 
@@ -41,4 +41,4 @@ class OrphanReaper:
 
 def zombies(proc: Path = Path("/proc")) -> list[int]:
     """Children of this process that are dead and not collected."""
-    return [pid for pid, state in procfs.children(os.getpid(), proc) if state == "Z"]
+    return procfs.list_zombies(os.getpid(), proc)

@@ -35,10 +35,10 @@ class Respawner:
             if live is None or worker not in live.workers or self._fleet.stopping:
                 return
             live.workers.remove(worker)
-        self._fleet.board.service[RESTARTS] += 1
+        self._fleet.board.service_fields[RESTARTS] += 1
         self.last_exit = {**worker.failure_of_exit(), "stage": "run", "pid": worker.pid, "time": utc_now()}
         if self.last_exit["code"] == "memory-limit":
-            self._fleet.board.service[OVER_MEMORY] += 1
+            self._fleet.board.service_fields[OVER_MEMORY] += 1
         self._fleet.log.write(f"worker {worker.pid}: {self.last_exit['message']}; starting another")
         for request_id in worker.lost:
             self._fleet.log.write(
@@ -109,7 +109,7 @@ class Respawner:
 
     def recycle(self, worker: Worker) -> None:
         self.replace(worker)
-        self._fleet.board.service[RECYCLED] += 1
+        self._fleet.board.service_fields[RECYCLED] += 1
 
     def stuck(self, worker: Worker) -> None:
         try:

@@ -133,10 +133,10 @@ class Deployments:
 
     def _bind(self, port: int) -> socket.socket:
         try:
-            return listening.listen(self._fleet.host, port)
+            return listening.open_listener(self._fleet.host, port)
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
-            holder = procfs.holder_of(port) if taken else None
+            holder = procfs.find_port_holder(port) if taken else None
             text = f"port {port}: {error.strerror}"
             code = "port-in-use" if taken else "spawn-failed"
             raise Stopped(failure(code, "rollout", text, port=port, holder=holder)) from error

@@ -10,11 +10,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..settings import Settings
-from ..system import process_state
+from ..system import process_mark, server_package
 
 # Names of the caller's environment that would change how a worker starts.
 _DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
@@ -98,8 +97,8 @@ def environment(settings: Settings, mark: str) -> dict[str, str]:
     return {
         **kept,
         **settings.env,
-        "PYTHONPATH": settings.server_path or str(own_root()),
-        process_state.MARK: mark,
+        "PYTHONPATH": settings.server_path or str(server_package.import_root()),
+        process_mark.VARIABLE: mark,
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8:backslashreplace",
         "AZUREML_MODEL_DIR": settings.model_dir,
@@ -109,13 +108,8 @@ def environment(settings: Settings, mark: str) -> dict[str, str]:
     }
 
 
-def own_root() -> Path:
-    """The folder that holds this package."""
-    return Path(__file__).resolve().parents[len((__package__ or "").split("."))]
-
-
 def _command(module: str, settings: Settings) -> list[str]:
-    package = "mldeploy_serving" if settings.server_path else (__package__ or "").rpartition(".")[0]
+    package = "mldeploy_serving" if settings.server_path else server_package.NAME
     python = settings.python or sys.executable
     if os.pathsep in settings.server_path:  # a folder that PYTHONPATH cannot name
         return [python, "-P", "-c", _FROM_ARGUMENT.format(module=module), settings.server_path]

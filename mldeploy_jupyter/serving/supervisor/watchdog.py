@@ -14,6 +14,7 @@ from pathlib import Path
 from ..ipc.failure import failure
 from ..ipc.scoreboard import BEAT, IN_FLIGHT, STUCK
 from ..log.service_log import ServiceLog
+from ..system import procfs
 from .worker_process import Worker
 
 EVERY = 1.0  # seconds between two looks
@@ -36,7 +37,7 @@ def _watch(workers: Callable[[], Iterable[Worker]], log: ServiceLog) -> None:
                 text = f"run() kept Python's global lock for {silent:.0f} s, so that nothing in the worker could act"
                 worker.verdict = failure("run-locked", "run", text)
                 if worker.board is not None:
-                    worker.board.service[STUCK] += 1
+                    worker.board.service_fields[STUCK] += 1
                 log.write(f"worker {worker.pid}: {text}; ending it", level="error")
                 worker.kill()
 
@@ -58,7 +59,7 @@ class LockDetector:
     """Watches one process. `locked_for` is in seconds, 0 while it works or waits for something else."""
 
     def __init__(self, pid: int, proc: Path = Path("/proc")) -> None:
-        self._place = proc / str(pid)
+        self._pid, self._proc = pid, proc
         self._ticks = -1
         self._since = time.monotonic()
 
@@ -70,14 +71,8 @@ class LockDetector:
 
     def locked(self) -> bool:
         """Whether its main thread waits for a lock at this moment; False where the kernel does not say."""
-        try:
-            return (self._place / "wchan").read_text().startswith("futex")
-        except OSError:
-            return False
+        return procfs.waits_for_lock(self._pid, self._proc)
 
     def _work(self) -> int:
-        try:
-            fields = (self._place / "stat").read_text().rpartition(")")[2].split()
-            return int(fields[11]) + int(fields[12])
-        except (OSError, IndexError, ValueError):
-            return -1
+        stat = procfs.read_stat(self._pid, self._proc)
+        return stat.cpu_time if stat is not None else -1

@@ -19,7 +19,7 @@ from ..log import entry, worker_output
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import memory, procfs
-from . import orphans
+from ..system.process_mark import kill_marked
 from . import spawn as births
 from .spawn import Run, SpawnedProcess
 
@@ -84,7 +84,7 @@ class Worker:
         Raises `OSError` when it cannot start.
         """
         assert self.board is not None
-        self.slot = self.board.assign()
+        self.slot = self.board.assign_slot()
         fds = (listener.fileno(), self.board.fd)
         self._begin(born, in_main, "start", fds, keys=keys, early=early, slot=self.slot, lines=self._lines_mark)
 
@@ -105,8 +105,8 @@ class Worker:
         self._channel = Channel(born.channel)
         self.pid = born.pid
         self.tell(op, fds, settings=self.settings.to_dict(), **args)
-        self._cgroup = memory.cgroup_of(born.pid)
-        self._oom_kills = memory.oom_kills(self._cgroup)
+        self._cgroup = memory.find_cgroup(born.pid)
+        self._oom_kills = memory.count_oom_kills(self._cgroup)
         worker_output.enlarge_pipe(born.output)
         reading = (born.output, self._lines_mark, self._wrap, self._lines)
         self._output = threading.Thread(target=worker_output.read_output, args=reading, daemon=True)
@@ -170,7 +170,7 @@ class Worker:
             return self.complete(self.verdict)
         number, status = self._end.get("signal"), self._end.get("exit_code")
         text = f"the worker was ended by signal {number}" if number else f"the worker exited with code {status}"
-        text += memory.why_killed(self._end.get("memory") or {})
+        text += memory.explain_oom_kill(self._end.get("memory") or {})
         return self.complete(failure(code or ("killed" if number else "exited"), self.stage, text))
 
     @property
@@ -189,7 +189,7 @@ class Worker:
         return {**end, "log_tail": self.tail.texts(), "seconds": round(time.monotonic() - self.born, 3), **data}
 
     def memory(self, number: int | None) -> dict[str, Any]:
-        return memory.after_death(self._cgroup, self._oom_kills, number)
+        return memory.facts_after_death(self._cgroup, self._oom_kills, number)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -200,7 +200,7 @@ class Worker:
             "forked": self.forked,
             "restarts": self.restarts,
             "started": self.started,
-            "rss": procfs.rss(self.pid),
+            "rss": procfs.read_rss(self.pid),
         }
 
     def _wrap(self, text: str) -> bytes:
@@ -243,7 +243,7 @@ class Worker:
             os.killpg(self.pid, signal.SIGKILL)
         except OSError:
             pass
-        orphans.end_marked([self.mark])  # what made itself a daemon
+        kill_marked([self.mark])  # what made itself a daemon
         status = self._reap()
         number = -status if status < 0 else None
         self._end = {
@@ -255,7 +255,7 @@ class Worker:
         self._listening.join(2)
         self._output.join(0.5)
         self._channel.close()
-        self.lost = self.board.retire(self.slot) if self.board is not None else []
+        self.lost = self.board.retire_slot(self.slot) if self.board is not None else []
         self.state = "dead"
         self.exited.set()
         self.events.put({"event": "exit", "worker": self})

@@ -16,7 +16,7 @@ from typing import Any
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system.json_file import read_json, write_json
-from ..system.process_state import adopt_orphans
+from ..system.process_state import become_subreaper
 from .spawn import Run, SpawnedProcess
 from .zygote_process import ANSWER, ForkUnsafe, Key, ZygoteProcess
 
@@ -50,7 +50,7 @@ class ZygotePool:
         self._closed = False
         self._said = ""
         self.on_change: Callable[[], None] = lambda: None
-        self.possible = adopt_orphans()
+        self.possible = become_subreaper()
         written = read_json(self._path) or {}
         self._learned = Learned(
             str(written.get("python", "")), list(written.get("modules", [])), dict(written.get("excluded", {}))

@@ -17,7 +17,8 @@ from ..log import entry
 from ..log.service_log import ServiceLog
 from ..log.worker_output import read_output
 from ..settings import Settings
-from . import orphans, spawn
+from ..system.process_mark import kill_marked
+from . import spawn
 from .spawn import Run, SpawnedProcess
 
 ONE_IMPORT = 60.0  # seconds for one module; the zygote does without a slower one
@@ -164,7 +165,7 @@ class ZygoteProcess:
         while (received := self._channel.receive()) is not None:
             self._events.put(received[0])
         self.kill() if self._killed else spawn.end_group(self.born.pid)
-        orphans.end_marked([self.born.mark])
+        kill_marked([self.born.mark])
         self.born.reap()
         self.alive = False
         self._events.put({"event": "dead"})

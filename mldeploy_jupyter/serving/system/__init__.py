@@ -1,1 +1,4 @@
-"""What the operating system knows: processes, memory, sockets, signals, files."""
+"""What the operating system offers: processes, memory, sockets, signals, files.
+
+Imports only the standard library; supervisor, zygote and workers all use it.
+"""

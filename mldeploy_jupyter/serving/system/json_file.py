@@ -1,4 +1,4 @@
-"""Small JSON files that are replaced whole."""
+"""Reads and replaces small JSON files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 
 
 def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
-    """Replaces a file whole: a reader sees the old or the new one. `durable`: also after a loss of power."""
+    """Replaces a file atomically: a reader sees the old or the new one. `durable`: also after a loss of power.
+
+    Raises `OSError`, for example when the disk is full; the old file is then untouched.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -22,7 +25,7 @@ def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file; None when there is none or it is torn."""
+    """The object in a file; None when there is no file, or it is torn or holds something else."""
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -1,34 +1,35 @@
-"""What the kernel says about a process's memory: its cgroup's limit and out-of-memory kills, and its size."""
+"""What the kernel knows about a process's memory: its size, its cgroup's limit, and out-of-memory kills."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from .procfs import _sizes
+from . import procfs
 
-_ROOT = Path("/sys/fs/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 
-_UNLIMITED = 1 << 60  # cgroup v1 writes a huge number where there is no limit
+_UNLIMITED = 1 << 60  # bytes: cgroup v1 writes a huge number where there is no limit
 
 
-def cgroup_of(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> Path | None:
+def find_cgroup(pid: int, proc: Path = procfs.PROC, root: Path = _CGROUPS) -> Path | None:
     """The folder of the memory cgroup that holds `pid`, or None where there is none to read."""
-    try:
-        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
+    for line in procfs.read_file(pid, "cgroup", proc).splitlines():
         _, controllers, path = line.split(":", 2)
-        for base in [root / "memory"] if "memory" in controllers.split(",") else [root] if controllers == "" else []:
-            # Inside a container the path may be the host's: the container's own view is then the root.
-            for folder in (base / path.lstrip("/"), base):
-                if (folder / "memory.events").exists() or (folder / "memory.oom_control").exists():
-                    return folder
+        if controllers == "":  # version 2
+            base = root
+        elif "memory" in controllers.split(","):
+            base = root / "memory"
+        else:
+            continue
+        # Inside a container the path may be the host's: the container's own view is then the root.
+        for folder in (base / path.lstrip("/"), base):
+            if (folder / "memory.events").exists() or (folder / "memory.oom_control").exists():
+                return folder
     return None
 
 
-def oom_kills(cgroup: Path | None) -> int | None:
+def count_oom_kills(cgroup: Path | None) -> int | None:
     """How often the kernel killed for memory in this cgroup; None where it does not say."""
     for name in ("memory.events", "memory.oom_control"):
         for line in _read(cgroup, name).splitlines():
@@ -38,44 +39,43 @@ def oom_kills(cgroup: Path | None) -> int | None:
     return None
 
 
-def limits(cgroup: Path | None) -> dict[str, Any]:
+def read_limits(cgroup: Path | None) -> dict[str, Any]:
     """`limit` and `peak` in bytes; None where unknown or unlimited."""
     return {
-        "limit": _number(cgroup, "memory.max", "memory.limit_in_bytes"),
-        "peak": _number(cgroup, "memory.peak", "memory.max_usage_in_bytes"),
+        "limit": _read_number(cgroup, "memory.max", "memory.limit_in_bytes"),
+        "peak": _read_number(cgroup, "memory.peak", "memory.max_usage_in_bytes"),
     }
 
 
-def after_death(cgroup: Path | None, before: int | None, signal: int | None) -> dict[str, Any]:
-    """The `memory` part of a failure: `oom_kill` is certain or None, never a guess."""
-    now = oom_kills(cgroup)
-    known = before is not None and now is not None
-    killed = signal == 9 and now > before if known else None  # type: ignore[operator]
-    return {"oom_kill": killed, **limits(cgroup)}
+def facts_after_death(cgroup: Path | None, kills_before: int | None, signal: int | None) -> dict[str, Any]:
+    """The `memory` part of a failure. `oom_kill` is certain or None, never a guess."""
+    kills = count_oom_kills(cgroup)
+    oom_kill = None if kills_before is None or kills is None else signal == 9 and kills > kills_before
+    return {"oom_kill": oom_kill, **read_limits(cgroup)}
 
 
-def why_killed(facts: dict[str, Any]) -> str:
-    """What `after_death` adds to the message of a worker that was killed: "" unless the kernel says it was memory."""
+def explain_oom_kill(facts: dict[str, Any]) -> str:
+    """The end of a killed worker's message; empty unless `facts` (`facts_after_death`) say that it was for memory."""
     if not facts.get("oom_kill"):
         return ""
     peak, limit = facts.get("peak"), facts.get("limit")
     figures = f", {peak / 10**6:.0f} MB of {limit / 10**6:.0f} MB" if peak and limit else ""
-    more = f"; it needs more than that: try {proposed(limit) / 10**9:g} GB" if limit else ""
-    return f": the memory that its group of processes may use was used up{figures}{more}"
+    hint = f"; it needs more than that: try {propose_limit(limit) / 10**9:g} GB" if limit else ""
+    return f": the memory that its group of processes may use was used up{figures}{hint}"
 
 
-def own_above(pid: int, limit: int) -> int | None:
-    """What a process uses by itself, in bytes, where that is more than `limit`; None where it is not, or unknown.
+def private_memory_above(pid: int, limit: int) -> int | None:
+    """The memory that only this process uses, in bytes, if it exceeds `limit` bytes; None if not, or if unknown.
 
-    `status` is read in microseconds and never counts less; only above the limit the kernel is asked for the exact
-    figures, which makes it walk the process's pages. Of these each has one flaw: private pages that are dirty may be
-    those of a mapped file that was written a moment ago, and the share of anonymous ones has a part of what a forked
-    process has in common with its parent. So the smaller counts.
+    Reading `status` takes microseconds, and its sum is never too small. Only above the limit are the exact figures
+    read, for which the kernel walks the process's pages. Each of these two has a flaw: dirty private pages may belong
+    to a mapped file that was just written, and anonymous pages in proportion include a part of those that a forked
+    process shares with its parent. So the smaller one counts.
     """
-    quick = _sizes(pid, "status")
-    if quick is None or sum(quick.get(key, 0) for key in ("RssAnon", "RssShmem", "VmSwap")) <= limit:
+    status = procfs.read_sizes(pid, "status")
+    if status is None or sum(status.get(key, 0) for key in ("RssAnon", "RssShmem", "VmSwap")) <= limit:
         return None
-    sizes = _sizes(pid, "smaps_rollup")
+    sizes = procfs.read_sizes(pid, "smaps_rollup")
     if sizes is None:
         return None
     private = sizes.get("Private_Dirty", 0)
@@ -83,12 +83,12 @@ def own_above(pid: int, limit: int) -> int | None:
     return used if used > limit else None
 
 
-def proposed(used: int) -> int:
-    """A limit for what used so much when it was ended, and was still growing: half as much again, in 0.1 GB."""
+def propose_limit(used: int) -> int:
+    """A limit in bytes for a worker that was still growing when it used `used` bytes: 1.5 times that, in 0.1 GB."""
     return -(-used * 3 // (2 * 10**8)) * 10**8
 
 
-def _number(cgroup: Path | None, *names: str) -> int | None:
+def _read_number(cgroup: Path | None, *names: str) -> int | None:
     for name in names:
         text = _read(cgroup, name).strip()
         if text.isdigit() and int(text) < _UNLIMITED:

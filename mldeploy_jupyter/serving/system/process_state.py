@@ -1,4 +1,4 @@
-"""Makes a forked process like one that was started: what a new interpreter would have of its own."""
+"""Gives a forked process the state that it would have had as a new one: parent, name, environment, randomness."""
 
 from __future__ import annotations
 
@@ -8,51 +8,56 @@ import sys
 import time
 from typing import Any
 
+from . import procfs
+
+# Numbers of options of prctl(2).
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def die_with(parent: int) -> None:
-    """Linux ends this process when the thread that is its parent dies, however that dies."""
+def die_with_parent(parent: int) -> None:
+    """Makes Linux kill this process when the thread that forked it dies. Ends it now if `parent` is dead already."""
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it died before the call above
         os._exit(0)
 
 
-def adopt_orphans() -> bool:
-    """Makes this process the parent of its descendants whose own parent has died. False where that is impossible."""
+def become_subreaper() -> bool:
+    """Makes this process the parent of descendants whose own parent dies. False where the system cannot do that."""
     return sys.platform == "linux" and _prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
 
 
-def await_parent(parent: int, between: int) -> None:
-    """Returns once `parent` is ours, because `between` has ended; ends this process when another one is."""
-    while os.getppid() == between:
+def await_parent(parent: int, intermediate: int) -> None:
+    """Returns when `parent` has adopted this process, because the process `intermediate` ended.
+
+    Ends this process when another one adopts it.
+    """
+    while os.getppid() == intermediate:
         time.sleep(0.0002)
-    die_with(parent)
+    die_with_parent(parent)
 
 
 def rename(old: bytes, new: bytes) -> bool:
-    """Overwrites a text of the command line or the first environment, which other processes read in `/proc`.
+    """Overwrites a text of the command line or the environment as other processes see them, in `/proc`.
 
-    `os.environ` is a copy: what is written there reaches only programs that are started from here.
+    Both texts must have the same length. `os.environ` is a copy: changing it reaches only programs started from here.
     """
     import ctypes
 
     assert len(old) == len(new)
-    with open("/proc/self/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    for first, last in ((int(fields[45]), int(fields[46])), (int(fields[47]), int(fields[48]))):
+    stat = procfs.read_stat("self")
+    for first, last in (stat.argument_range, stat.environment_range) if stat is not None else ():
         if first == 0:
             continue
-        place = ctypes.string_at(first, last - first).find(old)
-        if place >= 0:
-            ctypes.memmove(first + place, new, len(new))
+        position = ctypes.string_at(first, last - first).find(old)
+        if position >= 0:
+            ctypes.memmove(first + position, new, len(new))
             return True
     return False
 
 
 def set_environment(wanted: dict[str, str]) -> None:
-    """Makes `os.environ` just this; the rest is removed."""
+    """Makes `os.environ` equal to `wanted`."""
     for name in os.environ.keys() - wanted.keys():
         del os.environ[name]
     for name, value in wanted.items():
@@ -61,9 +66,9 @@ def set_environment(wanted: dict[str, str]) -> None:
 
 
 def become_main(package: str, arguments: list[str]) -> None:
-    """Makes `__main__` describe itself as it would in a process started with `python -m package`.
+    """Makes `__main__` describe itself as in a process started with `python -m package`.
 
-    The spec then ends in `.__main__`, so multiprocessing's spawned children do not import the worker again.
+    Its spec then ends in `.__main__`, so that children which multiprocessing spawns do not import the worker again.
     """
     main, worker = sys.modules["__main__"], sys.modules[f"{package}.__main__"]
     main.__spec__, main.__file__ = worker.__spec__, worker.__file__
@@ -71,8 +76,8 @@ def become_main(package: str, arguments: list[str]) -> None:
     sys.orig_argv = [sys.executable, "-P", "-m", package, *arguments]
 
 
-def new_randomness() -> None:
-    """Random numbers are not those of our siblings. (`random` sees to itself.)"""
+def reseed_random() -> None:
+    """Gives this process random numbers of its own. (The module `random` does so by itself after a fork.)"""
     numpy: Any = sys.modules.get("numpy.random")
     if numpy is not None:
         numpy.seed()
@@ -85,6 +90,3 @@ def _prctl(option: int, value: int) -> int:
     import ctypes
 
     return int(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0))
-
-
-MARK = "MLDEPLOY_WORKER"  # the variable by which a worker's descendants are known, wherever they went

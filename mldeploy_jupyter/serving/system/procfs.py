@@ -1,130 +1,165 @@
+"""The server's only reader of `/proc`.
+
+Every function takes the folder as `proc`, so that tests can hand in one of their own. Where a process is gone, or the
+system has no `/proc`, the answer is empty (0, None, "" or an empty list), never an error.
+"""
+
 from __future__ import annotations
 
 import os
-import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-def identity(folder: Path) -> str:
-    """What names a folder itself: it stays when the folder is moved, and a copy has another."""
-    try:
-        found = folder.stat()
-    except OSError:
-        return ""
-    return f"{found.st_dev}:{found.st_ino}"
+PROC = Path("/proc")
 
 
-def _machine(proc: Path) -> str:
-    try:
-        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        boot = ""
-    return f"{socket.gethostname()}/{boot}"
+@dataclass(frozen=True)
+class ProcessStat:
+    """What `/proc/<pid>/stat` says, see proc(5). Times are in clock ticks, the ranges are addresses in the process."""
+
+    state: str  # Z: dead and not waited for, X: dead
+    parent: int
+    session: int
+    cpu_time: int
+    start_time: int  # since boot
+    argument_range: tuple[int, int]
+    environment_range: tuple[int, int]
 
 
-def _session(leader: int, proc: Path) -> list[int]:
-    found = []
-    for name in os.listdir(proc) if proc.is_dir() else []:
-        if name.isdigit():
-            fields = _stat(int(name), proc)
-            if len(fields) > 3 and int(fields[3]) == leader:
-                found.append(int(name))
-    return found
-
-
-def children(parent: int, proc: Path = Path("/proc")) -> list[tuple[int, str]]:
-    """The children of a process, each with its state (`Z`: dead and not collected)."""
-    found = []
-    for name in os.listdir(proc) if proc.is_dir() else []:
-        if name.isdigit():
-            fields = _stat(int(name), proc)
-            if len(fields) > 1 and int(fields[1]) == parent:
-                found.append((int(name), fields[0]))
-    return found
-
-
-def _started(pid: int, proc: Path) -> int:
-    """When a process started, in clock ticks since boot; 0 when it is gone or dead."""
-    fields = _stat(pid, proc)
-    return int(fields[19]) if len(fields) > 19 and fields[0] not in "ZX" else 0
-
-
-def _stat(pid: int, proc: Path) -> list[str]:
-    try:
-        return (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def holder_of(port: int, proc: Path = Path("/proc")) -> dict[str, Any] | None:
-    """`{"pid", "command"}` of the process that listens on `port`; None where that cannot be read."""
-    inodes = set()
-    for table in ("tcp", "tcp6"):
-        try:
-            lines = (proc / "net" / table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
-    found = sorted(pid for pid in _pids(proc) if inodes and _holds(proc / str(pid) / "fd", inodes))
-    if not found:
-        return None
-    try:
-        command = (proc / str(found[0]) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-    except OSError:
-        command = ""
-    return {"pid": found[0], "command": command.strip()}
-
-
-def _pids(proc: Path) -> list[int]:
+def list_pids(proc: Path = PROC) -> list[int]:
     try:
         return [int(name) for name in os.listdir(proc) if name.isdigit()]
     except OSError:
         return []
 
 
-def _holds(folder: Path, inodes: set[str]) -> bool:
+def read_file(pid: int | str, name: str, proc: Path = PROC) -> str:
+    """The text of `/proc/<pid>/<name>`; empty when it cannot be read."""
+    try:
+        return (proc / str(pid) / name).read_text(errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def read_stat(pid: int | str, proc: Path = PROC) -> ProcessStat | None:
+    # The second field is the name of the program, in parentheses, and may contain anything.
+    fields = read_file(pid, "stat", proc).rpartition(")")[2].split()
+    try:
+        return ProcessStat(
+            state=fields[0],
+            parent=int(fields[1]),
+            session=int(fields[3]),
+            cpu_time=int(fields[11]) + int(fields[12]),
+            start_time=int(fields[19]),
+            argument_range=(int(fields[45]), int(fields[46])),
+            environment_range=(int(fields[47]), int(fields[48])),
+        )
+    except (IndexError, ValueError):
+        return None
+
+
+def start_time(pid: int | str = "self", proc: Path = PROC) -> int:
+    """When a process started, in clock ticks since boot; 0 when it is gone or dead.
+
+    A pid is used again, the pair of pid and start time is not.
+    """
+    stat = read_stat(pid, proc)
+    return stat.start_time if stat is not None and stat.state not in "ZX" else 0
+
+
+def list_session(leader: int, proc: Path = PROC) -> list[int]:
+    """The pids of the processes in the session of `leader`."""
+    return [pid for pid in list_pids(proc) if (stat := read_stat(pid, proc)) is not None and stat.session == leader]
+
+
+def list_zombies(parent: int, proc: Path = PROC) -> list[int]:
+    """The pids of the children of `parent` that are dead and not waited for."""
+    stats = ((pid, read_stat(pid, proc)) for pid in list_pids(proc))
+    return [pid for pid, stat in stats if stat is not None and stat.parent == parent and stat.state == "Z"]
+
+
+def waits_for_lock(pid: int, proc: Path = PROC) -> bool:
+    """Whether the main thread of a process waits for a lock now; False where the kernel does not say."""
+    return read_file(pid, "wchan", proc).startswith("futex")
+
+
+def read_environment(pid: int, proc: Path = PROC) -> list[bytes]:
+    """The `NAME=value` entries with which a process started."""
+    try:
+        return (proc / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def read_rss(pid: int, proc: Path = PROC) -> int | None:
+    """Resident memory of a process in bytes."""
+    try:
+        return int(read_file(pid, "statm", proc).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (IndexError, ValueError):
+        return None
+
+
+def read_sizes(pid: int, name: str, proc: Path = PROC) -> dict[str, int] | None:
+    """The lines `<key>: <number> kB` of `/proc/<pid>/<name>`, in bytes; None when the process is gone."""
+    text = read_file(pid, name, proc)
+    found = (line.split() for line in text.splitlines() if line.endswith(" kB"))
+    return {words[0].rstrip(":"): int(words[-2]) * 1024 for words in found} if text else None
+
+
+def read_boot_id(proc: Path = PROC) -> str:
+    """A random text that the kernel makes at each boot."""
+    return read_file("sys", "kernel/random/boot_id", proc).strip()
+
+
+def count_threads(pid: int | str = "self", proc: Path = PROC) -> int | None:
+    try:
+        return len(os.listdir(proc / str(pid) / "task"))
+    except OSError:
+        return None
+
+
+def list_mapped_files(pid: int | str = "self", proc: Path = PROC) -> set[str]:
+    """Paths of the files, such as shared libraries, that a process has mapped into its memory."""
+    lines = read_file(pid, "maps", proc).splitlines()
+    return {line[line.find("/") :] for line in lines if "/" in line}
+
+
+def list_open_files(pid: int | str = "self", proc: Path = PROC) -> set[str]:
+    """What the file descriptors of a process stand for: paths, and `socket:[inode]`."""
+    found: set[str] = set()
+    folder = proc / str(pid) / "fd"
     try:
         names = os.listdir(folder)
     except OSError:
-        return False
+        return found
     for name in names:
         try:
-            if os.readlink(folder / name) in inodes:
-                return True
+            found.add(os.readlink(folder / name))
         except OSError:
-            continue
-    return False
+            continue  # closed since it was listed
+    return found
 
 
-def rss(pid: int) -> int | None:
-    """Resident memory of a process in bytes."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
+def find_port_holder(port: int, proc: Path = PROC) -> dict[str, Any] | None:
+    """`{"pid", "command"}` of the process that listens on TCP port `port`; None where that cannot be read."""
+    sockets = _listening_sockets(port, proc)
+    holders = [pid for pid in list_pids(proc) if sockets and sockets & list_open_files(pid, proc)]
+    if not holders:
         return None
-
-
-def _sizes(pid: int, name: str) -> dict[str, int] | None:
-    """The lines `<key>: <number> kB` of a file of /proc, in bytes; None when the process is gone."""
+    pid = min(holders)
     try:
-        lines = Path(f"/proc/{pid}/{name}").read_text().splitlines()
+        command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:
-        return None
-    found = (line.split() for line in lines if line.endswith(" kB"))
-    return {words[0].rstrip(":"): int(words[-2]) * 1024 for words in found}
+        command = ""
+    return {"pid": pid, "command": command.strip()}
 
 
-def process_started() -> int:
-    """When this process started, in clock ticks since boot; 0 where the system does not say.
-
-    With the pid it names a process for ever: a pid is reused, the pair is not.
-    """
-    try:
-        return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return 0
+def _listening_sockets(port: int, proc: Path) -> set[str]:
+    sockets = set()
+    for table in ("tcp", "tcp6"):
+        for line in read_file("net", table, proc).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:  # 0A: listening
+                sockets.add(f"socket:[{fields[9]}]")
+    return sockets

@@ -1,9 +1,9 @@
-"""Signals as calls in a thread of their own.
+"""Handles signals in a thread of their own.
 
-Python runs a handler in the main thread only, and that may sleep on: the kernel gives a signal to any thread while the
-main one has another pending. And a handler is interrupted by the next signal, so one that takes a lock may wait for
-itself. So the handlers here do nothing; the interpreter's C code writes each signal's number into a socket at once, in
-whichever thread it arrives, and a thread reads them there.
+Python runs signal handlers in the main thread only, which may sleep on: the kernel delivers a signal to any thread
+while the main thread has another one pending. A handler can also be interrupted by the next signal, so one that takes a
+lock may deadlock with itself. Here the handlers do nothing. The interpreter's C code writes the number of each signal
+into a socket, in the thread where the signal arrives, and a thread reads the socket.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def listen(tasks: Mapping[signal.Signals, Callable[[], Any]]) -> None:
-    """From now on calls a signal's task when it comes; several that come together may be one. For the main thread.
+def handle_signals(tasks: Mapping[signal.Signals, Callable[[], Any]]) -> None:
+    """Calls a signal's task, in one thread, each time the signal comes. To be called from the main thread.
 
-    The tasks must return soon: they are called one after the other.
+    Tasks must return soon, because the next one waits. A signal that comes several times in a row may be handled once.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     for number in tasks:
-        signal.signal(number, _nothing)
+        signal.signal(number, _do_nothing)
 
-    def read(writer: socket.socket = writer) -> None:  # which stays open as long as this runs
+    def read(writer: socket.socket = writer) -> None:  # the default keeps the writer open while this runs
         while numbers := reader.recv(65536):
             for number in set(numbers):
                 task = tasks.get(number)  # type: ignore[call-overload]
@@ -37,4 +37,4 @@ def listen(tasks: Mapping[signal.Signals, Callable[[], Any]]) -> None:
     threading.Thread(target=read, daemon=True, name="signals").start()
 
 
-_nothing: Any = operator.is_  # a function in C with a handler's two arguments: nothing can interrupt it
+_do_nothing: Any = operator.is_  # a C function with a handler's two parameters: no signal can interrupt it

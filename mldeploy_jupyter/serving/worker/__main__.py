@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("channel", "parent"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args(argv)
-    process_state.die_with(options.parent)
+    process_state.die_with_parent(options.parent)
     os.set_inheritable(options.channel, False)
     serve(Channel(socket.socket(fileno=options.channel)))
 

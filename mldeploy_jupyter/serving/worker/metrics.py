@@ -15,7 +15,7 @@ from ..ipc.scoreboard import (
     STARTED,
     Scoreboard,
 )
-from ..system.procfs import rss
+from ..system.procfs import read_rss
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,15 +24,15 @@ _PHASES = ("queue", "parse", "run", "serialise")
 
 def text(board: Scoreboard, service: str) -> bytes:
     """Counters are sums over all workers, also over those that have ended: none ever goes back."""
-    return board.steady(lambda: _text(board, service))
+    return board.read_consistently(lambda: _text(board, service))
 
 
 def _text(board: Scoreboard, service: str) -> bytes:
     label = f'service="{_escape(service)}"'
-    slots = board.slots()
+    slots = board.active_slots()
     codes: Counter[int] = Counter()
     for slot in slots:
-        for status, count in slot.codes():
+        for status, count in slot.status_counts():
             codes[status] += count
     lines = _head("mldeploy_requests_total", "counter", "Requests of /score, by status code.")
     lines += [f'mldeploy_requests_total{{{label},code="{status}"}} {count}' for status, count in sorted(codes.items())]
@@ -40,7 +40,7 @@ def _text(board: Scoreboard, service: str) -> bytes:
     def histogram(name: str, kind: str, labels: str) -> list[str]:
         counts, total = [0] * (len(HISTOGRAMS[kind]) + 1), 0.0
         for slot in slots:
-            found, seconds = slot.histogram(kind)
+            found, seconds = slot.read_histogram(kind)
             counts, total = [a + b for a, b in zip(counts, found, strict=True)], total + seconds
         below, out = 0, []
         for bound, count in zip((*(f"{b:g}" for b in HISTOGRAMS[kind]), "+Inf"), counts, strict=True):
@@ -56,7 +56,7 @@ def _text(board: Scoreboard, service: str) -> bytes:
     lines += _head("mldeploy_batch_requests", "histogram", "Requests that one call of run() answered.")
     lines += histogram("mldeploy_batch_requests", "batch", label)
     for field, (name, said) in SERVICE_COUNTERS.items():
-        lines += [*_head(name, "counter", said), f"{name}{{{label}}} {board.service[field]}"]
+        lines += [*_head(name, "counter", said), f"{name}{{{label}}} {board.service_fields[field]}"]
 
     workers = slots[1:]
     gauges = (
@@ -64,7 +64,7 @@ def _text(board: Scoreboard, service: str) -> bytes:
         ("mldeploy_connections", "Open connections.", lambda s: s.fields[CONNECTIONS]),
         ("mldeploy_worker_ready", "1 when the worker answers requests.", lambda s: s.fields[READY]),
         ("mldeploy_worker_start_time_seconds", "When it started.", lambda s: s.fields[STARTED] / 1000),
-        ("mldeploy_worker_resident_memory_bytes", "Resident memory.", lambda s: rss(s.fields[PID]) or 0),
+        ("mldeploy_worker_resident_memory_bytes", "Resident memory.", lambda s: read_rss(s.fields[PID]) or 0),
     )
     for name, said, value in gauges:
         lines += _head(name, "gauge", said)

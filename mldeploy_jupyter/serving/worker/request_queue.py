@@ -68,7 +68,7 @@ class RequestQueue:
         if not self._ticking:
             self._start_ticking()  # a beat before there is a request in hand: see vigil.py
         job = x.job = Job(x, request)
-        x.place = self._slot.take(x.id.encode("latin-1", "replace"))
+        x.place = self._slot.begin_request(x.id.encode("latin-1", "replace"))
         self._jobs[job] = None
         self._runner.submit(job)
 
@@ -84,7 +84,7 @@ class RequestQueue:
         """It is no longer in hand."""
         x.job = None  # each knows the other: nobody would free them before the collector
         if x.place != -2:
-            self._slot.drop(x.place)
+            self._slot.end_request(x.place)
             x.place = -2
 
     def _done(self, job: Job) -> None:

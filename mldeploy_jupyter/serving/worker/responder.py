@@ -48,7 +48,7 @@ class Responder:
             return
         seconds = perf_counter() - x.began
         if scored:
-            self._slot.record(status, seconds, timings)
+            self._slot.record_request(status, seconds, timings)
         queue, run = timings.get("queue", 0.0), timings.get("run", 0.0)
         batch = x.job.batch if x.job is not None else 1
         writer.add_access(x.id, x.method, x.path, status, seconds * 1000, queue, run, x.size, len(body), batch)
@@ -75,7 +75,7 @@ class Responder:
             queued.append(wait / 1000)
             taken.append(seconds)
             lines.append((x.id, seconds * 1000, wait, x.size, len(body)))
-        self._slot.record_together(taken, queued, parse / 1000, run / 1000, serialise / 1000)
+        self._slot.record_batch(taken, queued, parse / 1000, run / 1000, serialise / 1000)
         writer.add_access_batch(x.method, x.path, lines, run, len(shared.jobs))
         self._flush_soon(x)
 

@@ -21,8 +21,7 @@ from typing import Any
 
 from ..ipc.channel import Channel
 from ..ipc.failure import describe
-from ..system import process_state
-from ..system import process_state as leftovers
+from ..system import process_mark, process_state, server_package
 from ..worker import preload
 from . import entry_points
 from .fork_safety import unsafe
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("channel", "parent"):
         parser.add_argument(f"--{name}", type=int, required=True)
     options = parser.parse_args(argv)
-    process_state.die_with(options.parent)
+    process_state.die_with_parent(options.parent)
     os.set_inheritable(options.channel, False)
     zygote = Zygote(Channel(socket.socket(fileno=options.channel)), options.parent)
     child = zygote.serve()
@@ -49,7 +48,7 @@ class Zygote:
     def __init__(self, channel: Channel, parent: int) -> None:
         self._channel = channel
         self._parent = parent
-        self._mark = os.environ.get(leftovers.MARK, "")
+        self._mark = os.environ.get(process_mark.VARIABLE, "")
         self._files = preload.ImportedFiles()
         self._spoilt: dict[str, Any] = {}
         self._remembers = False
@@ -108,7 +107,7 @@ class Zygote:
         gc.freeze()
         gc.enable()
         self._files.update()
-        preload.record_imports(self._base, str(__package__).rpartition(".")[0])
+        preload.record_imports(self._base, server_package.NAME)
 
     def _remember(self) -> None:
         """For the forks to come. Now, because nobody waits: whoever asks for a look has its fork."""
@@ -145,7 +144,7 @@ class Zygote:
         os.setsid()
         os.write(write, b"%d" % os.getpid())
         os.close(write)
-        self._channel.forget()
+        self._channel.close_descriptor()
         channel, output = fds
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -154,7 +153,7 @@ class Zygote:
         process_state.rename(self._mark.encode(), order["mark"].encode())
         process_state.rename(b".zygote\0", b".worker\0")
         process_state.await_parent(self._parent, between)
-        process_state.new_randomness()
+        process_state.reseed_random()
         return Channel(socket.socket(fileno=channel))
 
 

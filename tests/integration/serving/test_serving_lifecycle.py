@@ -357,12 +357,12 @@ def test_a_stranger_with_the_number_of_an_old_worker_is_left_alone(tmp_path: Pat
 
     command = [sys.executable, "-c", "import time; time.sleep(100)"]
     with subprocess.Popen(command, start_new_session=True) as stranger:
-        orphans.record(tmp_path, [stranger.pid])
+        orphans.record_processes(tmp_path, [stranger.pid])
         written = json.loads((tmp_path / orphans.FILE).read_text())
         written["groups"][str(stranger.pid)] -= 5  # an older process had this number
         (tmp_path / orphans.FILE).write_text(json.dumps(written))
-        assert orphans.end(tmp_path) == []
+        assert orphans.kill_orphans(tmp_path) == []
         assert stranger.poll() is None
-        orphans.record(tmp_path, [stranger.pid])
-        assert orphans.end(tmp_path) == [stranger.pid]
+        orphans.record_processes(tmp_path, [stranger.pid])
+        assert orphans.kill_orphans(tmp_path) == [stranger.pid]
         assert stranger.wait(5) == -signal.SIGKILL

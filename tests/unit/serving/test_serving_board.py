@@ -14,8 +14,8 @@ from mldeploy_jupyter.serving.ipc.scoreboard import (
     CHANGES,
     HISTOGRAMS,
     IN_FLIGHT,
-    IN_HAND,
     LOST,
+    MAX_NAMED_REQUESTS,
     PID,
     REVISION,
     SLOTS,
@@ -26,39 +26,39 @@ from mldeploy_jupyter.serving.worker import metrics
 
 
 def worker(board: Scoreboard, pid: int = 1) -> Slot:
-    slot = board.slot(board.assign())
+    slot = board.slot(board.assign_slot())
     slot.fields[PID] = pid
     return slot
 
 
 def test_what_one_process_counts_another_reads() -> None:
     board = Scoreboard()
-    number = board.assign()
+    number = board.assign_slot()
     program = (
         "import sys; from mldeploy_jupyter.serving.ipc.scoreboard import Scoreboard, PID\n"
         f"slot = Scoreboard({board.fd}).slot({number}); slot.fields[PID] = 7\n"
-        "slot.count(200); slot.observe('run', 0.02); slot.take(b'the-id')"
+        "slot.record_request(200, 0.0, {}); slot.observe('run', 0.02); slot.begin_request(b'the-id')"
     )
     subprocess.run([sys.executable, "-c", program], pass_fds=[board.fd], check=True)
     slot = board.slot(number)
-    assert list(slot.codes()) == [(200, 1)] and slot.in_hand() == ["the-id"]
-    assert slot.histogram("run") == ([0] * 7 + [1] + [0] * 10, 0.02)
+    assert list(slot.status_counts()) == [(200, 1)] and slot.in_flight_ids() == ["the-id"]
+    assert slot.read_histogram("run") == ([0] * 7 + [1] + [0] * 10, 0.02)
 
 
 def test_a_dead_worker_leaves_its_counts_and_the_ids_it_had_in_hand() -> None:
     board = Scoreboard()
     slot = worker(board)
     for status in (200, 200, 503):
-        slot.count(status)
-    slot.take(b"one")
-    place = slot.take(b"two")
-    slot.take(b"three")
-    slot.drop(place)
-    assert sorted(board.retire(slot.number)) == ["one", "three"]
-    assert board.service[LOST] == 2 and board.retire(slot.number) == []
+        slot.record_request(status, 0.0, {})
+    slot.begin_request(b"one")
+    place = slot.begin_request(b"two")
+    slot.begin_request(b"three")
+    slot.end_request(place)
+    assert sorted(board.retire_slot(slot.number)) == ["one", "three"]
+    assert board.service_fields[LOST] == 2 and board.retire_slot(slot.number) == []
     again = worker(board)
-    assert again.number == slot.number and not list(again.codes()) and again.in_hand() == []
-    again.count(200)
+    assert again.number == slot.number and not list(again.status_counts()) and again.in_flight_ids() == []
+    again.record_request(200, 0.0, {})
     text = metrics.text(board, "s").decode()
     assert 'mldeploy_requests_total{service="s",code="200"} 3' in text
     assert 'mldeploy_requests_total{service="s",code="503"} 1' in text
@@ -69,19 +69,19 @@ def test_a_dead_worker_leaves_its_counts_and_the_ids_it_had_in_hand() -> None:
 def test_more_requests_than_have_a_name_are_counted_all_the_same() -> None:
     board = Scoreboard()
     slot = worker(board)
-    places = [slot.take(b"%d" % n) for n in range(IN_HAND + 10)]
-    assert places.count(-1) == 10 and slot.fields[IN_FLIGHT] == IN_HAND + 10
-    board.retire(slot.number)
-    assert board.service[LOST] == IN_HAND + 10
+    places = [slot.begin_request(b"%d" % n) for n in range(MAX_NAMED_REQUESTS + 10)]
+    assert places.count(-1) == 10 and slot.fields[IN_FLIGHT] == MAX_NAMED_REQUESTS + 10
+    board.retire_slot(slot.number)
+    assert board.service_fields[LOST] == MAX_NAMED_REQUESTS + 10
 
 
 def test_a_board_that_is_full_gives_a_place_that_nobody_shows() -> None:
     board = Scoreboard()
-    numbers = [board.assign() for _ in range(SLOTS + 2)]
+    numbers = [board.assign_slot() for _ in range(SLOTS + 2)]
     assert numbers == [*range(1, SLOTS), 0, 0, 0]
-    board.slot(0).count(200)
+    board.slot(0).record_request(200, 0.0, {})
     assert 'code="200"} 1' in metrics.text(board, "s").decode()
-    assert board.retire(0) == []
+    assert board.retire_slot(0) == []
 
 
 @given(
@@ -93,9 +93,8 @@ def test_sums_over_the_living_and_the_dead_are_what_was_counted(dead: list, livi
     one, two = worker(board), worker(board, 2)
     for slot, requests in ((one, dead), (two, living)):
         for status, seconds in requests:
-            slot.count(status)
-            slot.observe("request", seconds)
-    board.retire(one.number)
+            slot.record_request(status, seconds, {})
+    board.retire_slot(one.number)
     text = metrics.text(board, "s").decode()
     for status in {status for status, _ in dead + living}:
         count = sum(1 for found, _ in dead + living if found == status)
@@ -107,25 +106,25 @@ def test_sums_over_the_living_and_the_dead_are_what_was_counted(dead: list, livi
 
 def test_a_sum_is_not_read_while_a_dead_worker_s_counts_are_moved() -> None:
     board = Scoreboard()
-    board.service[CHANGES] = 1
+    board.service_fields[CHANGES] = 1
     seen: list[int] = []
 
     def read() -> int:
         seen.append(1)
         if len(seen) == 3:
-            board.service[CHANGES] = 2  # the supervisor has just ended
+            board.service_fields[CHANGES] = 2  # the supervisor has just ended
         return len(seen)
 
-    assert board.steady(read) == 4
-    board.service[CHANGES] = 3  # it died: the figures are told all the same
-    assert board.steady(lambda: "told") == "told"
+    assert board.read_consistently(read) == 4
+    board.service_fields[CHANGES] = 3  # it died: the figures are told all the same
+    assert board.read_consistently(lambda: "told") == "told"
 
 
 def test_a_name_cannot_break_a_line_and_every_series_has_its_help() -> None:
     board = Scoreboard()
     slot = worker(board, os.getpid())
     slot.fields[REVISION] = 3
-    slot.count(200)
+    slot.record_request(200, 0.0, {})
     assert slot.fields[ANSWERED] == 1
     for name in HISTOGRAMS:
         slot.observe(name, 1.0)

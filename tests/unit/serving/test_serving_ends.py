@@ -26,7 +26,7 @@ class Line:
     def __init__(self, runner: ScriptThread, **settings: Any) -> None:
         self.loop, self.answers, self.came = asyncio.new_event_loop(), [], threading.Event()
         self.board = Scoreboard()
-        self.slot = self.board.slot(self.board.assign())
+        self.slot = self.board.slot(self.board.assign_slot())
         self.queue = RequestQueue(Settings(**settings), self.slot, self.finish, lambda jobs, shared: None, lambda: None)
         self.runner = runner
         runner.loop = self.loop

@@ -12,7 +12,7 @@ import pytest
 
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor.limits import most_requests, over_limit
-from mldeploy_jupyter.serving.system.memory import own_above, proposed, why_killed
+from mldeploy_jupyter.serving.system.memory import explain_oom_kill, private_memory_above, propose_limit
 
 MB = 10**6
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc says it")
@@ -40,27 +40,27 @@ def test_pages_that_are_shared_with_a_parent_are_not_counted(how: str, low: int,
     ) as process:
         assert process.stdout is not None and process.stdin is not None
         pid = int(process.stdout.readline())
-        used = own_above(pid, low * MB)
+        used = private_memory_above(pid, low * MB)
         assert used is not None and low * MB < used < high * MB
-        assert own_above(pid, high * MB) is None
+        assert private_memory_above(pid, high * MB) is None
         process.stdin.close()
         process.wait(10)
-    assert own_above(pid, 0) is None  # it is gone
+    assert private_memory_above(pid, 0) is None  # it is gone
 
 
 @linux
 def test_memory_that_is_mapped_from_a_file_is_not_counted(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"x" * 50 * MB)
-    before = own_above(os.getpid(), 0)
+    before = private_memory_above(os.getpid(), 0)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as model:
         assert sum(model[i] for i in range(0, len(model), 4096)) > 0
-        after = own_above(os.getpid(), 0)
+        after = private_memory_above(os.getpid(), 0)
     assert before is not None and after is not None and after - before < 20 * MB
 
 
 def test_half_as_much_again_is_proposed_in_tenths_of_a_gigabyte() -> None:
-    assert [proposed(used * MB) // MB for used in (1, 66, 67, 400, 612, 2000)] == [100, 100, 200, 600, 1000, 3000]
+    assert [propose_limit(used * MB) // MB for used in (1, 66, 67, 400, 612, 2000)] == [100, 100, 200, 600, 1000, 3000]
     data = over_limit(612 * MB, 512 * MB, "run")
     assert (data["code"], data["used"], data["limit"], data["proposed"]) == (
         *("memory-limit", 612 * MB, 512 * MB),
@@ -70,9 +70,9 @@ def test_half_as_much_again_is_proposed_in_tenths_of_a_gigabyte() -> None:
 
 
 def test_a_kill_for_memory_says_the_figures() -> None:
-    assert why_killed({"oom_kill": False, "peak": 5, "limit": 5}) == why_killed({}) == ""
-    assert why_killed({"oom_kill": True, "peak": None, "limit": None}).endswith("was used up")
-    text = why_killed({"oom_kill": True, "peak": 199 * MB, "limit": 200 * MB})
+    assert explain_oom_kill({"oom_kill": False, "peak": 5, "limit": 5}) == explain_oom_kill({}) == ""
+    assert explain_oom_kill({"oom_kill": True, "peak": None, "limit": None}).endswith("was used up")
+    text = explain_oom_kill({"oom_kill": True, "peak": 199 * MB, "limit": 200 * MB})
     assert "199 MB of 200 MB" in text and "0.3 GB" in text
 
 

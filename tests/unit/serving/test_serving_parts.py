@@ -17,9 +17,9 @@ from mldeploy_jupyter.serving.log.service_log import ServiceLog
 from mldeploy_jupyter.serving.supervisor.arbiter import Arbiter
 from mldeploy_jupyter.serving.supervisor.generation import Generation, Stopped
 from mldeploy_jupyter.serving.system.json_file import read_json, write_json
-from mldeploy_jupyter.serving.system.listening_socket import listen
-from mldeploy_jupyter.serving.system.memory import after_death, cgroup_of, limits, oom_kills
-from mldeploy_jupyter.serving.system.procfs import holder_of, rss
+from mldeploy_jupyter.serving.system.listening_socket import open_listener
+from mldeploy_jupyter.serving.system.memory import count_oom_kills, facts_after_death, find_cgroup, read_limits
+from mldeploy_jupyter.serving.system.procfs import find_port_holder, read_rss
 
 
 def test_a_channel_carries_messages_in_order_with_their_descriptors() -> None:
@@ -84,32 +84,32 @@ def test_memory_cgroups_of_both_versions_are_read(
     (tmp_path / "proc" / "7").mkdir(parents=True)
     (tmp_path / "proc" / "7" / "cgroup").write_text(line)
     group = cgroup(tmp_path / "cgroup" / folder, **files)
-    found = cgroup_of(7, tmp_path / "proc", tmp_path / "cgroup")
+    found = find_cgroup(7, tmp_path / "proc", tmp_path / "cgroup")
     assert found == group
-    assert oom_kills(found) == 2
-    assert limits(found)["limit"] == limit
+    assert count_oom_kills(found) == 2
+    assert read_limits(found)["limit"] == limit
 
 
 def test_a_memory_kill_is_said_only_when_it_is_certain(tmp_path: Path) -> None:
     group = cgroup(tmp_path, memory__events="oom_kill 3\n")
-    assert after_death(group, 2, 9)["oom_kill"] is True
-    assert after_death(group, 3, 9)["oom_kill"] is False
-    assert after_death(group, 2, 11)["oom_kill"] is False
-    assert after_death(group, None, 9)["oom_kill"] is None
-    assert after_death(None, None, 9) == {"oom_kill": None, "limit": None, "peak": None}
-    assert cgroup_of(999_999_999) is None
-    assert rss(999_999_999) is None
+    assert facts_after_death(group, 2, 9)["oom_kill"] is True
+    assert facts_after_death(group, 3, 9)["oom_kill"] is False
+    assert facts_after_death(group, 2, 11)["oom_kill"] is False
+    assert facts_after_death(group, None, 9)["oom_kill"] is None
+    assert facts_after_death(None, None, 9) == {"oom_kill": None, "limit": None, "peak": None}
+    assert find_cgroup(999_999_999) is None
+    assert read_rss(999_999_999) is None
 
 
 def test_the_holder_of_a_port_is_found_and_a_free_one_has_none() -> None:
-    listener = listen("127.0.0.1", 0)
+    listener = open_listener("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    assert (holder_of(port) or {})["pid"] == os.getpid()
+    assert (find_port_holder(port) or {})["pid"] == os.getpid()
     with pytest.raises(OSError, match="in use"):
-        listen("127.0.0.1", port)
+        open_listener("127.0.0.1", port)
     listener.close()
-    assert holder_of(port) is None
-    listen("127.0.0.1", port).close()
+    assert find_port_holder(port) is None
+    open_listener("127.0.0.1", port).close()
 
 
 def test_settings_go_to_json_and_back_and_unknown_keys_are_dropped() -> None:
@@ -179,7 +179,9 @@ def test_a_client_without_a_supervisor_says_which(tmp_path: Path) -> None:
 
 
 def test_a_service_that_stops_takes_no_deployment(tmp_path: Path) -> None:
-    fleet = Arbiter(tmp_path, listen("127.0.0.1", 0), "127.0.0.1", ServiceLog(tmp_path / "log"), lambda task: task())
+    fleet = Arbiter(
+        tmp_path, open_listener("127.0.0.1", 0), "127.0.0.1", ServiceLog(tmp_path / "log"), lambda task: task()
+    )
     assert fleet.handle("nonsense", {}, print)["failure"]["code"] == "bad-request"
     assert fleet.restart(print) == {"ok": True, "restarted": 0}
     assert fleet.reread_keys() == {"ok": True, "workers": 0}
