@@ -41,7 +41,7 @@ def finish(context: Context, args: Args, service: Any, name: str, python: str, *
 
 def follow(context: Context, service: Any, name: str, timeout_sec: float | None) -> None:
     """Shows the deployment on the error stream until it ended. Raises its error, or `WaitInterrupted`."""
-    from mldeploy_jupyter.core.journal.terminal import follow as show
+    from mldeploy_jupyter.core.journal.terminal import Screen, follow_deployment
 
     store = service.workspace.folder.open_store()
     begun = looked = context.clock()
@@ -62,7 +62,7 @@ def follow(context: Context, service: Any, name: str, timeout_sec: float | None)
         # How it failed is left out: that is the error that is raised.
         if not context.json or context.isatty:
             cancel = f"{context.prefix}service cancel {name}"
-            show(service.journal, out=context.err, stop=ended, errors=False, cancel=cancel)
+            follow_deployment(service.journal, Screen(context.err), stop=ended, errors=False, cancel=cancel)
         service.wait_for_deployment(timeout_sec=left())
     except KeyboardInterrupt:
         raise WaitInterrupted(

@@ -1,44 +1,52 @@
-"""Carries deployments out. The only room that joins environments, images and targets."""
+"""Carries deployments out, and operates the services they made live.
+
+Imports only `environments`, `targets`, `core` and `serving`. No other room joins environments and targets.
+"""
 
 from __future__ import annotations
 
-from mldeploy_jupyter.deployment.execute import CANCEL_MARK, JOURNAL, carry_out, ended
-from mldeploy_jupyter.deployment.launch import check_start, start
+from mldeploy_jupyter.deployment.execute import completion_events, run_deployment
+from mldeploy_jupyter.deployment.files import journal_path
+from mldeploy_jupyter.deployment.launch import check_can_start, start_deployment
 from mldeploy_jupyter.deployment.operations import (
-    asks_for_tokens,
-    cancel,
-    control,
-    delete,
+    cancel_deployment,
+    control_service,
+    delete_service,
+    find_request_error,
     get_keys,
     get_token,
-    logs,
-    of_request,
-    regen_key,
+    read_logs,
+    regenerate_key,
+    uses_token_auth,
 )
-from mldeploy_jupyter.deployment.plan import is_unchanged, target_context
-from mldeploy_jupyter.deployment.recovery import elsewhere, look, look_at_target, require_here, shown_state
+from mldeploy_jupyter.deployment.plan import is_unchanged
+from mldeploy_jupyter.deployment.recovery import (
+    display_state,
+    query_status,
+    refresh_service,
+    remote_location,
+    require_local,
+)
 
 __all__ = [
-    "CANCEL_MARK",
-    "JOURNAL",
-    "asks_for_tokens",
-    "cancel",
-    "carry_out",
-    "check_start",
-    "control",
-    "delete",
-    "elsewhere",
-    "ended",
+    "cancel_deployment",
+    "check_can_start",
+    "completion_events",
+    "control_service",
+    "delete_service",
+    "display_state",
+    "find_request_error",
     "get_keys",
     "get_token",
     "is_unchanged",
-    "logs",
-    "look",
-    "look_at_target",
-    "of_request",
-    "regen_key",
-    "require_here",
-    "shown_state",
-    "start",
-    "target_context",
+    "journal_path",
+    "query_status",
+    "read_logs",
+    "refresh_service",
+    "regenerate_key",
+    "remote_location",
+    "require_local",
+    "run_deployment",
+    "start_deployment",
+    "uses_token_auth",
 ]

@@ -22,6 +22,7 @@ from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, R
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.deployment import diagnose, prewarm
 from mldeploy_jupyter.deployment import plan as planning
+from mldeploy_jupyter.deployment.files import CANCEL_FILE, JOURNAL_FILE
 from mldeploy_jupyter.deployment.lease import Heartbeat
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.deployment.stages import Stages
@@ -33,12 +34,8 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-JOURNAL = "events.jsonl"
-
-CANCEL_MARK = "cancel"
-
 # Set when a deployment that this process carries out has ended, for whoever waits here.
-ended: weakref.WeakValueDictionary[str, threading.Event] = weakref.WeakValueDictionary()
+completion_events: weakref.WeakValueDictionary[str, threading.Event] = weakref.WeakValueDictionary()
 
 _pins: dict[tuple[str, str, frozenset[str]], list[str]] = {}  # of the same installed packages and imported modules
 
@@ -57,7 +54,7 @@ class ExecutionState:
     modules: dict[str, str] = field(default_factory=dict)  # what the service had imported after init and sample
 
 
-def carry_out(
+def run_deployment(
     folder: WorkspaceFolder,
     deployment_id: str,
     *,
@@ -76,13 +73,13 @@ def carry_out(
     assert record is not None, f"deployment {deployment_id} is not in the store"
     request = DeploymentRequest.from_dict(record.request)
     place = folder.deployments / deployment_id
-    journal = Journal(place / JOURNAL)
+    journal = Journal(place / JOURNAL_FILE)
     stages = Stages(journal, clock)
     work = ExecutionState(request)
     with Heartbeat(store, request.service, deployment_id) as lease:
 
         def check_cancel() -> None:
-            if (place / CANCEL_MARK).exists() or lease.cancelled.is_set():
+            if (place / CANCEL_FILE).exists() or lease.cancelled.is_set():
                 raise DeploymentCancelled("the deployment was cancelled")
             if lease.lost.is_set():
                 raise WebserviceException(
@@ -115,7 +112,7 @@ def carry_out(
         with suppress(MldeployError):
             _keep_pins(store, work)
         with suppress(MldeployError):
-            _archive(folder, deployment_id, place / JOURNAL)
+            _archive(folder, deployment_id, place / JOURNAL_FILE)
     return state
 
 
@@ -307,7 +304,7 @@ def _last_seconds(folder: WorkspaceFolder, store: Store, record: DeploymentRecor
     """How long each stage took in the last deployment of this service that became live."""
     for old in store.list_deployments(service=record.service, state="live", limit=2):
         if old.id != record.id:
-            events = read_events(folder.deployments / old.id / JOURNAL)
+            events = read_events(folder.deployments / old.id / JOURNAL_FILE)
             return {e.stage: e.data["seconds"] for e in events if e.kind == "finished" and "seconds" in e.data}
     return {}
 

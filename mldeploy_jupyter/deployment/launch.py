@@ -18,10 +18,11 @@ from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment import prewarm
-from mldeploy_jupyter.deployment.execute import JOURNAL, carry_out, ended, initial_service
+from mldeploy_jupyter.deployment.execute import completion_events, initial_service, run_deployment
+from mldeploy_jupyter.deployment.files import JOURNAL_FILE
 from mldeploy_jupyter.deployment.lease import TTL, take
 from mldeploy_jupyter.deployment.plan import target_context
-from mldeploy_jupyter.deployment.recovery import look, require_here
+from mldeploy_jupyter.deployment.recovery import refresh_service, require_local
 from mldeploy_jupyter.targets import TARGET_OF, open_target
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ RUNNER = ["-P", "-m", "mldeploy_jupyter.deployment.runner"]
 MakeRequest = Callable[[ServiceRecord | None, RevisionRecord | None], DeploymentRequest]
 
 
-def check_start(
+def check_can_start(
     folder: WorkspaceFolder,
     name: str,
     compute_type: str,
@@ -44,12 +45,12 @@ def check_start(
     clients: dict[str, Any] | None = None,
     overwrite: bool = True,
 ) -> None:
-    """Raises what `start` would raise before it begins anything; see there."""
+    """Raises what `start_deployment` would raise before it begins anything; see there."""
     open_target(TARGET_OF.get(compute_type, compute_type), target_context(folder, clients))
     store = folder.open_store()
-    there = look(folder, name)
+    there = refresh_service(folder, name)
     if there is not None:
-        require_here(folder, there)
+        require_local(folder, there)
     if there is not None and there.revision and not overwrite:
         raise NameInUse(
             f"there is a service {name} already",
@@ -59,7 +60,7 @@ def check_start(
     _refuse_unfinished(store, there)
 
 
-def start(
+def start_deployment(
     folder: WorkspaceFolder,
     name: str,
     compute_type: str,
@@ -82,7 +83,7 @@ def start(
         NameInUse: the service has a revision already and `overwrite` is false.
         DeploymentInProgress: another operation holds the service; carries its id.
     """
-    check_start(folder, name, compute_type, clients=clients, overwrite=overwrite)
+    check_can_start(folder, name, compute_type, clients=clients, overwrite=overwrite)
     target, store = TARGET_OF.get(compute_type, compute_type), folder.open_store()
     deployment_id = f"{utc_now()[:19].translate(str.maketrans('', '', '-:'))}-{os.urandom(3).hex()}"
     take(store, name, deployment_id)
@@ -102,8 +103,8 @@ def start(
         place = folder.deployments / deployment_id
         make_private_dir(place)
         (place / "request.json").write_text(json.dumps(request.to_dict(), indent=1))
-        Journal(place / JOURNAL).close()
-        # Durable with the revision that is written down before the target is asked (carry_out).
+        Journal(place / JOURNAL_FILE).close()
+        # Durable with the revision that is written down before the target is asked (run_deployment).
         store.add_deployment(record, durable=False)
         if there is None:
             store.save_service(initial_service(request, compute_type, folder.id, _user()))
@@ -120,13 +121,17 @@ def start(
         _give_up(store, name, deployment_id, there, error)
         raise
     if clients:
-        journal = Journal(place / JOURNAL)
+        journal = Journal(place / JOURNAL_FILE)
         journal.write("", "log", "runs in the calling process: a client object was handed in")
         journal.close()
     threading.Thread(
-        target=carry_out,
+        target=run_deployment,
         args=(folder, deployment_id),
-        kwargs={"secrets": secrets, "clients": clients, "end": ended.setdefault(deployment_id, threading.Event())},
+        kwargs={
+            "secrets": secrets,
+            "clients": clients,
+            "end": completion_events.setdefault(deployment_id, threading.Event()),
+        },
         name=f"mldeploy-{name}",
     ).start()
     return record

@@ -13,10 +13,10 @@ from mldeploy_jupyter.core import keys
 from mldeploy_jupyter.core.errors import WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.diagnose import LOG_WAIT, _raised_at
-from mldeploy_jupyter.deployment.execute import CANCEL_MARK
+from mldeploy_jupyter.deployment.files import CANCEL_FILE
 from mldeploy_jupyter.deployment.lease import Heartbeat, take
 from mldeploy_jupyter.deployment.plan import target_context
-from mldeploy_jupyter.deployment.recovery import look, require_here
+from mldeploy_jupyter.deployment.recovery import refresh_service, require_local
 from mldeploy_jupyter.targets import Action, LogLine, TargetFailure, open_target
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Token:
         return f"Token(********, refresh_after={self.refresh_after!r}, ends={self.ends!r})"
 
 
-def cancel(folder: WorkspaceFolder, name: str) -> bool:
+def cancel_deployment(folder: WorkspaceFolder, name: str) -> bool:
     """Leaves the durable mark that the runner obeys. False when no deployment of the service is under way."""
     service = _service(folder, name)
     deployment = folder.open_store().get_deployment(service.deployment_id)
@@ -47,11 +47,11 @@ def cancel(folder: WorkspaceFolder, name: str) -> bool:
     folder.open_store().update_deployment(deployment.id, cancel=True)
     place = folder.deployments / deployment.id
     if place.exists():  # else its runner is on another machine, and sees the mark in the store
-        (place / CANCEL_MARK).touch(mode=0o600)
+        (place / CANCEL_FILE).touch(mode=0o600)
     return True
 
 
-def control(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord:
+def control_service(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord:
     """Stops, starts or restarts a service, or makes it read its keys again.
 
     Raises:
@@ -59,7 +59,7 @@ def control(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord
         DeploymentFailed: it could not be started.
     """
     service = _service(folder, name)
-    require_here(folder, service)
+    require_local(folder, service)
     if action in ("start", "restart") and not service.revision:
         raise WebserviceException(
             f"{name} has never been live",
@@ -88,16 +88,16 @@ def control(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord
         return store.update_service(name, updated_time=utc_now(), **changes)
 
 
-def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] = time.sleep) -> None:
+def delete_service(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] = time.sleep) -> None:
     """Removes the service and proves that nothing of it is left. A deployment under way is cancelled first.
 
     Raises:
         DeploymentInProgress: the deployment did not end within half a minute after it was cancelled.
     """
     service = _service(folder, name)
-    require_here(folder, service)
+    require_local(folder, service)
     target = open_target(service.target, target_context(folder))
-    if cancel(folder, name):
+    if cancel_deployment(folder, name):
         end = time.monotonic() + CANCEL_DEADLINE
         while time.monotonic() < end and _is_deploying(folder, name):
             wait(0.05)
@@ -109,8 +109,8 @@ def delete(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] =
 def get_keys(folder: WorkspaceFolder, name: str) -> keys.ServiceKeys:
     """Raises `WebserviceException` where the service asks for tokens, as in v1."""
     service = _service(folder, name)
-    require_here(folder, service)
-    if asks_for_tokens(folder, service):
+    require_local(folder, service)
+    if uses_token_auth(folder, service):
         raise WebserviceException(
             f"{name} has no keys in use",
             why="it asks for tokens (token_auth_enabled)",
@@ -128,8 +128,8 @@ def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = 
     from mldeploy_jupyter.serving import tokens
 
     service = _service(folder, name)
-    require_here(folder, service)
-    if not asks_for_tokens(folder, service):
+    require_local(folder, service)
+    if not uses_token_auth(folder, service):
         raise WebserviceException(
             f"{name} gives no tokens",
             why="it is opened with keys" if service.auth_enabled else "it is open: it asks for neither key nor token",
@@ -140,30 +140,30 @@ def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = 
     return Token(tokens.sign(secret, name, made), made + tokens.REFRESH_AFTER, made + tokens.LIFETIME)
 
 
-def asks_for_tokens(folder: WorkspaceFolder, service: ServiceRecord) -> bool:
+def uses_token_auth(folder: WorkspaceFolder, service: ServiceRecord) -> bool:
     """Whether the live revision asks for tokens; False before there is one."""
     live = folder.open_store().get_revision(service.name, service.revision) if service.revision else None
     return live is not None and live.deploy_config.get("passed", {}).get("token_auth_enabled") is True
 
 
-def regen_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.ServiceKeys:
+def regenerate_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.ServiceKeys:
     """Replaces one key, in the service too, without a restart. The other key goes on opening the service."""
     service = _service(folder, name)
-    require_here(folder, service)
+    require_local(folder, service)
     target = open_target(service.target, target_context(folder))
     made = keys.replace_key(folder.services / service.name / "keys.json", which, value)
     target.control(service, "regen_keys", _silent)
     return made
 
 
-def logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: bool = False) -> Iterator[LogLine]:
+def read_logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: bool = False) -> Iterator[LogLine]:
     service = _service(folder, name)
-    require_here(folder, service)
+    require_local(folder, service)
     return open_target(service.target, target_context(folder)).logs(service, tail=tail, follow=follow)
 
 
 def _service(folder: WorkspaceFolder, name: str) -> ServiceRecord:
-    service = look(folder, name)
+    service = refresh_service(folder, name)
     if service is None:
         raise WebserviceNotFound(
             f"there is no service {name}",
@@ -174,7 +174,7 @@ def _service(folder: WorkspaceFolder, name: str) -> ServiceRecord:
 
 
 def _is_deploying(folder: WorkspaceFolder, name: str) -> bool:
-    service = look(folder, name)
+    service = refresh_service(folder, name)
     deployment = folder.open_store().get_deployment(service.deployment_id) if service else None
     return deployment is not None and deployment.state == "running"
 
@@ -191,7 +191,7 @@ def _silent(stage: str, kind: str, text: str = "", **data: Any) -> None:
     pass
 
 
-def of_request(folder: WorkspaceFolder, service: ServiceRecord, request_id: str) -> tuple[str, str]:
+def find_request_error(folder: WorkspaceFolder, service: ServiceRecord, request_id: str) -> tuple[str, str]:
     """What the script raised at a request, and the line of the cell, from the log of a service on this machine.
 
     Two empty strings when the log does not say.

@@ -9,7 +9,8 @@ from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.journal.journal import Journal, read_events
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment import diagnose
-from mldeploy_jupyter.deployment.execute import JOURNAL, made_live
+from mldeploy_jupyter.deployment.execute import made_live
+from mldeploy_jupyter.deployment.files import JOURNAL_FILE
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.targets import ServiceStatus, TargetFailure, open_target
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-def look(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
+def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
     """The service's record as it is now, with a dead runner found and its deployment ended.
 
     A runner of this machine is dead when its process is; one of another machine when its lease has run out.
@@ -38,14 +39,14 @@ def look(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
     return store.get_service(name)
 
 
-def look_at_target(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStatus:
+def query_status(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStatus:
     """What the target says of the service at this moment; of one on another machine, what the store says."""
-    if elsewhere(folder, service):
+    if remote_location(folder, service):
         return ServiceStatus(service.state, service.revision, service.deployment_id)
     return open_target(service.target, target_context(folder)).status(service)
 
 
-def elsewhere(folder: WorkspaceFolder, service: ServiceRecord) -> str:
+def remote_location(folder: WorkspaceFolder, service: ServiceRecord) -> str:
     """Where a local service runs when that is not here: another machine, or another folder with the same store."""
     host = str(service.endpoint.get("host") or "")
     if host and host != process_identity.host_name():
@@ -55,9 +56,9 @@ def elsewhere(folder: WorkspaceFolder, service: ServiceRecord) -> str:
     return ""
 
 
-def require_here(folder: WorkspaceFolder, service: ServiceRecord) -> None:
+def require_local(folder: WorkspaceFolder, service: ServiceRecord) -> None:
     """Raises `WebserviceException` when what is asked can be done only elsewhere."""
-    place = elsewhere(folder, service)
+    place = remote_location(folder, service)
     if place:
         raise WebserviceException(
             f"{service.name} runs in {place}" if "folder" in place else f"{service.name} runs on {place}",
@@ -66,7 +67,7 @@ def require_here(folder: WorkspaceFolder, service: ServiceRecord) -> None:
         )
 
 
-def shown_state(service: ServiceRecord, status: ServiceStatus) -> str:
+def display_state(service: ServiceRecord, status: ServiceStatus) -> str:
     """Deploying, Updating, Live, Unhealthy, Failed or Stopped."""
     if service.state in ("Deploying", "Updating"):
         return service.state
@@ -125,7 +126,7 @@ def _bury(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploymen
     asked = last.get("deployment_id") == deployment.id
     if asked and last.get("outcome") == "running":
         return  # an update whose caller is gone: its supervisor finishes it, and a later look records how
-    journal = Journal(folder.deployments / deployment.id / JOURNAL)
+    journal = Journal(folder.deployments / deployment.id / JOURNAL_FILE)
     try:
         revision = store.get_revision(service.name, status.revision) if status.deployment_id == deployment.id else None
         if revision is not None and status.endpoint is not None:
@@ -181,7 +182,7 @@ def _bury_failed(
 
 def _open_stage(folder: WorkspaceFolder, deployment: DeploymentRecord) -> str:
     stage = ""
-    for event in read_events(folder.deployments / deployment.id / JOURNAL):
+    for event in read_events(folder.deployments / deployment.id / JOURNAL_FILE):
         if event.kind == "started":
             stage = event.stage
         elif event.kind in ("finished", "failed") and event.stage == stage:

@@ -19,9 +19,9 @@ def main(arguments: list[str]) -> int:
     except ValueError:
         return 3
     from mldeploy_jupyter.core.workspace import folder
-    from mldeploy_jupyter.deployment.execute import carry_out
+    from mldeploy_jupyter.deployment.execute import run_deployment
 
-    return 0 if carry_out(folder.load_workspace(Path(root)), deployment_id, secrets=secrets) == "live" else 1
+    return 0 if run_deployment(folder.load_workspace(Path(root)), deployment_id, secrets=secrets) == "live" else 1
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>
 
 
 @dataclass(frozen=True)
-class CleanRun:
+class ScriptCheck:
     """`result` is what `serving/worker/script_check.py` found, `output` what the script printed.
 
     `seconds` is the time of the whole run.
@@ -71,7 +71,7 @@ def find_models(folder: WorkspaceFolder, references: list[str]) -> list[ModelRec
     return records
 
 
-def run_clean(
+def check_script(
     script: Path,
     models: list[ModelRecord],
     folder: WorkspaceFolder,
@@ -79,7 +79,7 @@ def run_clean(
     python: str,
     init_timeout: float = 300.0,
     variables: dict[str, str] | None = None,
-) -> CleanRun:
+) -> ScriptCheck:
     """Lays the script, its helpers and the models out as a service has them and runs the check with `python`.
 
     Where a service runs whose imports fit, the check is a fork of those; else it is a new process.
@@ -110,7 +110,7 @@ def run_clean(
             result, output = _run(python, made, place, init_timeout)
         if not result.get("ok"):
             result.setdefault("failure", {})["model_tree"] = _tree(made.app / "azureml-models")
-    return CleanRun(result, output, settings, time.monotonic() - started, models)
+    return ScriptCheck(result, output, settings, time.monotonic() - started, models)
 
 
 def _run(python: str, made: Bundle, place: Path, init_timeout: float) -> tuple[dict[str, Any], list[str]]:

@@ -17,7 +17,7 @@ from mldeploy_jupyter.notebook.session import FailedCheck, Session, cell_id, not
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
-    from mldeploy_jupyter.deployment.script_check import CleanRun
+    from mldeploy_jupyter.deployment.script_check import ScriptCheck
 
 MAGIC = "%%entry_script"
 OUTPUT_LINES = 20  # of what the script printed
@@ -203,12 +203,12 @@ def _check_run(
     args: Args,
 ) -> str:
     """Runs the script in a clean interpreter; the line that says ok. Raises `EntryScriptError`."""
-    from mldeploy_jupyter.deployment.script_check import find_models, run_clean
+    from mldeploy_jupyter.deployment.script_check import check_script, find_models
 
     records = find_models(folder, models)
     python, variables = _interpreter(args)
     try:
-        ran = run_clean(
+        ran = check_script(
             path,
             records,
             folder,
@@ -232,7 +232,7 @@ def _check_run(
     return _ok_line(name, ran)
 
 
-def _as_error(ran: CleanRun, name: str, text: str, record: CellRecord) -> MldeployError:
+def _as_error(ran: ScriptCheck, name: str, text: str, record: CellRecord) -> MldeployError:
     from mldeploy_jupyter.core.diagnosis import ScriptInfo, explain
 
     script = ScriptInfo(name, ran.settings["entry_script"], text, record, record.version)
@@ -271,7 +271,7 @@ def _print_output(lines: list[str]) -> None:
         print(f"  | {clean(line, colour=False)}")
 
 
-def _ok_line(name: str, ran: CleanRun) -> str:
+def _ok_line(name: str, ran: ScriptCheck) -> str:
     from mldeploy_jupyter.core.journal import duration
 
     result = ran.result

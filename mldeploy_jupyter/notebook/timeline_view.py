@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.journal import Timeline, apply, render_html, render_text, tick
-from mldeploy_jupyter.core.journal.journal import JournalTail
+from mldeploy_jupyter.core.journal import Timeline, apply_event, render_html, render_text, update_elapsed
+from mldeploy_jupyter.core.journal.journal import JournalReader
 from mldeploy_jupyter.notebook.wording import as_typed_here
 
 LEAST_SECONDS = 0.25  # between two updates
@@ -50,7 +50,7 @@ class TimelineView:
         self.journal = journal
         self.ended = threading.Event()
         self.errors = errors
-        self._tail = JournalTail(journal)
+        self._tail = JournalReader(journal)
         self._publish, self._look, self._is_over, self._now, self._clock = publish, look, is_over, now, clock
         self._lock = threading.Lock()
         self._shown_at = self._read_at = self._heard_at = self._looked_at = clock()
@@ -76,12 +76,12 @@ class TimelineView:
             if events and not self.timeline.seq:
                 self.timeline.started = ""  # what stood there before the first event was a guess
             for event in events:
-                apply(self.timeline, event)
+                apply_event(self.timeline, event)
             moment = self._read_at = self._clock()
             if events:
                 self._heard_at = moment
             if events or not self._shown or moment - self._shown_at >= CLOCK_SECONDS:
-                tick(self.timeline, self._now())
+                update_elapsed(self.timeline, self._now())
                 self._draw(moment)
             if self.timeline.ended:
                 self.ended.set()

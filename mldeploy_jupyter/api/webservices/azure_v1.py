@@ -42,7 +42,7 @@ def deploy_paths(
     # What `deploy` would refuse is refused before a version is made.
     config = deployments.as_config(deployment_config)
     deployments.make_request(check_workspace(workspace), name, [], image_config, config)
-    deployment.check_start(workspace.folder, name, config.compute_type, overwrite=overwrite)
+    deployment.check_can_start(workspace.folder, name, config.compute_type, overwrite=overwrite)
     for path in paths:
         check_model_name(Path(path).name[:30])
         if not path.startswith(("models:", "runs:")):

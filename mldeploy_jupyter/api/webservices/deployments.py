@@ -310,7 +310,7 @@ def _start(
 ) -> DeploymentRecord:
     # The update of a local service needs no process of its own: its supervisor finishes what it began.
     here = request.target == "local" and request.operation != "deploy" and not detached
-    record = deployment.start(
+    record = deployment.start_deployment(
         folder,
         request.service,
         config.compute_type,

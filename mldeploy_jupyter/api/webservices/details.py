@@ -87,7 +87,7 @@ def log_line(line: Any) -> str:
 
 def explain_silence(folder: WorkspaceFolder, record: ServiceRecord, error: ScoringError) -> None:
     """Puts into the error of a request why the service itself did not answer it, and the command that helps."""
-    status, name = deployment.look_at_target(folder, record), record.name
+    status, name = deployment.query_status(folder, record), record.name
     if status.state == "Stopped" or (status.failure or {}).get("code") == "supervisor-lost":
         error.what = f"{name} does not run"
         error.why = "it was stopped" if status.state == "Stopped" else "its supervisor process is gone"
@@ -113,14 +113,14 @@ def _end_of_worker(folder: WorkspaceFolder, record: ServiceRecord, status: Any) 
         if end and datetime.now(UTC) - datetime.fromisoformat(end["time"]) < timedelta(seconds=5):
             return dict(end)
         time.sleep(0.05)
-        status = deployment.look_at_target(folder, record)
+        status = deployment.query_status(folder, record)
     return None
 
 
 def look(workspace: WorkspaceLike, name: str) -> ServiceRecord | None:
     """The service's record as it is now; None when there is none. Makes no workspace."""
     folder = workspace.find_folder()
-    return deployment.look(folder, name) if folder else None
+    return deployment.refresh_service(folder, name) if folder else None
 
 
 def not_found(workspace: WorkspaceLike, name: str) -> WebserviceException:
@@ -142,9 +142,9 @@ def explain(folder: WorkspaceFolder, service: ServiceRecord, error: ScoringError
 
     An answer never carries them, for it goes to clients; the log of a service on this machine is its owner's.
     """
-    if error.status_code != 500 or not error.request_id or deployment.elsewhere(folder, service):
+    if error.status_code != 500 or not error.request_id or deployment.remote_location(folder, service):
         return
-    raised, where = deployment.of_request(folder, service, error.request_id)
+    raised, where = deployment.find_request_error(folder, service, error.request_id)
     if raised:
         error.why, error.where = raised, where
         if raised.startswith(("JSONDecodeError", "json.JSONDecodeError", "orjson.JSONDecodeError")):

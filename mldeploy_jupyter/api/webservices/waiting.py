@@ -48,13 +48,13 @@ def wait_for(
     """
     store = folder.open_store()
     end = None if timeout is None else clock() + timeout
-    here = deployment.ended.get(deployment_id)  # this process carries it out, and says so at once
+    here = deployment.completion_events.get(deployment_id)  # this process carries it out, and says so at once
     looked = -LOOK_EVERY
 
     def ended() -> bool:
         nonlocal looked
         if clock() - looked >= LOOK_EVERY:
-            deployment.look(folder, name)
+            deployment.refresh_service(folder, name)
             looked = clock()
         record = store.get_deployment(deployment_id)
         return record is None or record.state != "running"
@@ -64,10 +64,10 @@ def wait_for(
 
     try:
         if show:
-            from mldeploy_jupyter.core.journal.terminal import follow
+            from mldeploy_jupyter.core.journal.terminal import Screen, follow_deployment
 
-            journal = folder.deployments / deployment_id / deployment.JOURNAL
-            follow(journal, out=out, stop=lambda: ended() or late(), errors=False)
+            journal = deployment.journal_path(folder, deployment_id)
+            follow_deployment(journal, Screen(out), stop=lambda: ended() or late(), errors=False)
         elif here is not None:  # a look now would only keep the thread waiting that does the work
             here.wait(LOOK_EVERY if timeout is None else min(max(0.0, timeout), LOOK_EVERY))
         # The journal's last line comes a moment before the store says so.

@@ -71,7 +71,7 @@ class ServiceAttributes:
     def shown_state(self) -> str:
         """Deploying, Updating, Live, Unhealthy, Failed or Stopped."""
         record = self._record
-        return deployment.shown_state(record, deployment.look_at_target(self.workspace.folder, record))
+        return deployment.display_state(record, deployment.query_status(self.workspace.folder, record))
 
     @property
     def compute_type(self) -> str:
@@ -84,7 +84,7 @@ class ServiceAttributes:
     @property
     def token_auth_enabled(self) -> bool:
         """Whether an expiring token is asked for in place of a key (`get_access_token`)."""
-        return deployment.asks_for_tokens(self.workspace.folder, self._record)
+        return deployment.uses_token_auth(self.workspace.folder, self._record)
 
     @property
     def description(self) -> str | None:
@@ -128,7 +128,7 @@ class ServiceAttributes:
     @property
     def journal(self) -> Path:
         """The deployment's journal (JSON lines)."""
-        return self.workspace.folder.deployments / self.deployment_id / deployment.JOURNAL
+        return deployment.journal_path(self.workspace.folder, self.deployment_id)
 
     @property
     def image(self) -> None:
@@ -215,19 +215,19 @@ class Webservice(ServiceAttributes):
     def get_logs(self, num_lines: int = 5000, init: bool = False, raw: bool = False) -> str:
         """The last lines of the service's log. `init` is v1's and changes nothing: init() writes into the same log."""
         num_lines = whole_number("num_lines", num_lines, 0)
-        lines = deployment.logs(self.workspace.folder, self.name, tail=num_lines)
+        lines = deployment.read_logs(self.workspace.folder, self.name, tail=num_lines)
         return "\n".join(line.text if raw else details.log_line(line) for line in lines)
 
     def log_entries(self, num_lines: int = 5000) -> list[dict[str, Any]]:
         """The last entries of the service's log as data: `time`, `level`, `logger`, `message`, `request_id`, ..."""
         num_lines = whole_number("num_lines", num_lines, 0)
-        lines = deployment.logs(self.workspace.folder, self.name, tail=num_lines)
+        lines = deployment.read_logs(self.workspace.folder, self.name, tail=num_lines)
         return [line.entry or {"time": line.time, "logger": line.source, "message": line.text} for line in lines]
 
     def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
         """The last lines, then new ones as they come, until the service stops."""
         num_lines = whole_number("num_lines", num_lines, 0)
-        for line in deployment.logs(self.workspace.folder, self.name, tail=num_lines, follow=True):
+        for line in deployment.read_logs(self.workspace.folder, self.name, tail=num_lines, follow=True):
             yield details.log_line(line)
 
     def run(self, input_data: Any = _NOT_GIVEN, *, input: Any = _NOT_GIVEN) -> Any:
@@ -268,7 +268,7 @@ class Webservice(ServiceAttributes):
         "Token" replaces the secret of the tokens: all that were given stop working, and their holders ask again.
         """
         text_or_none("set_key", set_key)
-        deployment.regen_key(self.workspace.folder, self.name, key, set_key)
+        deployment.regenerate_key(self.workspace.folder, self.name, key, set_key)
 
     def get_access_token(self) -> WebServiceAccessToken:
         """A token for a service with `token_auth_enabled`: valid for an hour, to be renewed after 45 minutes.
@@ -340,7 +340,7 @@ class Webservice(ServiceAttributes):
 
     def cancel(self) -> bool:
         """Cancels the deployment under way; the old revision goes on serving. False when there is none."""
-        return deployment.cancel(self.workspace.folder, self.name)
+        return deployment.cancel_deployment(self.workspace.folder, self.name)
 
     def start(self) -> None:
         """Starts a stopped service with the revision it had.
@@ -349,7 +349,7 @@ class Webservice(ServiceAttributes):
             DeploymentFailed: it could not be started, such as because another process has its port.
         """
         try:
-            deployment.control(self.workspace.folder, self.name, "start")
+            deployment.control_service(self.workspace.folder, self.name, "start")
         except DeploymentFailed as error:
             if getattr(error.cause, "code", "") == "port-in-use":  # a service keeps its port until it is given another
                 error.hint = (
@@ -360,11 +360,11 @@ class Webservice(ServiceAttributes):
 
     def stop(self) -> None:
         """Ends the service's processes after their requests; it keeps its name, keys, revisions and port."""
-        deployment.control(self.workspace.folder, self.name, "stop")
+        deployment.control_service(self.workspace.folder, self.name, "stop")
 
     def restart(self) -> None:
         """Replaces the workers of the live revision one by one; no request is lost."""
-        deployment.control(self.workspace.folder, self.name, "restart")
+        deployment.control_service(self.workspace.folder, self.name, "restart")
 
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
         """Removes the service: processes, files, record. The parameters are v1's; there is nothing to keep.
@@ -374,7 +374,7 @@ class Webservice(ServiceAttributes):
         if details.look(self.workspace, self.name) is None:
             print(f"there is no service {self.name}: nothing to delete")
         else:
-            deployment.delete(self.workspace.folder, self.name)
+            deployment.delete_service(self.workspace.folder, self.name)
         if self._client is not None:
             self._client.close()
 
@@ -465,7 +465,7 @@ class Webservice(ServiceAttributes):
         """The record once no deployment is under way; raises the error of one that nobody was told of."""
         folder = self.workspace.folder
         record = self._record
-        deployment.require_here(folder, record)
+        deployment.require_local(folder, record)
         if record.state in ("Deploying", "Updating"):
             print(f"waiting for the deployment of {self.name} ...", flush=True)
             wait_for(folder, self.name, record.deployment_id)

@@ -1,22 +1,25 @@
-"""The timeline of a deployment: `fold` makes it from the journal, `render_text` and `render_html` draw it."""
+"""The journal of a deployment, the timeline it adds up to, and the forms in which a timeline is shown.
+
+Imports only `core.text`.
+"""
 
 from __future__ import annotations
 
-from mldeploy_jupyter.core.journal.html import (
+from mldeploy_jupyter.core.journal.html import render_html
+from mldeploy_jupyter.core.journal.plain_text import (
     cause_lines,
     closing_lines,
     duration,
     heading,
-    render_html,
     render_text,
     stage_line,
 )
-from mldeploy_jupyter.core.journal.timeline import StageView, Timeline, apply, fold, tick
+from mldeploy_jupyter.core.journal.timeline import StageView, Timeline, apply_event, fold, update_elapsed
 
 __all__ = [
     "StageView",
     "Timeline",
-    "apply",
+    "apply_event",
     "cause_lines",
     "closing_lines",
     "duration",
@@ -25,5 +28,5 @@ __all__ = [
     "render_html",
     "render_text",
     "stage_line",
-    "tick",
+    "update_elapsed",
 ]

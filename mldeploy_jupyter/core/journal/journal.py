@@ -81,6 +81,71 @@ class Journal:
         os.close(self._fd)
 
 
+class JournalReader:
+    """Reads the events appended since the last read.
+
+    A last line without its newline is held back until it is complete; a line that is not an event is skipped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+        self._partial_line = b""
+
+    def read(self) -> list[Event]:
+        """The new events; empty when nothing was appended, or when there is no file yet."""
+        lines = self._read_lines()
+        return [event for line in lines if (event := _parse_event(line)) is not None]
+
+    def _read_lines(self) -> list[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                chunk = file.read()
+        except FileNotFoundError:
+            return []
+        self._offset += len(chunk)
+        *lines, self._partial_line = (self._partial_line + chunk).split(b"\n")
+        return lines
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """All events, a complete last line without a newline included. A torn line is skipped; no file, no events."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for line in content.splitlines():
+        event = _parse_event(line)
+        if event is not None:
+            yield event
+
+
+def follow_events(
+    path: Path,
+    *,
+    stop: Callable[[], bool],
+    sleep: Callable[[float], Any] = time.sleep,
+    interval: float = 0.05,
+) -> Iterator[Event]:
+    """The events as they are written, until `stop()` returns true and nothing is left to read.
+
+    `stop` is called only when there is no new event, and the file is read once more after it returned true, so
+    that an event written in between is not lost. `interval` is the time between two reads in seconds.
+    """
+    reader = JournalReader(path)
+    stopping = False
+    while True:
+        events = reader.read()
+        yield from events
+        if not events:
+            if stopping:
+                return
+            stopping = stop()
+            if not stopping:
+                sleep(interval)
+
+
 def _ends_torn(path: Path) -> bool:
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
@@ -89,82 +154,7 @@ def _ends_torn(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def read_events(path: Path, after: int = 0) -> Iterator[Event]:
-    """The events with `seq` above `after`. A torn line is skipped; a missing file has no events."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return
-    for line in content.splitlines():
-        event = _parse(line)
-        if event is not None and event.seq > after:
-            yield event
-
-
-def follow_events(
-    path: Path,
-    after: int = 0,
-    *,
-    stop: Callable[[], bool],
-    wait: Callable[[float], Any] = time.sleep,
-    interval: float = 0.05,
-) -> Iterator[Event]:
-    """The events as they are written, from `after` on, until `stop()` says so and nothing is left.
-
-    `stop` is asked only when no new line is there, and the file is read once more after it said yes,
-    so that an event written just before is not lost. Reads only what was appended.
-    """
-    offset, rest = 0, b""
-    stopping = False
-    while True:
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                chunk = file.read()
-        except FileNotFoundError:
-            chunk = b""
-        offset += len(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            event = _parse(line)
-            if event is not None and event.seq > after:
-                yield event
-        if not chunk:
-            if stopping:
-                return
-            stopping = stop()
-            if not stopping:
-                wait(interval)
-
-
-def _parse(line: bytes) -> Event | None:
-    try:
-        return Event(**json.loads(line))
-    except (ValueError, TypeError):
-        return None
-
-
-class JournalTail:
-    """`read` gives the events since the last one. A torn last line waits for its end; a foreign line is skipped."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._offset = 0
-        self._rest = b""
-
-    def read(self) -> list[Event]:
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self._offset)
-                chunk = file.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(chunk)
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        return [event for line in lines if (event := _event(line)) is not None]
-
-
-def _event(line: bytes) -> Event | None:
+def _parse_event(line: bytes) -> Event | None:
     try:
         return Event(**json.loads(line))
     except (ValueError, TypeError):

@@ -1,7 +1,6 @@
-"""The timeline of a deployment: a pure fold of its journal. Every surface shows this and nothing else.
+"""The timeline of a deployment: what its journal adds up to. Every view of a deployment draws a `Timeline`.
 
-`fold` makes it from the events at once; `apply` and `tick` bring one up to date with the next event and the
-clock. How it is drawn stands in `timeline_views`.
+`fold` makes one from all events; `apply_event` and `update_elapsed` bring one up to date.
 """
 
 from __future__ import annotations
@@ -92,17 +91,17 @@ def fold(events: Iterable[Event], now: datetime | None = None, previous: Mapping
     """
     timeline, last = Timeline(), None
     for event in events:
-        apply(timeline, event)
+        apply_event(timeline, event)
         last = event
     for stage in timeline.stages:
         stage.last_seconds = (previous or {}).get(stage.id, stage.last_seconds)
     moment = now or (_time(last.time) if last else None)
     if moment is not None:
-        tick(timeline, moment)
+        update_elapsed(timeline, moment)
     return timeline
 
 
-def apply(timeline: Timeline, event: Event) -> None:
+def apply_event(timeline: Timeline, event: Event) -> None:
     """Brings the timeline up to date with the next event. Events and stages it does not know change nothing."""
     timeline.seq = event.seq
     timeline.started = timeline.started or event.time
@@ -135,7 +134,7 @@ def apply(timeline: Timeline, event: Event) -> None:
             timeline.cause = _cause(event) or timeline.cause
 
 
-def tick(timeline: Timeline, now: datetime) -> None:
+def update_elapsed(timeline: Timeline, now: datetime) -> None:
     """Moves a running deployment's clock to `now` (with a time zone). Wall clocks may jump: never below zero."""
     if timeline.ended or not timeline.started:
         return

@@ -448,7 +448,7 @@ def test_an_update_whose_caller_dies_is_finished_by_the_supervisor(site: Site, g
     def asked() -> bool:
         record = store.get_service("svc")
         assert record is not None
-        last = deployment.look_at_target(site.ws.folder, record).details["last_deploy"]
+        last = deployment.query_status(site.ws.folder, record).details["last_deploy"]
         return bool(record.state == "Updating" and last["outcome"] == "running")
 
     wait_until(asked, what=lambda: "the update did not begin")

@@ -14,7 +14,7 @@ from mldeploy_jupyter import InferenceConfig, Webservice
 from mldeploy_jupyter.core.errors import DeploymentFailed
 from mldeploy_jupyter.core.journal.journal import read_events
 from mldeploy_jupyter.core.workspace import folder as workspace
-from mldeploy_jupyter.deployment import delete, look_at_target
+from mldeploy_jupyter.deployment import delete_service, query_status
 from tests.polling import wait_until
 
 from .conftest import Site
@@ -49,7 +49,7 @@ def answer(service: Webservice) -> object:
 
 
 def supervisor(site: Site) -> int:
-    return int(look_at_target(site.ws.folder, site.ws.folder.open_store().get_service("svc")).endpoint.details["pid"])
+    return int(query_status(site.ws.folder, site.ws.folder.open_store().get_service("svc")).endpoint.details["pid"])
 
 
 def test_a_copied_workspace_does_not_command_the_services_of_the_original(site: Site, tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_a_copied_workspace_does_not_command_the_services_of_the_original(site: 
     shutil.copytree(original, copy, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
     folder = workspace.load_workspace(copy)
     record = site.ws.folder.open_store().get_service("svc")
-    assert look_at_target(folder, record).state == "Stopped"
-    delete(folder, "svc")
+    assert query_status(folder, record).state == "Stopped"
+    delete_service(folder, "svc")
     assert not (copy / "services" / "svc").exists()
     assert (service.state, answer(service)) == ("Healthy", 1)
 
@@ -72,7 +72,7 @@ def test_the_supervisor_of_a_moved_workspace_is_found_again(site: Site, tmp_path
     record = site.ws.folder.open_store().get_service("svc")
     old.rename(new)
     try:
-        assert look_at_target(workspace.load_workspace(new), record).state == "Live"
+        assert query_status(workspace.load_workspace(new), record).state == "Live"
     finally:
         new.rename(old)
     assert service.state == "Healthy"
@@ -123,7 +123,7 @@ def test_a_runner_that_was_held_up_learns_how_its_deployment_ended(site: Site) -
     site.write(FLOOD)
     update(site, service, detached=True)
     record = site.ws.folder.open_store().get_deployment(service.deployment_id)
-    status = lambda: look_at_target(site.ws.folder, site.ws.folder.open_store().get_service("svc"))  # noqa: E731
+    status = lambda: query_status(site.ws.folder, site.ws.folder.open_store().get_service("svc"))  # noqa: E731
     wait_until(
         lambda: status().details["last_deploy"].get("deployment_id") == service.deployment_id,
         what=lambda: "the supervisor was not asked",

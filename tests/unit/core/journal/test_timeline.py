@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.core.journal import Timeline, apply, duration, fold, render_html, render_text, tick
+from mldeploy_jupyter.core.journal import (
+    Timeline,
+    apply_event,
+    duration,
+    fold,
+    render_html,
+    render_text,
+    update_elapsed,
+)
 from mldeploy_jupyter.core.journal.journal import STAGES, Event
 from mldeploy_jupyter.core.journal.timeline import LOG_KEPT
 from mldeploy_jupyter.core.text import display_width, strip_colours
@@ -174,7 +182,7 @@ def test_durations_come_from_the_monotonic_clock_not_from_the_times():
 def test_an_ended_deployment_does_not_age():
     timeline = fold(live().events, now=datetime(2026, 1, 1, tzinfo=UTC))
     assert timeline.elapsed == 88.1
-    tick(timeline, datetime(2027, 1, 1, tzinfo=UTC))
+    update_elapsed(timeline, datetime(2027, 1, 1, tzinfo=UTC))
     assert timeline.elapsed == 88.1
 
 
@@ -194,7 +202,7 @@ def test_a_journal_that_is_continued_starts_its_stages_over():
 def test_a_flood_of_lines_keeps_the_last_ones_and_counts_all():
     timeline = fold(begun().at(0, "check", "started").events)
     for number in range(5 * LOG_KEPT):
-        apply(timeline, Event(number, "2025-06-12T14:00:01.000Z", "check", "log", str(number)))
+        apply_event(timeline, Event(number, "2025-06-12T14:00:01.000Z", "check", "log", str(number)))
     stage = timeline.stage("check")
     assert stage.log[-1] == str(5 * LOG_KEPT - 1) and LOG_KEPT <= len(stage.log) <= 2 * LOG_KEPT
     assert stage.log_count == 5 * LOG_KEPT

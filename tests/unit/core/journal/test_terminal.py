@@ -7,12 +7,13 @@ import re
 import threading
 import time
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 
 from mldeploy_jupyter.core.journal import fold, render_text
 from mldeploy_jupyter.core.journal.journal import Event, Journal
-from mldeploy_jupyter.core.journal.terminal import follow
+from mldeploy_jupyter.core.journal.terminal import Clock, Screen, follow_deployment
 
 NOW = datetime(2025, 6, 12, 14, 0, 9, tzinfo=UTC)
 CAUSE = {
@@ -38,8 +39,8 @@ FAILED = [START, *CHECKED, *ROLLING, event(6, "rollout", "failed", "init() raise
 FAILED += [event(7, "", "state", "init() raised KeyError", state="failed", cause=CAUSE, seconds=1.3)]
 
 
-class Screen(io.StringIO):
-    """A terminal: it obeys what `follow` writes and fails on everything else."""
+class FakeTerminal(io.StringIO):
+    """A terminal that carries out the control sequences it is written and fails on any other."""
 
     def __init__(self, rows: int = 24, columns: int = 80) -> None:
         super().__init__()
@@ -71,8 +72,14 @@ class Screen(io.StringIO):
         return self.lines[: self.row]
 
 
-def show(events, out, **more):
-    return follow(events, out=out, now=lambda: NOW, size=lambda: (80, 24), **more)
+def show(source, out, size=lambda: (80, 24), monotonic=time.monotonic, sleep=time.sleep, **options):
+    clock = Clock(lambda: NOW, monotonic, sleep)
+    return follow_deployment(source, Screen(out, size=size), clock=clock, **options)
+
+
+def counter():
+    """A monotonic clock that is a second later at each call, so that no drawing is skipped."""
+    return map(float, count()).__next__
 
 
 def test_elsewhere_every_finished_stage_is_one_line(snapshot):
@@ -86,14 +93,14 @@ def test_elsewhere_every_finished_stage_is_one_line(snapshot):
 
 def test_on_a_terminal_the_last_drawing_is_the_timeline():
     for events in (LIVE, FAILED):
-        screen, ticks = Screen(), iter(range(1000))
-        show(events, screen, clock=lambda ticks=ticks: float(next(ticks)))
+        screen = FakeTerminal()
+        show(events, screen, monotonic=counter())
         assert screen.shown == render_text(fold(events), 79)
         assert screen.getvalue().count("\x1b[J") >= 3, "it was redrawn in place"
 
 
 def test_a_running_stage_shows_its_last_lines_beneath():
-    screen, seen = Screen(), []
+    screen, seen = FakeTerminal(), []
 
     def events():
         yield from [START, *CHECKED, *ROLLING]
@@ -101,8 +108,7 @@ def test_a_running_stage_shows_its_last_lines_beneath():
         seen.append(list(screen.shown))
         yield from LIVE[-2:]
 
-    ticks = iter(range(1000))
-    show(events(), screen, clock=lambda: float(next(ticks)))
+    show(events(), screen, monotonic=counter())
     (lines,) = seen
     assert "     epoch 2" in lines
     assert lines[-1].startswith("Ctrl+C stops watching only.")
@@ -111,7 +117,7 @@ def test_a_running_stage_shows_its_last_lines_beneath():
 
 def test_a_flood_of_lines_is_drawn_a_few_times_only():
     log = [event(5, "rollout", "log", f"line {number}") for number in range(20_000)]
-    screen = Screen()
+    screen = FakeTerminal()
     started = time.perf_counter()
     show([START, *CHECKED, ROLLING[0], *log, *LIVE[-2:]], screen)
     took = time.perf_counter() - started
@@ -121,16 +127,16 @@ def test_a_flood_of_lines_is_drawn_a_few_times_only():
 
 def test_colour_is_for_terminals_that_want_it(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
-    screen = Screen()
+    screen = FakeTerminal()
     show(LIVE, screen)
     assert "\x1b[32m" in screen.getvalue()
     monkeypatch.setenv("NO_COLOR", "1")
-    screen = Screen()
+    screen = FakeTerminal()
     show(LIVE, screen)
     assert not re.search(r"\x1b\[\d+m", screen.getvalue())
 
 
-@pytest.mark.parametrize("out", [Screen, io.StringIO])
+@pytest.mark.parametrize("out", [FakeTerminal, io.StringIO])
 def test_an_interrupt_leaves_the_drawing_whole_and_is_raised(out):
     def events():
         yield from [START, *CHECKED, *ROLLING]
@@ -143,7 +149,7 @@ def test_an_interrupt_leaves_the_drawing_whole_and_is_raised(out):
     assert "error:" not in stream.getvalue()
 
 
-@pytest.mark.parametrize("out", [Screen, io.StringIO])
+@pytest.mark.parametrize("out", [FakeTerminal, io.StringIO])
 def test_a_caller_that_raises_the_error_can_leave_its_lines_out(out):
     stream = out()
     show(FAILED, stream, errors=False)
@@ -154,27 +160,27 @@ def test_a_caller_that_raises_the_error_can_leave_its_lines_out(out):
 
 
 def test_a_narrow_terminal_is_never_overfull():
-    screen = Screen(columns=30)
-    follow(LIVE[:-1], out=screen, now=lambda: NOW, size=lambda: (30, 24))
+    screen = FakeTerminal(columns=30)
+    show(LIVE[:-1], screen, size=lambda: (30, 24))
     assert len(screen.shown) == 4 and all(len(line) < 30 for line in screen.shown)
 
 
 def test_a_low_terminal_is_redrawn_within_its_rows():
-    screen, ticks = Screen(), iter(range(1000))
-    follow(LIVE, out=screen, now=lambda: NOW, size=lambda: (80, 6), clock=lambda: float(next(ticks)))
+    screen = FakeTerminal()
+    show(LIVE, screen, size=lambda: (80, 6), monotonic=counter())
     assert max(int(rows) for rows in re.findall(r"\x1b\[(\d+)A", screen.getvalue())) <= 5
     assert screen.shown == render_text(fold(LIVE), 79)
 
 
 def test_a_terminal_made_narrower_is_redrawn_from_its_first_row():
-    screen, widths, ticks = Screen(), [80], iter(range(1000))
+    screen, widths = FakeTerminal(), [80]
 
     def events():
         yield from LIVE[:-1]
         widths[0] = 40
         yield LIVE[-1]
 
-    follow(events(), out=screen, now=lambda: NOW, size=lambda: (widths[0], 24), clock=lambda: float(next(ticks)))
+    show(events(), screen, size=lambda: (widths[0], 24), monotonic=counter())
     ups = [int(rows) for rows in re.findall(r"\x1b\[(\d+)A", screen.getvalue())]
     assert ups[-1] > 6, "the old lines take more rows than there were lines"
 
@@ -198,7 +204,7 @@ def test_a_journal_is_followed_while_it_is_written(tmp_path):
                 shown.set()
             return out.write(text)
 
-    thread = threading.Thread(target=lambda: results.append(follow(path, out=Waiting())))
+    thread = threading.Thread(target=lambda: results.append(follow_deployment(path, Screen(Waiting()))))
     thread.start()
     journal = Journal(path)
     journal.write("", "state", state="running", service="diabetes", target="local", stages=["check"])
@@ -214,26 +220,19 @@ def test_a_journal_is_followed_while_it_is_written(tmp_path):
 
 
 def test_it_stops_when_told_to_and_the_time_counts_on_meanwhile(tmp_path):
-    path, looks = tmp_path / "events.jsonl", []
+    path, sleeps = tmp_path / "events.jsonl", []
     journal = Journal(path)
     journal.write("", "state", state="running", service="diabetes", target="local", stages=["check"])
     journal.write("check", "started")
     journal.close()
-    screen, ticks = Screen(), iter(range(1000))
-    timeline = follow(
-        path,
-        out=screen,
-        stop=lambda: len(looks) >= 5,
-        wait=looks.append,
-        clock=lambda: float(next(ticks)),
-        size=lambda: (80, 24),
-    )
-    assert not timeline.ended and max(looks) <= 0.05
+    screen = FakeTerminal()
+    timeline = show(path, screen, stop=lambda: len(sleeps) >= 5, sleep=sleeps.append, monotonic=counter())
+    assert not timeline.ended and max(sleeps) <= 0.05
     assert screen.getvalue().count("Check") >= 1
     assert "Ctrl+C" not in "".join(screen.shown), "nobody watches any more"
 
 
 def test_a_missing_journal_is_waited_for_until_told_to_stop(tmp_path):
     out = io.StringIO()
-    timeline = follow(tmp_path / "none.jsonl", out=out, stop=lambda: True)
+    timeline = follow_deployment(tmp_path / "none.jsonl", Screen(out), stop=lambda: True)
     assert timeline.state == "Not started" and out.getvalue() == ""

@@ -78,22 +78,22 @@ def test_following_yields_what_is_there_and_what_comes_and_ends_with_the_last_li
     journal.write("check", "started")
     script = iter(["check finished", "late"])
 
-    def wait(_seconds: float) -> None:
+    def sleep(_seconds: float) -> None:
         journal.write("check", "log", next(script))
 
     done = iter([False, False, True])
-    texts = [event.text for event in follow_events(path, stop=lambda: next(done), wait=wait)]
+    texts = [event.text for event in follow_events(path, stop=lambda: next(done), sleep=sleep)]
     assert texts == ["", "check finished", "late"]
 
 
 def test_following_a_missing_file_waits_for_it(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
 
-    def wait(_seconds: float) -> None:
+    def sleep(_seconds: float) -> None:
         Journal(path).write("check", "started")
 
     done = iter([False, True])
-    assert [e.stage for e in follow_events(path, stop=lambda: next(done), wait=wait)] == ["check"]
+    assert [e.stage for e in follow_events(path, stop=lambda: next(done), sleep=sleep)] == ["check"]
 
 
 def test_a_line_that_is_not_an_event_is_skipped(tmp_path: Path) -> None:

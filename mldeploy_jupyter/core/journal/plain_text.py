@@ -1,0 +1,202 @@
+"""A timeline as plain text, for terminals and for the text form of a notebook's output."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from mldeploy_jupyter.core.journal.timeline import StageView, Timeline
+from mldeploy_jupyter.core.text import clean, display_width, fit, one_line
+
+# status -> mark with Unicode, mark without, colour (SGR)
+MARKS: dict[str, tuple[str, str, str]] = {
+    "Waiting": ("○", "  ", "2"),
+    "Running": ("●", "..", "34"),
+    "Done": ("✓", "ok", "32"),
+    "Live": ("✓", "ok", "32"),
+    "Failed": ("✗", "!!", "31"),
+    "Cancelled": ("–", "--", "2"),
+    "Interrupted": ("!", "!!", "33"),
+    "Not reached": ("–", "--", "2"),
+    "Not needed": ("–", "--", "2"),
+}
+
+TARGETS = {
+    "local": "this machine",
+    "docker": "Docker",
+    "aci": "Azure Container Instances",
+    "aks": "AKS",
+    "kubernetes": "Kubernetes",
+}
+
+
+NAME_COLUMNS, TIME_COLUMNS, BAR_COLUMNS = 15, 10, 21
+
+
+def duration(seconds: float | None) -> str:
+    """`9.4 ms`, `0.4 s`, `38.2 s`, `1 min 24 s`, `2 h 5 min`; "" when unknown."""
+    if seconds is None:
+        return ""
+    seconds = max(0.0, seconds)
+    if seconds == 0:
+        return "0.0 s"
+    if seconds < 0.00995:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def render_text(
+    timeline: Timeline,
+    width: int = 80,
+    colour: bool = False,
+    unicode: bool = True,
+    log_lines: int = 0,
+    watching: bool = False,
+    errors: bool = True,
+    cancel: str = "",
+) -> list[str]:
+    """The terminal form, one string a line, none wider than `width` columns (but for words that cannot be broken).
+
+    `log_lines` shows the last lines of the running stage beneath it; `watching` says how to stop and, by the
+    command `cancel`, how to cancel.
+    `errors` False leaves out why a deployment failed, where the error itself is shown below. Stages that the plan
+    does not have are left out.
+    """
+    lines = [heading(timeline, width, unicode), ""]
+    for stage in timeline.shown_stages:
+        lines.append(stage_line(stage, width, colour, unicode))
+        if log_lines and stage.status == "Running":
+            for line in stage.log[-log_lines:]:
+                lines.append(_paint("     " + fit(one_line(line), width - 5, "…" if unicode else "..."), "2", colour))
+    closing = closing_lines(timeline, width, colour) if errors or timeline.state != "Failed" else []
+    if timeline.ended and closing:
+        lines += ["", *closing]
+    elif watching and timeline.service:
+        command = cancel or f"mldeploy service cancel {one_line(timeline.service)}"
+        text = f"Ctrl+C stops watching only. {command} cancels."
+        lines += ["", _paint(fit(text, width), "2", colour)]
+    return lines
+
+
+def heading(timeline: Timeline, width: int = 80, unicode: bool = True, elapsed: bool = True) -> str:
+    """Service, state, target and revision at the left; `elapsed` time at the right, then cut to `width`."""
+    left = f"{one_line(timeline.service) or 'service'}   {describe_state(timeline)}"
+    if not elapsed:
+        return left
+    right = elapsed_text(timeline)
+    left = fit(left, width - display_width(right) - 2, "…" if unicode else "...")
+    return (left + " " * max(2, width - display_width(left) - display_width(right)) + right).rstrip()
+
+
+def stage_line(stage: StageView, width: int = 80, colour: bool = False, unicode: bool = True) -> str:
+    """One stage: mark, name, duration, detail."""
+    fancy, plain, shade = MARKS[stage.status]
+    mark = f" {fancy} " if unicode else f"{plain} "
+    quiet = stage.status in ("Waiting", "Cancelled", "Not reached", "Not needed")
+    took = duration(stage.seconds) if stage.status not in ("Waiting", "Not needed") else ""
+    rest = f"{one_line(stage.title):<{NAME_COLUMNS}}{took:>{TIME_COLUMNS}}   "
+    rest += fit(_detail(stage, unicode), width - len(mark) - len(rest), "…" if unicode else "...")
+    return (_paint(mark + rest.rstrip(), shade, colour) if quiet else _paint(mark, shade, colour) + rest).rstrip()
+
+
+def closing_lines(timeline: Timeline, width: int = 80, colour: bool = False) -> list[str]:
+    """What a finished deployment ends with: one line, or the cell's lines and `error:`, `cause:`, `hint:`."""
+    if timeline.state == "Live":
+        return [f"Live at {one_line(timeline.scoring_uri)} after {duration(timeline.elapsed)}"]
+    if timeline.state == "Failed":
+        return cause_lines(timeline.cause or {}, width, colour)
+    if timeline.state in ("Cancelled", "Interrupted"):
+        message = one_line(timeline.message).rstrip(".")
+        said = f": {message}" if message and message.lower() != timeline.state.lower() else ""
+        serving = f" Revision {timeline.serving} is still serving." if timeline.serving else ""
+        return _wrapped("", f"{timeline.state} after {duration(timeline.elapsed)}{said}.{serving}", width)
+    return []
+
+
+def cause_lines(cause: dict[str, Any], width: int = 80, colour: bool = False) -> list[str]:
+    """A cause as text: the cell's lines with the guilty one marked, then `error:`, `cause:`, `hint:`."""
+    lines = []
+    for line in cause.get("excerpt") or []:
+        mark, text = (">" if line.get("guilty") else " "), clean(str(line.get("text", "")), colour=False)
+        lines.append(fit(f"{mark} {line.get('line', ''):>4}  {text.expandtabs(4)}".rstrip(), width))
+    if lines:
+        lines.append("")
+    where = one_line(str(cause.get("where") or ""))
+    why = one_line(str(cause.get("why") or ""))
+    why = f"{why.rstrip('.')} ({where})" if why and where else why or where
+    parts = {
+        "error:": one_line(str(cause.get("what") or "")),
+        "cause:": why,
+        "hint:": one_line(str(cause.get("hint") or "")),
+    }
+    for label, text in parts.items():
+        if text:
+            first, *rest = _wrapped(f"{label} ", text, width)
+            lines += [first.replace(label, _paint(label, "31", colour), 1) if label == "error:" else first, *rest]
+    return lines
+
+
+def describe_state(timeline: Timeline) -> str:
+    place = TARGETS.get(timeline.target, one_line(timeline.target))
+    revision = f", revision {timeline.revision}" if timeline.revision else ""
+    if timeline.state in ("Deploying", "Updating"):
+        return f"{timeline.state.lower()}{' to' if timeline.state == 'Deploying' else ' on'} {place}{revision}"
+    if timeline.state == "Live":
+        return f"live on {place}{revision}"
+    if timeline.state == "Not started":
+        return "not started"
+    stage = next((s for s in timeline.stages if s.status == timeline.state), None)
+    said = f"{timeline.state.lower()} in {one_line(stage.title)}" if stage else timeline.state.lower()
+    return f"{said}, revision {timeline.serving} still serving" if timeline.serving else said
+
+
+def elapsed_text(timeline: Timeline) -> str:
+    if not timeline.started:
+        return ""
+    running = not timeline.ended and timeline.elapsed < 60
+    return f"{int(timeline.elapsed)} s" if running else duration(timeline.elapsed)
+
+
+def _detail(stage: StageView, unicode: bool) -> str:
+    detail = one_line(stage.detail)
+    if stage.status == "Waiting":
+        return f"last time {duration(stage.last_seconds)}" if stage.last_seconds is not None else detail or "waiting"
+    if stage.status == "Running":
+        if stage.fraction is None:
+            return detail or "running"
+        done = round(min(1.0, max(0.0, stage.fraction)) * BAR_COLUMNS)
+        full, empty = ("█", "░") if unicode else ("#", ".")
+        return f"{full * done}{empty * (BAR_COLUMNS - done)} {round(stage.fraction * 100):>3} %  {detail}".rstrip()
+    if stage.status == "Done":
+        return ", ".join(part for part in (detail, count_text(stage.warnings, "warning")) if part)
+    if stage.status == "Failed":
+        return detail or "failed"
+    return ", ".join(part for part in (stage.status.lower(), detail) if part)
+
+
+def count_text(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
+
+
+def _wrapped(label: str, text: str, width: int) -> list[str]:
+    indent = " " * len(label)
+    lines = textwrap.wrap(
+        text,
+        max(20, width),
+        initial_indent=label,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines or [label.rstrip()]
+
+
+def _paint(text: str, shade: str, colour: bool) -> str:
+    return f"\x1b[{shade}m{text}\x1b[0m" if colour and text else text
