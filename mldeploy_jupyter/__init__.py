@@ -22,10 +22,9 @@ if TYPE_CHECKING:
         LocalWebservice,
         Webservice,
     )
-    from mldeploy_jupyter.api.workspace import Workspace
+    from mldeploy_jupyter.api.workspace import Workspace, prune
     from mldeploy_jupyter.azureml import migrate
     from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
-    from mldeploy_jupyter.deployment.prune import prune
 
 _HOMES = {
     "AciWebservice": "api.webservices.webservice",
@@ -44,7 +43,7 @@ _HOMES = {
     "WebserviceException": "core.errors",
     "Workspace": "api.workspace",
     "migrate": "azureml",
-    "prune": "deployment.prune",
+    "prune": "api.workspace",
 }
 
 __all__ = [

@@ -19,6 +19,7 @@ from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models.model import Model
     from mldeploy_jupyter.api.runs.run import Run
+    from mldeploy_jupyter.deployment.prune import PruneReport
 
 
 AZURE_SETTINGS = ("subscription_id", "resource_group", "workspace_name", "location")
@@ -347,6 +348,21 @@ class Workspace:
     def __repr__(self) -> str:
         place = self._made.root if self._made else f"not made yet, in {self.start}"
         return f"Workspace(name={self.name!r}, path={str(place)!r})"
+
+
+def prune(workspace: Workspace, *, keep_deployments: int = 20, dry_run: bool = False) -> PruneReport:
+    """Removes old deployments and what only they used.
+
+    Each service keeps its newest `keep_deployments` deployments with their journals (and always its last, the one
+    that serves and one that runs), every bundle that serves, is pending, or belongs to one of these, and every file
+    of a registered model. The rest is removed: older deployments, bundles, files of deleted models, folders of
+    deleted services, leftovers of killed commands, and the shared environments that no workspace of this user needs.
+    With `dry_run` nothing is removed. Raises `UserErrorException` when `keep_deployments` is not a whole number of
+    at least 0.
+    """
+    from mldeploy_jupyter.deployment.prune import prune_workspace
+
+    return prune_workspace(workspace.find_folder(), keep_deployments=keep_deployments, dry_run=dry_run)
 
 
 def _given(**settings: str | None) -> dict[str, str]:

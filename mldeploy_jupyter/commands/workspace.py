@@ -74,7 +74,7 @@ def list_(context: Context, args: Args) -> Result:
 
 
 def prune(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.deployment.prune import prune as run_prune
+    from mldeploy_jupyter.api.workspace import prune as run_prune
 
     keep = 20 if args.keep_deployments is None else args.keep_deployments
     if keep < 0:

@@ -1,4 +1,4 @@
-"""`prune`: removes what a workspace does not need any more."""
+"""Removes the deployments, bundles, files and environments that a workspace no longer needs."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspaces
-from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
+from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.targets.process import ProcessTarget
 
-GRACE_SECONDS = 3600  # what is younger may belong to a deployment that has not written its record yet
+GRACE_SECONDS = 3600  # age below which an unknown file may belong to a deployment that has no record yet
 
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was removed, or with `dry_run` would be. `bytes` is the space of it on this disk.
+    """What was removed, or would be with `dry_run`. `bytes` is the space this frees on the local disk.
 
-    `notes` says what could not be looked at, and why.
+    `notes` says what was left alone because it could not be examined, and why.
     """
 
     deployments: int = 0
@@ -54,20 +54,17 @@ class PruneReport:
         return "\n".join((line, *self.notes))
 
 
-def prune(
-    workspace: Workspace,
+def prune_workspace(
+    folder: WorkspaceFolder | None,
     *,
     keep_deployments: int = 20,
     dry_run: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> PruneReport:
-    """Removes old deployments and what only they used.
+    """Removes old deployments and what only they used; see `mldeploy_jupyter.prune`.
 
-    Each service keeps its newest `keep_deployments` deployments with their journals (and always its last, the one
-    that serves and one that runs), every bundle that serves, is pending, or belongs to one of these, and every file
-    of a registered model. Removed are the rest: older deployments, bundles, files of deleted models, folders of
-    deleted services, leftovers of killed commands, and the shared environments that no workspace of this user needs.
-    With `dry_run` nothing is.
+    Without a folder there is nothing to remove. `clock` returns Unix seconds. Raises `UserErrorException` when
+    `keep_deployments` is not a whole number of at least 0.
     """
     if type(keep_deployments) is not int or keep_deployments < 0:
         raise UserErrorException(
@@ -75,63 +72,60 @@ def prune(
             why="it must be a whole number of at least 0",
             hint="leave it out to keep 20",
         )
-    folder = workspace.find_folder()
     if folder is None:
         return PruneReport(dry_run=dry_run)
     store, artifacts = folder.open_store(), folder.open_artifacts()
     kept, old = _split_deployments(store, keep_deployments)
     before = clock() - GRACE_SECONDS
 
-    unknown = _folders_but(folder.deployments, {record.id for record in (*kept, *old)}, before)
+    unknown = _other_entries(folder.deployments, {record.id for record in (*kept, *old)}, before)
     deployments = [folder.deployments / record.id for record in old] + unknown
-    in_use = _bundles_in_use(store, {record.id for record in kept})
-    bundles = [] if _deploying(store) else _folders_but(folder.bundles, in_use, before)
-    services = [
-        path
-        for path in _folders_but(folder.services, {record.name for record in store.list_services()}, before)
-        if store.get_lease(path.name) is None and SupervisorClient(path).running() is None
-    ]
+    # A running deployment may be about to reuse an old bundle.
+    bundles_in_use = _bundles_in_use(store, {record.id for record in kept})
+    bundles = [] if _is_deploying(store) else _other_entries(folder.bundles, bundles_in_use, before)
+    services = _abandoned_services(folder, store, before)
     size = sum(_size(path) for path in (*deployments, *bundles, *services))
     counts = (len(old) + len(unknown), len(bundles), len(services))
     if dry_run:
-        blobs, freed = artifacts.measure_unreferenced(_wanted_blobs(store))
+        blobs, freed = artifacts.measure_unreferenced(_blobs_in_use(store))
         return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True)
 
     for record in old:
         artifacts.remove_file(f"journals/{record.id}.jsonl")
     for path in (*deployments, *bundles, *services):
         shutil.rmtree(path, ignore_errors=True)
-    # Rows last: a prune that is killed before is simply done again.
+    # Rows last: after a prune that was killed, the next one finds the same deployments again.
     store.remove_deployments([record.id for record in old])
-    blobs, freed = artifacts.sweep(lambda: _wanted_blobs(store))
-    freed += _sweep_cache(folder, store)
+    blobs, freed = artifacts.sweep(lambda: _blobs_in_use(store))
+    freed += _sweep_model_cache(folder, store)
     swept, notes = _sweep_environments(folder)
     return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
 
 
 def _split_deployments(store: Store, keep: int) -> tuple[list[DeploymentRecord], list[DeploymentRecord]]:
-    seen: dict[str, int] = defaultdict(int)
-    # The last deployment of a service tells its state; another one may have made what serves.
+    """The deployments to keep, and those to remove."""
+    count: dict[str, int] = defaultdict(int)
+    # A service's state is that of its last deployment; the revision that serves may come from an older one.
     serving = {service.deployment_id for service in store.list_services()}
     serving |= {revision.deployment_id for revision, serves in _revisions(store) if serves}
     kept: list[DeploymentRecord] = []
     old: list[DeploymentRecord] = []
     for record in store.list_deployments():  # newest first
-        seen[record.service] += 1
-        needed = seen[record.service] <= keep or record.state == "running" or record.id in serving
+        count[record.service] += 1
+        needed = count[record.service] <= keep or record.state == "running" or record.id in serving
         (kept if needed else old).append(record)
     return kept, old
 
 
-def _deploying(store: Store) -> bool:
-    """Whether a deployment runs: it may be about to use an old bundle again."""
+def _is_deploying(store: Store) -> bool:
+    """Whether a deployment with a valid lease runs."""
     running = {record.service for record in store.list_deployments(state="running")}
     leases = [lease for lease in map(store.get_lease, running) if lease is not None]
     return any(lease.expires > store.now() for lease in leases)
 
 
 def _revisions(store: Store) -> list[tuple[RevisionRecord, bool]]:
-    """Every revision, and whether it is the one that serves."""
+    """Every revision, and whether it serves."""
     return [
         (revision, revision.number == service.revision)
         for service in store.list_services()
@@ -149,12 +143,23 @@ def _bundles_in_use(store: Store, kept_deployments: set[str]) -> set[str]:
     }
 
 
-def _wanted_blobs(store: Store) -> set[str]:
+def _abandoned_services(folder: WorkspaceFolder, store: Store, before: float) -> list[Path]:
+    """The folders of services that the store does not know, that nobody changes now, and that do not run."""
+    target = ProcessTarget(target_context(folder))
+    known = {record.name for record in store.list_services()}
+    return [
+        path
+        for path in _other_entries(folder.services, known, before)
+        if store.get_lease(path.name) is None and not target.is_running(path.name)
+    ]
+
+
+def _blobs_in_use(store: Store) -> set[str]:
     return {digest for model in store.list_models() for digest, _ in model.files.values()}
 
 
-def _sweep_cache(folder: WorkspaceFolder, store: Store) -> int:
-    """Removes what `Model.get_model_path` unpacked of models that are deleted."""
+def _sweep_model_cache(folder: WorkspaceFolder, store: Store) -> int:
+    """Removes what `Model.get_model_path` unpacked of models that were deleted. Returns the bytes freed."""
     known = {(model.name, str(model.version)) for model in store.list_models()}
     freed = 0
     for path in (folder.root / "cache" / "models").glob("*/*"):
@@ -165,7 +170,7 @@ def _sweep_cache(folder: WorkspaceFolder, store: Store) -> int:
 
 
 def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
-    """Shared by all workspaces of this user, so all of them are asked. One that cannot answer stops it."""
+    """Removes environments that no workspace of this user needs; none while one of the workspaces cannot be read."""
     from mldeploy_jupyter import environments
 
     used: set[str] = set()
@@ -178,8 +183,8 @@ def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
     return environments.sweep(used), ()
 
 
-def _folders_but(parent: Path, wanted: set[str], before: float) -> list[Path]:
-    """The entries of `parent` that are not wanted and older than `before`."""
+def _other_entries(parent: Path, wanted: set[str], before: float) -> list[Path]:
+    """The entries of `parent` that are not `wanted` and were last changed before that Unix time."""
     try:
         return sorted(path for path in parent.iterdir() if path.name not in wanted and path.stat().st_mtime < before)
     except FileNotFoundError:
@@ -187,7 +192,7 @@ def _folders_but(parent: Path, wanted: set[str], before: float) -> list[Path]:
 
 
 def _size(path: Path) -> int:
-    """Bytes that removing `path` frees; hard links to what stays free nothing."""
+    """Bytes that removing `path` frees; a file with another hard link elsewhere frees none."""
     total = 0
     for folder, _, names in os.walk(path):
         for name in names:

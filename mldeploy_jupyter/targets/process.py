@@ -203,6 +203,10 @@ class ProcessTarget:
             if not supervisor.live():
                 supervisor.stop()
 
+    def is_running(self, name: str) -> bool:
+        """Whether the service has a supervisor process on this machine."""
+        return self._supervisor(name).running() is not None
+
     def _neighbour(self, port: int) -> str:
         """The service of this workspace that listens on the port, "" when none does."""
         for folder in sorted(self._context.services.iterdir()) if self._context.services.exists() else []:

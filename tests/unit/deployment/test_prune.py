@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter import environments
+from mldeploy_jupyter import environments, prune
 from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.commands import Context, run
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
-from mldeploy_jupyter.deployment.prune import PruneReport, prune
+from mldeploy_jupyter.deployment.prune import PruneReport, prune_workspace
 
 
 def later() -> float:
@@ -70,9 +70,9 @@ def content(ws: Workspace) -> dict[str, list[str]]:
 
 def test_what_is_needed_stays(ws: Workspace, used: list[set[str]]) -> None:
     before = content(ws)
-    planned = prune(ws, keep_deployments=2, dry_run=True, clock=later)
+    planned = prune_workspace(ws.folder, keep_deployments=2, dry_run=True, clock=later)
     assert content(ws) == before and used == []
-    report = prune(ws, keep_deployments=2, clock=later)
+    report = prune_workspace(ws.folder, keep_deployments=2, clock=later)
     # d1 serves still; d4 and d5 are the newest two; bundle5 belongs to a failed revision.
     assert content(ws) == {
         "deployments": ["d1", "d4", "d5"],
@@ -87,17 +87,17 @@ def test_what_is_needed_stays(ws: Workspace, used: list[set[str]]) -> None:
     assert used == [{"e1", "e2", "e3", "e4", "e5"}]
     assert Model(ws, "kept.pkl").download("out") == "out/kept.pkl"
     assert not (ws.folder.root / "cache" / "models" / "gone.pkl" / "1").exists()
-    again = prune(ws, keep_deployments=2, clock=later)
+    again = prune_workspace(ws.folder, keep_deployments=2, clock=later)
     assert (again.deployments, again.bundles, again.services, again.blobs, again.bytes) == (0, 0, 0, 0, 0)
 
 
 def test_what_is_fresh_may_belong_to_a_deployment_on_its_way(ws: Workspace) -> None:
     (ws.folder.deployments / "unknown").mkdir()
-    prune(ws, keep_deployments=20)
+    prune_workspace(ws.folder, keep_deployments=20)
     assert content(ws)["bundles"] == [f"bundle{number}" for number in range(1, 6)]
     assert content(ws)["services"] == ["deleted", "svc"]
     assert "unknown" in content(ws)["deployments"]
-    prune(ws, keep_deployments=20, clock=later)
+    prune_workspace(ws.folder, keep_deployments=20, clock=later)
     assert "unknown" not in content(ws)["deployments"]
 
 
@@ -105,11 +105,11 @@ def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None
     store = ws.folder.open_store()
     store.update_deployment("d2", state="running")
     store.acquire_lease("svc", "d2", 600, {})
-    prune(ws, keep_deployments=1, clock=later)
+    prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["deployments"] == ["d1", "d2", "d5"]
     assert len(content(ws)["bundles"]) == 5
     store.release_lease("svc", "d2")  # its runner died
-    prune(ws, keep_deployments=1, clock=later)
+    prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["bundles"] == ["bundle1", "bundle2"]
 
 
@@ -119,7 +119,7 @@ def test_none_may_be_kept_but_what_serves_or_runs(ws: Workspace) -> None:
     store.update_deployment("d3", state="running")
     by_words = run(["prune", "--keep-deployments", "0", "--dry-run"], context=Context(out=StringIO(), err=StringIO()))
     assert by_words.data["deployments"] == 2
-    report = prune(ws, keep_deployments=0, clock=later)
+    report = prune_workspace(ws.folder, keep_deployments=0, clock=later)
     assert report.deployments == 2
     assert content(ws)["deployments"] == ["d1", "d3", "d5"]
     assert "bundle1" in content(ws)["bundles"]
@@ -128,14 +128,14 @@ def test_none_may_be_kept_but_what_serves_or_runs(ws: Workspace) -> None:
 
 def test_environments_of_a_workspace_that_cannot_be_asked_are_kept(ws: Workspace, used: list[set[str]]) -> None:
     Workspace.create("broken", path="broken", store="sqlite:////nowhere/store.db")
-    report = prune(ws)
+    report = prune_workspace(ws.folder)
     assert used == [] and report.environments == 0
     assert str(report).startswith("Nothing to remove\nEnvironments were left alone: workspace ") or report.blobs
     assert "broken/.mldeploy" in report.notes[0]
 
 
 def test_a_workspace_that_is_not_there_stays_so(folder: Path) -> None:
-    assert prune(Workspace()) == PruneReport()
+    assert prune(Workspace()) == PruneReport()  # the public function
     assert os.listdir(folder) == []
 
 
