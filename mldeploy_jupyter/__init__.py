@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.environments.environment import CondaDependencies, Environment
+    from mldeploy_jupyter.api.environments import CondaDependencies, ContainerRegistry, Environment
     from mldeploy_jupyter.api.models.model import Model, ResourceConfiguration
     from mldeploy_jupyter.api.runs.run import Run
-    from mldeploy_jupyter.api.webservices.inference_config import ContainerRegistry, InferenceConfig
-    from mldeploy_jupyter.api.webservices.webservice import (
+    from mldeploy_jupyter.api.webservices import (
         AciWebservice,
         AksEndpoint,
         AksWebservice,
+        InferenceConfig,
         LocalWebservice,
         Webservice,
     )
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
 
 _HOMES = {
-    "AciWebservice": "api.webservices.webservice",
-    "AksEndpoint": "api.webservices.webservice",
-    "AksWebservice": "api.webservices.webservice",
-    "CondaDependencies": "api.environments.environment",
-    "ContainerRegistry": "api.webservices.inference_config",
-    "Environment": "api.environments.environment",
-    "InferenceConfig": "api.webservices.inference_config",
-    "LocalWebservice": "api.webservices.webservice",
+    "AciWebservice": "api.webservices",
+    "AksEndpoint": "api.webservices",
+    "AksWebservice": "api.webservices",
+    "CondaDependencies": "api.environments",
+    "ContainerRegistry": "api.environments",
+    "Environment": "api.environments",
+    "InferenceConfig": "api.webservices",
+    "LocalWebservice": "api.webservices",
     "MldeployError": "core.errors",
     "Model": "api.models.model",
     "ResourceConfiguration": "api.models.model",
     "Run": "api.runs.run",
-    "Webservice": "api.webservices.webservice",
+    "Webservice": "api.webservices",
     "WebserviceException": "core.errors",
     "Workspace": "api.workspace",
     "migrate": "azureml",

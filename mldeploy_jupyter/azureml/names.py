@@ -7,14 +7,13 @@ unless it lies below a listed one: then the import says what there is.
 from __future__ import annotations
 
 _CONFIGURATION = "mldeploy_jupyter.api.webservices.deploy_configuration"
-_ENVIRONMENT = "mldeploy_jupyter.api.environments.environment"
+_ENVIRONMENT = "mldeploy_jupyter.api.environments"
 _ERRORS = "mldeploy_jupyter.core.errors"
-_INFERENCE = "mldeploy_jupyter.api.webservices.inference_config"
 _MODEL = "mldeploy_jupyter.api.models.model"
 _RETIRED = "mldeploy_jupyter.azureml.retired"
 _RUN = "mldeploy_jupyter.api.runs.run"
 _SIGN_IN = "mldeploy_jupyter.azureml.sign_in"
-_WEBSERVICE = "mldeploy_jupyter.api.webservices.webservice"
+_WEBSERVICE = "mldeploy_jupyter.api.webservices"
 _WORKSPACE = "mldeploy_jupyter.api.workspace"
 
 
@@ -51,7 +50,7 @@ MODULES: dict[str, dict[str, str]] = {
         **_from(_MODEL, "Model"),
         **_from(_RUN, "Run"),
         **_from(_ENVIRONMENT, "Environment"),
-        **_from(_INFERENCE, "ContainerRegistry"),
+        **_from(_ENVIRONMENT, "ContainerRegistry"),
         **_from(_WEBSERVICE, "Webservice"),
         **_from(
             _RETIRED,
@@ -74,7 +73,7 @@ MODULES: dict[str, dict[str, str]] = {
     "azureml.core.dataset": _from(_RETIRED, "Dataset"),
     "azureml.core.datastore": _from(_RETIRED, "Datastore"),
     "azureml.core.keyvault": _from(_RETIRED, "Keyvault"),
-    "azureml.core.model": _from(_MODEL, "Model", "ResourceConfiguration") | _from(_INFERENCE, "InferenceConfig"),
+    "azureml.core.model": _from(_MODEL, "Model", "ResourceConfiguration") | _from(_WEBSERVICE, "InferenceConfig"),
     "azureml.core.resource_configuration": _from(_MODEL, "ResourceConfiguration"),
     "azureml.core.environment": _from(
         _ENVIRONMENT, "Environment", "CondaDependencies", "DockerSection", "PythonSection"
@@ -82,7 +81,7 @@ MODULES: dict[str, dict[str, str]] = {
     "azureml.core.conda_dependencies": _from(_ENVIRONMENT, "CondaDependencies"),
     "azureml.core.runconfig": _from(_ENVIRONMENT, "CondaDependencies")
     | _from(_RETIRED, "RunConfiguration", "ScriptRunConfig"),
-    "azureml.core.container_registry": _from(_INFERENCE, "ContainerRegistry"),
+    "azureml.core.container_registry": _from(_ENVIRONMENT, "ContainerRegistry"),
     "azureml.core.webservice": _from(
         _WEBSERVICE, "AciWebservice", "AksEndpoint", "AksWebservice", "LocalWebservice", "Webservice"
     ),

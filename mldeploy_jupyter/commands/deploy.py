@@ -85,7 +85,7 @@ def update(context: Context, args: Args) -> Result:
     kwargs: dict[str, Any] = {}
     if args.model is not None or args.model_metadata_file is not None:
         kwargs["models"] = models_of(context, args)
-    fill_script(args, service._live_revision())
+    fill_script(args, service.live_revision())
     inference = inference_config_of(context, args)
     if inference is not None:
         kwargs["inference_config"] = inference
@@ -115,7 +115,7 @@ def _example_change(service: Any) -> str:
     newest = max((m for m in models if m.name in names), key=lambda m: m.version, default=models[0] if models else None)
     if newest is not None:
         return f"-m {newest.id}"
-    live = service._live_revision()
+    live = service.live_revision()
     return f"--entry-script {(live.inference_config.get('entry_script') if live else '') or 'score.py'}"
 
 

@@ -297,7 +297,7 @@ def inference_config_of(context: Context, args: Args) -> Any:
 
     if isinstance(environment, dict):
         try:
-            environment = Environment._from_dict(_with_conda_path(environment, kwargs, args))
+            environment = Environment.from_dict(_with_conda_path(environment, kwargs, args))
         except MldeployError as error:
             error.where = ", ".join(part for part in (args.inference_config, error.where) if part)
             raise

@@ -254,7 +254,7 @@ def _interpreter(args: Args) -> tuple[str, dict[str, str]]:
         environment = Environment.from_conda_specification("check", args.conda_file)
     else:
         environment = Environment.from_pip_requirements("check", args.requirements_file)
-    spec = environment._to_spec()
+    spec = environment.to_spec()
     prepared = environments.prepare(spec, kernel_python=sys.executable)
     if prepared.built:
         print(f"made the environment {prepared.digest[:8]} in {prepared.seconds:.1f} s")

@@ -48,7 +48,7 @@ def timeline_view(session: Session, service: Webservice, errors: bool = True) ->
         show: Any = update_display if again else display
         show(bundle, raw=True, display_id=display_id)
 
-    record = service._record
+    record = service.record
     first = Timeline("Updating" if record.revision else "Deploying", service.name, record.target)
     # The plan comes with the first event; until then a local service's stages are guessed.
     image = first.stage("push")

@@ -95,7 +95,7 @@ def settled(service: object, body: str) -> dict[str, float]:
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     with urlopen(Request(service.scoring_uri, body.encode(), headers)) as answer:  # type: ignore[attr-defined]
         assert json.loads(answer.read())["result"]
-    supervisor = service._record.endpoint["pid"]  # type: ignore[attr-defined]
+    supervisor = service.record.endpoint["pid"]  # type: ignore[attr-defined]
     before: set[int] = set()
     while True:
         time.sleep(3)

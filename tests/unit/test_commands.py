@@ -353,7 +353,7 @@ def test_an_environment_in_the_file(folder: Path) -> None:
     (folder / "i.json").write_text(json.dumps(data))
     made = inference_config_of(context(), deploy_args("-ic i.json"))
     assert made.environment.name == "e"
-    assert made.environment._to_spec().pip == ["numpy"]
+    assert made.environment.to_spec().pip == ["numpy"]
 
 
 # A real workspace -----------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class CondaDependencies:
             self._data = data
         elif _underlying_structure is not None:
             self._data = _underlying_structure
-        self._to_spec()
+        self.to_spec()
 
     @classmethod
     def create(
@@ -65,13 +65,13 @@ class CondaDependencies:
             created._pip().append(f"--index-url {pip_indexurl}")
         for package in pip_packages or []:
             created.add_pip_package(package)
-        created._to_spec()
+        created.to_spec()
         return created
 
     @property
     def python_version(self) -> str | None:
         """The Python asked for, or None."""
-        return self._to_spec().python
+        return self.to_spec().python
 
     @property
     def conda_packages(self) -> list[str]:
@@ -151,7 +151,7 @@ class CondaDependencies:
         kept = [line for line in before if line != pip_option and (repeats or _option(line) != key)]
         self._pip()[:] = [pip_option, *kept]
         try:
-            self._to_spec()
+            self.to_spec()
         except Exception:
             self._pip()[:] = before
             raise
@@ -166,7 +166,7 @@ class CondaDependencies:
         lines = [str(line).strip() for line in pip_requirements]
         lines = [line for line in lines if line and not line.startswith("#")]
         self._pip()[:] = [*self.pip_options, *(line for line in lines if line not in self.pip_options)]
-        self._to_spec()
+        self.to_spec()
 
     @staticmethod
     def merge_requirements(requirements: Iterable[str]) -> list[str]:
@@ -212,7 +212,7 @@ class CondaDependencies:
 
         return copy.deepcopy(self._data)
 
-    def _to_spec(self) -> EnvironmentSpec:
+    def to_spec(self) -> EnvironmentSpec:
         return from_conda(self._data, folder=self._folder, where=self._where)
 
     def _dependencies(self) -> list[Any]:

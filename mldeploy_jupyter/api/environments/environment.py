@@ -159,7 +159,7 @@ class Environment(KnownNames):
     def clone(self, new_name: str) -> Environment:
         """A copy under another name, not registered."""
         name = Environment(new_name).name  # a name that cannot be one is refused
-        copy = Environment._from_dict({**self._to_dict(), "name": name, "version": None})
+        copy = Environment.from_dict({**self.to_dict(), "name": name, "version": None})
         copy.docker.base_image_registry.password = self.docker.base_image_registry.password
         return copy
 
@@ -167,11 +167,11 @@ class Environment(KnownNames):
 
     def register(self, workspace: Any) -> Environment:
         """Keep this definition in the workspace as a new version, and return it; the same again keeps its version."""
-        store, definition = check_workspace(workspace).folder.open_store(), self._to_dict() | {"version": None}
+        store, definition = check_workspace(workspace).folder.open_store(), self.to_dict() | {"version": None}
         newest = store.get_environment(self.name)
         if newest is not None and newest | {"version": None} == definition:
-            return Environment._from_dict(newest)
-        return Environment._from_dict(definition | {"version": store.add_environment(self.name, definition)})
+            return Environment.from_dict(newest)
+        return Environment.from_dict(definition | {"version": store.add_environment(self.name, definition)})
 
     @staticmethod
     def get(workspace: Any, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
@@ -205,7 +205,7 @@ class Environment(KnownNames):
                 hint="register it in Python with Environment(...).register(ws), or give a conda file in its place",
                 code="EnvironmentNotFound",
             )
-        return Environment._from_dict(definition)
+        return Environment.from_dict(definition)
 
     @staticmethod
     def list(workspace: Any) -> dict[str, Environment]:
@@ -214,7 +214,7 @@ class Environment(KnownNames):
         folder = check_workspace(workspace).find_folder()
         for definition in folder.open_store().list_environments() if folder else []:  # newest version of a name first
             if definition["name"] not in found:
-                found[definition["name"]] = Environment._from_dict(definition)
+                found[definition["name"]] = Environment.from_dict(definition)
         return found
 
     @staticmethod
@@ -245,7 +245,7 @@ class Environment(KnownNames):
                 else "it is a file, and a folder is to be made",
                 hint="choose another folder" + (", or pass overwrite=True" if folder.is_dir() else ""),
             )
-        text = json.dumps(self._to_dict(), indent=2)
+        text = json.dumps(self.to_dict(), indent=2)
         with explain_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / DEFINITION_FILE).write_text(text, "utf-8")
@@ -255,7 +255,7 @@ class Environment(KnownNames):
         """Read what `save_to_directory` wrote. Raises `ConfigError`."""
         file = Path(path_of("path", path, '"environment"')) / DEFINITION_FILE
         try:
-            return Environment._from_dict(json.loads(file.read_text("utf-8")))
+            return Environment.from_dict(json.loads(file.read_text("utf-8")))
         except (OSError, ValueError, TypeError) as error:
             why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
             raise ConfigError(
@@ -277,11 +277,11 @@ class Environment(KnownNames):
         def show(kind: str, text: str = "", **data: object) -> None:
             print(text)
 
-        return prepare(self._to_spec(), kernel_python=sys.executable, emit=show)
+        return prepare(self.to_spec(), kernel_python=sys.executable, emit=show)
 
     # For the rooms below.
 
-    def _to_spec(self, folder: str | Path | None = None) -> EnvironmentSpec:
+    def to_spec(self, folder: str | Path | None = None) -> EnvironmentSpec:
         """What the room `environments` makes. `conda_dependencies_file` is relative to `folder` (default: cwd)."""
         sections.check_parts(self)
         if self.python.user_managed_dependencies:
@@ -289,18 +289,18 @@ class Environment(KnownNames):
         elif self.python.conda_dependencies_file:
             spec = from_conda_file(Path(folder or ".") / self.python.conda_dependencies_file)
         elif self.python.conda_dependencies is not None:
-            spec = self.python.conda_dependencies._to_spec()
+            spec = self.python.conda_dependencies.to_spec()
         else:
             spec = EnvironmentSpec()
         variables = {**spec.environment_variables, **sections.variables(self)}
         return replace(spec, name=self.name, version=self.version, environment_variables=variables)
 
-    def _to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The `environment` object of inferenceconfig.json. Passwords are left out."""
         return json_data.to_dict(self)
 
     @staticmethod
-    def _from_dict(data: dict[str, Any]) -> Environment:
+    def from_dict(data: dict[str, Any]) -> Environment:
         """From the `environment` object of inferenceconfig.json. An unknown key raises `ConfigError` with its place."""
         json_data.check(data)
         try:

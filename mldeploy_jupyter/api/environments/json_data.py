@@ -45,7 +45,7 @@ def to_dict(environment: Environment) -> dict[str, Any]:
             "baseImage": environment.docker.base_image,
             "baseDockerfile": environment.docker.base_dockerfile,
             **({"buildContext": environment.docker.build_context} if environment.docker.build_context else {}),
-            "baseImageRegistry": environment.docker.base_image_registry._public(),
+            "baseImageRegistry": environment.docker.base_image_registry.without_password(),
             "enabled": environment.docker.enabled,
             "arguments": [*environment.docker.arguments],
             "sharedVolumes": environment.docker.shared_volumes,
@@ -112,7 +112,7 @@ def _plain(dependencies: CondaDependencies | None) -> dict[str, Any] | None:
         return None
     if not any(line.startswith("-") for line in dependencies.pip_options):
         return dependencies.as_dict()
-    spec, data = dependencies._to_spec(), dependencies.as_dict()
+    spec, data = dependencies.to_spec(), dependencies.as_dict()
     kept = [item for item in data["dependencies"] if isinstance(item, str)]
     data["dependencies"] = [*kept, {"pip": [*spec.pip_options, *spec.pip]}]
     return data | ({"constraints": spec.constraints} if spec.constraints else {})

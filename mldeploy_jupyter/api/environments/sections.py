@@ -80,7 +80,7 @@ class ContainerRegistry(KnownNames):
         check_keys(data, known, "baseImageRegistry")
         return ContainerRegistry(**{known[key]: value for key, value in data.items()})
 
-    def _public(self) -> dict[str, Any]:
+    def without_password(self) -> dict[str, Any]:
         """What may be stored: everything but the password; {} when empty."""
         data = asdict(self)
         del data["password"]

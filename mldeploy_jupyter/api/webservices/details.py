@@ -22,7 +22,7 @@ REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest",
 
 def serialize(service: Webservice) -> dict[str, Any]:
     """See `Webservice.serialize`."""
-    record, live = service._record, service._live_revision()
+    record, live = service.record, service.live_revision()
     return {
         "name": record.name,
         "description": record.description,

@@ -116,7 +116,7 @@ class InferenceConfig(KnownNames):
             "entry_path": str(self._script()),
             "source_directory": self.source_directory,
             "environment": None if spec is None else spec.to_dict(),
-            "environment_definition": None if self.environment is None else self.environment._to_dict(),
+            "environment_definition": None if self.environment is None else self.environment.to_dict(),
             "runtime": self.runtime,
             "conda_file": self._absolute(self.conda_file),
             "requirements_file": self._absolute(self.requirements_file),
@@ -124,7 +124,7 @@ class InferenceConfig(KnownNames):
             "enable_gpu": self.enable_gpu,
             "cuda_version": self.cuda_version,
             "base_image": self.base_image,
-            "base_image_registry": self.base_image_registry._public(),
+            "base_image_registry": self.base_image_registry.without_password(),
             "description": self.description,
         }
 
@@ -137,7 +137,7 @@ class InferenceConfig(KnownNames):
         for name in ("entry_script", "enable_gpu", "cuda_version", "base_image", "description"):
             setattr(config, name, data.get(name))
         definition = data.get("environment_definition")
-        config.environment = None if definition is None else Environment._from_dict(definition)
+        config.environment = None if definition is None else Environment.from_dict(definition)
         config.base_image_registry = ContainerRegistry.from_data(data.get("base_image_registry"))
         entry = data.get("entry_path")
         folder = config.source_directory or (os.path.dirname(entry) if entry else os.getcwd())
@@ -163,8 +163,8 @@ class InferenceConfig(KnownNames):
         registry, environment = self.base_image_registry, self.environment
         return {
             **{name: getattr(self, name) for name in SETTINGS},
-            "base_image_registry": registry._public() if isinstance(registry, ContainerRegistry) else registry,
-            "environment": environment._to_dict() if isinstance(environment, Environment) else environment,
+            "base_image_registry": registry.without_password() if isinstance(registry, ContainerRegistry) else registry,
+            "environment": environment.to_dict() if isinstance(environment, Environment) else environment,
         }
 
     def __repr__(self) -> str:
@@ -178,7 +178,7 @@ class InferenceConfig(KnownNames):
 
     def _spec(self) -> EnvironmentSpec | None:
         if self.environment is not None:
-            return self.environment._to_spec(self._folder)
+            return self.environment.to_spec(self._folder)
         if self.conda_file is not None:
             return from_conda_file(str(self._absolute(self.conda_file)))
         if self.requirements_file is not None:
@@ -265,7 +265,7 @@ class InferenceConfig(KnownNames):
         registry = self.base_image_registry
         if not isinstance(registry, ContainerRegistry):
             problems.append(f"base_image_registry is {type(registry).__name__}, not a ContainerRegistry")
-        elif not _is_whole(registry) and registry._public() != self._read.get("base_image_registry"):
+        elif not _is_whole(registry) and registry.without_password() != self._read.get("base_image_registry"):
             problems.append("base_image_registry needs an address, and username and password together or neither")
         return problems
 

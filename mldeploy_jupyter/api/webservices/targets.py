@@ -94,7 +94,7 @@ class LocalWebservice(Webservice):
     @property
     def port(self) -> int | None:
         """The port, None before the first revision is live."""
-        return self._record.endpoint.get("port")
+        return self.record.endpoint.get("port")
 
     def deploy_to_cloud(
         self, name: str | None = None, deployment_config: Any = None, deployment_target: Any = None
@@ -138,8 +138,3 @@ class AksEndpoint(AksWebservice):
     def delete_version(self, version_name: str) -> NoReturn:
         """Not in this version: raises `TargetNotAvailable`."""
         raise not_in_this_version("AksEndpoint.delete_version", self._compute_type)
-
-
-KINDS: dict[str, type[Webservice]] = {
-    cls._compute_type: cls for cls in (LocalWebservice, AciWebservice, AksWebservice, AksEndpoint)
-}

@@ -24,12 +24,13 @@ from mldeploy_jupyter.core.errors import DeploymentFailed, ScoringError, UserErr
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models.model import Model
-    from mldeploy_jupyter.api.webservices.targets import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice
     from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.scoring_client import ScoringClient
 
 
-__all__ = ["STATES", "AciWebservice", "AksEndpoint", "AksWebservice", "LocalWebservice", "Webservice", "deploy"]
+__all__ = ["STATES", "Webservice", "deploy"]
+
+KINDS: dict[str, type[Webservice]] = {}  # compute type -> its class; each subclass adds itself
 
 _NOT_GIVEN: Any = object()
 
@@ -56,7 +57,7 @@ class ServiceAttributes:
         self.name = name
 
     @property
-    def _record(self) -> ServiceRecord:
+    def record(self) -> ServiceRecord:
         record = details.look(self.workspace, self.name)
         if record is None:
             raise details.not_found(self.workspace, self.name)
@@ -70,60 +71,60 @@ class ServiceAttributes:
     @property
     def shown_state(self) -> str:
         """Deploying, Updating, Live, Unhealthy, Failed or Stopped."""
-        record = self._record
+        record = self.record
         return deployment.display_state(record, deployment.query_status(self.workspace.folder, record))
 
     @property
     def compute_type(self) -> str:
-        return self._record.compute_type
+        return self.record.compute_type
 
     @property
     def auth_enabled(self) -> bool:
-        return self._record.auth_enabled
+        return self.record.auth_enabled
 
     @property
     def token_auth_enabled(self) -> bool:
         """Whether an expiring token is asked for in place of a key (`get_access_token`)."""
-        return deployment.uses_token_auth(self.workspace.folder, self._record)
+        return deployment.uses_token_auth(self.workspace.folder, self.record)
 
     @property
     def description(self) -> str | None:
-        return self._record.description
+        return self.record.description
 
     @property
     def tags(self) -> dict[str, Any]:
-        return dict(self._record.tags)
+        return dict(self.record.tags)
 
     @property
     def properties(self) -> dict[str, Any]:
-        return dict(self._record.properties)
+        return dict(self.record.properties)
 
     @property
     def created_time(self) -> str:
-        return self._record.created_time
+        return self.record.created_time
 
     @property
     def updated_time(self) -> str:
-        return self._record.updated_time
+        return self.record.updated_time
 
     @property
     def created_by(self) -> str:
-        return self._record.created_by
+        return self.record.created_by
 
     @property
     def error(self) -> dict[str, Any] | None:
         """The cause of the last deployment's failure as data; None after one that became live."""
-        return self._record.error
+        return self.record.error
 
     @property
     def revision(self) -> int:
         """The number of the revision that serves; 0 before the first is live."""
-        return self._record.revision
+        return self.record.revision
 
     @property
     def deployment_id(self) -> str:
         """The deployment that this object began, or the service's last one."""
-        return self._deployment_id or self._record.deployment_id
+        return self._deployment_id or self.record.deployment_id
 
     @property
     def journal(self) -> Path:
@@ -140,7 +141,7 @@ class ServiceAttributes:
     @property
     def models(self) -> List[str]:
         """Ids of the models in the live revision."""
-        live = self._live_revision()
+        live = self.live_revision()
         return list(live.models) if live else []
 
     @property
@@ -148,8 +149,8 @@ class ServiceAttributes:
         """Every revision, newest first: number, outcome, models, time, digest of the bundle."""
         return details.revisions(self.workspace, self.name)
 
-    def _live_revision(self) -> RevisionRecord | None:
-        number = self._record.revision
+    def live_revision(self) -> RevisionRecord | None:
+        number = self.record.revision
         return self.workspace.folder.open_store().get_revision(self.name, number) if number else None
 
 
@@ -162,9 +163,12 @@ class Webservice(ServiceAttributes):
 
     _compute_type: ClassVar[str] = ""
 
-    def __new__(cls, workspace: WorkspaceLike, name: str, must_exist: bool = True) -> Webservice:
-        from mldeploy_jupyter.api.webservices.targets import KINDS
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "_compute_type" in vars(cls):
+            KINDS[cls._compute_type] = cls
 
+    def __new__(cls, workspace: WorkspaceLike, name: str, must_exist: bool = True) -> Webservice:
         record = details.look(check_workspace(workspace), name)
         if record is None:
             if must_exist:
@@ -210,7 +214,7 @@ class Webservice(ServiceAttributes):
 
     def update_deployment_state(self) -> None:
         """v1's refresh. Every attribute is read anew anyway."""
-        self._record  # noqa: B018  raises when the service is gone
+        self.record  # noqa: B018  raises when the service is gone
 
     def get_logs(self, num_lines: int = 5000, init: bool = False, raw: bool = False) -> str:
         """The last lines of the service's log. `init` is v1's and changes nothing: init() writes into the same log."""
@@ -251,8 +255,8 @@ class Webservice(ServiceAttributes):
         except ScoringError as error:
             if not error.request_id:  # the service did not answer: it may have moved, or does not run
                 self._looked = 0.0
-                details.explain_silence(self.workspace.folder, self._record, error)
-            details.explain(self.workspace.folder, self._record, error)
+                details.explain_silence(self.workspace.folder, self.record, error)
+            details.explain(self.workspace.folder, self.record, error)
             raise
 
     # Keys -------------------------------------------------------------------------------------------------------
@@ -464,12 +468,12 @@ class Webservice(ServiceAttributes):
     def _ready(self) -> ServiceRecord:
         """The record once no deployment is under way; raises the error of one that nobody was told of."""
         folder = self.workspace.folder
-        record = self._record
+        record = self.record
         deployment.require_local(folder, record)
         if record.state in ("Deploying", "Updating"):
             print(f"waiting for the deployment of {self.name} ...", flush=True)
             wait_for(folder, self.name, record.deployment_id)
-            return self._record
+            return self.record
         last = folder.open_store().get_deployment(record.deployment_id)
         if last is not None and (not record.revision or last.id in deployments.unreported):
             deployments.unreported.discard(last.id)
@@ -488,15 +492,6 @@ def _apart(detached: bool | None, wait: bool) -> bool:
     A thread would not do: from Python 3.12 on none can be started once the main thread has ended.
     """
     return not (wait or hasattr(sys, "ps1")) if detached is None else detached
-
-
-def __getattr__(name: str) -> Any:
-    """The kinds are subclasses of `Webservice`, so their module is loaded after this one, when first asked for."""
-    from mldeploy_jupyter.api.webservices import targets
-
-    if name in __all__:
-        return getattr(targets, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 # The states shown and v1's words for them. v1 has none for a stopped service.

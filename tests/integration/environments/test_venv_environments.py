@@ -272,7 +272,7 @@ def test_an_environment_built_by_hand_is_found_by_prepare(
     environment = Environment.from_pip_requirements("e", tmp_path / "requirements.txt")
     built = environment.build_local()
     assert built.built and "demo==1.0" in capsys.readouterr().out
-    assert made(environment._to_spec()).built is False
+    assert made(environment.to_spec()).built is False
 
 
 @pytest.mark.network

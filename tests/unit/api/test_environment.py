@@ -26,7 +26,7 @@ def workspace(folder: Path) -> Workspace:
 def test_a_new_environment_has_no_dummies() -> None:
     environment = Environment("e")
     assert environment.environment_variables == {} and environment.version is None
-    assert environment._to_spec() == EnvironmentSpec(name="e")
+    assert environment.to_spec() == EnvironmentSpec(name="e")
 
 
 @pytest.mark.parametrize("name", ["", "AzureML-x", "microsoft", "a/b", None, "-a"])
@@ -49,13 +49,13 @@ def test_conda_dependencies_in_v1s_words(tmp_path: Path) -> None:
     made.save(tmp_path / "env.yml")
     again = CondaDependencies(tmp_path / "env.yml")
     assert again.serialize_to_string() == made.serialize_to_string()
-    assert again._to_spec().channels == ["conda-forge"]
+    assert again.to_spec().channels == ["conda-forge"]
     made.remove_pip_package("scikit-learn")
     made.remove_conda_package("numpy")
     made.remove_channel("conda-forge")
     assert (made.pip_packages, made.conda_packages, made.conda_channels) == (["azureml-defaults"], ["python=3.12"], [])
     made.set_pip_index_url("https://index.invalid/simple")
-    assert made._to_spec().pip_options == ["--index-url=https://index.invalid/simple"]
+    assert made.to_spec().pip_options == ["--index-url=https://index.invalid/simple"]
     assert made.save_to_file(tmp_path) == "conda_dependencies.yml"
     with pytest.raises(ConfigError, match="not understood"):
         made.set_python_version("three")
@@ -69,12 +69,12 @@ def test_from_files(tmp_path: Path) -> None:
     pip = Environment.from_pip_requirements("p", tmp_path / "r.txt")
     expected = {"pip": ["six --hash=sha256:aa"], "constraints": ["six<2"]}
     for environment in (conda, pip):
-        spec = environment._to_spec().to_dict()
+        spec = environment.to_spec().to_dict()
         assert {key: spec[key] for key in expected} == expected
         # What is stored needs none of the files any more.
-        assert str(tmp_path) not in str(environment._to_dict())
-        assert Environment._from_dict(environment._to_dict())._to_spec() == environment._to_spec()
-    assert conda._to_spec().environment_variables == {"A": "1"}
+        assert str(tmp_path) not in str(environment.to_dict())
+        assert Environment.from_dict(environment.to_dict()).to_spec() == environment.to_spec()
+    assert conda.to_spec().environment_variables == {"A": "1"}
     with pytest.raises(ConfigError, match="there is no requirements file"):
         Environment.from_pip_requirements("p", tmp_path / "nope.txt")
 
@@ -95,15 +95,15 @@ def test_inferenceconfig_json_as_documented() -> None:
         "databricks": {"jarLibraries": ["a.jar"]},
         "inferencingStackVersion": "latest",
     }
-    environment = Environment._from_dict(data)
-    assert environment._to_spec() == EnvironmentSpec(
+    environment = Environment.from_dict(data)
+    assert environment.to_spec() == EnvironmentSpec(
         name="e", version="2", python="3.11", pip=["six"], channels=["c"], environment_variables={"A": "b"}
     )
     assert environment.docker.base_image_registry == ContainerRegistry(address="registry.invalid")
     assert environment.inferencing_stack_version == "latest"
     assert environment.spark.packages == [{"group": "g"}] and environment.databricks.jar_libraries == ["a.jar"]
-    assert environment._to_dict()["spark"] == {"packages": [{"group": "g"}], "precachePackages": False}
-    assert Environment._from_dict(environment._to_dict())._to_dict() == environment._to_dict()
+    assert environment.to_dict()["spark"] == {"packages": [{"group": "g"}], "precachePackages": False}
+    assert Environment.from_dict(environment.to_dict()).to_dict() == environment.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -118,17 +118,17 @@ def test_inferenceconfig_json_as_documented() -> None:
 )
 def test_an_unknown_key_is_refused_with_a_suggestion(data: dict[str, Any], snapshot: object) -> None:
     with pytest.raises(ConfigError) as caught:
-        Environment._from_dict(data)
+        Environment.from_dict(data)
     assert str(caught.value) == snapshot
 
 
 def test_a_user_managed_interpreter_is_used_as_it_is() -> None:
     environment = Environment("e")
     environment.python.user_managed_dependencies = True
-    assert environment._to_spec().interpreter == sys.executable
+    assert environment.to_spec().interpreter == sys.executable
     environment.python.interpreter_path = "/nowhere/python"
     with pytest.raises(EnvironmentBuildError, match="there is no interpreter /nowhere/python"):
-        environment._to_spec()
+        environment.to_spec()
 
 
 def test_clone_register_get_list(workspace: Workspace) -> None:
@@ -156,7 +156,7 @@ def test_saved_to_a_directory_and_read_again(tmp_path: Path) -> None:
     environment = Environment("e")
     environment.environment_variables["A"] = "b"
     environment.save_to_directory(tmp_path / "d")
-    assert Environment.load_from_directory(tmp_path / "d")._to_dict() == environment._to_dict()
+    assert Environment.load_from_directory(tmp_path / "d").to_dict() == environment.to_dict()
     with pytest.raises(UserErrorException, match="exists already"):
         environment.save_to_directory(tmp_path / "d")
     environment.save_to_directory(tmp_path / "d", overwrite=True)
@@ -175,7 +175,7 @@ def test_no_conda_command(monkeypatch: pytest.MonkeyPatch, snapshot: object) -> 
 def test_from_docker_image(tmp_path: Path) -> None:
     environment = Environment.from_docker_image("e", "image:1", ContainerRegistry("a", "b", "c"))
     assert environment.docker.base_image == "image:1"
-    assert environment.docker.base_image_registry._public() == {"address": "a", "username": "b"}
+    assert environment.docker.base_image_registry.without_password() == {"address": "a", "username": "b"}
     with pytest.raises(UserErrorException, match="both given"):
         Environment.from_docker_image("e", "i", conda_specification="a", pip_requirements="b")
 
@@ -183,10 +183,10 @@ def test_from_docker_image(tmp_path: Path) -> None:
 def test_the_running_kernel_as_exact_pins() -> None:
     import yaml
 
-    spec = Environment.from_kernel("k", modules=["yaml", "json", "packaging"])._to_spec()
+    spec = Environment.from_kernel("k", modules=["yaml", "json", "packaging"]).to_spec()
     assert f"PyYAML=={yaml.__version__}" in spec.pip and len(spec.pip) == 2
     assert spec.python == "{}.{}".format(*sys.version_info)
-    everything = Environment.from_kernel()._to_spec().pip
+    everything = Environment.from_kernel().to_spec().pip
     assert any(pin.startswith("pytest==") for pin in everything)
     assert not any(pin.startswith(("ipykernel", "mldeploy")) for pin in everything)
     with pytest.raises(EnvironmentBuildError, match="cannot be pinned"):
@@ -221,18 +221,18 @@ def test_a_label_stands_for_a_version_and_moves(workspace: Workspace) -> None:
 
 
 def test_the_platform_is_kept_and_a_clone_shares_nothing() -> None:
-    environment = Environment._from_dict({"docker": {"platform": {"os": "Windows"}}, "spark": {"repositories": ["a"]}})
+    environment = Environment.from_dict({"docker": {"platform": {"os": "Windows"}}, "spark": {"repositories": ["a"]}})
     copy = environment.clone("copy")
     copy.spark.repositories.append("b")
     assert (copy.docker.platform.os, environment.spark.repositories) == ("Windows", ["a"])
-    assert environment._to_dict()["docker"]["platform"] == {"os": "Windows"}
+    assert environment.to_dict()["docker"]["platform"] == {"os": "Windows"}
 
 
 def test_no_value_that_may_be_a_password_is_shown() -> None:
     environment = Environment("e")
     environment.docker.base_image_registry = {"address": "r.io", "password": "hunter2"}  # type: ignore[assignment]
     with pytest.raises(ConfigError) as caught:
-        environment._to_dict() and environment._to_spec()
+        environment.to_dict() and environment.to_spec()
     assert "hunter2" not in str(caught.value) and "it is of type dict" in caught.value.why
 
 
@@ -250,12 +250,12 @@ def test_a_dockerfile_and_a_build_context_are_kept(folder: Path) -> None:
     (folder / "Dockerfile").write_text(text)
     (folder / "requirements.txt").write_text("six\n")
     environment = Environment.from_dockerfile("e", "Dockerfile", pip_requirements="requirements.txt")
-    assert Environment._from_dict(environment._to_dict()).docker.base_dockerfile == text
-    assert environment._to_spec().pip == ["six"]
+    assert Environment.from_dict(environment.to_dict()).docker.base_dockerfile == text
+    assert environment.to_spec().pip == ["six"]
     assert Environment.from_dockerfile("e", "FROM python:3.12").docker.base_dockerfile == "FROM python:3.12"
     for context in (".", SimpleNamespace(location=".", dockerfile_path="Dockerfile")):
         environment = Environment.from_docker_build_context("e", context)
-        assert Environment._from_dict(environment._to_dict()).docker.build_context == str(folder)
+        assert Environment.from_dict(environment.to_dict()).docker.build_context == str(folder)
     with pytest.raises(UserErrorException, match="no such file"):
         Environment.from_dockerfile("e", "nope/Dockerfile")
     with pytest.raises(UserErrorException, match="no FROM line"):
@@ -371,7 +371,7 @@ def test_parts_of_another_type_are_named_when_they_are_used(
     setattr(getattr(environment, section) if section else environment, name, value)
     for use in (
         lambda: environment.register(workspace),
-        environment._to_spec,
+        environment.to_spec,
         lambda: InferenceConfig("score.py", environment=environment),
     ):
         with pytest.raises(ConfigError) as caught:
@@ -383,6 +383,6 @@ def test_parts_of_another_type_are_named_when_they_are_used(
 def test_no_variables_and_numbers_are_taken() -> None:
     environment = Environment("e")
     environment.environment_variables = None  # type: ignore[assignment]
-    assert environment._to_spec().environment_variables == {}
+    assert environment.to_spec().environment_variables == {}
     environment.environment_variables = {"N": 1}  # type: ignore[dict-item]
-    assert environment._to_spec().environment_variables == {"N": "1"}
+    assert environment.to_spec().environment_variables == {"N": "1"}

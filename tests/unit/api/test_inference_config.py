@@ -133,7 +133,7 @@ def test_all_that_is_wrong_is_said_at_once(src: Path, arguments: dict[str, Any],
 
 
 def test_both_kinds_of_docker_base_are_too_many(src: Path) -> None:
-    environment = Environment._from_dict({"docker": {"baseImage": "image", "baseDockerfile": "FROM image"}})
+    environment = Environment.from_dict({"docker": {"baseImage": "image", "baseDockerfile": "FROM image"}})
     with pytest.raises(InferenceConfigError, match="both base_image and base_dockerfile"):
         InferenceConfig("score.py", environment=environment)
 
