@@ -1,4 +1,7 @@
-"""Checks of single arguments, made before anything is done with them."""
+"""Checks of single arguments, made before anything is read or written.
+
+A `check_...` function takes the argument's name and value, and returns the value in the form the caller needs.
+"""
 
 from __future__ import annotations
 
@@ -17,69 +20,30 @@ from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
 class WorkspaceLike(Protocol):
-    """What the rooms of the API need of a `Workspace`, which is above them and hands their objects out."""
+    """The part of `Workspace` that models, runs, services and environments use.
+
+    The class itself is above them, because it hands their objects out.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def start(self) -> Path:
-        """The folder in which the search for the workspace begins."""
+        """The folder in which the search for `.mldeploy/` begins."""
 
     @property
     def folder(self) -> WorkspaceFolder:
-        """The workspace on disk, created when there is none."""
+        """The folder `.mldeploy/`, created when there is none."""
 
     def find_folder(self) -> WorkspaceFolder | None:
-        """The workspace on disk, or None before the first write."""
+        """The folder `.mldeploy/`, or None when there is none."""
 
     def get_run(self, run_id: str) -> Any: ...
 
 
-def check_workspace(workspace: Any) -> WorkspaceLike:
-    """Returns `workspace`. Raises `UserErrorException` when it is not a `Workspace`."""
-    # Asked of the class: `workspace.folder` would create the folder.
-    if not hasattr(type(workspace), "find_folder"):
-        raise UserErrorException(
-            f"workspace is {workspace!r}", why="it must be a Workspace", hint="ws = Workspace.get(), and pass ws"
-        )
-    checked: WorkspaceLike = workspace
-    return checked
-
-
-def path_of(argument: str, value: Any, example: str) -> str:
-    """The path as text. Raises `UserErrorException` for what is no path, and for an empty one."""
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise UserErrorException(f"{argument} is {value!r}", why="it must be a path", hint=f"such as {example}")
-    return str(os.fspath(value))
-
-
-def whole_number(argument: str, value: Any, least: int) -> int:
-    """The number, from `least` on. Raises `UserErrorException`."""
-    try:
-        number = operator.index(value)  # numpy's integers too
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise UserErrorException(
-            f"{argument} is {value!r}",
-            why=f"it must be a whole number of at least {least}",
-            hint="correct it, or leave it out",
-        )
-    return number
-
-
-def check_seconds(argument: str, value: Any) -> None:
-    """Raises `UserErrorException` for what is neither None nor a number of seconds. A time that is over is one."""
-    if value is None or (isinstance(value, Real) and not isinstance(value, bool) and value == value):
-        return
-    raise UserErrorException(
-        f"{argument} is {value!r}", why="it must be a number of seconds", hint="leave it out to wait without a limit"
-    )
-
-
 class KnownNames:
-    """Only the names in `_names` may be assigned; in a dataclass, its fields. Others raise `ConfigError`."""
+    """Restricts assignment to the names in `_names`, in a dataclass to its fields. Others raise `ConfigError`."""
 
     _names: ClassVar[frozenset[str]] = frozenset()
 
@@ -90,7 +54,20 @@ class KnownNames:
         super().__setattr__(name, value)
 
 
+class AzureOnly(UserErrorException):
+    """A call of v1 whose result would be a resource of Azure."""
+
+    code = "AzureOnly"
+
+
+class ModelFileNotFound(WebserviceException, FileNotFoundError):
+    """`model_path` does not exist. Also a `FileNotFoundError`, which v1 raises here."""
+
+    code = "ModelFileNotFound"
+
+
 def unknown_name(owner: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for assigning a name that `owner` does not have; its hint is the nearest known one."""
     near = get_close_matches(name, sorted(known), n=1)
     return ConfigError(
         f"{owner} has no setting {name!r}",
@@ -99,17 +76,21 @@ def unknown_name(owner: str, name: str, known: Iterable[str]) -> ConfigError:
     )
 
 
-class AzureOnly(UserErrorException):
-    """A call of v1 whose result would be a resource of Azure."""
+def azure_method(call: str, why: str, hint: str) -> Callable[..., NoReturn]:
+    """A method that raises `AzureOnly`, for a method of v1 that has no meaning here. `hint` names a replacement."""
 
-    code = "AzureOnly"
+    def method(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        raise AzureOnly(f"{call} needs Azure", why=why, hint=hint)
+
+    method.__name__ = method.__qualname__ = call
+    method.__doc__ = f"Raises `AzureOnly`: {why}."
+    return method
 
 
-def ignore(call: str, given: Mapping[str, Any], known: Iterable[str], *, show: bool = True) -> None:
-    """Prints one line that names what is given of v1's Azure parameters; None counts as not given.
-    `show` False leaves the line out.
+def note_ignored(call: str, given: Mapping[str, Any], known: Iterable[str], *, show: bool = True) -> None:
+    """Prints one line that lists the Azure parameters of v1 in `given` that are not None, unless `show` is False.
 
-    Raises `UserErrorException` for a parameter that v1 does not have either.
+    Raises `UserErrorException` for a parameter that is not in `known`: v1 does not have it either.
     """
     names = [*known]
     for name in given:
@@ -126,19 +107,78 @@ def ignore(call: str, given: Mapping[str, Any], known: Iterable[str], *, show: b
         print(f"{call}: {', '.join(ignored)} {verb} ignored; there are no Azure resources here")
 
 
-def azure_method(call: str, why: str, hint: str) -> Callable[..., NoReturn]:
-    """A method of v1 that makes no sense without Azure: it raises. `hint` names what to call in its place."""
+def check_workspace(workspace: Any) -> WorkspaceLike:
+    """Returns the workspace. Raises `UserErrorException` for anything else."""
+    # The class is inspected, not the object: reading `workspace.folder` would create the folder.
+    if not hasattr(type(workspace), "find_folder"):
+        raise UserErrorException(
+            f"workspace is {workspace!r}", why="it must be a Workspace", hint="ws = Workspace.get(), and pass ws"
+        )
+    checked: WorkspaceLike = workspace
+    return checked
 
-    def method(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        raise AzureOnly(f"{call} needs Azure", why=why, hint=hint)
 
-    method.__name__ = method.__qualname__ = call
-    method.__doc__ = f"Raises `AzureOnly`: {why}."
-    return method
+def check_path(argument: str, value: Any, example: str) -> str:
+    """Returns the path as text. Raises `UserErrorException` when it is empty or not a path."""
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise UserErrorException(f"{argument} is {value!r}", why="it must be a path", hint=f"such as {example}")
+    return str(os.fspath(value))
 
 
-def json_dict(argument: str, value: Any) -> dict[str, Any]:
-    """The dict as JSON gives it back. Raises `WebserviceException` for what is no dict or cannot be JSON."""
+def check_whole_number(argument: str, value: Any, least: int) -> int:
+    """Returns the number. Raises `UserErrorException` when it is below `least` or not an integer."""
+    try:
+        number = operator.index(value)  # NumPy integers too
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why=f"it must be a whole number of at least {least}",
+            hint="correct it, or leave it out",
+        )
+    return number
+
+
+def check_seconds(argument: str, value: Any) -> None:
+    """Raises `UserErrorException` when the value is neither None nor a number of seconds; 0 and less are allowed."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and value == value  # NaN equals nothing
+    if value is not None and not is_number:
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why="it must be a number of seconds",
+            hint="leave it out to wait without a limit",
+        )
+
+
+def check_text(argument: str, value: Any) -> str | None:
+    """Returns the string, None for "". Raises `UserErrorException` when it is neither a string nor None."""
+    if value is not None and not isinstance(value, str):
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why=f"it must be a string, not {type(value).__name__}",
+            hint="pass str(...) of it",
+        )
+    return value or None
+
+
+def check_keys(argument: str, value: Any) -> set[str]:
+    """Returns the keys as a set. Raises `UserErrorException` when the value is not a list of strings."""
+    keys: list[Any] = [*value] if isinstance(value, Iterable) and not isinstance(value, str) else [None]
+    if not all(isinstance(key, str) for key in keys):
+        raise UserErrorException(
+            f"{argument} is {value!r}",
+            why="it must be a list of keys",
+            hint=f"pass {argument}=[{value!r}]" if isinstance(value, str) else f'pass {argument}=["key"]',
+        )
+    return {*keys}
+
+
+def check_json_dict(argument: str, value: Any) -> dict[str, Any]:
+    """Returns the dict after a round trip through JSON, `{}` for None.
+
+    Raises `WebserviceException` when it is not a dict, a key is not a string, or a value is not JSON.
+    """
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -157,7 +197,7 @@ def json_dict(argument: str, value: Any) -> dict[str, Any]:
         try:
             result[key] = json.loads(json.dumps(item, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
-            # Not Python's own words: they change from version to version.
+            # Not the message of the exception: it differs between versions of Python.
             why = "it holds a value that JSON does not have"
             if not isinstance(error, TypeError):
                 why = "it holds NaN or infinity, or refers to itself"
@@ -169,37 +209,11 @@ def json_dict(argument: str, value: Any) -> dict[str, Any]:
     return result
 
 
-def key_list(argument: str, value: Any) -> set[str]:
-    """The keys in a list. Raises `UserErrorException` for anything but a list of strings."""
-    keys: list[Any] = [*value] if isinstance(value, Iterable) and not isinstance(value, str) else [None]
-    if not all(isinstance(key, str) for key in keys):
-        raise UserErrorException(
-            f"{argument} is {value!r}",
-            why="it must be a list of keys",
-            hint=f"pass {argument}=[{value!r}]" if isinstance(value, str) else f'pass {argument}=["key"]',
-        )
-    return {*keys}
-
-
-def text_or_none(argument: str, value: Any) -> str | None:
-    """The text; "" is none. Raises `UserErrorException` for what is no string."""
-    if value is not None and not isinstance(value, str):
-        raise UserErrorException(
-            f"{argument} is {value!r}",
-            why=f"it must be a string, not {type(value).__name__}",
-            hint="pass str(...) of it",
-        )
-    return value or None
-
-
-class ModelFileNotFound(WebserviceException, FileNotFoundError):
-    """`model_path` names nothing. Also a `FileNotFoundError`, which v1 raises here."""
-
-    code = "ModelFileNotFound"
-
-
 def find_source(text: str) -> Path:
-    """The local file or folder to register. Raises `ModelFileNotFound`, `UserErrorException` for a wrong address."""
+    """The local file or folder to register.
+
+    Raises `ModelFileNotFound` when it does not exist, `UserErrorException` for a malformed `models:` or `runs:` URI.
+    """
     if re.match(r"(models|runs):", text):
         raise UserErrorException(
             f"model_path is {text!r}",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.arguments import azure_method, ignore
+from mldeploy_jupyter.api.arguments import azure_method, note_ignored
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.files import make_private_dir, write_json
 from mldeploy_jupyter.core.workspace import folder as folders
@@ -97,7 +97,7 @@ class Workspace:
         resources (`sku`, `storage_account`...) are ignored with a note; `show_output` False leaves the note out.
         Raises `WorkspaceError`.
         """
-        ignore("Workspace.create", azure_resources, CREATE_IGNORED, show=show_output)
+        note_ignored("Workspace.create", azure_resources, CREATE_IGNORED, show=show_output)
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
         kept = {"tags": _tags(tags), "friendly_name": friendly_name}
         folder = folders.create_workspace(
@@ -128,7 +128,7 @@ class Workspace:
         if known is not None:
             return cls._of(known, azure)
         elsewhere = {"cloud": None if cloud == "AzureCloud" else cloud, "id": id}
-        ignore("Workspace.get", elsewhere, elsewhere)
+        note_ignored("Workspace.get", elsewhere, elsewhere)
         folder = folders.find_workspace(path)
         if folder is not None and name in (None, folder.config.name):
             return cls._of(folder, azure)
@@ -218,7 +218,7 @@ class Workspace:
         **azure_resources: Any,
     ) -> dict[str, Any]:
         """Keeps a friendly name, a description and tags; what is None stays. Returns `get_details()`."""
-        ignore("Workspace.update", azure_resources, UPDATE_IGNORED)
+        note_ignored("Workspace.update", azure_resources, UPDATE_IGNORED)
         changes = {"friendly_name": friendly_name, "description": description, "tags": _tags(tags)}
         changes = {key: value for key, value in changes.items() if value is not None}
         self._made = self.folder.with_config(**changes) if changes else self._made
@@ -370,9 +370,9 @@ def _given(**settings: str | None) -> dict[str, str]:
 
 
 def _tags(tags: Any) -> dict[str, Any] | None:
-    from mldeploy_jupyter.api.arguments import json_dict
+    from mldeploy_jupyter.api.arguments import check_json_dict
 
-    return None if tags is None else json_dict("tags", tags)
+    return None if tags is None else check_json_dict("tags", tags)
 
 
 def _without_password(url: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import path_of
+from mldeploy_jupyter.api.arguments import check_path
 from mldeploy_jupyter.core.environment.requirements_file import parse_requirements
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda, load_conda_file, parse_python
 from mldeploy_jupyter.core.errors import ConfigError
@@ -31,7 +31,7 @@ class CondaDependencies:
         self._where = "the conda dependencies"
         self._data: dict[str, Any] = {"dependencies": []}
         if conda_dependencies_file_path is not None:
-            path = Path(path_of("conda_dependencies_file_path", conda_dependencies_file_path, '"conda.yml"'))
+            path = Path(check_path("conda_dependencies_file_path", conda_dependencies_file_path, '"conda.yml"'))
             self._folder, self._where = path.absolute().parent, path.name
             data = load_conda_file(path)
             from_conda(data, folder=self._folder, where=self._where)  # refuses what is not a mapping
@@ -193,7 +193,7 @@ class CondaDependencies:
 
         Raises `StorageError` when it cannot be written, as `save_to_file` does.
         """
-        target = Path.cwd() if path is None else Path(path_of("path", path, '"conda.yml"'))
+        target = Path.cwd() if path is None else Path(check_path("path", path, '"conda.yml"'))
         target = target / FILE_NAME if target.is_dir() else target
         with explain_write_errors(target.parent):
             target.write_text(self.serialize_to_string(), "utf-8")
@@ -201,7 +201,7 @@ class CondaDependencies:
     def save_to_file(self, base_directory: str | Path, conda_file_path: str | None = None) -> str:
         """Write `conda_file_path` (default `conda_dependencies.yml`) in `base_directory`; returns its name."""
         name = conda_file_path or FILE_NAME
-        folder = Path(path_of("base_directory", base_directory, '"."'))
+        folder = Path(check_path("base_directory", base_directory, '"."'))
         with explain_write_errors(folder):
             (folder / name).write_text(self.serialize_to_string(), "utf-8")
         return name

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.arguments import KnownNames, azure_method, check_workspace, path_of, text_or_none
+from mldeploy_jupyter.api.arguments import KnownNames, azure_method, check_path, check_text, check_workspace
 from mldeploy_jupyter.api.environments import images, json_data, sections, sources
 from mldeploy_jupyter.api.environments import labels as environment_labels
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
@@ -78,7 +78,7 @@ class Environment(KnownNames):
     def from_conda_specification(name: str, file_path: str | Path) -> Environment:
         """From a conda YAML file. Its `variables:` become environment variables. Raises `UserErrorException`."""
         environment = Environment(name)
-        file_path = path_of("file_path", file_path, '"conda.yml"')
+        file_path = check_path("file_path", file_path, '"conda.yml"')
         spec = from_conda_file(file_path)
         environment.python.conda_dependencies = CondaDependencies(file_path)
         environment.environment_variables = dict(spec.environment_variables)
@@ -93,7 +93,7 @@ class Environment(KnownNames):
         if pip_version is not None:
             print("Environment.from_pip_requirements: pip_version is ignored; uv installs the packages")
         environment = Environment(name)
-        spec = from_requirements_file(path_of("file_path", file_path, '"requirements.txt"'))
+        spec = from_requirements_file(check_path("file_path", file_path, '"requirements.txt"'))
         environment.python.conda_dependencies = _conda_of(spec)
         return environment
 
@@ -180,7 +180,7 @@ class Environment(KnownNames):
         Raises `EnvironmentBuildError` if there is none, `UserErrorException` for both a version and a label.
         """
         check_workspace(workspace)
-        text_or_none("label", label)
+        check_text("label", label)
         if label is not None and version is not None:
             raise UserErrorException(
                 f"version {version!r} and label {label!r} are both given",
@@ -236,7 +236,7 @@ class Environment(KnownNames):
 
         Raises `UserErrorException` if it is there and not `overwrite`, `StorageError` when it cannot be written.
         """
-        folder = Path(path_of("path", path, '"environment"'))
+        folder = Path(check_path("path", path, '"environment"'))
         if folder.exists() and (not overwrite or not folder.is_dir()):
             raise UserErrorException(
                 f"{folder} exists already",
@@ -253,7 +253,7 @@ class Environment(KnownNames):
     @staticmethod
     def load_from_directory(path: str | Path) -> Environment:
         """Read what `save_to_directory` wrote. Raises `ConfigError`."""
-        file = Path(path_of("path", path, '"environment"')) / DEFINITION_FILE
+        file = Path(check_path("path", path, '"environment"')) / DEFINITION_FILE
         try:
             return Environment.from_dict(json.loads(file.read_text("utf-8")))
         except (OSError, ValueError, TypeError) as error:

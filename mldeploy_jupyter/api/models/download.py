@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mldeploy_jupyter.api.arguments import path_of
+from mldeploy_jupyter.api.arguments import check_path
 from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def download(model: Model, target_dir: str | os.PathLike[str], *, replace: bool) -> str:
     """Whole and verified first; only then does anything take its place."""
     files = model._record.files
-    target = Path(path_of("target_dir", target_dir, "'models'")).expanduser()
+    target = Path(check_path("target_dir", target_dir, "'models'")).expanduser()
     folders = [folder for name in files for folder in (target / name).parents]
     file = next((folder for folder in folders if folder.exists() and not folder.is_dir()), None)
     if file is not None:

@@ -12,10 +12,10 @@ from typing import Any
 from mldeploy_jupyter.api.arguments import (
     WorkspaceLike,
     azure_method,
+    check_json_dict,
+    check_keys,
+    check_text,
     check_workspace,
-    json_dict,
-    key_list,
-    text_or_none,
 )
 from mldeploy_jupyter.api.models.details import check_framework, dataset_details, resources, user_name
 from mldeploy_jupyter.api.models.download import download
@@ -222,8 +222,8 @@ class Model(ModelAttributes):
         expand: bool = True,
     ) -> None:
         self.workspace = check_workspace(workspace)
-        text_or_none("name", name)
-        text_or_none("id", id)
+        check_text("name", name)
+        check_text("id", id)
         if id is None and name is not None and ":" in name and version is None:
             name, id = None, name  # a name has no colon: this is an id
         self._record = find_record(workspace, name, id, tags, properties, version, run_id, model_framework)
@@ -261,11 +261,11 @@ class Model(ModelAttributes):
         check_workspace(workspace)
         check_model_name(model_name)
         check_framework(model_framework, model_framework_version)
-        text_or_none("description", description)
+        check_text("description", description)
         record = ModelRecord(
             name=model_name,
-            tags=json_dict("tags", tags),
-            properties=json_dict("properties", properties),
+            tags=check_json_dict("tags", tags),
+            properties=check_json_dict("properties", properties),
             description=description,
             model_framework=model_framework,
             model_framework_version=model_framework_version,
@@ -299,7 +299,7 @@ class Model(ModelAttributes):
                 why="it must be a whole number from 20 to 255",
                 hint="leave it out: every model is listed",
             )
-        text_or_none("name", name)
+        check_text("name", name)
         wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
         folder = check_workspace(workspace).find_folder()
         records = folder.open_store().list_models(name, latest) if folder else []
@@ -365,9 +365,9 @@ class Model(ModelAttributes):
         """Replaces what is given: all tags, the description, the resources. `{}` and `""` clear, None does not."""
         changes: dict[str, Any] = {}
         if tags is not None:
-            changes["tags"] = json_dict("tags", tags)
+            changes["tags"] = check_json_dict("tags", tags)
         if description is not None:
-            changes["description"] = text_or_none("description", description)
+            changes["description"] = check_text("description", description)
         if resource_configuration is not None:
             changes["resource_configuration"] = resources(resource_configuration)
         samples = dataset_details(None, sample_input_dataset, sample_output_dataset)
@@ -379,7 +379,7 @@ class Model(ModelAttributes):
 
     def remove_tags(self, tags: List[str]) -> None:
         """Removes tags by their keys; a key that is not there is no error."""
-        self.update_tags_properties(remove_tags=[*key_list("tags", tags)])
+        self.update_tags_properties(remove_tags=[*check_keys("tags", tags)])
 
     def add_properties(self, properties: dict[str, Any]) -> None:
         """Adds properties. A property never changes: raises `WebserviceException` for a key that is there."""
@@ -405,8 +405,8 @@ class Model(ModelAttributes):
         add_properties: dict[str, Any] | None = None,
     ) -> None:
         """`remove_tags`, `add_tags` and `add_properties` at once; a property that is there stops all of it."""
-        removed = key_list("remove_tags", [] if remove_tags is None else remove_tags)
-        tags, properties = json_dict("tags", add_tags), json_dict("properties", add_properties)
+        removed = check_keys("remove_tags", [] if remove_tags is None else remove_tags)
+        tags, properties = check_json_dict("tags", add_tags), check_json_dict("properties", add_properties)
 
         def change(present: ModelRecord) -> dict[str, Any]:
             taken = sorted(set(properties) & set(present.properties))

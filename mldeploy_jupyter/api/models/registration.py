@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import WorkspaceLike, find_source, path_of
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_path, find_source
 from mldeploy_jupyter.api.models.library_scan import describe
 from mldeploy_jupyter.core.artifacts.file_tree import list_files
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
@@ -20,7 +20,7 @@ registered_here: list[tuple[str, str]] = []
 
 def register(workspace: WorkspaceLike, model_path: Any, record: ModelRecord, child_paths: Any) -> ModelRecord:
     """Registers what `model_path` names under the next version of `record.name` and says so in one line."""
-    text = path_of("model_path", model_path, 'model_path="model.pkl"')
+    text = check_path("model_path", model_path, 'model_path="model.pkl"')
     if match := re.fullmatch(r"models:/+([^/]+)/([^/]+)", text):
         return _copy(workspace, match[1], match[2], record)
     if match := re.fullmatch(r"runs:/+([^/]+)/(.+)", text):

@@ -101,7 +101,7 @@ class Run:
 
     def add_properties(self, properties: dict[str, Any]) -> None:
         """Adds properties. Raises `WebserviceException` for what is no dict of JSON values."""
-        self._backend.set_properties({**self.properties, **arguments.json_dict("properties", properties)})
+        self._backend.set_properties({**self.properties, **arguments.check_json_dict("properties", properties)})
 
     def get_properties(self) -> dict[str, Any]:
         return self.properties
@@ -119,7 +119,7 @@ class Run:
 
     def set_tags(self, tags: dict[str, Any]) -> None:
         """Adds tags; a key that is there gets the new value. Raises `WebserviceException` for no dict of JSON."""
-        self._backend.set_tags({**self.tags, **arguments.json_dict("tags", tags)})
+        self._backend.set_tags({**self.tags, **arguments.check_json_dict("tags", tags)})
 
     def remove_tags(self, tags: list[str]) -> None:
         self._backend.set_tags({key: value for key, value in self.tags.items() if key not in tags})
@@ -286,12 +286,12 @@ class Run:
         from mldeploy_jupyter.api.models.model import Model
 
         check_model_name(model_name)
-        arguments.text_or_none("description", description)
+        arguments.check_text("description", description)
         details.check_framework(model_framework, model_framework_version)
         record = ModelRecord(
             name=model_name,
-            tags=arguments.json_dict("tags", tags),
-            properties=arguments.json_dict("properties", properties),
+            tags=arguments.check_json_dict("tags", tags),
+            properties=arguments.check_json_dict("properties", properties),
             description=description,
             model_framework=model_framework,
             model_framework_version=model_framework_version,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.api.arguments import WorkspaceLike, check_workspace, find_source, path_of
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_path, check_workspace, find_source
 from mldeploy_jupyter.api.webservices import deployments
 from mldeploy_jupyter.api.webservices.deployments import deploy, refuse_target
 from mldeploy_jupyter.core.configs import check_model_name
@@ -37,7 +37,7 @@ def deploy_paths(
         raise UserErrorException(
             f"model_paths is {model_paths!r}", why="it must be a list of paths", hint='such as ["model.pkl"]'
         )
-    paths = [path_of("a path of model_paths", path, "'model.pkl'") for path in model_paths]
+    paths = [check_path("a path of model_paths", path, "'model.pkl'") for path in model_paths]
     refuse_target(deployment_target)
     # What `deploy` would refuse is refused before a version is made.
     config = deployments.as_config(deployment_config)

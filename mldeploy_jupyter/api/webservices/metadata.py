@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.arguments import json_dict, key_list, text_or_none
+from mldeploy_jupyter.api.arguments import check_json_dict, check_keys, check_text
 from mldeploy_jupyter.core.configs import METADATA
 from mldeploy_jupyter.core.errors import UserErrorException
 
@@ -23,7 +23,7 @@ def checked(texts: Mapping[str, Any]) -> dict[str, Any]:
     for name in METADATA:
         value = texts.get(name)
         if value is not None:
-            found[name] = text_or_none(name, value) if name == "description" else json_dict(name, value)
+            found[name] = check_text(name, value) if name == "description" else check_json_dict(name, value)
     return found
 
 
@@ -49,12 +49,12 @@ def change(service: Webservice, texts: Mapping[str, Any]) -> None:
 
 
 def add_tags(service: Webservice, tags: Any) -> None:
-    added = json_dict("tags", tags)
+    added = check_json_dict("tags", tags)
     _change(service, lambda present: {"tags": {**present.tags, **added}})
 
 
 def remove_tags(service: Webservice, tags: Any) -> None:
-    removed = key_list("tags", tags)
+    removed = check_keys("tags", tags)
     _change(service, lambda present: {"tags": {k: v for k, v in present.tags.items() if k not in removed}})
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.api.arguments import WorkspaceLike, check_seconds, check_workspace, text_or_none, whole_number
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_seconds, check_text, check_whole_number, check_workspace
 from mldeploy_jupyter.api.webservices import azure_v1, deployments, details, metadata
 from mldeploy_jupyter.api.webservices.deployments import deploy
 from mldeploy_jupyter.api.webservices.waiting import raise_for, wait_for
@@ -218,19 +218,19 @@ class Webservice(ServiceAttributes):
 
     def get_logs(self, num_lines: int = 5000, init: bool = False, raw: bool = False) -> str:
         """The last lines of the service's log. `init` is v1's and changes nothing: init() writes into the same log."""
-        num_lines = whole_number("num_lines", num_lines, 0)
+        num_lines = check_whole_number("num_lines", num_lines, 0)
         lines = deployment.read_logs(self.workspace.folder, self.name, tail=num_lines)
         return "\n".join(line.text if raw else details.log_line(line) for line in lines)
 
     def log_entries(self, num_lines: int = 5000) -> list[dict[str, Any]]:
         """The last entries of the service's log as data: `time`, `level`, `logger`, `message`, `request_id`, ..."""
-        num_lines = whole_number("num_lines", num_lines, 0)
+        num_lines = check_whole_number("num_lines", num_lines, 0)
         lines = deployment.read_logs(self.workspace.folder, self.name, tail=num_lines)
         return [line.entry or {"time": line.time, "logger": line.source, "message": line.text} for line in lines]
 
     def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
         """The last lines, then new ones as they come, until the service stops."""
-        num_lines = whole_number("num_lines", num_lines, 0)
+        num_lines = check_whole_number("num_lines", num_lines, 0)
         for line in deployment.read_logs(self.workspace.folder, self.name, tail=num_lines, follow=True):
             yield details.log_line(line)
 
@@ -271,7 +271,7 @@ class Webservice(ServiceAttributes):
 
         "Token" replaces the secret of the tokens: all that were given stop working, and their holders ask again.
         """
-        text_or_none("set_key", set_key)
+        check_text("set_key", set_key)
         deployment.regenerate_key(self.workspace.folder, self.name, key, set_key)
 
     def get_access_token(self) -> WebServiceAccessToken:
@@ -338,7 +338,7 @@ class Webservice(ServiceAttributes):
     def rollback(self, revision: int | None = None, wait: bool = False, *, detached: bool | None = None) -> None:
         """Serves an older revision again; by default the newest that was live before this one."""
         if revision is not None:
-            revision = whole_number("revision", revision, 1)
+            revision = check_whole_number("revision", revision, 1)
         detached = _apart(detached, wait)
         self._began(deployments.begin_rollback(self.workspace, self.name, revision, detached=detached), wait)
 
