@@ -156,7 +156,7 @@ def _run(
     )
 
     with stages.stage("check") as detail:
-        inputs = work.inputs = planning.collect(request, folder, store)
+        inputs = work.inputs = planning.collect_inputs(request, folder, store)
         config = inputs.config.resolved()
         plan = Plan(request, service, revision, config=config, secrets=secrets)
         found = [_count(len(request.models), "model")] if request.models else []
@@ -177,8 +177,9 @@ def _run(
     with stages.stage("bundle") as detail:
         lock, python = "", ""
         if spec is not None:
-            if inputs.kept is not None and (inputs.kept.path / "environment.lock").exists() and inputs.whole:
-                lock = (inputs.kept.path / "environment.lock").read_text()
+            existing = inputs.existing_bundle
+            if existing is not None and (existing.path / "environment.lock").exists():
+                lock = (existing.path / "environment.lock").read_text()
             else:
                 made = environments.lock(
                     spec, kernel_python=request.kernel_python, emit=emit_environment, cancel=cancel

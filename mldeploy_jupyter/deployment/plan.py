@@ -1,4 +1,4 @@
-"""Turns a request into a plan: its models found, its source collected, its bundle made, its server's settings."""
+"""Turns a request into a plan: finds its models and source, builds its bundle, derives its server's settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.script import entry_script
-from mldeploy_jupyter.core.script.imports import imported_modules, modules_of
+from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.targets import TargetContext
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a request asks for, found. `kept` is the bundle whose source and lock are used again."""
+    """What a request refers to, found and checked.
+
+    `source` maps paths below the source folder to files, `entry_script` is such a path. A rollback has
+    `existing_bundle` and needs no models, source or new environment.
+    """
 
     models: list[builder.BundleModel] = field(default_factory=list)
     records: list[ModelRecord] = field(default_factory=list)
@@ -35,41 +39,30 @@ class Inputs:
     entry_script: str = "score.py"
     environment: EnvironmentSpec | None = None
     config: DeployConfig = field(default_factory=DeployConfig)
-    kept: builder.Bundle | None = None
-    whole: bool = False  # a rollback: the kept bundle is used as it is
+    existing_bundle: builder.Bundle | None = None
 
 
-def collect(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -> Inputs:
-    """Finds everything and checks the entry script. Reads only.
+def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -> Inputs:
+    """Finds everything the request refers to and checks the entry script. Reads only.
 
     Raises:
-        ModelNotFoundException: a model is not registered (any more), or a path is not there.
+        ModelNotFoundException: a model is not registered (any more), or a path does not exist.
         EntryScriptError: the script cannot serve.
-        WebserviceException: a bundle to go back to was pruned.
+        WebserviceException: the bundle of the revision to return to was pruned.
     """
     config = DeployConfig.from_dict(request.deploy_config)
     data = request.inference_config
     environment = EnvironmentSpec.from_dict(data["environment"]) if data.get("environment") else None
     environment = _with_tracing(environment, config)
     if request.operation == "rollback":
-        kept = _bundle_of(request.service, request.revision, folder, store)
-        records = registered(request.models, store)
-        return Inputs([], records, {}, environment=environment, config=config, kept=kept, whole=True)
-    models, records = [], []
-    for reference in request.models:
-        model, record = _model(reference, folder, store)
-        models.append(model)
-        if record is not None:
-            records.append(record)
+        bundle = _load_bundle(request.service, request.revision, folder, store)
+        records = registered_models(request.models, store)
+        return Inputs(records=records, environment=environment, config=config, existing_bundle=bundle)
+    found = [_find_model(reference, folder, store) for reference in request.models]
+    models, records = [model for model, _ in found], [record for _, record in found if record is not None]
     if request.keep_source:
-        kept = _bundle_of(request.service, request.keep_source, folder, store)
-        name = kept.manifest["source_directory"]
-        root = kept.app / name
-        files = {
-            str(p.relative_to(root)): p for p in sorted(root.rglob("*")) if p.is_file() and "__pycache__" not in p.parts
-        }
-        script = Path(kept.entry_script).relative_to(name).as_posix()
-        return Inputs(models, records, files, name, script, environment, config, kept)
+        files, name, script = _bundled_source(_load_bundle(request.service, request.keep_source, folder, store))
+        return Inputs(models, records, files, name, script, environment, config)
     directory = data.get("source_directory")
     files = source_files(data["entry_script"] if directory else data["entry_path"], directory)
     script = Path(data["entry_script"]).as_posix() if directory else Path(data["entry_path"]).name
@@ -78,35 +71,18 @@ def collect(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -
 
 
 def make_bundle(
-    inputs: Inputs,
-    folder: WorkspaceFolder,
-    *,
-    lock: str,
-    python: str,
-    check: Callable[[], None],
+    inputs: Inputs, folder: WorkspaceFolder, *, lock: str, python: str, check: Callable[[], None]
 ) -> builder.Bundle:
-    if inputs.whole and inputs.kept is not None:
-        return inputs.kept
-    return builder.build(content_of(inputs, lock=lock, python=python), folder.bundles, check=check)
-
-
-def content_of(inputs: Inputs, *, lock: str, python: str) -> builder.BundleContent:
-    variables = inputs.environment.environment_variables if inputs.environment else {}
-    return builder.BundleContent(
-        inputs.source_name,
-        inputs.source,
-        inputs.entry_script,
-        inputs.models,
-        lock=lock,
-        python=python,
-        environment={"variables": dict(sorted(variables.items()))} if variables else {},
-    )
+    """Builds the bundle, or finds one with the same content. `check` is called between files and may raise."""
+    if inputs.existing_bundle is not None:
+        return inputs.existing_bundle
+    return builder.build(_bundle_content(inputs, lock=lock, python=python), folder.bundles, check=check)
 
 
 def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -> bool:
-    """True when the service's live revision is just what the request would make.
+    """Whether the service's live revision already is what the request would make.
 
-    Raises what `collect` raises: a request that cannot be carried out is not "unchanged".
+    Raises what `collect_inputs` raises: a request that cannot be carried out is not "unchanged".
     """
     service = store.get_service(request.service)
     revision = store.get_revision(request.service, service.revision) if service and service.revision else None
@@ -114,28 +90,20 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
         return False
     if not _same_settings(service, revision, request) or service.target != request.target:
         return False
-    inputs = collect(request, folder, store)
+    inputs = collect_inputs(request, folder, store)
     lock, python = "", ""
     if inputs.environment is not None:
         from mldeploy_jupyter import environments
 
-        made = environments.lock(inputs.environment, kernel_python=request.kernel_python)
-        lock, python = made.text, made.python_version
+        locked = environments.lock(inputs.environment, kernel_python=request.kernel_python)
+        lock, python = locked.text, locked.python_version
     elif revision.environment.get("python") != request.kernel_python:
         return False
-    return builder.compute_digest(content_of(inputs, lock=lock, python=python)) == revision.bundle_digest
-
-
-def _same_settings(service: ServiceRecord, revision: RevisionRecord, request: DeploymentRequest) -> bool:
-    asked, serves = (DeployConfig.from_dict(data) for data in (request.deploy_config, revision.deploy_config))
-    said = {"tags": service.tags, "description": service.description}
-    texts = all(asked.passed.get(name) in (None, value) for name, value in said.items())
-    properties = (asked.passed.get("properties") or {}).items() <= service.properties.items()
-    return texts and properties and asked.without_metadata() == serves.without_metadata()
+    return builder.compute_digest(_bundle_content(inputs, lock=lock, python=python)) == revision.bundle_digest
 
 
 def server_settings(
-    made: builder.Bundle,
+    bundle: builder.Bundle,
     revision: RevisionRecord,
     config: dict[str, Any],
     *,
@@ -143,21 +111,16 @@ def server_settings(
     variables: dict[str, str],
     models: Iterable[ModelRecord] = (),
 ) -> dict[str, Any]:
-    """What the scoring server of this revision is told (`serving/settings.py`)."""
-    source = made.manifest["source_directory"]
-    inside = [name for name in made.manifest["files"] if name.startswith(f"app/{source}/")]
+    """The settings (`serving/settings.py`) of the scoring server of this revision.
+
+    `config` is the deploy configuration with its defaults, `variables` are those of the environment.
+    """
+    variables = {**variables, **(config.get("environment_variables") or {})}
     return {
+        **bundle_settings(bundle, python=python, variables=variables, models=models),
         "service": revision.service,
         "revision": revision.number,
-        "revision_label": f"{revision.number}-{made.digest[:8]}",
-        "python": python,
-        "server_path": str(made.server),
-        "server_digest": made.server_digest,
-        "app_root": str(made.app),
-        "source_directory": made.manifest["source_directory"],
-        "entry_script": made.entry_script,
-        "model_dir": str(made.model_dir),
-        "env": {**variables, **(config.get("environment_variables") or {})},
+        "revision_label": f"{revision.number}-{bundle.digest[:8]}",
         "workers": config.get("worker_count") or 1,
         "init_timeout": float(config.get("init_timeout") or 300),
         "scoring_timeout_ms": config.get("scoring_timeout_ms") or 60_000,
@@ -171,17 +134,75 @@ def server_settings(
         "auth_enabled": config.get("auth_enabled", True) is not False and config.get("token_auth_enabled") is not True,
         "token_auth_enabled": config.get("token_auth_enabled") is True,
         "cors_origins": list(config.get("cors_origins") or []),
-        "preload": [
-            *imported_modules({name.split("/", 2)[2]: made.path / name for name in inside}),
-            *modules_of(models),
-        ],
         "title": revision.service,
         "description": config.get("description") or "",
     }
 
 
+def bundle_settings(
+    bundle: builder.Bundle, *, python: str, variables: dict[str, str], models: Iterable[ModelRecord]
+) -> dict[str, Any]:
+    """The server's settings that say what it runs: the bundle's folders, the interpreter, what to import first."""
+    prefix = f"app/{bundle.manifest['source_directory']}/"
+    source = {
+        name.removeprefix(prefix): bundle.path / name for name in bundle.manifest["files"] if name.startswith(prefix)
+    }
+    return {
+        "python": python,
+        "server_path": str(bundle.server),
+        "server_digest": bundle.server_digest,
+        "app_root": str(bundle.app),
+        "source_directory": bundle.manifest["source_directory"],
+        "entry_script": bundle.entry_script,
+        "model_dir": str(bundle.model_dir),
+        "env": variables,
+        "preload": modules_to_preload(source, models),
+    }
+
+
+def registered_models(references: list[str], store: Store) -> list[ModelRecord]:
+    """The records of the references `name:version` that are registered; paths and others are left out."""
+    found = [_find_registered(reference, store) for reference in references]
+    return [record for record in found if record is not None]
+
+
+def registered_model(record: ModelRecord, folder: WorkspaceFolder) -> builder.BundleModel:
+    """A registered model as a part of a bundle; its files come from the artifacts."""
+    artifacts = folder.open_artifacts()
+    return builder.BundleModel(
+        record.name, record.version, record.files, lambda target: artifacts.materialize(record.files, target)
+    )
+
+
+def target_context(folder: WorkspaceFolder, clients: dict[str, Any] | None = None) -> TargetContext:
+    """What a target of this workspace is opened with; `clients` are the client objects the caller handed in."""
+    return TargetContext(folder.id, folder.services, clients or {})
+
+
+def _bundle_content(inputs: Inputs, *, lock: str, python: str) -> builder.BundleContent:
+    variables = inputs.environment.environment_variables if inputs.environment else {}
+    return builder.BundleContent(
+        inputs.source_name,
+        inputs.source,
+        inputs.entry_script,
+        inputs.models,
+        lock=lock,
+        python=python,
+        environment={"variables": dict(sorted(variables.items()))} if variables else {},
+    )
+
+
+def _same_settings(service: ServiceRecord, revision: RevisionRecord, request: DeploymentRequest) -> bool:
+    asked, live = (DeployConfig.from_dict(data) for data in (request.deploy_config, revision.deploy_config))
+    # Tags, properties and description belong to the service; only those that the request names are compared.
+    metadata = {"tags": service.tags, "description": service.description}
+    same_metadata = all(asked.passed.get(name) in (None, value) for name, value in metadata.items())
+    same_properties = (asked.passed.get("properties") or {}).items() <= service.properties.items()
+    return same_metadata and same_properties and asked.without_metadata() == live.without_metadata()
+
+
 def _with_tracing(environment: EnvironmentSpec | None, config: DeployConfig) -> EnvironmentSpec | None:
-    """The environment with what tracing needs, where it is asked for and something is installed."""
+    """The environment with the packages that tracing needs, if tracing is on and packages are installed at all."""
     from mldeploy_jupyter.serving.requirements import TRACING
 
     if environment is None or environment.interpreter or config.passed.get("tracing") in (None, "", "off"):
@@ -189,15 +210,12 @@ def _with_tracing(environment: EnvironmentSpec | None, config: DeployConfig) -> 
     return replace(environment, pip=[*environment.pip, *TRACING])
 
 
-def _model(reference: str, folder: WorkspaceFolder, store: Store) -> tuple[builder.BundleModel, ModelRecord | None]:
-    name, _, version = reference.rpartition(":")
-    record = store.get_model(name, int(version)) if name and version.isdigit() else None
+def _find_model(
+    reference: str, folder: WorkspaceFolder, store: Store
+) -> tuple[builder.BundleModel, ModelRecord | None]:
+    record = _find_registered(reference, store)
     if record is not None:
-        artifacts = folder.open_artifacts()
-        files = record.files
-        return builder.BundleModel(
-            record.name, record.version, files, lambda target: artifacts.materialize(files, target)
-        ), record
+        return registered_model(record, folder), record
     path = Path(reference)
     if path.is_absolute() and path.exists():
         return _local_model(path), None
@@ -208,11 +226,19 @@ def _model(reference: str, folder: WorkspaceFolder, store: Store) -> tuple[build
     )
 
 
-def _local_model(path: Path) -> builder.BundleModel:
-    """A path that was never registered: it stands under version 0, as in v1."""
-    found = {path.name: path} if path.is_file() else {f"{path.name}/{p.relative_to(path)}": p for p in _files(path)}
+def _find_registered(reference: str, store: Store) -> ModelRecord | None:
+    name, _, version = reference.rpartition(":")
+    return store.get_model(name, int(version)) if name and version.isdigit() else None
 
-    def place(target: Path) -> None:
+
+def _local_model(path: Path) -> builder.BundleModel:
+    """A file or folder that was never registered. As in v1, it gets version 0."""
+    if path.is_file():
+        found = {path.name: path}
+    else:
+        found = {f"{path.name}/{p.relative_to(path)}": p for p in sorted(path.rglob("*")) if p.is_file()}
+
+    def copy_to(target: Path) -> None:
         import shutil
 
         for relative, source in found.items():
@@ -223,21 +249,10 @@ def _local_model(path: Path) -> builder.BundleModel:
     for relative, source in found.items():
         with source.open("rb") as file:
             manifest[relative] = [hashlib.file_digest(file, "sha256").hexdigest(), source.stat().st_size]
-    return builder.BundleModel(path.name, 0, manifest, place)
+    return builder.BundleModel(path.name, 0, manifest, copy_to)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def registered(references: list[str], store: Store) -> list[ModelRecord]:
-    """The registered ones among a request's models."""
-    pairs = [reference.rpartition(":") for reference in references]
-    found = [store.get_model(name, int(version)) for name, _, version in pairs if name and version.isdigit()]
-    return [record for record in found if record is not None]
-
-
-def _bundle_of(service: str, number: int, folder: WorkspaceFolder, store: Store) -> builder.Bundle:
+def _load_bundle(service: str, number: int, folder: WorkspaceFolder, store: Store) -> builder.Bundle:
     revision = store.get_revision(service, number)
     path = folder.bundles / revision.bundle_digest if revision and revision.bundle_digest else None
     if path is None or not (path / "bundle.json").exists():
@@ -249,5 +264,11 @@ def _bundle_of(service: str, number: int, folder: WorkspaceFolder, store: Store)
     return builder.load(path)
 
 
-def target_context(folder: WorkspaceFolder, clients: dict[str, Any] | None = None) -> TargetContext:
-    return TargetContext(folder.id, folder.services, clients or {})
+def _bundled_source(bundle: builder.Bundle) -> tuple[dict[str, Path], str, str]:
+    """The source files of a bundle by relative path, the name of their folder, and the entry script among them."""
+    name = bundle.manifest["source_directory"]
+    root = bundle.app / name
+    # A service compiles its modules in place; the results are not part of the source.
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    script = Path(bundle.entry_script).relative_to(name).as_posix()
+    return {str(path.relative_to(root)): path for path in paths}, name, script

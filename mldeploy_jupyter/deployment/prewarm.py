@@ -26,8 +26,8 @@ from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.files import atomic_write
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, ModelRecord
-from mldeploy_jupyter.core.script.imports import imported_modules, modules_of
-from mldeploy_jupyter.deployment.plan import registered
+from mldeploy_jupyter.core.script.imports import modules_to_preload
+from mldeploy_jupyter.deployment.plan import registered_models
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import START_DEADLINE, SupervisorClient
 
@@ -105,7 +105,7 @@ def _order(
     folder: WorkspaceFolder, supervisor: SupervisorClient, process: subprocess.Popen[bytes], request: DeploymentRequest
 ) -> None:
     with suppress(MldeployError, TargetFailure, OSError):
-        models = registered(request.models, folder.open_store())
+        models = registered_models(request.models, folder.open_store())
         settings = _settings(request, supervisor.folder, models)
         if supervisor.await_start(process) is not None:
             supervisor.call("import", timeout=5.0, settings=settings)
@@ -119,13 +119,11 @@ def _settings(request: DeploymentRequest, folder: Path, models: list[ModelRecord
     """What the supervisor needs to know for the imports; the rest comes with the plan."""
     data = request.inference_config
     directory = data.get("source_directory")
+    source = source_files(data["entry_script"] if directory else data["entry_path"], directory)
     return {
         "python": request.kernel_python,
         "server_path": str(server_source.link_package(folder / "server")),
         "server_digest": server_digest(server_source.read_files()),
         "env": dict(_config(request).get("environment_variables") or {}),
-        "preload": [
-            *imported_modules(source_files(data["entry_script"] if directory else data["entry_path"], directory)),
-            *modules_of(models),
-        ],
+        "preload": modules_to_preload(source, models),
     }

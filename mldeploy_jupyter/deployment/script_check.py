@@ -1,6 +1,6 @@
-"""Runs `init()` and the sample of a script in a clean interpreter, laid out as in a service.
+"""Checks an entry script: runs `init()` and the sample in a clean interpreter, with the files laid out as in a service.
 
-The notebook's own process would lie: it has the variables, imports and working folder that a service lacks.
+The kernel itself cannot tell: it has variables, imports and a working folder that a service lacks.
 """
 
 from __future__ import annotations
@@ -20,31 +20,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ModelNotFoundException
+from mldeploy_jupyter.deployment.plan import bundle_settings, registered_model
+from mldeploy_jupyter.serving.supervisor.spawn import DROPPED_VARIABLES
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.bundle.builder import Bundle
+    from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo
     from mldeploy_jupyter.core.records import ModelRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-# The same names of the caller's environment are kept from the workers of a service.
-DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
+FOLDER_PREFIX = "check-"  # of the temporary folder in the workspace; the process id and a random part follow
 
-PREFIX = "check-"
+OVERHEAD_SECONDS = 3.0  # allowed beyond init()'s own limit: the interpreter's start and end, the sample
 
-ENDING_SECONDS = 3.0  # beyond init()'s own limit: the interpreter's start and end, the sample
+SILENCE_SECONDS = 15.0  # without a sign of life from a supervisor, which sends four a second, it is given up
 
 # A line of the stacks that faulthandler writes, innermost frame first.
-FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$')
+_STACK_LINE = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$')
 
 
 @dataclass(frozen=True)
 class ScriptCheck:
-    """`result` is what `serving/worker/script_check.py` found, `output` what the script printed.
+    """What a check found.
 
-    `seconds` is the time of the whole run.
+    `result` is as documented in `serving/worker/script_check.py`: `ok`, and `failure` or the sample. `output` holds
+    the lines that the script printed, `settings` the server settings it ran with, `seconds` the time of the whole
+    check.
     """
 
     result: dict[str, Any]
@@ -53,9 +57,24 @@ class ScriptCheck:
     seconds: float
     models: list[ModelRecord] = field(default_factory=list)
 
+    @property
+    def ok(self) -> bool:
+        return bool(self.result.get("ok"))
+
+    def explain(self, script: ScriptInfo) -> Cause:
+        """Why the script failed, with the line of the cell that `script` knows."""
+        from mldeploy_jupyter.core.diagnosis import explain
+
+        settings = {**self.settings, "checking": True}
+        return explain(self.result.get("failure") or {}, script=script, settings=settings, models=self.models)
+
 
 def find_models(folder: WorkspaceFolder, references: list[str]) -> list[ModelRecord]:
-    """The records of `name` (its newest version) and `name:version`. Raises `ModelNotFoundException`."""
+    """The records of models given as `name` (its newest version) or `name:version`.
+
+    Raises:
+        ModelNotFoundException: the workspace has no model of that name or version.
+    """
     store = folder.open_store()
     records = []
     for reference in references:
@@ -72,200 +91,183 @@ def find_models(folder: WorkspaceFolder, references: list[str]) -> list[ModelRec
 
 
 def check_script(
+    folder: WorkspaceFolder,
     script: Path,
     models: list[ModelRecord],
-    folder: WorkspaceFolder,
     *,
     python: str,
     init_timeout: float = 300.0,
     variables: dict[str, str] | None = None,
 ) -> ScriptCheck:
-    """Lays the script, its helpers and the models out as a service has them and runs the check with `python`.
+    """Builds a temporary bundle of the script, its helper modules and the models, and runs it with `python`.
 
-    Where a service runs whose imports fit, the check is a fork of those; else it is a new process.
+    The check is a fork of a live service with the same interpreter and `variables`, whose imports are loaded
+    already, or else a new process. `init_timeout` is in seconds. An interrupt ends the process; the bundle is removed
+    in any case.
 
-    `init_timeout` is in seconds. An interrupt ends the run's process first.
-    Nothing is left on the disk.
-    Raises what `source_files` and the bundle raise for files that cannot be read.
+    Raises:
+        UserErrorException: there is no such script, or its source is too large.
+        StorageError: a file could not be read or written.
     """
     started = time.monotonic()
-    with _place(folder) as place:
-        made = _lay_out(script, models, folder, place)
-        settings: dict[str, Any] = {
-            "python": python,
-            "server_path": str(made.server),
-            "server_digest": made.server_digest,
-            "app_root": str(made.app),
-            "source_directory": made.manifest["source_directory"],
-            "entry_script": made.entry_script,
-            "model_dir": str(made.model_dir),
-            "env": variables or {},
-            "init_timeout": init_timeout,
-        }
-        forked = run_forked(folder, {**settings, "preload": _preload(made, models)})
-        if forked is not None:
-            result, output = _result(*forked, init_timeout)
+    with _temporary_folder(folder) as temporary:
+        bundle = _build_bundle(script, models, folder, temporary)
+        settings = bundle_settings(bundle, python=python, variables=variables or {}, models=models)
+        settings["init_timeout"] = init_timeout
+        answer = _run_forked(folder, settings)
+        if answer is not None:
+            result, output = answer
         else:
-            (place / "settings.json").write_text(json.dumps(settings))
-            result, output = _run(python, made, place, init_timeout)
+            result, output = _run_process(bundle, settings, temporary)
         if not result.get("ok"):
-            result.setdefault("failure", {})["model_tree"] = _tree(made.app / "azureml-models")
+            result.setdefault("failure", {})["model_tree"] = _model_files(bundle)
     return ScriptCheck(result, output, settings, time.monotonic() - started, models)
 
 
-def _run(python: str, made: Bundle, place: Path, init_timeout: float) -> tuple[dict[str, Any], list[str]]:
+def _run_forked(folder: WorkspaceFolder, settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+    """The result and output of a check in a fork of a live service's zygote (`serving/supervisor/script_check.py`).
+
+    None when no service of this workspace can fork it. Also None when the script ended its process or its error
+    speaks of forking: the same in a new process shows whether the fork was at fault.
+    """
+    for place in _service_folders(folder.services):
+        supervisor = SupervisorClient(place)
+        served = supervisor.live().get("settings") or {}
+        if any(served.get(name) != settings[name] for name in ("python", "env")) or supervisor.running() is None:
+            continue
+        output: list[str] = []
+
+        def on_event(event: dict[str, Any], output: list[str] = output) -> None:
+            if event.get("event") == "log":
+                output.append(event.get("text", ""))
+
+        try:
+            answer = supervisor.call("check", on_event, timeout=SILENCE_SECONDS, settings=settings)
+        except TargetFailure:
+            continue
+        if not answer.get("ok"):  # it does not fork, or its imports do not fit
+            continue
+        if _may_be_fault_of_fork(answer):
+            return None
+        if answer["result"] is not None:
+            return answer["result"], output
+        return _failed_without_result(None, settings["init_timeout"], output)
+    return None
+
+
+def _may_be_fault_of_fork(answer: dict[str, Any]) -> bool:
+    if answer["result"] is None:
+        return not answer["timed_out"]
+    return "fork" in str((answer["result"].get("failure") or {}).get("message", "")).lower()
+
+
+def _service_folders(root: Path) -> list[Path]:
+    """The folders of services with a live revision, the most recently changed first."""
+    found = []
+    for folder in root.iterdir() if root.is_dir() else ():
+        try:
+            found.append(((folder / "live.json").stat().st_mtime_ns, folder))
+        except OSError:
+            continue
+    return [folder for _, folder in sorted(found, reverse=True)]
+
+
+def _run_process(bundle: Bundle, settings: dict[str, Any], temporary: Path) -> tuple[dict[str, Any], list[str]]:
+    """The result and output of a check in a new interpreter."""
     from mldeploy_jupyter.core.bundle.server_source import PACKAGE
 
-    answer, log = place / "result.json", place / "output.log"
-    # faulthandler says where a crash or a hanging init() was.
-    command = [python, "-P", "-X", "faulthandler", "-m", f"{PACKAGE}.check"]
-    command += ["--settings", str(place / "settings.json"), "--result", str(answer)]
-    environ = {name: value for name, value in os.environ.items() if name not in DROPPED}
-    environ |= {"PYTHONPATH": str(made.server), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
-    with log.open("wb") as output:
+    settings_path, result_path, log_path = (temporary / name for name in ("settings.json", "result.json", "output.log"))
+    settings_path.write_text(json.dumps(settings))
+    # faulthandler shows where a crash or a hanging init() was.
+    command = [settings["python"], "-P", "-X", "faulthandler", "-m", f"{PACKAGE}.check"]
+    command += ["--settings", str(settings_path), "--result", str(result_path)]
+    environ = {name: value for name, value in os.environ.items() if name not in DROPPED_VARIABLES}
+    environ |= {"PYTHONPATH": str(bundle.server), "PYTHONUNBUFFERED": "1"}
+    environ |= {"PYTHONIOENCODING": "utf-8:backslashreplace"}
+    with log_path.open("wb") as log:
         process = subprocess.Popen(
             command,
-            cwd=made.app,
+            cwd=bundle.app,
             env=environ,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     exit_code: int | None = None
     try:
-        exit_code = process.wait(init_timeout + ENDING_SECONDS)
+        exit_code = process.wait(settings["init_timeout"] + OVERHEAD_SECONDS)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGABRT)
+        process.send_signal(signal.SIGABRT)  # faulthandler then writes where init() hangs
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(2.0)
     finally:
-        # What the script itself started ends with it.
+        # Kill the whole group: the script may have started processes of its own.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    lines = log.read_bytes().decode("utf-8", "backslashreplace").splitlines()
+    output = log_path.read_bytes().decode("utf-8", "backslashreplace").splitlines()
     try:
-        return json.loads(answer.read_text("utf-8")), lines
+        return json.loads(result_path.read_text("utf-8")), output
     except (OSError, ValueError):
-        lines, stack = _split(lines)
-        return {"ok": False, "failure": _lost(exit_code, init_timeout, lines, stack)}, lines
+        return _failed_without_result(exit_code, settings["init_timeout"], output)
 
 
-def _result(answer: dict[str, Any], lines: list[str], init_timeout: float) -> tuple[dict[str, Any], list[str]]:
-    """What a check in a fork found. One that ended its process by itself is not taken from there."""
-    if answer["result"] is not None:
-        return answer["result"], lines
-    lines, stack = _split(lines)
-    return {"ok": False, "failure": _lost(None, init_timeout, lines, stack)}, lines
+def _failed_without_result(
+    exit_code: int | None, init_timeout: float, output: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The result and output of a process that ended without a result; `exit_code` is None when it was timed out."""
+    output, stack = _split_fatal_error(output)
+    failure: dict[str, Any] = {
+        "stage": "init",
+        "log_tail": output[-50:],
+        "message": output[-1] if output else "",
+        "frames": stack,
+    }
+    if exit_code is None:
+        failure |= {"code": "init-timeout", "seconds": init_timeout}
+    elif exit_code < 0:
+        failure |= {"code": "killed", "signal": -exit_code, "memory": {"oom_kill": None}}
+    else:
+        failure |= {"code": "exited", "exit_code": exit_code}
+    return {"ok": False, "failure": failure}, output
 
 
-def _preload(made: Bundle, models: list[ModelRecord]) -> list[str]:
-    from mldeploy_jupyter.core.script.imports import imported_modules, modules_of
-
-    root = made.app / made.manifest["source_directory"]
-    source = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
-    return [*imported_modules(source), *modules_of(models)]
-
-
-def _split(lines: list[str]) -> tuple[list[str], list[dict[str, Any]]]:
-    """The script's own output, and the stack of its main thread from what faulthandler wrote, outermost first."""
+def _split_fatal_error(lines: list[str]) -> tuple[list[str], list[dict[str, Any]]]:
+    """The script's own output, and the main thread's stack from faulthandler's report, outermost frame first."""
     begin = next((i for i, line in enumerate(lines) if line.startswith("Fatal Python error: ")), len(lines))
     main = next((i for i in range(begin, len(lines)) if lines[i].startswith("Current thread ")), len(lines))
     stack = []
     for line in lines[main + 1 :]:
-        match = FRAME.match(line)
+        match = _STACK_LINE.match(line)
         if match is None:
             break
         stack.append({"file": match["file"], "line": int(match["line"]), "function": match["function"], "text": ""})
     return lines[:begin], stack[::-1]
 
 
-def _lost(exit_code: int | None, init_timeout: float, lines: list[str], stack: list[dict[str, Any]]) -> dict[str, Any]:
-    """The failure of a run that ended without an answer."""
-    failure: dict[str, Any] = {"stage": "init", "log_tail": lines[-50:], "message": lines[-1] if lines else ""}
-    failure["frames"] = stack
-    if exit_code is None:
-        return {**failure, "code": "init-timeout", "seconds": init_timeout}
-    if exit_code < 0:
-        return {**failure, "code": "killed", "signal": -exit_code, "memory": {"oom_kill": None}}
-    return {**failure, "code": "exited", "exit_code": exit_code}
-
-
-def _lay_out(script: Path, models: list[ModelRecord], folder: WorkspaceFolder, place: Path) -> Bundle:
-    from functools import partial
-
-    from mldeploy_jupyter.core.bundle.builder import BundleContent, BundleModel, build
+def _build_bundle(script: Path, models: list[ModelRecord], folder: WorkspaceFolder, temporary: Path) -> Bundle:
+    from mldeploy_jupyter.core.bundle.builder import BundleContent, build
     from mldeploy_jupyter.core.bundle.source_directory import source_files
 
-    artifacts = folder.open_artifacts() if models else None
-    parts = [
-        BundleModel(model.name, model.version, model.files, partial(artifacts.materialize, model.files))
-        for model in models
-        if artifacts is not None
-    ]
-    return build(BundleContent("source", source_files(script), script.name, parts), place / "bundles")
+    parts = [registered_model(model, folder) for model in models]
+    return build(BundleContent("source", source_files(script), script.name, parts), temporary / "bundles")
+
+
+def _model_files(bundle: Bundle) -> list[str]:
+    root = bundle.app / "azureml-models"
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())[:50]
 
 
 @contextlib.contextmanager
-def _place(folder: WorkspaceFolder) -> Iterator[Path]:
-    """A folder in the workspace, on the same disk as the models, so that these are linked and not copied."""
-    for left in folder.root.glob(f"{PREFIX}*-*"):
-        pid = left.name.removeprefix(PREFIX).partition("-")[0]
+def _temporary_folder(folder: WorkspaceFolder) -> Iterator[Path]:
+    """A folder in the workspace, on the disk that has the models, so that they are linked and not copied."""
+    for left_behind in folder.root.glob(f"{FOLDER_PREFIX}*-*"):
+        pid = left_behind.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    place = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=folder.root))
+            shutil.rmtree(left_behind, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=folder.root))
     try:
-        yield place
+        yield temporary
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _tree(models: Path) -> list[str]:
-    return sorted(str(path.relative_to(models)) for path in models.rglob("*") if path.is_file())[:50]
-
-
-ANSWER = 15.0  # seconds between two signs of life: they come four times a second
-
-
-def run_forked(folder: WorkspaceFolder, settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
-    """The supervisor's answer (`serving/supervisor/script_check.py`) and what the script printed.
-
-    None where no service of this workspace forks with the interpreter and the variables of `settings`, and when the
-    script ended its process or spoke of forking: then a new process must show whether that was the fork's fault.
-    """
-    for place in _services(folder.services):
-        supervisor = SupervisorClient(place)
-        served = supervisor.live().get("settings") or {}
-        if any(served.get(name) != settings[name] for name in ("python", "env")) or supervisor.running() is None:
-            continue
-        lines: list[str] = []
-
-        def on_event(event: dict[str, Any], lines: list[str] = lines) -> None:
-            if event.get("event") == "log":
-                lines.append(event.get("text", ""))
-
-        try:
-            answer = supervisor.call("check", on_event, timeout=ANSWER, settings=settings)
-        except TargetFailure:
-            continue
-        if answer.get("ok"):
-            return None if _may_be_the_fork(answer) else (answer, lines)
-    return None
-
-
-def _may_be_the_fork(answer: dict[str, Any]) -> bool:
-    if answer["result"] is None:
-        return not answer["timed_out"]
-    return "fork" in str((answer["result"].get("failure") or {}).get("message", "")).lower()
-
-
-def _services(root: Path) -> list[Path]:
-    """The folders of the services, the one that was changed last first."""
-    found = []
-    for place in root.iterdir() if root.is_dir() else ():
-        try:
-            found.append(((place / "live.json").stat().st_mtime_ns, place))
-        except OSError:
-            continue
-    return [place for _, place in sorted(found, reverse=True)]
+        shutil.rmtree(temporary, ignore_errors=True)

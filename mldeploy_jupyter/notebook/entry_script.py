@@ -209,9 +209,9 @@ def _check_run(
     python, variables = _interpreter(args)
     try:
         ran = check_script(
+            folder,
             path,
             records,
-            folder,
             python=python,
             init_timeout=args.init_timeout or 300.0,
             variables=variables,
@@ -225,7 +225,7 @@ def _check_run(
         ) from None
     said = {f"warning: {warning}" for warning in ran.result.get("warnings") or []}  # these are shown below
     _print_output([line for line in ran.output if line not in said])
-    if not ran.result.get("ok"):
+    if not ran.ok:
         raise _as_error(ran, name, text, record)
     for warning in script_warnings.of_run(ran.result.get("warnings") or [], text, record.offset):
         print(f"warning: {warning}")
@@ -233,11 +233,9 @@ def _check_run(
 
 
 def _as_error(ran: ScriptCheck, name: str, text: str, record: CellRecord) -> MldeployError:
-    from mldeploy_jupyter.core.diagnosis import ScriptInfo, explain
+    from mldeploy_jupyter.core.diagnosis import ScriptInfo
 
-    script = ScriptInfo(name, ran.settings["entry_script"], text, record, record.version)
-    settings = {**ran.settings, "checking": True}
-    cause = explain(ran.result.get("failure") or {}, script=script, settings=settings, models=ran.models)
+    cause = ran.explain(ScriptInfo(name, ran.settings["entry_script"], text, record, record.version))
     error = EntryScriptError(cause.what, why=cause.why, hint=cause.hint, where=cause.where, code=cause.code)
     error.excerpt = cause.excerpt
     return error

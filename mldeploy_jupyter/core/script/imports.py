@@ -1,4 +1,4 @@
-"""The modules that a service will import from elsewhere: read from its source's text, and from its models' pickles."""
+"""The modules that a service imports: read from the source of its script, and recorded with its models."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import ModelRecord
 
 
-def imported_modules(source: dict[str, Path]) -> list[str]:
-    """Full names, in the order of the text: of `import a.b` and of `from a.b import c`, `a.b`.
+def modules_to_preload(source: dict[str, Path], models: Iterable[ModelRecord]) -> list[str]:
+    """What a service with this source and these models imports, from its code and for unpickling its models.
 
-    `source` maps paths below the source folder to files. Its own modules are left out, and so is what functions other
-    than `init` import: they may never be called. A file that cannot be read or parsed has no imports.
+    `source` maps paths below the source folder to files. A model's modules were found when it was registered.
+    """
+    recorded = dict.fromkeys(name for model in models for name in model.details.get("modules", []))
+    return [*imported_modules(source), *recorded]
+
+
+def imported_modules(source: dict[str, Path]) -> list[str]:
+    """Full names in the order of the text: `a.b` for `import a.b` and for `from a.b import c`.
+
+    Modules of the source itself are omitted, and so are imports inside functions other than `init`, which may never
+    be called. A file that cannot be read or parsed has no imports.
     """
     own = {PurePosixPath(name).parts[0].removesuffix(".py") for name in source}
     own |= {PurePosixPath(name).stem for name in source}
@@ -28,17 +37,12 @@ def imported_modules(source: dict[str, Path]) -> list[str]:
                 text = path.read_text("utf-8")
             except (OSError, UnicodeDecodeError):
                 continue
-            found |= dict.fromkeys(_names(text))
+            found |= dict.fromkeys(_imports_of(text))
     return [name for name in found if name.partition(".")[0] not in own]
 
 
-def modules_of(models: Iterable[ModelRecord]) -> list[str]:
-    """What loading these registered models imports, as far as `model_libraries.py` found it out."""
-    return list(dict.fromkeys(name for model in models for name in model.details.get("modules", [])))
-
-
-@lru_cache(maxsize=64)
-def _names(text: str) -> tuple[str, ...]:
+@lru_cache(maxsize=64)  # updates read the same files again
+def _imports_of(text: str) -> tuple[str, ...]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

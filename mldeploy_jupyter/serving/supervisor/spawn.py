@@ -16,7 +16,7 @@ from ..settings import Settings
 from ..system import process_mark, server_package
 
 # Names of the caller's environment that would change how a worker starts.
-_DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
+DROPPED_VARIABLES = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
 
 _FROM_ARGUMENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mldeploy_serving.{module} import main; main()"
 
@@ -93,7 +93,7 @@ def patient(channel: socket.socket) -> None:
 
 
 def environment(settings: Settings, mark: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key not in _DROPPED}
+    kept = {key: value for key, value in os.environ.items() if key not in DROPPED_VARIABLES}
     return {
         **kept,
         **settings.env,
