@@ -1,31 +1,31 @@
 """Every error this package raises on purpose.
 
-    MldeployError                      anything below; prints as `error:`, `cause:`, `hint:`
+    MldeployError                      the base class; prints as `error:`, `cause:`, `hint:`
     +-- UserErrorException             an argument is wrong
-    |   +-- ConfigError                a name or a configuration is wrong; is a WebserviceException as well
+    |   +-- ConfigError                a name or a configuration is wrong; a WebserviceException, too
     |   +-- EntryScriptError           the entry script cannot be used as written
     +-- WorkspaceError                 no workspace, or one that cannot be used
     |   +-- StoreError                 the store cannot be opened, or is newer than this program
     |   +-- StorageError               bytes could not be read or written (disk full, file vanished)
     +-- WebserviceException            v1's name: models, services, deployments
-    |   +-- EnvironmentBuildError          a Python environment could not be made
+    |   +-- EnvironmentBuildError      a Python environment could not be built
     |   +-- ModelNotFoundException     no such model
     |   +-- ModelPathNotFoundException no such path inside a run or a model
     |   +-- ModelInUse                 a service still uses the model
     |   +-- WebserviceNotFound         no such service
     |   +-- NameInUse                  the service's name is taken
     |   +-- DeploymentInProgress       another operation holds the service
-    |   +-- DeploymentFailed           a deployment ended failed; carries its `Cause`
+    |   +-- DeploymentFailed           a deployment failed; carries its `Cause`
     |   +-- DeploymentCancelled        a deployment was cancelled
     |   +-- DeploymentInterrupted      the runner of a deployment died
     |   +-- DeploymentTimeout          waiting took longer than `timeout_sec`; nothing was cancelled
-    |   +-- ScoringError               the service answered with something other than 200
+    |   +-- ScoringError               the service answered with a status other than 200, or not at all
     |   +-- TargetNotAvailable         the target is not in this version, or its tool is missing
     +-- RunEnvironmentException        v1's name: no such run, or no tracking store
 
-An error says what happened (`what`), why (`why`), what to do next (`hint`, naming the next command) and
-where (`where`, such as "cell 3, line 7"). `.message` keeps v1's habit: one clean line, which starts with
-the code where callers look for it (`ModelNotFound`, `WebserviceNotFound`).
+An error says what happened (`what`), why (`why`), what to do next (`hint`, which names the next command) and
+where (`where`, such as "cell 3, line 7"). As in v1, `.message` is one clean line; for codes that callers of v1
+search for (`ModelNotFound`, `WebserviceNotFound`) it starts with the code.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mldeploy_jupyter.core.text import clean
+
 
 class MldeployError(Exception):
-    """An error with what, why, hint and where. `code` is stable and made for machines."""
+    """An error with what, why, hint and where. `code` is a stable name for programs."""
 
     code = "Error"
-    prefix_message = False  # v1's callers search `.message` for a few codes
-    # Lines of the cell or file around the place meant, each `{"line", "text", "guilty"}`; shown above the three lines.
+    prefix_message = False  # whether `.message` starts with the code: callers of v1 search it for a few codes
+    # Source lines around the error, each `{"line", "text", "guilty"}`; IPython shows them above the error.
     excerpt: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, what: str, *, why: str = "", hint: str = "", where: str = "", code: str | None = None) -> None:
@@ -60,7 +62,7 @@ class MldeployError(Exception):
         return f"{self.code}: {text}" if self.prefix_message else text
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as JSON data; empty parts are left out."""
+        """The error as JSON data, without empty parts."""
         parts = {
             "code": self.code,
             "what": self.what,
@@ -81,9 +83,7 @@ class MldeployError(Exception):
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows the three lines in place of a traceback: bad input is not a defect of ours."""
-        from mldeploy_jupyter.core.text import clean
-
+        """What IPython shows instead of a traceback: bad input is not a defect of this package."""
         shown = []
         for line in self.excerpt:
             text = clean(str(line.get("text", "")), colour=False).expandtabs(4)
@@ -92,22 +92,32 @@ class MldeployError(Exception):
 
 
 class UserErrorException(MldeployError):
+    """An argument is wrong. The name is v1's."""
+
     code = "UserError"
 
 
 class WebserviceException(MldeployError):
+    """Something is wrong with a model, a service or a deployment. The name is v1's."""
+
     code = "WebserviceError"
     status_code: int | None = None
 
 
 class ConfigError(UserErrorException, WebserviceException):
-    """v1 raised one or the other for what is wrong in a configuration or a name; both catch it."""
+    """A name or a configuration is wrong.
+
+    v1 raised one base class or the other, depending on the call; code that catches either of them still works.
+    """
 
     code = "InvalidConfiguration"
 
 
 class EntryScriptError(UserErrorException):
-    """`line` and `column` (both from 1, 0 when the script as a whole is meant) and `text`, that line, say where."""
+    """The entry script cannot be used as written.
+
+    `line` and `column` count from 1 and are 0 when the whole script is meant; `text` is that line.
+    """
 
     code = "InvalidEntryScript"
 
@@ -130,49 +140,71 @@ class EntryScriptError(UserErrorException):
 
 
 class WorkspaceError(MldeployError):
+    """There is no workspace, or it cannot be used."""
+
     code = "WorkspaceError"
 
 
 class StoreError(WorkspaceError):
+    """The store cannot be opened, or its schema is newer than this program."""
+
     code = "StoreError"
 
 
 class StorageError(WorkspaceError):
+    """Bytes could not be read or written: the disk is full, a file vanished, a network failed."""
+
     code = "StorageError"
 
 
 class EnvironmentBuildError(WebserviceException):
+    """A Python environment could not be solved, downloaded or built."""
+
     code = "EnvironmentFailed"
 
 
 class RunEnvironmentException(MldeployError):
+    """There is no such run, or no tracking store. The name is v1's."""
+
     code = "RunNotFound"
 
 
 class ModelNotFoundException(WebserviceException):
+    """There is no such model. The name is v1's."""
+
     code = "ModelNotFound"
     prefix_message = True
 
 
 class ModelPathNotFoundException(WebserviceException):
+    """There is no such path inside a run or a model. The name is v1's."""
+
     code = "ModelPathNotFound"
     prefix_message = True
 
 
 class ModelInUse(WebserviceException):
+    """The model cannot be deleted while a service uses it."""
+
     code = "ModelInUse"
 
 
 class WebserviceNotFound(WebserviceException):
+    """There is no service of this name."""
+
     code = "WebserviceNotFound"
     prefix_message = True
 
 
 class NameInUse(WebserviceException):
+    """A service of this name exists already."""
+
     code = "NameInUse"
 
 
 class DeploymentInProgress(WebserviceException):
+    """Another operation holds the service; `deployment_id` names it."""
+
     code = "DeploymentInProgress"
 
     def __init__(self, what: str, *, deployment_id: str, why: str = "", hint: str = "") -> None:
@@ -181,7 +213,7 @@ class DeploymentInProgress(WebserviceException):
 
 
 class DeploymentFailed(WebserviceException):
-    """`cause` is the `Cause` of `core.causes`; `deployment_id` names the journal."""
+    """A deployment failed. `cause` is a `core.diagnosis.Cause`; `deployment_id` names the journal."""
 
     code = "DeploymentFailed"
 
@@ -203,19 +235,29 @@ class DeploymentFailed(WebserviceException):
 
 
 class DeploymentCancelled(WebserviceException):
+    """A deployment was cancelled before it was live."""
+
     code = "DeploymentCancelled"
 
 
 class DeploymentInterrupted(WebserviceException):
+    """The process that ran a deployment died."""
+
     code = "DeploymentInterrupted"
 
 
 class DeploymentTimeout(WebserviceException):
+    """Waiting took longer than `timeout_sec`. The deployment goes on."""
+
     code = "DeploymentTimeout"
 
 
 class ScoringError(WebserviceException):
-    """`status_code` is the HTTP status, `body` the answer as text, `request_id` the server's id."""
+    """A scoring request failed.
+
+    `status_code` is the HTTP status, None without a response; `body` is the response as text, `request_id` the
+    id that the server gave the request.
+    """
 
     code = "ScoringFailed"
 
@@ -236,4 +278,6 @@ class ScoringError(WebserviceException):
 
 
 class TargetNotAvailable(WebserviceException):
+    """The target is not part of this version, or a tool that it needs is missing."""
+
     code = "TargetNotAvailable"

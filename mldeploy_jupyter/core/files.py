@@ -1,4 +1,4 @@
-"""Small helpers for files that must be whole or absent, and for the file systems they are on."""
+"""Files that are written whole or not at all, JSON files, lock files, and facts about file systems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 MOUNTS = Path("/proc/self/mountinfo")
 
-# File systems whose locks and shared memory other machines do not see.
+# File systems whose file locks and shared memory do not reach other machines.
 NETWORK_FILESYSTEMS = frozenset(
     {
         "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "beegfs", "gpfs", "afs",
@@ -24,7 +24,7 @@ NETWORK_FILESYSTEMS = frozenset(
 
 
 def make_private_dir(path: Path) -> Path:
-    """Makes `path` and its missing parents for this user only, 0700. What is there is left as it is."""
+    """Creates `path` and its missing parents with mode 0700. Folders that exist keep their mode."""
     for folder in (*reversed(path.parents), path):
         if not folder.is_dir():
             folder.mkdir(exist_ok=True, mode=0o700)
@@ -32,7 +32,7 @@ def make_private_dir(path: Path) -> Path:
 
 
 def fsync_dir(path: Path) -> None:
-    """Makes renames inside `path` last through a power cut."""
+    """Makes renames inside the folder `path` survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -43,10 +43,10 @@ def fsync_dir(path: Path) -> None:
 def atomic_write(
     path: Path, content: bytes | str, *, mode: int = 0o600, exclusive: bool = False, durable: bool = True
 ) -> None:
-    """Writes `path` whole or not at all: temporary name, fsync, rename. Without `durable` nobody waits for the disk.
+    """Writes `path` whole or not at all: to a temporary name, then renamed. Text is written as UTF-8.
 
-    With `exclusive` an existing file is never replaced and `FileExistsError` is raised, also when another
-    process makes it at the same moment.
+    With `durable` it waits until the file and its name are on the disk. With `exclusive` it raises `FileExistsError`
+    when the file exists, even if another process creates it at the same moment.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
@@ -58,7 +58,7 @@ def atomic_write(
             if durable:
                 os.fsync(fd)
         if exclusive:
-            os.link(temporary, path)  # fails when the name is taken; a rename would not
+            os.link(temporary, path)  # unlike a rename, fails when the name is taken
         else:
             os.replace(temporary, path)
         if durable:
@@ -93,8 +93,11 @@ def write_json(path: Path, data: Any, *, mode: int = 0o600, exclusive: bool = Fa
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Holds the lock file `path` for this block; waits for others. Ends with the process in any case."""
+def file_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Holds a lock on the file `path` during the block, after waiting for other holders.
+
+    `shared` holders exclude only those that are not. The system releases the lock when the process ends.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
@@ -104,13 +107,26 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes this user may still write on the file system of `path`."""
+    """Bytes that this user can still write to the file system of `path`."""
     stat = os.statvfs(path)
     return stat.f_bavail * stat.f_frsize
 
 
-def upwards(start: Path, *, home: Path | None = None) -> list[Path]:
-    """`start` and the folders above it, up to the home directory when it is inside and to the file system's border."""
+def file_identity(status: os.stat_result) -> tuple[int, int]:
+    """Which file it is, whatever its name: another one put in its place has another identity."""
+    return status.st_dev, status.st_ino
+
+
+def file_version(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Which file it is and when it last changed: a file that was written to has another version."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def search_folders(start: Path, *, home: Path | None = None) -> list[Path]:
+    """`start` and its parent folders, nearest first: where to look for a workspace or a settings file.
+
+    Ends at the home directory, if `start` is inside it, and at the border of the file system.
+    """
     home = home or Path.home()
     found: list[Path] = []
     try:
@@ -127,7 +143,7 @@ def upwards(start: Path, *, home: Path | None = None) -> list[Path]:
 
 
 def filesystem_type(path: Path, mounts: Path = MOUNTS) -> str:
-    """The type of the file system `path` is on, such as `ext4`; "" where the system does not say."""
+    """The type of the file system `path` is on, such as `ext4`; "" where the system does not tell."""
     target = os.path.realpath(path)
     best, found = -1, ""
     try:
@@ -141,17 +157,18 @@ def filesystem_type(path: Path, mounts: Path = MOUNTS) -> str:
             continue
         point = _unescape(fields[4])
         inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= best:  # of two mounts on one point the later one hides the first
+        if inside and len(point) >= best:  # a later mount on the same point hides the earlier one
             best, found = len(point), after.split()[0]
     return found
 
 
 def on_network_filesystem(path: Path, mounts: Path = MOUNTS) -> bool:
+    """Whether `path` is on a file system that other machines may write to, too."""
     return filesystem_type(path, mounts) in NETWORK_FILESYSTEMS
 
 
 def _unescape(text: str) -> str:
-    """Mount points write space, tab, newline and backslash as octal."""
+    """A mount point as a path: mountinfo writes space, tab, newline and backslash as octal."""
     for octal, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         text = text.replace(octal, char)
     return text

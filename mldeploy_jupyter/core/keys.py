@@ -1,37 +1,37 @@
-"""The keys of a service and the secret of its tokens: made here, in a file for its owner only, masked elsewhere."""
+"""The keys of a service and the secret that signs its tokens, in a file that only its owner may read."""
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.core.files import locked, make_private_dir, read_json, write_json
+from mldeploy_jupyter.core.files import file_lock, make_private_dir, read_json, write_json
 
 KEY_PATTERN = r"[!-~]+"
 KEY_RULE = "must be printable ASCII without spaces, because it travels in the Authorization header"
-# Names as in v1's regen_key, and "Token" for the secret, which v1 could not replace; case does not matter.
+# Names that `replace_key` takes, in lower case. As in v1's regen_key, and "token" for the secret of the tokens.
 KEY_NAMES = {"primary": "primary", "secondary": "secondary", "token": "token_secret"}
 
 
 @dataclass(frozen=True)
 class ServiceKeys:
-    """A primary and a secondary key; either opens the service. `token_secret` signs tokens. `repr` shows none."""
+    """A primary and a secondary key, either of which opens the service. `repr` shows none of the secrets."""
 
     primary: str
     secondary: str
-    token_secret: str = ""
+    token_secret: str = ""  # signs the service's tokens
 
     def __repr__(self) -> str:
         return "ServiceKeys(primary=********, secondary=********)"
 
 
-def new_key(token: Callable[[int], str] = secrets.token_urlsafe) -> str:
-    return token(32)
+def make_key() -> str:
+    """A random key of 256 bits, as 43 characters of URL-safe Base64."""
+    return secrets.token_urlsafe(32)
 
 
 def read_keys(path: Path) -> ServiceKeys | None:
@@ -51,18 +51,18 @@ def write_keys(path: Path, keys: ServiceKeys) -> None:
 
 
 def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = None) -> ServiceKeys:
-    """The service's keys: what is given wins, else what is there, else new ones."""
-    with _alone(path):
+    """The service's keys, written to the file if they changed: those given, else those in the file, else new ones."""
+    with _lock(path):
         return _ensure(path, primary, secondary)
 
 
 def replace_key(path: Path, name: str, value: str | None = None) -> ServiceKeys:
-    """Sets one key to `value`, or to a new one. `name` is "Primary", "Secondary" or "Token".
+    """Sets one key to `value`, by default a new one, and returns all. `name` is "Primary", "Secondary" or "Token".
 
-    "Token" is the secret of the tokens, always a new one: every token made before stops working.
+    "Token" replaces the secret of the tokens, always by a new one: every earlier token stops working.
 
     Raises:
-        UserErrorException: another name, or a key that breaks `KEY_RULE` or is there already.
+        UserErrorException: for another name, and for a key that breaks `KEY_RULE` or is in use already.
     """
     which = KEY_NAMES.get(name.lower()) if isinstance(name, str) else None
     if which is None:
@@ -75,11 +75,11 @@ def replace_key(path: Path, name: str, value: str | None = None) -> ServiceKeys:
         raise _unusable("the secret of the tokens is always a new one")
     if value is not None and not (isinstance(value, str) and re.fullmatch(KEY_PATTERN, value)):
         raise _unusable(f"it {KEY_RULE}")
-    with _alone(path):
-        there = _ensure(path)
-        if value in (there.primary, there.secondary):
+    with _lock(path):
+        current = _ensure(path)
+        if value in (current.primary, current.secondary):
             raise _unusable("the service has it already, and the key that is replaced must stop being valid")
-        keys = replace(there, **{which: value or new_key()})
+        keys = replace(current, **{which: value or make_key()})
         write_keys(path, keys)
     return keys
 
@@ -89,20 +89,20 @@ def _unusable(why: str) -> UserErrorException:
 
 
 def _ensure(path: Path, primary: str | None = None, secondary: str | None = None) -> ServiceKeys:
-    there = read_keys(path)
+    current = read_keys(path)
     keys = ServiceKeys(
-        primary or (there.primary if there else new_key()),
-        secondary or (there.secondary if there else new_key()),
-        (there.token_secret if there else "") or new_key(),
+        primary or (current.primary if current else make_key()),
+        secondary or (current.secondary if current else make_key()),
+        (current.token_secret if current else "") or make_key(),
     )
-    if keys.primary == keys.secondary:  # one must stay valid while the other is replaced
-        keys = replace(keys, **{"primary" if secondary and not primary else "secondary": new_key()})
-    if keys != there:
+    if keys.primary == keys.secondary:  # they must differ: one stays valid while the other is replaced
+        keys = replace(keys, **{"primary" if secondary and not primary else "secondary": make_key()})
+    if keys != current:
         write_keys(path, keys)
     return keys
 
 
-def _alone(path: Path) -> AbstractContextManager[None]:
-    """Two who change the keys at once do not undo each other's change."""
+def _lock(path: Path) -> AbstractContextManager[None]:
+    """Serializes changes of the file: read, change and write are one step."""
     make_private_dir(path.parent)
-    return locked(path.with_name(f".{path.name}.lock"))
+    return file_lock(path.with_name(f".{path.name}.lock"))

@@ -1,4 +1,4 @@
-"""Which process is it, and does it still live? A pid alone is not enough: pids are used again."""
+"""Tells whether a process recorded earlier still lives. A pid alone is not enough, because pids are used again."""
 
 from __future__ import annotations
 
@@ -11,37 +11,43 @@ from typing import Any
 
 
 def identify_process(pid: int | None = None) -> dict[str, Any]:
-    """Who a process is: pid, the time it started (ticks since boot, or `ps` text on macOS) and the host."""
+    """The identity of a process of this machine, by default this one: `{"pid", "started", "host"}`.
+
+    `started` is the process's start time (`start_time`), `host` the machine and its boot (`host_and_boot`).
+    """
     pid = os.getpid() if pid is None else pid
     return {"pid": pid, "started": start_time(pid), "host": host_and_boot()}
 
 
-def is_alive(who: dict[str, Any]) -> bool | None:
-    """True or False for a process of this machine, None for one of another. A zombie counts as dead."""
-    if who.get("host") != host_and_boot():
+def is_alive(identity: dict[str, Any]) -> bool | None:
+    """Whether the process with this identity lives; None for another machine's. A zombie counts as dead."""
+    if identity.get("host") != host_and_boot():
         return None
-    pid = who.get("pid")
+    pid = identity.get("pid")
     if not isinstance(pid, int):
         return False
-    now = start_time(pid)
-    return now != "" and now == who.get("started")
+    started = start_time(pid)
+    return started != "" and started == identity.get("started")
 
 
 def start_time(pid: int) -> str:
-    """When the process started, "" when there is none (or only its zombie)."""
+    """When the process started: in clock ticks since boot on Linux, as `ps` shows it elsewhere.
+
+    "" when there is no such process, or only its zombie.
+    """
     if sys.platform == "linux":
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
             return ""
-        fields = stat.rpartition(")")[2].split()  # the name before may hold spaces and brackets
+        fields = stat.rpartition(")")[2].split()  # the process name before it may hold spaces and brackets
         return "" if fields[0] in ("Z", "X") else fields[19]
     shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
     return "" if not shown or shown.startswith("Z") else shown.partition(" ")[2].strip()
 
 
 def host_and_boot() -> str:
-    """The machine, with its boot: after a reboot every process recorded before is another one."""
+    """The machine and its boot, as `name/boot`: no process recorded before a reboot lives after it."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
     except OSError:
@@ -50,5 +56,5 @@ def host_and_boot() -> str:
 
 
 def host_name() -> str:
-    """The machine's name, which stays through a reboot."""
+    """The machine's name, which stays the same through a reboot."""
     return socket.gethostname()

@@ -1,4 +1,4 @@
-"""Plain data that the store keeps and the rooms hand to each other. No behaviour beyond JSON.
+"""Plain data that the store keeps and the packages pass to each other. No behaviour beyond JSON.
 
 Times are ISO 8601 strings in UTC with milliseconds. Digests are lower-case SHA-256 hex.
 """
@@ -13,12 +13,13 @@ Record = TypeVar("Record", bound="JsonRecord")
 
 
 def utc_now() -> str:
+    """The time now, as records have it: `2026-01-31T12:00:00.000Z`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
 class JsonRecord:
-    """A record that goes to JSON and back. Unknown keys are dropped, so older programs read newer data."""
+    """A record that converts to JSON data and back. Unknown keys are dropped, so older programs read newer data."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -31,10 +32,11 @@ class JsonRecord:
 
 @dataclass(frozen=True)
 class ModelRecord(JsonRecord):
-    """A registered model. `version` 0 means not yet given.
+    """A registered model. `version` counts from 1; 0 means not yet assigned. `size` is in bytes.
 
-    `files` is the manifest: relative path -> [sha256, size in bytes]. A registered file stands under its
-    basename, a registered folder's files under `<folder basename>/...`. `digest` is that of the manifest.
+    `files` is the manifest: relative path -> [sha256, size in bytes]. A registered file is named by its basename,
+    the files of a registered folder `<folder basename>/...`. `digest` is the manifest's. `details` holds datasets,
+    sample ids, and what the model file says about its libraries.
     """
 
     name: str
@@ -53,9 +55,7 @@ class ModelRecord(JsonRecord):
     experiment_name: str | None = None
     run_id: str | None = None
     resource_configuration: dict[str, Any] | None = None
-    details: dict[str, Any] = field(
-        default_factory=dict
-    )  # datasets, sample ids, what the model file says of its libraries
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -64,12 +64,12 @@ class ModelRecord(JsonRecord):
 
 @dataclass(frozen=True)
 class ServiceRecord(JsonRecord):
-    """A named service. `revision` is the number of the one that serves, 0 before the first is live.
+    """A named service. `revision` is the number of the live revision, 0 before the first is live.
 
-    `target` is the entry point's name (`local`, `aci`, `aks`...), `compute_type` v1's word (`Local`, `ACI`,
-    `AKS`, `AKSENDPOINT`). `state` is a shown state: Deploying, Updating, Live, Unhealthy, Failed, Stopped.
-    `endpoint` is what the target gave back (`scoring_uri`, `swagger_uri`, `port`, ...). `error` is the cause of
-    the last failure as data. `folder` is the target's own folder on this machine, if it has one.
+    `target` is the entry point's name (`local`, `aci`, `aks`, ...), `compute_type` v1's word (`Local`, `ACI`,
+    `AKS`, `AKSENDPOINT`). `state` is as shown to users: Deploying, Updating, Live, Unhealthy, Failed or Stopped.
+    `endpoint` is what the target returned (`scoring_uri`, `swagger_uri`, `port`, ...). `error` is the cause of the
+    last failure as data. `folder` is the target's folder on this machine, "" if it has none.
     """
 
     name: str
@@ -96,8 +96,8 @@ class RevisionRecord(JsonRecord):
     """One version of a service. `number` counts from 1 for each service and is never reused.
 
     `inference_config` and `deploy_config` are the plain data it was made from, `models` the ids (`name:version`)
-    in it, `settings` what the scoring server was told (`serving/settings.py`). `outcome`: pending, live, kept
-    (was live), failed.
+    in it, `settings` the settings of the scoring server (`serving/settings.py`). `outcome` is pending, live, kept
+    (it was live) or failed. `rolled_back_to` is the number of the revision that this one repeats, 0 if none.
     """
 
     service: str
@@ -112,21 +112,22 @@ class RevisionRecord(JsonRecord):
     deployment_id: str = ""
     created_time: str = ""
     outcome: str = "pending"
-    rolled_back_to: int = 0  # the number of the revision that this one repeats
+    rolled_back_to: int = 0
 
 
 @dataclass(frozen=True)
 class DeploymentRecord(JsonRecord):
-    """One attempt to make a revision live. `state`: running, live, failed, cancelled, interrupted.
+    """One attempt to make a revision live. `state` is running, live, failed, cancelled or interrupted.
 
-    `request` is the `DeploymentRequest` as data. `runner` says who carries it out:
-    `{"pid", "started" (the process's start time, so that a reused pid is not taken for it), "host"}`.
+    `operation` is deploy, update or rollback. `request` is the `DeploymentRequest` as data. `runner` identifies the
+    process that runs it, as `process_identity.identify_process` returns it. `cancel` means that cancelling was
+    requested; a runner on another machine sees it at its next heartbeat.
     """
 
     id: str
     service: str
     target: str
-    operation: str = "deploy"  # deploy, update, rollback
+    operation: str = "deploy"
     state: str = "running"
     created_time: str = ""
     finished_time: str = ""
@@ -134,26 +135,31 @@ class DeploymentRecord(JsonRecord):
     request: dict[str, Any] = field(default_factory=dict)
     runner: dict[str, Any] = field(default_factory=dict)
     cause: dict[str, Any] | None = None
-    cancel: bool = False  # asked for; seen by a runner on another machine at its next heartbeat
+    cancel: bool = False
 
 
 @dataclass(frozen=True)
 class LeaseRecord(JsonRecord):
-    """The right to change a service. `expires` is in seconds since 1970 by the store's own clock where it has one."""
+    """The exclusive right to change a service. `holder` is the id of a deployment or another operation.
+
+    `expires` is in seconds since 1970, by the clock of the database where it has one. `runner` identifies the
+    holder's process, as `process_identity.identify_process` returns it.
+    """
 
     service: str
-    holder: str  # the deployment's id
+    holder: str
     expires: float
     runner: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DeploymentRequest(JsonRecord):
-    """What a deployment was asked to do: plain data that passes from the caller to the runner as JSON.
+    """What a deployment has to do: plain data that passes from the caller to the runner as JSON. Holds no secrets.
 
     `models` are ids of registered models (`name:version`) and, for `local`, absolute paths. `inference_config` and
-    `deploy_config` are the data forms of their API objects. `keep_source` is the number of the revision whose
-    source and lock are used again (an update that changes neither). No secrets.
+    `deploy_config` are their API objects as data. `revision` is the number that a rollback goes back to.
+    `keep_source` is the number of the revision whose source and lock are used again, for an update that changes
+    neither. `kernel_python` is the interpreter of the caller, used as it is when no environment is given.
     """
 
     service: str
@@ -163,6 +169,6 @@ class DeploymentRequest(JsonRecord):
     inference_config: dict[str, Any] = field(default_factory=dict)
     deploy_config: dict[str, Any] = field(default_factory=dict)
     overwrite: bool = False
-    revision: int = 0  # rollback: the number to go back to
+    revision: int = 0
     keep_source: int = 0
-    kernel_python: str = ""  # the interpreter that asked; used as it is when no environment is given
+    kernel_python: str = ""

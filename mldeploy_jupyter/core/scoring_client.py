@@ -1,4 +1,4 @@
-"""The scoring client: sends one input to a service and gives back its answer, or says why there is none."""
+"""The scoring client: sends an input to a service and returns its answer, or an error that says why there is none."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     import requests
 
 
-ASK_AGAIN = 2700.0  # seconds that a key or token is used without asking; tokens live for 3600
+KEY_LIFETIME = 2700.0  # seconds until the key or token is fetched again; tokens expire after 3600
 
 
 class ScoringClient:
-    """Posts to one scoring URI over kept connections.
+    """Posts to one scoring URI over connections that are kept alive.
 
-    `key` gives the key or the token; "" for a service that is open. It is asked for at the first request, again
-    after `ASK_AGAIN`, when a token has a quarter of an hour left, and after a 401: a new key is picked up. `session`
-    is a `requests.Session` or anything that acts like one. `timeout` is in seconds, for connecting and for each
-    silence of the server.
+    `key` returns the key or the token, "" for a service without authentication. It is called before the first request,
+    after `KEY_LIFETIME` seconds (when a token has a quarter of an hour left) and after a 401, so a replaced key is
+    picked up. `session` is a `requests.Session` or an object with its interface. `timeout` is in seconds and limits
+    the connection and each pause of the server.
     """
 
     def __init__(
@@ -38,40 +38,44 @@ class ScoringClient:
     ) -> None:
         self.uri = uri
         self.timeout = timeout
-        self._ask_key = key
+        self._fetch_key = key
         self._clock = clock
         self._key: str | None = None
-        self._asked = 0.0
+        self._fetched = 0.0
         self._session = session
 
     def run(self, input_data: Any, *, headers: dict[str, str] | None = None) -> Any:
-        """The service's answer as Python data (text or bytes when it is not JSON).
+        """The service's answer: JSON as Python data, other text as `str`, anything else as `bytes`.
 
-        `str` and `bytes` go as they are; everything else is written as JSON, with numpy and pandas values as lists.
-        NaN goes as null, which is how JSON says that a value is missing.
+        `str` and `bytes` are sent as they are; other input is sent as JSON, with numpy and pandas values as lists and
+        NaN as null.
 
         Raises:
-            ScoringError: no connection, or any status but 200; carries the status, the body and the request id.
+            ScoringError: there was no answer, or one with another status than 200.
+            UserErrorException: the input cannot be written as JSON.
         """
-        body = input_data if isinstance(input_data, (str, bytes)) else _as_json(input_data)
+        body = input_data if isinstance(input_data, (str, bytes)) else _to_json(input_data)
         response = self.post(body.encode() if isinstance(body, str) else body, headers)
         if response.status_code != 200:
-            raise _error(self.uri, response)
+            raise _status_error(self.uri, response)
         if "json" in response.headers.get("content-type", ""):
             return response.json()
         return response.text if response.headers.get("content-type", "").startswith("text/") else response.content
 
     def post(self, body: bytes, headers: dict[str, str] | None = None) -> requests.Response:
-        """One request as bytes; the key is asked for again once after a 401."""
+        """The response to one request, of any status. After a 401 it is sent once more with a newly fetched key.
+
+        Raises `ScoringError` when there was no response.
+        """
         import requests
 
         session = self._open()
-        if self._clock() - self._asked > ASK_AGAIN:
+        if self._clock() - self._fetched > KEY_LIFETIME:
             self._key = None
         refreshed = self._key is None
         while True:
             if self._key is None:
-                self._key, self._asked = self._ask_key(), self._clock()
+                self._key, self._fetched = self._fetch_key(), self._clock()
             sent = {"Content-Type": "application/json", "Accept": "application/json", **(headers or {})}
             if self._key:
                 sent["Authorization"] = f"Bearer {self._key}"
@@ -80,7 +84,7 @@ class ScoringClient:
             except requests.RequestException as error:
                 raise ScoringError(
                     f"no answer from {self.uri}",
-                    why=_reason(error),
+                    why=_describe_failure(error),
                     hint="see its state with `mldeploy service list` and its log with `mldeploy service get-logs`",
                 ) from error
             if response.status_code != 401 or refreshed:
@@ -88,6 +92,7 @@ class ScoringClient:
             self._key, refreshed = None, True
 
     def close(self) -> None:
+        """Closes the connections. The client opens new ones when it is used again."""
         if self._session is not None:
             self._session.close()
 
@@ -96,18 +101,18 @@ class ScoringClient:
             import requests
 
             self._session = requests.Session()
-            # A proxy is never the way to this machine, whatever the environment says.
+            # Requests to this machine must not go through a proxy, even if the environment names one.
             if urlsplit(self.uri).hostname in ("127.0.0.1", "localhost", "::1"):
                 self._session.trust_env = False
         return self._session
 
 
-def _as_json(value: Any) -> str:
+def _to_json(value: Any) -> str:
     try:
         try:
-            return json.dumps(value, default=_plain, allow_nan=False)
-        except ValueError:  # NaN or infinity; or it holds itself
-            return json.dumps(_without_nan(json.loads(json.dumps(value, default=_plain)), "input"))
+            return json.dumps(value, default=_to_plain, allow_nan=False)
+        except ValueError:  # NaN, infinity or a circular reference
+            return json.dumps(_without_nan(json.loads(json.dumps(value, default=_to_plain)), "input"))
     except (TypeError, ValueError, RecursionError) as error:
         raise UserErrorException(
             "the input cannot be written as JSON",
@@ -117,7 +122,7 @@ def _as_json(value: Any) -> str:
 
 
 def _without_nan(value: Any, where: str) -> Any:
-    """The JSON data with None for NaN. Raises `ValueError` with the place of an infinity."""
+    """The JSON data with None for NaN. Raises `ValueError` for an infinity, with its path (`where`)."""
     if isinstance(value, float) and not math.isfinite(value):
         if math.isnan(value):
             return None
@@ -129,18 +134,16 @@ def _without_nan(value: Any, where: str) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a DataFrame
+        return value.to_dict(orient="records")
     for method in ("tolist", "to_dict", "isoformat"):
         if hasattr(value, method):
-            return (
-                value.to_dict(orient="records")
-                if method == "to_dict" and hasattr(value, "columns")
-                else getattr(value, method)()
-            )
+            return getattr(value, method)()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def _reason(error: Exception) -> str:
+def _describe_failure(error: Exception) -> str:
     text = str(error)
     if "refused" in text:
         return "the connection was refused: nothing listens there"
@@ -149,7 +152,7 @@ def _reason(error: Exception) -> str:
     return type(error).__name__ + ": " + text[:200]
 
 
-def _error(uri: str, response: requests.Response) -> ScoringError:
+def _status_error(uri: str, response: requests.Response) -> ScoringError:
     body = response.text
     try:
         data = response.json()
@@ -159,7 +162,7 @@ def _error(uri: str, response: requests.Response) -> ScoringError:
     where = detail.get("where", "")
     request_id = response.headers.get("x-ms-request-id", "")
     see = f"its log has more: look for the request id {request_id}"
-    if response.status_code < 500:  # the log has no more than that
+    if response.status_code < 500:  # the log has nothing more about a client's error
         see = f"see what it takes: GET {uri.rpartition('/')[0]}/swagger.json"
     return ScoringError(
         f"the service answered {response.status_code}",

@@ -1,4 +1,4 @@
-"""What can go wrong with the bytes of artifacts, as errors that say what to do."""
+"""Turns errors of reading and writing artifacts into `StorageError`s that say what to do."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from mldeploy_jupyter.core.files import free_bytes
 from mldeploy_jupyter.core.text import format_size
 
 
-def check_digest(name: str, digest: str, size: int, found: str, length: int) -> None:
-    if found == digest and length == size:
+def check_digest(name: str, digest: str, size: int, found_digest: str, found_size: int) -> None:
+    """Raises `StorageError` when the file `name` is not what was registered. Sizes are in bytes."""
+    if found_digest == digest and found_size == size:
         return
     raise StorageError(
         f"a registered file is damaged: {name}",
-        why=f"sha256 should be {digest} ({size} bytes), it is {found} ({length} bytes)",
+        why=f"sha256 should be {digest} ({size} bytes), it is {found_digest} ({found_size} bytes)",
         hint="register the model again; the damaged content is replaced",
     )
 
 
 @contextmanager
 def explain_write_errors(root: Path, needed: int = 0) -> Iterator[None]:
-    """Turns errors of writing into `StorageError`."""
+    """Raises `StorageError` for an `OSError` of the block, which writes `needed` bytes under `root`.
+
+    `FileExistsError` passes through.
+    """
     try:
         yield
     except FileExistsError:
@@ -40,12 +44,13 @@ def explain_write_errors(root: Path, needed: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def remote_errors(url: str) -> Iterator[None]:
+def explain_remote_errors(url: str) -> Iterator[None]:
+    """Raises `StorageError` for any error of the block, which uses fsspec, except `FileNotFoundError`."""
     try:
         yield
     except (FileNotFoundError, StorageError):
         raise
-    except Exception as error:  # each fsspec back end has error types of its own
+    except Exception as error:  # each fsspec back end has its own types of error
         raise StorageError(
             f"the workspace's artifacts cannot be reached: {url}",
             why=f"{type(error).__name__}: {error}",
@@ -54,6 +59,7 @@ def remote_errors(url: str) -> Iterator[None]:
 
 
 def disk_full(root: Path, needed: int, free: int) -> StorageError:
+    """The error for a full disk under `root`; `needed` and `free` are in bytes."""
     return StorageError(
         f"the disk of {root} is full",
         why=f"{format_size(needed)} are needed, {format_size(free)} are free",

@@ -1,7 +1,7 @@
-"""Log text made fit for a terminal or a page, and secrets taken out of it.
+"""Makes log text safe to show in a terminal or on a page, and fits text into columns.
 
-Logs come from the user's code and its libraries. Raw, they could move the cursor, rename the window, write to
-the clipboard or reverse the reading order. Only colours survive.
+Logs come from the user's code and its libraries. Shown raw, they could move the cursor, rename the window, write to
+the clipboard or reverse the reading order. Only colours are let through.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-LINE_LIMIT = 8192  # bytes of UTF-8
+LINE_LIMIT = 8192  # bytes of UTF-8; longer lines are cut
 CUT = " … (line cut)"
 
 _SGR = re.compile(r"\x1b\[[0-9;:]{0,64}m")
@@ -27,28 +27,29 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def clean(text: str, *, colour: bool = True, limit: int = LINE_LIMIT) -> str:
-    """The text with nothing a terminal would obey but SGR colour sequences, or without these when not `colour`.
+    """The text without escape sequences other than SGR colours, or without any when `colour` is false.
 
-    What a progress bar overwrote with carriage returns is folded to what was left to see. Cursor moves, OSC,
-    DCS and the like are dropped; other control characters, order marks and lone surrogates are shown as escapes.
-    Lines longer than `limit` bytes are cut. A line that leaves a colour on ends with a reset.
+    Of a progress bar that overwrites itself with carriage returns, the last state stays. Cursor moves, OSC, DCS and
+    the like are dropped; other control characters, direction marks and lone surrogates are shown as escapes. Lines
+    longer than `limit` bytes of UTF-8 are cut. A line that leaves a colour on gets a reset at its end.
     """
     text = text.replace("\r\n", "\n")
     return "\n".join(_clean_line(line, colour, limit) for line in text.split("\n"))
 
 
 def strip_colours(text: str) -> str:
+    """The text without SGR colour sequences."""
     return _SGR.sub("", text)
 
 
 def display_width(text: str) -> int:
-    """How many columns a terminal gives the text (without escapes): wide characters two, combining ones none."""
+    """Columns of the text in a terminal: two for a wide character, none for a combining one. Takes no escapes."""
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(unicodedata.combining(char) != 0 for char in text)
 
 
 def fit(text: str, width: int, ellipsis: str = "…") -> str:
-    """The text cut to `width` columns, with a mark where it was cut."""
+    """The text in at most `width` columns; `ellipsis` marks the cut."""
     if display_width(text) <= width:
         return text
     room = width - display_width(ellipsis)
@@ -83,17 +84,17 @@ def _clean_line(line: str, colour: bool, limit: int) -> str:
     line = _SURROGATE.sub(_visible, line)
     line = _cut(line, limit)
     last = None
-    for last in _SGR.finditer(line):  # noqa: B007 (the last one counts)
+    for last in _SGR.finditer(line):  # noqa: B007 (only the last match is used)
         pass
     return line + "\x1b[0m" if last is not None and last[0] not in ("\x1b[0m", "\x1b[m") else line
 
 
 def _fold(line: str) -> str:
-    """What is left to see after each part was written over the one before."""
+    """The last of the parts that overwrite each other after carriage returns."""
     parts = [part for part in line.split("\r") if part]
     if len(parts) < 2:
         return "".join(parts)
-    # A shorter part leaves the end of a longer one standing on a real terminal; a reader wants the last state.
+    # A terminal would leave the end of a longer part behind a shorter one; readers want the last state only.
     return parts[-1]
 
 
@@ -107,6 +108,6 @@ def _cut(line: str, limit: int) -> str:
     if len(encoded) <= limit:
         return line
     kept = encoded[:limit].decode("utf-8", "ignore")
-    # A colour sequence that the cut went through must not swallow what follows.
+    # The cut may have gone through a colour sequence, which would then swallow the text after it.
     broken = re.search(r"\x1b[^m]*$", kept)
     return (kept[: broken.start()] if broken else kept) + CUT

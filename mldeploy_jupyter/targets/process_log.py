@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mldeploy_jupyter.core.files import file_identity
 from mldeploy_jupyter.serving.log import entry as entries
 from mldeploy_jupyter.targets.base import LogLine
 
@@ -111,7 +112,7 @@ def _open_after(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
 
     They are opened from the newest to the oldest: a rotation in between then shows a file twice, and none is missed.
     """
-    stop = _identity(known) if known is not None else None
+    stop = file_identity(os.fstat(known.fileno())) if known is not None else None
     files: list[BinaryIO] = []
     seen = set()
     for name in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _KEPT + 1))):
@@ -119,7 +120,7 @@ def _open_after(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
             file = name.open("rb")
         except FileNotFoundError:
             continue
-        identity = _identity(file)
+        identity = file_identity(os.fstat(file.fileno()))
         if identity == stop:
             file.close()
             break
@@ -129,11 +130,6 @@ def _open_after(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
         seen.add(identity)
         files.append(file)
     return files[::-1]
-
-
-def _identity(file: BinaryIO) -> tuple[int, int]:
-    found = os.fstat(file.fileno())
-    return found.st_dev, found.st_ino
 
 
 def _ended(data: bytes) -> list[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import EnvironmentBuildError, StorageError, UserErrorException
-from mldeploy_jupyter.core.files import locked, write_json
+from mldeploy_jupyter.core.files import file_lock, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def put(workspace: Any, environment: Environment, labels: Iterable[str]) -> None
             hint="choose another label, such as 'prod'",
         )
     path = _path(workspace.folder)
-    with locked(path.with_suffix(".lock")):
+    with file_lock(path.with_suffix(".lock")):
         kept = _read(path)
         kept.setdefault(environment.name, {}).update(dict.fromkeys(names, environment.version))
         write_json(path, kept)

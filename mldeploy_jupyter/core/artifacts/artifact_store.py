@@ -1,11 +1,11 @@
-"""The bytes of models and finished journals: content-addressed blobs in a folder or behind any fsspec URL.
+"""Content-addressed storage for the bytes of models and archived journals.
 
-    blobs/<ab>/<sha256>        one file's content, read-only, never changed
+    blobs/<ab>/<sha256>        the content of one file, read-only, never changed
     files/<name>               small named files, such as archived journals
-    tmp/<host>-<boot>-<pid>-<start>-<random>/   what a registration is writing at the moment
+    tmp/<host>-<boot>-<pid>-<start>-<random>/   staging folder of a registration under way
 
-Every source byte is read once: copied and hashed in one pass, in bounded memory, under a temporary name. Only when
-all files are whole do they get their names, so a registration that fails or is killed leaves no blob half written.
+Every source byte is read once: copied and hashed in one pass, in bounded memory, into a staging folder. Files are
+published only when all of them are whole, so a registration that fails or is killed leaves no partial blob.
 """
 
 from __future__ import annotations
@@ -25,28 +25,31 @@ from mldeploy_jupyter.core.artifacts.locations import open_location
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.storage_errors import check_digest, explain_write_errors
 
-GRACE_SECONDS = 24 * 3600  # how long another machine's unfinished files, and any remote blob, are left alone
+GRACE_SECONDS = 24 * 3600  # age below which a sweep spares another machine's staging folders and remote blobs
 
-Progress = Callable[[int, int], object]  # bytes done, bytes in all
+Progress = Callable[[int, int], object]  # gets the bytes done and the bytes in all
 
 
 class ArtifactStore:
-    """The artifacts at `url`: an absolute path, `file://...`, or any URL fsspec knows (`abfs://`, `s3://`, `memory://`).
+    """The artifacts at `url`: an absolute path, `file://...`, or any URL that fsspec knows (`abfs://`, `s3://`, ...).
 
-    `clock` gives seconds since 1970. Every method raises `StorageError` when bytes cannot be read or written.
+    `clock` returns seconds since 1970. Every method raises `StorageError` when bytes cannot be read or written.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
         self.url = url
         self._clock = clock
-        self._place = open_location(url, clock)
+        self._location = open_location(url, clock)
 
     # Writing
 
     @contextmanager
     def pause_sweep(self) -> Iterator[None]:
-        """Keeps `sweep` away from new blobs until the block's end. Hold it from `put` until the row is written."""
-        with self._place.lock(shared=True):
+        """Makes `sweep` wait for the block, which puts files and then writes the record that refers to them.
+
+        A remote location has no lock; there the age of new blobs protects them.
+        """
+        with self._location.lock(shared=True):
             yield
 
     def put(
@@ -57,123 +60,128 @@ class ArtifactStore:
         select: list[str] | None = None,
         progress: Progress | None = None,
     ) -> tuple[str, int, Manifest]:
-        """Keeps a file or folder. Gives back the manifest's digest, the size in bytes, and the manifest.
+        """Stores a file or a folder. Returns the manifest's digest, the size in bytes, and the manifest.
 
-        `basename` and `select` are those of `core.tree.list_files`. Raises `StorageError` when a file vanishes or
-        changes while it is read, or when the disk is full; nothing of it is kept then.
+        `basename` and `select` are those of `list_files`. Raises `StorageError` when a file vanishes or changes while
+        it is read, or when the disk is full; nothing is stored then.
         """
         paths = list_files(source, basename, select)
         size = total_size(paths.values())
-        stage = f"tmp/{_stage_name()}"
-        self._place.begin(stage, size)
+        staging = f"tmp/{_staging_name()}"
+        self._location.create_staging(staging, size)
         files: Manifest = {}
         done = 0
         try:
             for number, (name, path) in enumerate(paths.items()):
-                already = done
+                before = done
 
-                def step(written: int, already: int = already) -> None:
+                def report(written: int, before: int = before) -> None:
                     if progress is not None:
-                        progress(already + written, size)
+                        progress(before + written, size)
 
-                digest, length = self._place.stage(path, f"{stage}/{number}", size, step)
+                digest, length = self._location.copy_in(path, f"{staging}/{number}", size, report)
                 files[name] = [digest, length]
                 done += length
             for number, (digest, length) in enumerate(files.values()):
-                self._place.publish(f"{stage}/{number}", _blob(digest), digest, length)
+                self._location.publish(f"{staging}/{number}", _blob_key(digest), digest, length)
         finally:
-            self._place.remove(stage)
+            self._location.remove(staging)
         return manifest_digest(files), done, files
 
     def put_bytes(self, name: str, content: bytes) -> None:
-        """Keeps a small named file, in place of one of the same name."""
-        self._place.write(f"files/{_safe(name)}", content)
+        """Stores a small named file, replacing one of the same name."""
+        self._location.write(f"files/{_checked_name(name)}", content)
 
     # Reading
 
     def read_bytes(self, name: str) -> bytes | None:
-        """The named file, or None when there is none."""
+        """The content of a named file, or None when there is none."""
         try:
-            with self._place.open(f"files/{_safe(name)}") as file:
+            with self._location.open(f"files/{_checked_name(name)}") as file:
                 return file.read()
         except FileNotFoundError:
             return None
 
     def has(self, digest: str) -> bool:
-        return self._place.exists(_blob(digest))
+        """Whether there is a blob with this digest. Its content is not verified."""
+        return self._location.exists(_blob_key(digest))
 
     def open_blob(self, digest: str) -> IO[bytes]:
-        """The content as a binary file, not verified. Raises `FileNotFoundError` when there is no such blob."""
-        return self._place.open(_blob(digest))
+        """The blob as a binary file, not verified. Raises `FileNotFoundError` when there is none."""
+        return self._location.open(_blob_key(digest))
 
     def materialize(self, files: Manifest, target: Path, *, link: bool = True) -> None:
-        """Builds the tree `files` under `target`, verifying every byte.
+        """Writes the files of a manifest below `target` and verifies every byte.
 
-        With `link` a file on the same file system becomes a hard link to its read-only blob, and costs no space; else,
-        and for root, it is a copy of its own, with the usual mode. Raises `StorageError` naming the file when a blob is
-        gone or not what was registered, and `FileExistsError` when a file is in the way.
+        With `link`, a file on the same file system becomes a hard link to its read-only blob and takes no space.
+        Without it, for root, and across file systems, it is a copy with the usual mode.
+
+        Raises:
+            StorageError: a blob is missing or damaged; the error names the file.
+            FileExistsError: a file is in the way.
         """
         for name, (digest, size) in files.items():
-            path = target / _safe(name)
+            path = target / _checked_name(name)
             with explain_write_errors(target, needed=size):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if not (link and self._link(name, digest, size, path)):
                     self._copy_out(name, digest, size, path)
 
     def remove_file(self, name: str) -> None:
-        """Removes a named file; one that is not there is no error."""
-        self._place.remove(f"files/{_safe(name)}")
+        """Removes a named file, if there is one."""
+        self._location.remove(f"files/{_checked_name(name)}")
 
     # Cleaning
 
     def sweep(self, keep: set[str] | Callable[[], set[str]]) -> tuple[int, int]:
-        """Removes blobs whose digest is not in `keep` and what killed registrations left. Count and bytes of it.
+        """Removes the blobs whose digest is not in `keep`, and what killed registrations left: their number and bytes.
 
-        Waits for registrations on this machine to end; `keep` may be a function, asked after that. Remote blobs and
-        other machines' unfinished files are removed only when older than `GRACE_SECONDS`.
+        Waits for registrations on this machine to end, and only then calls `keep` if it is a function. Remote blobs and
+        staging folders of other machines are removed only when they are older than `GRACE_SECONDS`.
         """
-        with self._place.lock(shared=False):
+        with self._location.lock(shared=False):
             wanted = keep() if callable(keep) else keep
-            old = self._clock() - GRACE_SECONDS
+            oldest_spared = self._clock() - GRACE_SECONDS
             count = size = 0
-            for key, length, modified in list(self._place.entries("blobs")):
-                if key.rpartition("/")[2] not in wanted and (self._place.counts_writers or modified < old):
-                    self._place.remove(key)
+            for key, length, modified in list(self._location.list_files("blobs")):
+                unwanted = key.rpartition("/")[2] not in wanted
+                if unwanted and (self._location.locks_work or modified < oldest_spared):
+                    self._location.remove(key)
                     count, size = count + 1, size + length
-            for key, length, modified in list(self._place.entries("tmp")):
-                if _writer_is_dead(key.split("/")[1], modified < old):
-                    self._place.remove(key)
+            for key, length, modified in list(self._location.list_files("tmp")):
+                if _is_abandoned(key.split("/")[1], modified < oldest_spared):
+                    self._location.remove(key)
                     count, size = count + 1, size + length
-            for stage, modified in self._place.stages():
-                if _writer_is_dead(stage.removeprefix("tmp/"), modified < old):
-                    self._place.remove(stage)
+            for staging, modified in self._location.list_stagings():
+                if _is_abandoned(staging.removeprefix("tmp/"), modified < oldest_spared):
+                    self._location.remove(staging)
             return count, size
 
     def measure_unreferenced(self, keep: set[str]) -> tuple[int, int]:
-        """Count and bytes of the blobs `sweep` would remove."""
-        found = [length for key, length, _ in self._place.entries("blobs") if key.rpartition("/")[2] not in keep]
-        return len(found), sum(found)
+        """The number and bytes of the blobs whose digest is not in `keep`."""
+        sizes = [length for key, length, _ in self._location.list_files("blobs") if key.rpartition("/")[2] not in keep]
+        return len(sizes), sum(sizes)
 
     # Helpers
 
     def _link(self, name: str, digest: str, size: int, path: Path) -> bool:
-        if not self._place.links:
+        if not self._location.can_link:
             return False
-        with self._verified(name, digest) as blob:
+        with self._open_for(name, digest) as blob:
             check_digest(name, digest, size, *copy_stream(blob, lambda _: None))
-        return self._place.link(_blob(digest), path)
+        return self._location.link(_blob_key(digest), path)
 
     def _copy_out(self, name: str, digest: str, size: int, path: Path) -> None:
         temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
         try:
-            with self._verified(name, digest) as blob, temporary.open("xb") as file:
+            with self._open_for(name, digest) as blob, temporary.open("xb") as file:
                 check_digest(name, digest, size, *copy_stream(blob, file.write))
-            os.link(temporary, path)  # fails when the name is taken; a rename would not
+            os.link(temporary, path)  # unlike a rename, fails when the name is taken
         finally:
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def _verified(self, name: str, digest: str) -> Iterator[IO[bytes]]:
+    def _open_for(self, name: str, digest: str) -> Iterator[IO[bytes]]:
         try:
             file = self.open_blob(digest)
         except FileNotFoundError:
@@ -186,12 +194,15 @@ class ArtifactStore:
             yield file
 
 
-def _blob(digest: str) -> str:
+def _blob_key(digest: str) -> str:
     return f"blobs/{digest[:2]}/{digest}"
 
 
-def _safe(name: str) -> str:
-    """A relative path that stays where it is put. Names come from a store that others may write to."""
+def _checked_name(name: str) -> str:
+    """The name, if it stays inside its folder: it comes from a store that others may write to.
+
+    Raises `StorageError` otherwise.
+    """
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
         raise StorageError(
@@ -202,15 +213,17 @@ def _safe(name: str) -> str:
     return name
 
 
-def _stage_name() -> str:
+def _staging_name() -> str:
     host, _, boot = process_identity.host_and_boot().partition("/")
-    return "-".join((host, boot, str(os.getpid()), process_identity.start_time(os.getpid()), secrets.token_hex(4)))
+    start = process_identity.start_time(os.getpid())
+    return "-".join((host, boot, str(os.getpid()), start, secrets.token_hex(4)))
 
 
-def _writer_is_dead(stage: str, old: bool) -> bool:
-    """Whether what wrote `stage` has ended; of another machine's writers only the age is known."""
+def _is_abandoned(staging: str, old: bool) -> bool:
+    """Whether the process that wrote the staging folder has ended. Other machines' folders are judged by age only."""
     host, _, boot = process_identity.host_and_boot().partition("/")
-    parts = stage.rsplit("-", 4)
+    parts = staging.rsplit("-", 4)
     if len(parts) < 5 or parts[0] != host:
         return old
-    return parts[1] != boot or not parts[2].isdigit() or process_identity.start_time(int(parts[2])) != parts[3]
+    _, writer_boot, pid, start, _ = parts
+    return writer_boot != boot or not pid.isdigit() or process_identity.start_time(int(pid)) != start

@@ -1,4 +1,4 @@
-"""Which files a registered path holds, and the manifest that names them."""
+"""The files of a model's path, and the manifest that names them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.files import file_identity
 
 Manifest = dict[str, list[Any]]  # relative path -> [sha256, size in bytes]
 
 
 def list_files(source: Path, basename: str | None = None, select: list[str] | None = None) -> dict[str, Path]:
-    """The files under `source` by the path they are kept under, in order; hidden ones too.
+    """The files of `source`, a file or a folder, by the name they are registered under, sorted; hidden ones too.
 
-    A file is kept as `<basename>`, a folder's files as `<basename>/...` (default: the source's own name).
-    `select` names the files and folders inside a folder to keep, relative to it. Links inside the folder are
-    followed. Raises `StorageError` for a link that leaves the folder or runs in a circle, for what is neither
-    file nor folder, for a name that is not UTF-8, and when nothing is left.
+    A file is registered as `<basename>`, a folder's files as `<basename>/...`; `basename` is by default the source's
+    own name. `select` names the files and folders inside a folder to take, relative to it, by default all. Links inside
+    the folder are followed.
+
+    Raises:
+        StorageError: a link leaves the folder or runs in a circle, something is neither a file nor a folder, a name is
+            not UTF-8, or there is no file.
     """
     name = basename or Path(os.path.abspath(source)).name
     try:
@@ -43,13 +47,13 @@ def list_files(source: Path, basename: str | None = None, select: list[str] | No
 
 
 def manifest_digest(files: Manifest) -> str:
-    """One SHA-256 for names and contents together."""
+    """The SHA-256 of the manifest: equal for equal names and contents."""
     text = json.dumps(files, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def total_size(files: Iterable[Path]) -> int:
-    """Bytes of all files together. Raises `StorageError` when one has vanished."""
+    """The bytes of all files together. Raises `StorageError` when one has vanished."""
     size = 0
     for path in files:
         try:
@@ -60,6 +64,7 @@ def total_size(files: Iterable[Path]) -> int:
 
 
 def unreadable(path: Path, error: OSError) -> StorageError:
+    """The error for a file of the model that could not be read."""
     filename = error.filename if isinstance(error.filename, str) else str(path)
     if isinstance(error, FileNotFoundError):
         return StorageError(
@@ -75,8 +80,9 @@ def unreadable(path: Path, error: OSError) -> StorageError:
 
 
 def _walk(
-    path: Path, root: Path, kept_as: PurePosixPath, files: dict[str, Path], parents: tuple[tuple[int, int], ...]
+    path: Path, root: Path, name: PurePosixPath, files: dict[str, Path], parents: tuple[tuple[int, int], ...]
 ) -> None:
+    """Adds `path`, to be registered as `name`, and everything below it to `files`. `parents` finds circles."""
     if path.is_symlink() and not path.exists():
         raise StorageError(
             f"a link leads nowhere: {path}",
@@ -91,19 +97,19 @@ def _walk(
             hint=f"put a copy in its place: cp -rL {root} COPY, then register COPY",
         )
     if not real.is_dir():
-        files[_checked(str(kept_as))] = _regular(real)
+        files[_checked(str(name))] = _regular(real)
         return
-    info = real.stat()
-    identity = (info.st_dev, info.st_ino)
+    identity = file_identity(real.stat())
     if identity in parents:
         raise StorageError(
             f"a link runs in a circle: {path}", why=f"it points to {real}, which contains it", hint=f"rm {path}"
         )
     for child in sorted(os.listdir(real)):
-        _walk(real / child, root, kept_as / child, files, (*parents, identity))
+        _walk(real / child, root, name / child, files, (*parents, identity))
 
 
 def _regular(path: Path) -> Path:
+    """The path of a regular file. Raises `StorageError` for a socket, pipe or device."""
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         kind = "socket" if stat.S_ISSOCK(mode) else "pipe" if stat.S_ISFIFO(mode) else "device"
@@ -116,6 +122,7 @@ def _regular(path: Path) -> Path:
 
 
 def _checked(name: str) -> str:
+    """The name, if it is valid UTF-8. Raises `StorageError` otherwise."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
-"""Where artifacts' bytes are kept: a folder, or anything fsspec can reach. Both know only keys and bytes.
+"""Where artifacts are kept: a local folder, or anything that fsspec can reach. A location knows only keys and bytes.
 
-A key is a relative path with `/`. What is written under `tmp/` becomes visible only through `publish`.
+A key is a relative path with `/`. A blob is written to a staging folder below `tmp/` first; `publish` gives it its key.
 """
 
 from __future__ import annotations
@@ -14,69 +14,73 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import unquote
 
-from mldeploy_jupyter.core.artifacts.hashed_copy import copy_hashing, copy_stream, write_all
+from mldeploy_jupyter.core.artifacts.hashed_copy import copy_file, copy_stream, write_all
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.files import atomic_write, free_bytes, fsync_dir, locked, make_private_dir
-from mldeploy_jupyter.core.storage_errors import disk_full, explain_write_errors, remote_errors
+from mldeploy_jupyter.core.files import atomic_write, file_lock, free_bytes, fsync_dir, make_private_dir
+from mldeploy_jupyter.core.storage_errors import disk_full, explain_remote_errors, explain_write_errors
 
-Entry = tuple[str, int, float]  # key, bytes, time of the last change
+Entry = tuple[str, int, float]  # key, size in bytes, time of the last change in seconds since 1970
 
 
-class Place(Protocol):
+class Location(Protocol):
     """Bytes under keys. Every method raises `StorageError` when they cannot be read or written."""
 
-    counts_writers: bool  # whether `lock` keeps a sweep and every registration apart
+    locks_work: bool  # whether `lock` keeps sweeps and registrations apart
 
     @property
-    def links(self) -> bool:
+    def can_link(self) -> bool:
         """Whether `link` may be tried."""
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
-        """Registrations share it, a sweep has it alone."""
+        """The lock of this location: shared for a registration, exclusive for a sweep."""
 
-    def begin(self, stage: str, size: int) -> None:
-        """Prepares the folder `stage` for `size` bytes."""
+    def create_staging(self, staging: str, size: int) -> None:
+        """Creates the folder `staging` for `size` bytes. Raises `StorageError` when the disk has less."""
 
-    def stage(self, source: Path, key: str, size: int, step: Callable[[int], None]) -> tuple[str, int]:
-        """Copies the file `source`, one of `size` bytes in all, to the new `key`: its digest and size."""
+    def copy_in(self, source: Path, key: str, size: int, progress: Callable[[int], None]) -> tuple[str, int]:
+        """Copies the file `source` to the new `key` and returns its digest and its size in bytes.
+
+        `size` is that of all files being registered, for the error on a full disk. `progress` gets the bytes copied
+        so far.
+        """
 
     def publish(self, staged: str, key: str, digest: str, size: int) -> None:
-        """Gives staged content its name. One that is damaged there is replaced."""
+        """Moves the staged file to `key`. A file that is there stays if it has this digest and size in bytes."""
 
     def write(self, key: str, content: bytes) -> None:
-        """Keeps `content`, in place of what was there."""
+        """Writes `content` to `key`, replacing what was there."""
 
     def open(self, key: str) -> IO[bytes]:
-        """The content, for reading. Raises `FileNotFoundError`."""
+        """The content, for reading. Raises `FileNotFoundError` when there is none."""
 
     def exists(self, key: str) -> bool: ...
 
     def link(self, key: str, path: Path) -> bool:
-        """Makes `path` another name of the content. False where that is not possible."""
+        """Makes `path` a hard link to the content. False where the file system does not allow it."""
 
     def remove(self, key: str) -> None:
-        """Removes a file or a folder; one that is not there is no error."""
+        """Removes a file or a folder, if there is one."""
 
-    def entries(self, folder: str) -> Iterator[Entry]:
+    def list_files(self, folder: str) -> Iterator[Entry]:
         """Every file below `folder`."""
 
-    def stages(self) -> Iterator[tuple[str, float]]:
-        """The folders under `tmp/`, also empty ones, and when they were changed."""
+    def list_stagings(self) -> Iterator[tuple[str, float]]:
+        """The staging folders, also empty ones, and the time of their last change in seconds since 1970."""
 
 
-def open_location(url: str, clock: Callable[[], float]) -> Place:
-    """The place at `url`: an absolute path, `file://...`, or any URL fsspec knows. Raises `StorageError`."""
+def open_location(url: str, clock: Callable[[], float]) -> Location:
+    """The location at `url`: an absolute path, `file://...`, or any URL that fsspec knows. Raises `StorageError`."""
     if url.startswith("file://"):
-        return Folder(Path(unquote(url.removeprefix("file://"))))
+        return LocalFolder(Path(unquote(url.removeprefix("file://"))))
     if "://" not in url:
-        return Folder(Path(url))
-    return Remote(url, clock)
+        return LocalFolder(Path(url))
+    return RemoteLocation(url, clock)
 
 
-class Folder:
+class LocalFolder:
     """A folder of this machine."""
 
-    counts_writers = True
+    locks_work = True
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -84,34 +88,34 @@ class Folder:
             make_private_dir(root)
 
     @property
-    def links(self) -> bool:
-        # Root may write into a read-only file, so a script that writes into its model would change the registry's.
+    def can_link(self) -> bool:
+        # Root can write to read-only files, so a script that changed its model would change the registered one.
         return os.geteuid() != 0
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
-        return locked(self._root / ".lock", shared=shared)
+        return file_lock(self._root / ".lock", shared=shared)
 
-    def begin(self, stage: str, size: int) -> None:
+    def create_staging(self, staging: str, size: int) -> None:
         free = free_bytes(self._root)
         if free < size:
             raise disk_full(self._root, size, free)
         with explain_write_errors(self._root):
-            make_private_dir(self._root / stage)
+            make_private_dir(self._root / staging)
 
-    def stage(self, source: Path, key: str, size: int, step: Callable[[int], None]) -> tuple[str, int]:
+    def copy_in(self, source: Path, key: str, size: int, progress: Callable[[int], None]) -> tuple[str, int]:
         fd = os.open(self._root / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         try:
             with explain_write_errors(self._root, needed=size):
-                found = copy_hashing(source, lambda chunk: write_all(fd, chunk), step)
+                copied = copy_file(source, lambda chunk: write_all(fd, chunk), progress)
                 os.fsync(fd)
-                return found
+                return copied
         finally:
             os.close(fd)
 
     def publish(self, staged: str, key: str, digest: str, size: int) -> None:
         path = self._root / key
         with explain_write_errors(self._root):
-            if not _is_whole(path, digest, size):
+            if not _is_intact(path, digest, size):
                 make_private_dir(path.parent)
                 os.replace(self._root / staged, path)
                 fsync_dir(path.parent)
@@ -144,23 +148,23 @@ class Folder:
         else:
             path.unlink(missing_ok=True)
 
-    def entries(self, folder: str) -> Iterator[Entry]:
+    def list_files(self, folder: str) -> Iterator[Entry]:
         for path in sorted((self._root / folder).rglob("*")):
             if path.is_file():
-                info = path.stat()
-                yield path.relative_to(self._root).as_posix(), info.st_size, info.st_mtime
+                status = path.stat()
+                yield path.relative_to(self._root).as_posix(), status.st_size, status.st_mtime
 
-    def stages(self) -> Iterator[tuple[str, float]]:
+    def list_stagings(self) -> Iterator[tuple[str, float]]:
         if (self._root / "tmp").is_dir():
-            for stage in sorted((self._root / "tmp").iterdir()):
-                yield f"tmp/{stage.name}", stage.stat().st_mtime
+            for folder in sorted((self._root / "tmp").iterdir()):
+                yield f"tmp/{folder.name}", folder.stat().st_mtime
 
 
-class Remote:
-    """Anything fsspec can reach. A store without times of change never has anything old enough to be swept."""
+class RemoteLocation:
+    """Anything that fsspec can reach. Files of a back end without times of change count as changed just now."""
 
-    counts_writers = False
-    links = False
+    locks_work = False
+    can_link = False
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         from fsspec.core import url_to_fs
@@ -181,51 +185,51 @@ class Remote:
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
         return nullcontext()
 
-    def begin(self, stage: str, size: int) -> None:
+    def create_staging(self, staging: str, size: int) -> None:
         pass
 
-    def stage(self, source: Path, key: str, size: int, step: Callable[[int], None]) -> tuple[str, int]:
-        with remote_errors(self._url), self._fs.open(self._made(key), "wb") as target:
-            return copy_hashing(source, target.write, step)
+    def copy_in(self, source: Path, key: str, size: int, progress: Callable[[int], None]) -> tuple[str, int]:
+        with explain_remote_errors(self._url), self._fs.open(self._prepare(key), "wb") as target:
+            return copy_file(source, target.write, progress)
 
     def publish(self, staged: str, key: str, digest: str, size: int) -> None:
-        with remote_errors(self._url):
-            # Also when the content is there: a fresh one is safe from a sweep that is on its way.
-            self._fs.mv(f"{self._root}/{staged}", self._made(key))
+        with explain_remote_errors(self._url):
+            # Also when the content is there already: a concurrent sweep spares a blob that has just changed.
+            self._fs.mv(f"{self._root}/{staged}", self._prepare(key))
 
     def write(self, key: str, content: bytes) -> None:
-        with remote_errors(self._url), self._fs.open(self._made(key), "wb") as file:
+        with explain_remote_errors(self._url), self._fs.open(self._prepare(key), "wb") as file:
             file.write(content)
 
     def open(self, key: str) -> IO[bytes]:
-        with remote_errors(self._url):
+        with explain_remote_errors(self._url):
             file: IO[bytes] = self._fs.open(f"{self._root}/{key}", "rb")
         return file
 
     def exists(self, key: str) -> bool:
-        with remote_errors(self._url):
+        with explain_remote_errors(self._url):
             return bool(self._fs.exists(f"{self._root}/{key}"))
 
     def link(self, key: str, path: Path) -> bool:
         return False
 
     def remove(self, key: str) -> None:
-        with remote_errors(self._url):
+        with explain_remote_errors(self._url):
             if self._fs.exists(f"{self._root}/{key}"):
                 self._fs.rm(f"{self._root}/{key}", recursive=True)
 
-    def entries(self, folder: str) -> Iterator[Entry]:
+    def list_files(self, folder: str) -> Iterator[Entry]:
         full = f"{self._root}/{folder}"
-        with remote_errors(self._url):
+        with explain_remote_errors(self._url):
             found = self._fs.find(full, detail=True) if self._fs.exists(full) else {}
             for key, info in found.items():
                 yield folder + key.rpartition(full)[2], int(info["size"] or 0), self._modified(key)
 
-    def stages(self) -> Iterator[tuple[str, float]]:
-        return iter(())  # a folder without files is not there
+    def list_stagings(self) -> Iterator[tuple[str, float]]:
+        return iter(())  # object stores have no empty folders
 
-    def _made(self, key: str) -> str:
-        """The full key, for writing: some file systems want the folder first."""
+    def _prepare(self, key: str) -> str:
+        """The full key, for writing. Creates its folder, which some file systems require."""
         full = f"{self._root}/{key}"
         self._fs.makedirs(full.rpartition("/")[0], exist_ok=True)
         return full
@@ -237,7 +241,7 @@ class Remote:
             return self._clock()
 
 
-def _is_whole(path: Path, digest: str, size: int) -> bool:
+def _is_intact(path: Path, digest: str, size: int) -> bool:
     try:
         if path.stat().st_size != size:
             return False

@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.files import atomic_write, locked
+from mldeploy_jupyter.core.files import atomic_write, file_lock
 from mldeploy_jupyter.core.records import JsonRecord
 
 KEPT_PER_FILE = 50
@@ -53,7 +53,7 @@ def save(folder: Path, record: CellRecord) -> CellRecord:
     The last 50 texts of a file are kept. Raises `OSError` when the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(folder / ".lock"):
+    with file_lock(folder / ".lock"):
         kept = _of_file(folder, record.file)
         newest = max(kept, key=lambda old: old.version, default=None)
         again = newest is not None and newest.script_digest == record.script_digest

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from mldeploy_jupyter.core.errors import WorkspaceError
-from mldeploy_jupyter.core.files import upwards
+from mldeploy_jupyter.core.files import search_folders
 
 FILES = (".azureml/config.json", "aml_config/config.json", "config.json")
 
@@ -19,7 +19,7 @@ def find_azure_config(start: Path | str = ".", file_name: str | None = None) -> 
     if here.is_file():
         return here, _read(here)
     names = (f".azureml/{file_name}", f"aml_config/{file_name}", file_name) if file_name else FILES
-    for directory in upwards(here):
+    for directory in search_folders(here):
         for name in names:
             path = directory / name
             # A plain config.json may be anything; only one with Azure's keys is taken.

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
 from mldeploy_jupyter.core.errors import WorkspaceError
-from mldeploy_jupyter.core.files import atomic_write, make_private_dir, upwards, write_json
+from mldeploy_jupyter.core.files import atomic_write, make_private_dir, search_folders, write_json
 from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.workspace import known_workspaces
@@ -149,7 +149,7 @@ def find_workspace(
         ) from None
     if here.name == FOLDER and (here / "config.json").is_file():
         return load_workspace(here)
-    for directory in upwards(here):
+    for directory in search_folders(here):
         root = directory / FOLDER
         if (root / "config.json").is_file():
             _refuse_strangers(root)

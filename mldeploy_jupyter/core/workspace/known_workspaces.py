@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from mldeploy_jupyter.core.files import locked, make_private_dir, write_json
+from mldeploy_jupyter.core.files import file_lock, make_private_dir, write_json
 
 HOME_VARIABLE = "MLDEPLOY_HOME"  # where the list is kept
 
@@ -46,7 +46,7 @@ def _change(path: Path, add: str | None = None) -> None:
         return
     try:
         make_private_dir(path.parent)
-        with locked(path.with_suffix(".lock")):
+        with file_lock(path.with_suffix(".lock")):
             roots = {root for root in _read(path) if _is_workspace(root)}
             write_json(path, sorted(roots | ({add} if add else set())))
     except OSError:

@@ -56,7 +56,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def names(artifacts: ArtifactStore, folder: str) -> list[str]:
-    return [key for key, _, _ in artifacts._place.entries(folder)]
+    return [key for key, _, _ in artifacts._location.list_files(folder)]
 
 
 def test_a_folder_comes_back_byte_for_byte(artifacts: ArtifactStore, model: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException
-from mldeploy_jupyter.core.scoring_client import ASK_AGAIN, ScoringClient
+from mldeploy_jupyter.core.scoring_client import KEY_LIFETIME, ScoringClient
 from mldeploy_jupyter.serving.tokens import LIFETIME, REFRESH_AFTER
 
 
@@ -151,8 +151,8 @@ def test_a_credential_is_asked_for_again_before_a_token_ends() -> None:
     session.mount("http://", adapter)
     given, now = iter(["t1", "t2"]), [5000.0]
     asked = ScoringClient("http://127.0.0.1:1/score", lambda: next(given), session=session, clock=lambda: now[0])
-    for seconds in (0, ASK_AGAIN, 1):
+    for seconds in (0, KEY_LIFETIME, 1):
         now[0] += seconds
         asked.run({})
     assert [r.headers["Authorization"] for r in adapter.sent] == ["Bearer t1", "Bearer t1", "Bearer t2"]
-    assert REFRESH_AFTER <= ASK_AGAIN < LIFETIME
+    assert REFRESH_AFTER <= KEY_LIFETIME < LIFETIME
