@@ -1,4 +1,4 @@
-"""The program `mldeploy`: runs a command, prints its result, and ends with the right code.
+"""The program `mldeploy`: runs a command and prints its result.
 
 Exit codes: 0 ok, 1 error, 2 wrong usage, 130 interrupted.
 """
@@ -12,17 +12,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, run, wants_json
+from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, open_workspace, run, wants_json
 from mldeploy_jupyter.core.errors import MldeployError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The entry point. Gives back the exit code; a defect of ours leaves as a traceback."""
+    """The entry point; returns the exit code. Exceptions other than `MldeployError` are defects and not caught."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = wants_json(words)
-    context = Context(isatty=sys.stderr.isatty(), json=as_json)
+    context = Context(open_workspace, isatty=sys.stderr.isatty(), json=as_json)
     try:
-        # Whatever a call below prints is no result: it goes where progress goes.
+        # Standard output is for the result alone: what the API prints goes to the error stream.
         with contextlib.redirect_stdout(sys.stderr):
             result = run(words, context=context)
         _print(result, context)
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("Interrupted.\n")
         return 130
     except BrokenPipeError:
-        # The reader went away (`| head`). Python would complain again while it closes the stream.
+        # The reader closed the pipe (`| head`). Python would raise again when it closes standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
 
@@ -49,7 +49,7 @@ def _print(result: Result, context: Context) -> None:
 
 def _print_error(error: MldeployError, context: Context) -> None:
     if context.json:
-        # One line, the last: a machine finds it behind whatever was said before.
+        # The last line of the stream, so that programs find it after any notes.
         context.err.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False, default=str) + "\n")
         return
     text = str(error)
@@ -59,7 +59,7 @@ def _print_error(error: MldeployError, context: Context) -> None:
 
 
 def use_colour(stream: TextIO, environ: Mapping[str, Any]) -> bool:
-    """Colour only on a terminal, and not when NO_COLOR has a value or the terminal is dumb."""
+    """Whether to use colour: on a terminal that is not dumb, unless NO_COLOR is set."""
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 

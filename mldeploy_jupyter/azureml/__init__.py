@@ -41,7 +41,7 @@ def load_ipython_extension(ipython: Any) -> None:
     from mldeploy_jupyter.notebook import extension
 
     migrate()
-    if not extension.loaded(ipython):
+    if not extension.is_loaded(ipython):
         extension.load(ipython)
         setattr(ipython, _LOADED, True)
 

@@ -1,4 +1,7 @@
-"""One grammar of commands. The command line and the notebook's magics both run it."""
+"""The grammar of commands, which the command line and the notebook's magics share.
+
+Imports only `api` and the layers below it, those inside functions where they are heavy; nothing of a front end.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
 from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.help import command_help, overview, usage
 from mldeploy_jupyter.commands.parser import find_command, parse, wants_json
+from mldeploy_jupyter.commands.python_code import command_program
+from mldeploy_jupyter.commands.workspace import open_workspace
 
 __all__ = [
     "COMMANDS",
@@ -25,7 +30,7 @@ __all__ = [
     "command_help",
     "complete",
     "complete_line",
-    "options_of",
+    "open_workspace",
     "parse",
     "run",
     "run_command",
@@ -66,34 +71,33 @@ _ORDER = (
 COMMANDS: tuple[Command, ...] = tuple(sorted(_ALL, key=lambda item: _ORDER.index(item.name)))
 
 
-def run(words: Sequence[str], *, context: Context | None = None) -> Result:
-    """Runs a command line (without the program's name) and gives its result; nothing is printed to `context.out`
-    but a followed log. Raises `UsageError` for wrong words and the command's own `MldeployError`."""
-    context = context or Context()
-    words = list(words)
-    front: list[str] = []
-    while words and words[0] in ("--json", "--show-python"):
-        front.append(words.pop(0))
-    context.json = context.json or wants_json([*front, *words])
-    if words[:1] == ["--version"]:
+def run(words: Sequence[str], *, context: Context) -> Result:
+    """Runs a command line, without the program's name, and returns its result.
+
+    Nothing is printed to `context.out` but a log that is followed. Raises `UsageError` for wrong words, and the
+    command's own `MldeployError`.
+    """
+    rest = list(words)
+    leading: list[str] = []  # options before the command
+    while rest and rest[0] in ("--json", "--show-python"):
+        leading.append(rest.pop(0))
+    context.json = context.json or wants_json(words)
+    if rest[:1] == ["--version"]:
         from importlib.metadata import version
 
         number = version("mldeploy-jupyter")
         return Result(number, f"mldeploy {number}", {"version": number})
-    if not words or words[0] in ("-h", "--help", "help"):
-        return _help_of(words[1:] if words[:1] == ["help"] else [])
-    if (
-        len(words) >= 2
-        and words[1] in ("-h", "--help")
-        and words[0] in {item.path[0] for item in COMMANDS if len(item.path) > 1}
-    ):
-        return _help_of(words[:1])
-    found, rest = find_command(words, COMMANDS)
-    return run_command(found, [*front, *rest], context)
+    if not rest or rest[0] in ("-h", "--help", "help"):
+        return _help(rest[1:] if rest[:1] == ["help"] else [])
+    groups = {item.path[0] for item in COMMANDS if len(item.path) > 1}
+    if rest[0] in groups and rest[1:2] in (["-h"], ["--help"]):
+        return _help(rest[:1])
+    found, rest = find_command(rest, COMMANDS)
+    return run_command(found, [*leading, *rest], context)
 
 
 def run_command(found: Command, words: Sequence[str], context: Context) -> Result:
-    """Parses the words after a command's own and runs it. See `run`."""
+    """Parses the words after a command's own words and runs it. Raises as `run`."""
     args = parse(found, words)
     context.json = context.json or args.json
     if args.help:
@@ -104,13 +108,11 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
             context.note(f"note: --{name.replace('_', '-')} is not used here; the workspace is a folder.")
     result = found.run(context, args)
     if args.show_python and result.python:
-        from mldeploy_jupyter.commands.python_code import whole
-
-        context.note(whole(result, context, args))
+        context.note(command_program(result, context, args))
     return result
 
 
-def _help_of(words: Sequence[str]) -> Result:
+def _help(words: Sequence[str]) -> Result:
     if words and any(tuple(words[:2]) == item.path for item in COMMANDS):
         text = command_help(find_command(words, COMMANDS)[0])
     else:
@@ -119,24 +121,19 @@ def _help_of(words: Sequence[str]) -> Result:
 
 
 def command(*path: str) -> Command:
-    """The command of a path: `command("model", "deploy")`. Raises `UsageError`."""
+    """The command with that path, such as `command("model", "deploy")`. Raises `UsageError` for an unknown one."""
     return find_command(path, COMMANDS)[0]
 
 
-def options_of(command: Command) -> tuple[Param, ...]:
-    """Every parameter of a command, the common ones last."""
-    return command.all_params
-
-
 def complete_line(words: Sequence[str], context: Context) -> list[str]:
-    """Completion of a whole command line: command words first, then `complete`. Never raises."""
+    """Completions of the last word of a command line: the command's own words, then `complete`. Never raises."""
     words = list(words) or [""]
     for item in COMMANDS:
-        size = len(item.path)
-        if tuple(words[:size]) == item.path and len(words) > size:
-            return complete(item, words[size:], context)
+        length = len(item.path)
+        if tuple(words[:length]) == item.path and len(words) > length:
+            return complete(item, words[length:], context)
     depth = len(words) - 1
-    starts = {
+    candidates = {
         item.path[depth] for item in COMMANDS if len(item.path) > depth and list(item.path[:depth]) == words[:depth]
     }
-    return sorted(word for word in starts if word.startswith(words[-1]))
+    return sorted(word for word in candidates if word.startswith(words[-1]))

@@ -1,4 +1,4 @@
-"""Tab completion from the table of commands: options, values, and names that the workspace has."""
+"""Tab completion, derived from the commands: options, values, and names from the workspace."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from mldeploy_jupyter.commands.grammar import Command, Completion, Context, Param
-from mldeploy_jupyter.commands.options import LATER, TARGETS
+from mldeploy_jupyter.commands.options import OTHER_TARGETS, TARGETS
 from mldeploy_jupyter.core.configs import find_spec
 from mldeploy_jupyter.core.errors import MldeployError
 
 
 def complete(command: Command, words: Sequence[str], context: Context) -> list[str]:
-    """What the last of `words` (the words after the command, "" for a new one) can become. Never raises."""
+    """Completions of the last of `words`: the words after the command, "" for a new word. Never raises."""
     words = list(words) or [""]
     last, before = words[-1], words[:-1]
-    option = _option_before(command, before)
+    option = _open_option(command, before)
     if option is not None:
         found = values_of(option, last, context)
         if found or option.kind != "list":
             return found
     if last.startswith("-"):
-        return sorted({flag for param in command.all_params for flag in _flags(param, last, before)})
+        return sorted({flag for param in command.all_params for flag in _matching_flags(param, last, before)})
     slots = [param for param in command.positionals if not any(flag in before for flag in param.flags)]
-    taken = _positionals_taken(command, before)
-    return values_of(slots[taken], last, context) if taken < len(slots) else []
+    given = _count_positionals(command, before)
+    return values_of(slots[given], last, context) if given < len(slots) else []
 
 
 def values_of(param: Param, start: str, context: Context) -> list[str]:
-    """The values of one parameter that begin with `start`."""
+    """The values of a parameter that begin with `start`."""
     if param.choices:
         found = list(param.choices)
     elif param.kind == "toggle":
@@ -40,25 +40,26 @@ def values_of(param: Param, start: str, context: Context) -> list[str]:
     return sorted({value for value in found if value.startswith(start)})
 
 
-def _flags(param: Param, start: str, before: Sequence[str]) -> list[str]:
-    """The option's long name, or another long one that was begun; v1's two letters only where they stand already.
+def _matching_flags(param: Param, start: str, before: Sequence[str]) -> list[str]:
+    """The flags of an option that complete `start`: its usual name, or else another long one.
 
-    A setting that the target does not have is not offered. Without `--to` the target is local.
+    v1's two-letter flags complete only when typed in full. A setting that the target lacks is not offered; without
+    `--to` the target is local.
     """
     found = [flag for flag in param.flags if flag == start or (len(flag) > 4 and flag.startswith(start))]
-    if param.group == LATER:
-        named = [after for word, after in pairwise(before) if word in _TARGET_FLAGS]
-        compute_type = TARGETS.get(named[-1], "Local") if named else "Local"
+    if param.group == OTHER_TARGETS:
+        targets = [after for word, after in pairwise(before) if word in _TARGET_FLAGS]
+        compute_type = TARGETS.get(targets[-1], "Local") if targets else "Local"
         if param.name.removeprefix("config_") not in find_spec(compute_type).by_name:
             return []
-    return [param.shown] if param.shown in found else found
+    return [param.display_name] if param.display_name in found else found
 
 
 _TARGET_FLAGS = ("--target", "--to", "--compute-type", "--cp")
 
 
-def _option_before(command: Command, before: Sequence[str]) -> Param | None:
-    """The option whose value the last word is: the one just before, or a list that is still open."""
+def _open_option(command: Command, before: Sequence[str]) -> Param | None:
+    """The option that the last word is a value of: the word just before it, or a list that has not ended."""
     for steps, word in enumerate(reversed(before)):
         if word.startswith("-") and len(word) > 1:
             param = next((param for param in command.all_params if word in param.flags), None)
@@ -68,15 +69,17 @@ def _option_before(command: Command, before: Sequence[str]) -> Param | None:
     return None
 
 
-def _positionals_taken(command: Command, before: Sequence[str]) -> int:
-    taken, skip = 0, False
+def _count_positionals(command: Command, before: Sequence[str]) -> int:
+    """How many of the words are positionals: neither options nor their values."""
+    count, is_value = 0, False
     for word in before:
         if word.startswith("-") and len(word) > 1:
             param = next((param for param in command.all_params if word in param.flags), None)
-            skip = param is not None and param.kind != "switch"
-            continue
-        taken, skip = (taken, False) if skip else (taken + 1, False)
-    return taken
+            is_value = param is not None and param.kind != "switch"
+        else:
+            count += 0 if is_value else 1
+            is_value = False
+    return count
 
 
 def _names(completion: Completion, start: str, context: Context) -> list[str]:
@@ -94,6 +97,6 @@ def _names(completion: Completion, start: str, context: Context) -> list[str]:
             return [service.name for service in store.list_services()]
         models = store.list_models()
     except MldeployError:
-        return []  # without a workspace there are no names
+        return []  # without a workspace there are no names to complete
     names = [model.name for model in models]
     return names if completion == "model" else names + [model.id for model in models]

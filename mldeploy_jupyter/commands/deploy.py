@@ -1,4 +1,4 @@
-"""`mldeploy model deploy` and `mldeploy service update`: what makes a deployment, and waiting for it."""
+"""`mldeploy model deploy` and `mldeploy service update`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import pairs, python_call, read_json
+from mldeploy_jupyter.commands.formatting import pairs, read_json
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
+from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
 from mldeploy_jupyter.commands.options import (
     CONFIG_PARAMS,
     INFERENCE_PARAMS,
     TARGET_PARAMS,
-    changed_config,
-    deploy_config_of,
-    inference_config_of,
-    texts_of,
+    given_metadata,
+    make_changed_config,
+    make_deploy_config,
+    make_inference_config,
 )
+from mldeploy_jupyter.commands.python_code import Code, call
 from mldeploy_jupyter.commands.script_defaults import fill_script
-from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish
+from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, service_result
 from mldeploy_jupyter.core.configs import DeployConfig, make_service_name
 from mldeploy_jupyter.core.errors import NameInUse
 
@@ -48,10 +50,10 @@ def deploy(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
 
     check_waiting(args)
-    models = models_of(context, args)
-    config = deploy_config_of(args)
-    name = args.name or _name_for(context, models)
-    inference = inference_config_of(context, args)
+    models = read_models(context, args)
+    config = make_deploy_config(args)
+    name = args.name or _name_after_model(context, models)
+    inference = make_inference_config(context, args)
     if inference is None:
         raise UsageError(
             "the entry script is missing",
@@ -59,101 +61,23 @@ def deploy(context: Context, args: Args) -> Result:
             hint="add --entry-script score.py, or -ic inferenceconfig.json",
         )
     workspace = context.workspace(args.path, write=True)
-    deployment = from_data(config) if config is not None else None
-    begun = len(deployments.begun)
+    begun_before = len(deployments.begun)
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
     if service is None:
+        deployment = from_data(config) if config is not None else None
         try:
             service = Model.deploy(workspace, name, models, inference, deployment, overwrite=args.overwrite)
         except NameInUse as error:
             error.hint = f"add --overwrite, run {context.prefix}service update {name}, or choose another name with -n"
             raise
-    python = python_call(
-        "Model.deploy", "ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])
-    )
-    if args.overwrite:
-        python = python.removesuffix(")") + ", overwrite=True)"
-    return finish(context, args, service, name, python, begun=len(deployments.begun) > begun)
+    words = ["ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])]
+    python = call("Model.deploy", *words, overwrite=args.overwrite or None)
+    if len(deployments.begun) == begun_before:
+        return service_result(service, python)
+    return finish(context, args, service, python)
 
 
-def update(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
-    from mldeploy_jupyter.commands.lookup import find_service
-
-    check_waiting(args)
-    service = find_service(context, args)
-    kwargs: dict[str, Any] = {}
-    if args.model is not None or args.model_metadata_file is not None:
-        kwargs["models"] = models_of(context, args)
-    fill_script(args, service.live_revision())
-    inference = inference_config_of(context, args)
-    if inference is not None:
-        kwargs["inference_config"] = inference
-    config = changed_config(args, current_config(service))
-    if config is not None:
-        kwargs["deployment_config"] = from_data(config)
-    kwargs.update(texts_of(args))
-    changed = change_words(service, args)
-    if not kwargs and not changed:
-        hint = f"for example: {context.prefix}service update {service.name} {_example_change(service)}"
-        raise UsageError("nothing is to be changed", why="no option says what", hint=hint)
-    python = python_call("service.update", **{key: _Word(key, value) for key, value in kwargs.items()})
-    if not kwargs:
-        return Result(service, f"Updated {service.name}", service.serialize(), changed)
-    python = f"{changed}\n{python}" if changed else python
-    before = service.deployment_id
-    service.update(**kwargs, detached=context.detached)
-    if service.deployment_id == before:  # only its tags, properties or description
-        return Result(service, f"Updated {service.name}", service.serialize(), python)
-    return finish(context, args, service, service.name, python)
-
-
-def _example_change(service: Any) -> str:
-    """Options of an update that can be typed as they stand: the newest version of the model it has, or of the last."""
-    models = service.workspace.folder.open_store().list_models()
-    names = {model.partition(":")[0] for model in service.models}
-    newest = max((m for m in models if m.name in names), key=lambda m: m.version, default=models[0] if models else None)
-    if newest is not None:
-        return f"-m {newest.id}"
-    live = service.live_revision()
-    return f"--entry-script {(live.inference_config.get('entry_script') if live else '') or 'score.py'}"
-
-
-class _Word:
-    """How a value stands in a printed call: plain data as it is, an object as a variable of its parameter's name."""
-
-    def __init__(self, name: str, value: Any) -> None:
-        self.text = repr(value) if isinstance(value, list) else repr(value.config) if hasattr(value, "config") else name
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def current_config(service: Any) -> DeployConfig:
-    """The live revision's settings; tags, properties and description are the service's own."""
-    workspace = service.workspace
-    store = workspace.folder.open_store()
-    record = store.get_service(service.name)
-    revision = store.get_revision(service.name, record.revision) if record and record.revision else None
-    if revision is None:
-        return DeployConfig(service.compute_type)
-    return DeployConfig.from_dict(revision.deploy_config).without_metadata()
-
-
-def models_of(context: Context, args: Args) -> list[Any]:
-    models = list(args.model or [])
-    for path in args.model_metadata_file or []:
-        data = read_json(path, "--model-metadata-file")
-        model_id = data.get("modelId") or data.get("id") if isinstance(data, dict) else None
-        if not model_id:
-            raise UsageError(
-                f"{path} names no model", why="it has no modelId", hint="write it with mldeploy model register -t FILE"
-            )
-        models.append(model_id)
-    return models or list(context.defaults.get("models") or [])
-
-
-def _name_for(context: Context, models: list[str]) -> str:
+def _name_after_model(context: Context, models: list[str]) -> str:
     if not models:
         raise UsageError(
             "the service's name is missing",
@@ -169,24 +93,112 @@ def _name_for(context: Context, models: list[str]) -> str:
 def _update_if_live(
     context: Context, workspace: Any, name: str, models: list[Any], inference: Any, config: DeployConfig | None
 ) -> Any:
-    """The service of that name, updated where something changed; None when there is none that can be updated."""
+    """Updates the live service of that name and returns it; None when there is none.
+
+    A service that would not change is returned as it is.
+    """
     from mldeploy_jupyter.api.webservices import deployments
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
     from mldeploy_jupyter.api.webservices.webservice import Webservice
 
-    record = workspace.folder.open_store().get_service(name)
-    if record is None or not record.revision:
+    if find_live_revision(workspace.folder.open_store(), name) is None:
         return None
     service = Webservice(workspace, name)
-    settings = config if config is not None else current_config(service)
-    request = deployments.make_request(workspace, name, models, inference, settings)
+    config = config if config is not None else _current_config(service)
+    request = deployments.make_request(workspace, name, models, inference, config)
     if deployments.is_unchanged(workspace, request):
-        context.note(f"{name} serves just this already; nothing to do.")
+        context.note(f"{name} already serves exactly this; nothing to do.")
         return service
     service.update(
-        models=models, inference_config=inference, deployment_config=from_data(settings), detached=context.detached
+        models=models, inference_config=inference, deployment_config=from_data(config), detached=context.detached
     )
     return service
+
+
+def update(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
+
+    check_waiting(args)
+    service = find_service(context, args)
+    kwargs: dict[str, Any] = {}
+    if args.model is not None or args.model_metadata_file is not None:
+        kwargs["models"] = read_models(context, args)
+    fill_script(args, service.live_revision())
+    inference = make_inference_config(context, args)
+    if inference is not None:
+        kwargs["inference_config"] = inference
+    config = make_changed_config(args, _current_config(service))
+    if config is not None:
+        kwargs["deployment_config"] = from_data(config)
+    kwargs.update(given_metadata(args))
+    calls = _change_labels(service, args)
+    if not kwargs and not calls:
+        hint = f"for example: {context.prefix}service update {service.name} {_example_change(service)}"
+        raise UsageError("nothing is to be changed", why="no option says what", hint=hint)
+    if kwargs:
+        calls.append(call("service.update", **{key: _as_code(key, value) for key, value in kwargs.items()}))
+    python = "\n".join(calls)
+    id_before = service.deployment_id
+    if kwargs:
+        service.update(**kwargs, detached=context.detached)
+    if service.deployment_id == id_before:  # only tags, properties or the description changed
+        return Result(service, f"Updated {service.name}", service.serialize(), python)
+    return finish(context, args, service, python)
+
+
+def _change_labels(service: Any, args: Args) -> list[str]:
+    """Adds and removes tags and properties; returns the Python calls that do it."""
+    calls = []
+    for words, method, flag in (
+        (args.add_tag, "add_tags", "--add-tag"),
+        (args.remove_tag, "remove_tags", ""),
+        (args.add_property, "add_properties", "--add-property"),
+    ):
+        if words:
+            value = pairs(words, flag) if flag else words
+            getattr(service, method)(value)
+            calls.append(call(f"service.{method}", repr(value)))
+    return calls
+
+
+def _as_code(name: str, value: Any) -> Any:
+    """A value as printed in a call: plain data as it is, an object as a variable with the name of its parameter."""
+    if hasattr(value, "config"):
+        return value.config
+    return value if isinstance(value, (list, dict, str)) else Code(name)
+
+
+def _example_change(service: Any) -> str:
+    """Options of an update, ready to be typed: the newest version of the service's model, or its script."""
+    models = service.workspace.folder.open_store().list_models()
+    names = {model.partition(":")[0] for model in service.models}
+    newest = max((m for m in models if m.name in names), key=lambda m: m.version, default=models[0] if models else None)
+    if newest is not None:
+        return f"-m {newest.id}"
+    live = service.live_revision()
+    return f"--entry-script {(live.inference_config.get('entry_script') if live else '') or 'score.py'}"
+
+
+def _current_config(service: Any) -> DeployConfig:
+    """The live revision's settings, without tags, properties and description, which belong to the service."""
+    revision = service.live_revision()
+    if revision is None:
+        return DeployConfig(service.compute_type)
+    return DeployConfig.from_dict(revision.deploy_config).without_metadata()
+
+
+def read_models(context: Context, args: Args) -> list[Any]:
+    """The models that the options name, else the context's default. Raises `UsageError` for an unusable file."""
+    models = list(args.model or [])
+    for path in args.model_metadata_file or []:
+        data = read_json(path, "--model-metadata-file")
+        model_id = data.get("modelId") or data.get("id") if isinstance(data, dict) else None
+        if not model_id:
+            raise UsageError(
+                f"{path} names no model", why="it has no modelId", hint="write it with mldeploy model register -t FILE"
+            )
+        models.append(model_id)
+    return models or list(context.defaults.get("models") or [])
 
 
 _NAME = Param(
@@ -244,18 +256,3 @@ COMMANDS: tuple[Command, ...] = (
         "service update churn -m churn:4",
     ),
 )
-
-
-def change_words(service: Any, args: Args) -> str:
-    """Adds and removes tags and properties at once; gives back the Python for it, "" when nothing was asked."""
-    calls = []
-    for words, method, flag in (
-        (args.add_tag, "add_tags", "--add-tag"),
-        (args.remove_tag, "remove_tags", ""),
-        (args.add_property, "add_properties", "--add-property"),
-    ):
-        if words:
-            value = pairs(words, flag) if flag else words
-            getattr(service, method)(value)
-            calls.append(python_call(f"service.{method}", repr(value)))
-    return "\n".join(calls)

@@ -1,3 +1,5 @@
+"""Errors of the grammar itself. Each has an exit code of its own."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,13 +8,13 @@ from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
 
 
 class UsageError(UserErrorException):
-    """The words of a command are wrong: an unknown command, option or value. Exit code 2."""
+    """An unknown command, option or value. Exit code 2."""
 
     code = "Usage"
 
 
 class WaitInterrupted(MldeployError):
-    """The user interrupted a wait. Only the waiting ended. `value` is the service. Exit code 130."""
+    """The user interrupted a wait; the deployment goes on. `value` is the service. Exit code 130."""
 
     code = "Interrupted"
 

@@ -1,4 +1,4 @@
-"""Small text forms of results: tables, key-value lists, `key=value` words."""
+"""Results as text (tables, lists of values), and values read from words: `key=value`, JSON files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mldeploy_jupyter.commands.errors import UsageError
 
 
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
-    """Columns as wide as their widest value."""
+    """Aligned columns under `head`; None is shown as `-`."""
     cells = [[str(cell) if cell is not None else "-" for cell in row] for row in [head, *rows]]
     widths = [max(len(row[index]) for row in cells) for index in range(len(head))]
     return "\n".join(
@@ -21,31 +21,36 @@ def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
 
 
 def listing(values: Mapping[str, Any]) -> str:
-    """One `name: value` a line; what is empty is left out."""
+    """One `name: value` per line; empty values are left out."""
     shown = {key: value for key, value in values.items() if value not in (None, "", {}, [])}
     width = max((len(key) for key in shown), default=0) + 1
-    return "\n".join(f"{key + ':':<{width}} {_plain(value)}" for key, value in shown.items())
+    return "\n".join(f"{key + ':':<{width}} {_as_text(value)}" for key, value in shown.items())
 
 
-def _plain(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def pairs(words: Sequence[str] | None, flag: str) -> dict[str, str] | None:
-    """`["a=1", "b"]` as a dict; a word without `=` has the value "". None stays None."""
+    """`["a=1", "b"]` as `{"a": "1", "b": ""}`; None stays None. Raises `UsageError` for a word without a key."""
     if words is None:
         return None
-    out: dict[str, str] = {}
+    parsed: dict[str, str] = {}
     for word in words:
         key, _, value = word.partition("=")
         if not key:
             raise UsageError(f"{flag} cannot be {word!r}", why="it must be key=value", hint=f"write {flag} key=value")
-        out[key] = value
-    return out
+        parsed[key] = value
+    return parsed
+
+
+def split_filters(words: Sequence[str] | None) -> list[str | list[str]]:
+    """`["a=1", "b"]` as the filter `[["a", "1"], "b"]` of `Model.list`: a key alone matches any value."""
+    return [word.split("=", 1) if "=" in word else word for word in words or []]
 
 
 def read_json(path: str, flag: str) -> Any:
-    """A JSON file that a flag names. Raises `UsageError`."""
+    """The content of the JSON file that the option `flag` names. Raises `UsageError` when it cannot be read."""
     try:
         return json.loads(Path(path).read_text("utf-8"))
     except OSError as error:
@@ -61,8 +66,8 @@ def read_json(path: str, flag: str) -> Any:
 
 
 def check_writable(path: str, flag: str) -> None:
-    """Raises `UsageError` when the file that a flag names cannot be written, before anything else is done."""
-    there = os.path.lexists(path)
+    """Raises `UsageError` when the file that the option `flag` names cannot be written. It leaves no file behind."""
+    existed = os.path.lexists(path)
     try:
         with open(path, "ab"):
             pass
@@ -71,11 +76,5 @@ def check_writable(path: str, flag: str) -> None:
         raise UsageError(
             f"{flag} {path} cannot be written", why=why, hint="name a file in a folder that is there"
         ) from None
-    if not there:
+    if not existed:
         os.remove(path)
-
-
-def python_call(function: str, *args: str, **kwargs: Any) -> str:
-    """A call as a user would type it; None is left out. `args` are already Python."""
-    words = [*args, *(f"{name}={value!r}" for name, value in kwargs.items() if value is not None)]
-    return f"{function}({', '.join(words)})"

@@ -1,6 +1,6 @@
-"""What a command is, as data: its path, its parameters, what runs it and what it gives back.
+"""Commands as data: path, parameters, the function that runs them, their result.
 
-The parsers, the help, the completion and the notebook's magics are all made from these.
+The parser, the help, the completion and the notebook's magics are all derived from these classes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Completion = Literal["", "model", "model id", "service", "target", "file", "scri
 
 @dataclass(frozen=True)
 class Param:
-    """A parameter. Without `flags` it is positional; `positional` lets a flag's value also stand alone.
+    """A parameter of a command. Without `flags` it is positional; with `positional` its value may also stand alone.
 
-    Kinds: `switch` is there or not; `toggle` takes true or false and means true when it stands alone; `list`
-    takes several values and may be repeated. `group` is the heading in the help.
+    Kinds: a `switch` is present or absent; a `toggle` takes true or false, and means true without a value; a `list`
+    takes several values and may be repeated. `group` is its heading in the help.
     """
 
     name: str
@@ -39,16 +39,14 @@ class Param:
     group: str = "Options"
 
     @property
-    def shown(self) -> str:
-        """The name as messages show it: the first flag that is a word, or NAME in capitals."""
+    def display_name(self) -> str:
+        """The name that messages use: the first flag that is a whole word (`--tag`), or NAME in capitals."""
+        if not self.flags:
+            return self.placeholder
         long = [flag for flag in self.flags if flag.startswith("--")]
-        return (
-            next((flag for flag in long if len(flag) > 5), max(long, key=len))
-            if long
-            else self.flags[0]
-            if self.flags
-            else self.placeholder
-        )
+        if not long:
+            return self.flags[0]
+        return next((flag for flag in long if len(flag) > 5), max(long, key=len))
 
     @property
     def placeholder(self) -> str:
@@ -57,7 +55,7 @@ class Param:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command gave back: the object, its text, its data for `--json`, the Python call it stands for."""
+    """The result of a command: the object, its text, its data for `--json`, the equivalent Python call."""
 
     value: Any = None
     text: str = ""
@@ -67,48 +65,51 @@ class Result:
 
 @dataclass
 class Context:
-    """Where a command runs. `follow`: whether it waits for a deployment when nothing says otherwise.
+    """Where a command runs, and what its front end adds to it.
 
-    `namespace` and `defaults` are the notebook's: its variables, and values for what was left out
-    (`entry_script`: a path, `models`: ids, `service`: a name). `update_live`: deploying to a name that is in use
-    updates that service. `open` gives the workspace; a test hands in its own.
+    `open_workspace(path, write=..., announce=...)` opens the workspace. `wait_by_default` says whether a command waits
+    for the deployment that it began when neither `--wait` nor `--no-wait` is given. `show_deployment(service, wait,
+    timeout_sec)` shows that deployment; without one it is shown on the error stream while the command waits.
+
+    `namespace` holds the notebook's variables. `defaults` stand in for omitted options: `entry_script` (a path) and
+    `models` (ids). With `update_live`, `model deploy` updates a live service of that name.
     """
 
+    open_workspace: Callable[..., Any]
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
     stdin: TextIO = field(default_factory=lambda: sys.stdin)
     isatty: bool = False
     json: bool = False
-    follow: bool = True
+    wait_by_default: bool = True
+    show_deployment: Callable[[Any, bool, float | None], None] | None = None
     namespace: dict[str, Any] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     update_live: bool = False
-    prefix: str = "mldeploy "  # what the user types before a command; "%mldeploy " in a notebook
+    prefix: str = "mldeploy "  # typed before a command; "%mldeploy " in a notebook
     clock: Callable[[], float] = time.monotonic
-    open: Callable[..., Any] | None = None
 
     @property
     def detached(self) -> bool:
-        """Whether an update needs a process of its own: a command line may end before it, a kernel stays."""
+        """Whether an update needs a process of its own: a command line may end before it does, a kernel stays."""
         return self.namespace is None
 
     def note(self, text: str) -> None:
-        """A line that is not the result."""
+        """Writes a line that is not part of the result."""
         self.err.write(text + "\n")
         self.err.flush()
 
     def workspace(self, path: str | None = None, *, write: bool = False) -> Any:
-        """The workspace at `path`, else the one found from here. `write` makes one where there is none, and says so."""
-        if self.open is not None:
-            return self.open(path, write=write)
-        from mldeploy_jupyter.commands.workspace import open_workspace
+        """The workspace at `path`, or the one found upwards from the current folder.
 
-        return open_workspace(self, path, write=write)
+        With `write` a missing one is created, with a note. Raises `WorkspaceError` when there is none to read.
+        """
+        return self.open_workspace(path, write=write, announce=self.note)
 
 
 @dataclass(frozen=True)
 class Command:
-    """`path` is what the user types (`("model", "deploy")`); the first line of `doc` is its summary."""
+    """`path` holds the words the user types, such as `("model", "deploy")`; the first line of `doc` is the summary."""
 
     path: tuple[str, ...]
     doc: str

@@ -1,4 +1,4 @@
-"""The help texts, made from the table of commands."""
+"""Help texts, generated from the commands."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import textwrap
 from collections.abc import Sequence
 
 from mldeploy_jupyter.commands.grammar import Command, Param
-from mldeploy_jupyter.commands.options import LATER
+from mldeploy_jupyter.commands.options import OTHER_TARGETS
 
-WIDTH = 100
-INDENT = 30
+WIDTH = 100  # columns
+INDENT = 30  # columns left of the descriptions
 
 
 def overview(commands: Sequence[Command], group: str = "") -> str:
-    """All commands, or those of one group."""
+    """The help of all commands, or of one group."""
     shown = [command for command in commands if not group or command.path[0] == group]
     lines = [
         f"usage: mldeploy {group + ' ' if group else ''}COMMAND [OPTIONS]",
@@ -21,11 +21,11 @@ def overview(commands: Sequence[Command], group: str = "") -> str:
         "From a model to a live, tested, measured web service.",
         "",
     ]
-    last = shown[0].path[0] if shown else ""
+    group_above = shown[0].path[0] if shown else ""
     for command in shown:
-        if command.path[0] != last:
+        if command.path[0] != group_above:
             lines.append("")
-            last = command.path[0]
+            group_above = command.path[0]
         lines.append(f"  {command.name:<22} {command.summary}")
     lines += [
         "",
@@ -43,42 +43,38 @@ def usage(command: Command, prefix: str = "mldeploy ") -> str:
         words.append(word if param.required else f"[{word}]")
     for param in command.params:
         if param.required and param.flags and not param.positional:
-            words.append(f"{param.shown} {param.placeholder}")
+            words.append(f"{param.display_name} {param.placeholder}")
     return "usage: " + " ".join([*words, "[OPTIONS]"])
 
 
 def command_help(command: Command, prefix: str = "mldeploy ") -> str:
-    """Usage, what the command does, its options by group, an example."""
+    """The help of one command: usage, description, options by group, example."""
     lines = [usage(command, prefix), "", command.doc]
-    bare = [param for param in command.positionals if not param.flags]
-    if bare:
-        lines += ["", "Arguments:", *(line for param in bare for line in _entry(param.placeholder, param.doc))]
+    arguments = [param for param in command.positionals if not param.flags]
+    if arguments:
+        lines += ["", "Arguments:", *(line for param in arguments for line in _entry(param.placeholder, param.doc))]
     groups = dict.fromkeys(param.group for param in command.all_params if param.flags)
-    for group in sorted(groups, key=lambda group: group == LATER):  # what cannot be used yet comes last
+    for group in sorted(groups, key=lambda group: group == OTHER_TARGETS):  # options that cannot be used yet come last
         lines += ["", f"{group}:"]
         for param in command.all_params:
             if param.flags and param.group == group:
-                lines += _entry(_left(param), _right(param))
+                lines += _entry(_option_words(param), _description(param))
     if command.example:
         lines += ["", "Example:", f"  {prefix}{command.example}"]
     return "\n".join(lines)
 
 
-def _left(param: Param) -> str:
+def _option_words(param: Param) -> str:
     flags = ", ".join(sorted(param.flags, key=lambda flag: (flag.startswith("--"), len(flag))))
     if param.kind == "switch":
         return flags
-    value = (
-        "{" + ",".join(param.choices) + "}"
-        if param.choices
-        else "true|false"
-        if param.kind == "toggle"
-        else param.placeholder
-    )
+    value = "true|false" if param.kind == "toggle" else param.placeholder
+    if param.choices:
+        value = "{" + ",".join(param.choices) + "}"
     return f"{flags} {value}" + (" ..." if param.kind == "list" else "")
 
 
-def _right(param: Param) -> str:
+def _description(param: Param) -> str:
     return param.doc + (" Required." if param.required else "")
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import check_writable, listing, pairs, python_call, read_json, table
+from mldeploy_jupyter.commands.formatting import check_writable, listing, pairs, read_json, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
+from mldeploy_jupyter.commands.python_code import call
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
@@ -28,7 +29,7 @@ MODEL_PARAMS: tuple[Param, ...] = (
 
 
 def find_model(context: Context, args: Args) -> Any:
-    """The model that `--model-id` or `--model-name` names. Raises `ModelNotFoundException`."""
+    """The model that the options name. Raises `ModelNotFoundException`, or `UsageError` when they name none or two."""
     from mldeploy_jupyter.api.models.model import Model
 
     if not args.model_id and not args.model_name:
@@ -63,7 +64,7 @@ def register(context: Context, args: Args) -> Result:
         )
     tags, properties = pairs(args.tag, "--tag"), pairs(args.property, "--property")
     resources = _resources(args)
-    same: dict[str, Any] = {
+    details: dict[str, Any] = {
         "tags": tags,
         "properties": properties,
         "description": args.description,
@@ -89,14 +90,19 @@ def register(context: Context, args: Args) -> Result:
         from mldeploy_jupyter.api.runs.run import Run
 
         run = Run(workspace, run_id)
-        model = run.register_model(args.name, model_path=args.asset_path, resource_configuration=resources, **same)
-        python = python_call("run.register_model", repr(args.name), model_path=args.asset_path, **same)
+        model = run.register_model(args.name, model_path=args.asset_path, resource_configuration=resources, **details)
+        python = call("run.register_model", repr(args.name), model_path=args.asset_path, **details)
     else:
         model = Model.register(
-            workspace, args.model_path, args.name, child_paths=args.child_path, resource_configuration=resources, **same
+            workspace,
+            args.model_path,
+            args.name,
+            child_paths=args.child_path,
+            resource_configuration=resources,
+            **details,
         )
-        python = python_call(
-            "Model.register", "ws", repr(args.model_path), repr(args.name), child_paths=args.child_path, **same
+        python = call(
+            "Model.register", "ws", repr(args.model_path), repr(args.name), child_paths=args.child_path, **details
         )
     if args.output_metadata_file:
         text = json.dumps({"modelId": model.id, "workspaceName": workspace.name}, indent=2)
@@ -104,49 +110,56 @@ def register(context: Context, args: Args) -> Result:
     return Result(model, f"Registered {model.id}", model.serialize(), python)
 
 
-def _resources(args: Args, present: ResourceConfiguration | None = None) -> ResourceConfiguration | None:
-    """What the options say, over what is there; None when they say nothing."""
+def _resources(args: Args, current: ResourceConfiguration | None = None) -> ResourceConfiguration | None:
+    """The resources given as options, merged over `current`; None when no option is given."""
     from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 
     given = {"cpu": args.cpu_cores, "memory_in_gb": args.memory_gb, "gpu": args.gpu_cores}
     given = {name: value for name, value in given.items() if value is not None}
     if not given:
         return None
-    return ResourceConfiguration(**{**(present.serialize() if present else {}), **given})
+    return ResourceConfiguration(**{**(current.serialize() if current else {}), **given})
 
 
 def list_(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.models.model import Model
 
-    tags = [word.split("=", 1) if "=" in word else word for word in args.tag or []]
-    properties = [word.split("=", 1) if "=" in word else word for word in args.property or []]
     kwargs: dict[str, Any] = {
         "name": args.model_name,
-        "tags": tags or None,
-        "properties": properties or None,
+        "tags": split_filters(args.tag) or None,
+        "properties": split_filters(args.property) or None,
         "run_id": args.run_id,
         "dataset_id": args.dataset_id,
         "latest": args.latest or None,
     }
     kwargs = {key: value for key, value in kwargs.items() if value is not None}
     models = Model.list(context.workspace(args.path), **kwargs)
-    rows = [(m.name, m.version, m.model_framework, m.serialize()["createdTime"][:19], _words(m.tags)) for m in models]
+    rows = [
+        (
+            model.name,
+            model.version,
+            model.model_framework,
+            model.serialize()["createdTime"][:19],
+            _tag_words(model.tags),
+        )
+        for model in models
+    ]
     text = (
         table(rows, ("NAME", "VERSION", "FRAMEWORK", "CREATED", "TAGS"))
         if rows
         else "No models. Register one with: mldeploy model register"
     )
-    return Result(models, text, [model.serialize() for model in models], python_call("Model.list", "ws", **kwargs))
+    return Result(models, text, [model.serialize() for model in models], call("Model.list", "ws", **kwargs))
 
 
-def _words(values: dict[str, Any] | None) -> str:
+def _tag_words(values: dict[str, Any] | None) -> str:
     return " ".join(f"{key}={value}" if value not in ("", None) else key for key, value in (values or {}).items())
 
 
 def show(context: Context, args: Args) -> Result:
     model = find_model(context, args)
     data = model.serialize()
-    return Result(model, listing(data), data, python_call("Model", "ws", name=model.name, version=model.version))
+    return Result(model, listing(data), data, call("Model", "ws", name=model.name, version=model.version))
 
 
 def update(context: Context, args: Args) -> Result:
@@ -165,17 +178,17 @@ def update(context: Context, args: Args) -> Result:
     ):
         if value:
             getattr(model, method)(value)
-            calls.append(python_call(f"model.{method}", repr(value)))
+            calls.append(call(f"model.{method}", repr(value)))
     if texts:
         model.update(**texts)
-        calls.append(python_call("model.update", **texts))
+        calls.append(call("model.update", **texts))
     return Result(model, f"Updated {model.id}", model.serialize(), "\n".join(calls))
 
 
 def download(context: Context, args: Args) -> Result:
     model = find_model(context, args)
     path = str(model.download(target_dir=args.target_dir or ".", exist_ok=args.overwrite))
-    python = python_call("model.download", target_dir=args.target_dir or ".", exist_ok=args.overwrite)
+    python = call("model.download", target_dir=args.target_dir or ".", exist_ok=args.overwrite)
     return Result(path, f"Downloaded {model.id} to {path}", {"modelId": model.id, "path": path}, python)
 
 

@@ -1,4 +1,4 @@
-"""Flags for deploy and inference configurations, and the rule that a flag beats the file."""
+"""Options for deploy and inference configurations. An option overrides the file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from mldeploy_jupyter.core.configs import (
 )
 from mldeploy_jupyter.core.errors import MldeployError
 
-# What a user may call a target -> v1's compute type.
+# Name of a target in options -> v1's compute type.
 TARGETS = {"local": "Local", "aci": "ACI", "aks": "AKS", "aksendpoint": "AKSENDPOINT"}
 
 SETTINGS = "Settings of the target"
 
-LATER = "Settings of the targets of later versions (ACI, AKS)"
+OTHER_TARGETS = "Settings of the targets of later versions (ACI, AKS)"
 
 _KINDS: dict[str, ParamKind] = {
     "boolean": "toggle",
@@ -41,16 +41,16 @@ _KINDS: dict[str, ParamKind] = {
 
 
 def _config_params() -> tuple[Param, ...]:
-    """One flag for every setting of any target; its help says which targets have it."""
+    """One option for every setting of any target. Its help names the targets that have it, unless all do."""
     fields: dict[str, Field] = {}
-    where: dict[str, list[str]] = {}
+    targets: dict[str, list[str]] = {}
     for spec in SPECS.values():
         for field in spec.fields:
             fields.setdefault(field.name, field)
-            where.setdefault(field.name, []).append(spec.compute_type.lower())
+            targets.setdefault(field.name, []).append(spec.compute_type.lower())
     params = []
     for name, field in fields.items():
-        some = "" if len(where[name]) == len(SPECS) else f" ({', '.join(where[name])})"
+        suffix = "" if len(targets[name]) == len(SPECS) else f" ({', '.join(targets[name])})"
         metavar = (
             "KEY=VALUE"
             if field.kind == "mapping"
@@ -61,11 +61,11 @@ def _config_params() -> tuple[Param, ...]:
             Param(
                 f"config_{name}",
                 field.flags,
-                field.doc + some,
+                field.doc + suffix,
                 _KINDS.get(field.kind, "text"),
                 completion=completion,  # type: ignore[arg-type]
                 metavar=metavar or name.upper().replace("_", "-"),
-                group=SETTINGS if name in find_spec("Local").by_name else LATER,
+                group=SETTINGS if name in find_spec("Local").by_name else OTHER_TARGETS,
             )
         )
     return tuple(params)
@@ -169,12 +169,12 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
 )
 
 
-def deploy_config_of(args: Args) -> DeployConfig | None:
-    """File and flags as one checked configuration; None when neither says anything.
+def make_deploy_config(args: Args) -> DeployConfig | None:
+    """The checked configuration of file and options; None when neither is given.
 
-    Raises `UsageError` for a flag the target does not have, `ConfigError` for values that cannot be used.
+    Raises `UsageError` for an option that the target does not have, `ConfigError` for invalid values.
     """
-    flags = _flags(args)
+    flags = given_settings(args)
     problems: list[Problem] = []
     if args.deploy_config is None:
         if not flags and args.target is None:
@@ -190,13 +190,16 @@ def deploy_config_of(args: Args) -> DeployConfig | None:
                 why="the settings of one target do not fit another",
                 hint=f"leave --target out, or use a file whose computeType is {args.target}",
             )
-    _refuse_foreign(base, flags, "or name another target with --target")
+    _refuse_other_targets(base, flags, "or name another target with --target")
     return _checked(args, make_config(base.compute_type, {**base.passed, **flags}), flags, problems)
 
 
-def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
-    """What an update asks for: `current` with the file's settings and then the flags over it; None without any."""
-    flags = {name: value for name, value in _flags(args).items() if name not in METADATA}
+def make_changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
+    """The configuration of an update: `current`, overridden by the file and then by options; None without either.
+
+    Raises as `make_deploy_config`, and `UsageError` for a file that is for another target.
+    """
+    flags = {name: value for name, value in given_settings(args).items() if name not in METADATA}
     if args.deploy_config is None and not flags:
         return None
     base = current
@@ -210,40 +213,40 @@ def changed_config(args: Args, current: DeployConfig) -> DeployConfig | None:
                 why="an update does not move a service to another target",
                 hint="deploy a second service with mldeploy model deploy",
             )
-    _refuse_foreign(base, flags)
+    _refuse_other_targets(base, flags)
     given = {**base.passed, **flags} if base is not current else flags
     return _checked(args, current.changed(**given), flags, problems)
 
 
 def _checked(args: Args, config: DeployConfig, flags: dict[str, Any], problems: list[Problem]) -> DeployConfig:
-    """The configuration. Raises `ConfigError` with everything that is wrong in the file's keys and the values."""
+    """The valid configuration. Raises `ConfigError` that names every wrong key of the file and every wrong value."""
     if problems:
         refuse(args.deploy_config, config, problems, _spelling(config, flags))
     config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "the command")
     return config
 
 
-def texts_of(args: Args) -> dict[str, Any]:
-    """What an update changes without a new revision: tags, properties, description."""
-    return {name: value for name, value in _flags(args).items() if name in METADATA}
+def given_metadata(args: Args) -> dict[str, Any]:
+    """The tags, properties and description given as options: an update changes them without a new revision."""
+    return {name: value for name, value in given_settings(args).items() if name in METADATA}
 
 
-def _flags(args: Args) -> dict[str, Any]:
-    """The settings that were given as flags, by Python name."""
+def given_settings(args: Args) -> dict[str, Any]:
+    """The settings given as options, by Python name."""
     out: dict[str, Any] = {}
     for param in CONFIG_PARAMS:
         value = getattr(args, param.name, None)
         if value is None:
             continue
         if param.metavar == "KEY=VALUE":
-            value = pairs(value, param.shown)
+            value = pairs(value, param.display_name)
         elif param.kind == "list":
             value = [word for item in value for word in item.split(",") if word]
         out[param.name.removeprefix("config_")] = value
     return out
 
 
-def _refuse_foreign(config: DeployConfig, flags: dict[str, Any], other: str = "") -> None:
+def _refuse_other_targets(config: DeployConfig, flags: dict[str, Any], other: str = "") -> None:
     for name in flags:
         if name not in config.spec.by_name:
             owners = [spec.compute_type.lower() for spec in SPECS.values() if name in spec.by_name]
@@ -255,7 +258,7 @@ def _refuse_foreign(config: DeployConfig, flags: dict[str, Any], other: str = ""
 
 
 def _flag(name: str) -> str:
-    return next(param.shown for param in CONFIG_PARAMS if param.name == f"config_{name}")
+    return next(param.display_name for param in CONFIG_PARAMS if param.name == f"config_{name}")
 
 
 def _spelling(config: DeployConfig, flags: dict[str, Any]) -> Spelling:
@@ -264,8 +267,11 @@ def _spelling(config: DeployConfig, flags: dict[str, Any]) -> Spelling:
     return Spelling({**all_flags, **{name: path for name, path in names.items() if name not in flags}}, "=")
 
 
-def inference_config_of(context: Context, args: Args) -> Any:
-    """The `InferenceConfig` of file, flags and the notebook's defaults; None when there is none."""
+def make_inference_config(context: Context, args: Args) -> Any:
+    """The `InferenceConfig` of file, options and the notebook's defaults; None without any of them.
+
+    Raises `UsageError` when no entry script is named.
+    """
     kwargs: dict[str, Any] = {}
     if args.inference_config is not None:
         kwargs = read_inference_config(args.inference_config, need_script=args.entry_script is None)
@@ -306,9 +312,9 @@ def inference_config_of(context: Context, args: Args) -> Any:
     registry = kwargs.get("base_image_registry")
     if registry is not None:
         data = registry if isinstance(registry, dict) else {"address": registry}
-        made = ContainerRegistry()
-        made.address, made.username, made.password = data.get("address"), data.get("username"), data.get("password")
-        kwargs["base_image_registry"] = made
+        container = ContainerRegistry()
+        container.address, container.username, container.password = map(data.get, ("address", "username", "password"))
+        kwargs["base_image_registry"] = container
     if not kwargs.get("entry_script"):
         raise UsageError(
             "the entry script is missing",
@@ -335,7 +341,10 @@ def _environment(context: Context, args: Args) -> Any:
 
 
 def _with_conda_path(environment: dict[str, Any], kwargs: dict[str, Any], args: Args) -> dict[str, Any]:
-    """The environment with `condaDependenciesFile` found in the source directory, as v1 did, or beside the file."""
+    """The environment with the path of its `condaDependenciesFile`.
+
+    As in v1 it is looked up in the source directory first, then beside the inference configuration.
+    """
     python = environment.get("python") or {}
     name = python.get("condaDependenciesFile")
     if not name:

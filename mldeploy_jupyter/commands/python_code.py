@@ -1,12 +1,16 @@
-"""The Python that a command stands for, whole: with its imports and what it works on, so that it runs as printed."""
+"""The Python that does the same as a command, as `--show-python` prints it: complete, so that it runs as printed."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from mldeploy_jupyter.commands.grammar import Args, Context, Result
+from mldeploy_jupyter.commands.options import make_deploy_config
+
+LINE_LENGTH = 88  # columns; a longer call takes one line for each argument
 
 # Options of %deploy and %update that are parameters of InferenceConfig.
 INFERENCE = (
@@ -21,62 +25,68 @@ INFERENCE = (
     "enable_gpu",
 )
 
-
-def call(function: str, *args: str, **kwargs: Any) -> str:
-    """A call over several lines once it is long. `args` and strings of `Code` are Python already; None is left out."""
-    words = [*args, *(f"{name}={value!r}" for name, value in kwargs.items() if value is not None)]
-    line = f"{function}({', '.join(words)})"
-    return line if len(line) <= 88 else f"{function}(\n" + "".join(f"    {word},\n" for word in words) + ")"
+_IMPORTS = {
+    "joblib": "import joblib",
+    "pickle": "import pickle",
+    "read_inference_config": "from mldeploy_jupyter.core.configs import read_inference_config",
+}
 
 
 class Code(str):
-    """A piece of Python that prints as itself."""
+    """Python source as a value: its `repr` is the source itself."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
-def program(*lines: str, imports: tuple[str, ...] = (), workspace: str = "Workspace.from_config()") -> str:
-    """The lines with the imports they need and the workspace. `imports` are further whole lines."""
-    from importlib import import_module
+def call(function: str, *args: str, **kwargs: Any) -> str:
+    """A function call as a user would type it. `args` are Python source; a keyword argument of None is left out."""
+    words = [*args, *(f"{name}={value!r}" for name, value in kwargs.items() if value is not None)]
+    line = f"{function}({', '.join(words)})"
+    return line if len(line) <= LINE_LENGTH else f"{function}(\n" + "".join(f"    {word},\n" for word in words) + ")"
 
+
+def program(*lines: str, workspace: str = "Workspace.from_config()") -> str:
+    """The lines, preceded by the imports they need and by the workspace when they use `ws`."""
     body = "\n".join(lines)
-    if "ws" in undefined(body):
+    if "ws" in undefined_names(body):
         body = f"ws = {workspace}\n{body}"
-    free = undefined(body)
+    free = undefined_names(body)
     names = [name for name in import_module("mldeploy_jupyter").__all__ if name in free]
-    head = [*imports, *(line for name, line in _IMPORTS.items() if name in free and line not in imports)]
+    head = [line for name, line in _IMPORTS.items() if name in free]
     head += [f"from mldeploy_jupyter import {', '.join(names)}"] if names else []
     return "\n".join([*head, "", body] if head else [body])
 
 
-_IMPORTS = {"read_inference_config": "from mldeploy_jupyter.core.configs import read_inference_config"}
+def service_program(name: str, *lines: str) -> str:
+    """A program whose lines work on `service`."""
+    return program(f"service = Webservice(ws, {name!r})", *lines)
 
 
-def undefined(body: str) -> set[str]:
-    """The names that the lines use and do not assign or import."""
+def undefined_names(body: str) -> set[str]:
+    """The names that the source uses but neither assigns nor imports."""
     used: set[str] = set()
-    made: set[str] = set()
+    defined: set[str] = set()
     for node in ast.walk(ast.parse(body)):
         if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+            (used if isinstance(node.ctx, ast.Load) else defined).add(node.id)
         elif isinstance(node, ast.alias):
-            made.add((node.asname or node.name).partition(".")[0])
-    return used - made
+            defined.add((node.asname or node.name).partition(".")[0])
+    return used - defined
 
 
-def whole(result: Result, context: Context, args: Args) -> str:
-    """The Python of a command's result with what it works on: the workspace, the service, the model, the run and the
-    `InferenceConfig`. What is a whole program already stays as it is."""
-    body = result.python.replace("=***", "='***'")  # a key that is not shown is a text still
-    named = "Workspace.from_config()"
+def command_program(result: Result, context: Context, args: Args) -> str:
+    """The Python of a command's result as a program: with the workspace, service, model, run and `InferenceConfig`
+    that it uses. Python that is a program already is returned unchanged."""
+    body = result.python.replace("=***", "='***'")  # a hidden key must still be a string
+    workspace = "Workspace.from_config()"
     if args.path:
         folder = str(context.workspace(args.path).folder.root.parent)
-        named = f"Workspace.get(path={folder!r})"
-        body = body.replace("Workspace.from_config()", named)
+        workspace = f"Workspace.get(path={folder!r})"
+        body = body.replace("Workspace.from_config()", workspace)
     if body.startswith(("from ", "import ")):
         return body
-    lines, free = [], undefined(body)
+    lines, free = [], undefined_names(body)
     if "inference_config" in free:
         lines.append(f"inference_config = {inference_config(args, context.defaults)}")
     if "service" in free:
@@ -86,12 +96,7 @@ def whole(result: Result, context: Context, args: Args) -> str:
         lines.append(f"model = Model(ws, id={model!r})")
     if "run" in free:
         lines.append(f"run = Run(ws, {getattr(args, 'run_id', None)!r})")
-    return program(*lines, body, workspace=named)
-
-
-def service_of(name: str, *lines: str) -> str:
-    """Lines that work on `service`."""
-    return program(f"service = Webservice(ws, {name!r})", *lines)
+    return program(*lines, body, workspace=workspace)
 
 
 def inference_config(args: Args, defaults: Mapping[str, Any]) -> str:
@@ -106,14 +111,11 @@ def inference_config(args: Args, defaults: Mapping[str, Any]) -> str:
         given["environment"] = Code(f"Environment.load_from_directory({args.environment_directory!r})")
     given = {name: value for name, value in given.items() if value is not None}
     if args.inference_config:
-        words = [f"**read_inference_config({args.inference_config!r})"]
-        return call("InferenceConfig", *words, **given)
+        return call("InferenceConfig", f"**read_inference_config({args.inference_config!r})", **given)
     return call("InferenceConfig", **given) if given else ""
 
 
 def deployment_config(args: Args) -> str:
-    """The deploy configuration of a command's options; "" when they name none. Keys are not printed."""
-    from mldeploy_jupyter.commands.options import deploy_config_of
-
-    config = deploy_config_of(args)
+    """The deploy configuration of a command's options, with keys hidden; "" when the options name none."""
+    config = make_deploy_config(args)
     return repr(config).replace("=***", "='***'") if config is not None else ""

@@ -1,4 +1,4 @@
-"""`mldeploy service ...`: everything about services that are there."""
+"""`mldeploy service ...`: the commands for existing services, except `service update`."""
 
 from __future__ import annotations
 
@@ -7,45 +7,89 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.api.tag_filters import matches, parse_filter
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import listing, python_call, table
+from mldeploy_jupyter.commands.formatting import listing, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
-from mldeploy_jupyter.commands.lookup import find_service, list_services
+from mldeploy_jupyter.commands.lookup import all_services, find_service
 from mldeploy_jupyter.commands.options import TARGETS
-from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, describe, finish, follow
+from mldeploy_jupyter.commands.python_code import call
+from mldeploy_jupyter.commands.waiting import TIMEOUT, WAIT, check_waiting, finish, follow, service_result
+from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.text import clean
 
 NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service")
+
+
+def list_services(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.webservices.webservice import Webservice
+    from mldeploy_jupyter.core.workspace.folder import find_workspace
+
+    everywhere = args.all
+    try:
+        workspace = None if everywhere else context.workspace(args.path)
+    except WorkspaceError as error:
+        # Without a workspace here, list the services of all. A broken workspace stays an error.
+        if args.path is not None or type(error) is not WorkspaceError or find_workspace() is not None:
+            raise
+        workspace, everywhere = None, True
+    services = all_services(context) if workspace is None else Webservice.list(workspace)
+    services = [service for service in services if _matches(service, args)]
+    rows = []
+    for service in services:
+        data = service.serialize()
+        row = [service.name, service.shown_state, data.get("computeType"), data.get("scoringUri")]
+        rows.append([*row, service.workspace.folder.root.parent] if everywhere else row)
+    head = ("NAME", "STATE", "TARGET", "SCORING URI", *(("WORKSPACE",) if everywhere else ()))
+    text = table(rows, head) if rows else "No services. Deploy one with: mldeploy model deploy"
+    return Result(services, text, [service.serialize() for service in services], "Webservice.list(ws)")
+
+
+def _matches(service: Any, args: Args) -> bool:
+    """Whether the service passes the filters of `service list`."""
+    if args.compute_type and service.compute_type.lower() != args.compute_type.lower():
+        return False
+    models = [str(model) for model in service.serialize().get("models") or []]
+    if args.model_id and args.model_id not in models:
+        return False
+    if args.model_name and not any(model.partition(":")[0] == args.model_name for model in models):
+        return False
+    tags, properties = split_filters(args.tag), split_filters(args.property)
+    return matches(service.tags or {}, parse_filter("tags", tags)) and matches(
+        service.properties or {}, parse_filter("properties", properties)
+    )
 
 
 def show(context: Context, args: Args) -> Result:
     service = find_service(context, args)
     data, revisions = service.serialize(), service.revisions
     text = f"{listing(data)}\n\n{_revision_table(revisions, data['revision'])}" if revisions else listing(data)
-    python = python_call("Webservice", "ws", repr(service.name))
+    python = call("Webservice", "ws", repr(service.name))
     return Result(service, text, {**data, "revisions": revisions}, python)
 
 
 def _revision_table(revisions: list[dict[str, Any]], serving: int) -> str:
-    """The revisions, newest first; `kept` are those that `service rollback` can go back to."""
+    """The revisions, newest first. `service rollback` can go back to those whose outcome is `kept`."""
     rows = []
     for revision in revisions:
         outcome = "serves" if revision["number"] == serving else revision["outcome"]
-        again = f"{outcome}, rolled back to {revision['rolled_back_to']}" if revision["rolled_back_to"] else outcome
+        if revision["rolled_back_to"]:
+            outcome += f", rolled back to {revision['rolled_back_to']}"
         made = revision["created_time"][:16].replace("T", " ")
-        rows.append((revision["number"], again, ", ".join(revision["models"]) or "-", f"{made} UTC" if made else "-"))
+        rows.append((revision["number"], outcome, ", ".join(revision["models"]) or "-", f"{made} UTC" if made else "-"))
     return table(rows, ("REVISION", "OUTCOME", "MODELS", "MADE"))
 
 
 def run(context: Context, args: Args) -> Result:
-    data = _input(context, args)
+    data = _read_input(context, args)
     service = find_service(context, args)
     answer = service.run(data)
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False, default=str)
-    return Result(answer, text, answer, python_call("service.run", repr(data)))
+    return Result(answer, text, answer, call("service.run", repr(data)))
 
 
-def _input(context: Context, args: Args) -> Any:
+def _read_input(context: Context, args: Args) -> Any:
+    """The body to score: from the command line, a file or standard input. Bytes when it is not UTF-8."""
     given = [value for value in (args.input_data, args.data) if value is not None]
     if len(given) != 1:
         why = "nothing says what to score" if not given else "--input-data and --data are both given"
@@ -86,7 +130,7 @@ def get_logs(context: Context, args: Args) -> Result:
     if args.follow:
         try:
             for line in service.follow_logs():
-                context.out.write(_shown(context, line) + "\n")
+                context.out.write(_printable(context, line) + "\n")
                 context.out.flush()
         except KeyboardInterrupt:
             context.note("Stopped following; the service goes on.")
@@ -95,11 +139,11 @@ def get_logs(context: Context, args: Args) -> Result:
     data = {"name": service.name, "logs": text}
     if context.json:
         data["entries"] = service.log_entries(lines)
-    return Result(text, _shown(context, text), data, python_call("service.get_logs", num_lines=lines))
+    return Result(text, _printable(context, text), data, call("service.get_logs", num_lines=lines))
 
 
-def _shown(context: Context, text: str) -> str:
-    """Log text as it may be written: a terminal must not obey what a client made the script print."""
+def _printable(context: Context, text: str) -> str:
+    """Log text without control sequences for a terminal: clients can make the script print them."""
     return clean(text.rstrip("\n")) if context.out.isatty() else text.rstrip("\n")
 
 
@@ -130,38 +174,38 @@ def regen_key(context: Context, args: Args) -> Result:
         service.regen_key(word)
     else:
         service.regen_key(word, set_key=args.set_key)
-    # A key is shown only by get-keys, which was asked for it.
-    see = f"{context.prefix}service get-keys {service.name}"
-    text = f"Made a new {word.lower()} key for {service.name}. See it with: {see}"
+    # Only get-keys and get-access-token print secrets.
+    show_with = f"{context.prefix}service get-keys {service.name}"
+    text = f"Made a new {word.lower()} key for {service.name}. See it with: {show_with}"
     if word == "Token":
-        see = f"{context.prefix}service get-access-token {service.name}"
-        text = f"No token that {service.name} gave before works any more. Get a new one with: {see}"
-    return Result(service, text, {"name": service.name, "key": word}, python_call("service.regen_key", repr(word)))
+        show_with = f"{context.prefix}service get-access-token {service.name}"
+        text = f"The tokens that {service.name} gave before no longer work. Get a new one with: {show_with}"
+    return Result(service, text, {"name": service.name, "key": word}, call("service.regen_key", repr(word)))
 
 
 def wait(context: Context, args: Args) -> Result:
     service = find_service(context, args)
-    follow(context, service, service.name, args.timeout_sec)
-    python = python_call("service.wait_for_deployment", show_output=True, timeout_sec=args.timeout_sec)
-    return Result(service, describe(service), service.serialize(), python)
+    follow(context, service, args.timeout_sec)
+    python = call("service.wait_for_deployment", show_output=True, timeout_sec=args.timeout_sec)
+    return service_result(service, python)
 
 
 def rollback(context: Context, args: Args) -> Result:
     check_waiting(args)
     service = find_service(context, args)
     service.rollback(args.revision, detached=context.detached)
-    began = service.workspace.folder.open_store().get_deployment(service.deployment_id)
-    if began is not None:
-        context.note(f"{service.name} goes back to what revision {began.request['revision']} was.")
-    python = python_call("service.rollback", **({"revision": args.revision} if args.revision else {}))
-    return finish(context, args, service, service.name, python)
+    deployment = service.workspace.folder.open_store().get_deployment(service.deployment_id)
+    if deployment is not None:
+        context.note(f"{service.name} goes back to what revision {deployment.request['revision']} was.")
+    python = call("service.rollback", **({"revision": args.revision} if args.revision else {}))
+    return finish(context, args, service, python)
 
 
 def reload(context: Context, args: Args) -> Result:
     check_waiting(args)
     service = find_service(context, args)
     service.reload(detached=context.detached)
-    return finish(context, args, service, service.name, "service.reload()")
+    return finish(context, args, service, "service.reload()")
 
 
 def cancel(context: Context, args: Args) -> Result:
@@ -180,7 +224,9 @@ def delete(context: Context, args: Args) -> Result:
     return Result(None, f"Deleted {name}", {"name": name, "deleted": True}, "service.delete()")
 
 
-def _action(method: str, done: str) -> Callable[[Context, Args], Result]:
+def _make_action(method: str, done: str) -> Callable[[Context, Args], Result]:
+    """A command that calls a method of the service; `done` begins its text, such as `Stopped`."""
+
     def act(context: Context, args: Args) -> Result:
         service = find_service(context, args)
         getattr(service, method)()
@@ -188,14 +234,6 @@ def _action(method: str, done: str) -> Callable[[Context, Args], Result]:
 
     return act
 
-
-_TIMEOUT = Param(
-    "timeout_sec",
-    ("--timeout-sec",),
-    "Stop waiting after so many seconds; nothing is cancelled.",
-    "number",
-    metavar="SECONDS",
-)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -277,14 +315,14 @@ COMMANDS: tuple[Command, ...] = (
         ("service", "start"),
         "Start a stopped service with the revision it had.",
         (NAME,),
-        _action("start", "Started"),
+        _make_action("start", "Started"),
         "service start churn",
     ),
     Command(
         ("service", "stop"),
         "Stop a service; it can be started again.\n\nIt keeps its revisions, keys and port.",
         (NAME,),
-        _action("stop", "Stopped"),
+        _make_action("stop", "Stopped"),
         "service stop churn",
     ),
     Command(
@@ -328,7 +366,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("service", "wait"),
         "Follow the deployment under way until it ends.\n\nWithout one it says how the last one ended.",
-        (NAME, _TIMEOUT),
+        (NAME, TIMEOUT),
         wait,
         "service wait churn",
     ),

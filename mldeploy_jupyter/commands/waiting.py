@@ -1,3 +1,5 @@
+"""Waiting for the deployment that a command began: the options, the view in a terminal, the result."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,75 +8,85 @@ from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
 from mldeploy_jupyter.commands.formatting import listing
 from mldeploy_jupyter.commands.grammar import Args, Context, Param, Result
 
-LOOK_EVERY = 0.5  # seconds between two looks whether the runner still lives
+STATUS_CHECK_SECONDS = 0.5  # between two checks that the runner is still alive
+
+TIMEOUT = Param(
+    "timeout_sec",
+    ("--timeout-sec",),
+    "Stop waiting after this many seconds; nothing is cancelled.",
+    "number",
+    metavar="SECONDS",
+)
 
 WAIT: tuple[Param, ...] = (
     Param("wait", ("--wait",), "Follow the deployment until it ends. The default on the command line.", "switch"),
     Param("no_wait", ("--no-wait",), "Return at once; the deployment goes on.", "switch"),
-    Param(
-        "timeout_sec",
-        ("--timeout-sec",),
-        "Stop waiting after so many seconds; nothing is cancelled.",
-        "number",
-        metavar="SECONDS",
-    ),
+    TIMEOUT,
 )
 
 
 def check_waiting(args: Args) -> None:
-    """Before anything is begun."""
+    """Raises `UsageError` when `--wait` and `--no-wait` are both given."""
     if args.wait and args.no_wait:
         raise UsageError("--wait and --no-wait exclude each other", why="both are given", hint="leave one of them out")
 
 
-def finish(context: Context, args: Args, service: Any, name: str, python: str, *, begun: bool = True) -> Result:
-    """The result of a command that began a deployment, after following it where that is wished. Not `begun`: nothing
-    had changed."""
-    if not begun:
-        return Result(service, describe(service), service.serialize(), python)
-    if args.wait or (context.follow and not args.no_wait):
-        follow(context, service, name, args.timeout_sec)
-        return Result(service, describe(service), service.serialize(), python)
-    text = f"{name} is being deployed. Follow it with: {context.prefix}service wait {name}"
+def finish(context: Context, args: Args, service: Any, python: str) -> Result:
+    """The result of a command that began a deployment, once the deployment was shown and, if asked, waited for.
+
+    Raises the deployment's error, or `WaitInterrupted`.
+    """
+    wait = args.wait or (context.wait_by_default and not args.no_wait)
+    if context.show_deployment is not None:
+        context.show_deployment(service, wait, args.timeout_sec)
+    elif wait:
+        follow(context, service, args.timeout_sec)
+    if wait:
+        return service_result(service, python)
+    text = f"{service.name} is being deployed. Follow it with: {context.prefix}service wait {service.name}"
     return Result(service, text, service.serialize(), python)
 
 
-def follow(context: Context, service: Any, name: str, timeout_sec: float | None) -> None:
-    """Shows the deployment on the error stream until it ended. Raises its error, or `WaitInterrupted`."""
+def follow(context: Context, service: Any, timeout_sec: float | None) -> None:
+    """Shows the deployment on the error stream until it ends, for at most `timeout_sec` seconds.
+
+    Raises the deployment's error, or `WaitInterrupted`.
+    """
     from mldeploy_jupyter.core.journal.terminal import Screen, follow_deployment
 
     store = service.workspace.folder.open_store()
-    begun = looked = context.clock()
+    begun = checked = context.clock()
 
-    def left() -> float | None:
+    def seconds_left() -> float | None:
         return None if timeout_sec is None else max(0.0, timeout_sec - (context.clock() - begun))
 
     def ended() -> bool:
-        nonlocal looked
-        if context.clock() - looked < LOOK_EVERY:
-            return left() == 0
-        looked = context.clock()
-        service.update_deployment_state()  # finds a dead runner
+        nonlocal checked
+        if context.clock() - checked < STATUS_CHECK_SECONDS:
+            return seconds_left() == 0
+        checked = context.clock()
+        service.update_deployment_state()  # detects a dead runner
         record = store.get_deployment(service.deployment_id)
-        return record is None or record.state != "running" or left() == 0
+        return record is None or record.state != "running" or seconds_left() == 0
 
     try:
-        # How it failed is left out: that is the error that is raised.
         if not context.json or context.isatty:
-            cancel = f"{context.prefix}service cancel {name}"
+            cancel = f"{context.prefix}service cancel {service.name}"
+            # errors=False: the error is raised below, and shown by the caller.
             follow_deployment(service.journal, Screen(context.err), stop=ended, errors=False, cancel=cancel)
-        service.wait_for_deployment(timeout_sec=left())
+        service.wait_for_deployment(timeout_sec=seconds_left())
     except KeyboardInterrupt:
         raise WaitInterrupted(
             "stopped waiting; the deployment goes on",
-            hint=f"attach again with: {context.prefix}service wait {name}",
+            hint=f"attach again with: {context.prefix}service wait {service.name}",
             value=service,
         ) from None
 
 
-def describe(service: Any) -> str:
+def service_result(service: Any, python: str) -> Result:
+    """The service as a result: its state, target and addresses as text."""
     data = service.serialize()
-    return listing(
+    text = listing(
         {
             "name": service.name,
             "state": service.shown_state,
@@ -83,3 +95,4 @@ def describe(service: Any) -> str:
             "swagger uri": data.get("swaggerUri"),
         }
     )
+    return Result(service, text, data, python)

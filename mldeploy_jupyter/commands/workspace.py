@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import listing, python_call, table
+from mldeploy_jupyter.commands.formatting import listing, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
+from mldeploy_jupyter.commands.python_code import call
 from mldeploy_jupyter.core.errors import WorkspaceError
 
 
-def open_workspace(context: Context, path: str | None, *, write: bool = False) -> Any:
-    """The workspace at `path` (a folder, or the name of a known one) or found upwards from here.
+def open_workspace(path: str | None, *, write: bool = False, announce: Callable[[str], None]) -> Any:
+    """The workspace at `path` (a folder, or the name of a known one), or the one found upwards from here.
 
-    `write` makes one where there is none and says so. Raises `WorkspaceError` when there is none to read.
+    With `write` a missing workspace is created, and `announce` gets a line that says so. Raises `WorkspaceError` when
+    there is none to read.
     """
     from mldeploy_jupyter.api.workspace import Workspace
 
@@ -27,8 +30,8 @@ def open_workspace(context: Context, path: str | None, *, write: bool = False) -
             raise
         workspace = Workspace(path=path)
     if write:
-        workspace.make_folder(announce=context.note)
-    elif workspace.find_folder() is None:  # v1's config.json is there, and nothing was written yet
+        workspace.make_folder(announce=announce)
+    elif workspace.find_folder() is None:  # only v1's config.json exists
         raise WorkspaceError(
             f"the workspace {workspace.name} has nothing in it yet",
             why="its config.json was found, and no model was registered here",
@@ -48,7 +51,7 @@ def create(context: Context, args: Args) -> Result:
     given = {"store": args.store, "artifacts": args.artifacts}
     kwargs = {name: value for name, value in given.items() if value is not None}
     workspace = Workspace.create(args.name, path=folder, exist_ok=args.exist_ok, **kwargs)
-    python = python_call("Workspace.create", repr(args.name), path=folder, **kwargs)
+    python = call("Workspace.create", repr(args.name), path=folder, **kwargs)
     return Result(
         workspace, f"Made the workspace {workspace.name}.\n{listing(_details(workspace))}", _details(workspace), python
     )
@@ -85,7 +88,7 @@ def prune(context: Context, args: Args) -> Result:
         )
     workspace = context.workspace(args.path)
     report = run_prune(workspace, keep_deployments=keep, dry_run=args.dry_run)
-    python = python_call("prune", "ws", keep_deployments=keep, dry_run=args.dry_run)
+    python = call("prune", "ws", keep_deployments=keep, dry_run=args.dry_run)
     data = report.to_dict() if hasattr(report, "to_dict") else dict(vars(report))
     return Result(report, str(report), data, python)
 

@@ -1,4 +1,4 @@
-"""Tab completion for the lines of magics: options, targets, files, and the names the workspace has."""
+"""Tab completion on the lines of magics: options, values, files, variables, and names from the workspace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mldeploy_jupyter.commands import complete, complete_line
+from mldeploy_jupyter.notebook.dispatch import make_context
 from mldeploy_jupyter.notebook.session import Session
 
 # `%deploy x --po`, `svc = %deploy x --po`, `%%entry_script sc`
@@ -14,14 +15,14 @@ _LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?(?P<sign>%%?)(?P<name>\w+)\s+(?P<
 
 
 class Matcher:
-    """One of IPython's matchers (API version 2). It answers only on a line of our magics."""
+    """A matcher of IPython's completer (API version 2). It matches only on lines of these magics."""
 
     matcher_api_version = 2
     matcher_identifier = "mldeploy"
     __name__ = "mldeploy"
 
     def __init__(self, session: Session, magics: Sequence[Any]) -> None:
-        self.__qualname__ = "mldeploy"  # IPython takes a matcher for a function
+        self.__qualname__ = "mldeploy"  # IPython expects a function
         self.magics = magics
         self._session = session
         self._by_name = {magic.name: magic for magic in magics}
@@ -40,16 +41,14 @@ class Matcher:
         }
 
     def find(self, text: str) -> tuple[list[str], str]:
-        """What the last word of the line can become, and that word; nothing on a line that is not ours."""
+        """Completions of the last word of the line, and that word; none on the line of another magic."""
         match = _LINE.match(text)
         magic = self._by_name.get(match["name"]) if match else None
         if match is None or magic is None:
             return [], ""
-        from mldeploy_jupyter.notebook.magics import context_of
-
         *before, fragment = _words(match["rest"])
         words = [*before, fragment]
-        context = context_of(self._session)
+        context = make_context(self._session)
         if magic.command is None:
             return complete_line(words, context), fragment
         found = complete(magic.command, words, context)
@@ -59,7 +58,7 @@ class Matcher:
 
 
 def _words(rest: str) -> list[str]:
-    # Quotes may still be open, so this is not for shlex.
+    # Not shlex: a quote may still be open.
     return re.split(r"\s+", rest) or [""]
 
 

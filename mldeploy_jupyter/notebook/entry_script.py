@@ -71,7 +71,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
     path = _write_file(name, text)
     folder = context.workspace(args.path, write=True).folder
     record = remember(session, folder, path, text, cell)
-    session.script, session.script_is_new, session.failed = path, True, None
+    session.script, session.script_is_new, session.failed_check = path, True, None
     models = _models(session, context, record.script_digest, list(args.models or []))
     try:
         _check_source(text, name, record)
@@ -85,7 +85,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
             return Result(python=python)
         print(_check_run(session, path, name, text, record, folder, models, args))
         if not args.models:
-            session.checked[record.script_digest] = [model.partition(":")[0] for model in models]
+            session.checked_models[record.script_digest] = [model.partition(":")[0] for model in models]
     except MldeployError as error:
         if error.code not in (
             "Interrupted",
@@ -95,7 +95,7 @@ def write(session: Session, context: Context, args: Args, cell: str) -> Result:
             why = next(iter((error.why or error.what).splitlines()), "")
             if error.why and not error.where:  # of a line of the cell the why says enough
                 why = f"{error.what}: {why}"
-            session.failed = FailedCheck(path, text, why, error.where, tuple(models))
+            session.failed_check = FailedCheck(path, text, why, error.where, tuple(models))
         raise
     return Result(python=python)
 
@@ -106,11 +106,11 @@ def _models(session: Session, context: Context, digest: str, named: list[str]) -
     A cell that is run again as it was means the model it was written for, also when another was registered meanwhile.
     """
     last = list(context.defaults.get("models") or [])
-    before = session.checked.get(digest, [])
+    before = session.checked_models.get(digest, [])
     if before == [model.partition(":")[0] for model in last]:
         before = []  # the same model, and its newest version
-    session.models = named
-    session.kept = (before, last)
+    session.named_models = named
+    session.passed_models, session.registered_before = before, last
     return named or before or last
 
 

@@ -1,6 +1,6 @@
-"""`%load_ext mldeploy_jupyter`: puts the magics into a shell and takes them out again.
+"""`%load_ext mldeploy_jupyter`: adds the magics to a shell, and removes them.
 
-Loading must be quick: nothing heavy is imported before a magic runs.
+Loading must be fast, so heavy packages are imported only when a magic runs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.session import Session
 
 
-_KEY = "_mldeploy_session"  # the attribute of the shell that holds what was added to it
+_KEY = "_mldeploy_session"  # the attribute of the shell that holds the session
 
 
 def load(shell: Any, *, platform: str = sys.platform) -> None:
-    """Adds the magics, their completion, and the display of services and models. Loading twice changes nothing.
+    """Adds the magics, their completion, and the display of services and models. A second call changes nothing.
 
     Raises `MldeployError` on native Windows.
     """
@@ -29,12 +29,13 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
             hint="run Jupyter in WSL 2, then %load_ext mldeploy_jupyter",
             code="PlatformNotSupported",
         )
-    if loaded(shell):
+    if is_loaded(shell):
         return
     from mldeploy_jupyter.notebook.completion import Matcher
     from mldeploy_jupyter.notebook.magics import magics
     from mldeploy_jupyter.notebook.session import Session
-    from mldeploy_jupyter.notebook.views import add_formatters, refresh_views
+    from mldeploy_jupyter.notebook.timeline_view import refresh_timelines
+    from mldeploy_jupyter.notebook.views import add_formatters
 
     session = Session(shell)
     table = magics(session)
@@ -43,18 +44,18 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     add_formatters(session)
     session.matcher = Matcher(session, table)
     shell.Completer.custom_matchers.append(session.matcher)
-    session.on_cell_end = lambda *_: refresh_views(session)
+    session.on_cell_end = lambda *_: refresh_timelines(session)
     shell.events.register("post_run_cell", session.on_cell_end)
     setattr(shell, _KEY, session)
 
 
-def loaded(shell: Any) -> bool:
+def is_loaded(shell: Any) -> bool:
     """Whether the magics are in the shell."""
     return getattr(shell, _KEY, None) is not None
 
 
 def unload(shell: Any) -> None:
-    """Takes out what `load` added. Deployments and services go on."""
+    """Removes what `load` added. Deployments and services go on."""
     session = getattr(shell, _KEY, None)
     if session is None:
         return
@@ -72,7 +73,7 @@ def unload(shell: Any) -> None:
 def _register(session: Session, magic: Any) -> None:
     from IPython.core.magic import no_var_expand
 
-    from mldeploy_jupyter.notebook.magics import run_magic
+    from mldeploy_jupyter.notebook.dispatch import run_magic
 
     def run(line: str, cell: str | None = None) -> Any:
         return run_magic(session, magic, line, cell)
@@ -86,6 +87,6 @@ def _register(session: Session, magic: Any) -> None:
     function.__name__ = magic.name
     function.__qualname__ = f"%{magic.name}"
     function.__doc__ = magic.doc
-    if magic.words is not None:  # its line holds Python, whose braces are not for IPython to expand
+    if magic.words is not None:  # its line holds Python; IPython must not expand its braces
         function = no_var_expand(function)
     session.shell.register_magic_function(function, magic.kind, magic.name)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.commands import Args, Context, UsageError, command
 from mldeploy_jupyter.commands.lookup import find_service
-from mldeploy_jupyter.commands.python_code import service_of
-from mldeploy_jupyter.commands.script_defaults import fill_script, script_of
+from mldeploy_jupyter.commands.python_code import service_program
+from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
+from mldeploy_jupyter.notebook.timeline_view import wait_interrupted
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.session import Session
@@ -39,7 +40,6 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     Raises the deployment's error when it did not become live; `WaitInterrupted` when the user had enough.
     """
     from mldeploy_jupyter.core.journal import duration
-    from mldeploy_jupyter.notebook.deploy import stopped_waiting
 
     began = time.monotonic()
     wanted = Args(**{param.name: None for param in command("service", "update").all_params})
@@ -48,21 +48,21 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     store = service.workspace.folder.open_store()
     record = store.get_service(service.name)
     live = store.get_revision(service.name, record.revision) if record and record.revision else None
-    if live is not None and script_of(live) == path and not args.models:
+    if live is not None and find_script(live) == path and not args.models:
         service.reload(detached=False)
     else:
         wanted.entry_script, wanted.model, wanted.no_wait = str(path), args.models, True
         fill_script(wanted, live)
         service = command("service", "update").run(context, wanted).value
-    session.service, session.script_is_new = service.name, False
+    session.record_deployment(service.name)
     try:
         service.wait_for_deployment()
     except KeyboardInterrupt:
-        raise stopped_waiting(service.name, service) from None
+        raise wait_interrupted(service) from None
     seconds = duration(time.monotonic() - began)
     return f"ok: {path.name} is live in {service.name}, revision {service.revision}, after {seconds}"
 
 
 def python_of(name: str, args: Args) -> str:
-    lines = service_of(args.update, "service.reload(wait=True)")
+    lines = service_program(args.update, "service.reload(wait=True)")
     return f"{lines}  # reads {name} again"

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Result, UsageError, command
+from mldeploy_jupyter.commands.formatting import pairs
 from mldeploy_jupyter.commands.python_code import call, program
 from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import UserErrorException
@@ -36,26 +37,25 @@ def register_command(session: Session) -> Command:
 
     def run(context: Context, args: Args) -> Result:
         if not args.asset_path and not args.model_path:
-            raise _nothing_named(session, args.name)
+            raise _no_model_named(session, args.name)
         if args.asset_path:
             return base.run(context, args)
         check_model_name(args.name)
         with ExitStack() as stack:
-            lines, imports = _from_variable(session, args, stack)
+            dump = _dump_variable(session, args, stack)
             result = base.run(context, args)
-        if lines:
-            result = replace(result, python=program(*lines, _call(args), imports=imports))
-        else:
-            result = replace(result, python=program(_call(args)))
-        return result
+        # The file of a variable is temporary, so the printed program writes one here.
+        return replace(
+            result, python=program(*dump, _register_call(args, f"{args.name}.pkl" if dump else args.model_path))
+        )
 
     return Command(("register",), DOC, params, run, "register churn model.pkl --tag stage=test")
 
 
-def _from_variable(session: Session, args: Args, stack: ExitStack) -> tuple[list[str], tuple[str, ...]]:
-    """Where the path is the name of a variable: puts the file it was written to in its place.
+def _dump_variable(session: Session, args: Args, stack: ExitStack) -> list[str]:
+    """Replaces a path that is the name of a variable by the file its value was written to.
 
-    Gives back the Python for that, nothing for a path. The file lives as long as `stack`.
+    Returns the Python that writes it, nothing for a path. The file lives as long as `stack`.
     """
     word = args.model_path
     if not word.isidentifier() or word not in session.namespace:
@@ -66,27 +66,26 @@ def _from_variable(session: Session, args: Args, stack: ExitStack) -> tuple[list
                 why=f"looked in {os.getcwd()} and in the notebook",
                 hint=f"did you mean the variable {near[0]}?",
             )
-        return [], ()
+        return []
     value = session.namespace[word]
     if os.path.exists(word):
         print(f"note: {word} is a file or folder here, and that is registered, not the variable {word}")
-        return [], ()
+        return []
     if isinstance(value, (str, os.PathLike)):
         args.model_path = os.fspath(value)
-        return [], ()
+        return []
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mldeploy-")))
     path = folder / f"{args.name}.pkl"
     library = _dump(word, value, path)
     print(f"The variable {word} ({type(value).__name__}) is kept in the workspace only, as {path.name}, with {library}")
     args.model_path = str(path)
-    kept = f"{args.name}.pkl"
     if library.startswith("joblib"):
-        return [f"joblib.dump({word}, {kept!r})"], ("import joblib",)
-    return [f"with open({kept!r}, 'wb') as file:", f"    pickle.dump({word}, file)"], ("import pickle",)
+        return [f"joblib.dump({word}, {path.name!r})"]
+    return [f"with open({path.name!r}, 'wb') as file:", f"    pickle.dump({word}, file)"]
 
 
 def _variables(session: Session) -> list[str]:
-    """The user's own names that may hold something to keep."""
+    """The user's variables that may hold a model."""
     hidden = session.shell.user_ns_hidden
     return [
         name
@@ -95,7 +94,7 @@ def _variables(session: Session) -> list[str]:
     ]
 
 
-def _nothing_named(session: Session, name: str) -> UsageError:
+def _no_model_named(session: Session, name: str) -> UsageError:
     fitted = [word for word in _variables(session) if hasattr(session.namespace[word], "predict")]
     return UsageError(
         f"%register {name} names no model",
@@ -105,7 +104,7 @@ def _nothing_named(session: Session, name: str) -> UsageError:
 
 
 def _dump(word: str, value: Any, path: Path) -> str:
-    """Writes the object and says with what. Raises `UserErrorException` for one that cannot be pickled."""
+    """Writes the object to `path`; returns the library that did. Raises `UserErrorException` when that fails."""
     kind = type(value)
     if kind.__module__ == "__main__":
         print(
@@ -123,7 +122,7 @@ def _dump(word: str, value: Any, path: Path) -> str:
         with path.open("wb") as file:
             pickle.dump(value, file)
         return "pickle"
-    except Exception as error:  # whatever the object's own code raises
+    except Exception as error:  # the object's own code may raise anything
         raise UserErrorException(
             f"the variable {word} cannot be written to a file",
             why=f"{type(error).__name__}: {error}",
@@ -131,12 +130,7 @@ def _dump(word: str, value: Any, path: Path) -> str:
         ) from error
 
 
-def _call(args: Args) -> str:
-    from mldeploy_jupyter.commands.formatting import pairs
-
-    path = args.model_path
-    if Path(path).name == f"{args.name}.pkl" and Path(path).parent.name.startswith("mldeploy-"):
-        path = f"{args.name}.pkl"  # the temporary file is gone by the time this is run
+def _register_call(args: Args, path: str) -> str:
     return "model = " + call(
         "Model.register",
         "ws",

@@ -8,7 +8,7 @@ from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
 from mldeploy_jupyter.commands.lookup import find_service
-from mldeploy_jupyter.commands.python_code import service_of
+from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.service import NAME
 from mldeploy_jupyter.notebook.session import Session
 
@@ -32,29 +32,31 @@ def score_command(session: Session) -> Command:
     return Command(("score",), DOC, PARAMS, run, "score churn X_test[:3]")
 
 
-def words_of(line: str) -> list[str]:
-    """The words of the line, with the expression as one word: it may hold spaces, quotes and brackets."""
+def split_line(line: str) -> list[str]:
+    """The words of a `%score` line. The expression is one word, whatever spaces, quotes and brackets it has."""
     name, _, rest = line.strip().partition(" ")
-    front = []
+    options = []
     while name == "--show-python":
-        front.append(name)
+        options.append(name)
         name, _, rest = rest.strip().partition(" ")
     rest = rest.strip()
     if rest.endswith("--show-python"):
-        front.append("--show-python")
+        options.append("--show-python")
         rest = rest.removesuffix("--show-python").strip()
     if name.startswith("-") or (rest.startswith("-") and not _is_number(rest)):
-        return [*front, *shlex.split(line)]
-    # After "--" nothing is taken for an option.
-    return [*front, name, *(["--", rest] if rest else [])] if name else front
+        return [*options, *shlex.split(line)]
+    # After "--" no word is an option.
+    return [*options, name, *(["--", rest] if rest else [])] if name else options
 
 
 def score(session: Session, context: Context, args: Args, cell: str | None) -> Result:
-    """Scores and gives back the answer. Raises `UsageError` for data that cannot be made, `ScoringError` for any
-    answer but 200."""
-    given = [part for part in (args.expression, args.data, cell) if part]
-    if len(given) != 1:
-        why = "nothing says what to score" if not given else "more than one thing says what to score"
+    """Scores the expression, the file or the cell, and returns the response.
+
+    Raises `UsageError` for data that cannot be evaluated, `ScoringError` for any status but 200.
+    """
+    inputs = [part for part in (args.expression, args.data, cell) if part]
+    if len(inputs) != 1:
+        why = "nothing says what to score" if not inputs else "more than one thing says what to score"
         raise UsageError(
             f"%score {args.name} needs one input",
             why=why,
@@ -63,20 +65,20 @@ def score(session: Session, context: Context, args: Args, cell: str | None) -> R
     if args.data:
         args.input_data = None
         result = command("service", "run").run(context, args)
-        printed = f"from pathlib import Path\nservice.run(Path({args.data!r}).read_bytes())"
-        return Result(result.value, result.text, result.data, service_of(args.name, printed))
+        code = f"from pathlib import Path\nservice.run(Path({args.data!r}).read_bytes())"
+        return Result(result.value, result.text, result.data, service_program(args.name, code))
     if cell:
-        value: Any = _checked_json(args.name, cell)
-        shown = repr(value)
+        value: Any = _check_json(args.name, cell)
+        code = repr(value)
     else:
-        value, shown = _evaluated(session, args.expression), args.expression
+        value, code = _evaluate(session, args.expression), args.expression
     service = find_service(context, args)
-    wrapped = _parameter(service, value)
-    if wrapped:
-        value, shown = {wrapped: value}, f"{{{wrapped!r}: {shown}}}"
-    answer = service.run(value)
-    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False, default=str)
-    return Result(answer, text, answer, service_of(args.name, f"service.run({shown})"))
+    parameter = _wrapping_parameter(service, value)
+    if parameter:
+        value, code = {parameter: value}, f"{{{parameter!r}: {code}}}"
+    response = service.run(value)
+    text = response if isinstance(response, str) else json.dumps(response, ensure_ascii=False, default=str)
+    return Result(response, text, response, service_program(args.name, f"service.run({code})"))
 
 
 def score_cell(session: Session, cell: str) -> Command:
@@ -86,7 +88,8 @@ def score_cell(session: Session, cell: str) -> Command:
     return Command(("score",), DOC, PARAMS, run, "score churn")
 
 
-def _checked_json(name: str, cell: str) -> str:
+def _check_json(name: str, cell: str) -> str:
+    """The cell's JSON text. Raises `UsageError` for a cell that is not JSON."""
     text = cell.strip()
     try:
         json.loads(text)
@@ -102,10 +105,10 @@ def _checked_json(name: str, cell: str) -> str:
     return text
 
 
-def _evaluated(session: Session, expression: str) -> Any:
+def _evaluate(session: Session, expression: str) -> Any:
     try:
         return eval(compile(expression, "<%score>", "eval"), session.shell.user_global_ns, session.namespace)
-    except Exception as error:  # the user's own expression
+    except Exception as error:  # the user's expression may raise anything
         raise UsageError(
             f"{expression} cannot be evaluated",
             why=f"{type(error).__name__}: {error}",
@@ -113,23 +116,23 @@ def _evaluated(session: Session, expression: str) -> Any:
         ) from None
 
 
-def _parameter(service: Any, value: Any) -> str:
-    """The name under which the service's script takes its one value, "" when the value goes as it is."""
+def _wrapping_parameter(service: Any, value: Any) -> str:
+    """The parameter of `run()` under whose name the value is sent; "" when the value is sent as it is."""
     if isinstance(value, (dict, str, bytes)):
         return ""
     from mldeploy_jupyter.core.bundle import builder
     from mldeploy_jupyter.core.script import entry_script
 
     store = service.workspace.folder.open_store()
-    service.scoring_uri  # noqa: B018  waits for a deployment under way, so that its script is the live one
+    service.scoring_uri  # noqa: B018  waits for a deployment under way, so that its script is live
     revision = store.get_revision(service.name, service.revision)
     if revision is None or not revision.bundle_digest:
         return ""
-    made = builder.load(service.workspace.folder.bundles / revision.bundle_digest)
-    script = entry_script.check((made.app / made.entry_script).read_text("utf-8", "replace"))
+    bundle = builder.load(service.workspace.folder.bundles / revision.bundle_digest)
+    script = entry_script.check((bundle.app / bundle.entry_script).read_text("utf-8", "replace"))
     required = [parameter.name for parameter in script.parameters if parameter.required]
-    with_sample = any(name.rpartition(".")[2] == "input_schema" for name in script.decorators)
-    return required[0] if with_sample and len(required) == 1 else ""
+    has_sample = any(name.rpartition(".")[2] == "input_schema" for name in script.decorators)
+    return required[0] if has_sample and len(required) == 1 else ""
 
 
 def _is_number(text: str) -> bool:

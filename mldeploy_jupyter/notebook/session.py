@@ -1,4 +1,4 @@
-"""What the magics remember in one session, and what they must know of the front end."""
+"""The state of the magics in one session, and what the front end tells about itself and the running cell."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-# live: a kernel with someone before it. headless: a kernel that is run by a program (nbconvert, papermill),
-# where nothing may be shown after the last cell. terminal: IPython in a terminal.
+# live: a kernel with a person at the front end. headless: a kernel that a program runs (nbconvert, papermill), which
+# saves no output after the last cell's end. terminal: IPython in a terminal.
 FrontEnd = Literal["live", "headless", "terminal"]
 
 
 @dataclass(frozen=True)
 class FailedCheck:
-    """A script that could not serve when it was written, with `models`. `text` is the script as it was then."""
+    """A script that failed its check with `models`, and why. `text` is the script as it was then."""
 
     script: Path
     text: str
@@ -22,8 +22,8 @@ class FailedCheck:
     where: str = ""
     models: tuple[str, ...] = ()
 
-    def is_of(self, path: Path) -> bool:
-        """Whether the file is that script still: one that was corrected outside the notebook is not judged."""
+    def applies_to(self, path: Path) -> bool:
+        """Whether the file still holds that script, and was not corrected outside the notebook."""
         try:
             return path == self.script and path.read_text("utf-8") == self.text
         except (OSError, ValueError):
@@ -32,32 +32,44 @@ class FailedCheck:
 
 @dataclass
 class Session:
-    """`script` is the file of the last %%entry_script, new until something is deployed, `failed` how its check failed,
-    `models` what it was checked with if it named any. `checked` has the models that each script, by its digest, passed
-    its check with, and `kept` those of the last script, with what was registered last at that time. `service` is the
-    name that was deployed last. `views` are the timelines that still change, by display, and `shown` says for each
-    deployment which cell, by its number, showed its timeline."""
+    """The state of one session. "The script" is that of the last `%%entry_script`."""
 
     shell: Any
+
+    # The script: its file, whether it was written since the last deployment, how its check failed.
     script: Path | None = None
     script_is_new: bool = False
-    failed: FailedCheck | None = None
-    models: list[str] = field(default_factory=list)
-    checked: dict[str, list[str]] = field(default_factory=dict)
-    kept: tuple[list[str], list[str]] = ([], [])
+    failed_check: FailedCheck | None = None
+
+    # Models of the script: those its options named, those it passed an earlier check with, and the model that was
+    # registered last when it was written. `checked_models` has the models of every script that passed, by its digest.
+    named_models: list[str] = field(default_factory=list)
+    passed_models: list[str] = field(default_factory=list)
+    registered_before: list[str] = field(default_factory=list)
+    checked_models: dict[str, list[str]] = field(default_factory=dict)
+
+    # The service that was deployed last.
     service: str = ""
-    views: dict[str, Any] = field(default_factory=dict)
-    shown: dict[str, int] = field(default_factory=dict)
-    matcher: Any = None  # what was added to the shell, so that it can be taken out again
+
+    # Timelines that still change, by display id, and the number of the cell that shows each deployment, by its id.
+    timelines: dict[str, Any] = field(default_factory=dict)
+    timeline_cells: dict[str, int] = field(default_factory=dict)
+
+    # Added to the shell, and removed from it by `unload`.
+    matcher: Any = None
     on_cell_end: Any = None
 
     @property
     def namespace(self) -> dict[str, Any]:
         return self.shell.user_ns if self.shell is not None else {}
 
+    def record_deployment(self, service: str) -> None:
+        """Remembers the service that was deployed last."""
+        self.service, self.script_is_new = service, False
+
 
 def front_end(shell: Any) -> FrontEnd:
-    """A program that runs notebooks says in its requests that nobody can answer a question (`allow_stdin`)."""
+    """The kind of front end. A program that runs notebooks does not allow input (`allow_stdin` of its requests)."""
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return "terminal"
@@ -65,17 +77,17 @@ def front_end(shell: Any) -> FrontEnd:
 
 
 def cell_id(shell: Any) -> str:
-    """The running cell's id, "" where the front end does not say."""
+    """The id of the running cell; "" when the front end does not send it."""
     kernel = getattr(shell, "kernel", None)
     parent = _parent(kernel) if kernel is not None else {}
     return str((parent.get("metadata") or {}).get("cellId") or "")
 
 
 def prompt_number(shell: Any) -> int | None:
-    """The number beside the running cell, as in [3]; None where there is none.
+    """The number beside the running cell, as in [3]; None without one.
 
-    IPython 9.18 and later count up before the cell runs, older ones after it, and a cell that is not stored is not
-    counted. The display hook of each version knows the number of a counted cell.
+    IPython 9.18 and later increment `execution_count` before the cell runs, older versions after it; a cell that is
+    not stored does not count. The display hook of every version has the number of a cell that counts.
     """
     count = getattr(shell, "execution_count", None)
     kernel = getattr(shell, "kernel", None)
@@ -86,8 +98,10 @@ def prompt_number(shell: Any) -> int | None:
 
 
 def notebook_path(shell: Any, environ: Any = os.environ) -> str:
-    """The notebook's path as the front end tells it, "" when it does not: Jupyter servers set
-    `JPY_SESSION_NAME`, VS Code `__vsc_ipynb_file__`, and IPython's own `__session__` is the former."""
+    """The notebook's path; "" when the front end does not tell it.
+
+    Jupyter servers set `JPY_SESSION_NAME`, which IPython copies to `__session__`; VS Code sets `__vsc_ipynb_file__`.
+    """
     namespace = getattr(shell, "user_ns", {})
     for found in (namespace.get("__vsc_ipynb_file__"), namespace.get("__session__"), environ.get("JPY_SESSION_NAME")):
         if isinstance(found, str) and found:
@@ -96,7 +110,7 @@ def notebook_path(shell: Any, environ: Any = os.environ) -> str:
 
 
 def raw_cell(shell: Any) -> str:
-    """The running cell as it was typed, with its leading blank lines; "" when it is not known."""
+    """The running cell as it was typed, with leading blank lines; "" when it is unknown."""
     kernel = getattr(shell, "kernel", None)
     if kernel is not None:
         return str(_parent(kernel).get("content", {}).get("code") or "")

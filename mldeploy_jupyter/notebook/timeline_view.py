@@ -1,8 +1,11 @@
-"""A deployment's timeline as a display that keeps itself up to date. It only reads the journal: closing it,
-or the kernel's end, stops nothing."""
+"""A deployment's timeline below a cell, kept up to date from a thread.
+
+It only reads the journal, so neither closing it nor the end of the kernel stops a deployment.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,26 +14,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.commands.errors import WaitInterrupted
+from mldeploy_jupyter.core.errors import DeploymentTimeout
 from mldeploy_jupyter.core.journal import Timeline, apply_event, render_html, render_text, update_elapsed
 from mldeploy_jupyter.core.journal.journal import JournalReader
-from mldeploy_jupyter.notebook.wording import as_typed_here
+from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
+from mldeploy_jupyter.notebook.wording import in_notebook_words
 
-LEAST_SECONDS = 0.25  # between two updates
-CLOCK_SECONDS = 1.0  # a running deployment's clock moves this often when nothing else happens
-LAST_EVENT_SECONDS = 1.0
-SILENT_SECONDS = 2.0  # without an event for so long: ask whether the runner still lives
+UPDATE_SECONDS = 0.25  # at least, between two updates of the display
+CLOCK_SECONDS = 1.0  # between two updates that only advance the elapsed time
+LAST_EVENT_SECONDS = 1.0  # to wait for the last event of a deployment that the store says has ended
+SILENT_SECONDS = 2.0  # without an event, after which the runner is checked
+POLL_SECONDS = 0.02
 
-Publish = Callable[[dict[str, str], bool], Any]  # the bundle, and whether it replaces the one shown before
+Publish = Callable[[dict[str, str], bool], Any]  # the MIME bundle, and whether it replaces the one shown before
 
 
 class TimelineView:
-    """Shows the journal at `journal` through `publish` until the deployment has ended.
+    """Draws the deployment of a journal through `publish` until it has ended.
 
-    `first` is shown while the journal is empty, before the runner has written a line.
-    `look` asks the service how it is, which finds a runner that died and writes that into the journal. `is_over`
-    says that the deployment has ended, which the store knows an instant before the journal. While `errors` is
-    False, why it failed is left out: then the error is raised, and shown below.
-    `now` gives the wall-clock time with its zone, `clock` seconds that never run backwards.
+    `first` is drawn while the journal is empty. `check_runner` detects a runner that died and records it in the
+    journal. `is_over` says that the deployment has ended, which the store knows an instant before the journal. With
+    `errors` False the reason of a failure is left out, because the caller raises it. `now` is the wall-clock time with
+    its zone, `clock` a monotonic clock in seconds.
     """
 
     def __init__(
@@ -39,7 +45,7 @@ class TimelineView:
         publish: Publish,
         *,
         first: Timeline | None = None,
-        look: Callable[[], Any] = lambda: None,
+        check_runner: Callable[[], Any] = lambda: None,
         is_over: Callable[[], bool] = lambda: False,
         errors: bool = True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -50,37 +56,37 @@ class TimelineView:
         self.journal = journal
         self.ended = threading.Event()
         self.errors = errors
-        self._tail = JournalReader(journal)
-        self._publish, self._look, self._is_over, self._now, self._clock = publish, look, is_over, now, clock
+        self._reader = JournalReader(journal)
+        self._publish, self._check_runner, self._is_over = publish, check_runner, is_over
+        self._now, self._clock = now, clock
         self._lock = threading.Lock()
-        self._shown_at = self._read_at = self._heard_at = self._looked_at = clock()
-        self._shown: dict[str, str] = {}
+        self._drawn_at = self._read_at = self._last_event_at = self._checked_at = clock()
+        self._drawn: dict[str, str] = {}
 
     def show(self) -> TimelineView:
-        """Draws the timeline as it stands and keeps it up to date from a thread of its own."""
+        """Draws the timeline and keeps it up to date from a thread of its own."""
         self.refresh()
         if not self.ended.is_set():
-            threading.Thread(target=self._keep_up, name="mldeploy-timeline", daemon=True).start()
+            threading.Thread(target=self._keep_up_to_date, name="mldeploy-timeline", daemon=True).start()
         return self
 
     def refresh(self) -> bool:
-        """Reads what is new and shows it. True once the deployment has ended and its end is on the page.
+        """Draws new events. True once the end of the deployment has been drawn. Safe to call from any thread.
 
-        It may be called from any thread; the running cell's own thread does so before the cell ends, because
-        what comes later is lost to programs that run notebooks.
+        The thread of the running cell calls it before the cell ends: programs that run notebooks lose later output.
         """
         with self._lock:
             if self.ended.is_set():
                 return True
-            events = self._tail.read()
+            events = self._reader.read()
             if events and not self.timeline.seq:
-                self.timeline.started = ""  # what stood there before the first event was a guess
+                self.timeline.started = ""  # the time before the first event was a guess
             for event in events:
                 apply_event(self.timeline, event)
             moment = self._read_at = self._clock()
             if events:
-                self._heard_at = moment
-            if events or not self._shown or moment - self._shown_at >= CLOCK_SECONDS:
+                self._last_event_at = moment
+            if events or not self._drawn or moment - self._drawn_at >= CLOCK_SECONDS:
                 update_elapsed(self.timeline, self._now())
                 self._draw(moment)
             if self.timeline.ended:
@@ -88,44 +94,121 @@ class TimelineView:
             return self.ended.is_set()
 
     def catch_up(self, seconds: float = LAST_EVENT_SECONDS) -> bool:
-        """`refresh`, but once the deployment is over it waits up to `seconds` for the journal's last event."""
+        """Like `refresh`, but waits up to `seconds` for the last event of a deployment that has ended."""
         end = self._clock() + seconds
         while not self.refresh() and self._is_over() and self._clock() < end:
-            self.ended.wait(0.02)
+            self.ended.wait(POLL_SECONDS)
         return self.ended.is_set()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Follows until the deployment has ended, or for `timeout` seconds. An interrupt ends the waiting only."""
+        """Waits until the deployment has ended, or for `timeout` seconds."""
         end = None if timeout is None else self._clock() + timeout
-        while not self.ended.wait(0.02) and (end is None or self._clock() < end):
-            self._ask_when_silent()
-            if self._clock() - self._read_at >= LEAST_SECONDS:
+        while not self.ended.wait(POLL_SECONDS) and (end is None or self._clock() < end):
+            self._check_when_silent()
+            if self._clock() - self._read_at >= UPDATE_SECONDS:
                 self.refresh()
 
-    def _keep_up(self) -> None:
-        while not self.ended.wait(LEAST_SECONDS):
-            self._ask_when_silent()
+    def _keep_up_to_date(self) -> None:
+        while not self.ended.wait(UPDATE_SECONDS):
+            self._check_when_silent()
             self.refresh()
 
-    def _ask_when_silent(self) -> None:
+    def _check_when_silent(self) -> None:
         moment = self._clock()
-        if moment - max(self._heard_at, self._looked_at) >= SILENT_SECONDS:
-            self._looked_at = moment
-            self._look()
+        if moment - max(self._last_event_at, self._checked_at) >= SILENT_SECONDS:
+            self._checked_at = moment
+            self._check_runner()
 
     def _draw(self, moment: float) -> None:
-        bundle = bundle_of(self.timeline, self.errors)
-        if bundle != self._shown:
-            self._publish(bundle, bool(self._shown))
-            self._shown = bundle
-        self._shown_at = moment
+        bundle = timeline_bundle(self.timeline, self.errors)
+        if bundle != self._drawn:
+            self._publish(bundle, bool(self._drawn))
+            self._drawn = bundle
+        self._drawn_at = moment
 
 
-def bundle_of(timeline: Timeline, errors: bool = True) -> dict[str, str]:
-    """The timeline in the two plain forms, by MIME type, in the words of a notebook."""
+def timeline_bundle(timeline: Timeline, errors: bool = True) -> dict[str, str]:
+    """The timeline as text and HTML, by MIME type, in a notebook's words."""
     if timeline.cause:
-        timeline = replace(
-            timeline, cause={**timeline.cause, "hint": as_typed_here(str(timeline.cause.get("hint", "")))}
-        )
+        hint = in_notebook_words(str(timeline.cause.get("hint", "")))
+        timeline = replace(timeline, cause={**timeline.cause, "hint": hint})
     text = render_text(timeline, errors=errors)
     return {"text/plain": "\n".join(text), "text/html": render_html(timeline, errors)}
+
+
+def show_deployment(session: Session, service: Any, wait: bool = False, timeout_sec: float | None = None) -> None:
+    """Shows the service's deployment below the running cell, and with `wait` waits for its end.
+
+    Raises the deployment's error when it did not go live, `DeploymentTimeout` after `timeout_sec` seconds, and
+    `WaitInterrupted` when the user interrupts the wait.
+    """
+    view = _add_view(session, service, errors=not wait)
+    if not wait:
+        return
+    try:
+        view.wait(timeout_sec)
+        if not view.ended.is_set():
+            view.errors = True
+            raise DeploymentTimeout(
+                f"{service.name} was not live within {timeout_sec:g} s",
+                why="the deployment goes on; nothing was cancelled",
+                hint=f"wait again with %services {service.name}, or end it with %cancel {service.name}",
+            )
+        service.wait_for_deployment()  # raises the deployment's error
+    except KeyboardInterrupt:
+        view.errors = True  # no error will be raised any longer, so the timeline must show it
+        raise wait_interrupted(service) from None
+    finally:
+        view.refresh()
+
+
+def wait_interrupted(service: Any) -> WaitInterrupted:
+    return WaitInterrupted(
+        "stopped waiting; the deployment goes on",
+        hint=f"attach again with %services {service.name}; %cancel {service.name} ends it",
+        value=service,
+    )
+
+
+def refresh_timelines(session: Session) -> None:
+    """Brings every open timeline up to date. Called at the end of each cell, while its outputs can still be saved."""
+    for display_id, view in list(session.timelines.items()):
+        if view.catch_up():
+            session.timelines.pop(display_id, None)
+
+
+def _add_view(session: Session, service: Any, errors: bool) -> TimelineView:
+    from IPython.display import display, update_display
+
+    display_id = f"mldeploy-{service.deployment_id}-{os.urandom(4).hex()}"
+
+    def publish(bundle: dict[str, str], again: bool) -> None:
+        show: Any = update_display if again else display
+        show(bundle, raw=True, display_id=display_id)
+
+    record = service.record
+    first = Timeline("Updating" if record.revision else "Deploying", service.name, record.target)
+    # The first event brings the plan. Until then, assume that a local service needs no image.
+    image = first.stage("push")
+    if image is not None and record.target == "local":
+        image.status, image.planned = "Not needed", False
+    store, deployment_id = service.workspace.folder.open_store(), service.deployment_id
+
+    def is_over() -> bool:
+        deployment = store.get_deployment(deployment_id)
+        return deployment is None or deployment.state != "running"
+
+    view = TimelineView(
+        service.journal,
+        publish,
+        first=first,
+        check_runner=lambda: service.shown_state,
+        is_over=is_over,
+        errors=errors,
+    )
+    session.timeline_cells[service.deployment_id] = prompt_number(session.shell) or 0
+    if front_end(session.shell) == "terminal":
+        view.refresh()  # once: a terminal's earlier lines cannot be redrawn from a thread
+        return view
+    session.timelines[display_id] = view
+    return view.show()

@@ -1,27 +1,28 @@
-"""How services and models look in a notebook: text and plain HTML, without classes, colours, scripts or keys.
+"""How services, models, keys and logs are displayed: as text and plain HTML, without classes, scripts or keys.
 
-The objects of `api/` stay plain; IPython asks here. `timeline_view` is the place a widget panel will take.
+The objects of `api/` know nothing of IPython; formatters that are registered by name display them.
 """
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.commands.formatting import table
 from mldeploy_jupyter.core.errors import WebserviceNotFound
-from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
+from mldeploy_jupyter.core.text import clean
+from mldeploy_jupyter.notebook.session import Session, prompt_number
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models.model import Model
     from mldeploy_jupyter.api.webservices.webservice import Webservice
-    from mldeploy_jupyter.notebook.timeline_view import TimelineView
 
 Bundle = dict[str, str]
 Rows = Sequence[Sequence[str]]
 
-# Shown state -> how it reads in a sentence. The words are those of every other surface.
+# State -> how it reads before the name of a target.
 STATE_WORDS = {
     "Deploying": "deploying to",
     "Updating": "updating on",
@@ -32,54 +33,8 @@ STATE_WORDS = {
 }
 
 
-def timeline_view(session: Session, service: Webservice, errors: bool = True) -> TimelineView:
-    """Shows the service's deployment below the running cell and keeps it up to date until its end.
-
-    `errors` False leaves out why it failed, for a caller that raises the error.
-    """
-    from IPython.display import display, update_display
-
-    from mldeploy_jupyter.core.journal import Timeline
-    from mldeploy_jupyter.notebook.timeline_view import TimelineView
-
-    display_id = f"mldeploy-{service.deployment_id}-{os.urandom(4).hex()}"
-
-    def publish(bundle: Bundle, again: bool) -> None:
-        show: Any = update_display if again else display
-        show(bundle, raw=True, display_id=display_id)
-
-    record = service.record
-    first = Timeline("Updating" if record.revision else "Deploying", service.name, record.target)
-    # The plan comes with the first event; until then a local service's stages are guessed.
-    image = first.stage("push")
-    if image is not None and record.target == "local":
-        image.status, image.planned = "Not needed", False
-    store, deployment_id = service.workspace.folder.open_store(), service.deployment_id
-
-    def is_over() -> bool:
-        deployment = store.get_deployment(deployment_id)
-        return deployment is None or deployment.state != "running"
-
-    view = TimelineView(
-        service.journal, publish, first=first, look=lambda: service.shown_state, is_over=is_over, errors=errors
-    )
-    session.shown[service.deployment_id] = prompt_number(session.shell) or 0
-    if front_end(session.shell) == "terminal":
-        view.refresh()  # a terminal's old lines cannot be changed from behind
-        return view
-    session.views[display_id] = view
-    return view.show()
-
-
-def refresh_views(session: Session) -> None:
-    """Brings every open timeline up to date: called as each cell ends, while its outputs can still be saved."""
-    for display_id, view in list(session.views.items()):
-        if view.catch_up():
-            session.views.pop(display_id, None)
-
-
-# IPython has printers of its own for lists, tuples and strings, found before a bundle; only a method of the very
-# class goes before them. So these classes have both, each in its own body.
+# IPython's own printers for lists, tuples and strings come before an inherited `_repr_mimebundle_`. Only methods in the
+# body of the class itself come before them, so each class below has both methods in its own body.
 def _as_bundle(self: Any, include: Any = None, exclude: Any = None) -> Bundle:
     bundle: Bundle = self.bundle()
     return bundle
@@ -90,7 +45,7 @@ def _as_text(self: Any, printer: Any, cycle: bool) -> None:
 
 
 class Table(list[Any]):
-    """A list that shows itself as a table. `show` makes the bundle of the items."""
+    """A list that is displayed as a table. `show` makes the bundle of its items."""
 
     def __init__(self, items: Iterable[Any], show: Callable[[Sequence[Any]], Bundle]) -> None:
         super().__init__(items)
@@ -103,7 +58,7 @@ class Table(list[Any]):
 
 
 class Keys(tuple[str, ...]):
-    """Keys as a value that can be used but is not shown: what a cell shows is saved with the notebook."""
+    """Keys as a value that is usable but not displayed: displays are saved with the notebook."""
 
     def bundle(self) -> Bundle:
         return {"text/plain": f"{len(self)} keys, not shown: the notebook would keep them. They are the items of this."}
@@ -112,20 +67,18 @@ class Keys(tuple[str, ...]):
 
 
 class LogText(str):
-    """A log as a string that shows itself as lines, with nothing in them that a page would obey."""
+    """A log as a string that is displayed as lines, without control sequences."""
 
     def bundle(self) -> Bundle:
-        from mldeploy_jupyter.core.text import clean
-
         return {"text/plain": clean(self.rstrip("\n")) or "(the log is empty)"}
 
     _repr_mimebundle_, _repr_pretty_ = _as_bundle, _as_text
 
 
-def shown(value: Any) -> Any:
-    """The value, or a table of it when it is a list of services or models."""
+def as_table(value: Any) -> Any:
+    """The value as a `Table` when it is a list of services or models, else as it is."""
     if isinstance(value, list) and value:
-        kinds = {base.__name__ for item in value for base in type(item).__mro__ if base.__module__.startswith(_OURS)}
+        kinds = {base.__name__ for item in value for base in type(item).__mro__ if base.__module__.startswith(_API)}
         if "Webservice" in kinds:
             return Table(value, services_bundle)
         if "Model" in kinds:
@@ -134,7 +87,7 @@ def shown(value: Any) -> Any:
 
 
 def service_bundle(service: Webservice, errors: bool = True) -> Bundle:
-    """A service: its state, its address, what it serves. Never a key. `errors` False leaves out why it failed."""
+    """A service: its state, address and models, never its keys. `errors` False leaves out why it failed."""
     try:
         data, state = service.serialize(), service.shown_state
     except WebserviceNotFound:
@@ -143,25 +96,25 @@ def service_bundle(service: Webservice, errors: bool = True) -> Bundle:
     rows = [
         ("Scoring URI", data["scoringUri"] or ""),
         ("Models", ", ".join(data["models"])),
-        ("Keys", _opened_with(service.name, data)),
+        ("Keys", _describe_auth(service.name, data)),
         ("Description", data["description"] or ""),
         ("Tags", ", ".join(f"{key}={value}" for key, value in (data["tags"] or {}).items())),
         ("Updated", _minute(data["updatedTime"])),
     ]
     error = data["error"] if errors and state != "Live" else None
     closing = [f"{key}: {error[part]}" for key, part in _ERROR_PARTS if error.get(part)] if error else []
-    heading = f"{service.name}   {STATE_WORDS.get(state, state)} {_place(data['computeType'])}{revision}"
+    heading = f"{service.name}   {STATE_WORDS.get(state, state)} {_target_name(data['computeType'])}{revision}"
     return _bundle(heading, [row for row in rows if row[1]], closing)
 
 
-def _opened_with(name: str, data: dict[str, Any]) -> str:
+def _describe_auth(name: str, data: dict[str, Any]) -> str:
     if data["tokenAuthEnabled"]:
         return f"off; it asks for tokens, see %mldeploy service get-access-token {name}"
     return f"on, see them with %mldeploy service get-keys {name}" if data["authEnabled"] else "off"
 
 
 def services_bundle(services: Sequence[Webservice]) -> Bundle:
-    """Services as a table, one a row."""
+    """A table of services: the columns of `%services`."""
     rows = []
     for service in services:
         try:
@@ -182,7 +135,7 @@ def services_bundle(services: Sequence[Webservice]) -> Bundle:
 
 
 def model_bundle(model: Model) -> Bundle:
-    """A model: its id, size, tags and time."""
+    """A model: its version, size, tags and time of registration."""
     rows = [
         ("Size", _size(model)),
         ("Framework", " ".join(part for part in (model.model_framework, model.model_framework_version) if part)),
@@ -194,6 +147,7 @@ def model_bundle(model: Model) -> Bundle:
 
 
 def models_bundle(models: Sequence[Model]) -> Bundle:
+    """A table of models."""
     rows = [
         (
             model.name,
@@ -207,34 +161,32 @@ def models_bundle(models: Sequence[Model]) -> Bundle:
     return _grid(rows, ("Model", "Version", "Size", "Tags", "Registered"))
 
 
-_OURS = "mldeploy_jupyter.api."
-_NUMBERS = ("Revision", "Version", "Size")  # columns that stand to the right, as Jupyter would put all of them
+_API = "mldeploy_jupyter.api."
+_NUMBERS = ("Revision", "Version", "Size")  # columns aligned to the right
 _ERROR_PARTS = (("error", "what"), ("cause", "why"), ("hint", "hint"))
-_PLACES = {"Local": "this machine", "ACI": "Azure Container Instances", "AKS": "AKS", "AKSENDPOINT": "AKS"}
+_TARGET_NAMES = {"Local": "this machine", "ACI": "Azure Container Instances", "AKS": "AKS", "AKSENDPOINT": "AKS"}
 
 
 def add_formatters(session: Session) -> None:
-    """Teaches IPython to show our objects. By name, so that loading the magics does not import them."""
+    """Registers how IPython displays services and models. By name, so that loading the magics does not import them."""
     formatter = session.shell.display_formatter.mimebundle_formatter
 
     def service(value: Webservice) -> Bundle:
-        here = session.shown.get(value.deployment_id) == (prompt_number(session.shell) or 0)
-        for view in session.views.values() if here else ():
-            if view.journal == value.journal and not view.ended.is_set():
-                # The timeline above says how it goes; what is said here would stay as it is now.
-                said = ": its state is above"
-                html = f"<p><strong>{_html(value.name)}</strong>{said}</p>\n"
-                return {"text/plain": value.name + said, "text/html": html}
-        told = here and any(view.journal == value.journal for view in session.views.values())
-        return service_bundle(value, errors=not told)
+        # A timeline in the same cell shows the state and the error; here they would go stale.
+        same_cell = session.timeline_cells.get(value.deployment_id) == (prompt_number(session.shell) or 0)
+        timelines = [view for view in session.timelines.values() if same_cell and view.journal == value.journal]
+        if any(not view.ended.is_set() for view in timelines):
+            note = ": its state is above"
+            html = f"<p><strong>{_html(value.name)}</strong>{note}</p>\n"
+            return {"text/plain": value.name + note, "text/html": html}
+        return service_bundle(value, errors=not timelines)
 
     formatter.for_type_by_name(*_SERVICE, lambda value, include=None, exclude=None: service(value))
     formatter.for_type_by_name(*_MODEL, lambda value, include=None, exclude=None: model_bundle(value))
 
 
 def remove_formatters(session: Session) -> None:
-    import sys
-
+    """Removes what `add_formatters` registered."""
     formatter = session.shell.display_formatter.mimebundle_formatter
     for module, name in (_SERVICE, _MODEL):
         formatter.deferred_printers.pop((module, name), None)
@@ -260,8 +212,6 @@ def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
 
 
 def _grid(rows: Rows, head: Sequence[str]) -> Bundle:
-    from mldeploy_jupyter.commands.formatting import table
-
     sides = ["right" if name in _NUMBERS else "left" for name in head]
 
     def line(tag: str, row: Sequence[str]) -> str:
@@ -275,8 +225,6 @@ def _grid(rows: Rows, head: Sequence[str]) -> Bundle:
 
 
 def _line(text: str) -> str:
-    from mldeploy_jupyter.core.text import clean
-
     return clean(text, colour=False).replace("\n", " ")
 
 
@@ -284,8 +232,8 @@ def _html(text: str) -> str:
     return escape(_line(text))
 
 
-def _place(compute_type: str) -> str:
-    return _PLACES.get(compute_type, compute_type)
+def _target_name(compute_type: str) -> str:
+    return _TARGET_NAMES.get(compute_type, compute_type)
 
 
 def _minute(time: str | None) -> str:

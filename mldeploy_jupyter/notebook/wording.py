@@ -1,14 +1,29 @@
-"""Messages in the words of a notebook. Those who write them do not know whether a shell or a notebook shows them."""
+"""Messages in a notebook's words. The layers below write them for a shell, without knowing who shows them."""
 
 from __future__ import annotations
 
 import re
 
-_SHELL = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|prune)\b|--help\b)")
-# The hint of a cause: "then deploy churn again". The name is a service's, as the engine wrote it.
-_AGAIN = re.compile(r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*) again\b")
+from mldeploy_jupyter.commands.errors import UsageError
+
+_SHELL_COMMAND = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|script|prune)\b|--help\b)")
+# The hint of a cause, such as "then deploy churn again", with the service's name.
+_DEPLOY_AGAIN = re.compile(r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*) again\b")
 
 
-def as_typed_here(text: str) -> str:
-    """The text with the command line's words as they are typed in a notebook."""
-    return _AGAIN.sub(r"%\1 \2", _SHELL.sub("%mldeploy ", text))
+def in_notebook_words(text: str) -> str:
+    """The text with shell commands replaced by the magics that do the same."""
+    return _DEPLOY_AGAIN.sub(r"%\1 \2", _SHELL_COMMAND.sub("%mldeploy ", text))
+
+
+def in_magic_words(error: UsageError, magic: str, command: str = "") -> UsageError:
+    """The error about the magic of that name, which runs `command` of the command line."""
+
+    def replaced(text: str) -> str:
+        for name in (magic, command):
+            if name:
+                text = text.replace(f"mldeploy {name} --help", f"%{magic}?")
+                text = re.sub(rf"%?mldeploy {re.escape(name)}\b", f"%{magic}", text)
+        return in_notebook_words(text)
+
+    return UsageError(replaced(error.what), why=replaced(error.why), hint=replaced(error.hint))

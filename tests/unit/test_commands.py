@@ -18,16 +18,33 @@ from mldeploy_jupyter import commands
 from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.commands import COMMANDS, Command, Context, Result, UsageError, command, parse, run
-from mldeploy_jupyter.commands import python_code as printed_module
-from mldeploy_jupyter.commands.options import changed_config, deploy_config_of, inference_config_of, texts_of
+from mldeploy_jupyter.commands import (
+    COMMANDS,
+    Command,
+    Context,
+    Result,
+    UsageError,
+    command,
+    open_workspace,
+    parse,
+    python_code,
+    run,
+)
+from mldeploy_jupyter.commands.options import (
+    given_metadata,
+    make_changed_config,
+    make_deploy_config,
+    make_inference_config,
+)
 from mldeploy_jupyter.commands.parser import find_command
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError, ModelNotFoundException, WorkspaceError
 
 
 def context(**more: Any) -> Context:
-    return Context(out=io.StringIO(), err=io.StringIO(), stdin=io.StringIO(), follow=False, **more)
+    return Context(
+        open_workspace, out=io.StringIO(), err=io.StringIO(), stdin=io.StringIO(), wait_by_default=False, **more
+    )
 
 
 def said(ctx: Context) -> str:
@@ -208,15 +225,15 @@ def deploy_args(line: str) -> Any:
 
 def test_a_flag_beats_the_file(folder: Path) -> None:
     (folder / "d.json").write_text(json.dumps({"computeType": "local", "port": 8890, "workerCount": 2}))
-    assert deploy_config_of(deploy_args("-dc d.json")) == DeployConfig("Local", {"port": 8890, "worker_count": 2})
-    both = deploy_config_of(deploy_args("-dc d.json --port 9000 --ae false --tag a=b"))
+    assert make_deploy_config(deploy_args("-dc d.json")) == DeployConfig("Local", {"port": 8890, "worker_count": 2})
+    both = make_deploy_config(deploy_args("-dc d.json --port 9000 --ae false --tag a=b"))
     assert both is not None
     assert both.passed == {"port": 9000, "worker_count": 2, "auth_enabled": False, "tags": {"a": "b"}}
 
 
 def test_a_flag_mends_a_wrong_file(folder: Path) -> None:
     (folder / "d.json").write_text(json.dumps({"computeType": "local", "port": 99999}))
-    config = deploy_config_of(deploy_args("-dc d.json --port 9000"))
+    config = make_deploy_config(deploy_args("-dc d.json --port 9000"))
     assert config is not None and config.passed == {"port": 9000}
 
 
@@ -225,9 +242,9 @@ def test_violations_say_where_the_value_came_from(folder: Path, snapshot: Snapsh
         json.dumps({"computeType": "aks", "containerResourceRequirements": {"cpu": 2}, "gpuCores": -1})
     )
     with pytest.raises(ConfigError) as caught:
-        deploy_config_of(deploy_args("-dc d.json --ccl 1 --mi 2"))
+        make_deploy_config(deploy_args("-dc d.json --ccl 1 --mi 2"))
     with pytest.raises(ConfigError) as flags_only:
-        deploy_config_of(deploy_args("--to aci --cc 0 --vnet-name v"))
+        make_deploy_config(deploy_args("--to aci --cc 0 --vnet-name v"))
     assert [str(caught.value), str(flags_only.value)] == snapshot
 
 
@@ -238,9 +255,9 @@ def test_wrong_keys_and_wrong_values_are_said_at_once(folder: Path, snapshot: Sn
     (folder / "local.json").write_text(json.dumps({"computeType": "local", "port": 70000, "foo": 1}))
     texts = []
     for read in (
-        lambda: deploy_config_of(deploy_args("-dc aci.json --gb 1")),  # a flag mends one of the values
-        lambda: deploy_config_of(deploy_args("-dc local.json")),
-        lambda: changed_config(deploy_args("-dc local.json"), DeployConfig("Local")),
+        lambda: make_deploy_config(deploy_args("-dc aci.json --gb 1")),  # a flag mends one of the values
+        lambda: make_deploy_config(deploy_args("-dc local.json")),
+        lambda: make_changed_config(deploy_args("-dc local.json"), DeployConfig("Local")),
     ):
         with pytest.raises(ConfigError) as caught:
             read()
@@ -250,7 +267,7 @@ def test_wrong_keys_and_wrong_values_are_said_at_once(folder: Path, snapshot: Sn
 
 def test_an_update_names_no_option_that_it_does_not_have(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        changed_config(deploy_args("--cc 2"), DeployConfig("Local"))
+        make_changed_config(deploy_args("--cc 2"), DeployConfig("Local"))
     assert caught.value.hint == "leave --cpu-cores out"
 
 
@@ -258,7 +275,7 @@ def test_a_reserved_name_in_the_inference_config_has_its_place(folder: Path) -> 
     data = {"entryScript": "score.py", "environment": {"name": "AzureML-x"}}
     (folder / "i.json").write_text(json.dumps(data))
     with pytest.raises(MldeployError) as caught:
-        inference_config_of(context(), deploy_args("-ic i.json"))
+        make_inference_config(context(), deploy_args("-ic i.json"))
     assert caught.value.where == "i.json, environment.name"
 
 
@@ -307,40 +324,40 @@ def test_a_hint_names_the_option_beside_the_argument(line: str, option: str, fol
 
 def test_which_target(folder: Path) -> None:
     (folder / "d.json").write_text('{"computeType": "ACI"}')
-    assert deploy_config_of(deploy_args("x")) is None
-    assert deploy_config_of(deploy_args("--port 1")) == DeployConfig("Local", {"port": 1})
-    assert deploy_config_of(deploy_args("--to aci")) == DeployConfig("ACI")
-    assert deploy_config_of(deploy_args("-ct cluster")) == DeployConfig("AKS", {"compute_target_name": "cluster"})
-    assert deploy_config_of(deploy_args("-dc d.json --to aci")) == DeployConfig("ACI")
+    assert make_deploy_config(deploy_args("x")) is None
+    assert make_deploy_config(deploy_args("--port 1")) == DeployConfig("Local", {"port": 1})
+    assert make_deploy_config(deploy_args("--to aci")) == DeployConfig("ACI")
+    assert make_deploy_config(deploy_args("-ct cluster")) == DeployConfig("AKS", {"compute_target_name": "cluster"})
+    assert make_deploy_config(deploy_args("-dc d.json --to aci")) == DeployConfig("ACI")
     with pytest.raises(UsageError, match=r"d\.json is for aci"):
-        deploy_config_of(deploy_args("-dc d.json --to local"))
+        make_deploy_config(deploy_args("-dc d.json --to local"))
 
 
 def test_an_update_changes_only_what_is_named(folder: Path) -> None:
     current = DeployConfig("Local", {"port": 8890, "worker_count": 2})
     args = words_of("service update", "churn --worker-count 3 --tag a=b")
-    changed = changed_config(args, current)
+    changed = make_changed_config(args, current)
     assert changed is not None and changed.passed == {"port": 8890, "worker_count": 3}
-    assert texts_of(args) == {"tags": {"a": "b"}}
-    assert changed_config(words_of("service update", "churn -m m:2"), current) is None
+    assert given_metadata(args) == {"tags": {"a": "b"}}
+    assert make_changed_config(words_of("service update", "churn -m m:2"), current) is None
     (folder / "d.json").write_text('{"computeType": "aks"}')
     with pytest.raises(UsageError, match=r"d\.json is for aks"):
-        changed_config(words_of("service update", "churn -dc d.json"), current)
+        make_changed_config(words_of("service update", "churn -dc d.json"), current)
 
 
 def test_inference_config_from_file_flags_and_defaults(folder: Path) -> None:
     for name in ("score.py", "other.py"):
         (folder / name).write_text("def init():\n    pass\n\n\ndef run(data):\n    return data\n")
     (folder / "i.yml").write_text("entryScript: score.py\n")
-    from_file = inference_config_of(context(), deploy_args("-ic i.yml"))
+    from_file = make_inference_config(context(), deploy_args("-ic i.yml"))
     assert from_file.entry_script == "score.py"
-    assert inference_config_of(context(), deploy_args("-ic i.yml --es other.py")).entry_script == "other.py"
-    assert inference_config_of(context(), deploy_args("x")) is None
+    assert make_inference_config(context(), deploy_args("-ic i.yml --es other.py")).entry_script == "other.py"
+    assert make_inference_config(context(), deploy_args("x")) is None
     notebook = context(defaults={"entry_script": "other.py"})
-    assert inference_config_of(notebook, deploy_args("x")).entry_script == "other.py"
-    assert inference_config_of(notebook, deploy_args("--script score.py")).entry_script == "score.py"
+    assert make_inference_config(notebook, deploy_args("x")).entry_script == "other.py"
+    assert make_inference_config(notebook, deploy_args("--script score.py")).entry_script == "score.py"
     with pytest.raises(UsageError, match="entry script is missing"):
-        inference_config_of(context(), deploy_args("--runtime python"))
+        make_inference_config(context(), deploy_args("--runtime python"))
 
 
 def test_an_environment_in_the_file(folder: Path) -> None:
@@ -351,7 +368,7 @@ def test_an_environment_in_the_file(folder: Path) -> None:
     environment = {"name": "e", "python": {"condaDependenciesFile": "env.yml"}}
     data = {"entryScript": "score.py", "sourceDirectory": "src", "environment": environment}
     (folder / "i.json").write_text(json.dumps(data))
-    made = inference_config_of(context(), deploy_args("-ic i.json"))
+    made = make_inference_config(context(), deploy_args("-ic i.json"))
     assert made.environment.name == "e"
     assert made.environment.to_spec().pip == ["numpy"]
 
@@ -493,7 +510,7 @@ def test_the_python_of_a_command_runs_as_printed(folder: Path, monkeypatch: pyte
     # What works on a service or begins one: every name is there, without doing it.
     def python_of(python: str, words: str) -> str:
         parsed = parse(command(*words.split()[:2]), shlex.split(words)[2:])
-        return printed_module.whole(Result(python=python, data={}), context(), parsed)
+        return python_code.command_program(Result(python=python, data={}), context(), parsed)
 
     deploy = python_of(
         "Model.deploy(ws, 'c', ['churn:1'], inference_config)", "model deploy c -m churn:1 --script s.py"
@@ -509,7 +526,7 @@ def test_the_python_of_a_command_runs_as_printed(folder: Path, monkeypatch: pyte
     )
     assert "service = Webservice(ws, 'c')" in update
     for text in (deploy, filed, keyed, update):
-        assert not printed_module.undefined(text) and compile(text, "printed", "exec")
+        assert not python_code.undefined_names(text) and compile(text, "printed", "exec")
 
 
 def test_what_is_not_used_is_said(folder: Path) -> None:
@@ -548,11 +565,6 @@ def test_completion(folder: Path) -> None:
 def test_completion_without_a_workspace(folder: Path) -> None:
     assert commands.complete_line(["model", "show", ""], context()) == []
     assert not (folder / ".mldeploy").exists()
-
-
-def test_options_of() -> None:
-    names = {param.name for param in commands.options_of(command("model", "deploy"))}
-    assert {"name", "model", "json", "config_port"} <= names
 
 
 # Results as data ------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter import Workspace
-from mldeploy_jupyter.commands import Context, run
+from mldeploy_jupyter.commands import Context, open_workspace, run
 
 MLDEPLOY = [sys.executable, "-m", "mldeploy_jupyter.cli"]
 SCRIPT = """import json, os, pathlib
@@ -349,13 +349,15 @@ def test_a_notebooks_deploy_updates_what_is_live(cli: Cli, monkeypatch: pytest.M
     def deploy(*words: str) -> tuple[Any, str]:
         said = io.StringIO()
         defaults = {"entry_script": "score.py", "models": ["m1:1"]}
-        context = Context(out=said, err=said, follow=False, namespace={}, defaults=defaults, update_live=True)
+        context = Context(
+            open_workspace, out=said, err=said, wait_by_default=False, namespace={}, defaults=defaults, update_live=True
+        )
         return run(["model", "deploy", "mine", *words], context=context).value, said.getvalue()
 
     first, said = deploy("--wait")
     assert first.revision == 1 and "Roll out" in said
     same, said = deploy("--wait")
-    assert same.revision == 1 and "serves just this already" in said
+    assert same.revision == 1 and "already serves exactly this" in said
     (cli.folder / "score.py").write_text(SCRIPT.replace("factor * value", "factor * value + 1"))
     changed, said = deploy()
     changed.wait_for_deployment()

@@ -96,13 +96,14 @@ def test_a_service_of_an_earlier_version_gets_its_secret_at_the_update(site: Sit
 
 def test_the_command_prints_a_token(site: Site) -> None:
     service = live(site, auth_enabled=True)
-    run(["service", "update", "svc", "--token-auth-enabled", "--wait"], context=Context(open=lambda *_, **__: site.ws))
+    context = Context(open_workspace=lambda *_, **__: site.ws)
+    run(["service", "update", "svc", "--token-auth-enabled", "--wait"], context=context)
     assert service.token_auth_enabled
-    result = run(["service", "get-access-token", "svc"], context=Context(open=lambda *_, **__: site.ws))
+    result = run(["service", "get-access-token", "svc"], context=context)
     assert status(service, result.data["accessToken"]) == 200
     assert result.data["accessToken"] in result.text and result.data["tokenType"] == "Bearer"
     assert datetime.fromisoformat(result.data["expiryOn"]).utcoffset() is not None
-    run(["service", "regen-key", "svc", "-k", "token"], context=Context(open=lambda *_, **__: site.ws))
+    run(["service", "regen-key", "svc", "-k", "token"], context=context)
     assert status(service, result.data["accessToken"]) == 401
 
 

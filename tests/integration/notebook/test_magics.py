@@ -89,7 +89,7 @@ def test_deploy_returns_at_once_and_its_timeline_updates_in_place(kernel: Kernel
 def test_run_all_twice(prepared: Kernel) -> None:
     prepared.ok("%deploy factor --wait")
     again = prepared.ok("%deploy factor")
-    assert "serves just this already" in again.stream and not again.displays
+    assert "already serves exactly this" in again.stream and not again.displays
     # With a new version of the model the same cells update the service.
     prepared.ok("%register factor factor.json")
     prepared.ok(f"%%entry_script\n{SCRIPT}")

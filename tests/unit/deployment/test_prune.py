@@ -12,7 +12,7 @@ import pytest
 from mldeploy_jupyter import environments, prune
 from mldeploy_jupyter.api.models.model import Model
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.commands import Context, run
+from mldeploy_jupyter.commands import Context, open_workspace, run
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.deployment.prune import PruneReport, prune_workspace
@@ -117,7 +117,8 @@ def test_none_may_be_kept_but_what_serves_or_runs(ws: Workspace) -> None:
     store = ws.folder.open_store()
     store.update_service("svc", deployment_id="d5")  # the last one failed; revision 1 of d1 serves still
     store.update_deployment("d3", state="running")
-    by_words = run(["prune", "--keep-deployments", "0", "--dry-run"], context=Context(out=StringIO(), err=StringIO()))
+    context = Context(open_workspace, out=StringIO(), err=StringIO())
+    by_words = run(["prune", "--keep-deployments", "0", "--dry-run"], context=context)
     assert by_words.data["deployments"] == 2
     report = prune_workspace(ws.folder, keep_deployments=0, clock=later)
     assert report.deployments == 2

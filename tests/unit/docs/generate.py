@@ -101,7 +101,7 @@ def magics_page() -> str:
         lines += command_lines(magic.command, sign + magic.name, magic.command.doc, params, sign)
         if len(params) < len(magic.command.params):
             same = [param for param in magic.command.params if base.get(param.name) == param]
-            names = [f"`{param.shown}`" for param in same if param.name not in SETTINGS]
+            names = [f"`{param.display_name}`" for param in same if param.name not in SETTINGS]
             names += ["every setting of the target"] if any(param.name in SETTINGS for param in same) else []
             lines += ["", f"As in [`mldeploy {magic.covers}`](cli.md): {', '.join(names)}."]
     return "\n".join(lines) + "\n"
@@ -228,7 +228,7 @@ MEANING = {
     "syntax-error": "the script is not Python",
     "worker-lost": "a worker went away before it got traffic",
 }
-SNAPSHOT = ROOT / "tests" / "unit" / "core" / "__snapshots__" / "test_causes.ambr"
+SNAPSHOT = ROOT / "tests" / "unit" / "core" / "diagnosis" / "__snapshots__" / "test_explain.ambr"
 
 
 def cause_examples() -> dict[str, tuple[str, str]]:

@@ -11,14 +11,15 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from syrupy.assertion import SnapshotAssertion
 
-from mldeploy_jupyter.commands import Context, Result, UsageError, python_code
+from mldeploy_jupyter.commands import Context, Result, UsageError, open_workspace, python_code
 from mldeploy_jupyter.notebook import entry_script, script_warnings, views
 from mldeploy_jupyter.notebook import session as session_module
 from mldeploy_jupyter.notebook.completion import Matcher
-from mldeploy_jupyter.notebook.magics import given_back, magics, run_magic, usage_error
-from mldeploy_jupyter.notebook.score import words_of
+from mldeploy_jupyter.notebook.dispatch import display_result, run_magic
+from mldeploy_jupyter.notebook.magics import magics
+from mldeploy_jupyter.notebook.score import split_line
 from mldeploy_jupyter.notebook.session import Session, cell_id, front_end, notebook_path, raw_cell
-from mldeploy_jupyter.notebook.wording import as_typed_here
+from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words
 
 
 def kernel_shell(**content: Any) -> Any:
@@ -47,7 +48,7 @@ def session() -> Session:
     ],
 )
 def test_the_words_of_score_keep_the_expression_whole(line: str, words: list[str]) -> None:
-    assert words_of(line) == words
+    assert split_line(line) == words
 
 
 def test_front_ends_are_told_apart() -> None:
@@ -144,19 +145,18 @@ def test_printed_programs_import_what_they_use() -> None:
     assert long.splitlines()[0] == "f(" and "c=" not in long
 
 
-def test_messages_are_in_the_notebooks_words(session: Session, snapshot: SnapshotAssertion) -> None:
-    by_name = {magic.name: magic for magic in magics(session)}
+def test_messages_are_in_the_notebooks_words(snapshot: SnapshotAssertion) -> None:
     error = UsageError(
         "mldeploy model register needs --model-path",
         why="run: mldeploy model register --help",
         hint="see `mldeploy model list` and %mldeploy service list",
     )
-    assert str(usage_error(error, by_name["register"])) == snapshot
-    assert as_typed_here("/bin/mldeploy service list") == "/bin/mldeploy service list"
-    assert as_typed_here("x, then deploy my-churn2 again") == "x, then %deploy my-churn2"
-    assert as_typed_here("then update churn again; or") == "then %update churn; or"
-    assert as_typed_here("mldeploy service list, then deploy again") == "%mldeploy service list, then deploy again"
-    assert as_typed_here("then deploy it again") == "then deploy it again"
+    assert str(in_magic_words(error, "register", "model register")) == snapshot
+    assert in_notebook_words("/bin/mldeploy service list") == "/bin/mldeploy service list"
+    assert in_notebook_words("x, then deploy my-churn2 again") == "x, then %deploy my-churn2"
+    assert in_notebook_words("then update churn again; or") == "then %update churn; or"
+    assert in_notebook_words("mldeploy service list, then deploy again") == "%mldeploy service list, then deploy again"
+    assert in_notebook_words("then deploy it again") == "then deploy it again"
 
 
 def test_the_help_of_a_magic_names_the_magic(capsys: pytest.CaptureFixture[str], session: Session) -> None:
@@ -171,16 +171,16 @@ def test_the_help_of_a_magic_names_the_magic(capsys: pytest.CaptureFixture[str],
 
 
 def test_a_result_is_a_value_and_only_text_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    context = Context()
-    assert given_back(Result("setosa", "setosa", "setosa"), context) == "setosa"
+    context = Context(open_workspace)
+    assert display_result(Result("setosa", "setosa", "setosa"), context) == "setosa"
     assert capsys.readouterr().out == ""
-    assert given_back(Result(None, "Deleted churn", {"name": "churn"}), context) is None
-    assert given_back(Result("usage", "usage", {"help": "usage"}), context) is None
+    assert display_result(Result(None, "Deleted churn", {"name": "churn"}), context) is None
+    assert display_result(Result("usage", "usage", {"help": "usage"}), context) is None
     assert capsys.readouterr().out == "Deleted churn\nusage\n"
-    keys = given_back(Result(("k1", "k2"), "primary: k1", {"primaryKey": "k1", "secondaryKey": "k2"}), context)
+    keys = display_result(Result(("k1", "k2"), "primary: k1", {"primaryKey": "k1", "secondaryKey": "k2"}), context)
     assert keys == ("k1", "k2") and type(keys) is views.Keys
     context.json = True
-    assert given_back(Result([1], "1", [1]), context) is None
+    assert display_result(Result([1], "1", [1]), context) is None
     assert capsys.readouterr().out == "[\n  1\n]\n"
 
 

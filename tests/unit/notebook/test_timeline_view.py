@@ -95,7 +95,7 @@ def test_a_silent_journal_makes_it_ask_whether_the_runner_lives(journal: Journal
         looks.append(clock.seconds)
         journal.write("", "state", "its runner died", state="interrupted")
 
-    view = TimelineView(journal.path, lambda *_: None, look=look, now=clock.now, clock=clock)
+    view = TimelineView(journal.path, lambda *_: None, check_runner=look, now=clock.now, clock=clock)
     begin(journal)
 
     def tick(seconds: float | None = None) -> bool:

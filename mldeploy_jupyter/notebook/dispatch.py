@@ -1,0 +1,102 @@
+"""Runs a magic: its line becomes a command, and the command's result a value of the notebook."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, open_workspace, run, run_command
+from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.notebook.magics import Magic
+
+
+def run_magic(session: Session, magic: Magic, line: str, cell: str | None = None) -> Any:
+    """Runs a magic and returns its value for the notebook.
+
+    Raises `UsageError` for wrong words and the command's own `MldeployError`, both in a notebook's words, and
+    `WaitInterrupted` when the user interrupts it.
+    """
+    context = make_context(session)
+    try:
+        result = _run(magic, line, cell, context)
+    except UsageError as error:
+        raise in_magic_words(error, magic.name, magic.covers) from None
+    except MldeployError as error:
+        error.hint = in_notebook_words(error.hint)
+        raise
+    except KeyboardInterrupt:
+        raise WaitInterrupted(
+            f"%{magic.name} was interrupted", hint="a deployment under way goes on: %services shows it"
+        ) from None
+    return display_result(result, context)
+
+
+def _run(magic: Magic, line: str, cell: str | None, context: Context) -> Result:
+    # On the line of a cell magic there is no expression, so it is split like a shell line.
+    split = magic.words if magic.words is not None and cell is None else shlex.split
+    try:
+        words = split(line)
+    except ValueError as error:  # shlex: no closing quotation
+        raise UsageError("the line cannot be read", why=f"{error}", hint="close the quotes") from None
+    if magic.command is None:
+        return run(words, context=context)
+    chosen = magic.cell_command(cell) if cell is not None and magic.cell_command else magic.command
+    result = run_command(chosen, words, context)
+    if _is_help(result):
+        return replace(result, text=magic.doc, data={"help": magic.doc})
+    return result
+
+
+def make_context(session: Session) -> Context:
+    """The context of the session's commands. Notes go to standard output: a notebook paints its error stream red."""
+    return Context(
+        open_workspace,
+        out=sys.stdout,
+        err=sys.stdout,
+        wait_by_default=False,
+        namespace=session.namespace,
+        defaults={"models": last_registered()},
+        update_live=True,
+        prefix="%mldeploy ",
+    )
+
+
+def last_registered() -> list[str]:
+    """The id of the model that this process registered last in the workspace of the current folder, in a list."""
+    # A module that was never imported has registered nothing: no reason to import it now.
+    registration = sys.modules.get("mldeploy_jupyter.api.models.registration")
+    registered = getattr(registration, "registered_here", [])
+    if not registered:
+        return []
+    from mldeploy_jupyter.core.workspace.folder import find_workspace
+
+    folder = find_workspace()
+    return [model for workspace, model in registered if folder is not None and workspace == folder.id][-1:]
+
+
+def display_result(result: Result, context: Context) -> Any:
+    """The result as a value that displays itself. Without an object, and with `--json`, text is printed."""
+    from mldeploy_jupyter.notebook.views import Keys, as_table
+
+    if context.json:
+        print(json.dumps(result.data, indent=2, ensure_ascii=False, default=str))
+        return None
+    # The text of a bool says more than the bool.
+    if result.value is None or isinstance(result.value, bool) or _is_help(result):
+        if result.text:
+            print(in_notebook_words(result.text))
+        return None
+    if isinstance(result.data, dict) and "primaryKey" in result.data:
+        return Keys(result.value)
+    return as_table(result.value)
+
+
+def _is_help(result: Result) -> bool:
+    return isinstance(result.data, dict) and "help" in result.data
