@@ -1,10 +1,10 @@
-"""`CondaDependencies`: a conda environment file's content, in v1's words."""
+"""`CondaDependencies`: the content of a conda environment file, under v1's names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.arguments import check_path
 from mldeploy_jupyter.core.environment.requirements_file import parse_requirements
@@ -12,14 +12,17 @@ from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda, 
 from mldeploy_jupyter.core.errors import ConfigError
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 FILE_NAME = "conda_dependencies.yml"
 
 
 class CondaDependencies:
     """Python version, conda packages, PyPI packages and channels.
 
-    `conda_dependencies_file_path` is a conda YAML file to start from; without one the dependencies are empty,
-    and the Python is that of the kernel. Wrong content raises `ConfigError` with its place.
+    `conda_dependencies_file_path` is a conda YAML file to start from; without one the dependencies are empty and the
+    Python is the kernel's. Raises `ConfigError` naming the line or key that is wrong.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class CondaDependencies:
             path = Path(check_path("conda_dependencies_file_path", conda_dependencies_file_path, '"conda.yml"'))
             self._folder, self._where = path.absolute().parent, path.name
             data = load_conda_file(path)
-            from_conda(data, folder=self._folder, where=self._where)  # refuses what is not a mapping
+            from_conda(data, folder=self._folder, where=self._where)  # raises unless it is a mapping
             self._data = data
         elif _underlying_structure is not None:
             self._data = _underlying_structure
@@ -49,13 +52,14 @@ class CondaDependencies:
         python_version: str | None = None,
         pin_sdk_version: bool = True,
     ) -> CondaDependencies:
-        """New dependencies. `pip_indexurl` is an index to use in place of the usual one.
+        """New dependencies. `pip_indexurl` is an index to use instead of the default one.
 
-        `pin_sdk_version` is taken and has no meaning: no SDK is installed into a service.
+        `pin_sdk_version` is v1's and has no effect, as no SDK is installed into a service. Raises `ConfigError` for a
+        package or a version that is not understood.
         """
         for argument, packages in (("pip_packages", pip_packages), ("conda_packages", conda_packages)):
             if packages is not None:
-                refuse_text(argument, packages)
+                _require_list(argument, packages)
         created = cls()
         if python_version is not None:
             created.set_python_version(python_version)
@@ -70,12 +74,12 @@ class CondaDependencies:
 
     @property
     def python_version(self) -> str | None:
-        """The Python asked for, or None."""
+        """The requested Python, or None."""
         return self.to_spec().python
 
     @property
     def conda_packages(self) -> list[str]:
-        """The conda packages, python included."""
+        """The conda packages, including python."""
         return [item for item in self._dependencies() if isinstance(item, str)]
 
     @property
@@ -92,32 +96,40 @@ class CondaDependencies:
         return [line for line in self._pip_lines() if line.startswith("-")]
 
     def add_conda_package(self, conda_package: str) -> None:
-        """Add a conda package ("numpy", "numpy=1.26"). One of the same name is replaced. Raises `ConfigError`."""
-        _name(conda_package)
+        """Adds a conda package ("numpy", "numpy=1.26"), replacing one of the same name.
+
+        Raises `ConfigError` when it is no package.
+        """
+        name = _package_name(conda_package)
         from_conda({"dependencies": [conda_package]}, folder=self._folder, where="add_conda_package")
-        self.remove_conda_package(_name(conda_package))
+        self.remove_conda_package(name)
         self._dependencies().append(conda_package)
 
     def remove_conda_package(self, conda_package: str) -> None:
-        name = _name(conda_package)
+        """Removes a conda package by its name; a package that is not there is no error."""
+        name = _package_name(conda_package)
         self._data["dependencies"] = [
-            item for item in self._dependencies() if not (isinstance(item, str) and _name(item) == name)
+            item for item in self._dependencies() if not (isinstance(item, str) and _package_name(item) == name)
         ]
 
     def add_pip_package(self, pip_package: str) -> None:
-        """Add a PyPI requirement ("numpy", "numpy>=1.26"). One of the same name is replaced. Raises `ConfigError`."""
-        _name(pip_package)
+        """Adds a PyPI requirement ("numpy", "numpy>=1.26"), replacing one of the same name.
+
+        Raises `ConfigError` when it is no requirement.
+        """
+        _package_name(pip_package)  # raises unless it is a string
         parse_requirements(pip_package, folder=self._folder, where="add_pip_package")
         self.remove_pip_package(pip_package)
         self._pip().append(pip_package)
 
     def remove_pip_package(self, pip_package: str) -> None:
-        lines, name = self._pip_lines(), _name(pip_package)
-        if any(_name(line) == name for line in lines if not line.startswith("-")):
-            self._pip()[:] = [line for line in lines if line.startswith("-") or _name(line) != name]
+        """Removes a PyPI requirement by its name; a package that is not there is no error."""
+        lines, name = self._pip_lines(), _package_name(pip_package)
+        if any(_package_name(line) == name for line in lines if not line.startswith("-")):
+            self._pip()[:] = [line for line in lines if line.startswith("-") or _package_name(line) != name]
 
     def add_channel(self, channel: str) -> None:
-        """Search `channel` too, after those already there."""
+        """Adds `channel` after those already there."""
         if channel not in self.conda_channels:
             self._data["channels"] = [*self.conda_channels, channel]
 
@@ -125,19 +137,19 @@ class CondaDependencies:
         self._data["channels"] = [item for item in self.conda_channels if item != channel]
 
     def set_python_version(self, version: str) -> None:
-        """Ask for a Python: "3.11", "3.11.7" or a range. Raises `ConfigError` for another form."""
-        asked = parse_python(str(version))
+        """Requests a Python: "3.11", "3.11.7" or a range. Raises `ConfigError` for another form."""
+        requested = parse_python(str(version))
         self.remove_conda_package("python")
-        self._dependencies().insert(0, f"python={asked}" if asked[0].isdigit() else f"python{asked}")
+        self._dependencies().insert(0, f"python={requested}" if requested[0].isdigit() else f"python{requested}")
 
     def get_python_version(self) -> str | None:
-        """The Python asked for, or None."""
+        """The requested Python, or None."""
         return self.python_version
 
     def set_pip_option(self, pip_option: str) -> None:
-        """Adds an option, such as "--pre" or "--extra-index-url URL"; the same option with another value is replaced.
+        """Adds an option such as "--pre" or "--extra-index-url URL", replacing the same option with another value.
 
-        Raises `ConfigError` for one that is not understood.
+        Raises `ConfigError` for an option that is not understood.
         """
         if not isinstance(pip_option, str) or not pip_option.startswith("-"):
             raise ConfigError(
@@ -145,10 +157,10 @@ class CondaDependencies:
                 why="an option starts with '-'",
                 hint="for a package call add_pip_package(...)",
             )
-        key = _option(pip_option)
+        key = _option_name(pip_option)
         before = [*self._pip()]
-        repeats = key in ("--extra-index-url", "--find-links", "-f", "-r", "-c")  # may be there several times
-        kept = [line for line in before if line != pip_option and (repeats or _option(line) != key)]
+        repeats = key in ("--extra-index-url", "--find-links", "-f", "-r", "-c")  # allowed several times
+        kept = [line for line in before if line != pip_option and (repeats or _option_name(line) != key)]
         self._pip()[:] = [pip_option, *kept]
         try:
             self.to_spec()
@@ -157,12 +169,15 @@ class CondaDependencies:
             raise
 
     def remove_pip_option(self, pip_option: str) -> None:
-        """Removes an option, named with or without its value."""
-        self._pip()[:] = [line for line in self._pip_lines() if line != pip_option and _option(line) != pip_option]
+        """Removes an option, given with or without its value."""
+        self._pip()[:] = [line for line in self._pip_lines() if line != pip_option and _option_name(line) != pip_option]
 
     def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
-        """Replaces the PyPI packages with the lines of a requirements file. Options among them are added."""
-        refuse_text("pip_requirements", pip_requirements)
+        """Replaces the PyPI packages with the lines of a requirements file; options among them are added.
+
+        Raises `ConfigError` for a line that is not understood.
+        """
+        _require_list("pip_requirements", pip_requirements)
         lines = [str(line).strip() for line in pip_requirements]
         lines = [line for line in lines if line and not line.startswith("#")]
         self._pip()[:] = [*self.pip_options, *(line for line in lines if line not in self.pip_options)]
@@ -170,17 +185,27 @@ class CondaDependencies:
 
     @staticmethod
     def merge_requirements(requirements: Iterable[str]) -> list[str]:
-        """One line for each package, with all of its limits: `["a>=1", "b", "a<2"]` gives `["a<2,>=1", "b"]`.
+        """One line a package, with all of its limits: `["a>=1", "b", "a<2"]` gives `["a<2,>=1", "b"]`.
 
-        Raises `ConfigError` for a line that is no requirement.
+        Packages keep their order; requirements with different markers stay separate. Raises `ConfigError` for a line
+        that is no requirement.
         """
-        return merge(requirements)
+        _require_list("requirements", requirements)
+        merged: dict[tuple[str, str, str], Requirement] = {}
+        for line in requirements:
+            requirement = _parse_requirement(line)
+            key = (_package_name(requirement.name), str(requirement.marker or ""), requirement.url or "")
+            if key in merged:
+                merged[key].specifier &= requirement.specifier
+                merged[key].extras |= requirement.extras
+            else:
+                merged[key] = requirement
+        return [str(requirement) for requirement in merged.values()]
 
     def set_pip_index_url(self, index_url: str) -> None:
-        self._pip()[:] = [
-            f"--index-url {index_url}",
-            *(x for x in self._pip_lines() if not x.startswith("--index-url")),
-        ]
+        """Replaces the default package index."""
+        others = [line for line in self._pip_lines() if not line.startswith("--index-url")]
+        self._pip()[:] = [f"--index-url {index_url}", *others]
 
     def serialize_to_string(self) -> str:
         """The dependencies as the text of a conda YAML file."""
@@ -189,9 +214,9 @@ class CondaDependencies:
         return str(yaml.safe_dump(self._data, sort_keys=False, default_flow_style=False))
 
     def save(self, path: str | Path | None = None) -> None:
-        """Write the YAML file at `path`, a file or a folder; default `conda_dependencies.yml` in the current folder.
+        """Writes the YAML file `path`; in a folder (by default the current one) it is `conda_dependencies.yml`.
 
-        Raises `StorageError` when it cannot be written, as `save_to_file` does.
+        Raises `StorageError` when it cannot be written.
         """
         target = Path.cwd() if path is None else Path(check_path("path", path, '"conda.yml"'))
         target = target / FILE_NAME if target.is_dir() else target
@@ -199,7 +224,10 @@ class CondaDependencies:
             target.write_text(self.serialize_to_string(), "utf-8")
 
     def save_to_file(self, base_directory: str | Path, conda_file_path: str | None = None) -> str:
-        """Write `conda_file_path` (default `conda_dependencies.yml`) in `base_directory`; returns its name."""
+        """Writes `conda_file_path` (default `conda_dependencies.yml`) in `base_directory` and returns its name.
+
+        Raises `StorageError` when it cannot be written.
+        """
         name = conda_file_path or FILE_NAME
         folder = Path(check_path("base_directory", base_directory, '"."'))
         with explain_write_errors(folder):
@@ -207,12 +235,13 @@ class CondaDependencies:
         return name
 
     def as_dict(self) -> dict[str, Any]:
-        """A copy as plain data."""
+        """The content as plain data; changing it changes nothing here."""
         import copy
 
         return copy.deepcopy(self._data)
 
     def to_spec(self) -> EnvironmentSpec:
+        """The dependencies as the room `environments` installs them. Raises `ConfigError` naming what is wrong."""
         return from_conda(self._data, folder=self._folder, where=self._where)
 
     def _dependencies(self) -> list[Any]:
@@ -222,6 +251,7 @@ class CondaDependencies:
         return dependencies
 
     def _pip(self) -> list[str]:
+        """The list below `pip:`, created when there is none."""
         for item in self._dependencies():
             if isinstance(item, dict) and isinstance(item.get("pip"), list):
                 lines: list[str] = item["pip"]
@@ -237,12 +267,12 @@ class CondaDependencies:
         return f"CondaDependencies({self.conda_packages + self.pip_packages})"
 
 
-def _option(line: str) -> str:
+def _option_name(line: str) -> str:
     """The name of an option, without its value; "" for a package."""
     return line.replace("=", " ").split()[0] if line.startswith("-") else ""
 
 
-def _name(package: str) -> str:
+def _package_name(package: str) -> str:
     import re
 
     if not isinstance(package, str) or not package.strip():
@@ -251,32 +281,20 @@ def _name(package: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def refuse_text(argument: str, lines: Any) -> None:
-    """Raises `ConfigError` for one string (its letters would be taken for lines) and for what is no list."""
+def _parse_requirement(line: Any) -> Requirement:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(str(line))
+    except InvalidRequirement as error:
+        raise ConfigError(
+            f"{line!r} is not a requirement",
+            why=str(error).splitlines()[0],
+            hint="write a package and its limits, such as numpy>=1.26,<3",
+        ) from None
+
+
+def _require_list(argument: str, lines: Any) -> None:
+    """Raises `ConfigError` unless `lines` is a list; a string is refused, as its letters would count as lines."""
     if isinstance(lines, str) or not isinstance(lines, Iterable):
         raise ConfigError(f"{argument} is {lines!r}", why="it must be a list", hint=f"pass {argument}=[{lines!r}]")
-
-
-def merge(requirements: Iterable[str]) -> list[str]:
-    """See `CondaDependencies.merge_requirements`. Packages keep their order; different markers stay apart."""
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
-
-    refuse_text("requirements", requirements)
-    merged: dict[tuple[str, str, str], Requirement] = {}
-    for line in requirements:
-        try:
-            wanted = Requirement(str(line))
-        except InvalidRequirement as error:
-            raise ConfigError(
-                f"{line!r} is not a requirement",
-                why=str(error).splitlines()[0],
-                hint="write a package and its limits, such as numpy>=1.26,<3",
-            ) from None
-        key = (canonicalize_name(wanted.name), str(wanted.marker or ""), wanted.url or "")
-        if key in merged:
-            merged[key].specifier &= wanted.specifier
-            merged[key].extras |= wanted.extras
-        else:
-            merged[key] = wanted
-    return [str(requirement) for requirement in merged.values()]

@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.api.environments.sections import (
-    DATABRICKS_KEYS,
-    DOCKER_KEYS,
-    PLATFORM_KEYS,
-    PYTHON_KEYS,
-    SPARK_KEYS,
-    TOP_KEYS,
     ContainerRegistry,
+    EnvironmentFields,
     check_keys,
-    check_parts,
+    check_types,
     variables,
 )
 
-if TYPE_CHECKING:
-    from mldeploy_jupyter.api.environments.environment import Environment
+# Keys of inferenceconfig.json -> attributes.
+PYTHON_KEYS = {
+    "userManagedDependencies": "user_managed_dependencies",
+    "interpreterPath": "interpreter_path",
+    "condaDependencies": "conda_dependencies",
+    "condaDependenciesFile": "conda_dependencies_file",
+    "baseCondaEnvironment": "base_conda_environment",
+}
 
+DOCKER_KEYS = {
+    "baseImage": "base_image",
+    "baseDockerfile": "base_dockerfile",
+    "buildContext": "build_context",
+    "baseImageRegistry": "base_image_registry",
+    "enabled": "enabled",
+    "arguments": "arguments",
+    "sharedVolumes": "shared_volumes",
+    "gpuSupport": "gpu_support",
+    "shmSize": "shm_size",
+    "platform": "platform",
+}
 
+PLATFORM_KEYS = {"os": "os", "architecture": "architecture"}
+
+SPARK_KEYS = {"repositories": "repositories", "packages": "packages", "precachePackages": "precache_packages"}
+
+DATABRICKS_KEYS = {
+    "mavenLibraries": "maven_libraries",
+    "pypiLibraries": "pypi_libraries",
+    "rcranLibraries": "rcran_libraries",
+    "jarLibraries": "jar_libraries",
+    "eggLibraries": "egg_libraries",
+}
+
+TOP_KEYS = (
+    *("name", "version", "environmentVariables", "python", "docker", "inferencingStackVersion"),
+    *("spark", "databricks", "r", "assetId"),
+)
+
+# The sections that are stored but not used.
 UNUSED = {"spark": SPARK_KEYS, "databricks": DATABRICKS_KEYS}
 
 
-def to_dict(environment: Environment) -> dict[str, Any]:
-    """Plain data. Passwords are left out."""
-    check_parts(environment)
+def to_dict(environment: EnvironmentFields) -> dict[str, Any]:
+    """The environment as JSON data, without passwords. Raises `ConfigError` when an attribute has the wrong type."""
+    check_types(environment)
     python = environment.python
     return {
         "name": environment.name,
@@ -51,16 +82,16 @@ def to_dict(environment: Environment) -> dict[str, Any]:
             "sharedVolumes": environment.docker.shared_volumes,
             "gpuSupport": environment.docker.gpu_support,
             "shmSize": environment.docker.shm_size,
-            **({"platform": platform} if (platform := _given(environment.docker.platform, PLATFORM_KEYS)) else {}),
+            **({"platform": platform} if (platform := _changed(environment.docker.platform, PLATFORM_KEYS)) else {}),
         },
         "inferencingStackVersion": environment.inferencing_stack_version,
-        **{name: found for name, keys in UNUSED.items() if (found := _given(getattr(environment, name), keys))},
+        **{name: found for name, keys in UNUSED.items() if (found := _changed(getattr(environment, name), keys))},
         **({"r": deepcopy(environment.r)} if environment.r else {}),
     }
 
 
 def check(data: dict[str, Any]) -> None:
-    """Raises `ConfigError` with the place of an unknown key."""
+    """Raises `ConfigError` naming the path of an unknown key or of a value of the wrong type."""
     check_keys(data, TOP_KEYS, "environment")
     check_keys(_part(data, "python"), PYTHON_KEYS, "environment.python")
     check_keys(_part(data, "docker"), DOCKER_KEYS, "environment.docker")
@@ -71,8 +102,8 @@ def check(data: dict[str, Any]) -> None:
     check_keys(named, named, "environment.environmentVariables")
 
 
-def fill(environment: Environment, data: dict[str, Any]) -> None:
-    """Sets everything but the name from checked data."""
+def fill(environment: EnvironmentFields, data: dict[str, Any]) -> None:
+    """Sets every attribute but the name from data that `check` accepted."""
     python, docker, named = (_part(data, key) for key in ("python", "docker", "environmentVariables"))
     environment.version = None if data.get("version") is None else str(data["version"])
     environment.environment_variables = {str(key): value for key, value in named.items()}
@@ -84,7 +115,7 @@ def fill(environment: Environment, data: dict[str, Any]) -> None:
         environment.python.conda_dependencies = CondaDependencies(_underlying_structure=python["condaDependencies"])
     for key, attribute in DOCKER_KEYS.items():
         if docker.get(key) is not None and attribute not in ("base_image_registry", "platform"):
-            # Not by setattr, which would clear one of two bases: a file that has both is refused.
+            # Bypasses __setattr__, which would clear one of two bases: a file with both must be refused, not repaired.
             vars(environment.docker)[attribute] = docker[key]
     environment.r = data.get("r")
     for key, value in _part(docker, "platform").items():
@@ -95,10 +126,10 @@ def fill(environment: Environment, data: dict[str, Any]) -> None:
     environment.docker.base_image_registry = ContainerRegistry.from_data(docker.get("baseImageRegistry"))
 
 
-def _given(section: Any, keys: dict[str, str]) -> dict[str, Any]:
-    """What differs from the defaults."""
-    usual = type(section)()
-    values = {key: (getattr(section, name), getattr(usual, name)) for key, name in keys.items()}
+def _changed(section: Any, keys: dict[str, str]) -> dict[str, Any]:
+    """The values that differ from the section's defaults."""
+    defaults = type(section)()
+    values = {key: (getattr(section, name), getattr(defaults, name)) for key, name in keys.items()}
     return {key: deepcopy(value) for key, (value, default) in values.items() if value != default}
 
 
@@ -107,7 +138,7 @@ def _part(data: dict[str, Any], key: str) -> Any:
 
 
 def _plain(dependencies: CondaDependencies | None) -> dict[str, Any] | None:
-    """The dependencies as data that no file is needed for: nested requirement files are read in."""
+    """The dependencies as self-contained data: the content of nested requirements files is inlined."""
     if dependencies is None:
         return None
     if not any(line.startswith("-") for line in dependencies.pip_options):

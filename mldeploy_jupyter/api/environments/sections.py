@@ -1,59 +1,17 @@
-"""The parts of an environment: Python, Docker, a base image's registry; and their keys in `inferenceconfig.json`."""
+"""What an `Environment` consists of: Python, Docker, the registry of a base image, and v1's unused sections."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mldeploy_jupyter.api.arguments import KnownNames
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.core.errors import ConfigError
 
-if TYPE_CHECKING:
-    from mldeploy_jupyter.api.environments.environment import Environment
-
-
-PYTHON_KEYS = {
-    "userManagedDependencies": "user_managed_dependencies",
-    "interpreterPath": "interpreter_path",
-    "condaDependencies": "conda_dependencies",
-    "condaDependenciesFile": "conda_dependencies_file",
-    "baseCondaEnvironment": "base_conda_environment",
-}
-
-DOCKER_KEYS = {
-    "baseImage": "base_image",
-    "baseDockerfile": "base_dockerfile",
-    "buildContext": "build_context",
-    "baseImageRegistry": "base_image_registry",
-    "enabled": "enabled",
-    "arguments": "arguments",
-    "sharedVolumes": "shared_volumes",
-    "gpuSupport": "gpu_support",
-    "shmSize": "shm_size",
-    "platform": "platform",
-}
-
-PLATFORM_KEYS = {"os": "os", "architecture": "architecture"}
-
-SPARK_KEYS = {"repositories": "repositories", "packages": "packages", "precachePackages": "precache_packages"}
-
-DATABRICKS_KEYS = {
-    "mavenLibraries": "maven_libraries",
-    "pypiLibraries": "pypi_libraries",
-    "rcranLibraries": "rcran_libraries",
-    "jarLibraries": "jar_libraries",
-    "eggLibraries": "egg_libraries",
-}
-
-TOP_KEYS = {
-    **dict.fromkeys(["name", "version", "environmentVariables", "python", "docker", "inferencingStackVersion"]),
-    **dict.fromkeys(["spark", "databricks", "r", "assetId"]),
-}
-
-# Of these a container has one; as in v1, setting one clears the others.
+# An image has one base; as in v1, setting one of these clears the others.
 BASES = ("base_image", "base_dockerfile", "build_context")
 
 
@@ -68,7 +26,10 @@ class ContainerRegistry(KnownNames):
 
     @staticmethod
     def from_data(data: Any) -> ContainerRegistry:
-        """From an object with the fields, or a bare address, both of which v1's pages show."""
+        """Accepts an object with the fields or a bare address, since v1's documentation shows both.
+
+        Raises `ConfigError` for anything else and for an unknown key.
+        """
         if data is None or isinstance(data, str):
             return ContainerRegistry(address=data)
         if not isinstance(data, dict):
@@ -81,7 +42,7 @@ class ContainerRegistry(KnownNames):
         return ContainerRegistry(**{known[key]: value for key, value in data.items()})
 
     def without_password(self) -> dict[str, Any]:
-        """What may be stored: everything but the password; {} when empty."""
+        """The fields that are set, as data that may be stored."""
         data = asdict(self)
         del data["password"]
         return {key: value for key, value in data.items() if value is not None}
@@ -89,8 +50,11 @@ class ContainerRegistry(KnownNames):
 
 @dataclass
 class PythonSection(KnownNames):
-    """`user_managed_dependencies`: the interpreter at `interpreter_path` is used as it is ("python": the kernel's).
-    Otherwise the packages of `conda_dependencies`, or of `conda_dependencies_file`, are installed."""
+    """Where the Python and its packages come from.
+
+    With `user_managed_dependencies` the interpreter at `interpreter_path` is used unchanged ("python" is the
+    kernel's own). Otherwise the packages of `conda_dependencies_file`, or of `conda_dependencies`, are installed.
+    """
 
     user_managed_dependencies: bool = False
     interpreter_path: str = "python"
@@ -101,15 +65,20 @@ class PythonSection(KnownNames):
 
 @dataclass
 class DockerPlatform(KnownNames):
+    """v1's; stored but not used."""
+
     os: str = "Linux"
     architecture: str = "amd64"
 
 
 @dataclass
 class DockerSection(KnownNames):
-    """The image that a container target starts from: `base_image`, the text of `base_dockerfile`, or the Dockerfile
-    of the folder `build_context` (an absolute path). Setting one clears the others, and a line says so. `enabled`,
-    `arguments`, `shared_volumes`, `gpu_support` and `platform` are v1's and have no effect."""
+    """The image that a container target starts from.
+
+    It is `base_image`, the text `base_dockerfile`, or the Dockerfile in the folder `build_context` (an absolute path).
+    Setting one clears the others and prints a line. `enabled`, `arguments`, `shared_volumes`, `gpu_support` and
+    `platform` are v1's and have no effect.
+    """
 
     base_image: str | None = None
     base_dockerfile: str | None = None
@@ -133,7 +102,7 @@ class DockerSection(KnownNames):
 
 @dataclass
 class SparkSection(KnownNames):
-    """v1's; kept, and not used: a service here runs Python."""
+    """v1's; stored but not used, as services here run Python."""
 
     repositories: list[str] = field(default_factory=list)
     packages: list[Any] = field(default_factory=list)
@@ -142,7 +111,7 @@ class SparkSection(KnownNames):
 
 @dataclass
 class DatabricksSection(KnownNames):
-    """v1's; kept, and not used."""
+    """v1's; stored but not used."""
 
     maven_libraries: list[Any] = field(default_factory=list)
     pypi_libraries: list[Any] = field(default_factory=list)
@@ -151,24 +120,41 @@ class DatabricksSection(KnownNames):
     egg_libraries: list[Any] = field(default_factory=list)
 
 
-def check_keys(data: Any, known: Iterable[str], place: str) -> None:
+@dataclass(eq=False, repr=False)
+class EnvironmentFields(KnownNames):
+    """The attributes of an `Environment`. The functions of this package take these, and `Environment` is one."""
+
+    name: str
+    version: str | None = None
+    python: PythonSection = field(default_factory=lambda: PythonSection(conda_dependencies=CondaDependencies()))
+    docker: DockerSection = field(default_factory=DockerSection)
+    environment_variables: dict[str, str] = field(default_factory=dict)
+    # v1's; stored but not used.
+    inferencing_stack_version: str | None = None
+    spark: SparkSection = field(default_factory=SparkSection)
+    databricks: DatabricksSection = field(default_factory=DatabricksSection)
+    r: Any = None
+
+
+def check_keys(data: Any, known: Iterable[str], where: str) -> None:
+    """Raises `ConfigError` when `data` is no dict or has a key that is not in `known`."""
     if not isinstance(data, dict):
         raise ConfigError(
-            f"{place} has the wrong type", why=f"expected an object, found {data!r:.60}", hint=f"correct {place}"
+            f"{where} has the wrong type", why=f"expected an object, found {data!r:.60}", hint=f"correct {where}"
         )
     for key in data:
         if key not in known:
             close = get_close_matches(str(key), list(known), n=1)
             raise ConfigError(
-                f"unknown key {place}.{key}",
+                f"unknown key {where}.{key}",
                 why=f"the keys are {', '.join(known)}",
                 hint=f"did you mean {close[0]!r}?" if close else f"remove {key!r}",
             )
 
 
-def check_parts(environment: Environment) -> None:
-    """Raises `ConfigError` when an attribute was set to what it cannot be."""
-    wanted: list[tuple[str, Any, type, str]] = [
+def check_types(environment: EnvironmentFields) -> None:
+    """Raises `ConfigError` when an attribute or an environment variable has the wrong type."""
+    expected: list[tuple[str, Any, type, str]] = [
         ("python", environment.python, PythonSection, "PythonSection()"),
         ("docker", environment.docker, DockerSection, "DockerSection()"),
         ("spark", environment.spark, SparkSection, "SparkSection()"),
@@ -177,22 +163,24 @@ def check_parts(environment: Environment) -> None:
     ]
     conda = getattr(environment.python, "conda_dependencies", None)
     if conda is not None:
-        wanted.append(("python.conda_dependencies", conda, CondaDependencies, "CondaDependencies(file_path)"))
+        expected.append(("python.conda_dependencies", conda, CondaDependencies, "CondaDependencies(file_path)"))
     if isinstance(environment.docker, DockerSection):
         registry, arguments = environment.docker.base_image_registry, environment.docker.arguments
-        wanted.append(("docker.base_image_registry", registry, ContainerRegistry, "ContainerRegistry(address)"))
-        wanted.append(("docker.arguments", [*arguments] if isinstance(arguments, tuple) else arguments, list, '["-v"]'))
-    for attribute, value, kind, example in wanted:
+        expected.append(("docker.base_image_registry", registry, ContainerRegistry, "ContainerRegistry(address)"))
+        expected.append(
+            ("docker.arguments", [*arguments] if isinstance(arguments, tuple) else arguments, list, '["-v"]')
+        )
+    for attribute, value, kind, example in expected:
         if not isinstance(value, kind):
             raise ConfigError(
                 f"{attribute} of the environment {environment.name!r} cannot be used",
-                # Not the value: it may hold a password.
+                # The message leaves the value out: it may be a password.
                 why=f"it is of type {type(value).__name__}, and must be of type {kind.__name__}",
                 hint=f"such as environment.{attribute} = {example}",
             )
     for name, value in (environment.environment_variables or {}).items():
         if not isinstance(name, str) or not isinstance(value, (str, int, float)):
-            # The value may be a password, so it is not shown.
+            # Here too the value may be a password.
             raise ConfigError(
                 f"the environment variable {name!r} of the environment {environment.name!r} is no text",
                 why=f"its value is of type {type(value).__name__}" if isinstance(name, str) else "its name is none",
@@ -200,6 +188,6 @@ def check_parts(environment: Environment) -> None:
             )
 
 
-def variables(environment: Environment) -> dict[str, str]:
-    """The environment variables as texts."""
+def variables(environment: EnvironmentFields) -> dict[str, str]:
+    """The environment variables with their values as strings."""
     return {name: str(value) for name, value in (environment.environment_variables or {}).items()}

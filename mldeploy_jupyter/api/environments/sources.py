@@ -1,4 +1,4 @@
-"""What an `Environment` can be read from on this machine: a conda environment, the running kernel."""
+"""What an `Environment` is made from: a conda environment, the kernel, a requirements file, a Dockerfile, a folder."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
+from mldeploy_jupyter.api.arguments import check_path
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
-from mldeploy_jupyter.core.errors import EnvironmentBuildError
+from mldeploy_jupyter.core.environment.spec import from_requirements_file
+from mldeploy_jupyter.core.errors import EnvironmentBuildError, UserErrorException
 
-# What a notebook's kernel brings for itself and a service does not need.
+# Installed for the notebook itself; a service does not need them.
 NOTEBOOK_PACKAGES = frozenset(
     {"ipykernel", "ipython", "ipywidgets", "notebook", "debugpy", "comm", "widgetsnbextension", "mldeploy-jupyter"}
 )
 
 
 def conda_environment(name: str) -> CondaDependencies:
-    """What `conda env export --no-builds` says. Raises `EnvironmentBuildError`."""
+    """The packages that `conda env export --no-builds` lists.
+
+    Raises `EnvironmentBuildError` without a conda command, or when conda knows no environment of that name.
+    """
     import subprocess
 
     import yaml
@@ -41,7 +48,9 @@ def conda_environment(name: str) -> CondaDependencies:
 
 
 def kernel(modules: Iterable[str] | None) -> CondaDependencies:
-    """Exact pins of the packages that own `modules`; None means all that is imported, less the notebook's own.
+    """Exact pins of the packages that own `modules`, which are import names.
+
+    None means every imported module except the notebook's own machinery.
 
     Raises `EnvironmentBuildError` for a package that was installed from a local folder.
     """
@@ -60,6 +69,75 @@ def kernel(modules: Iterable[str] | None) -> CondaDependencies:
         )
     kept = [pin for pin in pins if not pin.startswith("#") and not (modules is None and _is_notebook(pin))]
     return CondaDependencies.create(python_version="{}.{}".format(*sys.version_info), pip_packages=kept)
+
+
+def pip_requirements(file_path: str | Path) -> CondaDependencies:
+    """The packages, options and constraints of a requirements file. Raises `UserErrorException`, `ConfigError`."""
+    spec = from_requirements_file(check_path("file_path", file_path, '"requirements.txt"'))
+    data: dict[str, Any] = {"dependencies": [{"pip": [*spec.pip_options, *spec.pip]}]}
+    if spec.constraints:
+        data["constraints"] = spec.constraints
+    return CondaDependencies(_underlying_structure=data)
+
+
+def dockerfile_text(dockerfile: str | Path) -> str:
+    """The text of a Dockerfile, given as its path or as the text itself.
+
+    Raises `UserErrorException` when it cannot be read or has no FROM line.
+    """
+    text = str(dockerfile)
+    if "\n" not in text and not text.lstrip().upper().startswith("FROM "):
+        path = Path(text).expanduser()
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserErrorException(
+                f"the Dockerfile {path} cannot be read",
+                why=(getattr(error, "strerror", None) or str(error)).lower(),
+                hint='pass its path, or its text: "FROM python:3.12\\nRUN ..."',
+            ) from None
+    if not any(line.strip().upper().startswith("FROM ") for line in text.splitlines()):
+        raise UserErrorException(
+            "the Dockerfile has no FROM line",
+            why="an image starts from another one",
+            hint='begin it with a line such as "FROM python:3.12"',
+        )
+    return text
+
+
+def build_context_folder(context: Any) -> str:
+    """The absolute path of a build context, which is a path or v1's object with `location`.
+
+    Raises `UserErrorException` when the folder has no Dockerfile.
+    """
+    location = getattr(context, "location", context)
+    folder = Path(os.path.abspath(os.path.expanduser(str(location))))
+    name = getattr(context, "dockerfile_path", None) or "Dockerfile"
+    if not (folder / name).is_file():
+        raise UserErrorException(
+            f"there is no {name} in {folder}",
+            why="a build context is a folder with a Dockerfile",
+            hint="pass the folder that holds it",
+        )
+    return str(folder)
+
+
+def find_interpreter(path: str) -> str:
+    """The interpreter's absolute path; "python", v1's default, is the kernel's own.
+
+    Raises `EnvironmentBuildError` when there is none.
+    """
+    if path == "python":
+        return sys.executable
+    found = shutil.which(os.path.expanduser(path))
+    if found is None:
+        raise EnvironmentBuildError(
+            f"there is no interpreter {path}",
+            why="python.interpreter_path names neither a file nor a command on PATH",
+            hint="give an absolute path, or leave it 'python' for the kernel's own",
+            code="PythonNotFound",
+        )
+    return os.path.abspath(found)
 
 
 def _is_notebook(line: str) -> bool:

@@ -279,7 +279,7 @@ class InferenceConfig(KnownNames):
             if beside:
                 problems.append(f"environment excludes {', '.join(beside)}; say it in the environment")
             try:
-                sections.check_parts(environment)
+                sections.check_types(environment)
             except MldeployError as error:
                 errors.append(error)
                 return problems

@@ -102,7 +102,7 @@ def attributes_of(cls: type) -> set[str]:
     names = set(dir(cls))
     for base in cls.__mro__[:-1]:
         names |= set(vars(base).get("__annotations__", {}))
-        if "__init__" in vars(base):
+        if "__init__" in vars(base) and "__dataclass_fields__" not in vars(base):  # generated: it has no source
             tree = ast.parse(textwrap.dedent(inspect.getsource(base.__init__)))
             names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_store(node)}
     return names
