@@ -41,6 +41,19 @@ class WorkspaceLike(Protocol):
 
     def get_run(self, run_id: str) -> Any: ...
 
+    def register_model(self, model_path: str, model_name: str) -> Any: ...
+
+
+class ModelLike(Protocol):
+    """The part of `Model` that services use."""
+
+    @property
+    def workspace(self) -> WorkspaceLike: ...
+
+    @property
+    def id(self) -> str:
+        """`<name>:<version>`."""
+
 
 class KnownNames:
     """Restricts assignment to the names in `_names`, in a dataclass to its fields. Others raise `ConfigError`."""

@@ -241,6 +241,12 @@ class Workspace:
 
         return Run(self, run_id)
 
+    def register_model(self, model_path: str, model_name: str) -> Model:
+        """Registers a file or folder; see `Model.register`, which has more parameters."""
+        from mldeploy_jupyter.api.models.model import Model
+
+        return Model.register(self, model_path, model_name)
+
     def get_mlflow_tracking_uri(self) -> str:
         """The tracking URI that MLflow uses here. Raises `RunEnvironmentException` without MLflow."""
         from mldeploy_jupyter.api.runs.mlflow_run import tracking_uri

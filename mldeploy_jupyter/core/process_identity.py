@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import subprocess
@@ -58,3 +59,11 @@ def host_and_boot() -> str:
 def host_name() -> str:
     """The machine's name, which stays the same through a reboot."""
     return socket.gethostname()
+
+
+def user_name() -> str:
+    """The user's login name, or the user id where the user has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

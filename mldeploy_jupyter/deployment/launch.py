@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import subprocess
@@ -107,7 +106,7 @@ def start_deployment(
         # Durable with the revision that is written down before the target is asked (run_deployment).
         store.add_deployment(record, durable=False)
         if there is None:
-            store.save_service(initial_service(request, compute_type, folder.id, _user()))
+            store.save_service(initial_service(request, compute_type, folder.id, process_identity.user_name()))
         state = {
             "state": "Updating" if there is not None and there.revision else "Deploying",
             "target": target,
@@ -186,10 +185,3 @@ def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str,
     with prewarm.begin(folder, record, secrets) or nullcontext(), process.stdin:
         process.stdin.write(json.dumps(secrets).encode())
     return record
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())

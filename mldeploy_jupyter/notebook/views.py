@@ -247,4 +247,4 @@ def _time(value: Any) -> str:
 def _size(model: Model) -> str:
     from mldeploy_jupyter.core.text import format_size
 
-    return format_size(model._record.size)
+    return format_size(model.record.size)

@@ -1,18 +1,16 @@
-"""Checks of what a user passes to `Model`, and the search for one model."""
+"""What is said about a model beside its files: framework, data sets and samples."""
 
 from __future__ import annotations
 
-import getpass
 from typing import Any
 
-from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.core.errors import WebserviceException
 
 FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
 
 
 def check_framework(framework: Any, version: Any) -> None:
-    """A version needs its framework, and a framework is one of those v1 names."""
+    """Raises `WebserviceException` for a framework that v1 does not name, and for a version without a framework."""
     if version and not framework:
         raise WebserviceException(
             f"model_framework_version is {version!r} and model_framework is not given",
@@ -27,18 +25,11 @@ def check_framework(framework: Any, version: Any) -> None:
         )
 
 
-def resources(value: Any) -> dict[str, Any] | None:
-    if value is not None and not isinstance(value, ResourceConfiguration):
-        raise WebserviceException(
-            f"resource_configuration is {value!r}",
-            why="it must be a ResourceConfiguration",
-            hint="pass ResourceConfiguration(cpu=1, memory_in_gb=0.5)",
-        )
-    return value.serialize() if value is not None else None
-
-
 def dataset_details(datasets: Any, sample_input: Any, sample_output: Any) -> dict[str, Any]:
-    """Datasets by scenario and samples, by their ids or names: this version keeps no datasets itself."""
+    """Data sets by scenario, and samples, for `ModelRecord.details`; only their ids or names are kept.
+
+    Raises `WebserviceException` when `datasets` is not a list of pairs of a scenario and a data set.
+    """
     details: dict[str, Any] = {}
     if datasets is not None and not isinstance(datasets, (list, tuple)):
         raise WebserviceException(
@@ -57,13 +48,6 @@ def dataset_details(datasets: Any, sample_input: Any, sample_output: Any) -> dic
     if sample_output is not None:
         details["sample_output_dataset"] = _dataset_id(sample_output)
     return details
-
-
-def user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return ""
 
 
 def _dataset_id(dataset: Any) -> str:

@@ -1,4 +1,4 @@
-"""The body of `Model.download`, which has its documentation."""
+"""Copies a model's files into a folder of the user's: the body of `Model.download`."""
 
 from __future__ import annotations
 
@@ -6,50 +6,57 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.api.arguments import check_path
 from mldeploy_jupyter.core.errors import WebserviceException
+from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
-
-if TYPE_CHECKING:
-    from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-def download(model: Model, target_dir: str | os.PathLike[str], *, replace: bool) -> str:
-    """Whole and verified first; only then does anything take its place."""
-    files = model._record.files
+def download(folder: WorkspaceFolder, record: ModelRecord, target_dir: str | os.PathLike[str], *, replace: bool) -> str:
+    """Copies the model into `target_dir` and returns its path. No file is replaced before all are copied and verified.
+
+    Raises `WebserviceException` when something is in the way, `UserErrorException` when `target_dir` is not a path,
+    `StorageError` when a file is damaged or cannot be written.
+    """
     target = Path(check_path("target_dir", target_dir, "'models'")).expanduser()
-    folders = [folder for name in files for folder in (target / name).parents]
-    file = next((folder for folder in folders if folder.exists() and not folder.is_dir()), None)
-    if file is not None:
-        raise WebserviceException(
-            f"there is a file where a folder should go: {file}",
-            why=f"the files of model {model.id} go into that folder",
-            hint="choose another folder, or rename the file",
-        )
-    there = [name for name in files if os.path.lexists(target / name)]
-    if there and not replace:
-        raise WebserviceException(
-            f"there is already a file {target / there[0]}",
-            why=f"{len(there)} of {len(files)} files of model {model.id} would replace existing ones",
-            hint="choose another folder, or replace them with exist_ok=True (--overwrite)",
-        )
-    for name in there:
-        if (target / name).is_dir():
-            raise WebserviceException(
-                f"there is a folder where a file should go: {target / name}",
-                why=f"it is the place of a file of model {model.id}",
-                hint="choose another folder",
-            )
+    _check_targets(target, record, replace=replace)
     staged = target / f".mldeploy-download-{secrets.token_hex(4)}"
     try:
-        with explain_write_errors(target, model._record.size):
+        with explain_write_errors(target, record.size):
             target.mkdir(parents=True, exist_ok=True)
-            model.workspace.folder.open_artifacts().materialize(files, staged, link=False)
-            for name in files:
+            folder.open_artifacts().materialize(record.files, staged, link=False)
+            for name in record.files:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staged / name, target / name)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    return str(target / next(iter(files)).split("/")[0])
+    return str(target / next(iter(record.files)).split("/")[0])
+
+
+def _check_targets(target: Path, record: ModelRecord, *, replace: bool) -> None:
+    """Raises `WebserviceException` when a file of the model cannot be written below `target`, or may not be."""
+    names = record.files
+    parents = [parent for name in names for parent in (target / name).parents]
+    file = next((parent for parent in parents if parent.exists() and not parent.is_dir()), None)
+    if file is not None:
+        raise WebserviceException(
+            f"there is a file where a folder should go: {file}",
+            why=f"the files of model {record.id} go into that folder",
+            hint="choose another folder, or rename the file",
+        )
+    present = [name for name in names if os.path.lexists(target / name)]
+    if present and not replace:
+        raise WebserviceException(
+            f"there is already a file {target / present[0]}",
+            why=f"{len(present)} of {len(names)} files of model {record.id} would replace existing ones",
+            hint="choose another folder, or replace them with exist_ok=True (--overwrite)",
+        )
+    for name in present:
+        if (target / name).is_dir():
+            raise WebserviceException(
+                f"there is a folder where a file should go: {target / name}",
+                why=f"it is the place of a file of model {record.id}",
+                hint="choose another folder",
+            )

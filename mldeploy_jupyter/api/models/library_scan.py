@@ -1,4 +1,4 @@
-"""What a model file says of the libraries it needs. Files are scanned, never loaded: unpickling runs code."""
+"""Finds the libraries a model file needs. Files are scanned and never loaded, because unpickling runs code."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from typing import Any
 
 from mldeploy_jupyter.core.environment.distributions import installed_distribution
 
-MAX_BYTES = 64_000_000  # larger files are not scanned
+MAX_BYTES = 64_000_000  # of a file, also after decompression; larger ones are not scanned
 
-MAX_OPCODES = 200_000
+MAX_OPCODES = 200_000  # of a pickle that are read: some tenths of a second
 
-MAX_MODULES = 100
+MAX_MODULES = 100  # that are kept in the model's details
 
 SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".sav", ".model", ".pt", ".pth", ".bin"})
 
 _NOT_LIBRARIES = sys.stdlib_module_names | {"__main__"}
 
-# Versions that libraries write into their own pickles: a key, then the version as a short string.
+# Libraries that write their version into their pickles: the key, then the opcode of the string with its length.
 VERSION_KEYS = {"sklearn": re.compile(rb"_sklearn_version\x94?(?:q.)?(?:\x8c(.)|X(.)\x00\x00\x00)", re.DOTALL)}
 
 
-def describe(paths: Iterable[Path]) -> dict[str, Any]:
-    """`{"python": "3.11", "libraries": {"scikit-learn": "1.9.1", ...}, "modules": [...]}` for the pickles of `paths`.
+def scan_libraries(paths: Iterable[Path]) -> dict[str, Any]:
+    """`{"python": "3.11", "libraries": {"scikit-learn": "1.9.1", ...}, "modules": [...]}` for the pickles in `paths`.
 
-    A version is the file's own where it has one, else that of this interpreter. `modules` are those of the classes that
-    the files name: loading them imports these. Empty when no file is a pickle or none can be read: this is a help for
-    later and never a reason to refuse a model.
+    A version is the one in the file, or else the one installed here. `modules` are those of the pickled classes, which
+    loading the file imports. Empty when no file is a readable pickle: the result helps to diagnose a service, and a
+    model is registered without it.
     """
     tops: dict[str, str] = {}
     modules: dict[str, None] = {}
@@ -73,28 +73,28 @@ def _pickle_bytes(path: Path) -> bytes:
 
 
 def _modules(content: bytes) -> dict[str, None]:
-    """The modules of the classes named in a pickle, in order, without the standard library's and the script's own."""
+    """The modules of the classes named in a pickle, in order, without the standard library and `__main__`."""
     modules: dict[str, None] = {}
     strings: list[str] = []
     try:
         for opcode, argument, _ in islice(pickletools.genops(content), MAX_OPCODES):
             if isinstance(argument, str) and "UNICODE" in opcode.name:
                 strings = [*strings[-1:], argument]
-            named = ""
+            module = ""
             if opcode.name in ("GLOBAL", "INST") and isinstance(argument, str):
-                named = argument.split(" ")[0]
+                module = argument.split(" ")[0]
             elif opcode.name == "STACK_GLOBAL" and len(strings) == 2:
-                named = strings[0]
-            top = named.partition(".")[0]
-            if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", named) and top not in _NOT_LIBRARIES:
-                modules[named] = None
+                module = strings[0]
+            top = module.partition(".")[0]
+            if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", module) and top not in _NOT_LIBRARIES:
+                modules[module] = None
     except Exception:
-        pass  # not a pickle, or joblib's raw array bytes between two parts of one: what was found so far stands
+        pass  # not a pickle, or joblib's raw array bytes between two pickles: keep what was found so far
     return modules
 
 
 def _versions(content: bytes, tops: Iterable[str]) -> dict[str, str]:
-    """Each of these top-level modules with the version that the pickle gives, or ""."""
+    """Each top-level module with its version in the pickle, "" when there is none."""
     modules = dict.fromkeys(tops, "")
     for module, pattern in VERSION_KEYS.items():
         match = pattern.search(content) if module in modules else None

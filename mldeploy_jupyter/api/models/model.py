@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from builtins import list as List  # `Model.list` hides the name inside the class
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from mldeploy_jupyter.api.arguments import (
     WorkspaceLike,
@@ -17,13 +16,13 @@ from mldeploy_jupyter.api.arguments import (
     check_text,
     check_workspace,
 )
-from mldeploy_jupyter.api.models.details import check_framework, dataset_details, resources, user_name
+from mldeploy_jupyter.api.models.details import dataset_details
 from mldeploy_jupyter.api.models.download import download
 from mldeploy_jupyter.api.models.path import find_model_path
-from mldeploy_jupyter.api.models.registration import register
-from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
-from mldeploy_jupyter.api.models.search import find_record
-from mldeploy_jupyter.api.tag_filters import matches, parse_filter
+from mldeploy_jupyter.api.models.registration import make_record, register
+from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration, check_resources
+from mldeploy_jupyter.api.models.search import ModelFilter, find_record, list_records
+from mldeploy_jupyter.api.record_attribute import RecordAttribute
 from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import (
     ModelInUse,
@@ -34,163 +33,22 @@ from mldeploy_jupyter.core.errors import (
 )
 from mldeploy_jupyter.core.records import ModelRecord
 
-__all__ = ["Model", "ResourceConfiguration"]
+Value = TypeVar("Value")
 
 
-class ModelAttributes:
-    """The attributes of one registered model, from its record."""
-
-    workspace: WorkspaceLike
-    _record: ModelRecord
-
-    @property
-    def name(self) -> str:
-        return self._record.name
-
-    @property
-    def version(self) -> int:
-        return self._record.version
-
-    @property
-    def id(self) -> str:
-        """`<name>:<version>`."""
-        return self._record.id
-
-    @property
-    def url(self) -> str:
-        return f"aml://asset/{self.id}"
-
-    @property
-    def tags(self) -> dict[str, Any]:
-        return dict(self._record.tags)
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        return dict(self._record.properties)
-
-    @property
-    def description(self) -> str | None:
-        return self._record.description
-
-    @property
-    def created_time(self) -> datetime:
-        """When it was registered, in UTC."""
-        return datetime.fromisoformat(self._record.created_time)
-
-    @property
-    def created_by(self) -> dict[str, str]:
-        return {"userName": self._record.created_by}
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the names and contents of its files."""
-        return self._record.digest
-
-    @property
-    def size(self) -> int:
-        """Bytes of its files together."""
-        return self._record.size
-
-    @property
-    def files(self) -> List[str]:
-        return sorted(self._record.files)
-
-    @property
-    def mime_type(self) -> str:
-        return self._record.mime_type
-
-    @property
-    def model_framework(self) -> str | None:
-        return self._record.model_framework
-
-    @property
-    def model_framework_version(self) -> str | None:
-        return self._record.model_framework_version
-
-    @property
-    def experiment_name(self) -> str | None:
-        return self._record.experiment_name
-
-    @property
-    def run_id(self) -> str | None:
-        return self._record.run_id
-
-    @property
-    def run(self) -> Any:
-        """The `Run` it was registered from, or None."""
-        if self.run_id is None:
-            return None
-        from mldeploy_jupyter.api.runs.run import Run
-
-        return Run(self.workspace, self.run_id)
-
-    @property
-    def unpack(self) -> bool:
-        return False
-
-    @property
-    def parent_id(self) -> str | None:
-        """The model it was copied from with `models:/...`, or None."""
-        return self._record.details.get("parent_id")
-
-    @property
-    def derived_model_ids(self) -> List[str]:
-
-        return [model.id for model in Model.list(self.workspace) if model.parent_id == self.id]
-
-    @property
-    def datasets(self) -> dict[str, Any]:
-        return dict(self._record.details.get("datasets", {}))
-
-    @property
-    def sample_input_dataset(self) -> str | None:
-        return self._record.details.get("sample_input_dataset")
-
-    @property
-    def sample_output_dataset(self) -> str | None:
-        return self._record.details.get("sample_output_dataset")
-
-    @property
-    def resource_configuration(self) -> ResourceConfiguration | None:
-        resources = self._record.resource_configuration
-        return ResourceConfiguration(**resources) if resources else None
-
-    def serialize(self) -> dict[str, Any]:
-        """The model as JSON data, with v1's keys."""
-        record = self._record
-        return {
-            "createdTime": record.created_time,
-            "createdBy": self.created_by,
-            "description": record.description,
-            "id": record.id,
-            "mimeType": record.mime_type,
-            "name": record.name,
-            "framework": record.model_framework,
-            "frameworkVersion": record.model_framework_version,
-            "tags": record.tags,
-            "properties": record.properties,
-            "unpack": False,
-            "url": self.url,
-            "version": record.version,
-            "experimentName": record.experiment_name,
-            "runId": record.run_id,
-            "runDetails": None,
-            "datasets": record.details.get("datasets", {}),
-            "resourceConfiguration": record.resource_configuration,
-            "sampleInputDatasetId": self.sample_input_dataset,
-            "sampleOutputDatasetId": self.sample_output_dataset,
-            "digest": record.digest,
-            "size": record.size,
-        }
-
-    def __repr__(self) -> str:
-        return (
-            f"Model(workspace={self.workspace!r}, name={self.name}, id={self.id}, version={self.version}, "
-            f"tags={self.tags}, properties={self.properties})"
-        )
+def _read_detail(key: str) -> Callable[[ModelRecord], str | None]:
+    return lambda record: record.details.get(key)
 
 
-class Model(ModelAttributes):
+def _read_resources(record: ModelRecord) -> ResourceConfiguration | None:
+    return ResourceConfiguration(**record.resource_configuration) if record.resource_configuration else None
+
+
+class ModelAttribute(RecordAttribute[ModelRecord, Value]):
+    """A read-only attribute from the model's record."""
+
+
+class Model:
     """A registered model: a file or a folder under a name and a version.
 
     `Model(workspace, name)` finds the latest version, `Model(workspace, name, version=3)` or
@@ -209,6 +67,40 @@ class Model(ModelAttributes):
         PYTORCH = "PyTorch"
         MULTI = "Multi"
 
+    name = ModelAttribute(lambda record: record.name)
+    version = ModelAttribute(lambda record: record.version)
+    id = ModelAttribute(lambda record: record.id, "`<name>:<version>`.")
+    url = ModelAttribute(lambda record: f"aml://asset/{record.id}")
+    tags = ModelAttribute(lambda record: dict(record.tags))
+    properties = ModelAttribute(lambda record: dict(record.properties))
+    description = ModelAttribute(lambda record: record.description)
+    created_time = ModelAttribute(lambda record: datetime.fromisoformat(record.created_time), "In UTC.")
+    created_by = ModelAttribute(lambda record: {"userName": record.created_by})
+    digest = ModelAttribute(lambda record: record.digest, "SHA-256 over the names and contents of its files.")
+    size = ModelAttribute(lambda record: record.size, "Size of all its files in bytes.")
+    files = ModelAttribute(lambda record: sorted(record.files), "Relative paths of its files.")
+    mime_type = ModelAttribute(lambda record: record.mime_type)
+    model_framework = ModelAttribute(lambda record: record.model_framework)
+    model_framework_version = ModelAttribute(lambda record: record.model_framework_version)
+    experiment_name = ModelAttribute(lambda record: record.experiment_name)
+    run_id = ModelAttribute(lambda record: record.run_id)
+    unpack = ModelAttribute(lambda record: False, "v1's flag for archives, always False: a folder is kept as it is.")
+    parent_id = ModelAttribute(_read_detail("parent_id"), "The model it was copied from with `models:/...`, or None.")
+    datasets = ModelAttribute(lambda record: dict(record.details.get("datasets", {})), "Ids of data sets by scenario.")
+    sample_input_dataset = ModelAttribute(_read_detail("sample_input_dataset"))
+    sample_output_dataset = ModelAttribute(_read_detail("sample_output_dataset"))
+    resource_configuration = ModelAttribute(_read_resources, "A `ResourceConfiguration`, or None.")
+
+    @property
+    def run(self) -> Any:
+        """The `Run` it was registered from, or None. Raises `RunEnvironmentException` when it no longer exists."""
+        return None if self.run_id is None else self.workspace.get_run(self.run_id)
+
+    @property
+    def derived_model_ids(self) -> List[str]:
+        """Ids of the models that were copied from this one with `models:/...`."""
+        return [model.id for model in Model.list(self.workspace) if model.parent_id == self.id]
+
     def __init__(
         self,
         workspace: WorkspaceLike,
@@ -226,13 +118,15 @@ class Model(ModelAttributes):
         check_text("id", id)
         if id is None and name is not None and ":" in name and version is None:
             name, id = None, name  # a name has no colon: this is an id
-        self._record = find_record(workspace, name, id, tags, properties, version, run_id, model_framework)
+        wanted = ModelFilter.parse(tags, properties, run_id=run_id, model_framework=model_framework)
+        self.record = find_record(workspace, name, id, version, wanted)
 
     @classmethod
-    def _of(cls, workspace: WorkspaceLike, record: ModelRecord) -> Model:
+    def from_record(cls, workspace: WorkspaceLike, record: ModelRecord) -> Model:
+        """The model that `record` describes, without a look into the store."""
         model = cls.__new__(cls)
         model.workspace = workspace
-        model._record = record
+        model.record = record
         return model
 
     @staticmethod
@@ -254,26 +148,26 @@ class Model(ModelAttributes):
         """Registers a file or folder under the next version of `model_name`.
 
         `model_path` may also be `runs:/<run id>/<path>`, `models:/<name>/<version>` or `models:/<name>/latest`. A
-        folder is kept with its own name and hidden files; `child_paths` (relative to the folder) keeps only those. All
-        or nothing: an error or a kill leaves no half model. Raises `WebserviceException` for a bad argument,
-        `ModelFileNotFound` for a missing path, `StorageError` when bytes cannot be read or kept.
+        folder keeps its name and its hidden files; with `child_paths` (relative to the folder) only those are
+        registered. After an error or a kill there is no model. Raises `ConfigError` for an invalid name,
+        `UserErrorException` or `WebserviceException` for any other bad argument, `ModelFileNotFound` when the path does
+        not exist, `ModelNotFoundException` or `RunEnvironmentException` when there is no such model or run,
+        `StorageError` when files cannot be read or stored.
         """
         check_workspace(workspace)
-        check_model_name(model_name)
-        check_framework(model_framework, model_framework_version)
-        check_text("description", description)
-        record = ModelRecord(
-            name=model_name,
-            tags=check_json_dict("tags", tags),
-            properties=check_json_dict("properties", properties),
+        record = make_record(
+            model_name,
+            tags=tags,
+            properties=properties,
             description=description,
+            datasets=datasets,
             model_framework=model_framework,
             model_framework_version=model_framework_version,
-            resource_configuration=resources(resource_configuration),
-            details=dataset_details(datasets, sample_input_dataset, sample_output_dataset),
-            created_by=user_name(),
+            sample_input_dataset=sample_input_dataset,
+            sample_output_dataset=sample_output_dataset,
+            resource_configuration=resource_configuration,
         )
-        return Model._of(workspace, register(workspace, model_path, record, child_paths))
+        return Model.from_record(workspace, register(workspace, model_path, record, child_paths))
 
     @staticmethod
     def list(
@@ -291,7 +185,8 @@ class Model(ModelAttributes):
         """The models that match, newest first.
 
         `tags` and `properties`: a dict, or a list of `"key"`, `["key", "value"]` or `("key", "value")`; all must
-        match. `latest` keeps only the highest version of each name. Raises `UserErrorException` for a bad filter.
+        match. `latest` keeps only the highest version of each name. `expand` and `page_count` are v1's and have no
+        effect. Raises `UserErrorException` for a bad filter or `page_count`.
         """
         if type(page_count) is not int or not 20 <= page_count <= 255:
             raise UserErrorException(
@@ -300,26 +195,19 @@ class Model(ModelAttributes):
                 hint="leave it out: every model is listed",
             )
         check_text("name", name)
-        wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
-        folder = check_workspace(workspace).find_folder()
-        records = folder.open_store().list_models(name, latest) if folder else []
-        return [
-            Model._of(workspace, record)
-            for record in records
-            if matches(record.tags, wanted_tags)
-            and matches(record.properties, wanted_properties)
-            and (run_id is None or record.run_id == run_id)
-            and (model_framework is None or record.model_framework == model_framework)
-            and (dataset_id is None or dataset_id in json.dumps(record.details.get("datasets", {})))
-        ]
+        wanted = ModelFilter.parse(
+            tags, properties, run_id=run_id, model_framework=model_framework, dataset_id=dataset_id
+        )
+        records = list_records(check_workspace(workspace), name, wanted, latest=latest)
+        return [Model.from_record(workspace, record) for record in records]
 
     @staticmethod
     def get_model_path(model_name: str, version: int | None = None, _workspace: WorkspaceLike | None = None) -> str:
-        """The path of a model's file or folder, in a service as in a notebook.
+        """The path of a model's file or folder, in a service as in a notebook; without `version` of the highest one.
 
-        Looks in the service's model folder (`AZUREML_MODEL_DIR`), then in the workspace, whose models are put into its
-        cache, then in `azureml-models/` here. Without `version` the highest one. Raises `ModelNotFoundException` that
-        lists where it looked, `WebserviceException` when the name or `version` cannot be one.
+        Searches the service's model folder (`AZUREML_MODEL_DIR`), then the workspace, which copies the model into its
+        cache, then `azureml-models/` in the current directory. Raises `ModelNotFoundException` that lists where it
+        looked, `ConfigError` for an invalid name, `WebserviceException` for an invalid `version`.
         """
         if not isinstance(model_name, str) or not model_name:
             check_model_name(model_name)
@@ -328,18 +216,18 @@ class Model(ModelAttributes):
         return find_model_path(model_name, version, _workspace)
 
     def download(self, target_dir: str = ".", exist_ok: bool = False, exists_ok: bool | None = None) -> str:
-        """Copies the model into `target_dir`, every byte verified, and gives back its path.
+        """Copies the model into `target_dir` and returns its path there. Every byte is verified.
 
         Existing files are replaced only with `exist_ok` (`exists_ok` is its old name). Raises `WebserviceException`
-        when one is in the way, `UserErrorException` for what is no path, `StorageError` when the content is damaged or
-        cannot be written.
+        when one is in the way, `UserErrorException` when `target_dir` is not a path, `StorageError` when the content is
+        damaged or cannot be written.
         """
-        return download(self, target_dir, replace=bool(exist_ok or exists_ok))
+        return download(self.workspace.folder, self.record, target_dir, replace=bool(exist_ok or exists_ok))
 
     def delete(self) -> None:
-        """Deletes this version. Its number is not used again; its bytes go with the next `mldeploy prune`.
+        """Deletes this version. Its number is not used again; `mldeploy prune` deletes its files.
 
-        Raises `ModelInUse` while a service uses it, `ModelNotFoundException` when it is gone already.
+        Raises `ModelInUse` while a service uses it, `ModelNotFoundException` when it was deleted before.
         """
         store = self.workspace.folder.open_store()
         services = store.services_using(self.id)
@@ -362,38 +250,45 @@ class Model(ModelAttributes):
         sample_output_dataset: Any = None,
         resource_configuration: ResourceConfiguration | None = None,
     ) -> None:
-        """Replaces what is given: all tags, the description, the resources. `{}` and `""` clear, None does not."""
+        """Replaces all tags, the description, the samples or the resources. `{}` and `""` clear, None keeps.
+
+        Raises `UserErrorException` or `WebserviceException` for a bad argument, `ModelNotFoundException` when the model
+        was deleted.
+        """
         changes: dict[str, Any] = {}
         if tags is not None:
             changes["tags"] = check_json_dict("tags", tags)
         if description is not None:
             changes["description"] = check_text("description", description)
         if resource_configuration is not None:
-            changes["resource_configuration"] = resources(resource_configuration)
+            changes["resource_configuration"] = check_resources(resource_configuration)
         samples = dataset_details(None, sample_input_dataset, sample_output_dataset)
         self._change(lambda present: {**changes, "details": {**present.details, **samples}})
 
     def add_tags(self, tags: dict[str, Any]) -> None:
-        """Adds tags; a key that is there gets the new value."""
+        """Adds tags, and replaces the values of existing ones. Raises as `update_tags_properties`."""
         self.update_tags_properties(add_tags=tags)
 
     def remove_tags(self, tags: List[str]) -> None:
-        """Removes tags by their keys; a key that is not there is no error."""
+        """Removes tags by key; unknown keys are ignored. Raises as `update_tags_properties`."""
         self.update_tags_properties(remove_tags=[*check_keys("tags", tags)])
 
     def add_properties(self, properties: dict[str, Any]) -> None:
-        """Adds properties. A property never changes: raises `WebserviceException` for a key that is there."""
+        """Adds properties; an existing one cannot be changed. Raises as `update_tags_properties`."""
         self.update_tags_properties(add_properties=properties)
 
     def add_dataset_references(self, datasets: List[Any]) -> None:
-        """Adds data sets, as pairs of a scenario and a data set, to those the model was registered with."""
+        """Adds data sets, given as pairs of a scenario and a data set, to those of the model.
+
+        Raises `WebserviceException` for anything but pairs, `ModelNotFoundException` when the model was deleted.
+        """
         added = dataset_details(datasets, None, None).get("datasets", {})
 
         def change(present: ModelRecord) -> dict[str, Any]:
             references = {scenario: [*ids] for scenario, ids in present.details.get("datasets", {}).items()}
             for scenario, ids in added.items():
-                there = references.setdefault(scenario, [])
-                there += [id for id in ids if id not in there]
+                known = references.setdefault(scenario, [])
+                known += [id for id in ids if id not in known]
             return {"details": {**present.details, "datasets": references}}
 
         self._change(change)
@@ -404,15 +299,19 @@ class Model(ModelAttributes):
         remove_tags: List[str] | None = None,
         add_properties: dict[str, Any] | None = None,
     ) -> None:
-        """`remove_tags`, `add_tags` and `add_properties` at once; a property that is there stops all of it."""
+        """Removes tags, adds tags and adds properties in one change: all of it or, after an error, nothing.
+
+        Raises `WebserviceException` when a property exists already or a value is not JSON, `UserErrorException` when
+        `remove_tags` is not a list of strings, `ModelNotFoundException` when the model was deleted.
+        """
         removed = check_keys("remove_tags", [] if remove_tags is None else remove_tags)
         tags, properties = check_json_dict("tags", add_tags), check_json_dict("properties", add_properties)
 
         def change(present: ModelRecord) -> dict[str, Any]:
-            taken = sorted(set(properties) & set(present.properties))
-            if taken:
+            existing = sorted(set(properties) & set(present.properties))
+            if existing:
                 raise WebserviceException(
-                    f"model {self.id} already has the property {taken[0]!r}",
+                    f"model {self.id} already has the property {existing[0]!r}",
                     why="properties are written once",
                     hint="use a tag for what may change",
                 )
@@ -429,7 +328,10 @@ class Model(ModelAttributes):
 
     @classmethod
     def deserialize(cls, workspace: WorkspaceLike, model_payload: dict[str, Any]) -> Model:
-        """The model that `serialize()` described, looked up by its id. Raises `ModelNotFoundException`."""
+        """The model that `serialize()` described, looked up by its id.
+
+        Raises `UserErrorException` when the payload has no id, `ModelNotFoundException` when there is no such model.
+        """
         id = model_payload.get("id") if isinstance(model_payload, dict) else None
         if not isinstance(id, str):
             raise UserErrorException(
@@ -450,13 +352,16 @@ class Model(ModelAttributes):
         overwrite: bool = False,
         show_output: bool = False,
     ) -> Any:
-        """Deploys models as the service `name` and returns it at once; see `Webservice.wait_for_deployment`.
+        """Begins to deploy models as the service `name` and returns it; `service.wait_for_deployment()` waits.
 
-        `show_output` prints what is deployed, as `print_configuration` does.
+        `show_output` prints the configuration first, as `print_configuration` does. Raises `UserErrorException`,
+        `ConfigError` or `TargetNotAvailable` for arguments that cannot be deployed, `NameInUse` for an existing
+        service without `overwrite`, `DeploymentInProgress` while another deployment of it runs.
         """
-        from mldeploy_jupyter.api.webservices import deployments
+        # Imported on use: registering a model does not need the rooms that deploy one.
+        from mldeploy_jupyter.api.webservices.deployments import deploy
 
-        return deployments.deploy(
+        return deploy(
             workspace, name, models, inference_config, deployment_config, deployment_target, overwrite, show_output
         )
 
@@ -468,22 +373,13 @@ class Model(ModelAttributes):
         deployment_target: Any = None,
         print_: Callable[[str], object] = print,
     ) -> None:
-        """Prints what `deploy` would be given: models, entry script, environment and every setting. No secret."""
-        from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
-        from mldeploy_jupyter.api.webservices.deployments import as_config
+        """Prints the models, entry script, environment and settings that `deploy` would use, without secrets.
 
-        if not isinstance(models, (list, tuple)):
-            raise UserErrorException(f"models is {models!r}", why="it must be a list", hint="pass models=[model]")
-        if inference_config is not None and not hasattr(inference_config, "print_configuration"):
-            raise UserErrorException(
-                f"inference_config is {inference_config!r}",
-                why="it must be an InferenceConfig",
-                hint='make it with InferenceConfig(entry_script="score.py")',
-            )
-        print_(f"Models: {', '.join(str(getattr(model, 'id', model)) for model in models) or 'none'}")
-        if inference_config is not None:
-            inference_config.print_configuration(print_)
-        from_data(as_config(deployment_config)).print_deploy_configuration(print_)
+        Raises `UserErrorException` for `models` or an `inference_config` of another type.
+        """
+        from mldeploy_jupyter.api.webservices.deployments import print_configuration
+
+        print_configuration(models, inference_config, deployment_config, print_)
 
     @staticmethod
     def package(
@@ -519,11 +415,45 @@ class Model(ModelAttributes):
             hint="deploy the model, score with it, and read the time of each request: mldeploy service get-logs NAME",
         )
 
+    def serialize(self) -> dict[str, Any]:
+        """The model as JSON data with v1's keys."""
+        record = self.record
+        return {
+            "createdTime": record.created_time,
+            "createdBy": self.created_by,
+            "description": record.description,
+            "id": record.id,
+            "mimeType": record.mime_type,
+            "name": record.name,
+            "framework": record.model_framework,
+            "frameworkVersion": record.model_framework_version,
+            "tags": record.tags,
+            "properties": record.properties,
+            "unpack": False,
+            "url": self.url,
+            "version": record.version,
+            "experimentName": record.experiment_name,
+            "runId": record.run_id,
+            "runDetails": None,
+            "datasets": record.details.get("datasets", {}),
+            "resourceConfiguration": record.resource_configuration,
+            "sampleInputDatasetId": self.sample_input_dataset,
+            "sampleOutputDatasetId": self.sample_output_dataset,
+            "digest": record.digest,
+            "size": record.size,
+        }
+
     def _change(self, change: Callable[[ModelRecord], dict[str, Any]]) -> None:
-        self._record = self.workspace.folder.open_store().change_model(self.name, self.version, change)
+        self.record = self.workspace.folder.open_store().change_model(self.name, self.version, change)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Model) and (self.workspace, self.id) == (other.workspace, other.id)
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def __repr__(self) -> str:
+        return (
+            f"Model(workspace={self.workspace!r}, name={self.name}, id={self.id}, version={self.version}, "
+            f"tags={self.tags}, properties={self.properties})"
+        )

@@ -1,4 +1,4 @@
-"""Where a model's bytes come from, and the registration itself: bytes first, the row last."""
+"""Registers a model from a local path, a run or another model: files first, the database row last."""
 
 from __future__ import annotations
 
@@ -8,40 +8,85 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import WorkspaceLike, check_path, find_source
-from mldeploy_jupyter.api.models.library_scan import describe
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_json_dict, check_path, check_text, find_source
+from mldeploy_jupyter.api.models.details import check_framework, dataset_details
+from mldeploy_jupyter.api.models.library_scan import scan_libraries
+from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration, check_resources
 from mldeploy_jupyter.core.artifacts.file_tree import list_files
+from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
+from mldeploy_jupyter.core.process_identity import user_name
 from mldeploy_jupyter.core.records import ModelRecord
 
-# Ids of workspace and model for what this process registered, oldest first: a notebook's session knows its own.
+MODEL_URI = re.compile(r"models:/+([^/]+)/([^/]+)")
+RUN_URI = re.compile(r"runs:/+([^/]+)/(.+)")
+
+# (workspace id, model id) of every model this process registered, oldest first: `%deploy` deploys the last one.
 registered_here: list[tuple[str, str]] = []
 
 
-def register(workspace: WorkspaceLike, model_path: Any, record: ModelRecord, child_paths: Any) -> ModelRecord:
-    """Registers what `model_path` names under the next version of `record.name` and says so in one line."""
-    text = check_path("model_path", model_path, 'model_path="model.pkl"')
-    if match := re.fullmatch(r"models:/+([^/]+)/([^/]+)", text):
-        return _copy(workspace, match[1], match[2], record)
-    if match := re.fullmatch(r"runs:/+([^/]+)/(.+)", text):
-        from mldeploy_jupyter.api.runs.run import Run
+def make_record(
+    model_name: Any,
+    *,
+    tags: dict[str, Any] | None,
+    properties: dict[str, Any] | None,
+    description: str | None,
+    datasets: list[Any] | None,
+    model_framework: str | None,
+    model_framework_version: str | None,
+    sample_input_dataset: Any,
+    sample_output_dataset: Any,
+    resource_configuration: ResourceConfiguration | None,
+) -> ModelRecord:
+    """The record of a model to register, without its files. The arguments are those of `Model.register`.
 
-        run = Run(workspace, match[1])
-        with run._local_copy(match[2]) as path:
+    Raises `ConfigError` for an invalid name, `UserErrorException` or `WebserviceException` for any other argument.
+    """
+    check_model_name(model_name)
+    check_framework(model_framework, model_framework_version)
+    check_text("description", description)
+    return ModelRecord(
+        name=model_name,
+        tags=check_json_dict("tags", tags),
+        properties=check_json_dict("properties", properties),
+        description=description,
+        model_framework=model_framework,
+        model_framework_version=model_framework_version,
+        resource_configuration=check_resources(resource_configuration),
+        details=dataset_details(datasets, sample_input_dataset, sample_output_dataset),
+        created_by=user_name(),
+    )
+
+
+def register(workspace: WorkspaceLike, model_path: Any, record: ModelRecord, child_paths: Any) -> ModelRecord:
+    """Registers `model_path` under the next version of `record.name` and prints one line.
+
+    Raises what `Model.register` raises.
+    """
+    text = check_path("model_path", model_path, 'model_path="model.pkl"')
+    if match := MODEL_URI.fullmatch(text):
+        return _copy_model(workspace, match[1], match[2], record)
+    if match := RUN_URI.fullmatch(text):
+        run = workspace.get_run(match[1])
+        with run.local_copy(match[2]) as path:
             record = replace(record, run_id=run.id, experiment_name=run.experiment_name)
             return register_path(workspace, path, record, child_paths)
     return register_path(workspace, find_source(text), record, child_paths)
 
 
 def register_path(workspace: WorkspaceLike, path: Path, record: ModelRecord, child_paths: Any = None) -> ModelRecord:
-    """Registers a local file or folder. All or nothing."""
+    """Registers a local file or folder. After an error or a kill there is no model.
+
+    Raises `WebserviceException` for bad `child_paths`, `StorageError` when the files cannot be read or stored.
+    """
     basename = Path(os.path.abspath(path)).name
-    select = _children(path, child_paths)
-    files_there = list_files(path, basename, select)
+    select = _select_children(path, child_paths)
+    sources = list_files(path, basename, select)
+    # The first access creates the workspace: only now that the arguments are known to be good.
     folder = workspace.folder
     store, artifacts = folder.open_store(), folder.open_artifacts()
     print(f"Registering model {record.name}")
-    libraries = describe(files_there.values())
+    libraries = scan_libraries(sources.values())
     with artifacts.pause_sweep():
         digest, size, files = artifacts.put(path, basename=basename, select=select)
         details = {**libraries, **record.details}
@@ -50,8 +95,8 @@ def register_path(workspace: WorkspaceLike, path: Path, record: ModelRecord, chi
     return added
 
 
-def _copy(workspace: WorkspaceLike, name: str, version: str, record: ModelRecord) -> ModelRecord:
-    """A registered model under another name: the same content, so no byte is copied."""
+def _copy_model(workspace: WorkspaceLike, name: str, version: str, record: ModelRecord) -> ModelRecord:
+    """Registers a model under another name. Both share their blobs, so nothing is copied."""
     if version != "latest" and not version.isdigit():
         raise UserErrorException(
             f"model_path is 'models:/{name}/{version}'",
@@ -63,31 +108,32 @@ def _copy(workspace: WorkspaceLike, name: str, version: str, record: ModelRecord
     with folder.open_artifacts().pause_sweep():
         source = store.get_model(name, None if version == "latest" else int(version))
         if source is None:
-            there = ", ".join(str(model.version) for model in store.list_models(name)[:10])
+            present = ", ".join(str(model.version) for model in store.list_models(name)[:10])
             raise ModelNotFoundException(
                 f"there is no model {name}, version {version}",
-                why=f"it has version {there}" if there else f"workspace {workspace.name} has no model of that name",
+                why=f"it has version {present}" if present else f"workspace {workspace.name} has no model of that name",
                 hint="mldeploy model list",
             )
         print(f"Registering model {record.name}")
-        copied = replace(
-            record,
-            digest=source.digest,
-            size=source.size,
-            files=source.files,
-            model_framework=record.model_framework or source.model_framework,
-            model_framework_version=record.model_framework_version or source.model_framework_version,
-            run_id=source.run_id,
-            experiment_name=source.experiment_name,
-            details={**source.details, **record.details, "parent_id": source.id},
+        added = store.add_model(
+            replace(
+                record,
+                digest=source.digest,
+                size=source.size,
+                files=source.files,
+                model_framework=record.model_framework or source.model_framework,
+                model_framework_version=record.model_framework_version or source.model_framework_version,
+                run_id=source.run_id,
+                experiment_name=source.experiment_name,
+                details={**source.details, **record.details, "parent_id": source.id},
+            )
         )
-        added = store.add_model(copied)
     registered_here.append((folder.id, added.id))
     return added
 
 
-def _children(path: Path, child_paths: Any) -> list[str] | None:
-    """`child_paths` relative to the folder: given so, or with the folder's name before, or from here."""
+def _select_children(path: Path, child_paths: Any) -> list[str] | None:
+    """`child_paths` relative to the folder `path`, None for all of it."""
     if child_paths is None:
         return None
     if not isinstance(child_paths, (list, tuple)) or not all(isinstance(c, (str, os.PathLike)) for c in child_paths):
@@ -105,17 +151,20 @@ def _children(path: Path, child_paths: Any) -> list[str] | None:
             "child_paths is an empty list", why="no file would be registered", hint="leave it out"
         )
     root = Path(os.path.abspath(path))
-    return [_child(root, os.fspath(child)) for child in child_paths]
+    return [_relative_child(root, os.fspath(child)) for child in child_paths]
 
 
-def _child(root: Path, child: str) -> str:
+def _relative_child(root: Path, child: str) -> str:
+    """`child` relative to `root`, "" for `root` itself."""
+    # v1 accepts a path relative to the folder, one that begins with the folder's name, and one relative to the
+    # current directory.
     for candidate in (root / child, root.parent / child, Path(os.path.abspath(child))):
-        place = Path(os.path.normpath(candidate))
-        if place.exists() and (place == root or root in place.parents):
-            return "" if place == root else place.relative_to(root).as_posix()
-    there = sorted(os.listdir(root))
+        path = Path(os.path.normpath(candidate))
+        if path.exists() and (path == root or root in path.parents):
+            return "" if path == root else path.relative_to(root).as_posix()
+    present = sorted(os.listdir(root))
     raise WebserviceException(
         f"there is no {child} in the folder {root}",
-        why=f"the folder has {', '.join(there[:10]) or 'nothing'}" + (" and more" if len(there) > 10 else ""),
+        why=f"the folder has {', '.join(present[:10]) or 'nothing'}" + (" and more" if len(present) > 10 else ""),
         hint="name child_paths relative to the folder",
     )

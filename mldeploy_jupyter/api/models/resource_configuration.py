@@ -1,4 +1,4 @@
-"""`ResourceConfiguration`: what a model asks for when it is deployed without a configuration of its own."""
+"""`ResourceConfiguration`: the resources of a model that is deployed without a deploy configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mldeploy_jupyter.core.errors import WebserviceException
 class ResourceConfiguration:
     """`cpu` in cores, `memory_in_gb` in gigabytes, `gpu` as a whole number of devices; each above 0 or None.
 
-    Raises `WebserviceException`, which names every value that is something else.
+    Raises `WebserviceException` that lists every other value.
     """
 
     def __init__(self, cpu: float | None = None, memory_in_gb: float | None = None, gpu: int | None = None) -> None:
@@ -25,7 +25,7 @@ class ResourceConfiguration:
                 ("memory_in_gb", memory_in_gb, (int, float), "a number"),
                 ("gpu", gpu, (int,), "a whole number"),
             )
-            # bool is an int to Python and never meant here; NaN is not above 0.
+            # `type` and not isinstance, which accepts True as an int. NaN fails the comparison.
             if value is not None and (type(value) not in types or not 0 < value < float("inf"))
         ]
         if found:
@@ -37,6 +37,7 @@ class ResourceConfiguration:
             )
 
     def serialize(self) -> dict[str, Any]:
+        """The three values by name."""
         return {"cpu": self.cpu, "memory_in_gb": self.memory_in_gb, "gpu": self.gpu}
 
     def __eq__(self, other: object) -> bool:
@@ -47,3 +48,16 @@ class ResourceConfiguration:
 
     def __repr__(self) -> str:
         return f"ResourceConfiguration(cpu={self.cpu}, memory_in_gb={self.memory_in_gb}, gpu={self.gpu})"
+
+
+def check_resources(value: Any) -> dict[str, Any] | None:
+    """Returns the configuration as data. Raises `WebserviceException` when it is not a `ResourceConfiguration`."""
+    if value is None:
+        return None
+    if not isinstance(value, ResourceConfiguration):
+        raise WebserviceException(
+            f"resource_configuration is {value!r}",
+            why="it must be a ResourceConfiguration",
+            hint="pass ResourceConfiguration(cpu=1, memory_in_gb=0.5)",
+        )
+    return value.serialize()

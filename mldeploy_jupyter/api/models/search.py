@@ -1,67 +1,75 @@
+"""Finds registered models by name, version, tags, properties, run, framework and data set."""
+
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from mldeploy_jupyter.api.arguments import WorkspaceLike
-from mldeploy_jupyter.api.tag_filters import describe, matches, parse_filter
+from mldeploy_jupyter.api.tag_filters import Filter, describe, matches, parse_filter
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import ModelRecord
 
 
+@dataclass(frozen=True)
+class ModelFilter:
+    """What a model must have beside its name; None and an empty filter accept every model."""
+
+    tags: Filter = field(default_factory=list)
+    properties: Filter = field(default_factory=list)
+    run_id: str | None = None
+    model_framework: str | None = None
+    dataset_id: str | None = None
+
+    @classmethod
+    def parse(cls, tags: Any, properties: Any, **fields: str | None) -> ModelFilter:
+        """The filter from the arguments of `Model.list`. Raises `UserErrorException` for bad tags or properties."""
+        return cls(parse_filter("tags", tags), parse_filter("properties", properties), **fields)
+
+    def accepts(self, record: ModelRecord) -> bool:
+        return (
+            matches(record.tags, self.tags)
+            and matches(record.properties, self.properties)
+            and self.run_id in (None, record.run_id)
+            and self.model_framework in (None, record.model_framework)
+            and (self.dataset_id is None or self.dataset_id in json.dumps(record.details.get("datasets", {})))
+        )
+
+
+def list_records(
+    workspace: WorkspaceLike, name: str | None, wanted: ModelFilter, *, latest: bool = False
+) -> list[ModelRecord]:
+    """The models that `wanted` accepts, newest first; `latest` keeps the highest version of each name."""
+    folder = workspace.find_folder()
+    records = folder.open_store().list_models(name, latest) if folder else []
+    return [record for record in records if wanted.accepts(record)]
+
+
 def find_record(
-    workspace: WorkspaceLike,
-    name: str | None,
-    id: str | None,
-    tags: Any,
-    properties: Any,
-    version: Any,
-    run_id: str | None,
-    model_framework: str | None,
+    workspace: WorkspaceLike, name: str | None, id: str | None, version: Any, wanted: ModelFilter
 ) -> ModelRecord:
-    """The newest model that fits: `id` wins, else name and version, else filters. Raises `ModelNotFoundException`."""
+    """The highest version that fits. `id` is `name:version` and takes precedence over `name` and `version`.
+
+    Raises `ModelNotFoundException` when no model fits, `WebserviceException` without a name and an id,
+    `UserErrorException` for a version that is not a number.
+    """
     if not id and not name:
         raise WebserviceException(
             "neither name nor id of the model is given",
             why="one of them says which model is meant",
             hint='Model(ws, "name"), Model(ws, id="name:1"), or Model.list(ws)',
         )
-    wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
     if id:
         name, _, version = str(id).rpartition(":")
-    number = _version_number(version, id)
-    folder = workspace.find_folder()
-    records = folder.open_store().list_models(name) if folder else []
-    fitting = [
-        record
-        for record in records
-        if (number is None or record.version == number)
-        and matches(record.tags, wanted_tags)
-        and matches(record.properties, wanted_properties)
-        and (run_id is None or record.run_id == run_id)
-        and (model_framework is None or record.model_framework == model_framework)
-    ]
-    if fitting:
-        return max(fitting, key=lambda record: record.version)
-    criteria = {
-        "name": name,
-        "version": number,
-        "tags": describe(wanted_tags),
-        "properties": describe(wanted_properties),
-        "run_id": run_id,
-        "model_framework": model_framework,
-    }
-    given = ", ".join(f"{key} {value}" for key, value in criteria.items() if value not in (None, ""))
-    if records:
-        there = f"model {name} has version {', '.join(str(record.version) for record in records[:10])}"
-    elif folder is None:
-        there = f"there is no workspace in {workspace.start} or above it yet"
-    else:
-        names = sorted({record.name for record in folder.open_store().list_models(latest=True)})
-        there = f"models in workspace {workspace.name}: {', '.join(names[:10]) or 'none'}"
-    raise ModelNotFoundException(f"no model has {given}", why=there, hint="mldeploy model list")
+    number = _parse_version(version, id)
+    fitting = [record for record in list_records(workspace, name, wanted) if number in (None, record.version)]
+    if not fitting:
+        raise _not_found(workspace, name, number, wanted)
+    return max(fitting, key=lambda record: record.version)
 
 
-def _version_number(version: Any, id: str | None) -> int | None:
+def _parse_version(version: Any, id: str | None) -> int | None:
     if version is None:
         return None
     if type(version) is int:
@@ -71,3 +79,28 @@ def _version_number(version: Any, id: str | None) -> int | None:
     if id:
         raise UserErrorException(f"id is {id!r}", why="an id is name:version", hint='such as id="my-model:1"')
     raise UserErrorException(f"version is {version!r}", why="it must be a whole number", hint="such as version=1")
+
+
+def _not_found(
+    workspace: WorkspaceLike, name: str | None, version: int | None, wanted: ModelFilter
+) -> ModelNotFoundException:
+    """The error that repeats what was asked for and lists what there is."""
+    criteria = {
+        "name": name,
+        "version": version,
+        "tags": describe(wanted.tags),
+        "properties": describe(wanted.properties),
+        "run_id": wanted.run_id,
+        "model_framework": wanted.model_framework,
+    }
+    given = ", ".join(f"{key} {value}" for key, value in criteria.items() if value not in (None, ""))
+    folder = workspace.find_folder()
+    store = folder.open_store() if folder else None
+    if store is None:
+        present = f"there is no workspace in {workspace.start} or above it yet"
+    elif versions := [str(record.version) for record in store.list_models(name)[:10]]:
+        present = f"model {name} has version {', '.join(versions)}"
+    else:
+        names = sorted({record.name for record in store.list_models(latest=True)})
+        present = f"models in workspace {workspace.name}: {', '.join(names[:10]) or 'none'}"
+    return ModelNotFoundException(f"no model has {given}", why=present, hint="mldeploy model list")

@@ -11,27 +11,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mldeploy_jupyter
 from mldeploy_jupyter.api import arguments
 from mldeploy_jupyter.api.arguments import WorkspaceLike
-from mldeploy_jupyter.api.models import details, registration
+from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models.registration import make_record, register_path
+from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.api.runs.folder_run import FolderRun, RunBackend, check_run_id
 from mldeploy_jupyter.api.runs.mlflow_run import active_mlflow_run, open_mlflow
-from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import (
     ModelPathNotFoundException,
     RunEnvironmentException,
     UserErrorException,
     WebserviceException,
 )
-from mldeploy_jupyter.core.records import ModelRecord
-
-if TYPE_CHECKING:
-    from mldeploy_jupyter.api.models.model import Model
-    from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
-
 
 _offline: Run | None = None  # what `Run.get_context()` gave in this process
 
@@ -236,7 +231,7 @@ class Run:
 
         Raises `ModelPathNotFoundException`, which lists the run's files.
         """
-        with self._local_copy(name) as path:
+        with self.local_copy(name) as path:
             copy(path, Path(output_file_path or "."), inside(name))
 
     def download_files(
@@ -283,28 +278,24 @@ class Run:
 
         Raises `ModelPathNotFoundException`, which lists the run's files, and what `Model.register` raises.
         """
-        from mldeploy_jupyter.api.models.model import Model
-
-        check_model_name(model_name)
-        arguments.check_text("description", description)
-        details.check_framework(model_framework, model_framework_version)
-        record = ModelRecord(
-            name=model_name,
-            tags=arguments.check_json_dict("tags", tags),
-            properties=arguments.check_json_dict("properties", properties),
+        record = make_record(
+            model_name,
+            tags=tags,
+            properties=properties,
             description=description,
+            datasets=datasets,
             model_framework=model_framework,
             model_framework_version=model_framework_version,
-            resource_configuration=details.resources(resource_configuration),
-            details=details.dataset_details(datasets, sample_input_dataset, sample_output_dataset),
-            created_by=details.user_name(),
+            sample_input_dataset=sample_input_dataset,
+            sample_output_dataset=sample_output_dataset,
+            resource_configuration=resource_configuration,
         )
         record = replace(record, run_id=self.id, experiment_name=self.experiment_name)
-        with self._local_copy(model_path or model_name) as path:
-            return Model._of(self.workspace, registration.register_path(self.workspace, path, record))
+        with self.local_copy(model_path or model_name) as path:
+            return Model.from_record(self.workspace, register_path(self.workspace, path, record))
 
     @contextmanager
-    def _local_copy(self, name: str) -> Iterator[Path]:
+    def local_copy(self, name: str) -> Iterator[Path]:
         """The run's file or folder `name` on this machine, for the time of the block."""
         name = inside(name)
         files = self.get_file_names()

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.api.arguments import WorkspaceLike, check_path, check_workspace, find_source
+from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_path, check_workspace, find_source
 from mldeploy_jupyter.api.webservices import deployments
 from mldeploy_jupyter.api.webservices.deployments import deploy, refuse_target
 from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.models.model import Model
     from mldeploy_jupyter.api.webservices.webservice import Webservice
 
 
@@ -31,8 +30,6 @@ def deploy_paths(
 
     Raises `UserErrorException` before anything is registered.
     """
-    from mldeploy_jupyter.api.models.model import Model
-
     if isinstance(model_paths, (str, Path)) or not isinstance(model_paths, Iterable):
         raise UserErrorException(
             f"model_paths is {model_paths!r}", why="it must be a list of paths", hint='such as ["model.pkl"]'
@@ -47,14 +44,14 @@ def deploy_paths(
         check_model_name(Path(path).name[:30])
         if not path.startswith(("models:", "runs:")):
             find_source(path)
-    models = [Model.register(workspace, path, Path(path).name[:30]) for path in paths]
+    models = [workspace.register_model(path, Path(path).name[:30]) for path in paths]
     return deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
 
 
 def deploy_from_model(
     workspace: WorkspaceLike,
     name: str,
-    models: list[Model],
+    models: list[ModelLike],
     image_config: Any,
     deployment_config: Any = None,
     deployment_target: Any = None,
@@ -67,7 +64,7 @@ def deploy_from_model(
 def deploy_local_from_model(
     workspace: WorkspaceLike,
     name: str,
-    models: list[Model],
+    models: list[ModelLike],
     image_config: Any,
     deployment_config: Any = None,
     wait: bool = False,

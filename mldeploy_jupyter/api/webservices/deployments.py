@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.api.arguments import WorkspaceLike
+from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike
 from mldeploy_jupyter.api.webservices import metadata
 from mldeploy_jupyter.core.configs import DeployConfig, check_service_name
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.models.model import Model
     from mldeploy_jupyter.api.webservices.deploy_configuration import WebserviceDeploymentConfiguration
     from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
     from mldeploy_jupyter.api.webservices.webservice import Webservice
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-Models = Iterable["Model | str | Path"]
+Models = Iterable[ModelLike | str | Path]
 
 # Deployments this process began and whose end nobody here has been told of yet.
 unreported: set[str] = set()
@@ -371,20 +370,39 @@ def deploy(
     clients: dict[str, Any] | None = None,
 ) -> Webservice:
     """The body of `Model.deploy`, which has its documentation."""
-    from mldeploy_jupyter.api.models.model import Model
     from mldeploy_jupyter.api.webservices.webservice import Webservice
 
     refuse_target(deployment_target)
     if isinstance(models, Iterable) and not isinstance(models, (str, Path)):
         models = list(models)  # it is read twice
     if show_output:
-        Model.print_configuration(models, inference_config, deployment_config)
+        print_configuration(models, inference_config, deployment_config)
     record = begin_deploy(
         workspace, name, models, inference_config, deployment_config, overwrite=overwrite, clients=clients
     )
     service = Webservice(workspace, name)
     service._began(record, False)
     return service
+
+
+def print_configuration(
+    models: Any, inference_config: Any, deployment_config: Any, print_: Callable[[str], object] = print
+) -> None:
+    """The body of `Model.print_configuration`, which has its documentation."""
+    from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
+
+    if not isinstance(models, (list, tuple)):
+        raise UserErrorException(f"models is {models!r}", why="it must be a list", hint="pass models=[model]")
+    if inference_config is not None and not hasattr(inference_config, "print_configuration"):
+        raise UserErrorException(
+            f"inference_config is {inference_config!r}",
+            why="it must be an InferenceConfig",
+            hint='make it with InferenceConfig(entry_script="score.py")',
+        )
+    print_(f"Models: {', '.join(str(getattr(model, 'id', model)) for model in models) or 'none'}")
+    if inference_config is not None:
+        inference_config.print_configuration(print_)
+    from_data(as_config(deployment_config)).print_deploy_configuration(print_)
 
 
 def refuse_target(deployment_target: Any) -> None:

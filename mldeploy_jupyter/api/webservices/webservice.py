@@ -16,14 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.api.arguments import WorkspaceLike, check_seconds, check_text, check_whole_number, check_workspace
+from mldeploy_jupyter.api.arguments import (
+    ModelLike,
+    WorkspaceLike,
+    check_seconds,
+    check_text,
+    check_whole_number,
+    check_workspace,
+)
 from mldeploy_jupyter.api.webservices import azure_v1, deployments, details, metadata
 from mldeploy_jupyter.api.webservices.deployments import deploy
 from mldeploy_jupyter.api.webservices.waiting import raise_for, wait_for
 from mldeploy_jupyter.core.errors import DeploymentFailed, ScoringError, UserErrorException, WebserviceNotFound
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.models.model import Model
     from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.scoring_client import ScoringClient
 
@@ -300,7 +306,7 @@ class Webservice(ServiceAttributes):
 
     def update(
         self,
-        models: List[Model] | None = None,
+        models: List[ModelLike] | None = None,
         image_config: Any = None,
         deployment_config: Any = None,
         wait: bool = False,

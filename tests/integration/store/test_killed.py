@@ -107,13 +107,13 @@ def test_a_kill_leaves_no_half_model(tmp_path: Path) -> None:
     assert killed_before > POINTS // 2, "the kills came too late to show anything"
 
     artifacts = ws.folder.open_artifacts()
-    registered = {digest for model in Model.list(ws) for digest, _ in model._record.files.values()}
+    registered = {digest for model in Model.list(ws) for digest, _ in model.record.files.values()}
     later = ArtifactStore(artifacts.url, clock=lambda: time.time())
     later.sweep(registered)
     place = Path(artifacts.url)
     assert list((place / "tmp").iterdir()) == []
     assert {path.name for path in (place / "blobs").rglob("*") if path.is_file()} == registered
     for model in Model.list(ws):
-        artifacts.materialize(model._record.files, tmp_path / "verified" / model.id)
+        artifacts.materialize(model.record.files, tmp_path / "verified" / model.id)
     # And it goes on from there.
     assert Model.register(ws, str(folder), "m").version == len(Model.list(ws, "m"))

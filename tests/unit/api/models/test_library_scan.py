@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from mldeploy_jupyter.api.models.library_scan import describe
+from mldeploy_jupyter.api.models.library_scan import scan_libraries
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -26,27 +26,27 @@ def model() -> Any:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle(tmp_path: Path, model: Any, protocol: int) -> None:
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(model, protocol))
-    found = describe([tmp_path / "m.pkl"])
+    found = scan_libraries([tmp_path / "m.pkl"])
     assert found["python"] == PYTHON
     assert found["libraries"] == {"scikit-learn": version("scikit-learn"), "numpy": version("numpy")}
 
 
 def test_a_joblib_file(tmp_path: Path, model: Any) -> None:
     joblib.dump(model, tmp_path / "m.joblib")
-    assert describe([tmp_path / "m.joblib"])["libraries"]["scikit-learn"] == version("scikit-learn")
+    assert scan_libraries([tmp_path / "m.joblib"])["libraries"]["scikit-learn"] == version("scikit-learn")
 
 
 @pytest.mark.parametrize("compress", [0, 3, ("gzip", 3)])
 def test_the_modules_that_loading_imports_are_named_in_full(tmp_path: Path, model: Any, compress: Any) -> None:
     joblib.dump(model, tmp_path / "m.joblib", compress=compress)
-    found = describe([tmp_path / "m.joblib"])
+    found = scan_libraries([tmp_path / "m.joblib"])
     assert found["modules"][0] == "sklearn.linear_model._ridge" and "numpy" in found["modules"]
     assert found["libraries"]["scikit-learn"] == version("scikit-learn")
 
 
 def test_classes_of_the_notebook_itself_are_nobody_s_module(tmp_path: Path) -> None:
     (tmp_path / "m.pkl").write_bytes(b"c__main__\nModel\n.")
-    assert describe([tmp_path / "m.pkl"]) == {}
+    assert scan_libraries([tmp_path / "m.pkl"]) == {}
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
@@ -56,7 +56,7 @@ def test_the_files_own_version_wins(tmp_path: Path, model: Any, protocol: int) -
     data = pickle.dumps(model, protocol)
     assert data.count(own) == 1
     (tmp_path / "m.pkl").write_bytes(data.replace(own, old))
-    found = describe([tmp_path / "m.pkl"])["libraries"]["scikit-learn"]
+    found = scan_libraries([tmp_path / "m.pkl"])["libraries"]["scikit-learn"]
     assert found == old.decode()
 
 
@@ -66,7 +66,7 @@ def test_nothing_is_run(tmp_path: Path) -> None:
             return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
 
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(Evil()))
-    assert describe([tmp_path / "m.pkl"]) == {}
+    assert scan_libraries([tmp_path / "m.pkl"]) == {}
     assert not (tmp_path / "ran").exists()
 
 
@@ -74,4 +74,4 @@ def test_nothing_is_run(tmp_path: Path) -> None:
 def test_what_is_no_pickle_says_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.pkl").write_bytes(content)
     (tmp_path / "m.onnx").write_bytes(content)
-    assert describe([tmp_path / "m.pkl", tmp_path / "m.onnx", tmp_path / "gone.pkl"]) == {}
+    assert scan_libraries([tmp_path / "m.pkl", tmp_path / "m.onnx", tmp_path / "gone.pkl"]) == {}

@@ -236,7 +236,7 @@ def test_what_a_model_file_says_of_its_libraries_is_kept(ws: Workspace) -> None:
     from sklearn.linear_model import Ridge
 
     joblib.dump(Ridge().fit([[1.0], [2.0]], [1.0, 2.0]), "ridge.pkl")
-    details = Model.register(ws, "ridge.pkl", "r")._record.details
+    details = Model.register(ws, "ridge.pkl", "r").record.details
     assert details["libraries"]["scikit-learn"] == sklearn.__version__ and details["python"]
 
 
