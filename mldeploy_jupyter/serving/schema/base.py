@@ -1,4 +1,4 @@
-"""What every parameter type has in common."""
+"""What all parameter types share: the type's interface, the error for a value that does not fit, words for messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class ValidationError(ValueError):
-    """A value does not fit. `where` is its place in the body, such as `data[3].age`."""
+    """A value does not fit its type. `where` is its place in the body, such as `data[3].age`."""
 
     def __init__(self, where: str, message: str, hint: str = "") -> None:
         super().__init__(f"{where}: {message}" if where else message)
@@ -17,8 +17,15 @@ class ValidationError(ValueError):
         self.hint = hint
 
 
+class UnknownHint(Exception):
+    """A type hint that the server does not understand. Its text is the hint, and why."""
+
+
 class AbstractParameterType:
-    """A type that is described by a sample. v1's subclasses define `deserialize_input`, `input_to_swagger`."""
+    """A type that is described by a sample. v1's subclasses define `deserialize_input` and `input_to_swagger`.
+
+    Raises `ValueError` when the sample is None.
+    """
 
     has_sample = True
 
@@ -37,15 +44,16 @@ class AbstractParameterType:
         except Exception as error:
             raise ValidationError(where, f"{type(error).__name__}: {error}") from error
 
-    def parse_bulk(self, value: Any, numbers: bool) -> Any:
-        """As `parse`, without a place and without a call for each value; None for whatever is unusual.
+    def parse_bulk(self, value: Any, only_numbers: bool) -> Any:
+        """`parse` for whole arrays or columns at once; None when anything in `value` is unusual.
 
-        `numbers`: the caller knows that the data has no texts, keys and booleans.
+        Where it returns a value, `parse` returns the same one. None decides nothing: `parse` must be asked.
+        `only_numbers`: the caller knows that `value` is nested lists of numbers and null.
         """
         return None
 
     def accepts_result(self, value: Any) -> bool:
-        """Whether a value of the script's own surely fits as a result; False when only its JSON form will tell."""
+        """Whether a Python value that `run()` returned certainly fits. False when only its JSON form can tell."""
         return False
 
     def dump(self) -> Any:
@@ -57,35 +65,38 @@ class AbstractParameterType:
         return {key: value for key, value in self.input_to_swagger().items() if key != "example"}
 
     def only_integers(self) -> bool:
-        """Whether the sample has whole numbers only, in a place where fractions would be refused."""
+        """Whether the sample has only integers in a place where fractions would be refused."""
         return False
 
     def integer_columns(self) -> list[str]:
-        """The columns of a table for which that holds, when it does not hold for all."""
+        """The columns of a table that have only integers, when not all of its columns do."""
         return []
 
     def has_rows(self) -> bool:
-        """Whether values are rows, which several requests' could be joined of (`serving/scoring/rows.py`)."""
+        """Whether a value consists of rows, so that the rows of several requests may share one call of `run()`."""
         return False
 
     def concatenates(self) -> bool:
-        """Whether `quick` makes of lists put behind each other what it makes of each, put behind each other."""
+        """Whether lists of rows may be joined before `parse_bulk`, which then returns the rows of both in order."""
         return False
 
     def deserialize_input(self, input_data: Any) -> Any:
+        """v1's `parse`. Raises whatever the subclass raises; `NotImplementedError` when there is none."""
         raise NotImplementedError(f"{type(self).__name__} defines neither parse() nor deserialize_input()")
 
     def input_to_swagger(self) -> dict[str, Any]:
+        """v1's `schema`, with the sample as `example`."""
         return {"example": self.dump()}
 
     def supported_versions(self) -> list[str]:
+        """v1's list of Swagger and OpenAPI versions."""
         return ["2.0", "3.0", "3.1"]
 
 
-class OwnParameterType(AbstractParameterType):
-    """Base of our types: v1's two methods come from `parse` and `schema`.
+class BuiltinParameterType(AbstractParameterType):
+    """Base of the types in this package: v1's two methods follow from `parse` and `schema`.
 
-    `parse` is the quick way where it goes, else the careful one, which knows the place.
+    `parse` tries `parse_bulk` first, and falls back to `parse_items`, which knows the place of an error.
     """
 
     def deserialize_input(self, input_data: Any) -> Any:
@@ -99,33 +110,20 @@ class OwnParameterType(AbstractParameterType):
         return self.parse_items(value, where) if result is None else result
 
     def parse_items(self, value: Any, where: str) -> Any:
-        """Raises `ValidationError` with the place."""
+        """JSON data as a value of this type, converted item by item. Raises `ValidationError` with the place."""
         raise NotImplementedError
 
     def schema(self) -> dict[str, Any]:
         raise NotImplementedError
 
 
-def short_repr(value: Any) -> str:
-    """A short form of a value for a message."""
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def json_type(value: Any) -> str:
-    """JSON's word for a value's type."""
-    if value is None:
-        return "null"
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
-    return names.get(type(value), type(value).__name__)
-
-
 @dataclass(frozen=True)
 class HintNode:
-    """A hint understood. `parse(value, where)` gives the value or raises `ValidationError`; `schema` describes it.
+    """A type hint, understood: `list[int]` is a node over the node of `int`.
 
-    `rows`: its values are rows that can be joined. `quick` is as in `AbstractParameterType`. `exact`: values of just
-    this JSON type are taken as they are. `holds` is as in `AbstractParameterType`.
+    `parse(value, where)` returns the converted value or raises `ValidationError`; `schema` is its JSON Schema. `exact`:
+    JSON values of exactly this Python type need no conversion. `has_rows`, `parse_bulk` and `accepts_result` are those
+    of `AbstractParameterType`.
     """
 
     parse: Callable[[Any, str], Any]
@@ -136,5 +134,15 @@ class HintNode:
     accepts_result: Callable[[Any], bool] | None = None
 
 
-class UnknownHint(Exception):
-    """A hint that is not understood."""
+def short_repr(value: Any) -> str:
+    """The `repr` of a value for a message, at most 40 characters."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def json_type(value: Any) -> str:
+    """JSON's name for a value's type, with an article: "a list"."""
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)

@@ -1,6 +1,7 @@
-"""`input_schema` and `output_schema`. What they declare hangs on the function, not in a registry:
+"""`input_schema` and `output_schema`.
 
-two scripts in one process, or a notebook cell that runs twice, do not disturb each other.
+What they declare is an attribute of the function, not an entry in a registry, so that two scripts in one process, or a
+notebook cell that runs twice, do not affect each other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _DECLARED = "__mldeploy_schema__"
 
 @dataclass(frozen=True)
 class Declared:
-    """One `@input_schema`. `convert` is v1's `convert_to_provided_type`."""
+    """What one `@input_schema` declares. `convert` is v1's `convert_to_provided_type`."""
 
     param_type: AbstractParameterType
     convert: bool = True
@@ -27,7 +28,7 @@ class Declared:
 
 @dataclass
 class _Schema:
-    plain: Callable[..., Any]
+    undecorated: Callable[..., Any]
     inputs: dict[str, Declared] = field(default_factory=dict)
     output: AbstractParameterType | None = None
 
@@ -35,7 +36,11 @@ class _Schema:
 def input_schema(
     param_name: str, param_type: AbstractParameterType, convert_to_provided_type: bool = True, optional: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declares one parameter of `run()` by a sample. Decorate once for each parameter."""
+    """Declares one parameter of `run()` by a sample. Decorate once for each parameter.
+
+    With `convert_to_provided_type=False` the value stays as JSON gave it. Raises `TypeError` when `param_name` is not a
+    string or `param_type` not a parameter type.
+    """
     if not isinstance(param_name, str):
         raise TypeError("input_schema: param_name must be the name of a parameter")
     if not isinstance(param_type, AbstractParameterType):
@@ -51,7 +56,10 @@ def input_schema(
 
 
 def output_schema(output_type: AbstractParameterType) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declares what `run()` returns, for the API description."""
+    """Declares what `run()` returns: for the OpenAPI document, and to check results.
+
+    Raises `TypeError` when `output_type` is not a parameter type.
+    """
     if not isinstance(output_type, AbstractParameterType):
         raise TypeError(f"output_schema: expected a parameter type, not {type(output_type).__name__}")
 
@@ -64,20 +72,20 @@ def output_schema(output_type: AbstractParameterType) -> Callable[[Callable[...,
 
 
 def declared_of(function: Any) -> tuple[dict[str, Declared], AbstractParameterType | None, Callable[..., Any]]:
-    """What was declared of a function: its inputs, its output, and the function without the decorators."""
+    """The declared inputs by parameter, the declared output or None, and the function without the decorators."""
     schema: _Schema | None = getattr(function, _DECLARED, None)
     if schema is None:
         return {}, None, function
-    return dict(schema.inputs), schema.output, schema.plain
+    return dict(schema.inputs), schema.output, schema.undecorated
 
 
 def _wrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], _Schema]:
     inner: _Schema | None = getattr(function, _DECLARED, None)
-    schema = _Schema(inner.plain, dict(inner.inputs), inner.output) if inner else _Schema(function)
-    signature = inspect.signature(schema.plain)
+    schema = _Schema(inner.undecorated, dict(inner.inputs), inner.output) if inner else _Schema(function)
+    signature = inspect.signature(schema.undecorated)
 
-    # Called by hand, in a notebook, the function converts its arguments as the service does.
-    @functools.wraps(schema.plain)
+    # A direct call, in a notebook, converts its arguments as the service does.
+    @functools.wraps(schema.undecorated)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         for name, declared in schema.inputs.items():
@@ -88,7 +96,7 @@ def _wrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], _Schema]:
                 and not isinstance(value, declared.param_type.sample_data_type)
             ):
                 bound.arguments[name] = declared.param_type.parse(value, name)
-        return schema.plain(*bound.args, **bound.kwargs)
+        return schema.undecorated(*bound.args, **bound.kwargs)
 
     setattr(wrapper, _DECLARED, schema)
     return wrapper, schema

@@ -13,20 +13,23 @@ MakeNode = Callable[[Any, dict[Any, Any]], HintNode]
 
 
 def class_node(hint: Any, seen: dict[Any, Any], make_node: MakeNode) -> HintNode | None:
-    """The node of such a class; None for another hint. Raises `UnknownHint` when one of its fields has it."""
-    fields = _fields_of(hint) if isinstance(hint, type) else None
-    if fields is None:
+    """The node of such a class; None for another hint. `seen` and `make_node` are those of `hints.make_node`.
+
+    Raises `UnknownHint` when it is raised for one of the fields.
+    """
+    required = _fields_of(hint) if isinstance(hint, type) else None
+    if required is None:
         return None
-    if hint in seen:  # it has itself as a field: known once it is done
+    if hint in seen:  # a class that refers to itself: its node is looked up when a value is parsed
         return HintNode(lambda value, where: seen[hint].parse(value, where), {"type": "object"})
     seen[hint] = None
-    node = _object_node(hint, fields, seen, make_node)
+    node = _object_node(hint, required, seen, make_node)
     seen[hint] = node
     return node
 
 
 def _fields_of(cls: type) -> dict[str, bool] | None:
-    """The names of the fields, and whether each is required."""
+    """The names of the fields, and whether each is required; None for a class without fields."""
     if dataclasses.is_dataclass(cls):
         return {
             field.name: field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -41,35 +44,26 @@ def _fields_of(cls: type) -> dict[str, bool] | None:
     return None
 
 
-def _object_node(cls: type, fields: dict[str, bool], seen: dict[Any, Any], make_node: MakeNode) -> HintNode:
-    try:
-        hints = typing.get_type_hints(cls, include_extras=True)
-    except Exception:
-        hints = {}
-    for name, hint in hints.items():  # written in quotes, the class itself does not know these
-        if typing.get_origin(hint) in (typing.Required, typing.NotRequired) and name in fields:
-            fields[name] = typing.get_origin(hint) is typing.Required
-    nodes = {name: make_node(hints.get(name, Any), seen) for name in fields}
+def _object_node(cls: type, required: dict[str, bool], seen: dict[Any, Any], make_node: MakeNode) -> HintNode:
+    hints = _field_hints(cls)
+    for name, hint in hints.items():  # __required_keys__ is wrong for hints written as strings
+        if typing.get_origin(hint) in (typing.Required, typing.NotRequired) and name in required:
+            required[name] = typing.get_origin(hint) is typing.Required
+    nodes = {name: make_node(hints.get(name, Any), seen) for name in required}
     positional = issubclass(cls, tuple)
     make: Callable[..., Any] = dict if typing.is_typeddict(cls) else cls
 
     def parse(value: Any, where: str) -> Any:
+        place = _place_by_name(where)
         if positional and type(value) is list and len(value) == len(nodes):
-            value, place = dict(zip(nodes, value, strict=True)), _numbered(where, list(nodes))
-        else:
-            place = _named(where)
+            value, place = dict(zip(nodes, value, strict=True)), _place_by_index(where, list(nodes))
         if type(value) is not dict:
             raise ValidationError(where, f"expected an object with {', '.join(nodes)}, got {json_type(value)}")
-        for name in value:
-            if name not in nodes:
-                raise ValidationError(place(name), "there is no such field", f"The fields are: {', '.join(nodes)}.")
-        for name, required in fields.items():
-            if required and name not in value:
-                raise ValidationError(place(name), "this field is missing", f"The fields are: {', '.join(nodes)}.")
-        found = {name: nodes[name].parse(item, place(name)) for name, item in value.items()}
+        _check_names(value, required, place)
+        fields = {name: nodes[name].parse(item, place(name)) for name, item in value.items()}
         try:
-            return make(**found)
-        except (TypeError, ValueError) as error:  # what __post_init__ says
+            return make(**fields)
+        except (TypeError, ValueError) as error:  # raised by __post_init__
             raise ValidationError(where, str(error) or type(error).__name__) from error
 
     schema: dict[str, Any] = {
@@ -78,14 +72,30 @@ def _object_node(cls: type, fields: dict[str, bool], seen: dict[Any, Any], make_
         "properties": {name: node.schema for name, node in nodes.items()},
         "additionalProperties": False,
     }
-    if needed := [name for name, required in fields.items() if required]:
-        schema["required"] = needed
+    if any(required.values()):
+        schema["required"] = [name for name, is_required in required.items() if is_required]
     return HintNode(parse, schema)
 
 
-def _named(where: str) -> Callable[[str], str]:
+def _field_hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except Exception:  # a name that exists for type checkers only: the fields take any value
+        return {}
+
+
+def _check_names(value: dict[str, Any], required: dict[str, bool], place: Callable[[str], str]) -> None:
+    for name in value:
+        if name not in required:
+            raise ValidationError(place(name), "there is no such field", f"The fields are: {', '.join(required)}.")
+    for name, is_required in required.items():
+        if is_required and name not in value:
+            raise ValidationError(place(name), "this field is missing", f"The fields are: {', '.join(required)}.")
+
+
+def _place_by_name(where: str) -> Callable[[str], str]:
     return lambda name: f"{where}.{name}" if where else name
 
 
-def _numbered(where: str, names: list[str]) -> Callable[[str], str]:
+def _place_by_index(where: str, names: list[str]) -> Callable[[str], str]:
     return lambda name: f"{where}[{names.index(name)}]"

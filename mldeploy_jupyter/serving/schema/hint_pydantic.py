@@ -1,6 +1,6 @@
-"""Hints that pydantic understands: models, its dataclasses, and types with constraints. By its own rules.
+"""Hints that pydantic validates by its own rules: models, its dataclasses, and types with constraints.
 
-A model says itself how strict it is (`model_config = {"strict": True}`); in no mode is 1.7 taken for an int.
+A model decides how strict it is (`model_config = {"strict": True}`); no mode accepts 1.7 for an int.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from .base import HintNode, UnknownHint, ValidationError
 
 
 def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> HintNode | None:
-    """The node of a hint that needs pydantic, which the script then has imported; None for others."""
+    """The node of a hint that needs pydantic, which the script has then imported; None for another hint.
+
+    Raises `UnknownHint` when pydantic cannot validate the hint or describe it.
+    """
     pydantic = sys.modules.get("pydantic")
-    if pydantic is None or not hasattr(pydantic, "TypeAdapter") or not _needs_it(pydantic, hint, origin):
+    if pydantic is None or not hasattr(pydantic, "TypeAdapter") or not _needs_pydantic(pydantic, hint, origin):
         return None
     try:
         adapter = pydantic.TypeAdapter(hint)
@@ -28,9 +31,9 @@ def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> HintNod
 
     def parse(value: Any, where: str) -> Any:
         try:
-            # As JSON, so that dates, enums and sets are read as strict models want them.
+            # From JSON, because strict models accept dates, enums and sets as strings and lists only there.
             return adapter.validate_json(orjson.dumps(value))
-        except orjson.JSONEncodeError as error:  # what was read can be written, but for its depth
+        except orjson.JSONEncodeError as error:  # the value came from JSON, so only its depth can be wrong
             raise RecursionError(str(error)) from error
         except pydantic.ValidationError as error:
             found = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -39,7 +42,7 @@ def pydantic_node(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> HintNod
     return HintNode(parse, schema)
 
 
-def _needs_it(pydantic: Any, hint: Any, origin: Any) -> bool:
+def _needs_pydantic(pydantic: Any, hint: Any, origin: Any) -> bool:
     cls = origin if isinstance(origin, type) else hint
     if isinstance(cls, type):
         if issubclass(cls, pydantic.BaseModel) or (
@@ -61,21 +64,21 @@ def _place(where: str, loc: tuple[Any, ...]) -> str:
 
 
 def inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON Schema without `$defs`: each reference replaced by what it names, one to itself by any object."""
+    """A JSON Schema without `$defs`: references are replaced by their definitions, recursive ones by any object."""
     definitions = schema.get("$defs", {})
 
-    def resolve(item: Any, around: tuple[str, ...]) -> Any:
+    def resolve(item: Any, outer: tuple[str, ...]) -> Any:
         if isinstance(item, list):
-            return [resolve(one, around) for one in item]
+            return [resolve(one, outer) for one in item]
         if not isinstance(item, dict):
             return item
         target = item.get("$ref")
         if isinstance(target, str):
             name = target.rpartition("/")[2]
-            if name in around:
+            if name in outer:
                 return {"type": "object"}
             more = {key: value for key, value in item.items() if key != "$ref"}
-            return {**resolve(definitions[name], (*around, name)), **resolve(more, around)}
-        return {key: resolve(value, around) for key, value in item.items() if key not in ("$defs", "discriminator")}
+            return {**resolve(definitions[name], (*outer, name)), **resolve(more, outer)}
+        return {key: resolve(value, outer) for key, value in item.items() if key not in ("$defs", "discriminator")}
 
     return resolve(schema, ())  # type: ignore[no-any-return]

@@ -1,7 +1,8 @@
-"""Lists of JSON values as arrays without a call for each value.
+"""Lists of JSON values as numpy arrays in bulk, without a Python call for each value.
 
-What is accepted here is what `scalars.py` accepts, with the same result; anything unusual is None, and the careful
-way, which knows the place, takes over. A test compares the two.
+These functions accept only what `scalars.py` and `numpy_scalars.py` accept, with the same result. For anything
+unusual they return None, and the conversion item by item, which knows the place of an error, decides. A test
+compares the two.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from .scalars import EXACT
 
-_FEW = 64  # values; below, looking at each type costs less than looking at the extremes of the array
+_FEW = 64  # values; for fewer, a look at each type is cheaper than the minimum and maximum of the array
 
 _NUMBERS = {int, float}
 
@@ -24,50 +25,53 @@ _TEXT = {str}
 _LIST = {list}
 
 
-def flatten(value: Any, sizes: Sequence[int]) -> list[Any] | None:
-    """The items of nested lists, in order; `sizes` are the lengths of the levels below the first."""
+def flatten(value: Any, item_shape: Sequence[int]) -> list[Any] | None:
+    """The items of nested lists of shape `(n, *item_shape)`, in order. None for another shape, and for n = 0."""
     if type(value) is not list or not value:
         return None
-    for size in sizes:
-        if set(map(type, value)) != _LIST or set(map(len, value)) != {size}:
+    for length in item_shape:
+        if set(map(type, value)) != _LIST or set(map(len, value)) != {length}:
             return None
         value = list(chain.from_iterable(value))
     return value or None
 
 
-def to_array(flat: list[Any], dtype: Any, numbers: bool = False) -> Any:
-    """The values as an array of one dimension. `numbers`: the caller knows that there are no texts and booleans."""
+def to_array(flat: list[Any], dtype: Any, only_numbers: bool = False) -> Any:
+    """The values as an array of shape `(n,)`; None when one is unusual.
+
+    `only_numbers`: the caller knows that there are only numbers and null.
+    """
     kind = dtype.kind
     if kind == "f":
-        return _floats(flat, dtype, numbers)
+        return _to_floats(flat, dtype, only_numbers)
     if kind in "iu":
-        return _integers(flat, dtype, numbers)
+        return _to_integers(flat, dtype, only_numbers)
     import numpy as np
 
     if kind == "b":
         return np.array(flat, dtype) if set(map(type, flat)) == {bool} else None
     if kind == "U":
-        # Numpy drops NULs at the end.
+        # A NUL anywhere is left to the slow way: numpy drops those at the end.
         fits = set(map(type, flat)) == _TEXT and max(map(len, flat)) <= dtype.itemsize // 4
         return np.array(flat, dtype) if fits and "\0" not in "".join(flat) else None
     return None
 
 
-def _floats(flat: list[Any], dtype: Any, numbers: bool) -> Any:
+def _to_floats(flat: list[Any], dtype: Any, only_numbers: bool) -> Any:
     import numpy as np
 
-    kinds = None
-    if not numbers or len(flat) <= _FEW:
-        kinds = set(map(type, flat))
-        if not kinds <= _NUMBERS_OR_NULL:
+    types = None
+    if not only_numbers or len(flat) <= _FEW:
+        types = set(map(type, flat))
+        if not types <= _NUMBERS_OR_NULL:
             return None
     result = _try(np.fromiter, flat, np.float64, len(flat))
     if result is None:
         return None
-    if kinds is None or int in kinds or dtype.itemsize < 8:
-        # fmax and fmin pass over NaN, which is null here.
-        high, low = np.fmax.reduce(result), np.fmin.reduce(result)
-        if (high >= EXACT or low <= -EXACT) and int in (kinds or set(map(type, flat))):
+    # Two checks need the extremes: integers that a double cannot represent, and the range of a shorter float.
+    if types is None or int in types or dtype.itemsize < 8:
+        high, low = np.fmax.reduce(result), np.fmin.reduce(result)  # these skip NaN, which is null here
+        if (high >= EXACT or low <= -EXACT) and int in (types or set(map(type, flat))):
             return None
         if dtype.itemsize < 8:
             limit = float(np.finfo(dtype).max)
@@ -76,18 +80,18 @@ def _floats(flat: list[Any], dtype: Any, numbers: bool) -> Any:
     return result if result.dtype == dtype else result.astype(dtype)
 
 
-def _integers(flat: list[Any], dtype: Any, numbers: bool) -> Any:
+def _to_integers(flat: list[Any], dtype: Any, only_numbers: bool) -> Any:
     import numpy as np
 
-    kinds = _NUMBERS if numbers else set(map(type, flat))
-    if not kinds <= _NUMBERS:
+    types = _NUMBERS if only_numbers else set(map(type, flat))
+    if not types <= _NUMBERS:
         return None
     result = _try(lambda values: np.array(array("q", values)), flat)
-    if result is None:
-        fractions = _try(lambda values: np.array(array("d", values)), flat)  # refuses null
-        if fractions is None or not (np.abs(fractions) < EXACT).all() or (np.floor(fractions) != fractions).any():
+    if result is None:  # perhaps whole numbers written as floats; null is refused here
+        floats = _try(lambda values: np.array(array("d", values)), flat)
+        if floats is None or not (np.abs(floats) < EXACT).all() or (np.floor(floats) != floats).any():
             return None
-        result = fractions.astype(np.int64)
+        result = floats.astype(np.int64)
     if dtype.itemsize < 8 or dtype.kind == "u":
         info = np.iinfo(dtype)
         if result.max() > info.max or result.min() < info.min:

@@ -1,20 +1,20 @@
-"""Columns of a data frame: how one JSON value becomes a cell, and a whole list of them a column."""
+"""Columns of a data frame: the conversion of one JSON value to a cell, and of a list of them to a column in bulk."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from .base import ValidationError, short_repr
 from .number_arrays import to_array
-from .scalars import BEGINS_WITH_A_YEAR, converter, to_str
+from .numpy_scalars import STARTS_WITH_YEAR, converter
+from .scalars import Convert, to_str
 
 _TEXT_OR_NULL = {str, type(None)}
 
 
-def column_of(cells: list[Any], sample: Any, text: bool) -> Any:
-    """The cells as a column like `sample` without a call for each; None when one is unusual. `text`: see `is_text`."""
+def bulk_column(cells: list[Any], sample: Any, text: bool) -> Any:
+    """The cells as a column like `sample`, in bulk; None when one is unusual. `text`: whether `is_text(sample)`."""
     import numpy as np
 
     dtype = sample.dtype
@@ -24,19 +24,23 @@ def column_of(cells: list[Any], sample: Any, text: bool) -> Any:
 
 
 def is_text(sample: Any) -> bool:
-    """Whether a column holds texts and nulls only."""
+    """Whether a column has only strings and nulls."""
     import pandas as pd
 
     return isinstance(sample.dtype, pd.StringDtype) or (sample.dtype == object and _only_strings(sample))
 
 
-def cell_of(sample: Any, lossy: bool = False) -> Callable[[Any, str], Any]:
-    """How a JSON value becomes a cell of a column like `sample`. Raises `TypeError` for types without a form."""
+def cell_converter(sample: Any, lossy: bool = False) -> Convert:
+    """The conversion of a JSON value to a cell of a column like `sample`.
+
+    Raises `TypeError` for a dtype without a form in JSON.
+    """
     import numpy as np
     import pandas as pd
 
     dtype = sample.dtype
     if isinstance(dtype, pd.CategoricalDtype):
+        # True == 1 in Python, but not in JSON.
         known = {(isinstance(item, bool), item): item for item in dtype.categories.tolist()}
         return lambda value, where: _category(value, where, known, lossy)
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -62,15 +66,13 @@ def _only_strings(sample: Any) -> bool:
 
 
 def _category(value: Any, where: str, known: dict[Any, Any], lossy: bool) -> Any:
-    if lossy and not isinstance(value, (list, dict)) and (isinstance(value, bool), value) not in known:
+    nested = isinstance(value, (list, dict))
+    if value is None or (not nested and (isinstance(value, bool), value) in known):
+        return value
+    if lossy and not nested:
         return None
-    if value is not None and (isinstance(value, (list, dict)) or (isinstance(value, bool), value) not in known):
-        raise ValidationError(
-            where,
-            f"{short_repr(value)} is not one of the sample's categories",
-            f"They are: {short_repr(list(known.values()))}.",
-        )
-    return value
+    hint = f"They are: {short_repr(list(known.values()))}."
+    raise ValidationError(where, f"{short_repr(value)} is not one of the sample's categories", hint)
 
 
 def _timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any:
@@ -80,7 +82,7 @@ def _timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any
         return pd.NaT
     text = to_str(value, where)
     try:
-        stamp = pd.Timestamp(text if BEGINS_WITH_A_YEAR.match(text) else "no date")
+        stamp = pd.Timestamp(text if STARTS_WITH_YEAR.match(text) else "no date")  # pandas also accepts "now"
     except (ValueError, OverflowError):
         raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601") from None
     stamp = _in_unit(stamp, value, where, unit, lossy)
@@ -111,6 +113,7 @@ def _in_unit(found: Any, value: Any, where: str, unit: str, lossy: bool) -> Any:
 
 
 def cell_schema(sample: Any) -> dict[str, Any]:
+    """JSON Schema of a cell of a column like `sample`."""
     import pandas as pd
 
     dtype = sample.dtype

@@ -1,4 +1,4 @@
-"""pandas' orients: a table in JSON as rows, with the place of every cell, or as columns."""
+"""pandas' orients: the forms of a table in JSON, read in bulk as columns, or row by row with the place of each cell."""
 
 from __future__ import annotations
 
@@ -8,55 +8,64 @@ from typing import Any, Protocol
 
 from .base import ValidationError, json_type
 
-_ROW_NAMES = {str, int, float}
+_ROW_NAME_TYPES = {str, int, float}
 ORIENTS = ("records", "split", "index", "columns", "values", "table")
 
 
 class Columns(Protocol):
-    """The columns that are expected."""
+    """The expected columns."""
 
     @property
     def names(self) -> list[str]: ...
 
     def check_names(self, names: list[str], where: str) -> None:
-        """Raises `ValidationError` when these columns will not do."""
+        """Raises `ValidationError` when columns are missing or unknown."""
 
 
 def bulk_columns(orient: str, value: Any, names: list[str]) -> tuple[Any, list[list[Any]]] | None:
-    """The row names (None: plain numbers) and the cells of each column; None for whatever is unusual."""
+    """The row names (None: plain numbers) and the cells of each column, in the order of `names`.
+
+    None when anything is unusual: the readers below then find the place.
+    """
+    if orient == "columns":
+        return _bulk_by_column(value, names)
     index: Any = None
-    if not names:
-        return None
-    if orient == "split":
-        if type(value) is not dict or not value.keys() <= {"columns", "index", "data"}:
-            return None
-        index, found, value = value.get("index"), value.get("columns"), value.get("data")
-        if found != names or (index is not None and (type(index) is not list or type(value) is not list)):
-            return None
-        if index is not None and (len(index) != len(value) or not set(map(type, index)) <= _ROW_NAMES):
-            return None
+    rows: Any = value
+    row_type: type = list
+    if orient == "records":
+        row_type = dict
     elif orient == "index" and type(value) is dict:
-        index, value = list(value), list(value.values())
-        orient = "records"
-    elif orient == "columns" and type(value) is dict:
-        return _quick_by_column(value, names)
-    if type(value) is not list or not value:
+        index, rows, row_type = list(value), list(value.values()), dict
+    elif orient == "split" and _is_plain_split(value, names):
+        index, rows = value.get("index"), value.get("data")
+    elif orient != "values":
         return None
-    kinds = set(map(type, value))
-    if not (kinds == {list} or kinds == {dict}) or set(map(len, value)) != {len(names)}:
+    if type(rows) is not list or not rows or not names:
         return None
-    if kinds == {list} and orient in ("split", "values"):
-        return index, [list(cells) for cells in zip(*value, strict=True)]
-    if kinds != {dict} or orient != "records":
+    if set(map(type, rows)) != {row_type} or set(map(len, rows)) != {len(names)}:
         return None
+    if row_type is list:
+        return index, [list(cells) for cells in zip(*rows, strict=True)]
     try:
-        return index, [list(map(itemgetter(name), value)) for name in names]
+        return index, [list(map(itemgetter(name), rows)) for name in names]
     except KeyError:
         return None
 
 
-def _quick_by_column(value: dict[str, Any], names: list[str]) -> tuple[Any, list[list[Any]]] | None:
-    if value.keys() != set(names) or set(map(type, value.values())) != {dict}:
+def _is_plain_split(value: Any, names: list[str]) -> bool:
+    """Whether `value` has the expected columns, and as many row names as rows if it has any."""
+    if type(value) is not dict or not value.keys() <= {"columns", "index", "data"} or value.get("columns") != names:
+        return False
+    index, rows = value.get("index"), value.get("data")
+    if index is None:
+        return True
+    if type(index) is not list or type(rows) is not list:
+        return False
+    return len(index) == len(rows) and set(map(type, index)) <= _ROW_NAME_TYPES
+
+
+def _bulk_by_column(value: Any, names: list[str]) -> tuple[Any, list[list[Any]]] | None:
+    if not names or type(value) is not dict or value.keys() != set(names) or set(map(type, value.values())) != {dict}:
         return None
     index = list(value[next(iter(value))])
     if not index or any(list(column) != index for column in value.values()):
@@ -64,33 +73,33 @@ def _quick_by_column(value: dict[str, Any], names: list[str]) -> tuple[Any, list
     return index, [list(value[name].values()) for name in names]
 
 
-Row = tuple[dict[str, Any], Callable[[str], str]]
-Rows = tuple[Any, list[Row]]
+Row = tuple[dict[str, Any], Callable[[str], str]]  # cells by column, and the place of a column's cell
+Rows = tuple[Any, list[Row]]  # the row names (None: plain numbers), and the rows
 
 
-def _records(kind: Columns, value: Any, where: str) -> Rows:
+def _records(expected: Columns, value: Any, where: str) -> Rows:
     if not isinstance(value, list):
         raise ValidationError(
             where, f"expected a list of objects, one a row, got {json_type(value)}", _other_orient(value)
         )
     rows: list[Row] = []
     for index, row in enumerate(value):
-        rows.append(_row(kind, row, f"{where}[{index}]"))
+        rows.append(_row(expected, row, f"{where}[{index}]"))
     return None, rows
 
 
-def _row(kind: Columns, row: Any, where: str) -> Row:
+def _row(expected: Columns, row: Any, where: str) -> Row:
     if not isinstance(row, dict):
         raise ValidationError(where, f"expected an object with the columns, got {json_type(row)}")
-    kind.check_names(list(row), where)
+    expected.check_names(list(row), where)
     return row, lambda name: f"{where}.{name}"
 
 
-def _values(kind: Columns, value: Any, where: str) -> Rows:
-    return None, _lists(kind, value, kind.names, where)
+def _values(expected: Columns, value: Any, where: str) -> Rows:
+    return None, _lists(expected, value, expected.names, where)
 
 
-def _lists(kind: Columns, value: Any, names: list[str], where: str) -> list[Row]:
+def _lists(expected: Columns, value: Any, names: list[str], where: str) -> list[Row]:
     if not isinstance(value, list):
         raise ValidationError(where, f"expected a list of rows, got {json_type(value)}")
     rows: list[Row] = []
@@ -105,25 +114,25 @@ def _lists(kind: Columns, value: Any, names: list[str], where: str) -> list[Row]
     return rows
 
 
-def _split(kind: Columns, value: Any, where: str) -> Rows:
+def _split(expected: Columns, value: Any, where: str) -> Rows:
     _object(value, where, ("columns", "data"))
     names = value["columns"]
     if not isinstance(names, list) or len(set(map(str, names))) != len(names):
         raise ValidationError(f"{where}.columns", "expected a list of different column names")
     names = [str(name) for name in names]
-    kind.check_names(names, f"{where}.columns")
-    rows = _lists(kind, value["data"], names, f"{where}.data")
+    expected.check_names(names, f"{where}.columns")
+    rows = _lists(expected, value["data"], names, f"{where}.data")
     return _index(value.get("index"), len(rows), f"{where}.index"), rows
 
 
-def _by_index(kind: Columns, value: Any, where: str) -> Rows:
+def _by_index(expected: Columns, value: Any, where: str) -> Rows:
     _object(value, where, ())
-    return list(value), [_row(kind, row, f"{where}.{key}") for key, row in value.items()]
+    return list(value), [_row(expected, row, f"{where}.{key}") for key, row in value.items()]
 
 
-def _by_column(kind: Columns, value: Any, where: str) -> Rows:
+def _by_column(expected: Columns, value: Any, where: str) -> Rows:
     _object(value, where, ())
-    kind.check_names(list(value), where)
+    expected.check_names(list(value), where)
     index: list[str] = []
     for number, (name, column) in enumerate(value.items()):
         at = f"{where}.{name}"
@@ -140,24 +149,26 @@ def _by_column(kind: Columns, value: Any, where: str) -> Rows:
     return index, rows
 
 
-def _table(kind: Columns, value: Any, where: str) -> Rows:
+def _table(expected: Columns, value: Any, where: str) -> Rows:
     _object(value, where, ("data",))
     if not isinstance(value["data"], list):
         raise ValidationError(f"{where}.data", f"expected a list of objects, got {json_type(value['data'])}")
+    # pandas writes the index as columns, named by the schema's primaryKey.
     described = value.get("schema", {})
     keys = described.get("primaryKey") if isinstance(described, dict) else None
     keys = keys if isinstance(keys, list) else [keys] if keys else []
-    keys = [key for key in (keys or ["index"]) if type(key) is str and key not in kind.names]
+    keys = [key for key in (keys or ["index"]) if type(key) is str and key not in expected.names]
     rows, index = [], []
     for number, row in enumerate(value["data"]):
         at = f"{where}.data[{number}]"
         if not isinstance(row, dict):
             raise ValidationError(at, f"expected an object with the columns, got {json_type(row)}")
         index.append(next((row[key] for key in keys if key in row), number))
-        rows.append(_row(kind, {name: cell for name, cell in row.items() if name not in keys}, at))
+        rows.append(_row(expected, {name: cell for name, cell in row.items() if name not in keys}, at))
     return _index(index, len(rows), f"{where}.data.{keys[0] if keys else 'index'}"), rows
 
 
+# Raise `ValidationError` with the place of what does not fit.
 READERS: dict[str, Callable[[Columns, Any, str], Rows]] = {
     "records": _records,
     "values": _values,
@@ -166,6 +177,28 @@ READERS: dict[str, Callable[[Columns, Any, str], Rows]] = {
     "columns": _by_column,
     "table": _table,
 }
+
+
+def orient_schema(orient: str, cells: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema of a table with the columns `cells` (name to the schema of a cell)."""
+    row = {"type": "object", "properties": cells, "required": list(cells)}
+    lists = {"type": "array", "items": {}, "minItems": len(cells), "maxItems": len(cells)}
+    table = {"type": "array", "items": lists}
+    if orient == "records":
+        return {"type": "array", "items": row}
+    if orient == "values":
+        return table
+    if orient == "split":
+        names = {"type": "array", "items": {"type": "string"}}
+        properties = {"columns": names, "index": {"type": "array", "items": {}}, "data": table}
+        return {"type": "object", "properties": properties, "required": ["columns", "data"]}
+    if orient == "index":
+        return {"type": "object", "additionalProperties": row}
+    if orient == "columns":
+        columns = {name: {"type": "object", "additionalProperties": cell} for name, cell in cells.items()}
+        return {"type": "object", "properties": columns, "required": list(cells)}
+    properties = {"schema": {"type": "object"}, "data": {"type": "array", "items": row}}
+    return {"type": "object", "properties": properties, "required": ["data"]}
 
 
 def _object(value: Any, where: str, keys: tuple[str, ...]) -> None:
@@ -190,6 +223,6 @@ def _index(value: Any, rows: int, where: str) -> Any:
     if not isinstance(value, list) or len(value) != rows:
         raise ValidationError(where, f"expected a list of {rows} row names")
     for position, name in enumerate(value):
-        if type(name) not in _ROW_NAMES:
+        if type(name) not in _ROW_NAME_TYPES:
             raise ValidationError(f"{where}[{position}]", f"expected a row's name, got {json_type(name)}")
     return value

@@ -1,42 +1,47 @@
-"""Single JSON values as values of a numpy type. A conversion that would lose something raises `ValidationError`.
-
-Unless `lossy`: then fractions are cut off, texts cut to their width, numbers may come as strings, and digits or
-precision beyond the type are dropped. What has no value at all there, such as null in an integer, is refused still.
-"""
+"""Single JSON values as plain Python values. A conversion that would lose something raises `ValidationError`."""
 
 from __future__ import annotations
 
-import re
+import base64
+import binascii
+import datetime
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from .base import ValidationError, json_type, short_repr
 
-Convert = Callable[[Any, str], Any]
+Convert = Callable[[Any, str], Any]  # (JSON value, its place) -> Python value; raises `ValidationError`
 
-BEGINS_WITH_A_YEAR = re.compile(r"[+-]?\d{4}")
-EXACT = 2**53  # whole numbers up to here are exact in a float64
+EXACT = 2**53  # integers up to this size are exact in a float64
 
 
 def to_int(value: Any, where: str, name: str, low: int, high: int) -> int:
+    """A whole number from `low` to `high`, which may come as 3.0. `name` is the type's, for the message.
+
+    Raises `ValidationError` for anything else.
+    """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, float):
         hint = "Give the sample a fraction (such as 1.0), or hint at floats, if the model takes fractions."
         raise ValidationError(where, f"{short_repr(value)} is not a whole number, and the type is {name}", hint)
     if type(value) is not int:
-        raise ValidationError(where, f"expected a whole number ({name}), got {_got(value)}")
+        raise ValidationError(where, f"expected a whole number ({name}), got {_type_and_value(value)}")
     if not low <= value <= high:
         raise ValidationError(where, f"{short_repr(value)} is out of the range of {name}")
     return value
 
 
 def to_float(value: Any, where: str, name: str, limit: float = float("inf")) -> float:
-    """null becomes NaN, which JSON cannot say."""
+    """A number from -`limit` to `limit`; null becomes NaN, which JSON cannot express.
+
+    Raises `ValidationError` for anything else, and for an integer that a double cannot represent exactly.
+    """
     if value is None:
         return float("nan")
     if type(value) not in (int, float):
-        raise ValidationError(where, f"expected a number ({name}), got {_got(value)}")
+        raise ValidationError(where, f"expected a number ({name}), got {_type_and_value(value)}")
     if type(value) is int and abs(value) > EXACT:
         try:
             same = int(float(value)) == value
@@ -50,14 +55,19 @@ def to_float(value: Any, where: str, name: str, limit: float = float("inf")) -> 
 
 
 def to_bool(value: Any, where: str) -> bool:
+    """True or false. Raises `ValidationError` for anything else, also for 0 and 1."""
     if type(value) is not bool:
-        raise ValidationError(where, f"expected true or false, got {_got(value)}")
+        raise ValidationError(where, f"expected true or false, got {_type_and_value(value)}")
     return value
 
 
 def to_str(value: Any, where: str, width: int | None = None) -> str:
+    """A string; with a `width`, one of at most so many characters as numpy can store it: without a NUL at its end.
+
+    Raises `ValidationError` for anything else.
+    """
     if type(value) is not str:
-        raise ValidationError(where, f"expected a string, got {_got(value)}")
+        raise ValidationError(where, f"expected a string, got {_type_and_value(value)}")
     if width is not None and len(value) > width:
         hint = "Give the sample a longer string, or dtype=object for any length."
         raise ValidationError(where, f"{short_repr(value)} has {len(value)} characters, the type holds {width}", hint)
@@ -66,108 +76,73 @@ def to_str(value: Any, where: str, width: int | None = None) -> str:
     return value
 
 
-def to_datetime64(value: Any, where: str, dtype: Any, lossy: bool = False) -> Any:
-    import numpy as np
+def _to_int64(value: Any, where: str) -> int:
+    return to_int(value, where, "int", -(2**63), 2**64 - 1)  # what orjson reads and writes: int64 and uint64
 
-    if value is None or value == "NaT":
-        unit: Any = np.datetime_data(dtype)[0]
-        return np.datetime64("NaT", unit)  # numpy is about to ask for the unit
+
+def _to_present_float(value: Any, where: str) -> float:
+    if value is None:
+        raise ValidationError(where, "expected a number (float), got null")
+    return to_float(value, where, "float")
+
+
+def _from_base64(value: Any, where: str) -> bytes:
     text = to_str(value, where)
-    if not BEGINS_WITH_A_YEAR.match(text):  # numpy knows "now" and "today", and takes nothing for NaT
-        raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601")
     try:
-        exact = np.datetime64(text.removesuffix("Z"))
-        kept = exact.astype(dtype)
-        lost = kept.astype(exact.dtype) != exact
-    except (ValueError, OverflowError):
-        raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601") from None
-    if lost and not lossy and not np.isnat(exact):
-        raise ValidationError(where, f"{short_repr(value)} cannot be a {dtype} without losing precision")
-    return kept
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValidationError(where, f"{short_repr(value)} is not base64") from None
 
 
-def to_bytes(value: Any, where: str, width: int) -> bytes:
-    text = to_str(value, where)
-    data = text.encode()
-    if len(data) > width:
-        raise ValidationError(where, f"{short_repr(value)} has {len(data)} bytes, the type holds {width}")
-    if data.endswith(b"\0"):
-        raise ValidationError(where, f"{short_repr(value)} ends with a NUL, which the type drops")
-    return data
-
-
-def converter(dtype: Any, lossy: bool = False) -> Convert:
-    """How one JSON value becomes a value of a numpy dtype. Raises `TypeError` for types JSON has no form for."""
-    strict = _strict(dtype, lossy)
-    if not lossy or dtype.kind not in "iufbUSm":
-        return strict
-
-    def convert(value: Any, where: str) -> Any:
+def _from_iso(cls: Any, name: str) -> Convert:
+    def parse(value: Any, where: str) -> Any:
+        text = to_str(value, where)
         try:
-            return strict(value, where)
-        except ValidationError:
-            changed = _cut(value, dtype)
-            if changed is value:
-                raise
-            return strict(changed, where)
+            return cls.fromisoformat(text)
+        except ValueError:
+            raise ValidationError(where, f"{short_repr(value)} is not a {name} in ISO 8601") from None
 
-    return convert
+    return parse
 
 
-def _strict(dtype: Any, lossy: bool) -> Convert:
-    import numpy as np
-
-    kind, name = dtype.kind, str(dtype)
-    if kind in "iu":
-        info = np.iinfo(dtype)
-        low, high = int(info.min), int(info.max)
-        return lambda value, where: to_int(value, where, name, low, high)
-    if kind == "f":
-        limit = float(np.finfo(dtype).max)
-        return lambda value, where: to_float(value, where, name, limit)
-    if kind == "b":
-        return to_bool
-    if kind == "U":
-        width = dtype.itemsize // 4
-        return lambda value, where: to_str(value, where, width)
-    if kind == "S":
-        return lambda value, where: to_bytes(value, where, dtype.itemsize)
-    if kind == "M":
-        return lambda value, where: to_datetime64(value, where, dtype, lossy)
-    if kind == "m":
-        unit: Any = np.datetime_data(dtype)[0]
-        return lambda value, where: np.timedelta64(to_int(value, where, name, -(2**63) + 1, 2**63 - 1), unit)
-    if kind == "O":
-        return lambda value, where: value
-    raise TypeError(f"a sample of type {name} has no form in JSON")
+def _same(value: Any) -> Any:
+    return value
 
 
-def _cut(value: Any, dtype: Any) -> Any:
-    """What is left of a value where its type cannot hold it; the value itself when that is nothing better."""
-    kind = dtype.kind
-    if kind == "U" and type(value) is str:
-        return value[: dtype.itemsize // 4].rstrip("\0")
-    if kind == "S" and type(value) is str:
-        return value.encode()[: dtype.itemsize].decode("utf-8", "ignore").rstrip("\0")
-    if kind == "U" and type(value) in (int, float):
-        return str(value)[: dtype.itemsize // 4]
-    if kind == "b" and type(value) in (int, float):
-        return bool(value)
-    if kind not in "iufm" or type(value) not in (int, float, str, bool):
-        return value
-    try:
-        if kind == "f":
-            return float(value)
-        if isinstance(value, str):
-            value = int(value) if value.strip().lstrip("+-").isdigit() else float(value)
-        return int(value)
-    except (ValueError, OverflowError):
-        return value
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One Python type in JSON: `parse` reads it and raises `ValidationError`, `dump` writes it."""
+
+    parse: Convert
+    dump: Callable[[Any], Any]
+    schema: dict[str, Any]
 
 
-def _got(value: Any) -> str:
-    return (
-        json_type(value)
-        if value is None or isinstance(value, (list, dict))
-        else f"{json_type(value)}, {short_repr(value)}"
-    )
+SCALARS: dict[type, Scalar] = {
+    bool: Scalar(to_bool, _same, {"type": "boolean"}),
+    int: Scalar(_to_int64, _same, {"type": "integer", "format": "int64"}),
+    float: Scalar(_to_present_float, _same, {"type": "number", "format": "double"}),
+    str: Scalar(to_str, _same, {"type": "string"}),
+    bytes: Scalar(
+        _from_base64,
+        lambda data: base64.b64encode(data).decode(),
+        {"type": "string", "contentEncoding": "base64"},
+    ),
+    datetime.datetime: Scalar(
+        _from_iso(datetime.datetime, "date and time"),
+        datetime.datetime.isoformat,
+        {"type": "string", "format": "date-time"},
+    ),
+    datetime.date: Scalar(
+        _from_iso(datetime.date, "date"), datetime.date.isoformat, {"type": "string", "format": "date"}
+    ),
+    datetime.time: Scalar(
+        _from_iso(datetime.time, "time"), datetime.time.isoformat, {"type": "string", "format": "time"}
+    ),
+}
+
+
+def _type_and_value(value: Any) -> str:
+    if value is None or isinstance(value, (list, dict)):
+        return json_type(value)
+    return f"{json_type(value)}, {short_repr(value)}"

@@ -1,7 +1,7 @@
 """`SparkParameterType`: rows as a Spark data frame with the sample's schema. Needs pyspark in the script.
 
-Values are converted and checked here, with their places: Spark itself turns numbers into texts and large numbers
-into infinity, takes no whole number for a double, and reads no dates.
+Values are converted and checked here, because Spark names no place in its errors, turns numbers into strings and
+large numbers into infinity, accepts no integer for a double, and reads no dates.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import json
 import math
 from typing import Any
 
-from .base import OwnParameterType, ValidationError, json_type, short_repr
-from .scalars import to_float, to_int
-from .standard_type import SCALARS
+from .base import BuiltinParameterType, ValidationError, json_type, short_repr
+from .scalars import SCALARS, to_float, to_int
 
-_INTEGERS = {"byte": 8, "short": 16, "integer": 32, "long": 64}
-_FLOATS = {"float": 3.4028234663852886e38, "double": float("inf")}
+_INTEGERS = {"byte": 8, "short": 16, "integer": 32, "long": 64}  # bits
+_FLOATS = {"float": 3.4028234663852886e38, "double": float("inf")}  # the largest value
 _PLAIN = {
     "string": str,
     "boolean": bool,
@@ -28,8 +27,10 @@ _PLAIN = {
     "timestamp_ntz": datetime.datetime,
 }
 
+_PRECISE = decimal.Context(prec=500)  # digits; enough for any decimal that Spark has (38)
 
-class SparkParameterType(OwnParameterType):
+
+class SparkParameterType(BuiltinParameterType):
     """A Spark data frame from a list of objects, one a row, with the columns of `sample_input`.
 
     `apply_sample_schema` imposes the sample's types and refuses what would lose something; without it Spark infers
@@ -41,7 +42,7 @@ class SparkParameterType(OwnParameterType):
             raise TypeError(f"the sample must be a Spark DataFrame, not {type(sample_input).__name__}")
         super().__init__(sample_input)
         self.apply_sample_schema = apply_sample_schema
-        # Asked once: each question goes to Spark.
+        # Read once: each access is a call into the JVM.
         self._fields = json.loads(sample_input.schema.json())["fields"]
         for field in self._fields:
             _schema(field["type"], field["nullable"])
@@ -66,7 +67,7 @@ class SparkParameterType(OwnParameterType):
         if self._dumped is None:
             rows = self.sample_input.collect()
             self._dumped = [
-                {field["name"]: _plain(cell) for field, cell in zip(self._fields, row, strict=True)} for row in rows
+                {field["name"]: _to_json(cell) for field, cell in zip(self._fields, row, strict=True)} for row in rows
             ]
         return self._dumped
 
@@ -104,7 +105,7 @@ def _struct(fields: list[dict[str, Any]], value: Any, where: str, typed: bool = 
 
 
 def _cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
-    """A JSON value as one of a Spark type, in the form of `DataType.jsonValue()`."""
+    """A JSON value as a value of a Spark type. `kind` is the type as `DataType.jsonValue()` writes it."""
     if value is None:
         if nullable:
             return None
@@ -117,7 +118,7 @@ def _cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
     if kind in _FLOATS:
         return to_float(value, where, kind, _FLOATS[kind])
     if kind in _PLAIN:
-        found = SCALARS[_PLAIN[kind]][0](value, where)
+        found = SCALARS[_PLAIN[kind]].parse(value, where)
         if kind == "timestamp_ntz" and found.tzinfo is not None:
             raise ValidationError(where, f"{short_repr(value)} has a time zone, and the column has none")
         return found
@@ -139,12 +140,12 @@ def _nested(kind: dict[str, Any], value: Any, where: str) -> Any:
 
 
 def _decimal(kind: str, value: Any, where: str) -> decimal.Decimal:
-    precision, scale = _digits(kind)
+    precision, scale = _precision_and_scale(kind)
     if type(value) not in (int, float, str):
         raise ValidationError(where, f"expected a number ({kind}), got {json_type(value)}")
     try:
         found = decimal.Decimal(str(value))
-        fits = found.is_finite() and found == found.quantize(decimal.Decimal(1).scaleb(-scale), context=_EXACTLY)
+        fits = found.is_finite() and found == found.quantize(decimal.Decimal(1).scaleb(-scale), context=_PRECISE)
     except decimal.InvalidOperation:
         raise ValidationError(where, f"{short_repr(value)} is not a number") from None
     if not fits or abs(found) >= decimal.Decimal(10) ** (precision - scale):
@@ -152,45 +153,48 @@ def _decimal(kind: str, value: Any, where: str) -> decimal.Decimal:
     return found
 
 
-_EXACTLY = decimal.Context(prec=500)
-
-
-def _digits(kind: str) -> tuple[int, int]:
+def _precision_and_scale(kind: str) -> tuple[int, int]:
     precision, _, scale = kind.removeprefix("decimal(").removesuffix(")").partition(",")
     return int(precision), int(scale)
 
 
 def _schema(kind: Any, nullable: bool) -> dict[str, Any]:
-    """JSON Schema of a Spark type. Raises `TypeError` for types that JSON has no form for."""
-    found: dict[str, Any]
-    if isinstance(kind, dict) and kind["type"] == "struct":
-        cells = {field["name"]: _schema(field["type"], field["nullable"]) for field in kind["fields"]}
-        found = {"type": "object", "properties": cells, "required": list(cells)}
-    elif isinstance(kind, dict) and kind["type"] == "array":
-        found = {"type": "array", "items": _schema(kind["elementType"], kind["containsNull"])}
-    elif isinstance(kind, dict) and kind["type"] == "map" and kind["keyType"] == "string":
-        found = {"type": "object", "additionalProperties": _schema(kind["valueType"], kind["valueContainsNull"])}
-    elif isinstance(kind, str) and kind in _INTEGERS:
-        found = {"type": "integer", "format": "int64" if kind == "long" else "int32"}
-    elif isinstance(kind, str) and kind in _FLOATS:
-        found = {"type": "number", "format": kind}
-    elif isinstance(kind, str) and kind in _PLAIN:
-        found = dict(SCALARS[_PLAIN[kind]][2])
-    elif isinstance(kind, str) and kind.startswith("decimal("):
+    """JSON Schema of a Spark type. Raises `TypeError` for a type without a form in JSON."""
+    if isinstance(kind, str) and kind.startswith("decimal("):
         return {"anyOf": [{"type": "number"}, {"type": "string"}, *([{"type": "null"}] if nullable else [])]}
-    else:
+    found = _nested_schema(kind) if isinstance(kind, dict) else _simple_schema(kind)
+    if found is None:
         raise TypeError(f"a column of Spark's type {kind} has no form in JSON")
     return {**found, "type": [found["type"], "null"]} if nullable else found
 
 
-def _plain(value: Any) -> Any:
-    """A cell of Spark's as JSON data."""
+def _nested_schema(kind: dict[str, Any]) -> dict[str, Any] | None:
+    if kind["type"] == "struct":
+        cells = {field["name"]: _schema(field["type"], field["nullable"]) for field in kind["fields"]}
+        return {"type": "object", "properties": cells, "required": list(cells)}
+    if kind["type"] == "array":
+        return {"type": "array", "items": _schema(kind["elementType"], kind["containsNull"])}
+    if kind["type"] == "map" and kind["keyType"] == "string":
+        return {"type": "object", "additionalProperties": _schema(kind["valueType"], kind["valueContainsNull"])}
+    return None
+
+
+def _simple_schema(kind: Any) -> dict[str, Any] | None:
+    if kind in _INTEGERS:
+        return {"type": "integer", "format": "int64" if kind == "long" else "int32"}
+    if kind in _FLOATS:
+        return {"type": "number", "format": kind}
+    return dict(SCALARS[_PLAIN[kind]].schema) if kind in _PLAIN else None
+
+
+def _to_json(value: Any) -> Any:
+    """A cell of a Spark row as JSON data."""
     if hasattr(value, "asDict"):
-        return {name: _plain(cell) for name, cell in value.asDict().items()}
+        return {name: _to_json(cell) for name, cell in value.asDict().items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _to_json(item) for key, item in value.items()}
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode()
     if isinstance(value, decimal.Decimal):

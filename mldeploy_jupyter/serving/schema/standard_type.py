@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import datetime
 import math
-from collections.abc import Callable
 from typing import Any
 
-from .base import AbstractParameterType, OwnParameterType, ValidationError, json_type, short_repr
-from .scalars import to_bool, to_float, to_int, to_str
+from .base import AbstractParameterType, BuiltinParameterType, ValidationError, json_type, short_repr
+from .scalars import SCALARS
 
 
-class StandardPythonParameterType(OwnParameterType):
-    """A value built like `sample_input`: int, float, str, bool, bytes (base64), date, datetime, time (ISO 8601),
+class StandardPythonParameterType(BuiltinParameterType):
+    """A value built like `sample_input`.
 
-    list, tuple, set, dict, and other parameter types inside lists and dicts. A list's items are each like
-    one of the sample's items; a dict has at least the sample's keys. Raises `TypeError` for other samples.
+    A sample may have int, float, str, bool, bytes (base64), date, datetime and time (ISO 8601), list, tuple, set, dict,
+    and other parameter types inside lists and dicts. Each item of a list must be like one of the sample's items; a
+    dict must have at least the sample's keys. Raises `TypeError` for other samples.
     """
 
     def __init__(self, sample_input: Any) -> None:
         super().__init__(sample_input)
-        _check(sample_input)
+        _check_sample(sample_input)
 
     def parse_items(self, value: Any, where: str) -> Any:
         return _parse(self.sample_input, value, where)
@@ -52,12 +49,16 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
         pairs = zip(sample, items, strict=True)
         return tuple(_parse(like, item, f"{where}[{index}]") for index, (like, item) in enumerate(pairs))
     if isinstance(sample, (list, set, frozenset)):
-        likes = _distinct(sample)
-        if type(sample) is list and type(value) is list and set(map(type, value)) <= _EXACT & set(map(type, likes)):
-            return value  # each is what it is to be
-        items = [_parse_any(likes, item, f"{where}[{index}]") for index, item in enumerate(_items(value, where))]
+        alternatives = _distinct(sample)
+        if (
+            type(sample) is list
+            and type(value) is list
+            and set(map(type, value)) <= _EXACT & set(map(type, alternatives))
+        ):
+            return value  # no item needs a conversion
+        items = [_parse_any(alternatives, item, f"{where}[{index}]") for index, item in enumerate(_items(value, where))]
         return items if isinstance(sample, list) else type(sample)(items)
-    return SCALARS[type(sample)][0](value, where)
+    return SCALARS[type(sample)].parse(value, where)
 
 
 def _parse_dict(sample: dict[str, Any], value: Any, where: str) -> dict[str, Any]:
@@ -72,16 +73,16 @@ def _parse_dict(sample: dict[str, Any], value: Any, where: str) -> dict[str, Any
     }
 
 
-def _parse_any(likes: list[Any], value: Any, where: str) -> Any:
-    """As the first of the sample's items that fits; with no sample items, anything."""
-    if not likes:
+def _parse_any(alternatives: list[Any], value: Any, where: str) -> Any:
+    """`value` as the first of the sample's items that it fits; with an empty sample, as it is."""
+    if not alternatives:
         return value
     first: ValidationError | None = None
-    for like in likes:
+    for like in alternatives:
         try:
             return _parse(like, value, where)
-        except ValidationError as misfit:
-            first = first or misfit
+        except ValidationError as error:
+            first = first or error
     assert first is not None
     raise first
 
@@ -93,15 +94,15 @@ def _items(value: Any, where: str) -> list[Any]:
 
 
 def _distinct(sample: Any) -> list[Any]:
-    """The sample's items, one of each scalar type: integers before floats, so that each keeps its type."""
-    kept: list[Any] = []
+    """The sample's items, one of each scalar type; integers before floats, which would take integers too."""
+    found: list[Any] = []
     for item in sample:
-        if not any(type(item) is type(other) and type(item) in SCALARS for other in kept):
-            kept.append(item)
-    return sorted(kept, key=lambda item: type(item) is float)
+        if not any(type(item) is type(other) and type(item) in SCALARS for other in found):
+            found.append(item)
+    return sorted(found, key=lambda item: type(item) is float)
 
 
-def _check(sample: Any) -> None:
+def _check_sample(sample: Any) -> None:
     if isinstance(sample, AbstractParameterType):
         return
     if isinstance(sample, dict):
@@ -109,10 +110,10 @@ def _check(sample: Any) -> None:
         if bad:
             raise TypeError(f"a sample's keys must be strings, not {short_repr(bad[0])}")
         for item in sample.values():
-            _check(item)
+            _check_sample(item)
     elif isinstance(sample, (list, tuple, set, frozenset)):
         for item in sample:
-            _check(item)
+            _check_sample(item)
     elif type(sample) not in SCALARS:
         kinds = ", ".join(kind.__name__ for kind in SCALARS)
         raise TypeError(f"a sample may have {kinds}, list, tuple, set and dict, not {type(sample).__name__}")
@@ -127,7 +128,7 @@ def _dump(sample: Any) -> Any:
         return {key: _dump(item) for key, item in sample.items()}
     if isinstance(sample, (list, tuple, set, frozenset)):
         return [_dump(item) for item in sample]
-    return SCALARS[type(sample)][1](sample)
+    return SCALARS[type(sample)].dump(sample)
 
 
 def _schema(sample: Any) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def _schema(sample: Any) -> dict[str, Any]:
             if (schema := _schema(item)) not in kinds:
                 kinds.append(schema)
         return {"type": "array", "items": kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {}}
-    return dict(SCALARS[type(sample)][2])
+    return dict(SCALARS[type(sample)].schema)
 
 
 def _only_integers(sample: Any) -> bool:
@@ -158,55 +159,4 @@ def _only_integers(sample: Any) -> bool:
     return type(sample) is int
 
 
-def _bytes(value: Any, where: str) -> bytes:
-    try:
-        return base64.b64decode(to_str(value, where), validate=True)
-    except (binascii.Error, ValueError) as error:
-        if isinstance(error, ValidationError):
-            raise
-        raise ValidationError(where, f"{short_repr(value)} is not base64") from None
-
-
-def _iso(kind: Any, word: str) -> Callable[[Any, str], Any]:
-    def parse(value: Any, where: str) -> Any:
-        text = to_str(value, where)
-        try:
-            return kind.fromisoformat(text)
-        except ValueError:
-            raise ValidationError(where, f"{short_repr(value)} is not a {word} in ISO 8601") from None
-
-    return parse
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-# type -> (from JSON, to JSON, JSON Schema)
-SCALARS: dict[type, tuple[Callable[[Any, str], Any], Callable[[Any], Any], dict[str, Any]]] = {
-    bool: (to_bool, _same, {"type": "boolean"}),
-    int: (lambda v, w: to_int(v, w, "int", -(2**63), 2**64 - 1), _same, {"type": "integer", "format": "int64"}),
-    float: (
-        lambda v, w: to_float(_no_null(v, w), w, "float"),
-        _same,
-        {"type": "number", "format": "double"},
-    ),
-    str: (to_str, _same, {"type": "string"}),
-    bytes: (_bytes, lambda data: base64.b64encode(data).decode(), {"type": "string", "contentEncoding": "base64"}),
-    datetime.datetime: (
-        _iso(datetime.datetime, "date and time"),
-        datetime.datetime.isoformat,
-        {"type": "string", "format": "date-time"},
-    ),
-    datetime.date: (_iso(datetime.date, "date"), datetime.date.isoformat, {"type": "string", "format": "date"}),
-    datetime.time: (_iso(datetime.time, "time"), datetime.time.isoformat, {"type": "string", "format": "time"}),
-}
-
-
-_EXACT = {int, float, str, bool}
-
-
-def _no_null(value: Any, where: str) -> Any:
-    if value is None:
-        raise ValidationError(where, "expected a number (float), got null")
-    return value
+_EXACT = {int, float, str, bool}  # JSON values of these types need no conversion
