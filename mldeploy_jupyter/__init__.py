@@ -12,9 +12,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.environments import CondaDependencies, ContainerRegistry, Environment
-    from mldeploy_jupyter.api.models.model import Model
-    from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
-    from mldeploy_jupyter.api.runs.run import Run
+    from mldeploy_jupyter.api.models import Model, ResourceConfiguration
+    from mldeploy_jupyter.api.runs import Run
     from mldeploy_jupyter.api.webservices import (
         AciWebservice,
         AksEndpoint,
@@ -37,9 +36,9 @@ _HOMES = {
     "InferenceConfig": "api.webservices",
     "LocalWebservice": "api.webservices",
     "MldeployError": "core.errors",
-    "Model": "api.models.model",
-    "ResourceConfiguration": "api.models.resource_configuration",
-    "Run": "api.runs.run",
+    "Model": "api.models",
+    "ResourceConfiguration": "api.models",
+    "Run": "api.runs",
     "Webservice": "api.webservices",
     "WebserviceException": "core.errors",
     "Workspace": "api.workspace",

@@ -17,8 +17,8 @@ from mldeploy_jupyter.core.workspace.azure_config import find_azure_config
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.models.model import Model
-    from mldeploy_jupyter.api.runs.run import Run
+    from mldeploy_jupyter.api.models import Model
+    from mldeploy_jupyter.api.runs import Run
     from mldeploy_jupyter.deployment.prune import PruneReport
 
 
@@ -237,13 +237,13 @@ class Workspace:
 
     def get_run(self, run_id: str) -> Run:
         """The run of that id. Raises `RunEnvironmentException`."""
-        from mldeploy_jupyter.api.runs.run import Run
+        from mldeploy_jupyter.api.runs import Run
 
         return Run(self, run_id)
 
     def register_model(self, model_path: str, model_name: str) -> Model:
         """Registers a file or folder; see `Model.register`, which has more parameters."""
-        from mldeploy_jupyter.api.models.model import Model
+        from mldeploy_jupyter.api.models import Model
 
         return Model.register(self, model_path, model_name)
 
@@ -303,7 +303,7 @@ class Workspace:
     @property
     def models(self) -> dict[str, Model]:
         """The latest version of every model, by name."""
-        from mldeploy_jupyter.api.models.model import Model
+        from mldeploy_jupyter.api.models import Model
 
         return {model.name: model for model in Model.list(self, latest=True)}
 

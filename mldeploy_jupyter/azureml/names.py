@@ -9,10 +9,9 @@ from __future__ import annotations
 _CONFIGURATION = "mldeploy_jupyter.api.webservices.deploy_configuration"
 _ENVIRONMENT = "mldeploy_jupyter.api.environments"
 _ERRORS = "mldeploy_jupyter.core.errors"
-_MODEL = "mldeploy_jupyter.api.models.model"
-_RESOURCES = "mldeploy_jupyter.api.models.resource_configuration"
+_MODEL = "mldeploy_jupyter.api.models"
 _RETIRED = "mldeploy_jupyter.azureml.retired"
-_RUN = "mldeploy_jupyter.api.runs.run"
+_RUN = "mldeploy_jupyter.api.runs"
 _SIGN_IN = "mldeploy_jupyter.azureml.sign_in"
 _WEBSERVICE = "mldeploy_jupyter.api.webservices"
 _WORKSPACE = "mldeploy_jupyter.api.workspace"
@@ -74,10 +73,8 @@ MODULES: dict[str, dict[str, str]] = {
     "azureml.core.dataset": _from(_RETIRED, "Dataset"),
     "azureml.core.datastore": _from(_RETIRED, "Datastore"),
     "azureml.core.keyvault": _from(_RETIRED, "Keyvault"),
-    "azureml.core.model": _from(_MODEL, "Model")
-    | _from(_RESOURCES, "ResourceConfiguration")
-    | _from(_WEBSERVICE, "InferenceConfig"),
-    "azureml.core.resource_configuration": _from(_RESOURCES, "ResourceConfiguration"),
+    "azureml.core.model": _from(_MODEL, "Model", "ResourceConfiguration") | _from(_WEBSERVICE, "InferenceConfig"),
+    "azureml.core.resource_configuration": _from(_MODEL, "ResourceConfiguration"),
     "azureml.core.environment": _from(
         _ENVIRONMENT, "Environment", "CondaDependencies", "DockerSection", "PythonSection"
     ),

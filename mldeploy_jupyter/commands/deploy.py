@@ -45,7 +45,7 @@ _MODELS: tuple[Param, ...] = (
 
 
 def deploy(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.models.model import Model
+    from mldeploy_jupyter.api.models import Model
     from mldeploy_jupyter.api.webservices import deployments
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
 

@@ -12,7 +12,7 @@ from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Res
 from mldeploy_jupyter.commands.python_code import call
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
+    from mldeploy_jupyter.api.models import ResourceConfiguration
 
 MODEL_PARAMS: tuple[Param, ...] = (
     Param(
@@ -30,7 +30,7 @@ MODEL_PARAMS: tuple[Param, ...] = (
 
 def find_model(context: Context, args: Args) -> Any:
     """The model that the options name. Raises `ModelNotFoundException`, or `UsageError` when they name none or two."""
-    from mldeploy_jupyter.api.models.model import Model
+    from mldeploy_jupyter.api.models import Model
 
     if not args.model_id and not args.model_name:
         raise UsageError("no model is named", why="the command works on one model", hint="add its id, such as churn:3")
@@ -50,7 +50,7 @@ def find_model(context: Context, args: Args) -> Any:
 
 
 def register(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.models.model import Model
+    from mldeploy_jupyter.api.models import Model
 
     run_id = args.run_id
     if args.run_metadata_file:
@@ -87,7 +87,7 @@ def register(context: Context, args: Args) -> Result:
         check_writable(args.output_metadata_file, "--output-metadata-file")
     workspace = context.workspace(args.path, write=True)
     if args.asset_path:
-        from mldeploy_jupyter.api.runs.run import Run
+        from mldeploy_jupyter.api.runs import Run
 
         run = Run(workspace, run_id)
         model = run.register_model(args.name, model_path=args.asset_path, resource_configuration=resources, **details)
@@ -112,7 +112,7 @@ def register(context: Context, args: Args) -> Result:
 
 def _resources(args: Args, current: ResourceConfiguration | None = None) -> ResourceConfiguration | None:
     """The resources given as options, merged over `current`; None when no option is given."""
-    from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
+    from mldeploy_jupyter.api.models import ResourceConfiguration
 
     given = {"cpu": args.cpu_cores, "memory_in_gb": args.memory_gb, "gpu": args.gpu_cores}
     given = {name: value for name, value in given.items() if value is not None}
@@ -122,7 +122,7 @@ def _resources(args: Args, current: ResourceConfiguration | None = None) -> Reso
 
 
 def list_(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.models.model import Model
+    from mldeploy_jupyter.api.models import Model
 
     kwargs: dict[str, Any] = {
         "name": args.model_name,

@@ -16,7 +16,7 @@ from mldeploy_jupyter.core.text import clean
 from mldeploy_jupyter.notebook.session import Session, prompt_number
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.models.model import Model
+    from mldeploy_jupyter.api.models import Model
     from mldeploy_jupyter.api.webservices.webservice import Webservice
 
 Bundle = dict[str, str]

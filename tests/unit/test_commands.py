@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter import commands
-from mldeploy_jupyter.api.models.model import Model
-from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
+from mldeploy_jupyter.api.models import Model, ResourceConfiguration
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.commands import (
     COMMANDS,

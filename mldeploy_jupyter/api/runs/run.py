@@ -16,9 +16,8 @@ from typing import Any
 import mldeploy_jupyter
 from mldeploy_jupyter.api import arguments
 from mldeploy_jupyter.api.arguments import WorkspaceLike
-from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models import Model, ResourceConfiguration
 from mldeploy_jupyter.api.models.registration import make_record, register_path
-from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
 from mldeploy_jupyter.api.runs.folder_run import FolderRun, RunBackend, check_run_id
 from mldeploy_jupyter.api.runs.mlflow_run import active_mlflow_run, open_mlflow
 from mldeploy_jupyter.core.errors import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.workspace.folder import list_workspaces

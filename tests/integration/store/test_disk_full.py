@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.artifacts import locations
 from mldeploy_jupyter.core.errors import StorageError

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mldeploy_jupyter.api.webservices.webservice as module
-from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.webservices import deployments
 from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
 from mldeploy_jupyter.api.webservices.targets import AciWebservice, AksEndpoint, AksWebservice, LocalWebservice

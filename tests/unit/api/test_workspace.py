@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.api.models.model import Model
-from mldeploy_jupyter.api.runs.run import Run
+from mldeploy_jupyter.api.models import Model
+from mldeploy_jupyter.api.runs import Run
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException, WorkspaceError
 from mldeploy_jupyter.core.records import ServiceRecord

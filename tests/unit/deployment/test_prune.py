@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter import environments, prune
-from mldeploy_jupyter.api.models.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.commands import Context, open_workspace, run
 from mldeploy_jupyter.core.errors import UserErrorException

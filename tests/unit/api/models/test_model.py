@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.api.models.model import Model
-from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration
+from mldeploy_jupyter.api.models import Model, ResourceConfiguration
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import (
     MldeployError,

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.api.models.model import Model
-from mldeploy_jupyter.api.runs import folder_run
+from mldeploy_jupyter.api.models import Model
+from mldeploy_jupyter.api.runs import Run, folder_run
 from mldeploy_jupyter.api.runs import run as run_module
-from mldeploy_jupyter.api.runs.run import Run
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import (
     MldeployError,
