@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.bundle import builder
-from mldeploy_jupyter.core.bundle.source_directory import source_files
+from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
@@ -64,7 +64,7 @@ def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: S
         files, name, script = _bundled_source(_load_bundle(request.service, request.keep_source, folder, store))
         return Inputs(models, records, files, name, script, environment, config)
     directory = data.get("source_directory")
-    files = source_files(data["entry_script"] if directory else data["entry_path"], directory)
+    files = list_source_files(data["entry_script"] if directory else data["entry_path"], directory)
     script = Path(data["entry_script"]).as_posix() if directory else Path(data["entry_path"]).name
     entry_script.check(files[script].read_text("utf-8", "replace"), script)
     return Inputs(models, records, files, Path(directory).name if directory else "source", script, environment, config)

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.bundle import server_source
-from mldeploy_jupyter.core.bundle.builder import server_digest
-from mldeploy_jupyter.core.bundle.source_directory import source_files
+from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.files import atomic_write
@@ -119,11 +118,11 @@ def _settings(request: DeploymentRequest, folder: Path, models: list[ModelRecord
     """What the supervisor needs to know for the imports; the rest comes with the plan."""
     data = request.inference_config
     directory = data.get("source_directory")
-    source = source_files(data["entry_script"] if directory else data["entry_path"], directory)
+    source = list_source_files(data["entry_script"] if directory else data["entry_path"], directory)
     return {
         "python": request.kernel_python,
         "server_path": str(server_source.link_package(folder / "server")),
-        "server_digest": server_digest(server_source.read_files()),
+        "server_digest": server_source.compute_digest(server_source.read_files()),
         "env": dict(_config(request).get("environment_variables") or {}),
         "preload": modules_to_preload(source, models),
     }

@@ -248,10 +248,10 @@ def _split_fatal_error(lines: list[str]) -> tuple[list[str], list[dict[str, Any]
 
 def _build_bundle(script: Path, models: list[ModelRecord], folder: WorkspaceFolder, temporary: Path) -> Bundle:
     from mldeploy_jupyter.core.bundle.builder import BundleContent, build
-    from mldeploy_jupyter.core.bundle.source_directory import source_files
+    from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 
     parts = [registered_model(model, folder) for model in models]
-    return build(BundleContent("source", source_files(script), script.name, parts), temporary / "bundles")
+    return build(BundleContent("source", list_source_files(script), script.name, parts), temporary / "bundles")
 
 
 def _model_files(bundle: Bundle) -> list[str]:

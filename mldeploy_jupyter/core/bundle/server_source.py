@@ -1,12 +1,14 @@
-"""The scoring server's files in bundles: the same in nearly all, so they are read once and then linked.
+"""The scoring server's source files, which every bundle contains.
 
-What is remembered is this process's own; a file that has changed since (its number, size or time) is read again.
-Names are text, not paths: eighty of them are looked at in every update, while the user waits.
+They are the same in nearly all bundles, so this process remembers their digests and where a bundle has them: a file is
+read again only when its version (`file_version`) has changed, and is hard-linked from an earlier bundle where possible.
+Paths are plain strings, because an update examines about eighty files while the user waits.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,70 +16,83 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-PACKAGE = "mldeploy_serving"  # its name in a bundle
+from mldeploy_jupyter.core.files import file_version
 
-Identity = tuple[int, ...]
+PACKAGE = "mldeploy_serving"  # the package's name inside a bundle
 
 ROOT = str(Path(__file__).absolute().parents[2] / "serving")
 
-_digests: dict[str, tuple[Identity, list[Any]]] = {}  # by path
+Version = tuple[int, ...]  # of `file_version`
 
-_placed: dict[str, tuple[str, Identity, list[Any]]] = {}  # by name: where a bundle has it
+_digests: dict[str, tuple[Version, list[Any]]] = {}  # path -> its version, [sha256, size in bytes]
+
+_installed: dict[
+    str, tuple[str, Version, list[Any]]
+] = {}  # name -> its path in the last bundle, version, [sha256, size]
 
 
 def read_files() -> dict[str, list[Any]]:
-    """SHA-256 and size of each of the serving room's own files, found without importing it. Raises `OSError`."""
-    found = {}
+    """The server's source files: relative path -> [sha256, size in bytes], sorted. Raises `OSError`."""
+    files = {}
     for name, entry in _walk(ROOT, ""):
-        identity = _identity(entry.stat())
+        status = entry.stat()
+        version = file_version(status)
         known = _digests.get(entry.path)
-        if known is None or known[0] != identity:
+        if known is None or known[0] != version:
             with open(entry.path, "rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            known = _digests[entry.path] = (identity, [content, identity[1]])
-        found[name] = known[1]
-    return dict(sorted(found.items()))
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            known = _digests[entry.path] = (version, [digest, status.st_size])
+        files[name] = known[1]
+    return dict(sorted(files.items()))
+
+
+def compute_digest(files: dict[str, list[Any]]) -> str:
+    """The digest that tells versions of the server apart; `files` as `read_files` returns them."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def link_package(folder: Path) -> Path:
-    """Makes the serving room importable from `folder` under its name in a bundle, as it is installed here."""
-    place = folder / PACKAGE
+    """Makes the installed server importable from `folder` under its name in a bundle. Returns `folder`.
+
+    Raises `OSError`.
+    """
+    link = folder / PACKAGE
     with suppress(OSError):
-        if os.readlink(place) == ROOT:
+        if os.readlink(link) == ROOT:
             return folder
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{PACKAGE}.{os.getpid()}.{os.urandom(3).hex()}"
     os.symlink(ROOT, temporary)
-    os.replace(temporary, place)  # one that another installation made leads elsewhere
+    os.replace(temporary, link)  # a link that another installation made points elsewhere
     return folder
 
 
-def install_files(files: dict[str, list[Any]], target: str) -> dict[str, Identity]:
-    """Puts what `read` found into the folder `target`: linked to the bundle that got it last, copied else.
+def install_files(files: dict[str, list[Any]], target: str) -> dict[str, Version]:
+    """Puts the files into the folder `target`: links to those of the last bundle, else copies.
 
-    Returns what `settle` is to be told. Raises `OSError`.
+    Returns their versions, for `remember_bundle`. Raises `OSError`.
     """
     for folder in sorted({os.path.dirname(name) for name in files}):
         os.makedirs(os.path.join(target, folder), exist_ok=True)
-    return {name: _place(name, content, os.path.join(target, name)) for name, content in files.items()}
+    return {name: _install(name, content, os.path.join(target, name)) for name, content in files.items()}
 
 
-def remember_bundle(files: dict[str, list[Any]], target: str, placed: dict[str, Identity]) -> None:
-    """Remembers that a finished bundle has the files in the folder `target`."""
-    for name, identity in placed.items():
-        _placed[name] = (os.path.join(target, name), identity, files[name])
+def remember_bundle(files: dict[str, list[Any]], target: str, versions: dict[str, Version]) -> None:
+    """Lets the next bundle link to the files in the folder `target` of a finished bundle."""
+    for name, version in versions.items():
+        _installed[name] = (os.path.join(target, name), version, files[name])
 
 
-def _place(name: str, content: list[Any], target: str) -> Identity:
-    there = _placed.get(name)
+def _install(name: str, content: list[Any], target: str) -> Version:
+    last = _installed.get(name)
     try:
-        if there is not None and there[2] == content and _identity(os.stat(there[0])) == there[1]:
-            os.link(there[0], target)
-            return there[1]
-    except OSError:  # the bundle is gone, or the file system has no links
+        if last is not None and last[2] == content and file_version(os.stat(last[0])) == last[1]:
+            os.link(last[0], target)
+            return last[1]
+    except OSError:  # that bundle is gone, or the file system has no hard links
         pass
     shutil.copyfile(os.path.join(ROOT, name), target)
-    return _identity(os.stat(target))
+    return file_version(os.stat(target))
 
 
 def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -88,7 +103,3 @@ def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
                     yield from _walk(entry.path, f"{prefix}{entry.name}{os.sep}")
             elif not entry.name.endswith(".pyc"):
                 yield prefix + entry.name, entry
-
-
-def _identity(found: os.stat_result) -> Identity:
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_dev

@@ -8,9 +8,14 @@ import pytest
 
 from mldeploy_jupyter.core.files import (
     atomic_write,
+    file_identity,
+    file_version,
     filesystem_type,
     make_private_dir,
     on_network_filesystem,
+    read_json,
+    read_json_if_valid,
+    write_json,
 )
 
 MOUNTS = """\
@@ -67,3 +72,39 @@ def test_missing_parents_are_private_too(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "a", tmp_path / "a" / "b")} == {0o700}
+
+
+def test_json_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    write_json(path, {"name": "ä"}, mode=0o640)
+    assert read_json(path) == read_json_if_valid(path) == {"name": "ä"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.write_bytes(b'\xef\xbb\xbf{"with": "a byte order mark"}')
+    assert read_json(path) == {"with": "a byte order mark"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\udcff"])
+def test_what_is_no_json_object_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "data.json"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError):
+        read_json(path)
+    assert read_json_if_valid(path) is None
+
+
+def test_a_missing_json_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "nothing.json")
+    assert read_json_if_valid(tmp_path / "nothing.json") is None
+
+
+def test_identity_and_version_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("one")
+    before = path.stat()
+    path.write_text("longer")
+    after = path.stat()
+    assert file_identity(after) == file_identity(before) and file_version(after) != file_version(before)
+    path.rename(tmp_path / "renamed")
+    path.write_text("another")
+    assert file_identity(path.stat()) != file_identity(before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.api.webservices import deploy_configuration as api
-from mldeploy_jupyter.core.configs import SPECS, ConfigViolations, DeployConfig, find_spec, make_config, signature_of
+from mldeploy_jupyter.core.configs import SPECS, ConfigViolations, DeployConfig, find_spec, make_config
 from mldeploy_jupyter.core.errors import ConfigError
 
 LONG = "a" * 64
@@ -235,23 +234,6 @@ def test_data_form_round_trip(kind: str) -> None:
     assert DeployConfig.from_dict(newer).passed == {"description": "d"}
 
 
-def test_the_signature_is_v1s() -> None:
-    aci = list(inspect.signature(api.aci_configuration).parameters)
-    assert aci[:7] == ["cpu_cores", "memory_gb", "tags", "properties", "description", "location", "auth_enabled"]
-    assert aci[-4:] == ["cmk_key_name", "cmk_key_version", "vnet_name", "subnet_name"]
-    aks = list(inspect.signature(api.aks_configuration).parameters)
-    assert aks[:8] == ["autoscale_enabled", *AUTOSCALE, "collect_model_data", "auth_enabled", "cpu_cores"]
-    assert aks[-5:] == [
-        "token_auth_enabled",
-        "compute_target_name",
-        "cpu_cores_limit",
-        "memory_gb_limit",
-        "blobfuse_enabled",
-    ]
-    assert next(iter(inspect.signature(api.local_configuration).parameters)) == "port"
-    assert all(p.default is None for spec in SPECS.values() for p in signature_of(spec).parameters.values())
-
-
 def test_positional_arguments() -> None:
     config = api.aci_configuration(2, 4.5, {"a": "b"})
     assert (config.cpu_cores, config.memory_gb, config.tags) == (2, 4.5, {"a": "b"})  # type: ignore[attr-defined]
@@ -259,14 +241,6 @@ def test_positional_arguments() -> None:
         api.aci_configuration(2, cpu_cores=3)
     with pytest.raises(ConfigError, match="21 positional values"):
         api.local_configuration(*([None] * 21))
-
-
-@pytest.mark.parametrize("kind", SPECS)
-def test_the_docstring_names_every_setting(kind: str) -> None:
-    text = FACTORIES[kind].__doc__ or ""
-    for field in SPECS[kind].fields:
-        assert f"{field.name} : " in text
-        assert field.doc.endswith(".")
 
 
 def test_settings_are_attributes_and_can_be_changed() -> None:

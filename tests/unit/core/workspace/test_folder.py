@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
-from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_workspace, find_workspace, list_workspaces
-from mldeploy_jupyter.core.workspace.known_workspaces import remember_root
+from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_workspace, find_workspace
 
 
 def no_announcement(line: str) -> None:
@@ -121,30 +120,6 @@ def test_store_and_artifacts_are_opened_once(folder: Path) -> None:
     assert made.open_store() is find_workspace().open_store()  # type: ignore[union-attr]
     assert made.open_artifacts() is made.open_artifacts()
     assert create_workspace("other").open_store() is not made.open_store()
-
-
-def test_known_workspaces(folder: Path) -> None:
-    index = folder / "index" / "workspaces.json"
-    made = [create_workspace(folder / name) for name in ("b", "a")]
-    for one in (*made, made[0]):
-        remember_root(one.root, index=index)
-    assert list_workspaces(index=index) == [made[1], made[0]]
-    (folder / "a" / ".mldeploy" / "config.json").unlink()
-    assert list_workspaces(index=index) == [made[0]]
-    assert json.loads(index.read_text()) == [str(made[0].root)]
-    (made[0].root / "config.json").write_text("broken")
-    assert list_workspaces(index=index) == []
-    index.write_text("broken")
-    assert list_workspaces(index=index) == []
-    remember_root(made[0].root, index=index)
-    assert json.loads(index.read_text()) == [str(made[0].root)]
-
-
-def test_a_home_that_cannot_be_written_stops_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "file").write_text("")
-    monkeypatch.setenv("MLDEPLOY_HOME", str(folder / "file"))
-    assert ensure_workspace(announce=lambda line: None).root.is_dir()
-    assert list_workspaces() == []
 
 
 def test_the_errors(folder: Path, snapshot) -> None:
