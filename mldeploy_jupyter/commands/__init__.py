@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mldeploy_jupyter.commands import deploy, model, service, workspace
+from mldeploy_jupyter.commands import deploy, model, script, service, workspace
 from mldeploy_jupyter.commands.completion import complete, values_of
 from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
 from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Context, Param, Result
@@ -39,7 +39,7 @@ __all__ = [
     "wants_json",
 ]
 
-_ALL = (*model.COMMANDS, *deploy.COMMANDS, *service.COMMANDS, *workspace.COMMANDS)
+_ALL = (*model.COMMANDS, *deploy.COMMANDS, *service.COMMANDS, *script.COMMANDS, *workspace.COMMANDS)
 _ORDER = (
     "model register",
     "model list",
@@ -63,6 +63,7 @@ _ORDER = (
     "service cancel",
     "service wait",
     "service delete",
+    "script check",
     "workspace create",
     "workspace show",
     "workspace list",

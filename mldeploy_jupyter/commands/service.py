@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.tag_filters import matches, parse_filter
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.formatting import listing, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
@@ -47,6 +46,8 @@ def list_services(context: Context, args: Args) -> Result:
 
 def _matches(service: Any, args: Args) -> bool:
     """Whether the service passes the filters of `service list`."""
+    from mldeploy_jupyter.api.tag_filters import matches, parse_filter
+
     if args.compute_type and service.compute_type.lower() != args.compute_type.lower():
         return False
     models = [str(model) for model in service.serialize().get("models") or []]

@@ -1,7 +1,7 @@
-"""`%%entry_script --update NAME`: the cell's script goes live at once, in the service that runs already.
+"""`%%entry_script --update NAME`: the cell's script goes live at once in a running service.
 
-Nothing is checked apart: the new worker loads the script and scores its sample beside the old one, which serves on
-when that fails. So `init()` runs once and not twice.
+There is no separate check: the new worker loads the script and scores its sample beside the old worker, which goes on
+serving when that fails. So `init()` runs once instead of twice.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _CHECK_ONLY = ("no_check", "conda_file", "requirements_file", "init_timeout")
 
 
-def refuse_others(args: Args) -> None:
-    """Raises `UsageError` for options that only a check has."""
+def refuse_check_options(args: Args) -> None:
+    """Raises `UsageError` for options that apply only to a separate check."""
     given = [name for name in _CHECK_ONLY if getattr(args, name)]
     if given:
         raise UsageError(
@@ -35,25 +35,23 @@ def refuse_others(args: Args) -> None:
 
 
 def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
-    """Updates the service with the script and waits for its end; the line that says ok.
+    """Updates the service with the script and waits for the end; returns the line that says ok.
 
-    Raises the deployment's error when it did not become live; `WaitInterrupted` when the user had enough.
+    Raises the deployment's error when it did not go live, `WaitInterrupted` when the user interrupts the wait.
     """
     from mldeploy_jupyter.core.journal import duration
 
     began = time.monotonic()
-    wanted = Args(**{param.name: None for param in command("service", "update").all_params})
-    wanted.name, wanted.path = args.update, args.path
-    service = find_service(context, wanted)
-    store = service.workspace.folder.open_store()
-    record = store.get_service(service.name)
-    live = store.get_revision(service.name, record.revision) if record and record.revision else None
+    update_args = Args(**{param.name: None for param in command("service", "update").all_params})
+    update_args.name, update_args.path = args.update, args.path
+    service = find_service(context, update_args)
+    live = service.live_revision()
     if live is not None and find_script(live) == path and not args.models:
         service.reload(detached=False)
     else:
-        wanted.entry_script, wanted.model, wanted.no_wait = str(path), args.models, True
-        fill_script(wanted, live)
-        service = command("service", "update").run(context, wanted).value
+        update_args.entry_script, update_args.model, update_args.no_wait = str(path), args.models, True
+        fill_script(update_args, live)
+        service = command("service", "update").run(context, update_args).value
     session.record_deployment(service.name)
     try:
         service.wait_for_deployment()
@@ -63,6 +61,7 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     return f"ok: {path.name} is live in {service.name}, revision {service.revision}, after {seconds}"
 
 
-def python_of(name: str, args: Args) -> str:
+def reload_program(name: str, args: Args) -> str:
+    """The Python that lets the written script go live."""
     lines = service_program(args.update, "service.reload(wait=True)")
     return f"{lines}  # reads {name} again"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.journal import Timeline
-from mldeploy_jupyter.core.journal.journal import Journal, JournalReader
+from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.notebook.timeline_view import TimelineView
 
 
@@ -132,15 +132,3 @@ def test_an_old_journal_keeps_its_own_times(journal: Journal, clock: Clock) -> N
     )
     view.refresh()
     assert view.timeline.elapsed == pytest.approx(7.0)
-
-
-def test_a_torn_line_waits_for_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    tail = JournalReader(path)
-    assert tail.read() == []
-    path.write_bytes(b'{"seq":1,"time":"t","stage":"","kind":"log","text":"a')
-    assert tail.read() == []
-    with path.open("ab") as file:
-        file.write(b'b"}\nnot json\n')
-    assert [event.text for event in tail.read()] == ["ab"]
-    assert tail.read() == []

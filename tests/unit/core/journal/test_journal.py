@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.journal.journal import Journal, follow_events, read_events
+from mldeploy_jupyter.core.journal.journal import Journal, JournalReader, follow_events, read_events
 
 
 def test_events_are_numbered_from_one_and_read_back(tmp_path: Path) -> None:
@@ -100,3 +100,15 @@ def test_a_line_that_is_not_an_event_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     path.write_text(json.dumps({"nothing": 1}) + "\n[]\nnot json\n")
     assert list(read_events(path)) == []
+
+
+def test_a_reader_waits_for_the_end_of_a_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    reader = JournalReader(path)
+    assert reader.read() == []
+    path.write_bytes(b'{"seq":1,"time":"t","stage":"","kind":"log","text":"a')
+    assert reader.read() == []
+    with path.open("ab") as file:
+        file.write(b'b"}\nnot json\n')
+    assert [event.text for event in reader.read()] == ["ab"]
+    assert reader.read() == []

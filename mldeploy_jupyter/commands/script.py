@@ -1,0 +1,286 @@
+"""`mldeploy script check`: checks that an entry script can serve. `%%entry_script` runs the same check."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
+from mldeploy_jupyter.core.errors import EntryScriptError, MldeployError
+from mldeploy_jupyter.core.text import clean
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.script.notebook_cells import CellRecord
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+    from mldeploy_jupyter.deployment.script_check import ScriptCheck
+
+INIT_TIMEOUT = 300.0  # seconds, as of a service
+OUTPUT_LINES = 20  # of the script's output that are shown
+VALUE_COLUMNS = 60  # of a request or a response that are shown
+
+
+@dataclass(frozen=True)
+class Script:
+    """An entry script to check. `cell` is the run of the notebook cell that wrote it; its lines are then the cell's.
+
+    `notebook_names` are the variables of the notebook, which a service does not have.
+    """
+
+    path: Path
+    name: str  # as the user calls it
+    text: str
+    cell: CellRecord | None = None
+    notebook_names: Container[str] = ()
+
+    @property
+    def offset(self) -> int:
+        """How many lines of the cell precede the script's first."""
+        return self.cell.offset if self.cell is not None else 0
+
+
+def check(context: Context, args: Args) -> Result:
+    script = _read_script(args.file)
+    check_source(script)
+    folder = context.workspace(args.path, write=True).folder
+    show_source_warnings(context, script)
+    checked = run_check(context, args, script, args.models or [], folder)
+    data = {
+        "file": script.name,
+        "initSeconds": checked.result.get("init_seconds"),
+        "sample": checked.result.get("sample"),
+        "models": [model.id for model in checked.models],
+        "warnings": [*source_warnings(script), *run_warnings(script, checked)],
+    }
+    return Result(data, ok_line(script, checked), data)
+
+
+def _read_script(file: str) -> Script:
+    path = Path(file).absolute()
+    try:
+        return Script(path, file, path.read_text("utf-8"))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+    except UnicodeDecodeError:
+        why = "it is not UTF-8 text"
+    raise UsageError(f"{file} cannot be read", why=why, hint="check the path and run the command again")
+
+
+def check_source(script: Script) -> None:
+    """Checks what the source tells: syntax, `init()`, `run()`. Raises `EntryScriptError` with the line of the cell."""
+    from mldeploy_jupyter.core.script import entry_script, notebook_cells
+
+    try:
+        entry_script.check(script.text, script.name)
+    except EntryScriptError as error:
+        if script.cell is not None:
+            if error.line:
+                error.where = notebook_cells.where(script.cell, error.line, newest=script.cell.version)
+                error.excerpt = notebook_cells.excerpt(script.cell, error.line)
+            error.hint = f"{error.hint} ({script.name} is written as the cell says)"
+        raise
+
+
+def run_check(context: Context, args: Args, script: Script, models: list[str], folder: WorkspaceFolder) -> ScriptCheck:
+    """Runs `init()` and the sample in a clean interpreter, and notes the script's output and the run's warnings.
+
+    `args` has the options of `ENVIRONMENT_PARAMS`. Raises `EntryScriptError` when the script cannot serve.
+    """
+    from mldeploy_jupyter.deployment.script_check import check_script, find_models
+
+    records = find_models(folder, models)
+    python, variables = _prepare_interpreter(context, args)
+    try:
+        checked = check_script(
+            folder,
+            script.path,
+            records,
+            python=python,
+            init_timeout=args.init_timeout or INIT_TIMEOUT,
+            variables=variables,
+        )
+    except KeyboardInterrupt:
+        again = f"%%entry_script {script.name} --no-check" if script.cell is not None else ""
+        raise EntryScriptError(
+            f"the check of {script.name} was interrupted",
+            why="its process was ended; the file is written" if again else "its process was ended",
+            hint=f"run the cell again, or write {again}" if again else "run the command again",
+            code="Interrupted",
+        ) from None
+    _note_output(context, checked)
+    if not checked.result.get("ok"):
+        raise _explain(script, checked)
+    for warning in run_warnings(script, checked):
+        context.note(f"warning: {warning}")
+    return checked
+
+
+def _prepare_interpreter(context: Context, args: Args) -> tuple[str, dict[str, str]]:
+    """The interpreter of the check and the environment's variables. An environment is built when it is missing."""
+    if args.conda_file is None and args.requirements_file is None:
+        return sys.executable, {}
+    from mldeploy_jupyter import environments
+    from mldeploy_jupyter.api.environments.environment import Environment
+
+    if args.conda_file is not None:
+        environment = Environment.from_conda_specification("check", args.conda_file)
+    else:
+        environment = Environment.from_pip_requirements("check", args.requirements_file)
+    spec = environment.to_spec()
+    prepared = environments.prepare(spec, kernel_python=sys.executable)
+    if prepared.built:
+        context.note(f"made the environment {prepared.digest[:8]} in {prepared.seconds:.1f} s")
+    return prepared.python, dict(spec.environment_variables)
+
+
+def _note_output(context: Context, checked: ScriptCheck) -> None:
+    # The server prints its warnings, too; `run_warnings` shows them with better lines.
+    warnings = {f"warning: {warning}" for warning in checked.result.get("warnings") or []}
+    lines = [line for line in checked.output if line not in warnings]
+    if len(lines) > OUTPUT_LINES:
+        context.note(f"  | ({len(lines) - OUTPUT_LINES} lines before)")
+    for line in lines[-OUTPUT_LINES:]:
+        context.note(f"  | {clean(line, colour=False)}")
+
+
+def _explain(script: Script, checked: ScriptCheck) -> MldeployError:
+    from mldeploy_jupyter.core.diagnosis import ScriptInfo, explain
+
+    version = script.cell.version if script.cell is not None else 0
+    info = ScriptInfo(script.name, checked.settings["entry_script"], script.text, script.cell, version)
+    settings = {**checked.settings, "checking": True}
+    cause = explain(checked.result.get("failure") or {}, script=info, settings=settings, models=checked.models)
+    error = EntryScriptError(cause.what, why=cause.why, hint=cause.hint, where=cause.where, code=cause.code)
+    error.excerpt = cause.excerpt
+    return error
+
+
+def ok_line(script: Script, checked: ScriptCheck) -> str:
+    """The line about a check that passed: how long `init()` took, what the sample gave, with which models."""
+    from mldeploy_jupyter.core.journal import duration
+
+    result = checked.result
+    seconds = result.get("init_seconds")
+    parts = [f"init {duration(seconds if seconds is not None else checked.seconds)}"]
+    sample = result.get("sample")
+    if sample:
+        values = f"{_request_text(sample.get('input'))} -> {_shorten(sample.get('output'))}"
+        parts.append(f"sample {values} in {duration(sample.get('seconds'))}")
+    else:
+        parts.append("run() was not called: @input_schema would give it a sample")
+    if checked.models:
+        parts.append("model " + ", ".join(model.id for model in checked.models))
+    return f"ok: {script.name} ({', '.join(parts)})"
+
+
+def _request_text(body: Any) -> str:
+    # The name of a single parameter adds nothing.
+    return _shorten(next(iter(body.values())) if isinstance(body, dict) and len(body) == 1 else body)
+
+
+def _shorten(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= VALUE_COLUMNS else text[: VALUE_COLUMNS - 1] + "…"
+
+
+def show_source_warnings(context: Context, script: Script) -> None:
+    for warning in source_warnings(script):
+        context.note(f"warning: {warning}")
+
+
+def source_warnings(script: Script) -> list[str]:
+    """What will go wrong in a service although the script can be imported."""
+    from mldeploy_jupyter.core.script import lint
+
+    found = []
+    for name, line in lint.free_names(script.text):
+        if name in script.notebook_names:
+            problem = f"{name} lives only in this notebook; define or import it in the script"
+        else:
+            problem = f"{name} is not defined in the script"
+        found.append((line, problem))
+    caught = lint.swallows_exceptions(script.text)
+    if caught is not None:
+        problem = "run() answers with the text of an exception, so a failure looks like a good answer (HTTP 200)"
+        found.append((caught, f"{problem}; let it raise"))
+    for line in _sklearn_externals(script.text):
+        found.append((line, "sklearn.externals has no joblib since scikit-learn 0.23; write import joblib"))
+    return [f"line {line + script.offset}: {problem}" for line, problem in found]
+
+
+def _sklearn_externals(text: str) -> list[int]:
+    lines = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == "sklearn.externals":
+            lines += [node.lineno for alias in node.names if alias.name == "joblib"]
+        elif isinstance(node, ast.Import):
+            lines += [node.lineno for alias in node.names if alias.name.startswith("sklearn.externals")]
+    return lines
+
+
+def run_warnings(script: Script, checked: ScriptCheck) -> list[str]:
+    """Warnings of the run, without those that `source_warnings` has."""
+    from mldeploy_jupyter.core.script import lint
+
+    swallows = lint.swallows_exceptions(script.text) is not None
+    found = []
+    for warning in checked.result.get("warnings") or []:
+        if swallows and warning.startswith("run() catches every exception"):
+            continue
+        line = re.search(r" \(line (\d+)\)", warning)
+        found.append(f"line {int(line[1]) + script.offset}: {warning.replace(line[0], '')}" if line else warning)
+    return found
+
+
+# The options of the check's interpreter, for the command and the magic.
+ENVIRONMENT_PARAMS: tuple[Param, ...] = (
+    Param(
+        "conda_file",
+        ("--conda-file",),
+        "Check in the environment of this conda file, made if it is not there yet. Default: this Python.",
+        completion="file",
+        metavar="FILE",
+    ),
+    Param(
+        "requirements_file",
+        ("--requirements", "--requirements-file"),
+        "The same for a requirements file.",
+        completion="file",
+        metavar="FILE",
+    ),
+    Param(
+        "init_timeout",
+        ("--init-timeout",),
+        f"Seconds that init() may take. Default {INIT_TIMEOUT:g}.",
+        "number",
+        metavar="SECONDS",
+    ),
+)
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        ("script", "check"),
+        "Check that an entry script can serve.\n\n"
+        "init() and the sample (of @input_schema) are run in a clean interpreter with the files a service has.",
+        (
+            Param("file", (), "The script.", required=True, completion="script", metavar="FILE"),
+            Param(
+                "models",
+                ("--model", "-m"),
+                "A registered model for the check, name or name:version; may be repeated.",
+                "list",
+                completion="model",
+                metavar="MODEL",
+            ),
+            *ENVIRONMENT_PARAMS,
+        ),
+        check,
+        "script check score.py -m churn",
+    ),
+)

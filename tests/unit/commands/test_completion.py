@@ -1,0 +1,37 @@
+"""Tab completion of command lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mldeploy_jupyter import commands
+from mldeploy_jupyter.commands import run
+from tests.unit.commands.support import make_context
+
+
+def test_words_options_and_names_are_completed(folder: Path) -> None:
+    (folder / "model.pkl").write_bytes(b"model")
+    for name in ("churn", "cats"):
+        run(["model", "register", name, "model.pkl"], context=make_context())
+    ctx = make_context()
+    line = commands.complete_line
+    assert line(["mo"], ctx) == ["model"]
+    assert line(["model", "de"], ctx) == ["delete", "deploy"]
+    assert line(["service", "get"], ctx) == ["get-access-token", "get-keys", "get-logs"]
+    assert line(["model", "deploy", "--over"], ctx) == ["--overwrite"]
+    assert line(["model", "deploy", "--to", "a"], ctx) == ["aci", "aks", "aksendpoint"]
+    assert line(["model", "deploy", "-m", "c"], ctx) == ["cats", "cats:1", "churn", "churn:1"]
+    assert line(["model", "deploy", "-m", "cats:1", "ch"], ctx) == ["churn", "churn:1"]
+    assert line(["model", "deploy", "--ae", "t"], ctx) == ["true"]
+    assert line(["model", "show", "ch"], ctx) == ["churn", "churn:1"]
+    assert line(["model", "register", "x", "mod"], ctx) == ["model.pkl"]
+    assert line(["model", "deploy", "-ic", "mo"], ctx) == ["model.pkl"]
+    assert line(["service", "show", ""], ctx) == []
+    assert line(["service", "show", "a", "b"], ctx) == []
+    assert line(["nothing", "x"], ctx) == []
+    assert "--json" in line(["prune", "-"], ctx)
+
+
+def test_completion_without_a_workspace(folder: Path) -> None:
+    assert commands.complete_line(["model", "show", ""], make_context()) == []
+    assert not (folder / ".mldeploy").exists()

@@ -1,0 +1,45 @@
+"""`mldeploy model deploy` and `mldeploy service update`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from mldeploy_jupyter.commands import Command, UsageError, deploy
+from tests.unit.commands.support import check_help, check_usage_error, run_line
+
+WRONG = [
+    "model deploy x --nr 2",
+    "model deploy x --tag =v",
+    "model deploy",
+    "model deploy -f missing.json",
+    "model deploy x -m m:1 --es score.py --ev 2",
+    "model deploy x -m m:1",
+]
+
+
+@pytest.mark.parametrize("item", deploy.COMMANDS, ids=lambda item: item.name)
+def test_help(item: Command, snapshot: SnapshotAssertion) -> None:
+    check_help(item, snapshot)
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_usage_errors(line: str, folder: Path, snapshot: SnapshotAssertion) -> None:
+    check_usage_error(line, folder, snapshot)
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b'{"modelId": "a:1",}', "it is not valid JSON: a comma stands before the closing } (line 1, column 18)"),
+        (b"\xff", "it is not UTF-8 text"),
+        (b"[]", "it has no modelId"),
+    ],
+)
+def test_a_model_metadata_file_that_cannot_be_used(folder: Path, raw: bytes, why: str) -> None:
+    (folder / "meta.json").write_bytes(raw)
+    with pytest.raises(UsageError) as caught:
+        run_line("model deploy x -f meta.json")
+    assert caught.value.why == why

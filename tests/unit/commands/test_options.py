@@ -1,0 +1,137 @@
+"""Deploy and inference configurations from options: an option overrides the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from mldeploy_jupyter.commands import UsageError, command
+from mldeploy_jupyter.commands.options import (
+    given_metadata,
+    make_changed_config,
+    make_deploy_config,
+    make_inference_config,
+)
+from mldeploy_jupyter.core.configs import SPECS, DeployConfig
+from mldeploy_jupyter.core.errors import ConfigError, MldeployError
+from tests.unit.commands.support import make_context, parse_line
+
+
+def parse_deploy(line: str) -> Any:
+    return parse_line("model deploy", line)
+
+
+def test_every_setting_of_every_target_has_an_option() -> None:
+    names = {param.name.removeprefix("config_") for param in command("model", "deploy").params}
+    assert all(field.name in names for spec in SPECS.values() for field in spec.fields)
+
+
+def test_an_option_overrides_the_file(folder: Path) -> None:
+    (folder / "d.json").write_text(json.dumps({"computeType": "local", "port": 8890, "workerCount": 2}))
+    assert make_deploy_config(parse_deploy("-dc d.json")) == DeployConfig("Local", {"port": 8890, "worker_count": 2})
+    both = make_deploy_config(parse_deploy("-dc d.json --port 9000 --ae false --tag a=b"))
+    assert both is not None
+    assert both.passed == {"port": 9000, "worker_count": 2, "auth_enabled": False, "tags": {"a": "b"}}
+
+
+def test_an_option_corrects_a_wrong_file(folder: Path) -> None:
+    (folder / "d.json").write_text(json.dumps({"computeType": "local", "port": 99999}))
+    config = make_deploy_config(parse_deploy("-dc d.json --port 9000"))
+    assert config is not None and config.passed == {"port": 9000}
+
+
+def test_violations_name_the_key_or_the_option(folder: Path, snapshot: SnapshotAssertion) -> None:
+    (folder / "d.json").write_text(
+        json.dumps({"computeType": "aks", "containerResourceRequirements": {"cpu": 2}, "gpuCores": -1})
+    )
+    with pytest.raises(ConfigError) as caught:
+        make_deploy_config(parse_deploy("-dc d.json --ccl 1 --mi 2"))
+    with pytest.raises(ConfigError) as flags_only:
+        make_deploy_config(parse_deploy("--to aci --cc 0 --vnet-name v"))
+    assert [str(caught.value), str(flags_only.value)] == snapshot
+
+
+def test_wrong_keys_and_wrong_values_are_named_together(folder: Path, snapshot: SnapshotAssertion) -> None:
+    group = {"cpu": "1", "memoryInGB": 0}
+    aci = {"computeType": "aci", "enableAppInsights": True, "containerResourceRequirements": group, "sslEnabled": True}
+    (folder / "aci.json").write_text(json.dumps(aci))
+    (folder / "local.json").write_text(json.dumps({"computeType": "local", "port": 70000, "foo": 1}))
+    texts = []
+    for read in (
+        lambda: make_deploy_config(parse_deploy("-dc aci.json --gb 1")),  # a flag mends one of the values
+        lambda: make_deploy_config(parse_deploy("-dc local.json")),
+        lambda: make_changed_config(parse_deploy("-dc local.json"), DeployConfig("Local")),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            read()
+        texts.append(str(caught.value))
+    assert texts == snapshot
+
+
+def test_a_hint_of_an_update_names_no_option_it_lacks(folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_changed_config(parse_deploy("--cc 2"), DeployConfig("Local"))
+    assert caught.value.hint == "leave --cpu-cores out"
+
+
+def test_a_reserved_environment_name_is_located_in_the_file(folder: Path) -> None:
+    data = {"entryScript": "score.py", "environment": {"name": "AzureML-x"}}
+    (folder / "i.json").write_text(json.dumps(data))
+    with pytest.raises(MldeployError) as caught:
+        make_inference_config(make_context(), parse_deploy("-ic i.json"))
+    assert caught.value.where == "i.json, environment.name"
+
+
+def test_the_target_of_file_and_options(folder: Path) -> None:
+    (folder / "d.json").write_text('{"computeType": "ACI"}')
+    assert make_deploy_config(parse_deploy("x")) is None
+    assert make_deploy_config(parse_deploy("--port 1")) == DeployConfig("Local", {"port": 1})
+    assert make_deploy_config(parse_deploy("--to aci")) == DeployConfig("ACI")
+    assert make_deploy_config(parse_deploy("-ct cluster")) == DeployConfig("AKS", {"compute_target_name": "cluster"})
+    assert make_deploy_config(parse_deploy("-dc d.json --to aci")) == DeployConfig("ACI")
+    with pytest.raises(UsageError, match=r"d\.json is for aci"):
+        make_deploy_config(parse_deploy("-dc d.json --to local"))
+
+
+def test_an_update_changes_only_what_is_named(folder: Path) -> None:
+    current = DeployConfig("Local", {"port": 8890, "worker_count": 2})
+    args = parse_line("service update", "churn --worker-count 3 --tag a=b")
+    changed = make_changed_config(args, current)
+    assert changed is not None and changed.passed == {"port": 8890, "worker_count": 3}
+    assert given_metadata(args) == {"tags": {"a": "b"}}
+    assert make_changed_config(parse_line("service update", "churn -m m:2"), current) is None
+    (folder / "d.json").write_text('{"computeType": "aks"}')
+    with pytest.raises(UsageError, match=r"d\.json is for aks"):
+        make_changed_config(parse_line("service update", "churn -dc d.json"), current)
+
+
+def test_inference_config_from_file_options_and_defaults(folder: Path) -> None:
+    for name in ("score.py", "other.py"):
+        (folder / name).write_text("def init():\n    pass\n\n\ndef run(data):\n    return data\n")
+    (folder / "i.yml").write_text("entryScript: score.py\n")
+    from_file = make_inference_config(make_context(), parse_deploy("-ic i.yml"))
+    assert from_file.entry_script == "score.py"
+    assert make_inference_config(make_context(), parse_deploy("-ic i.yml --es other.py")).entry_script == "other.py"
+    assert make_inference_config(make_context(), parse_deploy("x")) is None
+    notebook = make_context(defaults={"entry_script": "other.py"})
+    assert make_inference_config(notebook, parse_deploy("x")).entry_script == "other.py"
+    assert make_inference_config(notebook, parse_deploy("--script score.py")).entry_script == "score.py"
+    with pytest.raises(UsageError, match="entry script is missing"):
+        make_inference_config(make_context(), parse_deploy("--runtime python"))
+
+
+def test_an_inference_config_file_with_an_environment(folder: Path) -> None:
+    (folder / "score.py").write_text("def init():\n    pass\n\n\ndef run(data):\n    return data\n")
+    (folder / "src").mkdir()
+    (folder / "src" / "score.py").write_text((folder / "score.py").read_text())
+    (folder / "src" / "env.yml").write_text("dependencies:\n- python=3.11\n- pip:\n  - numpy\n")
+    environment = {"name": "e", "python": {"condaDependenciesFile": "env.yml"}}
+    data = {"entryScript": "score.py", "sourceDirectory": "src", "environment": environment}
+    (folder / "i.json").write_text(json.dumps(data))
+    made = make_inference_config(make_context(), parse_deploy("-ic i.json"))
+    assert made.environment.name == "e"
+    assert made.environment.to_spec().pip == ["numpy"]

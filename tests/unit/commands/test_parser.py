@@ -1,0 +1,104 @@
+"""Words in, command and arguments out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
+
+from mldeploy_jupyter.commands import COMMANDS, UsageError, command, parse
+from mldeploy_jupyter.commands.parser import find_command
+from tests.unit.commands.support import check_usage_error, parse_line
+
+WRONG = [
+    "modle list",
+    "model lst",
+    "model",
+    "service --json",
+    "deploy churn",
+    "xyzzy",
+    "model deploy --entry-scrip score.py",
+    "model list --latst",
+    "model list --zzzzzz",
+    "model register -p model.pkl",
+    "model register churn a.pkl b.pkl",
+    "model register churn -n other a.pkl",
+    "model deploy -n",
+    "model deploy x --to asure",
+    "model deploy x --cc many",
+    "model deploy x --ae perhaps",
+    "model deploy x --nr 2.5 --to aks",
+    "service list -c local --tga a",
+    "model list -o yaml",
+]
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_usage_errors(line: str, folder: Path, snapshot: SnapshotAssertion) -> None:
+    check_usage_error(line, folder, snapshot)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"-nmpd", "--", "-", "", "model", "show", "-n", "--json", "-ic", "--ae", "=", "--x=1", "é"]),
+        max_size=6,
+    )
+)
+def test_odd_words_give_arguments_or_a_usage_error(words: list[str]) -> None:
+    for read in (lambda: find_command(words or [""], COMMANDS), lambda: parse(command("model", "deploy"), words)):
+        try:
+            outcome = read()
+        except UsageError as error:
+            outcome = error.what
+        assert outcome
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-n myservice -m m:1 -ic i.json -dc d.json -ct cluster --overwrite --no-wait",
+        "--name myservice --model m:1 --ic i.json --dc d.json --ct cluster --overwrite --no-wait",
+        "myservice -m m:1 --inference-config-file i.json --deploy-config-file=d.json --compute-target cluster "
+        "--overwrite --no-wait",
+        "--overwrite -ct cluster -dc d.json -ic i.json -m m:1 --no-wait -n myservice",
+    ],
+)
+def test_options_of_2019_and_later_mean_the_same(line: str) -> None:
+    args = parse_line("model deploy", line)
+    assert (args.name, args.model, args.inference_config, args.deploy_config) == (
+        "myservice",
+        ["m:1"],
+        "i.json",
+        "d.json",
+    )
+    assert (args.config_compute_target_name, args.overwrite, args.no_wait) == ("cluster", True, True)
+
+
+def test_a_list_may_be_repeated_and_may_have_several_values() -> None:
+    args = parse_line("model deploy", "s -m a:1 b -m c:3 --tag x=1 y --tag z=2")
+    assert (args.name, args.model, args.config_tags) == ("s", ["a:1", "b", "c:3"], ["x=1", "y", "z=2"])
+
+
+def test_positionals_may_stand_after_options() -> None:
+    assert parse_line("service run", "-d '[1]' churn").name == "churn"
+    assert parse_line("service run", "--json churn -d '[1]'").name == "churn"
+    assert parse_line("service get-logs", "-f churn").follow is True
+    assert parse_line("service show", "-- churn").name == "churn"
+
+
+def test_toggles() -> None:
+    assert parse_line("model deploy", "--ae").config_auth_enabled is True
+    assert parse_line("model deploy", "--ae false").config_auth_enabled is False
+    assert parse_line("model deploy", "x").config_auth_enabled is None
+
+
+def test_the_form_of_the_output_may_be_written_in_capitals() -> None:
+    assert parse_line("model list", "-o JSON").json is True
+
+
+def test_a_target_may_be_written_in_capitals(folder: Path) -> None:
+    assert parse_line("service list", "-c ACI").compute_type == "aci"
+    assert parse_line("model deploy", "x --cp Local").target == "local"

@@ -1,0 +1,81 @@
+"""`mldeploy script check` and the warnings of a script."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from mldeploy_jupyter.commands import Command, UsageError, script
+from mldeploy_jupyter.core.errors import EntryScriptError
+from mldeploy_jupyter.core.script.notebook_cells import CellRecord
+from mldeploy_jupyter.deployment.script_check import ScriptCheck
+from tests.unit.commands.support import check_help, make_context, notes, run_line
+
+
+@pytest.mark.parametrize("item", script.COMMANDS, ids=lambda item: item.name)
+def test_help(item: Command, snapshot: SnapshotAssertion) -> None:
+    check_help(item, snapshot)
+
+
+def test_warnings_of_the_source_name_the_line_of_the_cell(snapshot: SnapshotAssertion) -> None:
+    source = """\
+from sklearn.externals import joblib
+def init():
+    global m
+    m = joblib.load(path)
+def run(data):
+    try:
+        return m.predict(scale(data))
+    except Exception as e:
+        return str(e)
+"""
+    assert script.source_warnings(checked_cell(source, 1, {"scale"})) == snapshot
+
+
+def test_a_warning_of_the_run_is_shown_once_with_the_line_of_the_cell() -> None:
+    swallows = "def init(): pass\ndef run(d):\n    try: return d\n    except Exception as e: return str(e)\n"
+    caught = "run() catches every exception and returns its text (line 4): a failure looks like a result"
+    other = "the sample of 'd' has only whole numbers"
+    assert script.run_warnings(checked_cell(swallows, 1), ScriptCheck({"warnings": [caught, other]}, [], {}, 0.1)) == [
+        other
+    ]
+    # A warning that only the run can give is kept.
+    warning = "line 6: run() catches every exception and returns its text: a failure looks like a result"
+    quiet = checked_cell("def run(d): return d\n", 2)
+    assert script.run_warnings(quiet, ScriptCheck({"warnings": [caught]}, [], {}, 0.1)) == [warning]
+
+
+def checked_cell(source: str, offset: int, names: Container[str] = ()) -> script.Script:
+    cell = CellRecord("", "score.py", source, offset)
+    return script.Script(Path("score.py"), "score.py", source, cell, names)
+
+
+SERVES = "def init():\n    print('loaded')\n\n\ndef run(data):\n    return data\n"
+
+
+def test_a_script_that_can_serve(folder: Path) -> None:
+    (folder / "score.py").write_text(SERVES)
+    context = make_context()
+    result = run_line("script check score.py", context)
+    assert result.text.startswith("ok: score.py (init ")
+    assert (result.data["file"], result.data["models"], result.data["warnings"]) == ("score.py", [], [])
+    assert "  | loaded" in notes(context).splitlines()
+
+
+def test_a_script_that_cannot_serve(folder: Path) -> None:
+    (folder / "score.py").write_text(SERVES.replace("print('loaded')", "import no_such_module"))
+    with pytest.raises(EntryScriptError) as caught:
+        run_line("script check score.py")
+    assert caught.value.code == "module-missing" and caught.value.where == "score.py line 2"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_a_script_that_cannot_be_read(folder: Path, content: bytes | None) -> None:
+    if content is not None:
+        (folder / "score.py").write_bytes(content)
+    with pytest.raises(UsageError, match=r"score\.py cannot be read"):
+        run_line("script check score.py")
+    assert not (folder / ".mldeploy").exists()

@@ -1,0 +1,25 @@
+"""The line of `%score`."""
+
+from __future__ import annotations
+
+import pytest
+
+from mldeploy_jupyter.notebook.score import split_line
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("churn X[:3]", ["churn", "--", "X[:3]"]),
+        ('churn {"data": [[1.0, -2]]}', ["churn", "--", '{"data": [[1.0, -2]]}']),
+        ("churn -1.5", ["churn", "--", "-1.5"]),
+        ("churn --data 'my file.json'", ["churn", "--data", "my file.json"]),
+        ("--show-python churn x + 1", ["--show-python", "churn", "--", "x + 1"]),
+        ("churn x --show-python", ["--show-python", "churn", "--", "x"]),
+        ("churn", ["churn"]),
+        ("", []),
+        ("--help", ["--help"]),
+    ],
+)
+def test_the_words_of_score_keep_the_expression_whole(line: str, words: list[str]) -> None:
+    assert split_line(line) == words

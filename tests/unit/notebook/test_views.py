@@ -1,0 +1,39 @@
+"""How services, models, keys and logs are displayed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from IPython.core.interactiveshell import InteractiveShell
+from syrupy.assertion import SnapshotAssertion
+
+from mldeploy_jupyter.notebook import views
+
+
+def test_displays_hide_keys_and_obey_no_log() -> None:
+    shell = InteractiveShell()
+    show = shell.display_formatter.format
+    keys = views.Keys(("secret-one", "secret-two"))
+    assert "secret" not in str(show(keys)) and keys[0] == "secret-one"
+    log = views.LogText("\x1b[2J\x1b]0;title\x07plain \x1b[31mred\x1b[0m <script>\n")
+    assert show(log)[0] == {"text/plain": "plain \x1b[31mred\x1b[0m <script>"}
+    table = views.Table([1], lambda items: {"text/plain": f"{len(items)} item", "text/html": "<p>1</p>"})
+    assert show(table)[0] == {"text/plain": "1 item", "text/html": "<p>1</p>"} and table == [1]
+
+
+def test_tables_are_escaped_and_plain(snapshot: SnapshotAssertion) -> None:
+    record = SimpleNamespace(size=1_234_000)
+    model = SimpleNamespace(
+        name="<b>x</b>",
+        version=3,
+        _record=record,
+        tags={"a": "<script>alert(1)</script>"},
+        description="two\nlines",
+        model_framework="ScikitLearn",
+        model_framework_version=None,
+        created_time="2026-11-22T17:00:00.000Z",
+    )
+    bundle = views.models_bundle([model])
+    assert "<script>" not in bundle["text/html"] and "<b>x" not in bundle["text/html"]
+    assert bundle == snapshot
+    assert views.model_bundle(model) == snapshot
