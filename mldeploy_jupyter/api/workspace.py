@@ -249,9 +249,9 @@ class Workspace:
 
     def get_mlflow_tracking_uri(self) -> str:
         """The tracking URI that MLflow uses here. Raises `RunEnvironmentException` without MLflow."""
-        from mldeploy_jupyter.api.runs.mlflow_run import tracking_uri
+        from mldeploy_jupyter.api.runs.mlflow_run import get_tracking_uri
 
-        return tracking_uri()
+        return get_tracking_uri()
 
     get_default_datastore = azure_method(
         "get_default_datastore",

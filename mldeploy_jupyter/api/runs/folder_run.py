@@ -1,4 +1,4 @@
-"""Where a run's files and properties are: a folder of the workspace, or an MLflow tracking store."""
+"""A run kept in a folder of the workspace."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from mldeploy_jupyter.api.runs.backend import combine_values
 from mldeploy_jupyter.core.errors import StorageError, UserErrorException
 from mldeploy_jupyter.core.files import make_private_dir, write_json
 from mldeploy_jupyter.core.records import utc_now
@@ -18,60 +19,47 @@ from mldeploy_jupyter.core.records import utc_now
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-class RunBackend(Protocol):
-    """`properties`, `files` and so on of one run. Names of files are relative, with `/`."""
-
-    experiment_name: str | None
-
-    def properties(self) -> dict[str, Any]: ...
-    def set_properties(self, properties: dict[str, Any]) -> None: ...
-    def files(self) -> list[str]: ...
-    def tags(self) -> dict[str, Any]: ...
-    def set_tags(self, tags: dict[str, Any]) -> None: ...
-    def status(self) -> dict[str, str | None]:
-        """`status` (Running, Completed, Failed, Canceled), `startTimeUtc` and `endTimeUtc` (ISO 8601)."""
-
-    def end(self, status: str) -> None: ...
-    def upload(self, name: str, path: Path) -> None: ...
-    def log(self, name: str, value: Any, step: int | None = None) -> None:
-        """Keeps a number, a list of numbers, or a row (a dict of numbers by column)."""
-
-    def metrics(self) -> dict[str, Any]:
-        """By name: the value of a metric that was kept once, else the list of its values; a row as its columns."""
-
-    def local_copy(self, name: str) -> Any:
-        """A context whose value is a path of the file or folder `name` on this machine."""
+def check_run_id(id: Any) -> str:
+    """Returns the id. Raises `UserErrorException` when it cannot be the name of a run's folder."""
+    if not isinstance(id, str) or not RUN_ID.fullmatch(id):
+        raise UserErrorException(
+            f"{id!r} cannot be the id of a run",
+            why="an id has up to 128 letters, digits, '-', '_' and '.'",
+            hint='such as Run(ws, "my-run")',
+        )
+    return id
 
 
 class FolderRun:
-    """A run kept as `<.mldeploy>/runs/<id>/`: its files under their names, and what is known of it in `OWN`."""
+    """A run kept in `.mldeploy/runs/<id>/`: its files under their own names, beside the three of `RESERVED`."""
 
     PROPERTIES = "properties.json"
     METRICS = "metrics.jsonl"
-    STATE = "run.json"  # status, times and tags
-    OWN = (PROPERTIES, METRICS, STATE)
+    STATE = "run.json"  # status, start, end and tags
+    RESERVED = (PROPERTIES, METRICS, STATE)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.experiment_name: str | None = None
 
     def begin(self) -> None:
+        """Creates the folder, with the status Running."""
         self.set_properties({})
         write_json(self.folder / self.STATE, {"status": "Running", "startTimeUtc": utc_now(), "endTimeUtc": None})
 
-    def properties(self) -> dict[str, Any]:
+    def get_properties(self) -> dict[str, Any]:
         return self._read(self.PROPERTIES)
 
     def set_properties(self, properties: dict[str, Any]) -> None:
         write_json(make_private_dir(self.folder) / self.PROPERTIES, properties)
 
-    def tags(self) -> dict[str, Any]:
+    def get_tags(self) -> dict[str, Any]:
         return dict(self._read(self.STATE).get("tags") or {})
 
     def set_tags(self, tags: dict[str, Any]) -> None:
         write_json(make_private_dir(self.folder) / self.STATE, {**self._read(self.STATE), "tags": tags})
 
-    def status(self) -> dict[str, str | None]:
+    def get_status(self) -> dict[str, str | None]:
         state = self._read(self.STATE)
         return {
             "status": state.get("status", "Running"),
@@ -83,12 +71,13 @@ class FolderRun:
         state = {**self._read(self.STATE), "status": status, "endTimeUtc": utc_now()}
         write_json(make_private_dir(self.folder) / self.STATE, state)
 
-    def files(self) -> list[str]:
+    def list_files(self) -> list[str]:
         found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        return sorted(name for name in found if name not in self.OWN)
+        return sorted(name for name in found if name not in self.RESERVED)
 
-    def upload(self, name: str, path: Path) -> None:
-        if name in self.OWN:
+    def upload_file(self, name: str, path: Path) -> None:
+        """Copies the file into the folder. Raises `UserErrorException` for a reserved name."""
+        if name in self.RESERVED:
             raise UserErrorException(
                 f"a run's file cannot have the name {name}",
                 why="the run itself is described in it",
@@ -103,23 +92,22 @@ class FolderRun:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def log(self, name: str, value: Any, step: int | None = None) -> None:
+    def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         make_private_dir(self.folder)
         entry = {"name": name, "value": value} | ({} if step is None else {"step": step})
-        line = json.dumps(entry) + "\n"
         with (self.folder / self.METRICS).open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write(json.dumps(entry) + "\n")
 
-    def metrics(self) -> dict[str, Any]:
-        kept: dict[str, list[Any]] = {}
+    def get_metrics(self) -> dict[str, Any]:
+        logged: dict[str, list[Any]] = {}
         try:
             lines = (self.folder / self.METRICS).read_text("utf-8").splitlines()
         except FileNotFoundError:
             lines = []
         for line in lines:
             entry = json.loads(line)
-            kept.setdefault(entry["name"], []).append(entry["value"])
-        return {name: _together(values) for name, values in kept.items()}
+            logged.setdefault(entry["name"], []).append(entry["value"])
+        return {name: combine_values(values) for name, values in logged.items()}
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
@@ -137,21 +125,3 @@ class FolderRun:
                 why=str(error),
                 hint="it is JSON; correct it",
             ) from None
-
-
-def _together(values: list[Any]) -> Any:
-    """v1's form of what was kept under one name."""
-    if all(isinstance(value, dict) for value in values):
-        columns = list(dict.fromkeys(column for value in values for column in value))
-        return {column: _together([value[column] for value in values if column in value]) for column in columns}
-    return values[0] if len(values) == 1 else values
-
-
-def check_run_id(id: Any) -> str:
-    if not isinstance(id, str) or not RUN_ID.fullmatch(id):
-        raise UserErrorException(
-            f"{id!r} cannot be the id of a run",
-            why="an id has up to 128 letters, digits, '-', '_' and '.'",
-            hint='such as Run(ws, "my-run")',
-        )
-    return id

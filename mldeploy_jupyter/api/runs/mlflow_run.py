@@ -1,3 +1,5 @@
+"""A run of MLflow, and the tracking store of this process."""
+
 from __future__ import annotations
 
 import os
@@ -10,15 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mldeploy_jupyter.api.runs.folder_run import _together
+from mldeploy_jupyter.api.runs.backend import combine_values
 from mldeploy_jupyter.core.errors import RunEnvironmentException
 
-# MLflow's words for the state of a run, and v1's.
+# MLflow's status of a run -> v1's.
 _STATUS = {"RUNNING": "Running", "FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
 
 class MlflowRun:
-    """A run of the MLflow tracking store that this process is set up for."""
+    """A run in the MLflow tracking store that this process is configured for."""
 
     def __init__(self, client: Any, run: Any) -> None:
         self._client = client
@@ -26,22 +28,22 @@ class MlflowRun:
         experiment = client.get_experiment(run.info.experiment_id)
         self.experiment_name: str | None = experiment.name if experiment else None
 
-    def properties(self) -> dict[str, Any]:
+    def get_properties(self) -> dict[str, Any]:
         return dict(self._client.get_run(self._id).data.tags)
 
     def set_properties(self, properties: dict[str, Any]) -> None:
         for key, value in properties.items():
             self._client.set_tag(self._id, key, value)
 
-    def tags(self) -> dict[str, Any]:
-        return {key: value for key, value in self.properties().items() if not key.startswith("mlflow.")}
+    def get_tags(self) -> dict[str, Any]:
+        return {key: value for key, value in self.get_properties().items() if not key.startswith("mlflow.")}
 
     def set_tags(self, tags: dict[str, Any]) -> None:
-        for key in set(self.tags()) - set(tags):
+        for key in set(self.get_tags()) - set(tags):
             self._client.delete_tag(self._id, key)
         self.set_properties(tags)
 
-    def status(self) -> dict[str, str | None]:
+    def get_status(self) -> dict[str, str | None]:
         info = self._client.get_run(self._id).info
         return {
             "status": _STATUS.get(info.status, info.status),
@@ -50,9 +52,9 @@ class MlflowRun:
         }
 
     def end(self, status: str) -> None:
-        self._client.set_terminated(self._id, next(word for word, ours in _STATUS.items() if ours == status))
+        self._client.set_terminated(self._id, next(word for word, v1 in _STATUS.items() if v1 == status))
 
-    def files(self) -> list[str]:
+    def list_files(self) -> list[str]:
         found: list[str] = []
         folders: list[str | None] = [None]
         while folders:
@@ -60,28 +62,28 @@ class MlflowRun:
                 (folders if info.is_dir else found).append(info.path)
         return sorted(found)
 
-    def upload(self, name: str, path: Path) -> None:
+    def upload_file(self, name: str, path: Path) -> None:
         target = PurePosixPath(name)
         parent = None if str(target.parent) == "." else str(target.parent)
         with tempfile.TemporaryDirectory(prefix="mldeploy-run-") as staged:
-            copy = Path(staged) / target.name  # MLflow keeps a file under its own name
+            copy = Path(staged) / target.name  # MLflow stores a file under its own name
             shutil.copyfile(path, copy)
             self._client.log_artifact(self._id, str(copy), parent)
 
-    def log(self, name: str, value: Any, step: int | None = None) -> None:
-        if isinstance(value, dict):  # MLflow has numbers only: a row is a metric for each column
+    def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
+        if isinstance(value, dict):  # MLflow logs single numbers: a row becomes a metric for each column
             for column, number in value.items():
-                self.log(f"{name}.{column}", number, step)
+                self.log_metric(f"{name}.{column}", number, step)
         elif isinstance(value, list):
             for index, number in enumerate(value):
                 self._client.log_metric(self._id, name, number, step=index)
         else:
             self._client.log_metric(self._id, name, value, step=step)
 
-    def metrics(self) -> dict[str, Any]:
+    def get_metrics(self) -> dict[str, Any]:
         names = self._client.get_run(self._id).data.metrics
         return {
-            name: _together([metric.value for metric in self._client.get_metric_history(self._id, name)])
+            name: combine_values([metric.value for metric in self._client.get_metric_history(self._id, name)])
             for name in names
         }
 
@@ -96,7 +98,7 @@ def _iso(milliseconds: int | None) -> str | None:
 
 
 def open_mlflow(id: str) -> MlflowRun | None:
-    """The run of that id in MLflow, or None when MLflow is not in use here or has no such run.
+    """The run with this id in MLflow, or None when MLflow is not in use or has no such run.
 
     Raises `RunEnvironmentException` when the tracking store cannot be reached.
     """
@@ -130,7 +132,7 @@ def _unreachable(id: str, error: Exception) -> RunEnvironmentException:
 
 
 def mlflow_in_use() -> bool:
-    """Whether a tracking store was chosen or is there. Asking MLflow otherwise would make one in this folder."""
+    """Whether a tracking store is configured or exists. Without this check MLflow would create one in this folder."""
     return (
         "mlflow" in sys.modules
         or bool(os.environ.get("MLFLOW_TRACKING_URI"))
@@ -138,8 +140,8 @@ def mlflow_in_use() -> bool:
     )
 
 
-def tracking_uri() -> str:
-    """The tracking URI that MLflow uses in this process. Raises `RunEnvironmentException` where it is not installed."""
+def get_tracking_uri() -> str:
+    """The tracking URI that MLflow uses in this process. Raises `RunEnvironmentException` when it is not installed."""
     try:
         import mlflow
     except ImportError:
@@ -151,8 +153,8 @@ def tracking_uri() -> str:
     return str(mlflow.get_tracking_uri())
 
 
-def active_mlflow_run() -> str | None:
-    """The id of the run `mlflow.start_run()` began in this process or its parent."""
+def active_mlflow_run_id() -> str | None:
+    """The id of the run that `mlflow.start_run()` started in this process or its parent, or None."""
     mlflow = sys.modules.get("mlflow")
     active = mlflow.active_run() if mlflow is not None else None
     return active.info.run_id if active else os.environ.get("MLFLOW_RUN_ID") or None

@@ -2,145 +2,143 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import mldeploy_jupyter
-from mldeploy_jupyter.api import arguments
-from mldeploy_jupyter.api.arguments import WorkspaceLike
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_json_dict, check_workspace
 from mldeploy_jupyter.api.models import Model, ResourceConfiguration
 from mldeploy_jupyter.api.models.registration import make_record, register_path
-from mldeploy_jupyter.api.runs.folder_run import FolderRun, RunBackend, check_run_id
-from mldeploy_jupyter.api.runs.mlflow_run import active_mlflow_run, open_mlflow
-from mldeploy_jupyter.core.errors import (
-    ModelPathNotFoundException,
-    RunEnvironmentException,
-    UserErrorException,
-    WebserviceException,
-)
+from mldeploy_jupyter.api.runs.backend import RunBackend
+from mldeploy_jupyter.api.runs.files import check_file_name, copy_file, upload, walk_folder
+from mldeploy_jupyter.api.runs.folder_run import FolderRun, check_run_id
+from mldeploy_jupyter.api.runs.mlflow_run import active_mlflow_run_id, open_mlflow
+from mldeploy_jupyter.core.errors import ModelPathNotFoundException, RunEnvironmentException, UserErrorException
 
-_offline: Run | None = None  # what `Run.get_context()` gave in this process
+_offline_run: Run | None = None  # the run of this process, from its first `Run.get_context()` until it ends
 
 
 class Run:
-    """The run `id`: a folder `runs/<id>/` of the workspace, else an MLflow run of the tracking store in use.
+    """The run `id`: a folder `runs/<id>/` of the workspace, or else a run in MLflow's tracking store.
 
-    `run_id` is v1's name for `id`. Raises `RunEnvironmentException` when there is no such run. `Run.get_context()` is
-    the run of this process.
+    `run_id` is v1's name for `id`. `Run.get_context()` is the run of this process. Raises `RunEnvironmentException`
+    when there is no such run or MLflow cannot be reached, `UserErrorException` for an invalid id.
     """
 
     def __init__(self, workspace: WorkspaceLike, id: str | None = None, *, run_id: str | None = None) -> None:
-        self.workspace = arguments.check_workspace(workspace)
+        self.workspace = check_workspace(workspace)
         if id is not None and run_id is not None and id != run_id:
             raise UserErrorException("id and run_id are both given", why="they mean the same", hint="Run(ws, id)")
         self.id = id = check_run_id(run_id if id is None else id)
         folder = workspace.find_folder()
-        place = folder.runs / id if folder else None
-        backend = FolderRun(place) if place is not None and place.is_dir() else open_mlflow(id)
+        path = folder.runs / id if folder else None
+        backend = FolderRun(path) if path is not None and path.is_dir() else open_mlflow(id)
         if backend is None:
-            looked = [str(place) if place else "no workspace yet", "MLflow's tracking store"]
             raise RunEnvironmentException(
                 f"there is no run {id}",
-                why=f"looked in {' and '.join(looked)}",
+                why=f"looked in {path or 'no workspace yet'} and MLflow's tracking store",
                 hint="Run.get_context() begins a run; set MLFLOW_TRACKING_URI to find those of MLflow",
             )
         self._backend: RunBackend = backend
 
     @classmethod
     def get_context(cls, allow_offline: bool = True, workspace: WorkspaceLike | None = None) -> Run:
-        """The active MLflow run, or else this process's own run, whose files are kept in the workspace.
+        """The active MLflow run, or else the run of this process, whose files are kept in the workspace.
 
-        Raises `RunEnvironmentException` when there is no MLflow run and `allow_offline` is False.
+        `workspace` defaults to that of the current directory. Raises `RunEnvironmentException` when no MLflow run is
+        active and `allow_offline` is False.
         """
-        global _offline
+        global _offline_run
         workspace = workspace or mldeploy_jupyter.Workspace()
-        active = active_mlflow_run()
+        active = active_mlflow_run_id()
         if active is not None:
             return cls(workspace, active)
         if not allow_offline:
             raise RunEnvironmentException(
                 "there is no active run", why="mlflow.start_run() was not called", hint="allow_offline=True begins one"
             )
-        if _offline is None or _offline.workspace != workspace:
+        if _offline_run is None or _offline_run.workspace != workspace:
             run = cls.__new__(cls)
             run.workspace = workspace
             run.id = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
             run._backend = backend = FolderRun(workspace.folder.runs / run.id)
             backend.begin()
-            _offline = run
-        return _offline
+            _offline_run = run
+        return _offline_run
 
     @staticmethod
     def get(workspace: WorkspaceLike, run_id: str) -> Run:
-        """The run of that id. Raises `RunEnvironmentException`."""
+        """`Run(workspace, run_id)`. Raises `RunEnvironmentException` when there is no such run."""
         return Run(workspace, run_id)
 
     @property
     def experiment_name(self) -> str | None:
-        """MLflow's experiment; None for a run of the workspace."""
+        """The name of MLflow's experiment; None for a run in the workspace."""
         return self._backend.experiment_name
 
     @property
     def properties(self) -> dict[str, Any]:
-        """The run's properties (MLflow: its tags)."""
-        return self._backend.properties()
+        """The run's properties; in MLflow all its tags."""
+        return self._backend.get_properties()
 
     def add_properties(self, properties: dict[str, Any]) -> None:
-        """Adds properties. Raises `WebserviceException` for what is no dict of JSON values."""
-        self._backend.set_properties({**self.properties, **arguments.check_json_dict("properties", properties)})
+        """Adds or replaces properties. Raises `WebserviceException` when they are not a dict of JSON values."""
+        self._backend.set_properties({**self.properties, **check_json_dict("properties", properties)})
 
     def get_properties(self) -> dict[str, Any]:
+        """`properties`."""
         return self.properties
 
     @property
     def tags(self) -> dict[str, Any]:
-        return self._backend.tags()
+        """The run's tags."""
+        return self._backend.get_tags()
 
     def get_tags(self) -> dict[str, Any]:
+        """`tags`."""
         return self.tags
 
     def tag(self, key: str, value: Any = None) -> None:
-        """Sets one tag; without a value it is a mark."""
+        """Sets one tag, "" without a value."""
         self.set_tags({str(key): "" if value is None else value})
 
     def set_tags(self, tags: dict[str, Any]) -> None:
-        """Adds tags; a key that is there gets the new value. Raises `WebserviceException` for no dict of JSON."""
-        self._backend.set_tags({**self.tags, **arguments.check_json_dict("tags", tags)})
+        """Adds or replaces tags. Raises `WebserviceException` when they are not a dict of JSON values."""
+        self._backend.set_tags({**self.tags, **check_json_dict("tags", tags)})
 
     def remove_tags(self, tags: list[str]) -> None:
+        """Removes tags by key; unknown keys are ignored."""
         self._backend.set_tags({key: value for key, value in self.tags.items() if key not in tags})
 
-    # How it goes.
+    # Status
 
     def get_status(self) -> str:
         """Running, Completed, Failed or Canceled."""
-        return str(self._backend.status()["status"])
+        return str(self._backend.get_status()["status"])
 
     @property
     def status(self) -> str:
+        """`get_status()`."""
         return self.get_status()
 
     def get_details(self) -> dict[str, Any]:
-        """Id, status, times, tags, properties and files, with v1's keys."""
+        """Id, status, times (ISO 8601, UTC), tags, properties and files, with v1's keys."""
         return {
             "runId": self.id,
             "target": "local",
-            **self._backend.status(),
+            **self._backend.get_status(),
             "properties": self.properties,
             "tags": self.tags,
             "outputFiles": self.get_file_names(),
         }
 
     def complete(self) -> None:
-        """Ends the run as Completed. The next `Run.get_context()` of this process begins another one."""
+        """Ends the run as Completed. The next `Run.get_context()` of this process begins a new one."""
         self._end("Completed")
 
     def fail(self, error_details: Any = None, error_code: Any = None) -> None:
@@ -150,37 +148,40 @@ class Run:
         self._end("Failed")
 
     def cancel(self) -> None:
-        """Ends the run as Canceled. Nothing is stopped: a run here is only a record."""
+        """Ends the run as Canceled. No process is stopped: a run is only a record."""
         self._end("Canceled")
 
     def _end(self, status: str) -> None:
-        global _offline
+        global _offline_run
         self._backend.end(status)
-        if _offline is not None and _offline.id == self.id:
-            _offline = None
+        if _offline_run is not None and _offline_run.id == self.id:
+            _offline_run = None
 
-    # Metrics.
+    # Metrics
 
     def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
-        """Keeps a number under a name; every call adds one. `description` is v1's and has no effect."""
-        self._backend.log(str(name), _number(name, value), step)
+        """Adds a number to the metric `name`. `description` is v1's and has no effect.
+
+        Raises `UserErrorException` when `value` is not a number.
+        """
+        self._backend.log_metric(str(name), _check_number(name, value), step)
 
     def log_list(self, name: str, value: Any, description: str = "") -> None:
-        """Keeps a list of numbers."""
-        self._backend.log(str(name), [_number(name, item) for item in _items(name, value)])
+        """Adds a list of numbers to the metric `name`. Raises `UserErrorException` for anything else."""
+        self._backend.log_metric(str(name), [_check_number(name, item) for item in _check_items(name, value)])
 
     def log_row(self, name: str, description: str | None = None, **kwargs: Any) -> None:
-        """Keeps a row: a number for each column."""
+        """Adds a row, a number for each column. Raises `UserErrorException` without columns or for anything else."""
         if not kwargs:
             raise UserErrorException(
                 f"the row {name!r} has no columns",
                 why="a row is a number for each column",
                 hint=f"name its columns: run.log_row({str(name)!r}, x=1, y=2)",
             )
-        self._backend.log(str(name), {column: _number(name, value) for column, value in kwargs.items()})
+        self._backend.log_metric(str(name), {column: _check_number(name, value) for column, value in kwargs.items()})
 
     def log_table(self, name: str, value: dict[str, Any], description: str = "") -> None:
-        """Keeps the rows of a table, given as a list for each column."""
+        """Adds the rows of a table, given as a list for each column. Raises `UserErrorException` for anything else."""
         if not isinstance(value, dict):
             raise UserErrorException(
                 f"the table {name!r} is {value!r}", why="it must be a dict", hint='pass {"x": [1, 2], "y": [3, 4]}'
@@ -192,22 +193,26 @@ class Run:
     def get_metrics(
         self, name: str | None = None, recursive: bool = False, run_type: Any = None, populate: bool = False
     ) -> dict[str, Any]:
-        """Every metric by name, or the one named: its value, or the list of its values when it was kept often.
+        """The metrics by name, or only the one named: its value, or the list of its values when there are several.
 
-        v1's other parameters concern child runs and its own service; they have no effect.
+        `recursive`, `run_type` and `populate` are v1's and have no effect.
         """
-        found = self._backend.metrics()
+        found = self._backend.get_metrics()
         return found if name is None else {key: value for key, value in found.items() if key == name}
 
-    # Files.
+    # Files
 
     def upload_file(self, name: str, path_or_stream: Any, datastore_name: str | None = None) -> None:
-        """Keeps the file or the binary stream as `name`, such as `outputs/model.pkl`. Raises `UserErrorException`."""
-        upload(self._backend, inside(name), path_or_stream)
+        """Copies a file or a binary stream into the run as `name`, such as `outputs/model.pkl`.
+
+        Raises `UserErrorException` when there is no such file or the stream gives text, `WebserviceException` when
+        `name` is not a relative path.
+        """
+        upload(self._backend, check_file_name(name), path_or_stream)
 
     def upload_files(self, names: list[str], paths: list[Any], **v1: Any) -> None:
-        """Keeps each path under the name beside it. Raises `UserErrorException`."""
-        names, paths = _items("names", names), _items("paths", paths)
+        """Uploads `paths[i]` as `names[i]`; raises as `upload_file`, and `UserErrorException` for unequal lengths."""
+        names, paths = _check_items("names", names), _check_items("paths", paths)
         if len(names) != len(paths):
             raise UserErrorException(
                 f"{len(names)} names and {len(paths)} paths",
@@ -218,20 +223,21 @@ class Run:
             self.upload_file(name, path)
 
     def upload_folder(self, name: str, path: str | Path, datastore_name: str | None = None) -> None:
-        """Keeps every file of the folder `path` below `name`. Raises `UserErrorException`."""
-        for file, relative in walk(path):
-            self.upload_file(f"{inside(name)}/{relative}", file)
+        """Uploads every file of the folder `path` below `name`; raises as `upload_file`."""
+        for file, relative in walk_folder(path):
+            self.upload_file(f"{check_file_name(name)}/{relative}", file)
 
     def get_file_names(self) -> list[str]:
-        return self._backend.files()
+        """The names of the run's files, sorted, with `/`."""
+        return self._backend.list_files()
 
     def download_file(self, name: str, output_file_path: str | Path | None = None) -> None:
-        """Copies a file of the run to `output_file_path`, a file or a folder (default: its name, here).
+        """Copies a file of the run to `output_file_path`, a file or a folder (default: the current directory).
 
-        Raises `ModelPathNotFoundException`, which lists the run's files.
+        Raises `ModelPathNotFoundException`, which lists the run's files, `UserErrorException` when `name` is a folder.
         """
         with self.local_copy(name) as path:
-            copy(path, Path(output_file_path or "."), inside(name))
+            copy_file(path, Path(output_file_path or "."), check_file_name(name))
 
     def download_files(
         self,
@@ -242,10 +248,11 @@ class Run:
         append_prefix: bool = True,
         timeout_seconds: float | None = None,
     ) -> None:
-        """Copies every file whose name starts with `prefix` into `output_directory` (default: here).
+        """Copies every file whose name starts with `prefix` into `output_directory` (default: the current directory).
 
-        `output_paths` names them one by one. `append_prefix` False leaves the prefix out of their names.
-        `batch_size` and `timeout_seconds` are v1's and have no effect: the files are on this machine.
+        `output_paths` gives a target for each of them; `append_prefix=False` removes the prefix from their names.
+        `batch_size` and `timeout_seconds` are v1's and have no effect. Raises `UserErrorException` when the number of
+        `output_paths` differs from the number of files.
         """
         names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
         if output_paths is not None and len(output_paths) != len(names):
@@ -275,7 +282,7 @@ class Run:
     ) -> Model:
         """Registers a file or folder of the run; `model_path` is its name in the run (default: `model_name`).
 
-        Raises `ModelPathNotFoundException`, which lists the run's files, and what `Model.register` raises.
+        Raises `ModelPathNotFoundException`, which lists the run's files, and as `Model.register`.
         """
         record = make_record(
             model_name,
@@ -295,8 +302,11 @@ class Run:
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
-        """The run's file or folder `name` on this machine, for the time of the block."""
-        name = inside(name)
+        """The path of the run's file or folder `name` on this machine, within the `with` block.
+
+        Raises `ModelPathNotFoundException`, which lists the run's files.
+        """
+        name = check_file_name(name)
         files = self.get_file_names()
         if not any(file == name or file.startswith(f"{name}/") for file in files):
             raise ModelPathNotFoundException(
@@ -311,89 +321,19 @@ class Run:
         return f"Run(workspace={self.workspace!r}, id={self.id})"
 
 
-def _items(name: Any, value: Any) -> list[Any]:
-    """The items of a list, a tuple or an array. Raises `UserErrorException` for anything else."""
+def _check_items(name: Any, value: Any) -> list[Any]:
+    """Returns the items of a list, tuple or array. Raises `UserErrorException` for anything else."""
     if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
         raise UserErrorException(f"{name} is {value!r}", why="it must be a list", hint=f"pass [{value!r}]")
     return [*value]
 
 
-def _number(name: Any, value: Any) -> float:
+def _check_number(name: Any, value: Any) -> float:
     if type(value) in (int, float):
         return value  # type: ignore[no-any-return]
     try:
-        return float(value)  # numpy's numbers
+        return float(value)  # such as a NumPy scalar
     except (TypeError, ValueError):
         raise UserErrorException(
             f"the metric {name!r} is {value!r}", why="it must be a number", hint="pass float(...)"
         ) from None
-
-
-def inside(name: Any) -> str:
-    """The name with `/`, without `./`. Raises `WebserviceException` when it leaves the run."""
-    path = PurePosixPath(str(name).replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or str(path) in (".", ""):
-        raise WebserviceException(
-            f"{str(name)!r} is not a name inside a run",
-            why="it must be relative and may not hold '..'",
-            hint="such as outputs/model.pkl",
-        )
-    return str(path)
-
-
-def upload(backend: RunBackend, name: str, path_or_stream: Any) -> None:
-    """Keeps a file or what a binary stream gives. Raises `UserErrorException`."""
-    if hasattr(path_or_stream, "read"):
-        with tempfile.TemporaryDirectory(prefix="mldeploy-run-") as staged:
-            copied = Path(staged) / "stream"
-            with copied.open("wb") as file:
-                try:
-                    shutil.copyfileobj(path_or_stream, file)
-                except TypeError:
-                    raise UserErrorException(
-                        f"{name} cannot be kept",
-                        why="the stream gives text, not bytes",
-                        hint='open it with mode "rb"',
-                    ) from None
-            backend.upload(name, copied)
-        return
-    if not isinstance(path_or_stream, (str, os.PathLike)):
-        raise UserErrorException(
-            f"{path_or_stream!r} cannot be kept as {name}",
-            why="it is neither a path nor a binary stream",
-            hint=f"save it to a file, then run.upload_file({name!r}, PATH)",
-        )
-    path = Path(path_or_stream).expanduser()
-    if not path.is_file():
-        raise UserErrorException(
-            f"there is no file {path}",
-            why=f"it was looked for in {path.absolute().parent}",
-            hint="save it first, then upload it",
-        )
-    backend.upload(name, path)
-
-
-def walk(folder: str | Path) -> Iterator[tuple[Path, str]]:
-    """The files below `folder`, each with its name relative to it. Raises `UserErrorException`."""
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise UserErrorException(
-            f"there is no folder {root}",
-            why="it is a file" if root.exists() else f"it was looked for in {root.absolute().parent}",
-            hint="for one file: run.upload_file(name, path)",
-        )
-    for path in sorted(root.rglob("*")):
-        if path.is_file():
-            yield path, path.relative_to(root).as_posix()
-
-
-def copy(path: Path, target: Path, name: str) -> None:
-    """Copies `path` to `target`, or into it where it is a folder."""
-    if path.is_dir():
-        raise UserErrorException(
-            f"{name} is a folder", why="one file is copied at a time", hint=f"run.download_files(prefix={name!r})"
-        )
-    if target.is_dir():
-        target = target / PurePosixPath(name).name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, target)

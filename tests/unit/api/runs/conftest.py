@@ -1,0 +1,31 @@
+"""A workspace with a file to upload, and a run of this process with three files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter.api.runs import Run
+from mldeploy_jupyter.api.runs import run as run_module
+from mldeploy_jupyter.api.workspace import Workspace
+
+
+@pytest.fixture
+def ws(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setattr(run_module, "_offline_run", None)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    monkeypatch.delitem(sys.modules, "mlflow", raising=False)  # as in a process that did not import it
+    (folder / "m.pkl").write_bytes(b"model")
+    return Workspace.create("test")
+
+
+@pytest.fixture
+def run(ws: Workspace) -> Run:
+    run = Run.get_context()
+    run.upload_file("outputs/model.pkl", "m.pkl")
+    run.upload_file("outputs/deep/x", "m.pkl")
+    run.upload_file("other", "m.pkl")
+    return run
