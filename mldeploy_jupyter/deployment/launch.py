@@ -163,7 +163,7 @@ def _give_up(store: Store, name: str, deployment_id: str, before: ServiceRecord 
         else:
             kept = ("state", "deployment_id", "tags", "properties", "description")
             store.update_service(name, **{field: getattr(before, field) for field in kept})
-    store.release_lease(name, deployment_id)
+    store.leases.release(name, deployment_id)
 
 
 def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> DeploymentRecord:
@@ -180,7 +180,7 @@ def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str,
     threading.Thread(target=process.wait, name="mldeploy-reap", daemon=True).start()
     who = process_identity.identify_process(process.pid)
     record = store.update_deployment(record.id, runner=who)
-    store.acquire_lease(record.service, record.id, TTL, who)
+    store.leases.acquire(record.service, record.id, TTL, who)
     assert process.stdin is not None
     with prewarm.begin(folder, record, secrets) or nullcontext(), process.stdin:
         process.stdin.write(json.dumps(secrets).encode())

@@ -39,16 +39,16 @@ def take(
     end = clock() + PATIENCE
     while True:
         try:
-            store.acquire_lease(service, holder, TTL, process_identity.identify_process())
+            store.leases.acquire(service, holder, TTL, process_identity.identify_process())
             return
         except DeploymentInProgress:
-            lease = store.get_lease(service)
+            lease = store.leases.get(service)
             if lease is None:
                 continue
             deployment = store.get_deployment(lease.holder)
             dead = process_identity.is_alive(lease.runner) is False
             if dead or (deployment is not None and deployment.state != "running"):
-                store.release_lease(service, lease.holder)
+                store.leases.release(service, lease.holder)
             elif deployment is not None or clock() > end:
                 raise
             else:
@@ -79,12 +79,12 @@ class Heartbeat:
     def __exit__(self, *error: Any) -> None:
         self._done.set()
         self._thread.join()
-        self._store.release_lease(self._service, self._holder)
+        self._store.leases.release(self._service, self._holder)
 
     def _beat(self) -> None:
         while not self._done.wait(self._ttl / 4):
             try:
-                if not self._store.renew_lease(self._service, self._holder, self._ttl):
+                if not self._store.leases.renew(self._service, self._holder, self._ttl):
                     self.lost.set()
                     return
                 deployment = self._store.get_deployment(self._holder)

@@ -120,8 +120,8 @@ def _split_deployments(store: Store, keep: int) -> tuple[list[DeploymentRecord],
 def _is_deploying(store: Store) -> bool:
     """Whether a deployment with a valid lease runs."""
     running = {record.service for record in store.list_deployments(state="running")}
-    leases = [lease for lease in map(store.get_lease, running) if lease is not None]
-    return any(lease.expires > store.now() for lease in leases)
+    leases = [lease for lease in map(store.leases.get, running) if lease is not None]
+    return any(lease.expires > store.leases.now() for lease in leases)
 
 
 def _revisions(store: Store) -> list[tuple[RevisionRecord, bool]]:
@@ -150,7 +150,7 @@ def _abandoned_services(folder: WorkspaceFolder, store: Store, before: float) ->
     return [
         path
         for path in _other_entries(folder.services, known, before)
-        if store.get_lease(path.name) is None and not target.is_running(path.name)
+        if store.leases.get(path.name) is None and not target.is_running(path.name)
     ]
 
 

@@ -35,7 +35,7 @@ def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
     try:
         _bury(folder, service, deployment)
     finally:
-        store.release_lease(name, _BURIAL + deployment.id)
+        store.leases.release(name, _BURIAL + deployment.id)
     return store.get_service(name)
 
 
@@ -86,12 +86,12 @@ def _is_dead(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
     if alive is False:
         return True
     store = folder.open_store()
-    lease = store.get_lease(deployment.service)
+    lease = store.leases.get(deployment.service)
     if lease is None or lease.holder != deployment.id:
         # Who carries it out lets go last. A kernel may live on when its thread could not write down how it ended,
         # or when it was interrupted before it had begun.
         return True
-    return alive is None and lease.expires < store.now()
+    return alive is None and lease.expires < store.leases.now()
 
 
 def _take_over(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
@@ -99,16 +99,16 @@ def _take_over(folder: WorkspaceFolder, deployment: DeploymentRecord) -> bool:
     from mldeploy_jupyter.core.errors import DeploymentInProgress
 
     store = folder.open_store()
-    store.release_lease(deployment.service, deployment.id)
+    store.leases.release(deployment.service, deployment.id)
     try:
-        store.acquire_lease(
+        store.leases.acquire(
             deployment.service, _BURIAL + deployment.id, _BURIAL_TTL, process_identity.identify_process()
         )
     except DeploymentInProgress:
         return False
     now = store.get_deployment(deployment.id)
     if now is None or now.state != "running":
-        store.release_lease(deployment.service, _BURIAL + deployment.id)
+        store.leases.release(deployment.service, _BURIAL + deployment.id)
         return False
     return True
 

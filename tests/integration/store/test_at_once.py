@@ -47,7 +47,7 @@ store = Store(sys.argv[1])
 {READY}
 for number in range({ROUNDS}):
     try:
-        store.acquire_lease(f"service-{{number}}", sys.argv[2], 600, {{}})
+        store.leases.acquire(f"service-{{number}}", sys.argv[2], 600, {{}})
         print(json.dumps(number))
     except DeploymentInProgress as error:
         assert error.deployment_id != sys.argv[2]
@@ -119,7 +119,7 @@ def test_one_of_several_processes_gets_a_lease(store_url: str) -> None:
     store = Store(store_url)
     for holder, numbers in enumerate(got):
         for number in numbers:
-            assert store.get_lease(f"service-{number}").holder == f"d{holder}"  # type: ignore[union-attr]
+            assert store.leases.get(f"service-{number}").holder == f"d{holder}"  # type: ignore[union-attr]
     store.close()
 
 

@@ -59,7 +59,7 @@ def test_an_older_store_is_brought_up_to_date(version_1: str) -> None:
     assert (model.size, model.tags, model.details) == (7, {"a": "b"}, {})
     assert store.add_model(ModelRecord("old", details={"python": "3.11"})).version == 2
     assert store.get_model("old").details == {"python": "3.11"}  # type: ignore[union-attr]
-    assert store.acquire_lease("s", "d", 1, {}).holder == "d"
+    assert store.leases.acquire("s", "d", 1, {}).holder == "d"
     store.close()
     Store(version_1).close()  # once is enough
 

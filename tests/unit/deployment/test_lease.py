@@ -24,7 +24,7 @@ ELSEWHERE = {"pid": 1, "started": "1", "host": "another/machine"}
 
 
 def holds(store: Store) -> str:
-    lease = store.get_lease("svc")
+    lease = store.leases.get("svc")
     return lease.holder if lease else ""
 
 
@@ -38,33 +38,33 @@ def test_the_first_takes_it_and_the_second_is_told_who_has_it(store: Store) -> N
 
 def test_a_dead_holder_is_no_hindrance(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local"))
-    store.acquire_lease("svc", "one", TTL, DEAD)
+    store.leases.acquire("svc", "one", TTL, DEAD)
     take(store, "svc", "two")
     assert holds(store) == "two"
 
 
 def test_a_holder_on_another_machine_is_believed_until_its_lease_runs_out(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local"))
-    store.acquire_lease("svc", "one", TTL, ELSEWHERE)
+    store.leases.acquire("svc", "one", TTL, ELSEWHERE)
     with pytest.raises(DeploymentInProgress):
         take(store, "svc", "two")
 
 
 def test_a_deployment_that_has_ended_lets_go(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local", state="live"))
-    store.acquire_lease("svc", "one", TTL, process_identity.identify_process())
+    store.leases.acquire("svc", "one", TTL, process_identity.identify_process())
     take(store, "svc", "two")
     assert holds(store) == "two"
 
 
 def test_a_short_operation_is_waited_for(store: Store) -> None:
-    store.acquire_lease("svc", "control-1", TTL, process_identity.identify_process())
-    take(store, "svc", "two", wait=lambda _seconds: store.release_lease("svc", "control-1"))
+    store.leases.acquire("svc", "control-1", TTL, process_identity.identify_process())
+    take(store, "svc", "two", wait=lambda _seconds: store.leases.release("svc", "control-1"))
     assert holds(store) == "two"
 
 
 def test_a_short_operation_that_does_not_end_is_waited_for_only_so_long(store: Store) -> None:
-    store.acquire_lease("svc", "control-1", TTL, process_identity.identify_process())
+    store.leases.acquire("svc", "control-1", TTL, process_identity.identify_process())
     times = iter([0.0, 1.0, 2.0, 99.0])
     with pytest.raises(DeploymentInProgress):
         take(store, "svc", "two", clock=lambda: next(times), wait=lambda _seconds: None)
@@ -72,21 +72,21 @@ def test_a_short_operation_that_does_not_end_is_waited_for_only_so_long(store: S
 
 def test_the_heartbeat_keeps_the_lease_and_lets_go_at_the_end(store: Store) -> None:
     take(store, "svc", "one")
-    first = store.get_lease("svc")
+    first = store.leases.get("svc")
     with Heartbeat(store, "svc", "one", ttl=0.1) as heartbeat:
         assert first is not None
         while True:  # until it was renewed; the test's own limit ends a heart that does not beat
-            now = store.get_lease("svc")
+            now = store.leases.get("svc")
             if now is not None and now.expires != first.expires:
                 break
         assert not heartbeat.lost.is_set()
-    assert store.get_lease("svc") is None
+    assert store.leases.get("svc") is None
 
 
 def test_the_heartbeat_notices_that_another_took_over(store: Store) -> None:
     take(store, "svc", "one")
     with Heartbeat(store, "svc", "one", ttl=0.05) as heartbeat:
-        store.release_lease("svc", "one")
-        store.acquire_lease("svc", "two", TTL, process_identity.identify_process())
+        store.leases.release("svc", "one")
+        store.leases.acquire("svc", "two", TTL, process_identity.identify_process())
         assert heartbeat.lost.wait(10)
     assert holds(store) == "two"

@@ -104,11 +104,11 @@ def test_what_is_fresh_may_belong_to_a_deployment_on_its_way(ws: Workspace) -> N
 def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None:
     store = ws.folder.open_store()
     store.update_deployment("d2", state="running")
-    store.acquire_lease("svc", "d2", 600, {})
+    store.leases.acquire("svc", "d2", 600, {})
     prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["deployments"] == ["d1", "d2", "d5"]
     assert len(content(ws)["bundles"]) == 5
-    store.release_lease("svc", "d2")  # its runner died
+    store.leases.release("svc", "d2")  # its runner died
     prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["bundles"] == ["bundle1", "bundle2"]
 

@@ -1,0 +1,81 @@
+"""Leases: one operation at a time may change a service, on whatever machine it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core.errors import DeploymentInProgress
+from mldeploy_jupyter.core.records import LeaseRecord
+from mldeploy_jupyter.core.store.rows import Rows
+from mldeploy_jupyter.core.store.tables import tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class Leases:
+    """The leases in a store, one a service. `holder` is the id of the deployment or operation that holds one.
+
+    They are measured with the clock of the database where it has one, so machines need not agree on the time. No write
+    is durable: after a loss of power every holder is dead.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._table = tables().leases
+
+    def acquire(self, service: str, holder: str, ttl_seconds: float, runner: dict[str, Any]) -> LeaseRecord:
+        """Takes the lease of `service` for `ttl_seconds`; `runner` identifies the holder's process.
+
+        An expired lease is taken over, and a holder may acquire its own again. Raises `DeploymentInProgress` with the
+        id of another holder while its lease lasts.
+        """
+        table = self._table
+
+        def step(connection: Connection) -> LeaseRecord:
+            now = self._rows.database.now(connection)
+            held = connection.execute(table.select().where(table.c.service == service).with_for_update()).first()
+            lease = LeaseRecord(service, holder, now + ttl_seconds, runner)
+            if held is None:
+                connection.execute(table.insert().values(**lease.to_dict()))
+            elif held.holder == holder or held.expires <= now:
+                connection.execute(table.update().where(table.c.service == service).values(**lease.to_dict()))
+            else:
+                raise DeploymentInProgress(
+                    f"service {service} is being changed by deployment {held.holder}",
+                    deployment_id=held.holder,
+                    why="one operation at a time can change a service",
+                    hint=f"wait for it: mldeploy service wait {service}, or stop it: mldeploy service cancel {service}",
+                )
+            return lease
+
+        return self._rows.write_retrying(step, durable=False)
+
+    def renew(self, service: str, holder: str, ttl_seconds: float) -> bool:
+        """Extends the lease to `ttl_seconds` from now. False when `holder` no longer has it."""
+        table = self._table
+        where = (table.c.service == service, table.c.holder == holder)
+        with self._rows.write(durable=False) as connection:
+            expires = self._rows.database.now(connection) + ttl_seconds
+            return connection.execute(table.update().where(*where).values(expires=expires)).rowcount > 0
+
+    def release(self, service: str, holder: str) -> bool:
+        """Removes the lease of `holder`, which may be this process or one known to be dead.
+
+        False when `holder` does not have it; another holder's lease stays.
+        """
+        table = self._table
+        where = (table.c.service == service, table.c.holder == holder)
+        with self._rows.write(durable=False) as connection:
+            return connection.execute(table.delete().where(*where)).rowcount > 0
+
+    def get(self, service: str) -> LeaseRecord | None:
+        """The lease of a service. It may have expired."""
+        with self._rows.read() as connection:
+            row = connection.execute(self._table.select().where(self._table.c.service == service)).first()
+        return LeaseRecord(**row._mapping) if row else None
+
+    def now(self) -> float:
+        """Seconds since 1970, by the clock that `expires` is measured with."""
+        with self._rows.read() as connection:
+            return self._rows.database.now(connection)

@@ -1,0 +1,117 @@
+"""Reads and writes records as rows, each write in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mldeploy_jupyter.core.errors import StoreError
+from mldeploy_jupyter.core.records import JsonRecord
+from mldeploy_jupyter.core.store.database import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, Row, Table
+
+Record = TypeVar("Record", bound=JsonRecord)
+
+Result = TypeVar("Result")
+
+Change = dict[str, Any] | Callable[[Record], dict[str, Any]]  # new values of fields, or a function that computes them
+
+ATTEMPTS = 100  # transactions before giving up; each one lost means that another process has succeeded
+
+
+class Rows:
+    """Access to the rows of a database. Methods raise `StoreError` when it cannot be used.
+
+    A write that is not `durable` is visible to every process at once, but a loss of power may undo it until the next
+    durable write: see `Database.begin`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A transaction that reads."""
+        return self.database.begin()
+
+    def write(self, durable: bool = True) -> AbstractContextManager[Connection]:
+        """A transaction that writes."""
+        return self.database.begin(write=True, durable=durable)
+
+    def write_retrying(self, step: Callable[[Connection], Result], durable: bool = True) -> Result:
+        """Runs `step` in a transaction, and again while other processes take the key that it chose.
+
+        Raises `StoreError` after `ATTEMPTS`.
+        """
+        from sqlalchemy.exc import IntegrityError
+
+        for _ in range(ATTEMPTS):
+            try:
+                with self.write(durable) as connection:
+                    return step(connection)
+            except IntegrityError:
+                continue
+        raise StoreError(
+            "the store could not give out a number",
+            why=f"other processes were faster {ATTEMPTS} times in a row",
+            hint="run the command again",
+        )
+
+    def get(self, table: Table, kind: type[Record], *where: ColumnElement[bool]) -> Record | None:
+        """The first record that fulfils all conditions."""
+        with self.read() as connection:
+            row = connection.execute(table.select().where(*where)).first()
+        return from_row(kind, row) if row else None
+
+    def update(
+        self,
+        table: Table,
+        kind: type[Record],
+        where: tuple[ColumnElement[bool], ...],
+        change: Change[Record],
+        durable: bool = True,
+    ) -> Record | None:
+        """Changes fields of a record and returns it; None when there is none."""
+        with self.write(durable) as connection:
+            return change_row(connection, table, kind, where, change)
+
+
+def change_row(
+    connection: Connection,
+    table: Table,
+    kind: type[Record],
+    where: tuple[ColumnElement[bool], ...],
+    change: Change[Record],
+) -> Record | None:
+    """`Rows.update` inside the caller's transaction."""
+    row = connection.execute(table.select().where(*where).with_for_update()).first()
+    if row is None:
+        return None
+    record = from_row(kind, row)
+    record = replace(record, **(change(record) if callable(change) else change))
+    connection.execute(table.update().where(*where).values(**to_row(table, record)))
+    return record
+
+
+def next_number(connection: Connection, column: ColumnElement[Any], where: ColumnElement[bool]) -> int:
+    """One more than the highest number in `column`, 1 for the first."""
+    import sqlalchemy as sa
+
+    highest = connection.execute(sa.select(sa.func.max(column)).where(where)).scalar()
+    return int(highest or 0) + 1
+
+
+def to_row(table: Table, record: JsonRecord) -> dict[str, Any]:
+    """The record as columns: those that the table has, and the rest in `data`."""
+    data = dict(vars(record))  # not copied deeply: it is written at once
+    row = {column.name: data.pop(column.name) for column in table.columns if column.name in data}
+    return {**row, "data": data}
+
+
+def from_row(kind: type[Record], row: Row[Any]) -> Record:
+    """The record in a row that `to_row` made."""
+    columns = dict(row._mapping)
+    return kind.from_dict({**columns.pop("data"), **columns})
