@@ -26,7 +26,7 @@ def test_tables_are_escaped_and_plain(snapshot: SnapshotAssertion) -> None:
     model = SimpleNamespace(
         name="<b>x</b>",
         version=3,
-        _record=record,
+        record=record,
         tags={"a": "<script>alert(1)</script>"},
         description="two\nlines",
         model_framework="ScikitLearn",
