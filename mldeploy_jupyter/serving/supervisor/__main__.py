@@ -1,71 +1,42 @@
-"""The process that holds a service's port and looks after its workers.
+"""Starts the supervisor, which holds a service's port and keeps its workers running.
 
     python -m mldeploy_serving.supervisor --folder DIR [--host 127.0.0.1] [--port N] [--resume]
 
-It never runs user code and no request passes through it. The standard library is all it imports, and it
-does so sparingly: it lives as long as the service. Exit codes: 97 another supervisor has the folder,
-98 the port is taken (`DIR/failure.json` says by whom).
+Exit codes: 97 when the folder has a supervisor already, 98 when the port cannot be listened on; `DIR/failure.json` then
+says why.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import fcntl
 import os
-import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..settings import Settings
-from ..system import listening_socket as listening
-from ..system import procfs, signals
+from ..system import procfs
 from ..system.identity import folder_identity
 from ..system.json_file import read_json, write_json
-from . import orphans
+from ..system.listening_socket import open_listener
+from ..system.signals import handle_signals
 from .arbiter import Arbiter
-from .control_server import _control_socket, _remove_control, _serve_control
+from .control_server import ControlServer
+from .generation import Emit
+from .orphans import kill_orphans
 from .reaper import OrphanReaper
+from .rollout import bind_failure
+from .spawn import MainThread
 
-PROTOCOL = 1
+PROTOCOL = 1  # of the control socket
 
 EXIT_LOCKED = 97
 
 EXIT_PORT_IN_USE = 98
-
-
-class MainThread:
-    """Runs tasks of other threads in the main thread, one after the other, until it is told to stop."""
-
-    def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def run(self, task: Any) -> Any:
-        if threading.current_thread() is threading.main_thread():
-            return task()
-        answer: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-        self._tasks.put((task, answer))
-        result, error = answer.get()
-        if error is not None:
-            raise error
-        return result
-
-    def stop(self) -> None:
-        self._tasks.put(None)
-
-    def serve(self) -> None:
-        while (item := self._tasks.get()) is not None:
-            task, answer = item
-            try:
-                answer.put((task(), None))
-            except BaseException as error:
-                answer.put((None, error))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -78,57 +49,72 @@ def main(argv: list[str] | None = None) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return EXIT_LOCKED
-    orphans.kill_orphans(folder)
+    kill_orphans(folder)
     live = read_json(folder / "live.json") if options.resume else None
     port = options.port if options.port is not None else (live or {}).get("port", 0)
     (folder / "failure.json").unlink(missing_ok=True)
     try:
-        listener = listening.open_listener(options.host, port)
+        listener = open_listener(options.host, port)
     except OSError as error:
-        holder = procfs.find_port_holder(port) if error.errno == errno.EADDRINUSE else None
-        code = "port-in-use" if error.errno == errno.EADDRINUSE else "spawn-failed"
-        data = failure(code, "rollout", f"port {port}: {error.strerror}", port=port, holder=holder)
-        write_json(folder / "failure.json", data)
+        write_json(folder / "failure.json", bind_failure(port, error))
         return EXIT_PORT_IN_USE
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     log = ServiceLog(folder / "logs" / "service.log")
     threading.excepthook = lambda args: log.write(f"internal error: {args.exc_type.__name__}: {args.exc_value}")
     main_thread = MainThread()
-    control, control_path = _control_socket(folder)
-    fleet = Arbiter(folder, listener, options.host, log, main_thread.run)
-    strangers = OrphanReaper(fleet.pids)
+    control = ControlServer(folder, log)
 
     def announce() -> None:
-        facts = {"pid": os.getpid(), "started": procfs.start_time(), "host": options.host, "port": fleet.port}
-        facts["folder"] = folder_identity(folder)  # a copy of the folder must not take us for its own
-        write_json(folder / "supervisor.json", {**facts, "control": str(control_path), "protocol": PROTOCOL})
+        data = {
+            "pid": os.getpid(),
+            "started": procfs.start_time(),
+            "host": options.host,
+            "port": arbiter.pool.port,
+            "folder": folder_identity(folder),  # shows in a copy of the folder that this supervisor is not its own
+            "control": str(control.path),
+            "protocol": PROTOCOL,
+        }
+        write_json(folder / "supervisor.json", data)
 
-    fleet.on_port = announce
+    arbiter = Arbiter(folder, listener, options.host, log, main_thread.run, on_port=announce)
+    reaper = OrphanReaper(arbiter.pool.list_pids)
     stopping = threading.Event()
 
-    def stop(timeout: float = 10.0, emit: Any = None) -> None:
-        """Ends all workers, then this process; never returns to a client, who sees the end of the connection."""
+    def stop(timeout: float = 10.0, emit: Emit = lambda _: None) -> None:
+        """Ends all workers, then this process. Never returns: a client sees its connection end with the process."""
         if not stopping.is_set():
             stopping.set()
-            fleet.stop(timeout)
-            _remove_control(folder, control_path)
-            if emit is not None:
-                emit({"ok": True})
+            arbiter.stop(timeout)
+            control.remove()
+            emit({"ok": True})
             main_thread.stop()
         threading.Event().wait()
 
-    def asked() -> None:
+    def stop_in_background() -> None:
         threading.Thread(target=stop, daemon=True).start()
 
-    signals.handle_signals({signal.SIGTERM: asked, signal.SIGINT: asked, signal.SIGCHLD: strangers.look})
+    def stop_if_unused() -> None:
+        if arbiter.rollouts.last is None:
+            stop()
+
+    def handle(op: str, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+        if op == "stop":
+            stop(float(request.get("timeout", 10.0)), emit)
+        return arbiter.handle(op, request, emit)
+
+    handle_signals(
+        {signal.SIGTERM: stop_in_background, signal.SIGINT: stop_in_background, signal.SIGCHLD: reaper.notify}
+    )
     if live is None:
-        _later(options.patience, lambda: stop() if fleet.deployments.last is None else None)
+        timer = threading.Timer(options.patience, stop_if_unused)
+        timer.daemon = True
+        timer.start()
     else:
-        fleet.resume(Settings.from_dict(live["settings"]), live.get("deployment_id", ""))
+        arbiter.resume(Settings.from_dict(live["settings"]), live.get("deployment_id", ""))
     announce()
-    log.write(f"listening on {options.host}:{fleet.port}")
-    threading.Thread(target=_serve_control, args=(control, fleet, stop), daemon=True).start()
+    log.write(f"listening on {options.host}:{arbiter.pool.port}")
+    threading.Thread(target=control.serve, args=(handle,), daemon=True, name="control").start()
     main_thread.serve()
     log.write("stopped")
     return 0
@@ -142,12 +128,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="bring back what live.json says")
     parser.add_argument("--patience", type=float, default=600.0, help="seconds until it ends if no deployment comes")
     return parser.parse_args(argv)
-
-
-def _later(seconds: float, task: Callable[[], Any]) -> None:
-    timer = threading.Timer(seconds, task)
-    timer.daemon = True
-    timer.start()
 
 
 if __name__ == "__main__":

@@ -1,26 +1,17 @@
-"""The workers of one revision, and how each of them becomes ready."""
+"""The data that supervisor modules share about a revision's workers and a running deployment."""
 
 from __future__ import annotations
 
 import queue
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from ..settings import Settings
-from .worker_process import Worker
+from .worker_process import WorkerProcess
 
-Found = TypeVar("Found")
-
-Emit = Callable[[dict[str, Any]], Any]  # False: nobody listens any more
-
-PROGRESS_EVERY = 5.0  # seconds between two lines about a slow init()
-
-ORDER_WAIT = 10.0  # seconds for a worker to obey
-
-STACK_WAIT = 1.0  # seconds for a worker to say where its init() hangs
+Emit = Callable[[dict[str, Any]], Any]  # sends an event to the client; returns False when the client has disconnected
 
 
 @dataclass
@@ -30,14 +21,24 @@ class Generation:
     settings: Settings
     deployment_id: str
     listener: socket.socket
-    workers: list[Worker] = field(default_factory=list)
-    was_live: bool = False  # a worker was ready at least once
+    workers: list[WorkerProcess] = field(default_factory=list)
+    was_live: bool = False  # at least one worker was ready
     failure: dict[str, Any] | None = None  # why the last worker died before it was ready
+
+    @property
+    def is_serving(self) -> bool:
+        return any(worker.state == "live" for worker in self.workers)
+
+    @property
+    def state(self) -> str:
+        if self.is_serving:
+            return "Live"
+        return "Unhealthy" if self.was_live or self.failure else "Starting"
 
 
 @dataclass
-class Deploy:
-    """A deployment that runs. `cancelled` may be set until `switching` is."""
+class Deployment:
+    """A running deployment. `cancelled` may be set until `switching` is."""
 
     id: str
     revision: int
@@ -46,53 +47,10 @@ class Deploy:
     switching: bool = False
 
 
-class Stopped(Exception):
-    """A deployment or a start that ends here; carries the failure and, where it is one worker's, that one."""
+class Aborted(Exception):
+    """Ends a deployment, or the start of a worker. `worker` is the one that failed, if one did."""
 
-    def __init__(self, data: dict[str, Any], worker: Worker | None = None) -> None:
+    def __init__(self, data: dict[str, Any], worker: WorkerProcess | None = None) -> None:
         super().__init__(data["message"])
         self.failure = data
         self.worker = worker
-
-
-def nobody(generation: Generation | None) -> bool:
-    """Whether no worker answers requests."""
-    return generation is None or not any(worker.state == "live" for worker in generation.workers)
-
-
-def state_of(live: Generation | None) -> str:
-    if live is None:
-        return "Empty"
-    if any(worker.state == "live" for worker in live.workers):
-        return "Live"
-    return "Unhealthy" if live.was_live or live.failure else "Starting"
-
-
-class Later(Generic[Found]):
-    """A task in a thread of its own. `result` waits for it and raises what it raised."""
-
-    def __init__(self, task: Callable[[], Found]) -> None:
-        self._task = task
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def result(self) -> Found:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._found
-
-    def _run(self) -> None:
-        self._error: BaseException | None = None
-        try:
-            self._found = self._task()
-        except BaseException as error:
-            self._error = error
-
-
-def each(task: Callable[[Worker], Any], workers: list[Worker]) -> None:
-    threads = [threading.Thread(target=task, args=(worker,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

@@ -1,7 +1,7 @@
-"""Collects dead processes that are ours only because their own parent died before them.
+"""Reaps dead processes that the supervisor adopted because their own parent died first.
 
-A supervisor is made the parent of its workers' orphans (`become_subreaper`). What a script leaves behind
-and nobody waits for would stay in the process table for ever.
+The supervisor becomes the parent of its workers' orphans (`process_state.become_subreaper`). Without this, those that a
+script leaves behind would stay in the process table as zombies.
 """
 
 from __future__ import annotations
@@ -10,35 +10,32 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from ..system import procfs
 
-DELAY = 2.0  # seconds for whoever started a process to collect it
+DELAY = 2.0  # seconds for another thread of the supervisor to wait for a process that it started
 
 
 class OrphanReaper:
-    """`known` says which processes somebody here waits for. `look` is to be called when a child has ended."""
+    """Reaps in a thread. `list_waited_for` returns the pids for which other threads wait.
 
-    def __init__(self, known: Callable[[], set[int]]) -> None:
-        self._known = known
-        self._died = threading.Event()
-        self.look = self._died.set
-        threading.Thread(target=self._run, daemon=True).start()
+    `notify` is to be called when a child has ended.
+    """
+
+    def __init__(self, list_waited_for: Callable[[], set[int]]) -> None:
+        self._list_waited_for = list_waited_for
+        self._child_ended = threading.Event()
+        self.notify = self._child_ended.set
+        threading.Thread(target=self._run, daemon=True, name="reaper").start()
 
     def _run(self) -> None:
         while True:
-            self._died.wait()
-            self._died.clear()
-            before = set(zombies())
+            self._child_ended.wait()
+            self._child_ended.clear()
+            zombies = set(procfs.list_zombies(os.getpid()))
             time.sleep(DELAY)
-            for pid in before - self._known():
+            for pid in zombies - self._list_waited_for():
                 try:
                     os.waitpid(pid, os.WNOHANG)
                 except ChildProcessError:
                     continue
-
-
-def zombies(proc: Path = Path("/proc")) -> list[int]:
-    """Children of this process that are dead and not collected."""
-    return procfs.list_zombies(os.getpid(), proc)

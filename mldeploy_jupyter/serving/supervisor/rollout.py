@@ -1,129 +1,123 @@
-"""A deployment: new workers are loaded beside what serves, probed, and then given the traffic."""
+"""Carries out a deployment: new workers load beside those that serve, are probed, and then get the traffic."""
 
 from __future__ import annotations
 
 import errno
 import socket
+import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from ..ipc.failure import failure
 from ..settings import Settings
-from ..system import listening_socket as listening
-from ..system import procfs
-from .generation import Deploy, Emit, Generation, Later, Stopped, nobody
+from ..system import listening_socket, procfs
+from ..system.json_file import write_json
+from .generation import Aborted, Deployment, Emit, Generation
 from .probe import ProbeError, probe
 from .startup import make_ready
-from .worker_process import Worker
+from .worker_pool import WorkerPool
+from .worker_process import WorkerProcess
 
-if TYPE_CHECKING:
-    from .arbiter import Arbiter
+# Called with the new generation, whether it has a port of its own, and a function that records it in `live.json`.
+Switch = Callable[[Generation, bool, Callable[[], None]], None]
 
 
-class Deployments:
-    """The deployments of a service: one at a time. `last` says what came of the last one."""
+class Rollouts:
+    """The deployments of a service, one at a time. `last` is the outcome of the latest one, or that it is running."""
 
-    def __init__(self, fleet: Arbiter) -> None:
+    def __init__(self, pool: WorkerPool, host: str, switch: Switch) -> None:
         self.last: dict[str, Any] | None = None
-        self._fleet = fleet
-        self._lock = fleet.lock
-        self._deploy: Deploy | None = None
-
-    def abandon(self) -> None:
-        """The service stops: what is not switched yet is cancelled."""
-        with self._lock:
-            if self._deploy is not None and not self._deploy.switching:
-                self._deploy.cancelled = True
-                self._deploy.events.put({"event": "cancel"})
+        self._pool = pool
+        self._host = host
+        self._switch = switch
+        self._deployment: Deployment | None = None
+        self._lock = threading.Lock()
+        self._disk = ThreadPoolExecutor(1)
 
     def deploy(self, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
-        """Loads `request["settings"]` beside what serves, probes it, switches. The client may go away."""
+        """Loads, probes and switches to `request["settings"]`. Goes on when the client disconnects."""
         try:
             settings = Settings.from_dict(request.get("settings"))  # type: ignore[arg-type]
         except TypeError as error:
             return {"ok": False, "failure": failure("bad-request", "rollout", str(error))}
         with self._lock:
-            if self._deploy is not None or self._fleet.stopping:
-                running = self._deploy.id if self._deploy else ""
+            if self._deployment is not None or self._pool.stopping:
+                running = self._deployment.id if self._deployment else ""
                 text = f"deployment {running} is running" if running else "the service is stopping"
                 return {"ok": False, "failure": failure("busy", "rollout", text, deployment_id=running)}
-            deploy = self._deploy = Deploy(request.get("deployment_id", ""), settings.revision)
-            self.last = {
-                "deployment_id": deploy.id,
-                "revision": deploy.revision,
-                "outcome": "running",
-                "failure": None,
-            }
-        self._fleet.log.write(f"deployment {deploy.id}: revision {settings.label}")
+            deployment = self._deployment = Deployment(request.get("deployment_id", ""), settings.revision)
+            facts = {"deployment_id": deployment.id, "revision": deployment.revision}
+            self.last = {**facts, "outcome": "running", "failure": None}
+        log = self._pool.log
+        log.write(f"deployment {deployment.id}: revision {settings.label}")
         outcome, data, result = "failed", None, {}
         try:
-            result = self._roll(settings, deploy, request.get("port"), emit)
+            result = self._roll_out(settings, deployment, request.get("port"), emit)
             outcome = "live"
-        except Stopped as stopped:
-            data = stopped.failure
+        except Aborted as aborted:
+            data = aborted.failure
             outcome = "cancelled" if data["code"] == "cancelled" else "failed"
         finally:
             with self._lock:
-                self.last = {**self.last, "outcome": outcome, "failure": data}
-                self._deploy = None
-            self._fleet.log.write(f"deployment {deploy.id}: {outcome}" + (f": {data['message']}" if data else ""))
+                self.last = {**facts, "outcome": outcome, "failure": data}
+                self._deployment = None
+            log.write(f"deployment {deployment.id}: {outcome}" + (f": {data['message']}" if data else ""))
         return {"ok": False, "failure": data} if data else {"ok": True, **result}
 
     def cancel(self, deployment_id: str) -> dict[str, Any]:
+        """Cancels the running deployment, unless its switch has begun. An empty id stands for any."""
         with self._lock:
-            deploy = self._deploy
-            if deploy is None or (deployment_id and deploy.id != deployment_id):
+            deployment = self._deployment
+            if deployment is None or (deployment_id and deployment.id != deployment_id):
                 return {"ok": False, "failure": failure("not-running", "", "no such deployment is running")}
-            if deploy.switching:
+            if deployment.switching:
                 return {"ok": False, "failure": failure("too-late", "switch", "traffic is being switched already")}
-            deploy.cancelled = True
-            deploy.events.put({"event": "cancel"})
+            _cancel(deployment)
         return {"ok": True}
 
-    def _roll(self, settings: Settings, deploy: Deploy, port: int | None, emit: Emit) -> dict[str, Any]:
-        stage = _Stages(emit)
-        listener, new_port = self._fleet.listener, bool(port) and port != self._fleet.port
-        generation = Generation(settings, deploy.id, listener)
-        old = self._fleet.live
+    def abandon(self) -> None:
+        """Cancels the running deployment, unless its switch has begun, because the service stops."""
+        with self._lock:
+            if self._deployment is not None and not self._deployment.switching:
+                _cancel(self._deployment)
+
+    def _roll_out(self, settings: Settings, deployment: Deployment, port: int | None, emit: Emit) -> dict[str, Any]:
+        pool, stages = self._pool, _Stages(emit)
+        listener, new_port = pool.listener, bool(port) and port != pool.port
+        generation = Generation(settings, deployment.id, listener)
         try:
-            stage.start("rollout")
+            stages.start("rollout")
             if new_port:
                 generation.listener = listener = self._bind(port or 0)
-            early = nobody(old)
-            prepared = Later(lambda: self._fleet.prepare_live(generation))  # it waits for the disk
-            for _ in range(max(1, settings.workers)):
-                generation.workers.append(
-                    self._fleet.spawn(generation, deploy.events, emit, early=early, deploy=deploy)
-                )
-            for number in range(len(generation.workers)):
-                make_ready(self._fleet, generation, generation.workers[number], deploy, emit, early=early)
-            if offer := generation.workers[0].ready.get("offer"):
-                emit({"event": "progress", "text": offer})
-            stage.start("probe")
+            prepared = self._disk.submit(self._prepare_live_file, generation)  # waits for the disk while workers load
+            self._start_workers(generation, deployment, emit)
+            stages.start("probe")
             for worker in generation.workers:
-                self._probe(worker, settings, deploy, emit)
+                self._probe(worker, deployment, emit)
             with self._lock:
-                if deploy.cancelled:
-                    raise Stopped(failure("cancelled", "probe", "cancelled"))
-                deploy.switching = True
-            stage.start("switch")
-            self._fleet.switch(generation, new_port, prepared.result())
-            stage.finish()
-            self._fleet.look_ahead(generation)
-        except Stopped as stopped:
-            stage.fail()
+                if deployment.cancelled:
+                    raise Aborted(failure("cancelled", "probe", "cancelled"))
+                deployment.switching = True
+            stages.start("switch")
+            self._switch(generation, new_port, prepared.result())
+            stages.finish()
+            pool.learn_modules(generation)
+        except Aborted:
+            stages.fail()
             doomed = [worker for worker in generation.workers if worker.state != "draining"]
             for worker in doomed:
-                worker.on_exit = self._fleet.forget
+                worker.on_exit = pool.remove
                 worker.kill()
             for worker in doomed:
                 worker.exited.wait(5)
-            if new_port and listener is not self._fleet.listener:
+            if new_port and listener is not pool.listener:
                 listener.close()
-            raise stopped
+            raise
         first = generation.workers[0].ready
         return {
-            "port": self._fleet.port,
+            "port": pool.port,
             "revision": settings.revision,
             "modules": first.get("modules", {}),
             "sample_scored": first.get("sample", False),
@@ -133,32 +127,80 @@ class Deployments:
 
     def _bind(self, port: int) -> socket.socket:
         try:
-            return listening.open_listener(self._fleet.host, port)
+            return listening_socket.open_listener(self._host, port)
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            holder = procfs.find_port_holder(port) if taken else None
-            text = f"port {port}: {error.strerror}"
-            code = "port-in-use" if taken else "spawn-failed"
-            raise Stopped(failure(code, "rollout", text, port=port, holder=holder)) from error
+            raise Aborted(bind_failure(port, error)) from error
 
-    def _probe(self, worker: Worker, settings: Settings, deploy: Deploy, emit: Emit) -> None:
-        body = worker.ready.get("sample_body")
+    def _start_workers(self, generation: Generation, deployment: Deployment, emit: Emit) -> None:
+        pool, settings, workers = self._pool, generation.settings, generation.workers
+        answer_early = pool.live is None or not pool.live.is_serving
+        for _ in range(max(1, settings.workers)):
+            workers.append(
+                pool.spawn(generation, deployment.events, emit, answer_early=answer_early, deployment=deployment)
+            )
+        for number in range(len(workers)):
+            # Not a loop over `workers`: one that fails may be replaced in the list.
+            make_ready(pool, generation, workers[number], deployment, emit, answer_early=answer_early)
+        if offer := workers[0].ready.get("offer"):
+            emit({"event": "progress", "text": offer})
+
+    def _probe(self, worker: WorkerProcess, deployment: Deployment, emit: Emit) -> None:
+        settings, body = worker.settings, worker.ready.get("sample_body")
         limit = settings.scoring_timeout_ms / 1000 + 5 if settings.scoring_timeout_ms else settings.init_timeout
         for _ in range(max(1, settings.probes)):
-            if deploy.cancelled:
-                raise Stopped(failure("cancelled", "probe", "cancelled"))
+            if deployment.cancelled:
+                raise Aborted(failure("cancelled", "probe", "cancelled"))
             try:
                 probe(worker, body, timeout=limit)
             except ProbeError as error:
                 if worker.exited.wait(0.2):
-                    raise Stopped(worker.failure_of_exit()) from error
+                    raise Aborted(worker.exit_failure()) from error
                 data = failure("probe-failed", "probe", str(error), response=error.response)
-                raise Stopped(worker.complete(data)) from error
+                raise Aborted(worker.complete_failure(data)) from error
         emit({"event": "sample", "scored": body is not None})
+
+    def _prepare_live_file(self, generation: Generation) -> Callable[[], None]:
+        """Writes the future `live.json` under another name, so that a full disk aborts before the switch begins.
+
+        The function that is returned puts the file in place, which needs no space. Raises `Aborted`.
+        """
+        data = {
+            "settings": generation.settings.to_dict(),
+            "deployment_id": generation.deployment_id,
+            "revision": generation.settings.revision,
+            "port": int(generation.listener.getsockname()[1]),
+        }
+        prepared, final = self._pool.folder / ".live.json.next", self._pool.folder / "live.json"
+        try:
+            write_json(prepared, data)
+        except OSError as error:
+            text = f"the new revision cannot be written down: {error}"
+            raise Aborted(failure("spawn-failed", "switch", text)) from error
+
+        def save() -> None:
+            try:
+                prepared.replace(final)
+            except OSError as error:  # the switch has happened; failing to record it must not undo it
+                self._pool.log.write(f"{final} could not be replaced: {error}")
+
+        return save
+
+
+def bind_failure(port: int, error: OSError) -> dict[str, Any]:
+    """The failure of a port that cannot be listened on, with the process that holds it."""
+    taken = error.errno == errno.EADDRINUSE
+    holder = procfs.find_port_holder(port) if taken else None
+    text = f"port {port}: {error.strerror}"
+    return failure("port-in-use" if taken else "spawn-failed", "rollout", text, port=port, holder=holder)
+
+
+def _cancel(deployment: Deployment) -> None:
+    deployment.cancelled = True
+    deployment.events.put({"event": "cancel"})  # wakes up the thread that waits for a worker
 
 
 class _Stages:
-    """Says which stage of a deployment runs, and how long each took."""
+    """Emits which stage of a deployment runs, and how many seconds each took."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit

@@ -1,29 +1,26 @@
-"""The supervisor's side of a check in a fork: a script runs once, beside the service and without touching it."""
+"""Checks a script in a fork of the zygote, beside the service and without touching it."""
 
 from __future__ import annotations
 
 import queue
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from .generation import Emit
-from .worker_process import Worker
+from .worker_pool import WorkerPool
+from .worker_process import WorkerProcess
 
-if TYPE_CHECKING:
-    from .arbiter import Arbiter
+EXTRA_TIME = 3.0  # seconds beyond init()'s limit, for the sample and the end of the process
 
-
-ENDING = 3.0  # seconds beyond init()'s limit: the sample, the end
-
-HEARTBEAT = 0.25  # seconds between two looks whether the client is still there
+HEARTBEAT = 0.25  # seconds between two events that show whether the client is still connected
 
 
 class _NoLog(ServiceLog):
-    """What a checked script prints is its author's, not the service's."""
+    """Discards everything: what a checked script prints goes to its author, not to the service's log."""
 
     def __init__(self) -> None:
         pass
@@ -35,33 +32,35 @@ class _NoLog(ServiceLog):
         pass
 
 
-def check(fleet: Arbiter, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Answers with `result` (`check.py`; None when the script ended its process), `exit_code`, `signal`, `timed_out`.
+def check_script(pool: WorkerPool, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Answers with `result` (`worker/script_check.py`), `exit_code`, `signal` and `timed_out`.
 
-    Lines of output are events. Refused with `no-fork` where this service forks nothing that fits.
+    `result` is None when the script ended its process. Lines of output are events. Refuses with `no-fork` when no
+    zygote fits the settings.
     """
     try:
         settings = Settings.from_dict(request.get("settings"))  # type: ignore[arg-type]
     except TypeError as error:
         return {"ok": False, "failure": failure("bad-request", "check", str(error))}
-    born = fleet.nursery.take(settings) if fleet.nursery.fits(settings) else None
-    if born is None:
+    process = pool.zygotes.acquire(settings) if pool.zygotes.fits(settings) else None
+    if process is None:
         return {"ok": False, "failure": failure("no-fork", "check", "no process here fits the check")}
-    worker = Worker(settings, _NoLog())
+    worker = WorkerProcess(settings, _NoLog())
     worker.on_line = lambda _, text: emit({"event": "log", "text": text})
-    with fleet.checked(worker):
-        worker.check(born)
-        result, timed_out = _await(worker, settings.init_timeout + ENDING, emit)
-        if timed_out:  # its fault handler says where it is
+    with pool.checking(worker):
+        worker.start_check(process)
+        result, timed_out = _await_result(worker, settings.init_timeout + EXTRA_TIME, emit)
+        if timed_out:  # its fault handler prints where it is
             worker.signal(signal.SIGABRT)
             worker.exited.wait(2.0)
         worker.kill()
         worker.exited.wait(5.0)
-    end = {"exit_code": None, "signal": None} if timed_out else worker.end
-    return {"ok": True, "result": result, "timed_out": timed_out, **end}
+    status = {"exit_code": None, "signal": None} if timed_out else worker.exit_status
+    return {"ok": True, "result": result, "timed_out": timed_out, **status}
 
 
-def _await(worker: Worker, limit: float, emit: Emit) -> tuple[dict[str, Any] | None, bool]:
+def _await_result(worker: WorkerProcess, limit: float, emit: Emit) -> tuple[dict[str, Any] | None, bool]:
+    """The result, and whether the script exceeded `limit` seconds."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         try:

@@ -1,13 +1,15 @@
-"""How a worker's process comes to be: a new interpreter, or (`nursery.py`) a fork of one."""
+"""Spawns the processes of a service as new interpreters. (Forks of a zygote: `zygote_process.py`.)"""
 
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +17,23 @@ from typing import Any
 from ..settings import Settings
 from ..system import process_mark, server_package
 
-# Names of the caller's environment that would change how a worker starts.
+# Names in the supervisor's environment that would change how a worker starts.
 DROPPED_VARIABLES = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
 
 _FROM_ARGUMENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mldeploy_serving.{module} import main; main()"
 
-Run = Callable[[Callable[[], Any]], Any]
+SEND_TIMEOUT = 5  # seconds for a process to read an order; they normally do so at once
+
+RunInMain = Callable[[Callable[[], Any]], Any]
 
 
 @dataclass
 class SpawnedProcess:
-    """A process that waits for its first order on `channel`. `output` is what it writes, `reap` gives its exit code
+    """A process that waits for its first order.
 
-    (negative: the signal) and waits for it. `mark` is in the environment of whatever it starts. `changed` names a file
-    of its imported modules that is not any more what was imported.
+    `channel` carries orders and messages, `output` is the end of a pipe from which its output is read. `reap` waits
+    for its end and returns its exit code, or the negative number of the signal. `mark` is in the environment of the
+    process and its descendants. `find_changed_file` names a file that was changed after the process imported it.
     """
 
     pid: int
@@ -37,29 +42,51 @@ class SpawnedProcess:
     reap: Callable[[], int]
     mark: str
     forked: bool = False
-    changed: Callable[[], str] = lambda: ""
+    find_changed_file: Callable[[], str] = lambda: ""
 
     def discard(self) -> None:
-        """Ends a process that nobody uses."""
-        end_group(self.pid)
+        """Ends a process that is not needed."""
+        kill_group(self.pid)
         self.channel.close()
         os.close(self.output)
         self.reap()
 
 
-def end_group(pid: int) -> None:
-    """Kills a process and its group; one that is gone is no error."""
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except OSError:
-        pass
+class MainThread:
+    """Runs tasks of other threads in the main thread, one after another, until it is stopped."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run(self, task: Callable[[], Any]) -> Any:
+        """Runs `task` in the main thread and returns its result, or raises its exception."""
+        if threading.current_thread() is threading.main_thread():
+            return task()
+        answer: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        self._tasks.put((task, answer))
+        result, error = answer.get()
+        if error is not None:
+            raise error
+        return result
+
+    def stop(self) -> None:
+        self._tasks.put(None)
+
+    def serve(self) -> None:
+        """Runs tasks until `stop` is called. To be called from the main thread."""
+        while (item := self._tasks.get()) is not None:
+            task, answer = item
+            try:
+                answer.put((task(), None))
+            except BaseException as error:
+                answer.put((None, error))
 
 
-def start(module: str, settings: Settings, mark: str, in_main: Run) -> SpawnedProcess:
-    """Starts `module` of the server in an interpreter of its own, with `settings`' environment.
+def spawn_process(module: str, settings: Settings, mark: str, in_main: RunInMain) -> SpawnedProcess:
+    """Starts `module` of the server in a new interpreter, with the environment of `settings`.
 
-    `in_main` runs the fork in the main thread: the kernel's "die with my parent" means the thread that
-    forked, so that thread must live as long as the supervisor. Raises `OSError` when it cannot start.
+    `in_main` forks in the main thread: the kernel kills a process when the thread that forked it ends, so this
+    must be the thread that lives as long as the supervisor. Raises `OSError` when the process cannot start.
     """
     ours, theirs = socket.socketpair()
     read, write = os.pipe()
@@ -72,7 +99,7 @@ def start(module: str, settings: Settings, mark: str, in_main: Run) -> SpawnedPr
                 stderr=write,
                 pass_fds=(theirs.fileno(),),
                 cwd=settings.app_root or None,
-                env=environment(settings, mark),
+                env=process_environment(settings, mark),
                 start_new_session=True,
             )
         )
@@ -83,19 +110,28 @@ def start(module: str, settings: Settings, mark: str, in_main: Run) -> SpawnedPr
     finally:
         theirs.close()
         os.close(write)
-    patient(ours)
+    set_send_timeout(ours)
     return SpawnedProcess(process.pid, ours, read, process.wait, mark)
 
 
-def patient(channel: socket.socket) -> None:
-    """A process reads its orders at once; one that does not for five seconds is given up."""
-    channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 5, 0))
+def set_send_timeout(channel: socket.socket) -> None:
+    """Makes sending fail when the process at the other end does not read for `SEND_TIMEOUT` seconds."""
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_TIMEOUT, 0))
 
 
-def environment(settings: Settings, mark: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key not in DROPPED_VARIABLES}
+def kill_group(pid: int) -> None:
+    """Kills a process and its group; does nothing when they are gone."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        pass
+
+
+def process_environment(settings: Settings, mark: str) -> dict[str, str]:
+    """The environment of a worker or zygote: the supervisor's, the user's variables, the server's own."""
+    inherited = {key: value for key, value in os.environ.items() if key not in DROPPED_VARIABLES}
     return {
-        **kept,
+        **inherited,
         **settings.env,
         "PYTHONPATH": settings.server_path or str(server_package.import_root()),
         process_mark.VARIABLE: mark,

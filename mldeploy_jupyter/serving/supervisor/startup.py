@@ -1,113 +1,131 @@
-"""A worker from its birth until it is ready; one that was forked gets a second chance in a new interpreter."""
+"""Waits until a spawned worker is ready. A forked one that fails is tried once more in a new interpreter."""
 
 from __future__ import annotations
 
 import queue
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..ipc.failure import failure
 from ..settings import Settings
-from .generation import PROGRESS_EVERY, STACK_WAIT, Deploy, Emit, Generation, Stopped
-from .watchdog import PATIENCE, LockDetector
-from .worker_process import Worker
+from .generation import Aborted, Deployment, Emit, Generation
+from .watchdog import LOCK_PATIENCE, LockDetector
+from .worker_pool import WorkerPool
+from .worker_process import WorkerProcess
 
-if TYPE_CHECKING:
-    from .arbiter import Arbiter
+PROGRESS_INTERVAL = 5.0  # seconds between two events about an init() that still runs
+
+STACK_WAIT = 1.0  # seconds for a worker to answer where its init() hangs
 
 
 def make_ready(
-    fleet: Arbiter, generation: Generation, worker: Worker, deploy: Deploy | None, emit: Emit, *, early: bool
-) -> Worker:
-    """The worker, or the one that took its place, once it is ready. Raises `Stopped`.
+    pool: WorkerPool,
+    generation: Generation,
+    worker: WorkerProcess,
+    deployment: Deployment | None,
+    emit: Emit,
+    *,
+    answer_early: bool,
+) -> WorkerProcess:
+    """Returns the worker, or the one that was started in its place, when it is ready. Raises `Aborted`.
 
-    A forked worker that dies or hangs may do so only because it was forked. Then a new interpreter must show it.
+    Where a forked worker dies or hangs, the fork itself may be the reason; a new interpreter shows whether it is.
     """
     while True:
         try:
-            await_ready(worker, generation.settings, deploy, emit)
-        except Stopped as stopped:
-            failed = stopped.worker or worker
-            if not may_be_the_fork(failed, stopped.failure):
+            await_ready(worker, generation.settings, deployment, emit)
+        except Aborted as aborted:
+            failed = aborted.worker or worker  # with several workers, events of all come in one queue
+            if not may_be_the_fork(failed, aborted.failure):
                 worker.kill()
                 raise
-            again = _again(fleet, generation, failed, str(stopped), emit, early=early)
-            worker = again if failed is worker else worker
+            pool.log.write(f"worker {failed.pid} was forked and failed: {aborted}; trying a new interpreter")
+            emit({"event": "progress", "text": f"{aborted}; once more in a new interpreter"})
+            substitute = _start_again(pool, generation, failed, emit, answer_early, failure_of_fork=str(aborted))
+            worker = substitute if failed is worker else worker
             continue
-        changed = worker.outdated()
-        if changed:
-            worker = _again(fleet, generation, worker, f"{changed} has changed", emit, early=early, fresh=False)
+        if worker.find_changed_file():
+            worker = _start_again(pool, generation, worker, emit, answer_early)
             continue
-        if worker.instead_of:
-            fleet.nursery.distrust(f"{worker.instead_of}, and not in a new interpreter")
+        if worker.failure_of_fork:
+            pool.zygotes.stop_forking(f"{worker.failure_of_fork}, and not in a new interpreter")
         return worker
 
 
-def _again(
-    fleet: Arbiter, generation: Generation, failed: Worker, reason: str, emit: Emit, *, early: bool, fresh: bool = True
-) -> Worker:
-    failed.given_up, failed.on_exit = True, fleet.forget
+def _start_again(
+    pool: WorkerPool,
+    generation: Generation,
+    failed: WorkerProcess,
+    emit: Emit,
+    answer_early: bool,
+    failure_of_fork: str = "",
+) -> WorkerProcess:
+    """Starts a worker in the place of `failed`: in a new interpreter if the fork may be the reason."""
+    failed.superseded, failed.on_exit = True, pool.remove
     failed.kill()
     failed.exited.wait(5)
-    if fresh:
-        fleet.log.write(f"worker {failed.pid} was forked and failed: {reason}; trying a new interpreter")
-        emit({"event": "progress", "text": f"{reason}; once more in a new interpreter"})
-    again = fleet.spawn(generation, failed.events, emit, early=early, fresh=fresh)
-    again.restarts, again.instead_of = failed.restarts, reason if fresh else ""
+    substitute = pool.spawn(
+        generation, failed.events, emit, answer_early=answer_early, new_interpreter=bool(failure_of_fork)
+    )
+    substitute.restarts, substitute.failure_of_fork = failed.restarts, failure_of_fork
     if failed in generation.workers:
-        generation.workers[generation.workers.index(failed)] = again
-    return again
+        generation.workers[generation.workers.index(failed)] = substitute
+    return substitute
 
 
-def may_be_the_fork(worker: Worker, data: dict[str, Any]) -> bool:
-    """Whether a failure could come from forking: an end or a hang without a word, or words about it."""
+def may_be_the_fork(worker: WorkerProcess, data: dict[str, Any]) -> bool:
+    """Whether a failure may come from forking: death or a hang without an exception, or a message about forking."""
     if not worker.forked or (data.get("memory") or {}).get("oom_kill"):
         return False
     silent = data["code"] in ("killed", "exited", "worker-lost") or data.get("locked", False)
     return silent or "fork" in str(data.get("message", "")).lower()
 
 
-def await_ready(worker: Worker, settings: Settings, deploy: Deploy | None, emit: Emit) -> None:
-    """Returns when the worker is ready; raises `Stopped` with the failure of whatever came instead."""
-    next_progress = PROGRESS_EVERY
-    pulse = LockDetector(worker.pid)
+def await_ready(worker: WorkerProcess, settings: Settings, deployment: Deployment | None, emit: Emit) -> None:
+    """Returns when the worker is ready. Raises `Aborted` with the failure when it is not, or `deployment` is cancelled.
+
+    The time limit is `settings.init_timeout` seconds.
+    """
+    next_progress = PROGRESS_INTERVAL
+    detector = LockDetector(worker.pid)
     while not worker.ready:
         now = time.monotonic()
-        if deploy is not None and deploy.cancelled:
-            raise Stopped(failure("cancelled", worker.stage, "cancelled"))
+        if deployment is not None and deployment.cancelled:
+            raise Aborted(failure("cancelled", worker.stage, "cancelled"))
+        left = settings.init_timeout - (now - worker.spawned_at)
+        if left < 0:
+            raise Aborted({**_timeout_failure(worker, settings), "locked": detector.is_locked()}, worker)
+        if worker.forked and detector.locked_seconds() > LOCK_PATIENCE:
+            text = f"{worker.stage} waits for a lock and has done nothing for {LOCK_PATIENCE:g} s"
+            data = failure("init-timeout", worker.stage, text, locked=True)
+            raise Aborted(worker.complete_failure(data), worker)
         running = now - worker.stage_since
-        if now - worker.born > settings.init_timeout:
-            raise Stopped({**_hung(worker, settings), "locked": pulse.locked()}, worker)
-        if worker.forked and pulse.locked_for() > PATIENCE:
-            text = f"{worker.stage} waits for a lock and has done nothing for {PATIENCE:g} s"
-            raise Stopped(worker.complete(failure("init-timeout", worker.stage, text, locked=True)), worker)
         if worker.stage == "init" and running > next_progress:
             emit({"event": "progress", "text": f"init() has run for {running:.0f} s"})
-            next_progress += PROGRESS_EVERY
-        left = settings.init_timeout - (now - worker.born)
+            next_progress += PROGRESS_INTERVAL
         try:
             event = worker.events.get(timeout=max(0.01, min(left, 0.5)))
         except queue.Empty:
             continue
-        said: Worker | None = event.get("worker")
-        if said is None or said.given_up:
+        sender: WorkerProcess | None = event.get("worker")
+        if sender is None or sender.superseded:
             continue
         if event["event"] == "failed":
-            raise Stopped(said.complete(event["failure"]), said)
+            raise Aborted(sender.complete_failure(event["failure"]), sender)
         if event["event"] == "exit":
-            raise Stopped(said.failure_of_exit(), said)
+            raise Aborted(sender.exit_failure(), sender)
     if worker.exited.is_set():
-        raise Stopped(worker.failure_of_exit(), worker)
+        raise Aborted(worker.exit_failure(), worker)
     worker.state = "ready"
 
 
-def _hung(worker: Worker, settings: Settings) -> dict[str, Any]:
-    answer = worker.ask("stack", STACK_WAIT)
-    frames = answer["frames"] if answer else []
-    if not answer:  # held up in C code: its fault handler writes the stack to the log
+def _timeout_failure(worker: WorkerProcess, settings: Settings) -> dict[str, Any]:
+    answer = worker.request("stack", STACK_WAIT)
+    if not answer:  # it is held up in C code: its fault handler writes the stack to the log
         worker.signal(signal.SIGUSR2)
         time.sleep(0.2)
     stage = worker.stage
     text = f"{stage if stage != 'init' else 'init()'} did not end within {settings.init_timeout:g} s"
-    return worker.complete(failure("init-timeout", stage, text, frames=frames))
+    frames = answer["frames"] if answer else []
+    return worker.complete_failure(failure("init-timeout", stage, text, frames=frames))

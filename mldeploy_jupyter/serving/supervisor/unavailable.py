@@ -1,4 +1,4 @@
-"""Answers 503 while no worker is there at all, so that a client is told and not left hanging."""
+"""Answers 503 while a service has no worker at all, so that clients do not hang."""
 
 from __future__ import annotations
 
@@ -6,54 +6,58 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 _BODY = (
     b'{"message":"no revision is serving","error":{"code":"not-serving","where":"",'
     b'"hint":"The service\'s log says why; deploying again may help."}}'
 )
 
-_ANSWER = (
+_RESPONSE = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
     b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(_BODY)
 ) + _BODY
 
-LOOK = 0.2  # seconds between two looks whether a worker has come
+CHECK_INTERVAL = 0.2  # seconds after which a pause is noticed
 
-PATIENCE = 0.5  # seconds for a client to send its request, and to read the answer
+CLIENT_WAIT = 0.5  # seconds for a client to send its request, and again to read the response
 
 
 class UnavailableResponder:
-    """Takes connections while `absent` is set. `listener()` gives the socket of the moment."""
+    """Accepts connections in a thread and answers them with 503, between `answer_on` and `pause`."""
 
-    def __init__(self, listener: Callable[[], socket.socket]) -> None:
-        self.absent = threading.Event()
-        self.absent.set()
+    def __init__(self) -> None:
+        self._active = threading.Event()
+        threading.Thread(target=self._run, daemon=True, name="unavailable").start()
+
+    def answer_on(self, listener: socket.socket) -> None:
         self._listener = listener
-        threading.Thread(target=self._run, daemon=True).start()
+        self._active.set()
+
+    def pause(self) -> None:
+        self._active.clear()
 
     def _run(self) -> None:
         while True:
-            self.absent.wait()
+            self._active.wait()
             try:
-                listener = self._listener()
-                readable, _, _ = select.select([listener], [], [], LOOK)
-                if readable and self.absent.is_set():
-                    _answer(listener.accept()[0])
+                readable, _, _ = select.select([self._listener], [], [], CHECK_INTERVAL)
+                if readable and self._active.is_set():
+                    _answer(self._listener.accept()[0])
             except (OSError, ValueError):
-                # The socket was changed or closed, or a worker was quicker.
-                threading.Event().wait(LOOK)
+                # The socket was closed, or a new worker accepted the connection first.
+                time.sleep(CHECK_INTERVAL)
 
 
 def _answer(connection: socket.socket) -> None:
     with connection:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(CLIENT_WAIT)
         try:
             connection.recv(65536)
-            connection.sendall(_ANSWER)
+            connection.sendall(_RESPONSE)
             connection.shutdown(socket.SHUT_WR)
-            end = time.monotonic() + PATIENCE  # others wait
-            while time.monotonic() < end and connection.recv(65536):
+            # Closing with unread bytes would reset the connection; one slow client must not block the others.
+            deadline = time.monotonic() + CLIENT_WAIT
+            while time.monotonic() < deadline and connection.recv(65536):
                 pass
         except OSError:
             pass

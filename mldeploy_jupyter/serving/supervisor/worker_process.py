@@ -1,4 +1,4 @@
-"""A worker process as its supervisor sees it: spawned, listened to, told what to do, buried."""
+"""A worker process as its supervisor handles it: started, sent orders, watched, killed, reaped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..ipc.channel import Channel
@@ -19,121 +20,128 @@ from ..log import entry, worker_output
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import memory, procfs
-from ..system.process_mark import kill_marked
-from . import spawn as births
-from .spawn import Run, SpawnedProcess
+from ..system.process_mark import kill_marked, new_mark
+from .spawn import RunInMain, SpawnedProcess, kill_group, process_environment, spawn_process
+
+ORDER_WAIT = 10.0  # seconds for a worker to carry out an order and answer it
+
+CHANNEL_CLOSED_WAIT = 1.0  # seconds for a worker to end after it closed its channel, before it is killed
 
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
 
-class Worker:
-    """One worker. `state`: starting, ready (may get traffic), live, draining, dead.
+class WorkerProcess:
+    """One worker. `state` is starting, ready (it may get traffic), live, draining or dead.
 
-    `events` gets what concerns its start: the worker's own messages, then one `{"event": "exit"}`.
-    `on_message(worker, message, fds)` gets what it says later, `on_exit(worker)` is called once it is dead
-    and its whole process group is gone, `on_line(worker, text)`, if it is set, for each line
-    of output that is no request.
+    `events` gets the messages about the worker's start, then one `{"event": "exit"}`. `on_message(worker, message,
+    fds)` gets its later messages. `on_exit(worker)` is called when the worker is dead and its whole process group is
+    gone. `on_line(worker, text)`, if set, gets each line of output that is no entry about a request.
     """
 
-    def __init__(self, settings: Settings, log: ServiceLog, board: Scoreboard | None = None) -> None:
+    def __init__(self, settings: Settings, log: ServiceLog, scoreboard: Scoreboard | None = None) -> None:
         self.settings = settings
         self.log = log
-        self.board = board
+        self.scoreboard = scoreboard  # None for a process that only checks a script
         self.slot = 0
-        self._lines_mark = os.urandom(8).hex()  # by which its own entries are known
+
+        # The process.
         self.pid = 0
-        self.mark = os.urandom(8).hex()
+        self.mark = new_mark()
         self.forked = False
-        self.given_up = False  # another one took its place before it was ready
-        self.outdated: Callable[[], str] = lambda: ""  # see `SpawnedProcess.changed`
-        self.instead_of = ""  # what came of the forked worker whose place it took
+        self.find_changed_file: Callable[[], str] = lambda: ""
+        self._log_mark = new_mark()  # by which the log entries that the worker itself wrote are known
+        self._kill_requested = False
+        self._dead = threading.Event()  # earlier than `exited`: its last messages may not be read yet
+        self.exited = threading.Event()
+        self._exit: dict[str, Any] = {}
+
+        # Its start.
         self.state = "starting"
         self.stage = "import"
         self.started = entry.utc_now()
-        self.born = time.monotonic()
-        self.stage_since = self.born
+        self.spawned_at = self.stage_since = time.monotonic()
+        self.ready: dict[str, Any] = {}  # the worker's message that it is ready
         self.restarts = 0
-        self.lost: list[str] = []  # the requests that it had in hand when it died
-        self.tail = worker_output.Tail()
-        self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self.exited = threading.Event()
-        self._unwanted = False
-        self._died = threading.Event()  # as `exited`, before what it said last was read
-        self._deaf = threading.Event()  # it closed its end of the channel
-        self.ready: dict[str, Any] = {}
-        self.on_message: Callable[[Worker, dict[str, Any], list[int]], None] = lambda *_: None
-        self.on_exit: Callable[[Worker], None] = lambda _: None
-        self.on_line: Callable[[Worker, str], None] | None = None
-        self._ids = itertools.count(1)
-        self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
-        self._end: dict[str, Any] = {}
-        self.verdict: dict[str, Any] | None = None  # the failure it was ended for, where the supervisor decided that
+        self.superseded = False  # another worker was started in its place before it was ready
+        self.failure_of_fork = ""  # why the forked worker failed in whose place this one was started
 
-    def spawn(
+        # Its end.
+        self.kill_failure: dict[str, Any] | None = None  # why the supervisor killed it
+        self.lost_requests: list[str] = []  # ids of the requests that were in flight when it died
+
+        self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.on_message: Callable[[WorkerProcess, dict[str, Any], list[int]], None] = lambda *_: None
+        self.on_exit: Callable[[WorkerProcess], None] = lambda _: None
+        self.on_line: Callable[[WorkerProcess, str], None] | None = None
+        self._tail = worker_output.Tail()
+        self._request_ids = itertools.count(1)
+        self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
+        self._channel_closed = threading.Event()
+
+    def start(
         self,
         listener: socket.socket,
         *,
         keys: dict[str, str],
-        early: bool,
-        in_main: Run = lambda task: task(),
-        born: SpawnedProcess | None = None,
+        answer_early: bool,
+        in_main: RunInMain = lambda task: task(),
+        process: SpawnedProcess | None = None,
     ) -> None:
-        """Starts the process, or makes a forked one (`born`) this worker.
+        """Starts a new interpreter as this worker, or makes the forked `process` this worker.
 
-        `early` lets it answer (503, "starting") while `init()` runs. For `in_main` see `births.start`.
-        Raises `OSError` when it cannot start.
+        `answer_early` makes it answer requests with 503 while `init()` runs. Raises `OSError` when it cannot start.
         """
-        assert self.board is not None
-        self.slot = self.board.assign_slot()
-        fds = (listener.fileno(), self.board.fd)
-        self._begin(born, in_main, "start", fds, keys=keys, early=early, slot=self.slot, lines=self._lines_mark)
+        assert self.scoreboard is not None
+        self.slot = self.scoreboard.assign_slot()
+        fds = (listener.fileno(), self.scoreboard.fd)
+        if process is None:
+            process = spawn_process("worker", self.settings, self.mark, in_main)
+        self._begin(process, "start", fds, keys=keys, early=answer_early, slot=self.slot, lines=self._log_mark)
 
-    def check(self, born: SpawnedProcess) -> None:
-        """Has a forked process run the script once (`check.py`); `checked` comes in `events`."""
-        self._begin(born, lambda task: task(), "check")
+    def start_check(self, process: SpawnedProcess) -> None:
+        """Makes a forked process run the script once (`worker/script_check.py`); `events` gets `checked`."""
+        self._begin(process, "check")
 
-    def _begin(
-        self, born: SpawnedProcess | None, in_main: Run, op: str, fds: tuple[int, ...] = (), **args: Any
-    ) -> None:
-        if born is None:
-            born = births.start("worker", self.settings, self.mark, in_main)
-        self.mark, self.forked, self._reap = born.mark, born.forked, born.reap
-        if born.forked:  # the others were started with it
-            args["environment"] = births.environment(self.settings, self.mark)
-        self.born = self.stage_since = time.monotonic()
-        self.outdated = born.changed
-        self._channel = Channel(born.channel)
-        self.pid = born.pid
-        self.tell(op, fds, settings=self.settings.to_dict(), **args)
-        self._cgroup = memory.find_cgroup(born.pid)
+    def _begin(self, process: SpawnedProcess, op: str, fds: tuple[int, ...] = (), **args: Any) -> None:
+        self.pid, self.mark, self.forked, self._reap = process.pid, process.mark, process.forked, process.reap
+        self.find_changed_file = process.find_changed_file
+        if process.forked:  # a new interpreter was started with its environment
+            args["environment"] = process_environment(self.settings, self.mark)
+        self.spawned_at = self.stage_since = time.monotonic()
+        self._channel = Channel(process.channel)
+        self.send(op, fds, settings=self.settings.to_dict(), **args)
+        self._cgroup = memory.find_cgroup(self.pid)
         self._oom_kills = memory.count_oom_kills(self._cgroup)
-        worker_output.enlarge_pipe(born.output)
-        reading = (born.output, self._lines_mark, self._wrap, self._lines)
-        self._output = threading.Thread(target=worker_output.read_output, args=reading, daemon=True)
-        self._output.start()
-        self._listening = threading.Thread(target=self._listen, daemon=True)
-        self._listening.start()
-        threading.Thread(target=self._wait, daemon=True).start()
-        if self._unwanted:
+        worker_output.enlarge_pipe(process.output)
+        reading = (process.output, self._log_mark, self._to_entry, self._add_lines)
+        self._output_reader = threading.Thread(target=worker_output.read_output, args=reading, daemon=True)
+        self._output_reader.start()
+        self._message_reader = threading.Thread(target=self._read_messages, daemon=True)
+        self._message_reader.start()
+        threading.Thread(target=self._await_exit, daemon=True).start()
+        if self._kill_requested:
             self.kill()
 
-    def tell(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
-        """Sends an order; False when the worker is gone."""
+    def send(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
+        """Sends an order; returns False when the worker is gone."""
         try:
             self._channel.send({**args, "op": op}, fds)
         except OSError:
             return False
         return True
 
-    def ask(self, op: str, wait: float, **args: Any) -> dict[str, Any] | None:
-        """Sends an order and waits for its answer; None when there is none within `wait` seconds."""
-        number = next(self._ids)
+    def request(self, op: str, wait: float = ORDER_WAIT, **args: Any) -> dict[str, Any] | None:
+        """Sends an order and waits up to `wait` seconds for its answer; returns None when there is none."""
+        number = next(self._request_ids)
         answer = self._answers[number] = queue.SimpleQueue()
         try:
-            if not self.tell(op, id=number, **args):
+            if not self.send(op, id=number, **args):
                 return None
             deadline = time.monotonic() + wait
-            while not (self.exited.is_set() or self._deaf.is_set()) and (left := deadline - time.monotonic()) > 0:
+            while not (self.exited.is_set() or self._channel_closed.is_set()):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
                 try:
                     return answer.get(timeout=min(left, 0.2))
                 except queue.Empty:
@@ -142,54 +150,49 @@ class Worker:
         finally:
             del self._answers[number]
 
-    def answered(self) -> int:
+    def count_answered(self) -> int:
         """How many requests of /score it has answered."""
-        if self.board is None or not self.slot or self.exited.is_set():
+        if self.scoreboard is None or not self.slot or self.exited.is_set():
             return 0
-        return int(self.board.slot(self.slot).fields[ANSWERED])
+        return int(self.scoreboard.slot(self.slot).fields[ANSWERED])
 
     def signal(self, number: int) -> None:
-        if self.pid and not self._died.is_set():
+        if self.pid and not self._dead.is_set():
             try:
                 os.kill(self.pid, number)
             except OSError:
                 pass
 
     def kill(self) -> None:
-        """Ends the whole process group at once, or as soon as there is one. `on_exit` follows."""
-        self._unwanted = True
-        if self.pid and not self._died.is_set():  # the group 0 would be our own
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except OSError:
-                pass
+        """Kills the whole process group, now or as soon as there is one. `on_exit` follows."""
+        self._kill_requested = True
+        if self.pid and not self._dead.is_set():  # group 0 would be the supervisor's own
+            kill_group(self.pid)
 
-    def failure_of_exit(self, code: str = "") -> dict[str, Any]:
+    def exit_failure(self) -> dict[str, Any]:
         """The failure of a worker that is dead: `exited` with an exit code, or `killed` by a signal."""
-        if self.verdict is not None:
-            return self.complete(self.verdict)
-        number, status = self._end.get("signal"), self._end.get("exit_code")
+        if self.kill_failure is not None:
+            return self.complete_failure(self.kill_failure)
+        number, status = self._exit.get("signal"), self._exit.get("exit_code")
         text = f"the worker was ended by signal {number}" if number else f"the worker exited with code {status}"
-        text += memory.explain_oom_kill(self._end.get("memory") or {})
-        return self.complete(failure(code or ("killed" if number else "exited"), self.stage, text))
+        text += memory.explain_oom_kill(self._exit.get("memory") or {})
+        return self.complete_failure(failure("killed" if number else "exited", self.stage, text))
+
+    def complete_failure(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Adds what only the supervisor knows: exit code or signal, memory, the last lines of output, run time."""
+        self._output_reader.join(0.5 if self.exited.is_set() else 0.1)
+        facts = self._exit or {"exit_code": None, "signal": None, "memory": self._memory_facts(None)}
+        seconds = round(time.monotonic() - self.spawned_at, 3)
+        return {**facts, "log_tail": self._tail.texts(), "seconds": seconds, **data}
 
     @property
-    def end(self) -> dict[str, Any]:
-        """`exit_code` and `signal` of a process that is dead."""
-        return {"exit_code": self._end.get("exit_code"), "signal": self._end.get("signal")}
+    def exit_status(self) -> dict[str, Any]:
+        """`exit_code` and `signal`; both None while the process runs."""
+        return {"exit_code": self._exit.get("exit_code"), "signal": self._exit.get("signal")}
 
     @property
     def crashed(self) -> bool:
-        return self._end.get("signal") in _CRASHES
-
-    def complete(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Adds what only the supervisor knows: end, memory, the last lines, how long it had run."""
-        self._output.join(0.5 if self.exited.is_set() else 0.1)
-        end = self._end or {"exit_code": None, "signal": None, "memory": self.memory(None)}
-        return {**end, "log_tail": self.tail.texts(), "seconds": round(time.monotonic() - self.born, 3), **data}
-
-    def memory(self, number: int | None) -> dict[str, Any]:
-        return memory.facts_after_death(self._cgroup, self._oom_kills, number)
+        return self._exit.get("signal") in _CRASHES
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -203,17 +206,17 @@ class Worker:
             "rss": procfs.read_rss(self.pid),
         }
 
-    def _wrap(self, text: str) -> bytes:
+    def _to_entry(self, text: str) -> bytes:
         return entry.format_line(text, logger="raw", revision=str(self.settings.revision), pid=self.pid)
 
-    def _lines(self, lines: bytes) -> None:
+    def _add_lines(self, lines: bytes) -> None:
         self.log.append(lines)
-        self.tail.add(lines)
+        self._tail.add(lines)
         if (on_line := self.on_line) is not None:
             for text in worker_output.texts_without_requests(lines):
                 on_line(self, text)
 
-    def _listen(self) -> None:
+    def _read_messages(self) -> None:
         while (received := self._channel.receive()) is not None:
             message, fds = received
             event = message.get("event")
@@ -230,33 +233,44 @@ class Worker:
                 self.events.put({**message, "worker": self})
             else:
                 self.on_message(self, message, fds)
-        self._deaf.set()
-        if not self._died.wait(1):  # a worker that does not listen cannot be switched, or stopped
+        self._channel_closed.set()
+        # Without its channel a worker can neither be switched nor stopped.
+        if not self._dead.wait(CHANNEL_CLOSED_WAIT):
             self.log.write(f"worker {self.pid} closed its channel; ending it")
             self.kill()
 
-    def _wait(self) -> None:
-        # The pid stays ours until it is reaped, so the group that is killed cannot be a stranger's.
+    def _await_exit(self) -> None:
+        # The pid is not used again before it is reaped, so the group that is killed here is still the worker's.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        self._died.set()
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except OSError:
-            pass
-        kill_marked([self.mark])  # what made itself a daemon
+        self._dead.set()
+        kill_group(self.pid)
+        kill_marked([self.mark])  # processes that left the group
         status = self._reap()
         number = -status if status < 0 else None
-        self._end = {
+        self._exit = {
             "exit_code": None if number else status,
             "signal": number,
-            "memory": self.memory(number),
+            "memory": self._memory_facts(number),
         }
-        # What it said last, and connections that it handed over, come before its end.
-        self._listening.join(2)
-        self._output.join(0.5)
+        # Its last messages, and the connections that it handed over, come before its exit.
+        self._message_reader.join(2)
+        self._output_reader.join(0.5)
         self._channel.close()
-        self.lost = self.board.retire_slot(self.slot) if self.board is not None else []
+        self.lost_requests = self.scoreboard.retire_slot(self.slot) if self.scoreboard is not None else []
         self.state = "dead"
         self.exited.set()
         self.events.put({"event": "exit", "worker": self})
         self.on_exit(self)
+
+    def _memory_facts(self, signal_number: int | None) -> dict[str, Any]:
+        return memory.facts_after_death(self._cgroup, self._oom_kills, signal_number)
+
+
+def request_all(
+    workers: Sequence[WorkerProcess], op: str, wait: float = ORDER_WAIT, **args: Any
+) -> list[dict[str, Any] | None]:
+    """Sends an order to all workers at the same time; returns their answers as `WorkerProcess.request` does."""
+    if not workers:
+        return []
+    with ThreadPoolExecutor(len(workers)) as executor:
+        return list(executor.map(lambda worker: worker.request(op, wait, **args), workers))

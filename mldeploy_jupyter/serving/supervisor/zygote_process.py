@@ -1,4 +1,4 @@
-"""A zygote (`zygote.py`) as its supervisor sees it: started, given names to import, asked for forks."""
+"""A zygote (`zygote/__main__.py`) as its supervisor handles it: started, given modules to import, asked for forks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from ..log import entry
 from ..log.service_log import ServiceLog
 from ..log.worker_output import read_output
 from ..settings import Settings
-from ..system.process_mark import kill_marked
-from . import spawn
-from .spawn import Run, SpawnedProcess
+from ..system.process_mark import kill_marked, new_mark
+from .spawn import RunInMain, SpawnedProcess, kill_group, set_send_timeout, spawn_process
 
-ONE_IMPORT = 60.0  # seconds for one module; the zygote does without a slower one
+IMPORT_TIMEOUT = 60.0  # seconds for one module; the zygote does without a slower one
 
-ANSWER = 10.0  # seconds for anything that is no import
+ANSWER_TIMEOUT = 10.0  # seconds for every other order
 
-Key = tuple[str, str, str]
+MIN_LIFE = 10.0  # seconds: a zygote that died earlier would probably die again
+
+# Interpreter, digest of the server's source, environment: what two revisions must share to share a zygote.
+ZygoteKey = tuple[str, str, str]
 
 
 class ForkUnsafe(Exception):
-    """A zygote that must not be used; `module` is what spoilt it, if one did."""
+    """A zygote cannot be used. `module` is the one whose import is the reason, if one is."""
 
     def __init__(self, reason: str, module: str = "") -> None:
         super().__init__(reason)
@@ -37,66 +39,86 @@ class ForkUnsafe(Exception):
 
 
 class ZygoteProcess:
-    """One process that forks. Raises `ForkUnsafe` from whatever it cannot do."""
+    """One zygote. Its methods raise `ForkUnsafe` when it died, is too slow, or must not be forked.
+
+    `on_death` is called when it dies without having been killed by `kill`.
+    """
 
     def __init__(
-        self, key: Key, settings: Settings, log: ServiceLog, in_main: Run, on_death: Callable[[ZygoteProcess], None]
+        self,
+        key: ZygoteKey,
+        settings: Settings,
+        log: ServiceLog,
+        in_main: RunInMain,
+        on_death: Callable[[ZygoteProcess], None],
     ) -> None:
+        """Raises `OSError` when the process cannot start."""
         self.key = key
         self.settings = settings
-        self.asked: set[str] = set()
-        self.modules = 0
+        self.requested_modules: set[str] = set()
+        self.module_count = 0
         self.alive = True
-        mark = os.urandom(8).hex()
-        self.born = spawn.start("zygote", settings, mark, in_main)
-        self._since = time.monotonic()
-        self._channel = Channel(self.born.channel)
-        self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._ids = itertools.count(1)
-        self._imports: list[int] = []  # orders whose answers nobody has read yet
-        self._kept: dict[int, dict[str, Any]] = {}
-        self._greeted = False
-        self._importing = ""
+        self.process = spawn_process("zygote", settings, new_mark(), in_main)
+        self._spawned_at = time.monotonic()
         self._killed = False
         self._on_death = on_death
-        pid = self.born.pid
-        reading = (self.born.output, mark, lambda text: entry.format_line(text, logger="imports", pid=pid), log.append)
+        self._channel = Channel(self.process.channel)
+        self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._order_ids = itertools.count(1)
+        self._unread_imports: list[int] = []  # ids of import orders whose answers were not read yet
+        self._unread_events: dict[int, dict[str, Any]] = {}  # answers that came before they were awaited
+        self._greeted = False
+        self._importing = ""  # the module that is being imported
+        pid = self.process.pid
+        reading = (
+            self.process.output,
+            self.process.mark,
+            lambda text: entry.format_line(text, logger="imports", pid=pid),
+            log.append,
+        )
         threading.Thread(target=read_output, args=reading, daemon=True).start()
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._read_events, daemon=True).start()
 
-    def begin(self, names: list[str]) -> None:
-        """Has it import `names`, without waiting; `prepare` does."""
+    def begin_imports(self, names: list[str]) -> None:
+        """Orders the import of modules, without waiting."""
         if names:
-            self._imports.append(self.send("import", modules=names))
-            self.asked.update(names)
+            self._unread_imports.append(self.send("import", modules=names))
+            self.requested_modules.update(names)
 
-    def prepare(self, names: list[str], give_up: Callable[[], bool]) -> bool:
-        """Has it import `names`, and waits for all it was asked. False when `give_up()` came first: it goes on."""
-        self.begin(names)
+    def import_modules(self, names: list[str], give_up: Callable[[], bool]) -> bool:
+        """Orders the import of `names` and waits for all ordered imports.
+
+        Returns False when `give_up()` became true first; the imports then go on.
+        """
+        self.begin_imports(names)
         if not self._greeted:
-            hello = self.await_("hello", 0, give_up, ONE_IMPORT)
+            hello = self.await_event("hello", 0, IMPORT_TIMEOUT, give_up)
             if hello is None:
                 return False
             if hello["unsafe"]:
                 raise ForkUnsafe(hello["unsafe"])
             self._greeted = True
-        while self._imports:
-            answer = self.await_("answer", self._imports[0], give_up, ONE_IMPORT)
+        while self._unread_imports:
+            answer = self.await_event("answer", self._unread_imports[0], IMPORT_TIMEOUT, give_up)
             if answer is None:
                 return False
-            self._imports.pop(0)
+            self._unread_imports.pop(0)
             if answer["unsafe"]:
                 raise ForkUnsafe(answer["unsafe"], answer["culprit"])
-            self.modules = answer["modules"]
+            self.module_count = answer["modules"]
         return True
 
     def fork(self) -> SpawnedProcess:
-        mark = os.urandom(8).hex()
+        """A fork that waits for its first order."""
+        mark = new_mark()
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         try:
             number = self.send("fork", (theirs.fileno(), write), mark=mark)
-            answer = self.await_("answer", number, lambda: False, ANSWER) or {}
+            answer = self.await_event("answer", number, ANSWER_TIMEOUT) or {}
+            pid = answer.get("pid", 0)
+            if not pid:
+                raise ForkUnsafe("a fork did not succeed")
         except ForkUnsafe:
             ours.close()
             os.close(read)
@@ -104,42 +126,43 @@ class ZygoteProcess:
         finally:
             theirs.close()
             os.close(write)
-        pid = answer.get("pid", 0)
-        if not pid:
-            ours.close()
-            os.close(read)
-            raise ForkUnsafe("a fork did not succeed")
-        spawn.patient(ours)
+        set_send_timeout(ours)
 
         def reap() -> int:
             try:
                 return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            except ChildProcessError:  # somebody was quicker
+            except ChildProcessError:  # another thread has reaped it
                 return -int(signal.SIGKILL)
 
         return SpawnedProcess(pid, ours, read, reap, mark, forked=True)
 
-    def may_return(self) -> bool:
-        """One that dies young would only die again."""
-        return time.monotonic() - self._since > 10
+    def lived_long_enough(self) -> bool:
+        """Whether another zygote is worth starting after this one died."""
+        return time.monotonic() - self._spawned_at > MIN_LIFE
 
     def kill(self) -> None:
         self._killed = True
         if self.alive:
-            spawn.end_group(self.born.pid)
+            kill_group(self.process.pid)
 
     def send(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> int:
-        number = next(self._ids)
+        """Sends an order; returns the id that its answer will have."""
+        number = next(self._order_ids)
         try:
             self._channel.send({**args, "op": op, "id": number}, fds)
         except OSError as error:
             raise ForkUnsafe("it has died", self._importing) from error
         return number
 
-    def await_(self, event: str, number: int, give_up: Callable[[], bool], wait: float) -> dict[str, Any] | None:
-        """The event with this number; None when `give_up()` came first. What nobody waits for yet is kept."""
-        if number in self._kept:
-            return self._kept.pop(number)
+    def await_event(
+        self, event: str, number: int, wait: float, give_up: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any] | None:
+        """The event with this id; None when `give_up()` becomes true first.
+
+        Kills the zygote after `wait` seconds, which begin again with each module that it imports.
+        """
+        if number in self._unread_events:
+            return self._unread_events.pop(number)
         deadline = time.monotonic() + wait
         while True:
             try:
@@ -159,14 +182,14 @@ class ZygoteProcess:
                 self._importing = ""
                 return found
             elif "id" in found:
-                self._kept[found["id"]] = found
+                self._unread_events[found["id"]] = found
 
-    def _listen(self) -> None:
+    def _read_events(self) -> None:
         while (received := self._channel.receive()) is not None:
             self._events.put(received[0])
-        self.kill() if self._killed else spawn.end_group(self.born.pid)
-        kill_marked([self.born.mark])
-        self.born.reap()
+        kill_group(self.process.pid)
+        kill_marked([self.process.mark])
+        self.process.reap()
         self.alive = False
         self._events.put({"event": "dead"})
         self._channel.close()

@@ -1,11 +1,12 @@
-"""The pre-import parent: imports what the workers of a service need, and then only forks.
+"""Imports what the workers of a service need, and then only forks.
 
-Started by a supervisor. It imports and never calls: no user code, no `init()`, no sample, so nothing runs in it
-when it is forked. It has one thread. A child becomes a worker (`worker.py`), and the supervisor, not this process,
-is its parent: this process may die without harm to those that serve.
+Started by a supervisor. It imports modules but calls nothing in them, neither user code nor `init()` nor the sample,
+and has one thread, so nothing is in progress when it forks. A child becomes a worker (`worker/__main__.py`). Its
+parent is the supervisor, not this process, which may therefore die without harm to the workers.
 
-Orders (`channel.py`): `import` (names) and `look` are answered with `{"unsafe", "culprit", "failed", "changed",
-"modules"}`, `fork` (descriptors: a worker's channel and its output) with `{"pid"}`.
+Orders come on a channel (`ipc/channel.py`). `import` (modules) and `look` are answered with `unsafe`, `culprit`,
+`failed`, `changed` and `modules`, as far as they apply; `fork` (with the descriptors of a worker's channel and of its
+output) with `pid`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from ..ipc.channel import Channel
 from ..ipc.failure import describe
 from ..system import process_mark, process_state, server_package
 from ..worker import preload
-from . import entry_points
-from .fork_safety import unsafe
+from .entry_points import cache_entry_points
+from .fork_safety import why_unsafe
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,51 +36,52 @@ def main(argv: list[str] | None = None) -> None:
     process_state.die_with_parent(options.parent)
     os.set_inheritable(options.channel, False)
     zygote = Zygote(Channel(socket.socket(fileno=options.channel)), options.parent)
-    child = zygote.serve()
-    if child is not None:
+    worker_channel = zygote.serve()
+    if worker_channel is not None:
         from ..worker.__main__ import serve
 
-        serve(child)
+        serve(worker_channel)
 
 
 class Zygote:
-    """One process. `serve` returns in a child only, with the child's channel."""
+    """The state of this process: what it has imported, and whether it may still be forked."""
 
-    def __init__(self, channel: Channel, parent: int) -> None:
+    def __init__(self, channel: Channel, supervisor: int) -> None:
         self._channel = channel
-        self._parent = parent
+        self._supervisor = supervisor  # its pid
         self._mark = os.environ.get(process_mark.VARIABLE, "")
         self._files = preload.ImportedFiles()
-        self._spoilt: dict[str, Any] = {}
-        self._remembers = False
+        self._unsafe_answer: dict[str, Any] = {}  # to every import order, once a module has made forking unsafe
+        self._entry_points_cached = False
 
     def serve(self) -> Channel | None:
-        gc.disable()  # what is imported stays; looking for garbage meanwhile takes a fifth of the time
+        """Carries out orders until the supervisor closes the channel. In a fork, returns the new worker's channel."""
+        gc.disable()  # imported objects stay; looking for garbage would take a fifth of the time
         try:
-            from ..worker import __main__, script_check, service  # noqa: F401  imported for the workers to come
+            from ..worker import __main__, script_check, service  # noqa: F401  imported for the workers
         except ImportError as error:
             self._channel.send({"event": "hello", "unsafe": f"the server cannot be imported: {describe(error)}"})
             return None
-        self._base = set(sys.modules)
-        self._settle()
-        self._channel.send({"event": "hello", "unsafe": unsafe()})
+        self._server_modules = set(sys.modules)
+        self._freeze_imports()
+        self._channel.send({"event": "hello", "unsafe": why_unsafe()})
         while (received := self._channel.receive()) is not None:
             order, fds = received
             if order["op"] == "fork":
-                child = self._fork(order, fds)
-                if child is not None:
-                    return child
+                worker_channel = self._fork(order, fds)
+                if worker_channel is not None:
+                    return worker_channel
             elif order["op"] == "import":
                 self._answer(order, **self._import(order["modules"]))
             else:
                 self._answer(order, changed=self._files.find_changed())
-                self._remember()
+                self._cache_entry_points()
         return None
 
     def _import(self, names: list[str]) -> dict[str, Any]:
-        """Imports what is there and belongs to an installed package. Stops at the first that makes forking unsafe."""
-        if self._spoilt:
-            return self._spoilt
+        """Imports modules of installed packages; skips others. Stops at the first that makes forking unsafe."""
+        if self._unsafe_answer:
+            return self._unsafe_answer
         folders = preload.library_folders()
         failed: dict[str, str] = {}
         gc.disable()
@@ -89,58 +91,59 @@ class Zygote:
             self._channel.send({"event": "importing", "module": name})
             try:
                 importlib.import_module(name)
-            except BaseException as error:  # the script will say it better
+            except BaseException as error:  # the script's own import of it will give a better message
                 failed[name] = describe(error)
-            reason = unsafe()
+            reason = why_unsafe()
             if reason:
-                self._spoilt = {"unsafe": reason, "culprit": name, "failed": failed}
-                return self._spoilt
-        self._settle()
+                self._unsafe_answer = {"unsafe": reason, "culprit": name, "failed": failed}
+                return self._unsafe_answer
+        self._freeze_imports()
         return {"unsafe": "", "culprit": "", "failed": failed, "modules": len(sys.modules)}
 
-    def _settle(self) -> None:
-        """Makes what is loaded by now what every child shares.
+    def _freeze_imports(self) -> None:
+        """Exempts everything that is loaded from garbage collection, and notes which modules that is.
 
-        A collection in a child would write to, and so copy, every page that we share. None comes before it: the imports
-        of scikit-learn and pandas leave a thousand objects to collect, and half a million to look at.
+        A collection in a child would write to, and so copy, every shared page. There is none before the freeze either:
+        it would look at half a million objects after imports of scikit-learn and pandas, to collect a thousand.
         """
         gc.freeze()
         gc.enable()
         self._files.update()
-        preload.record_imports(self._base, server_package.NAME)
+        preload.record_imports(self._server_modules, server_package.NAME)
 
-    def _remember(self) -> None:
-        """For the forks to come. Now, because nobody waits: whoever asks for a look has its fork."""
-        if not self._remembers:
-            self._remembers = True
-            entry_points.remember()
+    def _cache_entry_points(self) -> None:
+        """Caches them for later forks. Now, when nothing waits: the supervisor sends `look` after it has its fork."""
+        if not self._entry_points_cached:
+            self._entry_points_cached = True
+            cache_entry_points()
 
     def _answer(self, order: dict[str, Any], **data: Any) -> None:
         self._channel.send({"event": "answer", "id": order["id"], **data})
 
     def _fork(self, order: dict[str, Any], fds: list[int]) -> Channel | None:
-        """Forks twice: the one between ends at once, so the supervisor becomes the parent of the worker."""
+        """Forks twice. The intermediate process exits at once, so the supervisor adopts the second one."""
         read, write = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of threads: `unsafe` has looked
-            between = os.fork()
-            if between == 0:
-                between = os.getpid()
+            warnings.simplefilter("ignore", DeprecationWarning)  # about threads, which `why_unsafe` has checked
+            intermediate = os.fork()
+            if intermediate == 0:
+                intermediate = os.getpid()
                 if os.fork():
                     os._exit(0)
-                return self._become_worker(order, fds, write, between)
+                return self._become_worker(order, fds, write, intermediate)
         os.close(write)
         pid = os.read(read, 32)
         os.close(read)
-        os.waitpid(between, 0)
+        os.waitpid(intermediate, 0)
         for fd in fds:
             os.close(fd)
         self._answer(order, pid=int(pid or 0))
         return None
 
-    def _become_worker(self, order: dict[str, Any], fds: list[int], write: int, between: int) -> Channel:
+    def _become_worker(self, order: dict[str, Any], fds: list[int], write: int, intermediate: int) -> Channel:
+        """Gives the fork its own session, output, name and parent; returns its channel."""
         os.setsid()
         os.write(write, b"%d" % os.getpid())
         os.close(write)
@@ -149,10 +152,10 @@ class Zygote:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
-        # `ps` and whoever looks for what a worker has left behind read the first environment.
+        # `ps` and `process_mark.kill_marked` read the command line and the environment with which a process started.
         process_state.rename(self._mark.encode(), order["mark"].encode())
         process_state.rename(b".zygote\0", b".worker\0")
-        process_state.await_parent(self._parent, between)
+        process_state.await_parent(self._supervisor, intermediate)
         process_state.reseed_random()
         return Channel(socket.socket(fileno=channel))
 

@@ -1,8 +1,8 @@
-"""Whether this process may be forked: looked up, not guessed.
+"""Tells whether this process may be forked, from what runs in it and not from a list of modules.
 
-A forked child has the memory of its parent and one thread. So what other threads hold (locks, a running OpenMP
-pool) is broken in it, and a GPU's context cannot be used. OpenBLAS is the exception: it stops its pool before a
-fork and starts it again when it is called.
+A forked child has a copy of its parent's memory, but only one thread. What other threads hold, such as locks or a
+running OpenMP pool, is broken in the child, and it cannot use a GPU's context. OpenBLAS is an exception: it stops its
+pool before a fork, and starts it again when it is called.
 """
 
 from __future__ import annotations
@@ -13,66 +13,54 @@ import threading
 from pathlib import Path
 from typing import Any
 
-_ASK = ("openblas_get_num_threads", "scipy_openblas_get_num_threads")
+from ..system import procfs
+
+_THREAD_COUNTS = ("openblas_get_num_threads", "scipy_openblas_get_num_threads")
 
 _SUFFIXES = ("", "64_", "_64", "64")
 
-_GPU = ("/dev/nvidia", "/dev/kfd", "/dev/dxg")
+_GPU_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dxg")
 
 
-def unsafe(proc: Path = Path("/proc/self")) -> str:
-    """Why this process must not be forked; empty when it may."""
-    if sys.platform != "linux" or not (proc / "task").is_dir():
+def why_unsafe(proc: Path = procfs.PROC) -> str:
+    """Why this process must not be forked; empty when it may be."""
+    threads = procfs.count_threads(proc=proc)
+    if sys.platform != "linux" or threads is None:
         return "forking is used on Linux only"
     names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if names:
         return f"Python threads run ({', '.join(names[:3])})"
-    running = _count(proc)
-    explained = blas_threads(proc) if running else 0
-    if running > explained:
-        return f"{running - explained} native threads run"
-    return _gpu(proc)
+    others = threads - 1
+    unexplained = others - count_blas_threads(proc) if others else 0
+    if unexplained > 0:
+        return f"{unexplained} native threads run"
+    return _gpu_in_use(proc)
 
 
-def blas_threads(proc: Path = Path("/proc/self")) -> int:
-    """How many threads the loaded OpenBLAS libraries have beside their callers': these survive a fork."""
+def count_blas_threads(proc: Path = procfs.PROC) -> int:
+    """How many threads of their own the loaded OpenBLAS libraries have. These survive a fork."""
     import ctypes
 
     total = 0
-    for path in sorted(_libraries(proc)):
+    for path in sorted(procfs.list_mapped_files(proc=proc)):
+        if "blas" not in os.path.basename(path):
+            continue
         try:
             library = ctypes.CDLL(path)
         except OSError:
             continue
-        for name in (base + suffix for base in _ASK for suffix in _SUFFIXES):
+        for name in (base + suffix for base in _THREAD_COUNTS for suffix in _SUFFIXES):
             function: Any = getattr(library, name, None)
             if function is not None:
-                total += max(0, int(function()) - 1)
+                total += max(0, int(function()) - 1)  # one of them is the caller
                 break
     return total
 
 
-def _libraries(proc: Path) -> set[str]:
-    found = set()
-    for line in (proc / "maps").read_text().splitlines():
-        path = line[line.find("/") :] if "/" in line else ""
-        if "blas" in os.path.basename(path):
-            found.add(path)
-    return found
-
-
-def _count(proc: Path) -> int:
-    return len(os.listdir(proc / "task")) - 1
-
-
-def _gpu(proc: Path) -> str:
-    for name in os.listdir(proc / "fd"):
-        try:
-            target = os.readlink(proc / "fd" / name)
-        except OSError:
-            continue
-        if target.startswith(_GPU):
-            return f"a GPU is in use ({target})"
+def _gpu_in_use(proc: Path) -> str:
+    for path in procfs.list_open_files(proc=proc):
+        if path.startswith(_GPU_DEVICES):
+            return f"a GPU is in use ({path})"
     torch: Any = sys.modules.get("torch")
     try:
         if torch is not None and torch.cuda.is_initialized():

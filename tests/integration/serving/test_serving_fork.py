@@ -52,7 +52,9 @@ def test_a_forked_worker_is_like_a_new_one(supervised: Supervised, monkeypatch: 
     first, second = (about(supervised, version, env={"MINE": "yes"}) for version in (1, 2))
     assert live(supervised)[0]["forked"] and forking(supervised)["forking"]
     for facts in (first, second):
-        assert facts["session"] == facts["pid"] and facts["main"].endswith(".worker") and facts["mine"] == "yes"
+        assert (
+            facts["session"] == facts["pid"] and facts["main"].endswith(".worker.__main__") and facts["mine"] == "yes"
+        )
         assert facts["stdin"] == "/dev/null" and facts["argv"][0].startswith("--channel=")
         assert facts["cwd"] == facts["root"]
     assert first["root"] != second["root"] and first["mark"] != second["mark"]
@@ -190,7 +192,7 @@ def test_a_worker_that_only_a_fork_breaks_gets_a_new_interpreter(supervised: Sup
     assert answer["ok"], answer
     assert supervised.score().json() is False
     assert "not in a new interpreter" in forking(supervised)["reason"] and not forking(supervised)["forking"]
-    assert supervised.log.count("workers are not forked any more") == 1
+    assert supervised.log.count("workers are no longer forked") == 1
     began = time.monotonic()
     assert supervised.deploy(BROKEN_BY_FORKING.format(how), init_timeout=3.0)["ok"]
     assert time.monotonic() - began < 3  # nothing is forked, so nothing hangs

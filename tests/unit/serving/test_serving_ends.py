@@ -14,7 +14,7 @@ from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, Scoreboard
 from mldeploy_jupyter.serving.scoring.messages import Request, Response
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor import worker_process
-from mldeploy_jupyter.serving.supervisor.worker_process import Worker
+from mldeploy_jupyter.serving.supervisor.worker_process import WorkerProcess
 from mldeploy_jupyter.serving.worker.jobs import Job
 from mldeploy_jupyter.serving.worker.request_queue import RequestQueue
 from mldeploy_jupyter.serving.worker.script_thread import AsyncScriptThread, ScriptThread
@@ -111,7 +111,7 @@ def test_a_worker_that_has_no_process_yet_does_not_end_ours(monkeypatch: pytest.
     sent: list[int] = []
     monkeypatch.setattr(worker_process.os, "killpg", lambda group, number: sent.append(group))
     monkeypatch.setattr(worker_process.os, "kill", lambda pid, number: sent.append(pid))
-    worker = Worker(Settings(), None)  # type: ignore[arg-type]
+    worker = WorkerProcess(Settings(), None)  # type: ignore[arg-type]
     worker.kill()
     worker.signal(0)
     assert sent == []

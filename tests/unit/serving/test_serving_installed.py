@@ -24,7 +24,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         asked.append(repr(params))
         return original(**params)
 
-    monkeypatch.setattr(entry_points, "_ask", ask)
+    monkeypatch.setattr(entry_points, "_read_entry_points", ask)
     yield asked
     metadata.entry_points = original
 
@@ -39,15 +39,15 @@ def install(folder: Path, name: str, group: str) -> None:
 def test_is_read_once(tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "one", "plugins")
     monkeypatch.syspath_prepend(str(tmp_path))
-    entry_points.remember()
+    entry_points.cache_entry_points()
     assert [point.name for point in metadata.entry_points(group="plugins")] == ["one"]
     assert list(metadata.entry_points(group="plugins", name="two")) == []
     assert reads == ["{}"]
 
 
 def test_without_a_selection_the_standard_library_answers(reads: list[str]) -> None:
-    entry_points.remember()
-    assert type(metadata.entry_points()) is type(entry_points._ask())
+    entry_points.cache_entry_points()
+    assert type(metadata.entry_points()) is type(entry_points._read_entry_points())
 
 
 def test_a_package_that_was_installed_since_is_found(
@@ -55,7 +55,7 @@ def test_a_package_that_was_installed_since_is_found(
 ) -> None:
     install(tmp_path, "one", "plugins")
     monkeypatch.syspath_prepend(str(tmp_path))
-    entry_points.remember()
+    entry_points.cache_entry_points()
     before = tmp_path.stat().st_mtime_ns
     install(tmp_path, "two", "plugins")
     os.utime(tmp_path, ns=(before, before + 10**9))  # also where the clock of the file system is slow
@@ -65,7 +65,7 @@ def test_a_package_that_was_installed_since_is_found(
 def test_a_folder_that_the_script_adds_counts_only_with_packages(
     tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry_points.remember()
+    entry_points.cache_entry_points()
     (tmp_path / "source").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "source"))
     assert list(metadata.entry_points(group="plugins")) == []
@@ -85,7 +85,7 @@ def test_another_finder_of_packages_is_asked(reads: list[str], monkeypatch: pyte
         def find_distributions(context: object) -> list[metadata.Distribution]:
             return []
 
-    entry_points.remember()
+    entry_points.cache_entry_points()
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
     assert list(metadata.entry_points(group="plugins")) == []
     assert len(reads) == 2

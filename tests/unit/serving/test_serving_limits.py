@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.serving.settings import Settings
-from mldeploy_jupyter.serving.supervisor.limits import most_requests, over_limit
+from mldeploy_jupyter.serving.supervisor.limits import memory_failure, requests_until_replaced
 from mldeploy_jupyter.serving.system.memory import explain_oom_kill, private_memory_above, propose_limit
 
 MB = 10**6
@@ -61,7 +61,7 @@ def test_memory_that_is_mapped_from_a_file_is_not_counted(tmp_path: Path) -> Non
 
 def test_half_as_much_again_is_proposed_in_tenths_of_a_gigabyte() -> None:
     assert [propose_limit(used * MB) // MB for used in (1, 66, 67, 400, 612, 2000)] == [100, 100, 200, 600, 1000, 3000]
-    data = over_limit(612 * MB, 512 * MB, "run")
+    data = memory_failure(612 * MB, 512 * MB, "run")
     assert (data["code"], data["used"], data["limit"], data["proposed"]) == (
         *("memory-limit", 612 * MB, 512 * MB),
         1000 * MB,
@@ -78,7 +78,7 @@ def test_a_kill_for_memory_says_the_figures() -> None:
 
 def test_workers_do_not_grow_old_together() -> None:
     settings = Settings(max_requests=1000)
-    ages = [most_requests(settings, os.urandom(8).hex()) for _ in range(200)]
+    ages = [requests_until_replaced(settings, os.urandom(8).hex()) for _ in range(200)]
     assert min(ages) > 900 - 1 and max(ages) <= 1000 and len(set(ages)) > 50
-    assert most_requests(Settings(max_requests=1), "ff" * 8) == 1
-    assert most_requests(Settings(), "ff" * 8) == 0
+    assert requests_until_replaced(Settings(max_requests=1), "ff" * 8) == 1
+    assert requests_until_replaced(Settings(), "ff" * 8) == 0

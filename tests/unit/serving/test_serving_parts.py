@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from mldeploy_jupyter.serving.ipc.channel import Channel
 from mldeploy_jupyter.serving.ipc.failure import exception_data, from_exception, traceback_text
 from mldeploy_jupyter.serving.log.service_log import ServiceLog
 from mldeploy_jupyter.serving.supervisor.arbiter import Arbiter
-from mldeploy_jupyter.serving.supervisor.generation import Generation, Stopped
+from mldeploy_jupyter.serving.supervisor.generation import Aborted, Generation
 from mldeploy_jupyter.serving.system.json_file import read_json, write_json
 from mldeploy_jupyter.serving.system.listening_socket import open_listener
 from mldeploy_jupyter.serving.system.memory import count_oom_kills, facts_after_death, find_cgroup, read_limits
@@ -179,17 +180,18 @@ def test_a_client_without_a_supervisor_says_which(tmp_path: Path) -> None:
 
 
 def test_a_service_that_stops_takes_no_deployment(tmp_path: Path) -> None:
-    fleet = Arbiter(
+    arbiter = Arbiter(
         tmp_path, open_listener("127.0.0.1", 0), "127.0.0.1", ServiceLog(tmp_path / "log"), lambda task: task()
     )
-    assert fleet.handle("nonsense", {}, print)["failure"]["code"] == "bad-request"
-    assert fleet.restart(print) == {"ok": True, "restarted": 0}
-    assert fleet.reread_keys() == {"ok": True, "workers": 0}
-    fleet.stop(1)
-    answer = fleet.handle("deploy", {"settings": {}, "deployment_id": "d"}, print)
+    assert arbiter.handle("nonsense", {}, print)["failure"]["code"] == "bad-request"
+    assert arbiter.restart(print) == {"ok": True, "restarted": 0}
+    assert arbiter.reload_keys() == {"ok": True, "workers": 0}
+    arbiter.stop(1)
+    answer = arbiter.handle("deploy", {"settings": {}, "deployment_id": "d"}, print)
     assert answer["failure"]["code"] == "busy"
-    with pytest.raises(Stopped, match="stopping"):
-        fleet.replacing._start_one(Generation(Settings(), "d", fleet.listener))
+    generation = Generation(Settings(), "d", arbiter.pool.listener)
+    with pytest.raises(Aborted, match="stopping"):
+        arbiter.pool.spawn(generation, queue.SimpleQueue(), print, answer_early=False)
 
 
 def test_what_the_room_needs_is_written_once() -> None:
