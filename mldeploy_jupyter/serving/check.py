@@ -1,4 +1,4 @@
-"""Runs a script once, under the name that supervisors of older versions start it by."""
+"""Runs a script once: the module name by which older versions start `worker/script_check.py`."""
 
 from .worker.script_check import main
 

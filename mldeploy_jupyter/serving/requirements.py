@@ -1,24 +1,22 @@
-"""What the scoring server needs of an environment. Imports nothing, so any tool may read it.
+"""What the scoring server needs of a service's environment. Imports nothing, so that any tool can read it."""
 
-`PYTHON_FLOOR` is the oldest Python that runs the server. `REQUIREMENTS` join a service's environment, and `TRACING`
-that of a service whose settings ask for tracing.
-`PROVIDES` are the distributions whose names a v1 script imports and which the server answers for itself
-(`compat.py`), so they are left out of a service's environment.
-"""
+PYTHON_FLOOR = (3, 11)  # the oldest Python that runs the server
 
-PYTHON_FLOOR = (3, 11)
-
+# Added to every environment.
 REQUIREMENTS = [
     "httptools>=0.6.4",
     "uvloop>=0.21; sys_platform != 'win32'",
     "orjson>=3.10",
 ]
 
+# Added when a service's settings ask for tracing.
 TRACING = [
     "opentelemetry-sdk>=1.30",
     "opentelemetry-exporter-otlp-proto-http>=1.30",
 ]
 
+# Distributions that a v1 script imports from, and in whose place the server answers (`azureml/import_hook.py`). They are
+# left out of an environment.
 PROVIDES = [
     "azureml-defaults",
     "azureml-core",

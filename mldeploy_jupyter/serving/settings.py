@@ -1,4 +1,4 @@
-"""What a revision's server is told: plain JSON, written by the engine, read by supervisor and workers."""
+"""The settings of a revision's server: plain JSON, written by the deployment, read by supervisor and workers."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Settings:
-    """One revision of a service, as its server sees it. Unknown keys are dropped, so versions mix.
+    """The settings of one revision's server. `from_dict` drops unknown keys, so versions can mix.
 
-    `service` is the name, `revision` its number, `revision_label` what `x-mldeploy-revision` says (empty: the
+    `service` is the name, `revision` its number, `revision_label` the value of `x-mldeploy-revision` (empty: the
     number). `python` is the interpreter of the workers. `server_path` is the folder that holds the package
-    `mldeploy_serving`; empty means the supervisor's own copy. `server_digest` tells its versions apart; where it is
-    empty, its files are looked at. `app_root` is the working folder (`AML_APP_ROOT`),
-    `source_directory` a name below it or "", `entry_script` a path relative to `app_root`, `model_dir` absolute.
-    `env` are the user's environment variables.
+    `mldeploy_serving` (empty: the supervisor's own copy) and `server_digest` identifies its content (empty: computed
+    from the files). `app_root` is the working folder (`AML_APP_ROOT`), `source_directory` a name below it or empty,
+    `entry_script` a path relative to `app_root`, `model_dir` an absolute path. `env` are the user's environment
+    variables. `preload` are modules that the zygote imports for all workers.
 
-    Times: `init_timeout` and `drain_timeout` in seconds, `scoring_timeout_ms` (one call of `run()`) and
-    `max_queue_wait_ms` (waiting for `run()` to be free) in milliseconds; 0 turns a `*_ms` limit off.
-    `max_concurrent` is how many calls of `run()` one worker makes at a time, `max_queue` how many may wait.
-    `max_batch_size` is how many rows of waiting requests one call of `run()` may get together; 0: each alone.
-    A client has `head_timeout` seconds for a request's line and headers, `body_timeout` for its body (and a second
-    more for each 4 KiB), `stalled_timeout` to take something of its answer; it may idle for `keep_alive_timeout`.
-    `memory_limit_mb` ends a worker that grows beyond it, `max_requests` replaces one that has answered so many;
-    0: never. `token_auth_enabled` asks for a signed token in place of a key. `tracing` sends OpenTelemetry spans:
-    `otlp` to where the usual OTEL_ variables say, or `console`; empty: none. `preload` are modules that workers
-    will need, imported once for all of them.
-    `debug` puts the traceback into the answer of a failed request. `probes` is how many times in a row a
-    new worker must answer before it gets traffic. `cors_origins` names browser origins, or is `["*"]`.
+    Times in seconds: `init_timeout`, `drain_timeout`, and for a client `head_timeout` to send the request line and
+    headers, `body_timeout` to send a body (plus a second for each 4 KiB), `stalled_timeout` to read some of a response,
+    `keep_alive_timeout` between two requests. In milliseconds, where 0 means no limit: `scoring_timeout_ms` for one
+    call of `run()`, `max_queue_wait_ms` until `run()` is free.
+
+    `max_concurrent` is how many calls of `run()` one worker makes at a time, `max_queue` how many requests may wait,
+    `max_batch_size` how many rows of waiting requests one call may get (0: one request a call). `memory_limit_mb`
+    ends a worker that uses more, `max_requests` replaces one that has answered so many; 0 means no limit. `probes` is
+    how many times in a row a new worker must answer before it gets traffic.
+
+    `token_auth_enabled` requires a signed token in place of a key. `tracing` sends OpenTelemetry spans: `otlp` to where
+    the usual OTEL_ variables say, or `console`; empty for none. `debug` puts the traceback into the response to a
+    failed request. `cors_origins` names browser origins, or is `["*"]`.
     """
 
     service: str = ""

@@ -1,7 +1,7 @@
-"""Signed, expiring tokens: JWT with HS256 (RFC 7519), made by the owner's side and checked by the workers.
+"""Signed, expiring tokens: JWT with HS256 (RFC 7519), made on the owner's side and verified by the workers.
 
-Only this module makes and reads them, so the header is one fixed text: there is no algorithm to choose, and none
-to be talked into. The signature is over the exact text, so no other writing of the same token is accepted.
+Only this module makes and reads them, so the header is a constant, and a token cannot choose another algorithm. The
+signature covers the exact text, so the same claims in another spelling are rejected.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-LIFETIME = 3600  # seconds from making a token to its end
-REFRESH_AFTER = 2700  # seconds after which its holder should ask for the next one
-LEEWAY = 60  # seconds that two clocks may differ
-MAX_TOKEN = 4096  # bytes; ours have about 300
+LIFETIME = 3600  # seconds that a token is valid
+REFRESH_AFTER = 2700  # seconds after which a client should ask for the next token
+LEEWAY = 60  # seconds by which two clocks may differ
+MAX_TOKEN = 4096  # bytes; tokens of this module have about 300
 
 
 def _encode(data: bytes) -> bytes:
@@ -27,8 +27,8 @@ _HEADER = _encode(b'{"alg":"HS256","typ":"JWT"}')
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A token whose signature and claims are right: it counts from `begins` until before `ends`, Unix seconds."""
+class VerifiedToken:
+    """A token with a good signature and claims: valid from `begins` until just before `ends`, in Unix seconds."""
 
     begins: float
     ends: float
@@ -42,8 +42,8 @@ def sign(secret: str, service: str, now: float) -> str:
     return (signed + b"." + _signature(secret.encode(), signed)).decode()
 
 
-def check(secret: bytes, service: str, token: bytes) -> Checked | None:
-    """The times of a token of ours for `service`; None for anything else. Whether it is time says the caller."""
+def verify(secret: bytes, service: str, token: bytes) -> VerifiedToken | None:
+    """When a token of this module for `service` is valid; None for any other text. The caller compares the time."""
     if not secret or len(token) > MAX_TOKEN:
         return None
     signed, _, signature = token.rpartition(b".")
@@ -62,7 +62,7 @@ def check(secret: bytes, service: str, token: bytes) -> Checked | None:
     if len(times) != 3:
         return None
     not_before, issued, expires = times
-    return Checked(max(not_before, issued) - LEEWAY, expires + LEEWAY)
+    return VerifiedToken(max(not_before, issued) - LEEWAY, expires + LEEWAY)
 
 
 def _signature(secret: bytes, signed: bytes) -> bytes:

@@ -7,12 +7,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..ipc.failure import failure
 from ..settings import Settings
 from ..system import listening_socket, procfs
+from ..system.background import run_in_background
 from ..system.json_file import write_json
 from .generation import Aborted, Deployment, Emit, Generation
 from .probe import ProbeError, probe
@@ -34,7 +34,6 @@ class Rollouts:
         self._switch = switch
         self._deployment: Deployment | None = None
         self._lock = threading.Lock()
-        self._disk = ThreadPoolExecutor(1)
 
     def deploy(self, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         """Loads, probes and switches to `request["settings"]`. Goes on when the client disconnects."""
@@ -91,7 +90,8 @@ class Rollouts:
             stages.start("rollout")
             if new_port:
                 generation.listener = listener = self._bind(port or 0)
-            prepared = self._disk.submit(self._prepare_live_file, generation)  # waits for the disk while workers load
+            # Waits for the disk while workers load.
+            prepared = run_in_background(lambda: self._prepare_live_file(generation))
             self._start_workers(generation, deployment, emit)
             stages.start("probe")
             for worker in generation.workers:
@@ -101,7 +101,7 @@ class Rollouts:
                     raise Aborted(failure("cancelled", "probe", "cancelled"))
                 deployment.switching = True
             stages.start("switch")
-            self._switch(generation, new_port, prepared.result())
+            self._switch(generation, new_port, prepared())
             stages.finish()
             pool.learn_modules(generation)
         except Aborted:
@@ -170,16 +170,16 @@ class Rollouts:
             "revision": generation.settings.revision,
             "port": int(generation.listener.getsockname()[1]),
         }
-        prepared, final = self._pool.folder / ".live.json.next", self._pool.folder / "live.json"
+        next_file, final = self._pool.folder / ".live.json.next", self._pool.folder / "live.json"
         try:
-            write_json(prepared, data)
+            write_json(next_file, data)
         except OSError as error:
             text = f"the new revision cannot be written down: {error}"
             raise Aborted(failure("spawn-failed", "switch", text)) from error
 
         def save() -> None:
             try:
-                prepared.replace(final)
+                next_file.replace(final)
             except OSError as error:  # the switch has happened; failing to record it must not undo it
                 self._pool.log.write(f"{final} could not be replaced: {error}")
 

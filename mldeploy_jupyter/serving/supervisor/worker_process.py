@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from ..ipc.channel import Channel
@@ -20,6 +20,7 @@ from ..log import entry, worker_output
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import memory, procfs
+from ..system.background import run_in_background
 from ..system.process_mark import kill_marked, new_mark
 from .spawn import RunInMain, SpawnedProcess, kill_group, process_environment, spawn_process
 
@@ -270,7 +271,5 @@ def request_all(
     workers: Sequence[WorkerProcess], op: str, wait: float = ORDER_WAIT, **args: Any
 ) -> list[dict[str, Any] | None]:
     """Sends an order to all workers at the same time; returns their answers as `WorkerProcess.request` does."""
-    if not workers:
-        return []
-    with ThreadPoolExecutor(len(workers)) as executor:
-        return list(executor.map(lambda worker: worker.request(op, wait, **args), workers))
+    results = [run_in_background(partial(worker.request, op, wait, **args)) for worker in workers]
+    return [result() for result in results]

@@ -33,7 +33,7 @@ class Auth:
         self._open = not (settings.auth_enabled or settings.token_auth_enabled)
         self._keys: list[bytes] = []  # a new one for new keys; see `proof`
         self._secret = b""
-        self._accepted: deque[tuple[bytes, tokens.Checked]] = deque(maxlen=_REMEMBERED)
+        self._accepted: deque[tuple[bytes, tokens.VerifiedToken]] = deque(maxlen=_REMEMBERED)
 
     def set_keys(self, keys: Mapping[str, str]) -> None:
         """Takes the content of the service's `keys.json`. What was valid before is not, unless it is there again."""
@@ -83,7 +83,7 @@ class Auth:
                 checked = times
         fresh = checked is None
         if checked is None:
-            checked = tokens.check(self._secret, self._service, given)
+            checked = tokens.verify(self._secret, self._service, given)
         if checked is None:
             return BAD_TOKEN
         now = self._clock()
