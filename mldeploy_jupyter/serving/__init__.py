@@ -13,9 +13,9 @@
     settings.py, requirements.py, tokens.py   shared with the side that deploys
     check.py      the old name of worker/script_check.py
 
-Packages import only those below them: zygote, worker, http, scoring, azureml, schema; all may import ipc, log and system.
-The supervisor imports only ipc, log, system and the standard library. Nothing here imports the rest of the package, and
-all imports are relative.
+Packages import only those after them in: zygote, worker, http, scoring, azureml, schema. All may import ipc, log and
+system. The supervisor imports only these three and the standard library. Nothing here imports the rest of the package,
+and all imports are relative.
 """
 
 from .ipc.control_client import ControlError, call

@@ -15,8 +15,8 @@ TRACING = [
     "opentelemetry-exporter-otlp-proto-http>=1.30",
 ]
 
-# Distributions that a v1 script imports from, and in whose place the server answers (`azureml/import_hook.py`). They are
-# left out of an environment.
+# Distributions that v1 scripts import from. The server provides their modules (`azureml/import_hook.py`), so they are left
+# out of environments.
 PROVIDES = [
     "azureml-defaults",
     "azureml-core",
