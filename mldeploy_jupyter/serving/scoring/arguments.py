@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from ..azureml.rawhttp import AMLRequest, Headers, is_json_type
-from ..schema.base import ValidationError, json_type
-from .json_body import parse_json, refuse_deep
+from ..schema.base import AbstractParameterType, ValidationError, json_type
+from .json_body import parse_json, refuse_deep_nesting
 from .messages import Refused, Request, error_response
-from .script import HEADERS, Script
+from .script import HEADERS, Parameter, Script
+
+_SEND_JSON = "Send the header Content-Type: application/json."
 
 
 def parse_arguments(script: Script, request: Request) -> dict[str, Any]:
-    """The arguments of `run()` from a request. Raises `Refused` with the answer that says what is wrong."""
+    """The arguments of `run()` by name. Raises `Refused`, with status 400, 415 or 422, when the body does not fit."""
     mode = script.mode
     if mode == "object":
-        arguments = _object(script, request)
+        arguments = _arguments_from_json(script, request)
     elif mode == "raw":
-        arguments = {script.parameters[0].name: _raw(request)}
+        arguments = {script.parameters[0].name: _raw_request(request)}
     else:
-        arguments = {script.parameters[0].name: _text(request) if mode == "text" else _bytes(request)}
+        arguments = {script.parameters[0].name: _body_text(request) if mode == "text" else _body_bytes(request)}
     if script.wants_headers:
         arguments[HEADERS] = _headers(request)
     return arguments
@@ -31,47 +33,43 @@ def _headers(request: Request) -> Headers:
 
 def _content_type(request: Request) -> str:
     headers = request.headers
-    if type(headers) is dict:  # the transport's, with names in lower case
-        kind = headers.get("content-type")
-        if kind is not None:
-            return str(kind)
+    if type(headers) is dict:  # the server's, with names in lower case
+        content_type = headers.get("content-type")
+        if content_type is not None:
+            return str(content_type)
     return str(_headers(request).get("content-type", ""))
 
 
-def _raw(request: Request) -> AMLRequest:
+def _raw_request(request: Request) -> AMLRequest:
     return AMLRequest(request.method, request.path, request.query, _headers(request), request.body, request.remote_addr)
 
 
-def _bytes(request: Request) -> bytes:
-    kind = _content_type(request).partition(";")[0].strip().lower()
-    if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        hint = "Send the header Content-Type: application/json."
-        raise Refused(
-            error_response(415, "wrong-content-type", f"a form ({kind}) cannot be scored", "content-type", hint)
-        )
+def _body_bytes(request: Request) -> bytes:
+    media = _content_type(request).partition(";")[0].strip().lower()
+    if media in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        text = f"a form ({media}) cannot be scored"
+        raise Refused(error_response(415, "wrong-content-type", text, "content-type", _SEND_JSON))
     return request.body
 
 
-def _text(request: Request) -> str:
+def _body_text(request: Request) -> str:
     try:
-        return _bytes(request).decode("utf-8-sig")
+        return _body_bytes(request).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         text = f"the body is not UTF-8: byte {error.start} cannot be decoded"
         raise Refused(error_response(400, "not-utf8", text, f"byte {error.start}")) from error
 
 
-def _object(script: Script, request: Request) -> dict[str, Any]:
-    kind = _content_type(request)
-    if kind != "application/json" and not is_json_type(kind):
-        said = f"the content type is {kind!r}" if kind else "the request has no content type"
-        hint = "Send the header Content-Type: application/json."
-        raise Refused(
-            error_response(415, "wrong-content-type", f"{said}, expected application/json", "content-type", hint)
-        )
+def _arguments_from_json(script: Script, request: Request) -> dict[str, Any]:
+    content_type = _content_type(request)
+    if content_type != "application/json" and not is_json_type(content_type):
+        found = f"the content type is {content_type!r}" if content_type else "the request has no content type"
+        text = f"{found}, expected application/json"
+        raise Refused(error_response(415, "wrong-content-type", text, "content-type", _SEND_JSON))
     body = request.body
     if not body or body.isspace():
         raise Refused(error_response(400, "empty-body", "the body is empty", "", _expected(script)))
-    data, numbers = parse_json(body)
+    data, only_numbers = parse_json(body)
     if type(data) is not dict:
         text = f"the body must be a JSON object, not {json_type(data)}"
         raise Refused(error_response(422, "not-an-object", text, "", _expected(script)))
@@ -80,31 +78,35 @@ def _object(script: Script, request: Request) -> dict[str, Any]:
         name, declared = parameter.name, parameter.declared
         if name not in data:
             if parameter.required:
-                got = ", ".join(map(str, data)) or "nothing"
-                hint = f"The body has: {got}."
-                raise Refused(error_response(422, "missing-parameter", f"the body has no {name!r}", name, hint))
+                raise Refused(_missing_parameter(parameter, data))
             continue
         value = data[name]
         if declared is None or not declared.convert:
-            refuse_deep(value, name)
+            refuse_deep_nesting(value, name)
             arguments[name] = value
             continue
-        result = declared.param_type.parse_bulk(value, numbers)
+        result = declared.param_type.parse_bulk(value, only_numbers)
         if result is None:
-            result = _carefully(declared.param_type, value, name)
+            result = _parse_value(declared.param_type, value, name)
         arguments[name] = result
     return arguments
 
 
-def _carefully(kind: Any, value: Any, name: str) -> Any:
+def _parse_value(param_type: AbstractParameterType, value: Any, name: str) -> Any:
     try:
-        return kind.parse(value, name)
-    except ValidationError as misfit:
-        response = error_response(422, "does-not-fit", str(misfit), misfit.where, misfit.hint)
-        raise Refused(response) from misfit
+        return param_type.parse(value, name)
+    except ValidationError as error:
+        response = error_response(422, "does-not-fit", str(error), error.where, error.hint)
+        raise Refused(response) from error
     except RecursionError as error:
-        refuse_deep(value, name)
-        raise Refused(error_response(422, "does-not-fit", f"{name}: the value is nested too deeply", name)) from error
+        refuse_deep_nesting(value, name)
+        text = f"{name}: the value is nested too deeply"
+        raise Refused(error_response(422, "does-not-fit", text, name)) from error
+
+
+def _missing_parameter(parameter: Parameter, data: dict[str, Any]) -> Any:
+    hint = f"The body has: {', '.join(map(str, data)) or 'nothing'}."
+    return error_response(422, "missing-parameter", f"the body has no {parameter.name!r}", parameter.name, hint)
 
 
 def _expected(script: Script) -> str:

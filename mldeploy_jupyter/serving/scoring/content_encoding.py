@@ -1,4 +1,4 @@
-"""A request's body that comes compressed (`Content-Encoding`)."""
+"""Compressed bodies (the header `Content-Encoding`)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from .messages import Response, error_response
 
 ACCEPTED = ("gzip", "deflate")
 
-# Compressed data may be several pieces in a row. Nobody sends more, and each costs a copy of what follows.
-_MAX_PIECES = 100
+# Members of a gzip body. Clients send one; each further one costs a copy of all that follows it.
+_MAX_MEMBERS = 100
 
-_STEP = 1 << 20  # bytes
+_STEP = 1 << 20  # bytes of input and of output a call of zlib, which needs twice its output for a moment
 
-_GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's wbits
+_GZIP, _ZLIB, _RAW = 31, 15, -15  # wbits of zlib: which frame it expects
 
 
 def decompress(body: bytes, encoding: str, limit: int) -> bytes | Response:
-    """The body as it was before `encoding`, the header's value; never more than `limit` bytes of memory for it.
+    """The body without the encodings in the header value `encoding`, in at most `limit` bytes.
 
-    An answer instead: 413 for more than `limit` bytes, 415 for an encoding that is not known, 400 for broken data.
+    Returns an error response instead: 413 for a longer body, 415 for an unknown encoding, 400 for broken data.
     """
     names = [name for part in encoding.split(",") if (name := part.strip().lower()) not in ("", "identity")]
     for name in names:
@@ -35,10 +35,8 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes | Response:
     try:
         return _gunzip(body, limit) if names[0].removeprefix("x-") == "gzip" else _inflate(body, limit)
     except zlib.error as error:
-        text = f"the body is not {names[0]}: {error}"
-        return error_response(
-            400, "bad-encoding", text, "content-encoding", "Leave the header out if it is not compressed."
-        )
+        text, hint = f"the body is not {names[0]}: {error}", "Leave the header out if it is not compressed."
+        return error_response(400, "bad-encoding", text, "content-encoding", hint)
     except _TooLarge:
         text = f"the body is larger than {limit} bytes once it is decompressed"
         return error_response(413, "too-large", text, "body", "Send fewer rows at a time.")
@@ -49,42 +47,42 @@ class _TooLarge(Exception):
 
 
 def _inflate(body: bytes, limit: int) -> bytes:
-    # The standard means zlib's frame; some clients send the bare stream.
-    zlib_frame = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
-    data, rest = _piece(body, _ZLIB if zlib_frame else _RAW, limit)
+    # RFC 9110 means zlib's frame by "deflate"; some clients send the bare stream.
+    has_zlib_frame = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
+    data, rest = _read_member(body, _ZLIB if has_zlib_frame else _RAW, limit)
     if rest:
         raise zlib.error("there is data behind its end")
     return data
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    pieces: list[bytes] = []
+    members: list[bytes] = []
     rest = body
-    while rest or not pieces:
-        if len(pieces) == _MAX_PIECES:
-            raise zlib.error(f"it has more than {_MAX_PIECES} pieces")
-        data, rest = _piece(rest, _GZIP, limit)
+    while rest or not members:
+        if len(members) == _MAX_MEMBERS:
+            raise zlib.error(f"it has more than {_MAX_MEMBERS} pieces")
+        data, rest = _read_member(rest, _GZIP, limit)
         limit -= len(data)
-        pieces.append(data)
+        members.append(data)
         rest = rest.lstrip(b"\0")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return members[0] if len(members) == 1 else b"".join(members)
 
 
-def _piece(body: bytes, frame: int, limit: int) -> tuple[bytes, bytes]:
-    """What the first stream in `body` says, and what stands behind it.
+def _read_member(body: bytes, wbits: int, limit: int) -> tuple[bytes, bytes]:
+    """The data of the first compressed stream in `body`, and the bytes behind it.
 
-    In steps, so that a bomb takes no more memory than the limit: zlib needs what a call gives twice for a moment.
+    Decompresses in steps, so that a bomb takes no more memory than `limit` bytes. Raises `zlib.error` and `_TooLarge`.
     """
-    stream = zlib.decompressobj(frame)
+    stream = zlib.decompressobj(wbits)
     parts: list[bytes] = []
     size, whole = 0, memoryview(body)
     for at in range(0, len(body), _STEP):
         rest: bytes | memoryview = whole[at : at + _STEP]
-        most = _STEP
-        while rest or most == 0:  # there may be more to say of what is read
-            most = min(_STEP, limit + 1 - size)
-            part = stream.decompress(rest, most)
-            most -= len(part)
+        room = _STEP
+        while rest or room == 0:  # a step that filled its room may have more output without more input
+            room = min(_STEP, limit + 1 - size)
+            part = stream.decompress(rest, room)
+            room -= len(part)
             size += len(part)
             if size > limit:
                 raise _TooLarge

@@ -1,4 +1,4 @@
-"""A request's body as JSON data: what is not JSON, or says a thing twice, is refused with its place."""
+"""A request's body as JSON data. What is not JSON, or has a key twice, is refused with its place."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 
 import orjson
 
-from .messages import Refused, error_response
+from .messages import Refused, Response, error_response
 
 BOM = b"\xef\xbb\xbf"
 
-# Levels of lists and objects. What is deeper could be read, but neither walked by a script nor sent back.
+# Levels of nested lists and objects. orjson reads deeper ones, but a script that recurses could not walk them.
 MAX_DEPTH = 200
+
+_CONTAINERS = (list, dict)
 
 
 def parse_json(body: bytes) -> tuple[Any, bool]:
-    """The data, and whether it is an object of one key that has only numbers and null in it.
+    """The data, and whether it is an object of one key whose value has only numbers and null.
 
-    Raises `Refused` (400) for what is not JSON, for a key that comes twice, and for nesting without end.
+    Raises `Refused` (400) for a body that is not JSON, has a key twice in one object, or is nested too deeply.
     """
     try:
         data = orjson.loads(body)
@@ -27,16 +29,16 @@ def parse_json(body: bytes) -> tuple[Any, bool]:
             return parse_json(body[len(BOM) :])
         raise Refused(_not_json(body, str(error))) from error
     if type(data) is dict and len(data) == 1:
-        end = body.find(b'"', body.find(b'"') + 1)
-        if body.find(b'"', end + 1) < 0:  # the only key
-            return data, body.find(b"t", end) < 0 and body.find(b"f", end) < 0
-    if _may_repeat(data, body):
-        _refuse_repeated(body)
+        key_end = body.find(b'"', body.find(b'"') + 1)
+        if body.find(b'"', key_end + 1) < 0:  # no other key and no string; "t" and "f" occur in true and false only
+            return data, body.find(b"t", key_end) < 0 and body.find(b"f", key_end) < 0
+    if _may_repeat_keys(data, body):
+        _refuse_repeated_keys(body)
     return data, False
 
 
-def refuse_deep(value: Any, where: str) -> None:
-    """Raises `Refused` (400) when lists and objects lie in each other more than `MAX_DEPTH` levels deep."""
+def refuse_deep_nesting(value: Any, where: str) -> None:
+    """Raises `Refused` (400) when lists and objects are nested more than `MAX_DEPTH` levels deep."""
     level, depth = [value], 0
     while level := [item for item in level if type(item) in _CONTAINERS]:
         depth += 1
@@ -45,10 +47,7 @@ def refuse_deep(value: Any, where: str) -> None:
         level = [item for box in level for item in (box.values() if type(box) is dict else box)]
 
 
-_CONTAINERS = (list, dict)
-
-
-def _not_json(body: bytes, text: str) -> Any:
+def _not_json(body: bytes, text: str) -> Response:
     where = text[text.rfind("line ") :] if "line " in text else ""
     if "depth limit" in text or "Recursion" in text:
         return _too_deep(where)
@@ -58,15 +57,16 @@ def _not_json(body: bytes, text: str) -> Any:
     return error_response(400, "bad-json", f"the body is not JSON: {text}", where, hint)
 
 
-def _too_deep(where: str) -> Any:
+def _too_deep(where: str) -> Response:
     text = f"the body is nested more than {MAX_DEPTH} levels deep"
     return error_response(400, "too-deep", text, where, "Send lists and objects that are less deep.")
 
 
-def _may_repeat(data: Any, body: bytes) -> bool:
-    """Whether a key may be there twice. A key has a colon, so as many keys as colons means: none is.
+def _may_repeat_keys(data: Any, body: bytes) -> bool:
+    """Whether a key may be there twice, which orjson accepts: the last one wins.
 
-    Colons in texts would spoil that. But a key's colon stands behind a quote or white space.
+    Each key has a colon, so data with as many keys as `body` has colons has lost none. Strings may have colons too;
+    then only those count that follow a quote or white space, as those of keys do.
     """
     if _has_keys(data, body.count(b":")):
         return False
@@ -74,7 +74,7 @@ def _may_repeat(data: Any, body: bytes) -> bool:
 
 
 def _has_keys(data: Any, wanted: int) -> bool:
-    """Whether the objects in `data` have `wanted` keys in all. Looks no further than needed."""
+    """Whether the objects in `data` have exactly `wanted` keys in all. Stops as soon as there are more."""
     count, level = 0, [data]
     while level:
         below: list[Any] = []
@@ -90,21 +90,24 @@ def _has_keys(data: Any, wanted: int) -> bool:
     return count == wanted
 
 
-class _Repeated(Exception):
+class _RepeatedKey(Exception):
     pass
 
 
-def _refuse_repeated(body: bytes) -> None:
+def _refuse_repeated_keys(body: bytes) -> None:
+    """Reads the body again, slowly. Raises `Refused` (400) for a key that is there twice in one object."""
+
     def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
             seen: set[str] = set()
-            raise _Repeated(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
+            raise _RepeatedKey(next(name for name, _ in pairs if name in seen or seen.add(name)))  # type: ignore[func-returns-value]
         return found
 
     try:
+        # parse_int, parse_float: the numbers are not needed, and a long one is slow to convert.
         json.loads(body, object_pairs_hook=check, parse_int=len, parse_float=len)
-    except _Repeated as error:
+    except _RepeatedKey as error:
         name = str(error)
         text = f"the key {name!r} comes twice in one object"
         raise Refused(error_response(400, "repeated-key", text, name, "Send each key once.")) from None

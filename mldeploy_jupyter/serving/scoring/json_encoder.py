@@ -1,4 +1,8 @@
-"""What `run()` returned as strict JSON."""
+"""Results of `run()` as strict JSON.
+
+orjson writes almost every result. What it would write in a form of its own, or refuse, takes a slow way, which knows
+the place of a value that JSON cannot express.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,11 @@ from typing import Any
 
 import orjson
 
+from .json_body import MAX_DEPTH
+
 
 class NotJson(Exception):
-    """The value at `where` (such as `[2].score`) has no form in JSON."""
+    """The value at `where` (such as `[2].score`) cannot be sent."""
 
     def __init__(self, where: str, message: str, hint: str) -> None:
         super().__init__(f"{where}: {message}" if where else message)
@@ -23,55 +29,56 @@ class NotJson(Exception):
 
 
 def encode(value: Any) -> bytes:
-    """Strict JSON: numpy and pandas values are encoded, NaN and infinity are refused. Raises `NotJson`."""
+    """`value` as JSON: numpy and pandas values are encoded, NaN and infinity refused. Raises `NotJson`."""
     try:
-        if type(value) is list and (kinds := set(map(type, value))) <= _PLAIN:  # the usual answer
-            quick = orjson.dumps(value)
-            if float not in kinds or b"null" not in quick:
-                return quick
-        value = _shaped(value)
-        quick = orjson.dumps(value, option=_OPTIONS)
-        if _says_all(value, quick):
-            return quick
+        if type(value) is list and (types := set(map(type, value))) <= _PLAIN:  # the usual result
+            written = orjson.dumps(value)
+            if float not in types or b"null" not in written:
+                return written
+        value = _prepare(value)
+        written = orjson.dumps(value, option=_OPTIONS)
+        if _is_faithful(value, written):
+            return written
     except (TypeError, ValueError, RecursionError):
         pass
-    # Slow, but it knows the place: only for values that need a change, or are refused.
-    simple = _simple(value, "", 0)
+    plain = _to_plain(value, "", 0)
     try:
-        return orjson.dumps(simple)
+        return orjson.dumps(plain)
     except (TypeError, ValueError):
-        pass  # a whole number of more than 64 bits, which JSON allows
+        pass  # an integer of more than 64 bits, which JSON allows
     try:
-        return json.dumps(simple, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise NotJson(
-            "", f"the result cannot be written as JSON: {error}", "Return lists, dicts and numbers."
-        ) from error
+        text = f"the result cannot be written as JSON: {error}"
+        raise NotJson("", text, "Return lists, dicts and numbers.") from error
 
 
 def encode_rows(rows: Any, cuts: Iterable[tuple[int, int]]) -> list[bytes] | None:
-    """Parts of a list of plain values, or of an array of numbers, as `encode` would write each; None: it must."""
+    """The slices `cuts` of a list of plain values, or of an array of numbers, each as `encode` would write it.
+
+    None for other values: `encode` must write each slice.
+    """
     try:
         if type(rows) is list:
-            kinds = set(map(type, rows))
-            if not kinds <= _PLAIN:
+            types = set(map(type, rows))
+            if not types <= _PLAIN:
                 return None
             written = [orjson.dumps(rows[begin:end]) for begin, end in cuts]
-            floats = float in kinds
+            has_floats = float in types
         else:
-            if type(rows).__module__ != "numpy":  # a frame: its parts are shaped one by one
+            if type(rows).__module__ != "numpy":
                 return None
-            rows = _shaped(rows)
-            if not _is_own(rows) or not rows.flags.c_contiguous:
+            rows = _prepare(rows)
+            if not _is_plain_array(rows) or not rows.flags.c_contiguous:
                 return None
             written = [orjson.dumps(rows[begin:end], option=_OPTIONS) for begin, end in cuts]
-            floats = rows.dtype.kind == "f"
-    except TypeError:  # whole numbers of more than 64 bits, doubles of another byte order
+            has_floats = rows.dtype.kind == "f"
+    except TypeError:  # integers of more than 64 bits, doubles of another byte order
         return None
-    return None if floats and any(b"null" in part for part in written) else written
+    return None if has_floats and any(b"null" in part for part in written) else written
 
 
-# Whatever orjson would write in a form of its own goes the slow way.
+# Values for which orjson has a form of its own make it raise, and so take the slow way.
 _OPTIONS = (
     orjson.OPT_SERIALIZE_NUMPY
     | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -83,73 +90,85 @@ _PLAIN = {int, float, str, bool, type(None)}
 
 _LISTS = {list, tuple}
 
+_CONTAINERS = {list, tuple, dict}
 
-def _shaped(value: Any) -> Any:
-    """A data frame as its rows, an array of short floats as one of long ones; other values as they are."""
-    kind = type(value).__module__
-    if kind == "numpy" and getattr(value, "dtype", None) is not None and value.ndim:
+_PLAIN_DTYPES = "bBhHiIlLqQd?"  # numpy's integers, doubles and booleans
+
+
+def _prepare(value: Any) -> Any:
+    """A data frame as records, a series as a list, an array of short floats as doubles; other values as they are."""
+    package = type(value).__module__
+    if package == "numpy" and getattr(value, "dtype", None) is not None and value.ndim:
         return value.astype("float64") if value.dtype.char in "ef" else value
-    if kind.partition(".")[0] == "pandas":
+    if package.partition(".")[0] == "pandas":
         pd = sys.modules["pandas"]
         if isinstance(value, pd.DataFrame) and value.columns.is_unique:
-            names = value.columns.tolist()
-            kinds = set(value.dtypes)
-            if len(kinds) == 1 and getattr(next(iter(kinds)), "char", "O") in _CHARS:
-                rows: Any = value.to_numpy().tolist()
-            else:
-                rows = zip(*(column.tolist() for _, column in value.items()), strict=True)
-            return [dict(zip(names, row, strict=True)) for row in rows]
+            return _records(value)
         if isinstance(value, pd.Series):
             return value.tolist()
     return value
 
 
-def _says_all(value: Any, written: bytes) -> bool:
-    """Whether orjson wrote what `_simple` would: it hides NaN as null, and has forms for some types of its own.
+def _records(frame: Any) -> list[dict[Any, Any]]:
+    """The rows of a data frame as dicts: as `to_dict("records")`, and several times faster."""
+    names = frame.columns.tolist()
+    dtypes = set(frame.dtypes)
+    if len(dtypes) == 1 and getattr(next(iter(dtypes)), "char", "O") in _PLAIN_DTYPES:
+        rows: Any = frame.to_numpy().tolist()
+    else:
+        rows = zip(*(column.tolist() for _, column in frame.items()), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
-    It ends: what orjson has written does not contain itself.
+
+def _is_faithful(value: Any, written: bytes) -> bool:
+    """Whether `written`, by orjson, is what `_to_plain` would lead to.
+
+    orjson writes NaN as null, and some types, such as UUID, in a form of its own. So `value` is searched level by level
+    for other types, for floats and for None. If it has floats, each "null" in `written` must come from a None.
+    Example: both `[1.5, None]` and `[1.5, nan]` are written as `[1.5,null]`. The first has a None for the null; the
+    second has not, so it is not faithful, and `_to_plain` refuses the NaN. `[1.5, "null"]` takes the slow way in vain.
+
+    The search ends, because orjson refuses a value that contains itself.
     """
-    if _is_own(value):
+    if _is_plain_array(value):
         return value.dtype.kind != "f" or b"null" not in written
-    nulls, level = 0, [value]
-    floats = False
+    nones, level = 0, [value]
+    has_floats = False
     while level:
-        kinds = set(map(type, level))
-        scalars = kinds - _CONTAINERS
-        if not scalars <= _PLAIN:
-            for item in level:
-                if type(item) not in _PLAIN and type(item) not in _CONTAINERS:
-                    if not _is_own(item):
-                        return False
-                    floats = floats or item.dtype.kind == "f"
-        floats = floats or float in kinds
-        if type(None) in kinds:
-            nulls += sum(1 for item in level if item is None)
-        if kinds <= _LISTS:
-            level = list(chain.from_iterable(level))
-            continue
-        below: list[Any] = []
-        for item in level if kinds & _CONTAINERS else ():
-            if type(item) is dict:
-                below.extend(item.values())
-            elif type(item) in _LISTS:
-                below.extend(item)
-        level = below
-    return not floats or b"null" not in written or written.count(b"null") == nulls
+        types = set(map(type, level))
+        if unusual := types - _CONTAINERS - _PLAIN:
+            arrays = [item for item in level if type(item) in unusual]
+            if not all(map(_is_plain_array, arrays)):
+                return False
+            has_floats = has_floats or any(array.dtype.kind == "f" for array in arrays)
+        has_floats = has_floats or float in types
+        if type(None) in types:
+            nones += sum(1 for item in level if item is None)
+        level = _items_below(level, types)
+    return not has_floats or b"null" not in written or written.count(b"null") == nones
 
 
-_CONTAINERS = {list, tuple, dict}
+def _items_below(level: list[Any], types: set[type]) -> list[Any]:
+    """The items of the lists, tuples and dicts in `level`. `types` are those of its items."""
+    if types <= _LISTS:
+        return list(chain.from_iterable(level))
+    below: list[Any] = []
+    for item in level if types & _CONTAINERS else ():
+        if type(item) is dict:
+            below.extend(item.values())
+        elif type(item) in _LISTS:
+            below.extend(item)
+    return below
 
-_CHARS = "bBhHiIlLqQd?"  # numpy's whole numbers, doubles and booleans
+
+def _is_plain_array(item: Any) -> bool:
+    """Whether `item` is an array that orjson writes as it writes `item.tolist()`."""
+    return type(item).__module__ == "numpy" and type(item).__name__ == "ndarray" and item.dtype.char in _PLAIN_DTYPES
 
 
-def _is_own(item: Any) -> bool:
-    """Whether it is an array that orjson writes as numpy's own `tolist` does."""
-    return type(item).__module__ == "numpy" and type(item).__name__ == "ndarray" and item.dtype.char in _CHARS
-
-
-def _simple(value: Any, where: str, depth: int) -> Any:
-    if depth > 200:
+def _to_plain(value: Any, where: str, depth: int) -> Any:
+    """`value` as plain Python values. Raises `NotJson` with the place of one without a form in JSON."""
+    if depth > MAX_DEPTH:
         raise NotJson(
             where[:80], "the result is nested too deeply, or contains itself", "Return plain lists and dicts."
         )
@@ -158,81 +177,85 @@ def _simple(value: Any, where: str, depth: int) -> Any:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
-        return _finite(float(value), where)
+        return _check_finite(float(value), where)
     if isinstance(value, dict):
-        return {_key(key, where): _simple(item, _below(where, key), depth + 1) for key, item in value.items()}
+        return {
+            _plain_key(key, where): _to_plain(item, _place_below(where, key), depth + 1) for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [_simple(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
-    for module, convert in (("numpy", _numpy), ("pandas", _pandas)):
+        return [_to_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
+    for module, convert in (("numpy", _numpy_to_plain), ("pandas", _pandas_to_plain)):
         if module in sys.modules:
             found, converted = convert(sys.modules[module], value, where, depth)
             if found:
                 return converted
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    raise NotJson(where, f"a value of type {_name(type(value))} has no form in JSON", _hint(value))
+    raise NotJson(where, f"a value of type {_type_name(type(value))} has no form in JSON", _hint_for(value))
 
 
-def _numpy(np: Any, value: Any, where: str, depth: int) -> tuple[bool, Any]:
+def _numpy_to_plain(np: Any, value: Any, where: str, depth: int) -> tuple[bool, Any]:
+    """Whether `value` is numpy's, and then its plain value."""
     if isinstance(value, np.datetime64):
         return True, None if np.isnat(value) else str(np.datetime_as_string(value))
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
-        return True, _simple(value.item(), where, depth + 1)
+        return True, _to_plain(value.item(), where, depth + 1)
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f" and np.isfinite(value).all():
             return True, value.astype("float64").tolist()
         if value.dtype.kind in "iubU":
             return True, value.tolist()
         if value.ndim == 0:
-            return True, _simple(value[()], where, depth + 1)
+            return True, _to_plain(value[()], where, depth + 1)
         if value.dtype.names:
             names = value.dtype.names
             rows = [{name: row[name] for name in names} for row in value]
-            return True, _simple(rows, where, depth + 1)
-        return True, [_simple(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
+            return True, _to_plain(rows, where, depth + 1)
+        return True, [_to_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
     return False, None
 
 
-def _pandas(pd: Any, value: Any, where: str, depth: int) -> tuple[bool, Any]:
+def _pandas_to_plain(pd: Any, value: Any, where: str, depth: int) -> tuple[bool, Any]:
+    """Whether `value` is pandas', and then its plain value."""
     if value is pd.NaT or value is getattr(pd, "NA", None):
         return True, None
     if isinstance(value, pd.DataFrame):
-        return True, _simple(value.to_dict(orient="records"), where, depth + 1)
+        return True, _to_plain(value.to_dict(orient="records"), where, depth + 1)
     if isinstance(value, (pd.Series, pd.Index)):
-        return True, _simple(value.tolist(), where, depth + 1)
+        return True, _to_plain(value.tolist(), where, depth + 1)
     if isinstance(value, pd.Timedelta):
         return True, value.isoformat()
     if type(value).__module__.startswith("pandas") and hasattr(value, "tolist"):  # extension arrays
-        return True, _simple(value.tolist(), where, depth + 1)
+        return True, _to_plain(value.tolist(), where, depth + 1)
     return False, None
 
 
-def _finite(value: float, where: str) -> float:
+def _check_finite(value: float, where: str) -> float:
     if not math.isfinite(value):
         word = "NaN" if math.isnan(value) else "infinity"
         raise NotJson(where, f"the result contains {word}, which JSON does not have", "Replace it, or return None.")
     return value
 
 
-def _key(key: Any, where: str) -> str:
+def _plain_key(key: Any, where: str) -> str:
     if isinstance(key, str):
         return str(key)
     if isinstance(key, bool) or key is None:
         return {True: "true", False: "false", None: "null"}[key]
     if isinstance(key, (int, float)) or type(key).__module__ == "numpy" or hasattr(key, "isoformat"):
         return str(key)
-    raise NotJson(where, f"a key of type {_name(type(key))} has no form in JSON", "Use strings as keys.")
+    raise NotJson(where, f"a key of type {_type_name(type(key))} has no form in JSON", "Use strings as keys.")
 
 
-def _below(where: str, key: Any) -> str:
+def _place_below(where: str, key: Any) -> str:
     return f"{where}.{key}" if where else str(key)
 
 
-def _name(kind: type) -> str:
+def _type_name(kind: type) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _hint(value: Any) -> str:
+def _hint_for(value: Any) -> str:
     if isinstance(value, (bytes, bytearray)):
         return "Return AMLResponse(data, 200) to send bytes as they are."
     if isinstance(value, (set, frozenset)) or hasattr(value, "__next__"):

@@ -1,4 +1,4 @@
-"""What goes in and out of the scoring core: requests, answers, and errors in the service's one form."""
+"""Requests and responses of the scoring core, and errors in the one form that the service has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ JSON: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),
 
 @dataclass
 class Request:
-    """A call. `headers`: (name, value) pairs or a dict; `query`: the text after `?`; `span`: the trace span, if any."""
+    """A request to `run()`.
+
+    `headers` are (name, value) pairs, or a dict with names in lower case, as the server passes. `query` is the text
+    after `?`. `span` is the trace span of the request, if it has one.
+    """
 
     method: str = "POST"
     headers: Any = ()
@@ -27,9 +31,9 @@ class Request:
 
 @dataclass
 class Response:
-    """An answer. `timings` are milliseconds of queue, parse, run and serialise, as far as they came to be.
+    """A response. `timings` are milliseconds of queue, parse, run and serialise, as far as the request got.
 
-    `failed`: the script is at fault. `error` is what `run()` raised, for whoever wants more than the answer says.
+    `failed`: the script is at fault. `error` is the exception behind an error response, for traces.
     """
 
     status: int
@@ -40,17 +44,17 @@ class Response:
     error: BaseException | None = None
 
     def add_header(self, name: bytes, value: bytes) -> Response:
-        """One more header. Returns itself."""
+        """Appends a header. Returns the response itself."""
         self.headers = (*self.headers, (name, value))
         return self
 
 
 class DeadlineExceeded(BaseException):
-    """Raised inside a `run()` that passed its deadline. No `Exception`: `except Exception` does not catch it."""
+    """Raised inside a `run()` that passed its deadline. Not an `Exception`: `except Exception` does not catch it."""
 
 
 class Refused(Exception):
-    """A request that `run()` never sees, or a result that no client can."""
+    """The request is answered without `run()`. `response` is the answer."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.status)
@@ -58,6 +62,6 @@ class Refused(Exception):
 
 
 def error_response(status: int, code: str, message: str, where: str = "", hint: str = "", **more: Any) -> Response:
-    """An error in the form that every error of the service has."""
+    """An error as JSON: `{"message", "error": {"code", "where", "hint", ...}}`."""
     error = {"code": code, "where": where, "hint": hint, **more}
     return Response(status, orjson.dumps({"message": message, "error": error}))

@@ -1,7 +1,7 @@
-"""One call of `run()`: bytes and headers in, status, headers and bytes out. Knows no server.
+"""One call of `run()`: a `Request` in, a `Response` out.
 
-The server, `check.py` and batch scoring call the same `Scorer`. Authentication, request ids, limits of size
-and time belong to whoever calls it.
+The server, the script check and batch scoring call the same `Scorer`. Authentication, request ids, and limits of size
+and time are the caller's.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from .tracing import Tracer
 
 
 class Scorer:
-    """Calls a script's `run()`. What fails is logged with its traceback; `debug` puts it in answers too.
+    """Calls a script's `run()`. A failure is logged with its traceback, which `debug` also adds to the response.
 
-    With a `tracer`, the span of a request that has one is current while `run()` executes.
+    `max_bytes` limits a compressed body once it is decompressed. With a `tracer`, the span of a request that has one is
+    current while `run()` executes. `warnings` are those of the calls so far.
     """
 
     def __init__(self, script: Script, *, debug: bool = False, max_bytes: int = 100 * 1024 * 1024) -> None:
         self.script = script
         self._debug = debug
         self._max_bytes = max_bytes
-        self._misfits = ReportedMismatches()
+        self._reported = ReportedMismatches()
         self.tracer: Tracer | None = None
-        self._warned = False
+        self._warned_of_string = False
         self.warnings: list[str] = []
 
     def score(self, request: Request) -> Response:
-        """Runs to the end in this thread. Raises nothing: a failing script is a response of status 500."""
+        """Calls `run()` in this thread. A script that fails gives a response of status 500, and raises nothing."""
         began = perf_counter()
         try:
-            arguments = self.parse_arguments(request)
+            arguments = self.parse_arguments(request, began)
         except Refused as refused:
-            refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
             return refused.response
         return self.call_run(request, arguments, (perf_counter() - began) * 1000)
 
     async def score_async(self, request: Request) -> Response:
-        """As `score`, for a script with `async def run`; runs on the caller's loop."""
+        """`score` for a script with `async def run`, on the caller's event loop. Raises when it is cancelled."""
         began = perf_counter()
         try:
-            arguments = self.parse_arguments(request)
+            arguments = self.parse_arguments(request, began)
         except Refused as refused:
-            refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
             return refused.response
-        parsed = perf_counter()
+        started = perf_counter()
+        parse_ms = (started - began) * 1000
         try:
             if self.tracer is None or request.span is None:
                 result = await self.script.run(**arguments)
@@ -65,47 +65,15 @@ class Scorer:
                 with self.tracer.activate(request.span):
                     result = await self.script.run(**arguments)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
-            response = self.failure_response(error, request)
-            response.timings = _timings((parsed - began) * 1000, parsed, perf_counter())
-            return response
-        ran = perf_counter()
-        response = self.build_response(result, request)
-        response.timings = _timings((parsed - began) * 1000, parsed, ran, perf_counter())
-        return response
+            return self._timed_failure(error, request, parse_ms, started)
+        return self._timed_response(result, request, parse_ms, started)
 
-    def parse_arguments(self, request: Request) -> dict[str, Any]:
-        """What `run()` gets. Raises `Refused`, also for a defect: a body must not end the worker."""
-        try:
-            return self._arguments(request)
-        except Refused:
-            raise
-        except Exception as error:
-            if self._is_own(error):  # a validator of a hint, or such
-                raise Refused(self.failure_response(error, request)) from error
-            text = f"internal error of the server: {describe(error)}"
-            writer.log(text, level="error", request_id=request.id, traceback="".join(format_exception(error)))
-            text = "the server failed; the entry script is not at fault"
-            raise Refused(error_response(500, "server-failed", text)) from error
+    def call_run(self, request: Request, arguments: dict[str, Any], parse_ms: float = 0.0) -> Response:
+        """Calls `run()` and encodes its result. `parse_ms`: milliseconds that parsing took, for the timings.
 
-    def _is_own(self, error: BaseException) -> bool:
-        """Whether the script's own code raised it."""
-        file = getattr(self.script.module, "__file__", None)
-        return any(frame.filename == file for frame in extract_tb(error.__traceback__))
-
-    def _arguments(self, request: Request) -> dict[str, Any]:
-        if "content-encoding" in request.headers and self.script.mode != "raw":
-            body = decompress(request.body, request.headers["content-encoding"], self._max_bytes)
-            if isinstance(body, Response):
-                raise Refused(body)
-            request = replace(request, body=body)  # the caller's stays: it may be scored again
-        return parse_arguments(self.script, request)
-
-    def call_run(self, request: Request, arguments: dict[str, Any], parse: float = 0.0) -> Response:
-        """Calls `run()` and makes its answer. `parse` is what parsing took, in milliseconds.
-
-        Nothing is raised but what ends a call from outside.
+        Raises `DeadlineExceeded` when the caller raised it in this thread, and nothing else.
         """
-        began = perf_counter()
+        started = perf_counter()
         try:
             if self.tracer is None or request.span is None:
                 result = self.script.run(**arguments)
@@ -114,25 +82,65 @@ class Scorer:
                     result = self.script.run(**arguments)
         except DeadlineExceeded:
             raise
-        except BaseException as error:  # sys.exit() in run() fails one request, it does not end the service
-            response = self.failure_response(error, request)
-            response.timings = _timings(parse, began, perf_counter())
-            return response
-        ran = perf_counter()
+        except BaseException as error:  # sys.exit() in run() fails one request; it does not end the service
+            return self._timed_failure(error, request, parse_ms, started)
+        return self._timed_response(result, request, parse_ms, started)
+
+    def _timed_response(self, result: Any, request: Request, parse_ms: float, started: float) -> Response:
+        ended = perf_counter()
         response = self.build_response(result, request)
-        response.timings = _timings(parse, began, ran, perf_counter())
+        response.timings = {
+            "queue": 0.0, "parse": parse_ms, "run": (ended - started) * 1000,
+            "serialise": (perf_counter() - ended) * 1000,
+        }  # fmt: skip
         return response
 
-    # -- out ------------------------------------------------------------------------------------------
+    def _timed_failure(self, error: BaseException, request: Request, parse_ms: float, started: float) -> Response:
+        response = self.failure_response(error, request)
+        response.timings = {"queue": 0.0, "parse": parse_ms, "run": (perf_counter() - started) * 1000}
+        return response
+
+    def parse_arguments(self, request: Request, began: float) -> dict[str, Any]:
+        """The arguments of `run()`. `began`: `perf_counter()` before the call, for the timings of a refusal.
+
+        Raises `Refused` for a request that does not fit, and for any exception while it is read: a body must not end
+        the worker.
+        """
+        try:
+            if "content-encoding" in request.headers and self.script.mode != "raw":
+                request = self._decompressed(request)
+            return parse_arguments(self.script, request)
+        except Refused as refused:
+            refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
+            raise
+        except Exception as error:
+            response = self._reading_failed(error, request)
+            response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
+            raise Refused(response) from error
+
+    def _decompressed(self, request: Request) -> Request:
+        body = decompress(request.body, request.headers["content-encoding"], self._max_bytes)
+        if isinstance(body, Response):
+            raise Refused(body)
+        return replace(request, body=body)  # a copy: the caller may score its request again
+
+    def _reading_failed(self, error: Exception, request: Request) -> Response:
+        file = getattr(self.script.module, "__file__", None)
+        if any(frame.filename == file for frame in extract_tb(error.__traceback__)):  # a validator in the script
+            return self.failure_response(error, request)
+        text = f"internal error of the server: {describe(error)}"
+        writer.log(text, level="error", request_id=request.id, traceback="".join(format_exception(error)))
+        return error_response(500, "server-failed", "the server failed; the entry script is not at fault")
 
     def build_response(self, result: Any, request: Request) -> Response:
+        """The response that carries `result`: of status 500 when it cannot be sent. Raises no `Exception`."""
         try:
             if isinstance(result, str):
-                self._note_string(result)
-            answer = encode_result(result)
+                self._warn_of_json_string(result)
+            response = encode_result(result)
             if self.script.output is not None:
-                self._compare(result, answer, request)
-            return answer
+                self._check_output(result, response, request)
+            return response
         except NotJson as error:
             text = f"run() returned something that cannot be sent: {error}"
             writer.log(text, level="error", request_id=request.id)
@@ -140,32 +148,33 @@ class Scorer:
             response.failed, response.error = True, error
             return response
         except Exception as error:
-            # Objects of the script's own that fail while they are read: its fault, not ours.
+            # Raised by an object of the script's own while it was read, such as its __iter__.
             return self.failure_response(error, request)
 
-    def _compare(self, result: Any, answer: Response, request: Request) -> None:
-        """A result that is not what the script says it returns is sent, marked, and told once for each place."""
-        misfit = output_mismatch(self.script, result)
-        if misfit is not None:
-            answer.failed = True
-            if self._misfits.is_new(misfit):
-                text = f"run() returned something that does not fit its output schema: {misfit}"
+    def _check_output(self, result: Any, response: Response, request: Request) -> None:
+        """Marks the response to a result that the script does not declare, and logs the first at each place."""
+        mismatch = output_mismatch(self.script, result)
+        if mismatch is not None:
+            response.failed = True
+            if self._reported.is_new(mismatch):
+                text = f"run() returned something that does not fit its output schema: {mismatch}"
                 writer.log(text, level="warning", request_id=request.id)
 
-    def _note_string(self, result: str) -> None:
-        if self._warned:
+    def _warn_of_json_string(self, result: str) -> None:
+        if self._warned_of_string:
             return
         try:
-            encoded = isinstance(orjson.loads(result), (dict, list))
+            is_json = isinstance(orjson.loads(result), (dict, list))
         except ValueError:
-            encoded = False
-        if encoded:
-            self._warned = True
+            is_json = False
+        if is_json:
+            self._warned_of_string = True
             text = "run() returned a JSON string, which is encoded twice: return the object instead of json.dumps(...)"
             self.warnings.append(text)
             writer.log(text, level="warning")
 
     def failure_response(self, error: BaseException, request: Request) -> Response:
+        """Logs what `run()` raised, with its traceback. Returns the response of status 500."""
         traceback = traceback_text(error)
         writer.log(f"run() raised {describe(error)}", level="error", request_id=request.id, traceback=traceback)
         more = {"traceback": traceback} if self._debug else {}
@@ -173,11 +182,3 @@ class Scorer:
         response = error_response(500, "script-failed", "the entry script's run() failed", "run()", hint, **more)
         response.failed, response.error = True, error
         return response
-
-
-def _timings(parse: float, began: float, ran: float, ended: float = 0.0) -> dict[str, float]:
-    """In the order of time; whoever knows how long the request had waited fills that in."""
-    timings = {"queue": 0.0, "parse": parse, "run": (ran - began) * 1000}
-    if ended:
-        timings["serialise"] = (ended - ran) * 1000
-    return timings

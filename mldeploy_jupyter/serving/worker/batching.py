@@ -129,9 +129,8 @@ class Batcher:
         for job in jobs:
             began = perf_counter()
             try:
-                arguments = self._scorer.parse_arguments(job.request)
+                arguments = self._scorer.parse_arguments(job.request, began)
             except Refused as refused:
-                refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
                 job.started, job.response = began, refused.response
                 self._runner.done([job])
                 continue

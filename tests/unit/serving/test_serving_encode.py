@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.scoring.json_encoder import NotJson, _simple, encode
+from mldeploy_jupyter.serving.scoring.json_encoder import NotJson, _to_plain, encode
 
 Pair = namedtuple("Pair", "a b")
 
@@ -136,7 +136,7 @@ VALUES = (
 )
 def test_the_quick_way_writes_what_the_slow_one_does(value: Any) -> None:
     try:
-        expected: Any = orjson.dumps(_simple(value, "", 0))
+        expected: Any = orjson.dumps(_to_plain(value, "", 0))
     except NotJson as error:
         expected = (error.where, error.text)
     try:
@@ -154,7 +154,7 @@ def test_frames_are_written_as_their_records(cells: list[float], name: Any, mixe
     if mixed:
         frame["more"] = pd.Series([1] * len(cells), dtype=object)
     try:
-        expected: Any = orjson.dumps(_simple(frame.to_dict(orient="records"), "", 0))
+        expected: Any = orjson.dumps(_to_plain(frame.to_dict(orient="records"), "", 0))
     except NotJson as error:
         expected = (error.where, error.text)
     try:

@@ -93,7 +93,7 @@ def test_results_that_do_not_fit_say_where(script: Script, result: Any, words: s
 
 
 def test_each_place_is_told_once() -> None:
-    misfits = ReportedMismatches(most=3)
+    misfits = ReportedMismatches(limit=3)
     assert misfits.is_new("at [0].age: a")
     assert not misfits.is_new("at [71].age: b")
     assert misfits.is_new("at [0].name: a") and misfits.is_new("expected a list: x")
