@@ -1,4 +1,8 @@
-"""`Workspace`: the folder that holds models and services, under the names of the Azure ML SDK v1."""
+"""`Workspace`: the folder that holds models and services, under the names of the Azure ML SDK v1.
+
+It is on top of the API and hands out the objects of the other rooms, which are imported on use: each takes longer to
+load than a workspace.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.arguments import azure_method, note_ignored
+from mldeploy_jupyter.api.arguments import azure_method, check_json_dict, note_ignored
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.files import make_private_dir, write_json
 from mldeploy_jupyter.core.workspace import folder as folders
@@ -17,14 +21,15 @@ from mldeploy_jupyter.core.workspace.azure_config import find_azure_config
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 if TYPE_CHECKING:
+    from mldeploy_jupyter.api.environments import Environment
     from mldeploy_jupyter.api.models import Model
     from mldeploy_jupyter.api.runs import Run
+    from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.deployment.prune import PruneReport
-
 
 AZURE_SETTINGS = ("subscription_id", "resource_group", "workspace_name", "location")
 
-# v1's parameters for what Azure makes with a workspace.
+# Parameters of v1 for Azure resources, which `create` and `update` ignore.
 CREATE_IGNORED = (
     *("create_resource_group", "sku", "storage_account", "key_vault", "app_insights", "container_registry"),
     *("adb_workspace", "primary_user_assigned_identity", "cmk_keyvault", "resource_cmk_uri", "hbi_workspace"),
@@ -40,11 +45,12 @@ UPDATE_IGNORED = (
 
 
 class Workspace:
-    """A workspace: a folder `.mldeploy/` with the store of models and services and the artifacts.
+    """A folder `.mldeploy/` with the database of models and services, and their files.
 
-    `Workspace()` is the workspace of the current directory, as every command finds it. When there is none, the first
-    write makes it there and says so; reads find nothing. The Azure settings are kept for the Azure targets; `auth` is
-    accepted for v1 and not used: targets find credentials themselves.
+    `Workspace()` is the workspace of the current directory, as every command finds it. When there is none, reads find
+    nothing, and the first write creates it there and prints a line. The Azure settings are stored for the Azure
+    targets; `auth` is accepted for v1 and not used, because targets find credentials themselves. Raises
+    `WorkspaceError` when the workspace's settings cannot be read or it belongs to another user.
     """
 
     def __init__(
@@ -60,16 +66,16 @@ class Workspace:
             subscription_id=subscription_id, resource_group=resource_group, workspace_name=workspace_name
         )
         start = None if path is None else Path(path).expanduser().absolute()
-        self._made: WorkspaceFolder | None = folders.find_workspace(start)
-        self.start: Path = start or (self._made.root.parent if self._made else Path.cwd())
+        self._existing: WorkspaceFolder | None = folders.find_workspace(start)
+        self.start: Path = start or (self._existing.root.parent if self._existing else Path.cwd())
 
     @classmethod
-    def _of(cls, folder: WorkspaceFolder, azure: dict[str, str] | None = None) -> Workspace:
-        """The workspace of a folder that is there."""
+    def _from_folder(cls, folder: WorkspaceFolder, azure: dict[str, str] | None = None) -> Workspace:
+        """The workspace of an existing folder."""
         workspace = cls.__new__(cls)
         workspace._azure = azure or {}
         workspace.start = folder.root.parent
-        workspace._made = folder
+        workspace._existing = folder
         return workspace
 
     @classmethod
@@ -90,20 +96,21 @@ class Workspace:
         show_output: bool = True,
         **azure_resources: Any,
     ) -> Workspace:
-        """Makes `.mldeploy/` in `path`. `name` defaults to the folder's.
+        """Creates `.mldeploy/` in `path`. `name` defaults to the folder's name.
 
-        `store` is a database URL (default: SQLite in the folder; a team's: `postgresql+psycopg://...`), `artifacts` a
-        folder or any fsspec URL. With `exist_ok` a workspace that is there is given back. v1's parameters for Azure
-        resources (`sku`, `storage_account`...) are ignored with a note; `show_output` False leaves the note out.
-        Raises `WorkspaceError`.
+        `store` is a database URL (default: SQLite in the folder; for a team `postgresql+psycopg://...`), `artifacts` a
+        folder or any fsspec URL. With `exist_ok` an existing workspace is returned. v1's parameters for Azure
+        resources (`sku`, `storage_account`...) are ignored with a note, unless `show_output` is False. Raises
+        `WorkspaceError` when there is a workspace already or the folder cannot be created, `UserErrorException` for a
+        parameter that v1 does not have, `WebserviceException` when `tags` are not a dict of JSON values.
         """
         note_ignored("Workspace.create", azure_resources, CREATE_IGNORED, show=show_output)
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
-        kept = {"tags": _tags(tags), "friendly_name": friendly_name}
+        texts = {"tags": _check_tags(tags), "friendly_name": friendly_name}
         folder = folders.create_workspace(
-            path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure, **kept
+            path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure, **texts
         )
-        return cls._of(folder)
+        return cls._from_folder(folder)
 
     @classmethod
     def get(
@@ -118,40 +125,41 @@ class Workspace:
         *,
         path: str | Path | None = None,
     ) -> Workspace:
-        """The workspace of `path` or the current directory; with `name`, else the known one of that name.
+        """The workspace of `path` or the current directory, or else the known workspace called `name`.
 
-        With the `id` of a known workspace, that one; an id of Azure's is ignored with a note, as is another `cloud`.
-        Raises `WorkspaceError` when there is none, or when two have the name.
+        `id` is that of a known workspace; an Azure id is ignored with a note, as is another `cloud`. Raises
+        `WorkspaceError` when there is no such workspace, or several have the name.
         """
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
-        known = by_id(id) if id else None
-        if known is not None:
-            return cls._of(known, azure)
+        if id:
+            for known in folders.list_workspaces():
+                if known.id == id:
+                    return cls._from_folder(known, azure)
         elsewhere = {"cloud": None if cloud == "AzureCloud" else cloud, "id": id}
         note_ignored("Workspace.get", elsewhere, elsewhere)
         folder = folders.find_workspace(path)
         if folder is not None and name in (None, folder.config.name):
-            return cls._of(folder, azure)
+            return cls._from_folder(folder, azure)
         if name is None:
-            raise none_here(Path(path or "."))
+            raise _not_found(Path(path or "."))
         if path is not None:
             raise WorkspaceError(
                 f"there is no workspace {name!r} at {path}",
                 why=f"the one there has the name {folder.config.name!r}" if folder else "there is none",
                 hint=f"Workspace.get(name={name!r}) looks among all known ones",
             )
-        return cls._of(by_name(name), azure)
+        return cls._from_folder(_find_by_name(name), azure)
 
     @classmethod
     def list(
         cls, subscription_id: str | None = None, auth: Any = None, resource_group: str | None = None
     ) -> dict[str, List[Workspace]]:
-        """The workspaces this user has made or written to, by name; those that carry other Azure names are left out."""
+        """The workspaces that this user created or wrote to, by name, without those with other Azure settings."""
         wanted = _given(subscription_id=subscription_id, resource_group=resource_group)
         found: dict[str, List[Workspace]] = {}
         for folder in folders.list_workspaces():
             if all(getattr(folder.config, key) in (None, value) for key, value in wanted.items()):
-                found.setdefault(folder.config.name, []).append(cls._of(folder))
+                found.setdefault(folder.config.name, []).append(cls._from_folder(folder))
         return found
 
     @classmethod
@@ -162,11 +170,11 @@ class Workspace:
         _logger: Any = None,
         _file_name: str | None = None,
     ) -> Workspace:
-        """The workspace of `path` or the current directory, with the Azure settings of a `config.json` found upwards.
+        """The workspace of `path` or the current directory, with the Azure settings of a `config.json`.
 
-        Looks for `.mldeploy/`, and for `.azureml/config.json`, `aml_config/config.json` or `config.json` as v1 does;
-        `path` is a folder to start in or such a file. Where there is only an Azure file, the first write makes
-        `.mldeploy/` beside it. Raises `WorkspaceError` when there is neither.
+        Searches upwards for `.mldeploy/`, and for `.azureml/config.json`, `aml_config/config.json` or `config.json` as
+        v1 does; `path` is a folder to start in or such a file. When there is only an Azure file, the first write
+        creates `.mldeploy/` beside it. Raises `WorkspaceError` when there is neither.
         """
         start = Path(path or ".").expanduser().absolute()
         if not start.exists():
@@ -178,9 +186,9 @@ class Workspace:
         azure = find_azure_config(start, _file_name)
         folder = folders.find_workspace(start.parent if start.is_file() else None if path is None else start)
         if folder is not None:
-            return cls._of(folder, azure[1] if azure else None)
+            return cls._from_folder(folder, azure[1] if azure else None)
         if azure is None:
-            raise none_here(start)
+            raise _not_found(start)
         file, settings = azure
         beside = file.parent.parent if file.parent.name in (".azureml", "aml_config") else file.parent
         workspace = cls(path=beside)
@@ -188,7 +196,7 @@ class Workspace:
         return workspace
 
     def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
-        """Writes the Azure settings to `<path>/.azureml/config.json` (default: beside the workspace), as v1 does."""
+        """Writes the Azure settings to `<path>/.azureml/config.json`, as v1 does; `path` defaults to `start`."""
         target = Path(path).expanduser() if path else self.start
         folder = target if target.name == ".azureml" else target / ".azureml"
         make_private_dir(folder)
@@ -196,8 +204,8 @@ class Workspace:
         write_json(folder / (file_name or "config.json"), {**settings, "workspace_name": self.name})
 
     def get_details(self) -> dict[str, Any]:
-        """Id, name, place, store, artifacts and Azure settings."""
-        folder = self._made
+        """Id, name, path, store and artifacts URLs (without passwords), Azure settings, description and tags."""
+        folder = self._existing
         return {
             "id": folder.config.id if folder else None,
             "name": self.name,
@@ -217,26 +225,37 @@ class Workspace:
         tags: dict[str, Any] | None = None,
         **azure_resources: Any,
     ) -> dict[str, Any]:
-        """Keeps a friendly name, a description and tags; what is None stays. Returns `get_details()`."""
+        """Replaces the friendly name, the description and the tags that are not None. Returns `get_details()`.
+
+        Raises `UserErrorException` for a parameter that v1 does not have, `WebserviceException` when `tags` are not a
+        dict of JSON values.
+        """
         note_ignored("Workspace.update", azure_resources, UPDATE_IGNORED)
-        changes = {"friendly_name": friendly_name, "description": description, "tags": _tags(tags)}
+        changes = {"friendly_name": friendly_name, "description": description, "tags": _check_tags(tags)}
         changes = {key: value for key, value in changes.items() if value is not None}
-        self._made = self.folder.with_config(**changes) if changes else self._made
+        self._existing = self.folder.with_config(**changes) if changes else self._existing
         return self.get_details()
 
     def delete(self, delete_dependent_resources: bool = False, no_wait: bool = False) -> None:
         """Deletes `.mldeploy/` with its models, runs and environments; the parameters are v1's and have no effect.
 
-        A store or artifacts elsewhere stay. Raises `WorkspaceError` while there are services.
+        A store or artifacts elsewhere stay. Raises `WorkspaceError` when there is no workspace or it has services.
         """
         folder = self.find_folder()
         if folder is None:
-            raise none_here(self.start)
-        delete(folder)
-        self._made = None
+            raise _not_found(self.start)
+        services = sorted(record.name for record in folder.open_store().list_services())
+        if services:
+            raise WorkspaceError(
+                f"the workspace {folder.config.name} has services: {', '.join(services)}",
+                why="deleting it would leave their processes without an owner",
+                hint=f"mldeploy service delete -n {services[0]}",
+            )
+        folders.delete_workspace(folder)
+        self._existing = None
 
     def get_run(self, run_id: str) -> Run:
-        """The run of that id. Raises `RunEnvironmentException`."""
+        """The run with this id. Raises `RunEnvironmentException` when there is none."""
         from mldeploy_jupyter.api.runs import Run
 
         return Run(self, run_id)
@@ -271,22 +290,22 @@ class Workspace:
 
     @property
     def tags(self) -> dict[str, Any]:
-        return dict(self._made.config.tags or {}) if self._made else {}
+        """The tags given to `create` or `update`."""
+        return dict(self._existing.config.tags or {}) if self._existing else {}
 
     @property
     def compute_targets(self) -> dict[str, Any]:
-        """Empty: this version has no clusters."""
+        """Empty, as are `datastores`, `datasets` and `images`: a workspace has none."""
         return {}
 
     datastores = datasets = images = compute_targets
 
     @property
     def name(self) -> str:
-        """The workspace's name: `config.json`'s, else the Azure one, else the folder's."""
-        if self._made is not None:
-            return self._made.config.name
-        start = self.start
-        return self._azure.get("workspace_name") or start.name or "workspace"
+        """The name in `.mldeploy/config.json`; before the first write the Azure name or the folder's."""
+        if self._existing is not None:
+            return self._existing.config.name
+        return self._azure.get("workspace_name") or self.start.name or "workspace"
 
     @property
     def subscription_id(self) -> str | None:
@@ -308,63 +327,66 @@ class Workspace:
         return {model.name: model for model in Model.list(self, latest=True)}
 
     @property
-    def webservices(self) -> dict[str, Any]:
+    def webservices(self) -> dict[str, Webservice]:
         """Every service, by name."""
-        from mldeploy_jupyter.api.webservices.webservice import Webservice
+        from mldeploy_jupyter.api.webservices import Webservice
 
         return {service.name: service for service in Webservice.list(self)} if self.find_folder() else {}
 
     @property
-    def environments(self) -> dict[str, Any]:
+    def environments(self) -> dict[str, Environment]:
         """The latest version of every registered environment, by name."""
-        from mldeploy_jupyter.api.environments.environment import Environment
+        from mldeploy_jupyter.api.environments import Environment
 
         return dict(Environment.list(self)) if self.find_folder() else {}
 
     @property
     def folder(self) -> WorkspaceFolder:
-        """The folder, for writing: made, with one line of output, when it is not there yet."""
+        """The folder `.mldeploy/`, created with one line of output when it does not exist. See `make_folder`."""
         return self.make_folder()
 
     def make_folder(self, announce: Callable[[str], object] = print) -> WorkspaceFolder:
-        if self._made is None:
-            # The name that was shown so far stays, though the folder may have another.
-            self._made = folders.ensure_workspace(self.start, announce, name=self.name)
+        """The folder `.mldeploy/`; when it does not exist it is created, and `announce` gets one line.
+
+        Raises `WorkspaceError` when it cannot be created.
+        """
+        if self._existing is None:
+            # Under the name that was shown so far, which may be the Azure one and not the folder's.
+            self._existing = folders.ensure_workspace(self.start, announce, name=self.name)
             changes = {key: value for key, value in self._azure.items() if value}
             if changes:
-                self._made = self._made.with_config(**changes)
-        known_workspaces.remember_root(self._made.root)
-        return self._made
+                self._existing = self._existing.with_config(**changes)
+        known_workspaces.remember_root(self._existing.root)
+        return self._existing
 
     def find_folder(self) -> WorkspaceFolder | None:
-        """The folder, or None when nothing was written yet."""
-        if self._made is None:
-            self._made = folders.find_workspace(self.start)
-        return self._made
+        """The folder `.mldeploy/`, or None when it does not exist."""
+        if self._existing is None:
+            self._existing = folders.find_workspace(self.start)
+        return self._existing
 
     def _setting(self, key: str) -> str | None:
-        return self._azure.get(key) or (getattr(self._made.config, key) if self._made else None)
+        return self._azure.get(key) or (getattr(self._existing.config, key) if self._existing else None)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Workspace) and (self.start, self._made) == (other.start, other._made)
+        return isinstance(other, Workspace) and (self.start, self._existing) == (other.start, other._existing)
 
     def __hash__(self) -> int:
         return hash(self.start)
 
     def __repr__(self) -> str:
-        place = self._made.root if self._made else f"not made yet, in {self.start}"
+        place = self._existing.root if self._existing else f"not made yet, in {self.start}"
         return f"Workspace(name={self.name!r}, path={str(place)!r})"
 
 
 def prune(workspace: Workspace, *, keep_deployments: int = 20, dry_run: bool = False) -> PruneReport:
-    """Removes old deployments and what only they used.
+    """Deletes old deployments, and the bundles, files and environments that only they used.
 
-    Each service keeps its newest `keep_deployments` deployments with their journals (and always its last, the one
-    that serves and one that runs), every bundle that serves, is pending, or belongs to one of these, and every file
-    of a registered model. The rest is removed: older deployments, bundles, files of deleted models, folders of
-    deleted services, leftovers of killed commands, and the shared environments that no workspace of this user needs.
-    With `dry_run` nothing is removed. Raises `UserErrorException` when `keep_deployments` is not a whole number of
-    at least 0.
+    Each service keeps its newest `keep_deployments` deployments with their journals, and always its last one, the
+    live one and a running one; their bundles and the files of registered models stay. Also deleted are files of
+    deleted models, folders of deleted services, leftovers of killed commands, and shared environments that no
+    workspace of this user needs. With `dry_run` nothing is deleted. Raises `UserErrorException` when
+    `keep_deployments` is not a whole number of at least 0.
     """
     from mldeploy_jupyter.deployment.prune import prune_workspace
 
@@ -375,9 +397,7 @@ def _given(**settings: str | None) -> dict[str, str]:
     return {key: value for key, value in settings.items() if value}
 
 
-def _tags(tags: Any) -> dict[str, Any] | None:
-    from mldeploy_jupyter.api.arguments import check_json_dict
-
+def _check_tags(tags: Any) -> dict[str, Any] | None:
     return None if tags is None else check_json_dict("tags", tags)
 
 
@@ -389,12 +409,8 @@ def _without_password(url: str) -> str:
     return make_url(url).render_as_string(hide_password=True)
 
 
-def by_id(id: str) -> WorkspaceFolder | None:
-    return next((folder for folder in folders.list_workspaces() if folder.id == id), None)
-
-
-def by_name(name: str) -> WorkspaceFolder:
-    """The one known workspace of that name. Raises `WorkspaceError` for none and for several."""
+def _find_by_name(name: str) -> WorkspaceFolder:
+    """The known workspace called `name`. Raises `WorkspaceError` when there is none or more than one."""
     known = folders.list_workspaces()
     found = [folder for folder in known if folder.config.name == name]
     if len(found) == 1:
@@ -413,21 +429,9 @@ def by_name(name: str) -> WorkspaceFolder:
     )
 
 
-def none_here(start: Path) -> WorkspaceError:
+def _not_found(start: Path) -> WorkspaceError:
     return WorkspaceError(
         f"there is no workspace in {start.absolute()} or above it",
         why="neither .mldeploy/ nor .azureml/config.json was found",
         hint="Workspace.create(), or mldeploy workspace create",
     )
-
-
-def delete(folder: WorkspaceFolder) -> None:
-    """Deletes the folder `.mldeploy/`. Raises `WorkspaceError` while the workspace has services."""
-    services = sorted(record.name for record in folder.open_store().list_services())
-    if services:
-        raise WorkspaceError(
-            f"the workspace {folder.config.name} has services: {', '.join(services)}",
-            why="deleting it would leave their processes without an owner",
-            hint=f"mldeploy service delete -n {services[0]}",
-        )
-    folders.delete_workspace(folder)
