@@ -5,14 +5,13 @@ Imports only `environments`, `targets`, `core` and `serving`. No other room join
 
 from __future__ import annotations
 
-from mldeploy_jupyter.deployment.execute import completion_events, run_deployment
+from mldeploy_jupyter.deployment.execute import completion_events
 from mldeploy_jupyter.deployment.files import journal_path
-from mldeploy_jupyter.deployment.launch import check_can_start, start_deployment
+from mldeploy_jupyter.deployment.launch import LaunchSpec, check_can_start, start_deployment
 from mldeploy_jupyter.deployment.operations import (
     cancel_deployment,
     control_service,
     delete_service,
-    find_request_error,
     get_keys,
     get_token,
     read_logs,
@@ -20,15 +19,12 @@ from mldeploy_jupyter.deployment.operations import (
     uses_token_auth,
 )
 from mldeploy_jupyter.deployment.plan import is_unchanged
-from mldeploy_jupyter.deployment.recovery import (
-    display_state,
-    query_status,
-    refresh_service,
-    remote_location,
-    require_local,
-)
+from mldeploy_jupyter.deployment.recovery import refresh_service
+from mldeploy_jupyter.deployment.request_errors import find_request_error
+from mldeploy_jupyter.deployment.status import display_state, query_status, remote_location, require_local
 
 __all__ = [
+    "LaunchSpec",
     "cancel_deployment",
     "check_can_start",
     "completion_events",
@@ -46,7 +42,6 @@ __all__ = [
     "regenerate_key",
     "remote_location",
     "require_local",
-    "run_deployment",
     "start_deployment",
     "uses_token_auth",
 ]

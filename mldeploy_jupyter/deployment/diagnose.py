@@ -1,9 +1,8 @@
-"""Gathers what a cause is found from: the script and its cell, the models, the versions in the environment."""
+"""Names the cause of a failed deployment, from the failure and what the workspace knows about the revision."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,9 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo
     from mldeploy_jupyter.core.records import ModelRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
-    from mldeploy_jupyter.targets import LogLine
 
 
-LOG_WAIT = 2.0  # seconds for what a worker wrote to be in the log: it passes through the supervisor
-
-
-def of_failure(
+def diagnose_failure(
     folder: WorkspaceFolder,
     failure: dict[str, Any],
     *,
@@ -30,28 +25,31 @@ def of_failure(
     models: list[ModelRecord],
     lock: str = "",
 ) -> Cause:
-    """The cause of a target's failure, with the line of the cell where the script came from one."""
+    """The cause of a target's failure, with the line of the cell if the script came from one.
+
+    What is not known yet is None or empty: a failed check has no bundle, settings or lock.
+    """
     from mldeploy_jupyter.core.bundle import builder
     from mldeploy_jupyter.core.diagnosis import explain
 
     failure = dict(failure)
     script = None
     if bundle_path is not None:
-        made = builder.load(bundle_path)
-        script = _bundled_script(folder, made, inference)
-        root = made.app / "azureml-models"
+        bundle = builder.load(bundle_path)
+        script = _bundled_script(folder, bundle, inference)
+        root = bundle.app / "azureml-models"
         tree = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
         failure.setdefault("model_tree", tree[:50])
         if failure.get("stage") in ("import", "init", "probe") and failure.get("exception"):
-            failure.setdefault("damaged", builder.find_damaged_files(made))
-    failure.setdefault("versions", _versions(lock))
+            failure.setdefault("damaged", builder.find_damaged_files(bundle))
+    failure.setdefault("versions", _locked_versions(lock))
     service = folder.open_store().get_service(str(settings.get("service") or ""))
     settings = {**settings, "updating": service is not None and service.revision > 0}
     return explain(failure, script=script, settings=settings, models=models)
 
 
-def of_error(folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any]) -> Cause:
-    """An error of ours as the cause of a deployment. One with a line of the script gets the line of its cell."""
+def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any]) -> Cause:
+    """One of our own errors as a cause. If it names a line of the script, the cause shows that line of the cell."""
     from mldeploy_jupyter.core.diagnosis import Cause
     from mldeploy_jupyter.core.script import notebook_cells
 
@@ -72,8 +70,8 @@ def of_error(folder: WorkspaceFolder, error: MldeployError, inference: dict[str,
     return Cause(error.code, error.what, error.why, error.hint, where, excerpt)
 
 
-def of_defect(error: Exception) -> Cause:
-    """A defect of ours: its traceback is in the journal."""
+def diagnose_defect(error: Exception) -> Cause:
+    """An unexpected exception as a cause; its traceback is in the journal."""
     from mldeploy_jupyter.core.diagnosis import Cause
 
     return Cause(
@@ -84,36 +82,24 @@ def of_defect(error: Exception) -> Cause:
     )
 
 
-def _raised_at(request_id: str, entries: Iterable[LogLine]) -> tuple[str, list[str], bool]:
-    """The exception logged at a request, the lines of its traceback, and whether the log has its answer already.
-
-    Every line of them carries the request's id.
-    """
-    mark = f"[{request_id}] "
-    found = [entry for entry in entries if mark in entry.text]
-    lines = [line for entry in found for line in entry.text.split("\n")]
-    own = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
-    raised = next((text.removeprefix("run() raised ") for text in own if text.startswith("run() raised ")), "")
-    return raised, own, any(entry.entry.get("logger") == "access" for entry in found)
-
-
-def _bundled_script(folder: WorkspaceFolder, made: Bundle, inference: dict[str, Any]) -> ScriptInfo:
+def _bundled_script(folder: WorkspaceFolder, bundle: Bundle, inference: dict[str, Any]) -> ScriptInfo:
     from mldeploy_jupyter.core.diagnosis import ScriptInfo
     from mldeploy_jupyter.core.script import notebook_cells
 
-    content = (made.app / made.entry_script).read_bytes()
+    path = bundle.app / bundle.entry_script
+    content = path.read_bytes()
     cell = notebook_cells.find(folder.cells, notebook_cells.script_digest(content))
-    name = Path(made.entry_script).relative_to(made.manifest["source_directory"])
+    name = Path(bundle.entry_script).relative_to(bundle.manifest["source_directory"])
     original = Path(inference.get("entry_path") or "").parent
-    shipped = {path.name for path in (made.app / made.entry_script).parent.iterdir()}
+    shipped = {entry.name for entry in path.parent.iterdir()}
     beside = []
     if inference.get("entry_path") and original.is_dir():
-        for path in sorted(original.iterdir()):
-            if path.name not in shipped and (path.suffix == ".py" or (path / "__init__.py").is_file()):
-                beside.append(path.name)
+        for entry in sorted(original.iterdir()):
+            if entry.name not in shipped and (entry.suffix == ".py" or (entry / "__init__.py").is_file()):
+                beside.append(entry.name)
     return ScriptInfo(
         name=str(name),
-        path=made.entry_script,
+        path=bundle.entry_script,
         text=content.decode("utf-8", "replace"),
         cell=cell,
         newest=notebook_cells.newest_version(folder.cells, cell.file) if cell else 0,
@@ -121,5 +107,5 @@ def _bundled_script(folder: WorkspaceFolder, made: Bundle, inference: dict[str, 
     )
 
 
-def _versions(lock: str) -> dict[str, str]:
+def _locked_versions(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock, re.MULTILINE))

@@ -1,6 +1,6 @@
-"""Carries one deployment out, from its check to its switched traffic, and writes down how far it came.
+"""Carries one deployment out, from its check to the switch of traffic, and records how far it came.
 
-The same function runs in the detached runner and, for an update of a local service, in the caller.
+`run_deployment` runs in the detached runner or, for an update of a local service, in a thread of the caller.
 """
 
 from __future__ import annotations
@@ -13,45 +13,54 @@ import weakref
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, WebserviceException
 from mldeploy_jupyter.core.journal.journal import STAGES, Journal, read_events
-from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord, utc_now
+from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, utc_now
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.deployment import diagnose, prewarm
-from mldeploy_jupyter.deployment import plan as planning
-from mldeploy_jupyter.deployment.files import CANCEL_FILE, JOURNAL_FILE
+from mldeploy_jupyter.deployment.files import cancel_path, journal_path
 from mldeploy_jupyter.deployment.lease import Heartbeat
-from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
+from mldeploy_jupyter.deployment.plan import Inputs, collect_inputs, make_bundle, server_settings, target_context
 from mldeploy_jupyter.deployment.stages import Stages
-from mldeploy_jupyter.targets import Plan, Strategy, Target, TargetFailure, open_target
+from mldeploy_jupyter.targets import Cancel, Plan, Strategy, Target, TargetFailure, open_target
 
 if TYPE_CHECKING:
+    from mldeploy_jupyter.core.bundle.builder import Bundle
     from mldeploy_jupyter.core.diagnosis import Cause
     from mldeploy_jupyter.core.store.store import Store
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-# Set when a deployment that this process carries out has ended, for whoever waits here.
+# By deployment id: set when a deployment that this process carries out has ended, for waiters in this process.
 completion_events: weakref.WeakValueDictionary[str, threading.Event] = weakref.WeakValueDictionary()
 
-_pins: dict[tuple[str, str, frozenset[str]], list[str]] = {}  # of the same installed packages and imported modules
+# The last pins that were captured, by interpreter, digest of its packages and imported modules.
+_captured_pins: dict[tuple[str, str, frozenset[str]], list[str]] = {}
 
 
 @dataclass
 class ExecutionState:
-    """What is known so far; a failure is explained from it."""
+    """A deployment under way. The fields below the first group are filled by the stages, as far as they came."""
 
+    folder: WorkspaceFolder
+    store: Store
+    record: DeploymentRecord
     request: DeploymentRequest
-    inputs: planning.Inputs | None = None
-    bundle_path: Path | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
-    lock: str = ""
+    journal: Journal
+    stages: Stages
+    cancel: Cancel  # raises when the deployment was cancelled or its lease lost
+    secrets: dict[str, str]
+
     revision: RevisionRecord | None = None
-    modules: dict[str, str] = field(default_factory=dict)  # what the service had imported after init and sample
+    inputs: Inputs | None = None
+    bundle: Bundle | None = None
+    lock: str = ""  # text of the environment's lock
+    environment: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    modules: dict[str, str] = field(default_factory=dict)  # what the service had imported after init() and the sample
 
 
 def run_deployment(
@@ -61,282 +70,278 @@ def run_deployment(
     secrets: dict[str, str] | None = None,
     clients: dict[str, Any] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], str] = utc_now,
     end: threading.Event | None = None,
 ) -> str:
     """Runs the deployment to its end and returns its state: live, failed or cancelled. `end` is then set.
 
-    The lease must be held under the deployment's id; it is kept alive meanwhile and released at the end. Never
-    raises for what a deployment can run into; the journal and the store have it.
+    The deployment must hold the service's lease under its id; the lease is renewed meanwhile and released at the
+    end. Failures are not raised: the journal and the store have them. `clock` measures stages, `now` stamps events.
     """
     store = folder.open_store()
     record = store.get_deployment(deployment_id)
     assert record is not None, f"deployment {deployment_id} is not in the store"
     request = DeploymentRequest.from_dict(record.request)
-    place = folder.deployments / deployment_id
-    journal = Journal(place / JOURNAL_FILE)
-    stages = Stages(journal, clock)
-    work = ExecutionState(request)
+    journal = Journal(journal_path(folder, deployment_id), now)
+    # The lease is released after everything else: whoever finds a running deployment without a lease may conclude
+    # that its process died.
     with Heartbeat(store, request.service, deployment_id) as lease:
-
-        def check_cancel() -> None:
-            if (place / CANCEL_FILE).exists() or lease.cancelled.is_set():
-                raise DeploymentCancelled("the deployment was cancelled")
-            if lease.lost.is_set():
-                raise WebserviceException(
-                    "the right to change the service was lost",
-                    why="this machine was asleep or away from the store, and another operation took over",
-                    hint="see what is live with `mldeploy service list`, then deploy again",
-                    code="LeaseLost",
-                )
-
+        cancel = _cancel_check(folder, deployment_id, lease)
+        stages = Stages(journal, clock)
+        state = ExecutionState(folder, store, record, request, journal, stages, cancel, secrets or {})
         try:
             target = open_target(request.target, target_context(folder, clients))
-            ahead = prewarm.begun(folder, deployment_id)
-            with ahead or nullcontext():
-                state = _run(folder, store, record, target, work, stages, check_cancel, secrets or {}, ahead)
+            prewarmed = prewarm.find_prewarm(folder, deployment_id)
+            with prewarmed or nullcontext():
+                _run_stages(state, target, prewarmed)
+            outcome = "live"
         except DeploymentCancelled:
-            stages.fail("cancelled")
-            state = _end(store, record, work, stages, "cancelled", None)
+            outcome = _end_cancelled(state)
         except TargetFailure as failure:
-            state = _fail(store, record, work, stages, _explain(folder, work, failure.failure))
+            outcome = _end_failed(state, _diagnose(state, failure.failure))
         except MldeployError as error:
-            state = _fail(store, record, work, stages, diagnose.of_error(folder, error, request.inference_config))
-        except Exception as error:  # a defect of ours: the whole traceback belongs into the journal
+            outcome = _end_failed(state, diagnose.diagnose_error(folder, error, request.inference_config))
+        except Exception as error:  # a defect of ours, so the journal gets the whole traceback
             for line in traceback.format_exc().splitlines():
                 stages.emit(stages.current, "log", line)
-            state = _fail(store, record, work, stages, diagnose.of_defect(error))
+            outcome = _end_failed(state, diagnose.diagnose_defect(error))
         journal.close()
         if end is not None:
             end.set()
-        # The deployment has ended. What follows may find the service deleted or the disk full, and changes nothing.
+        # The deployment has ended. If the service was deleted since or the disk is full, that changes nothing.
         with suppress(MldeployError):
-            _keep_pins(store, work)
+            _record_pins(state)
         with suppress(MldeployError):
-            _archive(folder, deployment_id, place / JOURNAL_FILE)
-    return state
+            _archive_journal(folder, deployment_id)
+    return outcome
 
 
-def _run(
-    folder: WorkspaceFolder,
-    store: Store,
-    record: DeploymentRecord,
-    target: Target,
-    work: ExecutionState,
-    stages: Stages,
-    cancel: Callable[[], None],
-    secrets: dict[str, str],
-    ahead: prewarm.Prewarm | None,
-) -> str:
-    from mldeploy_jupyter import environments
+def _cancel_check(folder: WorkspaceFolder, deployment_id: str, lease: Heartbeat) -> Cancel:
+    cancel_file = cancel_path(folder, deployment_id)
 
-    request = work.request
-    service = store.get_service(request.service)
+    def raise_if_cancelled() -> None:
+        if cancel_file.exists() or lease.cancelled.is_set():
+            raise DeploymentCancelled("the deployment was cancelled")
+        if lease.lost.is_set():
+            raise WebserviceException(
+                "the right to change the service was lost",
+                why="this machine was asleep or away from the store, and another operation took over",
+                hint="see what is live with `mldeploy service list`, then deploy again",
+                code="LeaseLost",
+            )
+
+    return raise_if_cancelled
+
+
+def _run_stages(state: ExecutionState, target: Target, prewarmed: prewarm.Prewarm | None) -> None:
+    request = state.request
+    service = state.store.get_service(request.service)
     assert service is not None
-    revision = store.add_revision(
+    revision = _create_revision(state, target)
+    inputs, plan = _check(state, target, Plan(request, service, revision, secrets=state.secrets))
+    bundle = _build_bundle(state, inputs)
+    python = _prepare_environment(state, inputs) if target.capabilities.needs_python else ""
+    variables = dict(inputs.environment.environment_variables) if inputs.environment else {}
+    state.settings = server_settings(
+        bundle, revision, plan.config, python=python, variables=variables, models=inputs.records
+    )
+    # This write is durable, and so is every earlier one with it: from here on, the target may switch.
+    revision = state.revision = state.store.update_revision(
+        request.service,
+        revision.number,
+        bundle_digest=bundle.digest,
+        environment=state.environment,
+        settings=state.settings,
+    )
+    plan = replace(plan, revision=revision, bundle=bundle.path, python=python, settings=state.settings)
+    if prewarmed is not None:
+        prewarmed.wait_until_ready()
+    endpoint = target.apply(plan, Strategy(), state.stages.emit, state.cancel)
+    record_live(state.store, state.journal, revision, endpoint, seconds=state.stages.elapsed)
+    state.modules = endpoint.details.get("modules") or {}
+
+
+def _create_revision(state: ExecutionState, target: Target) -> RevisionRecord:
+    """Adds the revision to the store, and tells the journal that the deployment runs."""
+    request = state.request
+    revision = state.revision = state.store.add_revision(
         RevisionRecord(
             request.service,
             inference_config=request.inference_config,
             deploy_config=request.deploy_config,
             models=request.models,
-            deployment_id=record.id,
+            deployment_id=state.record.id,
             created_time=utc_now(),
             rolled_back_to=request.revision if request.operation == "rollback" else 0,
         ),
         durable=False,
     )
-    work.revision = revision
-    stages.state(
-        "running",
+    state.journal.write(
+        "",
+        "state",
+        state="running",
         service=request.service,
         target=request.target,
         revision=revision.number,
         operation=request.operation,
         stages=[name for name in STAGES if name != "push" or target.capabilities.needs_image],
-        last_seconds=_last_seconds(folder, store, record),
+        last_seconds=_last_durations(state),
     )
+    return revision
 
-    with stages.stage("check") as detail:
-        inputs = work.inputs = planning.collect_inputs(request, folder, store)
-        config = inputs.config.resolved()
-        plan = Plan(request, service, revision, config=config, secrets=secrets)
-        found = [_count(len(request.models), "model")] if request.models else []
+
+def _check(state: ExecutionState, target: Target, plan: Plan) -> tuple[Inputs, Plan]:
+    request, stages = state.request, state.stages
+    with stages.stage("check") as set_detail:
+        inputs = state.inputs = collect_inputs(request, state.folder, state.store)
+        plan = replace(plan, config=inputs.config.resolved())
+        details = [_count(len(request.models), "model")] if request.models else []
         for finding in target.check(plan):
             stages.emit("check", "log", f"{finding.level}: {finding.what}", level=finding.level)
             if finding.level == "error":
                 raise WebserviceException(finding.what, why=finding.why, hint=finding.hint, code=finding.code)
-            found.append(finding.what)
-        detail("; ".join(found))
-        cancel()
+            details.append(finding.what)
+        set_detail("; ".join(details))
+        state.cancel()
+    return inputs, plan
 
-    spec = inputs.environment
-    variables = dict(spec.environment_variables) if spec else {}
 
-    def emit_environment(kind: str, text: str = "", **data: Any) -> None:
-        stages.emit(stages.current, kind, text, **data)
+def _build_bundle(state: ExecutionState, inputs: Inputs) -> Bundle:
+    """Locks the environment, whose lock is part of the bundle, and builds the bundle."""
+    from mldeploy_jupyter import environments
 
-    with stages.stage("bundle") as detail:
-        lock, python = "", ""
-        if spec is not None:
-            existing = inputs.existing_bundle
-            if existing is not None and (existing.path / "environment.lock").exists():
-                lock = (existing.path / "environment.lock").read_text()
+    with state.stages.stage("bundle") as set_detail:
+        python = ""
+        existing_lock = inputs.existing_bundle.path / "environment.lock" if inputs.existing_bundle else None
+        if inputs.environment is not None:
+            if existing_lock is not None and existing_lock.exists():
+                state.lock = existing_lock.read_text()
             else:
-                made = environments.lock(
-                    spec, kernel_python=request.kernel_python, emit=emit_environment, cancel=cancel
+                locked = environments.lock(
+                    inputs.environment,
+                    kernel_python=state.request.kernel_python,
+                    emit=_environment_emit(state),
+                    cancel=state.cancel,
                 )
-                lock, python = made.text, made.python_version
-        bundle = planning.make_bundle(inputs, folder, lock=lock, python=python, check=cancel)
-        work.bundle_path = bundle.path
+                state.lock, python = locked.text, locked.python_version
+        bundle = make_bundle(inputs, state.folder, lock=state.lock, python=python, check=state.cancel)
+        state.bundle = bundle
         sizes = [size for _digest, size in bundle.manifest["files"].values()]
-        detail(f"{_count(len(sizes), 'file')} with the server, {format_size(sum(sizes))}, {bundle.digest[:8]}")
-        cancel()
-
-    interpreter = ""
-    if target.capabilities.needs_python:
-        with stages.stage("environment") as detail:
-            prepared = environments.prepare(
-                spec,
-                kernel_python=request.kernel_python,
-                emit=emit_environment,
-                cancel=cancel,
-                known_lock=lock or None,
-            )
-            interpreter = prepared.python
-            work.lock = prepared.lock
-            kept = "used as it is" if prepared.kind == "current" else "built" if prepared.built else "already built"
-            version = re.search(r"^# python ([\d.]+)", prepared.lock, re.MULTILINE)
-            detail(f"Python {version[1]}, {kept}" if version else kept)
-            work.environment = {
-                "kind": prepared.kind,
-                "python": prepared.python,
-                "digest": prepared.digest,
-                "built": prepared.built,
-            }
-            cancel()
-
-    work.settings = planning.server_settings(
-        bundle, revision, config, python=interpreter, variables=variables, models=inputs.records
-    )
-    # Durable, and with it whatever was written before: from here on the target may switch.
-    revision = work.revision = store.update_revision(
-        request.service,
-        revision.number,
-        bundle_digest=bundle.digest,
-        environment=work.environment,
-        settings=work.settings,
-    )
-    plan = replace(plan, revision=revision, bundle=bundle.path, python=interpreter, settings=work.settings)
-    if ahead is not None:
-        ahead.ready()
-    endpoint = target.apply(plan, Strategy(), stages.emit, cancel)
-
-    made_live(store, record.service, revision, endpoint.scoring_uri, endpoint.swagger_uri, endpoint.details)
-    stages.state("live", scoring_uri=endpoint.scoring_uri, revision=revision.number, seconds=stages.elapsed)
-    # Last: whoever waits for this finds everything else written.
-    store.update_deployment(record.id, state="live", finished_time=utc_now())
-    work.modules = endpoint.details.get("modules") or {}
-    return "live"
+        set_detail(f"{_count(len(sizes), 'file')} with the server, {format_size(sum(sizes))}, {bundle.digest[:8]}")
+        state.cancel()
+    return bundle
 
 
-def made_live(
-    store: Store,
-    name: str,
-    revision: RevisionRecord,
-    scoring_uri: str,
-    swagger_uri: str,
-    details: dict[str, Any],
-) -> None:
-    """Writes down that a revision serves now. Says the same when it is called twice."""
-    passed = revision.deploy_config.get("passed", {})
-    store.promote_revision(  # durable with the deployment's end, which is written next
-        name,
-        revision.number,
-        state="Live",
-        endpoint={
-            "scoring_uri": scoring_uri,
-            "swagger_uri": swagger_uri,
-            **{key: value for key, value in details.items() if key != "modules"},
-        },
-        auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
-        updated_time=utc_now(),
-        error=None,
-    )
+def _prepare_environment(state: ExecutionState, inputs: Inputs) -> str:
+    """Builds the environment, or finds it, and returns the path of its interpreter."""
+    from mldeploy_jupyter import environments
+
+    with state.stages.stage("environment") as set_detail:
+        prepared = environments.prepare(
+            inputs.environment,
+            kernel_python=state.request.kernel_python,
+            emit=_environment_emit(state),
+            cancel=state.cancel,
+            known_lock=state.lock or None,
+        )
+        state.lock = prepared.lock
+        state.environment = {
+            "kind": prepared.kind,
+            "python": prepared.python,
+            "digest": prepared.digest,
+            "built": prepared.built,
+        }
+        how = "used as it is" if prepared.kind == "current" else "built" if prepared.built else "already built"
+        version = re.search(r"^# python ([\d.]+)", prepared.lock, re.MULTILINE)
+        set_detail(f"Python {version[1]}, {how}" if version else how)
+        state.cancel()
+    return prepared.python
 
 
-def _explain(folder: WorkspaceFolder, work: ExecutionState, failure: dict[str, Any]) -> Cause:
-    return diagnose.of_failure(
-        folder,
+def _environment_emit(state: ExecutionState) -> Callable[..., None]:
+    """What the environments room reports with: it does not know which stage is open."""
+
+    def emit(kind: str, text: str = "", **data: Any) -> None:
+        state.stages.emit(state.stages.current, kind, text, **data)
+
+    return emit
+
+
+def _diagnose(state: ExecutionState, failure: dict[str, Any]) -> Cause:
+    return diagnose.diagnose_failure(
+        state.folder,
         failure,
-        bundle_path=work.bundle_path,
-        inference=work.request.inference_config,
-        settings=work.settings,
-        models=work.inputs.records if work.inputs else [],
-        lock=work.lock,
+        bundle_path=state.bundle.path if state.bundle else None,
+        inference=state.request.inference_config,
+        settings=state.settings,
+        models=state.inputs.records if state.inputs else [],
+        lock=state.lock,
     )
 
 
-def _fail(store: Store, record: DeploymentRecord, work: ExecutionState, stages: Stages, cause: Cause) -> str:
-    stages.fail(cause.what)
-    return _end(store, record, work, stages, "failed", cause)
+def _end_failed(state: ExecutionState, cause: Cause) -> str:
+    state.stages.fail(cause.what)
+    record_not_live(
+        state.store,
+        state.journal,
+        state.request.service,
+        state.record.id,
+        "failed",
+        cause.what,
+        revision=state.revision.number if state.revision else 0,
+        cause=cause.to_dict(),
+        seconds=state.stages.elapsed,
+    )
+    return "failed"
 
 
-def _end(
-    store: Store, record: DeploymentRecord, work: ExecutionState, stages: Stages, state: str, cause: Cause | None
-) -> str:
-    """A deployment that did not become live: the old revision, if there is one, goes on serving."""
-    service = store.get_service(record.service)
-    serving = service.revision if service else 0
-    data = cause.to_dict() if cause else None
-    if work.revision is not None:
-        store.update_revision(record.service, work.revision.number, outcome="failed")
-    store.update_service(record.service, state="Live" if serving else "Failed", error=data, updated_time=utc_now())
-    text = cause.what if cause else "cancelled"
-    stages.state(state, text, seconds=stages.elapsed, serving=serving, **({"cause": data} if data else {}))
-    # Last: whoever waits for this finds everything else written.
-    store.update_deployment(record.id, state=state, finished_time=utc_now(), cause=data)
-    return state
+def _end_cancelled(state: ExecutionState) -> str:
+    state.stages.fail("cancelled")
+    record_not_live(
+        state.store,
+        state.journal,
+        state.request.service,
+        state.record.id,
+        "cancelled",
+        "cancelled",
+        revision=state.revision.number if state.revision else 0,
+        seconds=state.stages.elapsed,
+    )
+    return "cancelled"
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _last_seconds(folder: WorkspaceFolder, store: Store, record: DeploymentRecord) -> dict[str, float]:
-    """How long each stage took in the last deployment of this service that became live."""
-    for old in store.list_deployments(service=record.service, state="live", limit=2):
-        if old.id != record.id:
-            events = read_events(folder.deployments / old.id / JOURNAL_FILE)
+def _last_durations(state: ExecutionState) -> dict[str, float]:
+    """The seconds that each stage took in the last deployment of this service that became live."""
+    for record in state.store.list_deployments(service=state.request.service, state="live", limit=2):
+        if record.id != state.record.id:
+            events = read_events(journal_path(state.folder, record.id))
             return {e.stage: e.data["seconds"] for e in events if e.kind == "finished" and "seconds" in e.data}
     return {}
 
 
-def _keep_pins(store: Store, work: ExecutionState) -> None:
-    """Exact pins of what a service used of the kernel's interpreter: a later target makes its environment of them."""
-    if work.environment.get("kind") == "current" and work.modules and work.revision is not None:
-        from mldeploy_jupyter import environments
+def _record_pins(state: ExecutionState) -> None:
+    """Records exact versions of the packages that a service used of the kernel's own environment.
 
-        key = (work.environment["python"], work.environment["digest"], frozenset(work.modules))
-        if key not in _pins:  # it takes a process of its own
-            _pins.clear()
-            _pins[key] = environments.capture(work.modules, work.environment["python"])
-        pins = _pins[key]
-        environment = {**work.environment, "pins": pins}
-        store.update_revision(work.revision.service, work.revision.number, environment=environment)
+    From these, a later deployment to another target builds an environment of its own.
+    """
+    if state.environment.get("kind") != "current" or not state.modules or state.revision is None:
+        return
+    from mldeploy_jupyter import environments
+
+    python = state.environment["python"]
+    key = (python, state.environment["digest"], frozenset(state.modules))
+    if key not in _captured_pins:  # capturing starts an interpreter, so the last result is kept
+        _captured_pins.clear()
+        _captured_pins[key] = environments.capture(state.modules, python)
+    environment = {**state.environment, "pins": _captured_pins[key]}
+    state.store.update_revision(state.revision.service, state.revision.number, environment=environment)
 
 
-def _archive(folder: WorkspaceFolder, deployment_id: str, journal: Path) -> None:
-    """The finished journal goes with the artifacts, so that a teammate on another machine sees it too."""
-    folder.open_artifacts().put_bytes(f"journals/{deployment_id}.jsonl", journal.read_bytes())
-
-
-def initial_service(request: DeploymentRequest, compute_type: str, workspace_id: str, user: str) -> ServiceRecord:
-    now = utc_now()
-    return ServiceRecord(
-        request.service,
-        request.target,
-        compute_type,
-        workspace_id=workspace_id,
-        created_time=now,
-        updated_time=now,
-        created_by=user,
-    )
+def _archive_journal(folder: WorkspaceFolder, deployment_id: str) -> None:
+    """Puts the finished journal with the artifacts, where users of a shared store on other machines find it."""
+    content = journal_path(folder, deployment_id).read_bytes()
+    folder.open_artifacts().put_bytes(f"journals/{deployment_id}.jsonl", content)

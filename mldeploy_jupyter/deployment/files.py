@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 
 REQUEST_FILE = "request.json"
 JOURNAL_FILE = "events.jsonl"
-CANCEL_FILE = "cancel"  # empty; its presence asks the runner to stop
-PREWARM_FILE = "ahead.json"  # the pid and start time of a supervisor that was started before the runner
+CANCEL_FILE = "cancel"  # empty; tells the runner to stop
+PREWARM_FILE = "ahead.json"  # the identity of the supervisor process that was started before the runner
 RUNNER_LOG = "runner.log"  # standard output and error of the runner
 
 
 def journal_path(folder: WorkspaceFolder, deployment_id: str) -> Path:
     return folder.deployments / deployment_id / JOURNAL_FILE
+
+
+def cancel_path(folder: WorkspaceFolder, deployment_id: str) -> Path:
+    return folder.deployments / deployment_id / CANCEL_FILE

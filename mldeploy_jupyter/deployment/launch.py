@@ -1,4 +1,4 @@
-"""Starts a deployment: takes the lease, writes the request down, and hands it to a runner."""
+"""Starts a deployment: acquires the lease, records the request, and hands it to a runner process or a thread."""
 
 from __future__ import annotations
 
@@ -9,31 +9,56 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import process_identity
-from mldeploy_jupyter.core.errors import DeploymentInProgress, NameInUse
+from mldeploy_jupyter.core.errors import NameInUse
 from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment import prewarm
-from mldeploy_jupyter.deployment.execute import completion_events, initial_service, run_deployment
-from mldeploy_jupyter.deployment.files import JOURNAL_FILE
-from mldeploy_jupyter.deployment.lease import TTL, take
+from mldeploy_jupyter.deployment.execute import completion_events, run_deployment
+from mldeploy_jupyter.deployment.files import REQUEST_FILE, RUNNER_LOG, journal_path
+from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, acquire_lease
 from mldeploy_jupyter.deployment.plan import target_context
-from mldeploy_jupyter.deployment.recovery import refresh_service, require_local
-from mldeploy_jupyter.targets import TARGET_OF, open_target
+from mldeploy_jupyter.deployment.recovery import refresh_service, refuse_unfinished_update
+from mldeploy_jupyter.deployment.status import require_local
+from mldeploy_jupyter.targets import open_target, target_of
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-# -P: the working folder holds the user's modules, which must not stand in for the library's.
+# -P: modules in the user's working folder must not hide the library's.
 RUNNER = ["-P", "-m", "mldeploy_jupyter.deployment.runner"]
 
-# Makes the request once the lease is held, so that what it builds on cannot change any more.
+# Makes the request from the service and its live revision. Called while the lease is held, so that neither can change.
 MakeRequest = Callable[[ServiceRecord | None, RevisionRecord | None], DeploymentRequest]
+
+# The service's new tags, properties and description, from the service as it is.
+DescribeService = Callable[[ServiceRecord], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """A deployment to start.
+
+    With `detached` a runner process carries it out, which survives the caller. Otherwise a thread of this process does:
+    right for an update of a local service, which its supervisor completes anyway, and necessary with `clients`,
+    objects that cannot be passed to another process. `describe` returns metadata, which belongs to the service and
+    not to a revision.
+    """
+
+    name: str
+    compute_type: str
+    make_request: MakeRequest
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    clients: dict[str, Any] = field(default_factory=dict)
+    detached: bool = True
+    overwrite: bool = True
+    describe: DescribeService = lambda service: {}
 
 
 def check_can_start(
@@ -44,132 +69,101 @@ def check_can_start(
     clients: dict[str, Any] | None = None,
     overwrite: bool = True,
 ) -> None:
-    """Raises what `start_deployment` would raise before it begins anything; see there."""
-    open_target(TARGET_OF.get(compute_type, compute_type), target_context(folder, clients))
-    store = folder.open_store()
-    there = refresh_service(folder, name)
-    if there is not None:
-        require_local(folder, there)
-    if there is not None and there.revision and not overwrite:
+    """Raises what `start_deployment` would raise, and starts nothing."""
+    open_target(target_of(compute_type), target_context(folder, clients))
+    service = refresh_service(folder, name)
+    if service is None:
+        return
+    require_local(folder, service)
+    if service.revision and not overwrite:
         raise NameInUse(
             f"there is a service {name} already",
-            why=f"it is {there.state} with revision {there.revision}",
+            why=f"it is {service.state} with revision {service.revision}",
             hint=f"pass overwrite=True, call Webservice(ws, {name!r}).update(...), or choose another name",
         )
-    _refuse_unfinished(store, there)
+    refuse_unfinished_update(folder.open_store(), service)
 
 
 def start_deployment(
-    folder: WorkspaceFolder,
-    name: str,
-    compute_type: str,
-    make_request: MakeRequest,
-    *,
-    secrets: dict[str, str] | None = None,
-    clients: dict[str, Any] | None = None,
-    detached: bool = True,
-    overwrite: bool = True,
-    describe: Callable[[ServiceRecord], dict[str, Any]] = lambda present: {},
+    folder: WorkspaceFolder, spec: LaunchSpec, *, now: Callable[[], str] = utc_now
 ) -> DeploymentRecord:
-    """Begins a deployment and returns at once; its journal is `deployments/<id>/events.jsonl`.
+    """Starts a deployment and returns at once; its journal is `deployments/<id>/events.jsonl`.
 
-    With `detached` a process of its own carries it out. Without, a thread of this process does: right for the
-    update of a local service, and needed when `clients` holds objects that no other process can have. `describe`
-    gives the service's new tags, properties and description, which are no part of a revision.
+    `now` stamps the events that this process writes.
 
     Raises:
-        TargetNotAvailable: no installed package offers the target.
-        NameInUse: the service has a revision already and `overwrite` is false.
-        DeploymentInProgress: another operation holds the service; carries its id.
+        TargetNotAvailable: no installed package provides the target.
+        WebserviceException: the service runs on another machine.
+        NameInUse: the service has a revision and `overwrite` is false.
+        DeploymentInProgress: another operation is changing the service; the error has its id.
     """
-    check_can_start(folder, name, compute_type, clients=clients, overwrite=overwrite)
-    target, store = TARGET_OF.get(compute_type, compute_type), folder.open_store()
+    check_can_start(folder, spec.name, spec.compute_type, clients=spec.clients, overwrite=spec.overwrite)
+    store = folder.open_store()
     deployment_id = f"{utc_now()[:19].translate(str.maketrans('', '', '-:'))}-{os.urandom(3).hex()}"
-    take(store, name, deployment_id)
+    acquire_lease(store, spec.name, deployment_id)
+    service = store.get_service(spec.name)
     try:
-        there = store.get_service(name)
-        revision = store.get_revision(name, there.revision) if there and there.revision else None
-        request = make_request(there, revision)
-        record = DeploymentRecord(
-            deployment_id,
-            name,
-            target,
-            operation=request.operation,
-            created_time=utc_now(),
-            request=request.to_dict(),
-            runner=process_identity.identify_process(),
-        )
-        place = folder.deployments / deployment_id
-        make_private_dir(place)
-        (place / "request.json").write_text(json.dumps(request.to_dict(), indent=1))
-        Journal(place / JOURNAL_FILE).close()
-        # Durable with the revision that is written down before the target is asked (run_deployment).
-        store.add_deployment(record, durable=False)
-        if there is None:
-            store.save_service(initial_service(request, compute_type, folder.id, process_identity.user_name()))
-        state = {
-            "state": "Updating" if there is not None and there.revision else "Deploying",
-            "target": target,
-            "compute_type": compute_type,
-            "deployment_id": deployment_id,
-        }
-        store.change_service(name, lambda present: {**state, **describe(present)}, durable=False)
-        if detached and not clients:
-            return _spawn(folder, record, secrets or {})
-    except BaseException as error:
-        _give_up(store, name, deployment_id, there, error)
+        record = _create_records(folder, spec, deployment_id, service)
+        if spec.detached and not spec.clients:
+            return _spawn_runner(folder, record, spec.secrets)
+    except BaseException as error:  # also an interrupt: a deployment that nothing carries out must not stay behind
+        _revert(store, spec.name, deployment_id, service, error)
         raise
-    if clients:
-        journal = Journal(place / JOURNAL_FILE)
-        journal.write("", "log", "runs in the calling process: a client object was handed in")
-        journal.close()
-    threading.Thread(
-        target=run_deployment,
-        args=(folder, deployment_id),
-        kwargs={
-            "secrets": secrets,
-            "clients": clients,
-            "end": completion_events.setdefault(deployment_id, threading.Event()),
-        },
-        name=f"mldeploy-{name}",
-    ).start()
+    _start_thread(folder, record, spec, now)
     return record
 
 
-def _refuse_unfinished(store: Store, service: ServiceRecord | None) -> None:
-    """An update whose caller is gone, and which its supervisor still brings up, is under way though nobody holds it."""
-    deployment = store.get_deployment(service.deployment_id) if service and service.deployment_id else None
-    if (
-        deployment is not None
-        and deployment.state == "running"
-        and process_identity.is_alive(deployment.runner) is False
-    ):
-        raise DeploymentInProgress(
-            f"service {deployment.service} is being changed by deployment {deployment.id}",
-            deployment_id=deployment.id,
-            why="its caller is gone, and the service's supervisor finishes it",
-            hint=f"wait for it with `mldeploy service wait -n {deployment.service}`",
-        )
+def _create_records(
+    folder: WorkspaceFolder, spec: LaunchSpec, deployment_id: str, service: ServiceRecord | None
+) -> DeploymentRecord:
+    """Writes the request, an empty journal, and the records of the deployment and its service."""
+    store, target = folder.open_store(), target_of(spec.compute_type)
+    revision = store.get_revision(spec.name, service.revision) if service and service.revision else None
+    request = spec.make_request(service, revision)
+    record = DeploymentRecord(
+        deployment_id,
+        spec.name,
+        target,
+        operation=request.operation,
+        created_time=utc_now(),
+        request=request.to_dict(),
+        runner=process_identity.identify_process(),
+    )
+    deployment_folder = folder.deployments / deployment_id
+    make_private_dir(deployment_folder)
+    (deployment_folder / REQUEST_FILE).write_text(json.dumps(request.to_dict(), indent=1))
+    Journal(journal_path(folder, deployment_id)).close()
+    # Not durable yet: these rows become so with the revision that is written before the target is called.
+    store.add_deployment(record, durable=False)
+    if service is None:
+        store.save_service(_new_service(spec, target, folder.id))
+    state = {
+        "state": "Updating" if service is not None and service.revision else "Deploying",
+        "target": target,
+        "compute_type": spec.compute_type,
+        "deployment_id": deployment_id,
+    }
+    store.change_service(spec.name, lambda service: {**state, **spec.describe(service)}, durable=False)
+    return record
 
 
-def _give_up(store: Store, name: str, deployment_id: str, before: ServiceRecord | None, error: BaseException) -> None:
-    """A deployment that could not be handed to its runner leaves the service as it was."""
-    if store.get_deployment(deployment_id) is not None:
-        store.update_deployment(deployment_id, state="failed", finished_time=utc_now(), cause={"what": str(error)})
-    service = store.get_service(name)
-    if service is not None and service.deployment_id == deployment_id:
-        if before is None:
-            store.remove_service(name)
-        else:
-            kept = ("state", "deployment_id", "tags", "properties", "description")
-            store.update_service(name, **{field: getattr(before, field) for field in kept})
-    store.leases.release(name, deployment_id)
+def _new_service(spec: LaunchSpec, target: str, workspace_id: str) -> ServiceRecord:
+    now = utc_now()
+    return ServiceRecord(
+        spec.name,
+        target,
+        spec.compute_type,
+        workspace_id=workspace_id,
+        created_time=now,
+        updated_time=now,
+        created_by=process_identity.user_name(),
+    )
 
 
-def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> DeploymentRecord:
+def _spawn_runner(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> DeploymentRecord:
+    """Starts the runner process and passes the lease and the secrets to it."""
     store = folder.open_store()
-    place = folder.deployments / record.id
-    with (place / "runner.log").open("ab") as log:
+    with (folder.deployments / record.id / RUNNER_LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, *RUNNER, str(folder.root), record.id],
             stdin=subprocess.PIPE,
@@ -178,10 +172,39 @@ def _spawn(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str,
             start_new_session=True,
         )
     threading.Thread(target=process.wait, name="mldeploy-reap", daemon=True).start()
-    who = process_identity.identify_process(process.pid)
-    record = store.update_deployment(record.id, runner=who)
-    store.leases.acquire(record.service, record.id, TTL, who)
+    runner = process_identity.identify_process(process.pid)
+    record = store.update_deployment(record.id, runner=runner)
+    store.leases.acquire(record.service, record.id, LEASE_SECONDS, runner)
     assert process.stdin is not None
-    with prewarm.begin(folder, record, secrets) or nullcontext(), process.stdin:
+    # The runner begins when its standard input is closed: by then it is recorded, and the prewarm too.
+    with prewarm.start_prewarm(folder, record, secrets) or nullcontext(), process.stdin:
         process.stdin.write(json.dumps(secrets).encode())
     return record
+
+
+def _start_thread(folder: WorkspaceFolder, record: DeploymentRecord, spec: LaunchSpec, now: Callable[[], str]) -> None:
+    if spec.clients:
+        journal = Journal(journal_path(folder, record.id), now)
+        journal.write("", "log", "runs in the calling process: a client object was handed in")
+        journal.close()
+    end = completion_events.setdefault(record.id, threading.Event())
+    threading.Thread(
+        target=run_deployment,
+        args=(folder, record.id),
+        kwargs={"secrets": spec.secrets, "clients": spec.clients, "now": now, "end": end},
+        name=f"mldeploy-{spec.name}",
+    ).start()
+
+
+def _revert(store: Store, name: str, deployment_id: str, before: ServiceRecord | None, error: BaseException) -> None:
+    """Leaves the service as it was before a deployment that could not be started, and releases the lease."""
+    if store.get_deployment(deployment_id) is not None:
+        store.update_deployment(deployment_id, state="failed", finished_time=utc_now(), cause={"what": str(error)})
+    service = store.get_service(name)
+    if service is not None and service.deployment_id == deployment_id:
+        if before is None:
+            store.remove_service(name)
+        else:
+            changed = ("state", "deployment_id", "tags", "properties", "description")
+            store.update_service(name, **{field: getattr(before, field) for field in changed})
+    store.leases.release(name, deployment_id)

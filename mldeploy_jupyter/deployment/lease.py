@@ -1,4 +1,9 @@
-"""One operation per service at a time: a lease in the store, kept alive by whoever carries the operation out."""
+"""The lease of a service, which lets one operation at a time change it.
+
+It is a row in the store that names its holder: a deployment's id, or a name for a short operation. A heartbeat renews
+it. A holder on this machine counts as dead as soon as its process is; one on another machine when its lease expires,
+by the database's clock, so the clocks of the machines need not agree.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +19,14 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
 
 
-# Long enough that a laptop's short suspend or a busy disk does not lose it, short enough that another machine, which
-# cannot see the dead process, need not wait long. On the same machine a dead holder is seen at once.
-TTL = 30.0
+# Seconds until a lease expires. Long enough to survive a laptop's short suspend or a busy disk; short enough that
+# another machine, which cannot see that the process is dead, need not wait long.
+LEASE_SECONDS = 30.0
 
-PATIENCE = 5.0  # seconds to wait for a short operation of another process (a stop, a look) to let go
+PATIENCE_SECONDS = 5.0  # how long to wait for a short operation of another process, such as a stop
 
 
-def take(
+def acquire_lease(
     store: Store,
     service: str,
     holder: str,
@@ -29,21 +34,21 @@ def take(
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], Any] = time.sleep,
 ) -> None:
-    """Gets the lease for `holder`, in the name of this process.
+    """Acquires the lease for `holder`, in the name of this process.
 
-    A holder that is dead, or whose deployment has ended but not let go yet, is no hindrance.
+    Takes it over from a holder that is dead, or whose deployment has ended but has not released it yet.
 
     Raises:
         DeploymentInProgress: another operation is under way.
     """
-    end = clock() + PATIENCE
+    end = clock() + PATIENCE_SECONDS
     while True:
         try:
-            store.leases.acquire(service, holder, TTL, process_identity.identify_process())
+            store.leases.acquire(service, holder, LEASE_SECONDS, process_identity.identify_process())
             return
         except DeploymentInProgress:
             lease = store.leases.get(service)
-            if lease is None:
+            if lease is None:  # released since
                 continue
             deployment = store.get_deployment(lease.holder)
             dead = process_identity.is_alive(lease.runner) is False
@@ -56,19 +61,19 @@ def take(
 
 
 class Heartbeat:
-    """Renews a lease from a thread of its own while the block runs, then releases it.
+    """Renews a lease from a thread of its own while its block runs, then releases it.
 
-    `lost` is set when another holder has taken the lease (this machine slept past the deadline); the work must stop.
-    `cancelled` is set when someone on another machine has asked for that.
+    `lost` is set when another holder has taken the lease, as after this machine slept for longer than it was valid:
+    the operation must stop. `cancelled` is set when a cancel was requested through the store, from any machine.
     """
 
-    def __init__(self, store: Store, service: str, holder: str, *, ttl: float = TTL) -> None:
+    def __init__(self, store: Store, service: str, holder: str, *, ttl: float = LEASE_SECONDS) -> None:
         self._store = store
         self._service = service
         self._holder = holder
         self._ttl = ttl
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="mldeploy-lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew_until_done, name="mldeploy-lease", daemon=True)
         self.lost = threading.Event()
         self.cancelled = threading.Event()
 
@@ -81,7 +86,8 @@ class Heartbeat:
         self._thread.join()
         self._store.leases.release(self._service, self._holder)
 
-    def _beat(self) -> None:
+    def _renew_until_done(self) -> None:
+        # Four renewals per lifetime: three in a row may fail before the lease expires.
         while not self._done.wait(self._ttl / 4):
             try:
                 if not self._store.leases.renew(self._service, self._holder, self._ttl):
@@ -91,4 +97,4 @@ class Heartbeat:
                 if deployment is not None and deployment.cancel:
                     self.cancelled.set()
             except Exception:
-                continue  # the store is away for a moment; the next beat tries again, the lease's end decides
+                continue  # the store is unreachable for now: the next renewal tells whether the lease was lost

@@ -1,9 +1,8 @@
-"""What is done to a service that is there: stop, start, restart, new keys, logs, cancel, delete."""
+"""Operations on a service that exists: cancel its deployment, control and delete it, its keys, tokens and logs."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core import keys
 from mldeploy_jupyter.core.errors import WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord, utc_now
-from mldeploy_jupyter.deployment.diagnose import LOG_WAIT, _raised_at
-from mldeploy_jupyter.deployment.files import CANCEL_FILE
-from mldeploy_jupyter.deployment.lease import Heartbeat, take
+from mldeploy_jupyter.deployment.files import cancel_path
+from mldeploy_jupyter.deployment.lease import Heartbeat, acquire_lease
 from mldeploy_jupyter.deployment.plan import target_context
-from mldeploy_jupyter.deployment.recovery import refresh_service, require_local
+from mldeploy_jupyter.deployment.recovery import refresh_service
+from mldeploy_jupyter.deployment.status import require_local
 from mldeploy_jupyter.targets import Action, LogLine, TargetFailure, open_target
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-CANCEL_DEADLINE = 30.0  # seconds for a cancelled deployment to end
+CANCEL_SECONDS = 30.0  # allowed for a cancelled deployment to end before its service is deleted
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token and when to ask for the next one, and when it ends (Unix seconds). `repr` does not show it."""
+    """An access token. `refresh_after` and `ends` are Unix seconds. Its `repr` hides the text."""
 
     text: str
     refresh_after: float
@@ -39,15 +38,20 @@ class Token:
 
 
 def cancel_deployment(folder: WorkspaceFolder, name: str) -> bool:
-    """Leaves the durable mark that the runner obeys. False when no deployment of the service is under way."""
-    service = _service(folder, name)
+    """Tells the runner of the service's deployment to stop. False when no deployment is under way.
+
+    Raises:
+        WebserviceNotFound: there is no such service.
+    """
+    service = _find_service(folder, name)
     deployment = folder.open_store().get_deployment(service.deployment_id)
     if deployment is None or deployment.state != "running":
         return False
+    # A runner on another machine reads this from the store, with its lease; one on this machine sees the file sooner.
     folder.open_store().update_deployment(deployment.id, cancel=True)
-    place = folder.deployments / deployment.id
-    if place.exists():  # else its runner is on another machine, and sees the mark in the store
-        (place / CANCEL_FILE).touch(mode=0o600)
+    path = cancel_path(folder, deployment.id)
+    if path.parent.exists():
+        path.touch(mode=0o600)
     return True
 
 
@@ -55,10 +59,12 @@ def control_service(folder: WorkspaceFolder, name: str, action: Action) -> Servi
     """Stops, starts or restarts a service, or makes it read its keys again.
 
     Raises:
+        WebserviceNotFound: there is no such service.
+        WebserviceException: it runs elsewhere, or has no revision to start.
         DeploymentInProgress: a deployment of the service is under way.
         DeploymentFailed: it could not be started.
     """
-    service = _service(folder, name)
+    service = _find_service(folder, name)
     require_local(folder, service)
     if action in ("start", "restart") and not service.revision:
         raise WebserviceException(
@@ -68,9 +74,9 @@ def control_service(folder: WorkspaceFolder, name: str, action: Action) -> Servi
         )
     store = folder.open_store()
     target = open_target(service.target, target_context(folder))
-    with _held(folder, name):
+    with _hold_lease(folder, name):
         try:
-            target.control(service, action, _silent)
+            target.control(service, action, _discard_event)
         except TargetFailure as failure:
             from mldeploy_jupyter.core.diagnosis import explain
 
@@ -89,26 +95,30 @@ def control_service(folder: WorkspaceFolder, name: str, action: Action) -> Servi
 
 
 def delete_service(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] = time.sleep) -> None:
-    """Removes the service and proves that nothing of it is left. A deployment under way is cancelled first.
+    """Removes the service and everything that belongs to it. A deployment under way is cancelled first.
+
+    `wait` sleeps for seconds.
 
     Raises:
-        DeploymentInProgress: the deployment did not end within half a minute after it was cancelled.
+        WebserviceNotFound: there is no such service.
+        WebserviceException: it runs elsewhere, or its files could not be removed.
+        DeploymentInProgress: the deployment did not end within 30 seconds after it was cancelled.
     """
-    service = _service(folder, name)
+    service = _find_service(folder, name)
     require_local(folder, service)
     target = open_target(service.target, target_context(folder))
     if cancel_deployment(folder, name):
-        end = time.monotonic() + CANCEL_DEADLINE
+        end = time.monotonic() + CANCEL_SECONDS
         while time.monotonic() < end and _is_deploying(folder, name):
             wait(0.05)
-    with _held(folder, name):
-        target.delete(service, _silent)
+    with _hold_lease(folder, name):
+        target.delete(service, _discard_event)
         folder.open_store().remove_service(name)
 
 
 def get_keys(folder: WorkspaceFolder, name: str) -> keys.ServiceKeys:
-    """Raises `WebserviceException` where the service asks for tokens, as in v1."""
-    service = _service(folder, name)
+    """The service's keys. Raises `WebserviceException` when it uses tokens instead, as in v1, or runs elsewhere."""
+    service = _find_service(folder, name)
     require_local(folder, service)
     if uses_token_auth(folder, service):
         raise WebserviceException(
@@ -119,15 +129,29 @@ def get_keys(folder: WorkspaceFolder, name: str) -> keys.ServiceKeys:
     return keys.ensure_keys(folder.services / service.name / "keys.json")
 
 
+def regenerate_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.ServiceKeys:
+    """Replaces one key, also in the running service, without a restart. The other key stays valid.
+
+    `which` and `value` are as in `core.keys.replace_key`. Raises `WebserviceException` when the service runs
+    elsewhere.
+    """
+    service = _find_service(folder, name)
+    require_local(folder, service)
+    target = open_target(service.target, target_context(folder))
+    replaced = keys.replace_key(folder.services / service.name / "keys.json", which, value)
+    target.control(service, "regen_keys", _discard_event)
+    return replaced
+
+
 def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = time.time) -> Token:
-    """A new token of a service that asks for tokens. Nothing is kept of it: the service knows it by its signature.
+    """A new token. It is not stored: the service verifies its signature. `now` returns Unix seconds.
 
     Raises:
-        WebserviceException: the live revision does not ask for tokens.
+        WebserviceException: the live revision does not use tokens, or the service runs elsewhere.
     """
     from mldeploy_jupyter.serving import tokens
 
-    service = _service(folder, name)
+    service = _find_service(folder, name)
     require_local(folder, service)
     if not uses_token_auth(folder, service):
         raise WebserviceException(
@@ -136,33 +160,29 @@ def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = 
             hint="call get_keys(), or turn tokens on with update(token_auth_enabled=True)",
         )
     secret = keys.ensure_keys(folder.services / service.name / "keys.json").token_secret
-    made = now()
-    return Token(tokens.sign(secret, name, made), made + tokens.REFRESH_AFTER, made + tokens.LIFETIME)
+    issued = now()
+    return Token(tokens.sign(secret, name, issued), issued + tokens.REFRESH_AFTER, issued + tokens.LIFETIME)
 
 
 def uses_token_auth(folder: WorkspaceFolder, service: ServiceRecord) -> bool:
-    """Whether the live revision asks for tokens; False before there is one."""
+    """Whether the live revision requires tokens; False before there is one."""
     live = folder.open_store().get_revision(service.name, service.revision) if service.revision else None
     return live is not None and live.deploy_config.get("passed", {}).get("token_auth_enabled") is True
 
 
-def regenerate_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.ServiceKeys:
-    """Replaces one key, in the service too, without a restart. The other key goes on opening the service."""
-    service = _service(folder, name)
-    require_local(folder, service)
-    target = open_target(service.target, target_context(folder))
-    made = keys.replace_key(folder.services / service.name / "keys.json", which, value)
-    target.control(service, "regen_keys", _silent)
-    return made
-
-
 def read_logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: bool = False) -> Iterator[LogLine]:
-    service = _service(folder, name)
+    """The last `tail` entries of the service's log (None: all), then with `follow` the new ones as they come.
+
+    Raises:
+        WebserviceNotFound: there is no such service.
+        WebserviceException: it runs elsewhere.
+    """
+    service = _find_service(folder, name)
     require_local(folder, service)
     return open_target(service.target, target_context(folder)).logs(service, tail=tail, follow=follow)
 
 
-def _service(folder: WorkspaceFolder, name: str) -> ServiceRecord:
+def _find_service(folder: WorkspaceFolder, name: str) -> ServiceRecord:
     service = refresh_service(folder, name)
     if service is None:
         raise WebserviceNotFound(
@@ -179,46 +199,13 @@ def _is_deploying(folder: WorkspaceFolder, name: str) -> bool:
     return deployment is not None and deployment.state == "running"
 
 
-def _held(folder: WorkspaceFolder, name: str) -> Heartbeat:
-    """The service's lease for a short operation."""
+def _hold_lease(folder: WorkspaceFolder, name: str) -> Heartbeat:
+    """The service's lease for a short operation; released at the end of the block."""
     holder = f"control-{os.getpid()}-{os.urandom(3).hex()}"
     store = folder.open_store()
-    take(store, name, holder)
+    acquire_lease(store, name, holder)
     return Heartbeat(store, name, holder)
 
 
-def _silent(stage: str, kind: str, text: str = "", **data: Any) -> None:
-    pass
-
-
-def find_request_error(folder: WorkspaceFolder, service: ServiceRecord, request_id: str) -> tuple[str, str]:
-    """What the script raised at a request, and the line of the cell, from the log of a service on this machine.
-
-    Two empty strings when the log does not say.
-    """
-    from mldeploy_jupyter.core.bundle import builder
-    from mldeploy_jupyter.core.script import notebook_cells
-    from mldeploy_jupyter.deployment.plan import target_context
-    from mldeploy_jupyter.targets import open_target
-
-    revision = folder.open_store().get_revision(service.name, service.revision)
-    if not request_id or revision is None or not revision.bundle_digest:
-        return "", ""
-    target = open_target(service.target, target_context(folder))
-    deadline = time.monotonic() + LOG_WAIT
-    while True:
-        raised, traceback, answered = _raised_at(request_id, target.logs(service, tail=5000, follow=False))
-        if raised or answered or time.monotonic() > deadline:
-            break
-        time.sleep(0.01)
-    made = builder.load(folder.bundles / revision.bundle_digest)
-    path = made.app / made.entry_script
-    frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))
-    own = [int(line) for file, line in frames if file == str(path)]
-    if not raised or not own:
-        return raised, ""
-    content = path.read_bytes()
-    cell = notebook_cells.find(folder.cells, notebook_cells.script_digest(content))
-    if cell is None:
-        return raised, f"{path.name} line {own[-1]}"
-    return raised, notebook_cells.where(cell, own[-1], newest=notebook_cells.newest_version(folder.cells, cell.file))
+def _discard_event(stage: str, kind: str, text: str = "", **data: Any) -> None:
+    """An `Emit` for operations that have no journal."""

@@ -1,10 +1,10 @@
-"""A first deployment's supervisor, started by the caller: it imports what the script needs while the runner loads.
+"""Starts the supervisor of a first deployment early: it imports the script's modules while the runner starts.
 
-The imports take longer than everything else, and depend on nothing that the deployment finds out. Only where that is
-certain: the deployment of a local service that is not there yet, in the kernel's interpreter as it is, on any port,
-with keys of our own. Everywhere else, and whenever this fails, the target begins when it is asked to apply the plan.
+The imports take longer than everything else, and depend on nothing that the deployment finds out. A prewarm is started
+only where that is certain: for a local service that does not exist yet, in the kernel's own environment, on any port
+and with generated keys. In every other case, and whenever a prewarm fails, the target starts the supervisor itself.
 
-The caller writes down whom it has started, and only then lets the runner begin, which takes it over.
+The caller records which process it started before the runner begins; the runner then takes the supervisor over.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.files import atomic_write
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, ModelRecord
 from mldeploy_jupyter.core.script.imports import modules_to_preload
+from mldeploy_jupyter.deployment.files import PREWARM_FILE, REQUEST_FILE
 from mldeploy_jupyter.deployment.plan import registered_models
 from mldeploy_jupyter.targets import TargetFailure
-from mldeploy_jupyter.targets.supervisor_client import START_DEADLINE, SupervisorClient
+from mldeploy_jupyter.targets.supervisor_client import START_SECONDS, STATUS_SECONDS, SupervisorClient
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-FILE = "ahead.json"  # in the deployment's folder: which process the supervisor is
-
-
 class Prewarm:
-    """A supervisor that was started ahead. As a block: one whose deployment failed without a revision is ended."""
+    """A supervisor that was started early. If its block raises before there is a live revision, it is stopped."""
 
-    def __init__(self, supervisor: SupervisorClient, who: dict[str, Any]) -> None:
+    def __init__(self, supervisor: SupervisorClient, process: dict[str, Any]) -> None:
         self._supervisor = supervisor
-        self._who = who
+        self._process = process
 
-    def ready(self, clock: Callable[[], float] = time.monotonic, wait: Callable[[float], Any] = time.sleep) -> None:
-        """Returns when it can be asked, or will never be."""
-        end = clock() + START_DEADLINE
-        while self._supervisor.running() is None and process_identity.is_alive(self._who) and clock() < end:
+    def wait_until_ready(
+        self, clock: Callable[[], float] = time.monotonic, wait: Callable[[float], Any] = time.sleep
+    ) -> None:
+        """Waits until the supervisor accepts requests, or never will because its process ended or hangs."""
+        end = clock() + START_SECONDS
+        while self._supervisor.find_process() is None and process_identity.is_alive(self._process) and clock() < end:
             wait(0.005)
 
     def __enter__(self) -> Prewarm:
@@ -55,59 +55,61 @@ class Prewarm:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
-            self.ready()
-            if not self._supervisor.live():
+            self.wait_until_ready()
+            if not self._supervisor.read_live():
                 self._supervisor.stop()
 
 
-def begin(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> Prewarm | None:
-    """Starts the supervisor, and returns at once; None where there is no head start. For whoever makes the runner."""
+def start_prewarm(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> Prewarm | None:
+    """Starts the supervisor and returns at once; None where the deployment gets no prewarm. For the caller."""
     request = DeploymentRequest.from_dict(record.request)
     supervisor = SupervisorClient(folder.services / request.service)
-    if secrets or not _is_plain(request) or supervisor.live() or supervisor.running() is not None:
+    if secrets or not _is_eligible(request) or supervisor.read_live() or supervisor.find_process() is not None:
         return None
     try:
-        process = supervisor.launch(0)
+        process = supervisor.spawn(0)
     except OSError:
         return None
-    who = process_identity.identify_process(process.pid)
+    identity = process_identity.identify_process(process.pid)
     try:
-        atomic_write(folder.deployments / record.id / FILE, json.dumps(who), durable=False)
+        atomic_write(folder.deployments / record.id / PREWARM_FILE, json.dumps(identity), durable=False)
     except (OSError, MldeployError):
-        process.kill()  # whom nobody knows, nobody would end
+        process.kill()  # an unrecorded supervisor could never be stopped
         return None
     threading.Thread(
-        target=_order,
+        target=_request_imports,
         args=(folder, supervisor, process, request),
         name=f"mldeploy-ahead-{request.service}",
         daemon=True,
     ).start()
-    return Prewarm(supervisor, who)
+    return Prewarm(supervisor, identity)
 
 
-def begun(folder: WorkspaceFolder, deployment_id: str) -> Prewarm | None:
-    """What the caller has begun; for whoever carries the deployment out."""
-    place = folder.deployments / deployment_id
+def find_prewarm(folder: WorkspaceFolder, deployment_id: str) -> Prewarm | None:
+    """The prewarm that the caller started for this deployment, if any. For the runner."""
+    deployment_folder = folder.deployments / deployment_id
     try:
-        request, who = (json.loads((place / name).read_text()) for name in ("request.json", FILE))
+        request, process = (json.loads((deployment_folder / name).read_text()) for name in (REQUEST_FILE, PREWARM_FILE))
     except (OSError, ValueError):
         return None
-    return Prewarm(SupervisorClient(folder.services / request["service"]), who)
+    return Prewarm(SupervisorClient(folder.services / request["service"]), process)
 
 
-def _is_plain(request: DeploymentRequest) -> bool:
-    own = request.inference_config.get("environment")
-    return request.target == "local" and request.operation == "deploy" and not own and not _config(request).get("port")
+def _is_eligible(request: DeploymentRequest) -> bool:
+    has_environment = bool(request.inference_config.get("environment"))
+    has_port = bool(_config(request).get("port"))
+    return request.target == "local" and request.operation == "deploy" and not has_environment and not has_port
 
 
-def _order(
+def _request_imports(
     folder: WorkspaceFolder, supervisor: SupervisorClient, process: subprocess.Popen[bytes], request: DeploymentRequest
 ) -> None:
+    # Without the imports the deployment is only slower, and its own check reports what is wrong.
     with suppress(MldeployError, TargetFailure, OSError):
         models = registered_models(request.models, folder.open_store())
         settings = _settings(request, supervisor.folder, models)
-        if supervisor.await_start(process) is not None:
-            supervisor.call("import", timeout=5.0, settings=settings)
+        if supervisor.await_process(process) is not None:
+            supervisor.call("import", timeout=STATUS_SECONDS, settings=settings)
 
 
 def _config(request: DeploymentRequest) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def _config(request: DeploymentRequest) -> dict[str, Any]:
 
 
 def _settings(request: DeploymentRequest, folder: Path, models: list[ModelRecord]) -> dict[str, Any]:
-    """What the supervisor needs to know for the imports; the rest comes with the plan."""
+    """The server settings that the imports need; the plan brings the others."""
     data = request.inference_config
     directory = data.get("source_directory")
     source = list_source_files(data["entry_script"] if directory else data["entry_path"], directory)

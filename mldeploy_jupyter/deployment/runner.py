@@ -1,8 +1,8 @@
 """The detached process of one deployment: `python -m mldeploy_jupyter.deployment.runner WORKSPACE ID`.
 
-It has a session of its own, so neither the end of the kernel nor an interrupt of the terminal reaches it. What is
-secret comes through its standard input as one JSON document. It begins when that is closed; a caller that died
-before it had written everything down leaves a document that does not parse, and nothing is begun.
+It runs in its own session, so that neither the end of the kernel nor Ctrl+C in the terminal reaches it. Secrets come
+through standard input as one JSON document, and the deployment begins when that is closed. If the caller dies before it
+has recorded the runner, the document is incomplete and nothing begins.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
+    """Returns 0 when the deployment became live, 1 when it did not, 3 when it never began."""
     root, deployment_id = arguments
     try:
         secrets = json.loads(sys.stdin.buffer.read())
     except ValueError:
         return 3
+    # Imported late, so that the interpreter waits for its input while the caller still writes its records.
     from mldeploy_jupyter.core.workspace import folder
     from mldeploy_jupyter.deployment.execute import run_deployment
 

@@ -132,8 +132,8 @@ def _run_forked(folder: WorkspaceFolder, settings: dict[str, Any]) -> tuple[dict
     """
     for place in _service_folders(folder.services):
         supervisor = SupervisorClient(place)
-        served = supervisor.live().get("settings") or {}
-        if any(served.get(name) != settings[name] for name in ("python", "env")) or supervisor.running() is None:
+        served = supervisor.read_live().get("settings") or {}
+        if any(served.get(name) != settings[name] for name in ("python", "env")) or supervisor.find_process() is None:
             continue
         output: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Opens and closes the stages of a deployment in its journal, each with its duration."""
+"""Opens and closes the stages of a deployment in its journal, and measures how long each takes."""
 
 from __future__ import annotations
 
@@ -13,39 +13,41 @@ from mldeploy_jupyter.core.journal.journal import Journal
 class Stages:
     """Writes stage events and remembers which stage is open, so that a failure closes the right one.
 
-    Every stage gets one `started` and one `finished` or `failed` with `seconds` (monotonic clock), whatever a target
-    emits besides. `emit` is what targets and environments are given.
+    Every stage gets one `started` and one `finished` or `failed`, with its `seconds` on the monotonic clock, however
+    often a target emits them.
     """
 
     def __init__(self, journal: Journal, clock: Callable[[], float] = time.monotonic) -> None:
         self._journal = journal
         self._clock = clock
+        self._created = clock()
         self._started: dict[str, float] = {}
         self._closed: set[str] = set()
         self.current = ""
-        self.begun = clock()
 
     @property
     def elapsed(self) -> float:
-        return round(self._clock() - self.begun, 3)
+        """Seconds since this object was made."""
+        return round(self._clock() - self._created, 3)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[str], None]]:
-        """A stage that ends with the block; an exception leaves it open for `fail`.
+        """A stage that ends with the block; an exception leaves it open, and `fail` closes it.
 
-        Yields a function that takes the detail shown beside the stage's name.
+        Yields a function that sets the detail shown beside the stage's name.
         """
         detail = ""
 
-        def say(text: str) -> None:
+        def set_detail(text: str) -> None:
             nonlocal detail
             detail = text
 
         self.emit(name, "started")
-        yield say
+        yield set_detail
         self.emit(name, "finished", detail)
 
     def emit(self, stage: str, kind: str, text: str = "", **data: Any) -> None:
+        """Writes one event. Targets and environments get this method to report with."""
         if kind == "started":
             if stage in self._started:
                 return
@@ -62,6 +64,3 @@ class Stages:
         """Closes the open stage as failed, if one is open."""
         if self.current and self.current not in self._closed:
             self.emit(self.current, "failed", text)
-
-    def state(self, state: str, text: str = "", **data: Any) -> None:
-        self._journal.write("", "state", text, state=state, **data)

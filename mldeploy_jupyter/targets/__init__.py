@@ -1,4 +1,7 @@
-"""The places where services run, found by name through the entry points `mldeploy_jupyter.targets`."""
+"""Targets, which run services; found by name through the entry-point group `mldeploy_jupyter.targets`.
+
+Imports only `core` and `serving`.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +36,24 @@ __all__ = [
     "Target",
     "TargetContext",
     "TargetFailure",
-    "available",
+    "available_targets",
     "open_target",
+    "target_of",
 ]
 
 GROUP = "mldeploy_jupyter.targets"
 
-# v1's compute types and the target that runs them. Those that no installed package offers are refused by name.
-TARGET_OF = {"Local": "local", "ACI": "aci", "AKS": "aks", "AKSENDPOINT": "aks"}
+# Names of targets by v1's compute type. A target that no installed package provides is refused when it is opened.
+_TARGETS = {"Local": "local", "ACI": "aci", "AKS": "aks", "AKSENDPOINT": "aks"}
 _TITLES = {"aci": "Azure Container Instances", "aks": "Kubernetes (AKS)"}
 
 
-def available() -> list[str]:
+def target_of(compute_type: str) -> str:
+    """The name of the target for one of v1's compute types; any other text is a target's name already."""
+    return _TARGETS.get(compute_type, compute_type)
+
+
+def available_targets() -> list[str]:
     from importlib.metadata import entry_points
 
     return sorted({"local", *(point.name for point in entry_points(group=GROUP))})
@@ -54,9 +63,9 @@ def open_target(name: str, context: TargetContext) -> Target:
     """The target of that name.
 
     Raises:
-        TargetNotAvailable: no installed package offers it.
+        TargetNotAvailable: no installed package provides it.
     """
-    if name == "local":  # the common case does not read the metadata of every installed package
+    if name == "local":  # the common case need not read the metadata of every installed package
         from mldeploy_jupyter.targets.process import ProcessTarget
 
         return ProcessTarget(context)
@@ -68,6 +77,6 @@ def open_target(name: str, context: TargetContext) -> Target:
             return target
     raise TargetNotAvailable(
         f"the target {_TITLES.get(name, name)} is not in this version",
-        why=f"this version deploys to: {', '.join(available())}",
+        why=f"this version deploys to: {', '.join(available_targets())}",
         hint="deploy here with LocalWebservice.deploy_configuration() (--target local); your settings stay valid",
     )

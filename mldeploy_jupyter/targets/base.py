@@ -1,5 +1,8 @@
-"""What a target is: a place where services run. A third party adds one through the entry-point group
-`mldeploy_jupyter.targets` and proves it with `mldeploy_jupyter.testing`."""
+"""The protocol of a target, which runs services, and the plain data that goes in and out.
+
+Another package adds a target through the entry-point group `mldeploy_jupyter.targets` and tests it with
+`mldeploy_jupyter.testing.TargetConformance`.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,37 @@ from mldeploy_jupyter.core.records import DeploymentRequest, RevisionRecord, Ser
 
 Action = Literal["start", "stop", "restart", "regen_keys"]
 
+# Called between and during steps. Raises `DeploymentCancelled` when the deployment was cancelled, and another
+# error when it must stop for another reason.
+Cancel = Callable[[], None]
+
 
 class Emit(Protocol):
-    """Writes one event of the running stage: `emit("log", "text", **data)`; stages are opened by `stage()`."""
+    """Writes one event of a stage to the journal: `emit("rollout", "log", "text", **data)`; see `core.journal.Event`.
+
+    A target opens and closes its stages itself, with the kinds `started` and `finished`.
+    """
 
     def __call__(self, stage: str, kind: str, text: str = "", **data: Any) -> Any: ...
 
 
-# Asked between and inside steps: raises `DeploymentCancelled` once the durable mark is there.
-Cancel = Callable[[], None]
-
-
 @dataclass(frozen=True)
 class Capabilities:
-    """What a target can do. Panels and forms show just that."""
+    """What a target can do, and what a deployment must prepare for it."""
 
-    stop: bool = False
-    scale: bool = False
-    traffic: bool = False
-    logs_follow: bool = True
-    needs_image: bool = False
-    needs_python: bool = False  # runs a Python environment of this machine
-    needs_registered_models: bool = True
+    stop: bool = False  # services can be stopped and started again
+    needs_image: bool = False  # a container image is pushed first
+    needs_python: bool = False  # services run in a Python environment on this machine, which is built first
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A request with everything it needs found: the bundle's folder, the interpreter or image, the revision."""
+    """A request with everything that a target needs to bring the revision up.
+
+    `bundle` is the bundle's folder, `python` the interpreter, `image` the image's name: "" where the target needs
+    none. `config` is the deploy configuration with its defaults, `settings` are those of the scoring server
+    (`serving/settings.py`). `secrets` never go into a journal.
+    """
 
     request: DeploymentRequest
     service: ServiceRecord
@@ -46,14 +53,14 @@ class Plan:
     bundle: Path | None = None
     python: str = ""
     image: str = ""
-    config: dict[str, Any] = field(default_factory=dict)  # the deploy configuration, with its defaults
-    settings: dict[str, Any] = field(default_factory=dict)  # what the scoring server is told (serving/settings.py)
-    secrets: dict[str, str] = field(default_factory=dict, repr=False)  # never written to a journal
+    config: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What `check` found. An `error` stops the deployment before anything is built."""
+    """A result of `Target.check`. An `error` ends the deployment before anything is built."""
 
     level: Literal["error", "warning"]
     what: str
@@ -64,7 +71,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Strategy:
-    """How traffic moves to the new revision. `probes`: consecutive good answers asked for before it does."""
+    """How traffic moves to the new revision. `probes` is the number of successive good answers required before."""
 
     kind: Literal["switch", "canary"] = "switch"
     probes: int = 1
@@ -72,17 +79,20 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Endpoint:
+    """Where a service answers. `details` is the target's own data, such as the port and the pid."""
+
     scoring_uri: str
     swagger_uri: str
-    details: dict[str, Any] = field(default_factory=dict)  # the port, the pid, ...
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What the target says now. `state`: Live, Unhealthy, Stopped, Failed, or Absent when it has no such service.
+    """What the target reports now.
 
-    `revision` is the number that serves; `deployment_id` the deployment that made it so (it lets the next look
-    finish the record of an update whose caller died); `failure` the last failure as data.
+    `state` is Live, Unhealthy, Stopped, Failed, or Absent when the target has no such service. `revision` is the
+    number of the revision that serves, `deployment_id` the deployment that made it live: from these a deployment whose
+    runner died is found to have succeeded. `failure` is the last failure as data.
     """
 
     state: str
@@ -95,14 +105,14 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class LogLine:
-    """An entry of a log. `text` is for a person, several lines where there is a traceback.
+    """An entry of a log. `text` is for people, and has several lines where there is a traceback.
 
-    Where the target keeps entries as data: `level` is info, warning or error, `request_ids` the requests it belongs
-    to, `entry` all of it, as documented in `docs/guides/logs-metrics-traces.md`.
+    `source` names the replica or worker. For targets that keep entries as data, `level` is info, warning or error,
+    `request_ids` are the requests it belongs to, and `entry` is all of it, as in `docs/guides/logs-metrics-traces.md`.
     """
 
     time: str
-    source: str  # which replica or worker
+    source: str
     text: str
     level: str = ""
     request_ids: tuple[str, ...] = ()
@@ -111,8 +121,11 @@ class LogLine:
 
 @dataclass(frozen=True)
 class TargetContext:
-    """What a target is opened with. `services` is the workspace's folder for what belongs to a service on this
-    machine. `clients` holds clients that were handed in (a Docker client, a Kubernetes API...), by name."""
+    """What a target is opened with.
+
+    `services` is the workspace's folder for the files of services on this machine. `clients` are the client objects
+    that the caller handed in (a Docker client, a Kubernetes API, ...), by name.
+    """
 
     workspace_id: str
     services: Path
@@ -120,32 +133,52 @@ class TargetContext:
 
 
 class Target(Protocol):
-    """A target is made with one argument, its `TargetContext`."""
+    """Runs services. A target is constructed with one argument, its `TargetContext`."""
 
     capabilities: Capabilities
 
-    def check(self, plan: Plan) -> list[Finding]: ...
+    def check(self, plan: Plan) -> list[Finding]:
+        """Whether the plan can work here, found out before anything is built. May raise `TargetFailure`."""
+        ...
 
     def apply(self, plan: Plan, strategy: Strategy, emit: Emit, cancel: Cancel) -> Endpoint:
-        """Creates, updates or rolls back. Idempotent: after a crash a second call converges.
+        """Creates, updates or rolls back. Idempotent: after a crash, a second call completes the work.
 
-        Opens and closes the stages `rollout`, `probe` and `switch`. Raises `TargetFailure` with the failure as
-        data; the old revision then still serves.
+        Opens and closes the stages `rollout`, `probe` and `switch`.
+
+        Raises:
+            TargetFailure: the revision could not be brought up; the old one still serves.
+            DeploymentCancelled: `cancel` raised it, and the old revision still serves.
         """
         ...
 
-    def control(self, service: ServiceRecord, action: Action, emit: Emit) -> None: ...
-    def status(self, service: ServiceRecord) -> ServiceStatus: ...
-    def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]: ...
-    def delete(self, service: ServiceRecord, emit: Emit) -> None: ...
-    def discover(self) -> Iterator[ServiceRecord]: ...
+    def control(self, service: ServiceRecord, action: Action, emit: Emit) -> None:
+        """Stops, starts or restarts the service, or makes it read its keys again. May raise `TargetFailure`."""
+        ...
+
+    def status(self, service: ServiceRecord) -> ServiceStatus:
+        """What the service does now. Never raises for a service that is broken or gone."""
+        ...
+
+    def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]:
+        """The last `tail` entries, oldest first (None: all), then with `follow` the new ones as they come."""
+        ...
+
+    def delete(self, service: ServiceRecord, emit: Emit) -> None:
+        """Removes the service and everything that belongs to it. Succeeds when there is nothing to remove."""
+        ...
+
+    def discover(self) -> Iterator[ServiceRecord]:
+        """The services that this target has, found without the store."""
+        ...
+
     def cancel(self, service: ServiceRecord, deployment_id: str) -> None:
-        """Ends an `apply` whose caller is gone. Too late, or nothing to end, is no error."""
+        """Ends an `apply` whose caller died. Succeeds when there is nothing to end, or when it is too late."""
         ...
 
 
 class TargetFailure(Exception):
-    """A revision could not be brought up. `failure` is data for `core.causes.explain`."""
+    """A revision could not be brought up, or a service not be reached. `core.diagnosis` explains `failure`."""
 
     def __init__(self, failure: dict[str, Any], stage: str = "rollout") -> None:
         super().__init__(failure.get("message", ""))

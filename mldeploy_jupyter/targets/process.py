@@ -1,6 +1,6 @@
-"""The embedded local target: a service is a supervisor process on this machine, without Docker.
+"""The local target: a service is a supervisor process on this machine, with workers; no Docker.
 
-Every service has a folder, `services/<name>/`, through which any process finds its supervisor again.
+Every service has a folder, `services/<name>/`, through which any process finds its supervisor.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from mldeploy_jupyter.targets.base import (
     TargetFailure,
 )
 from mldeploy_jupyter.targets.process_log import read_log
-from mldeploy_jupyter.targets.process_rollout import CancelWatch, deploy, outcome
-from mldeploy_jupyter.targets.supervisor_client import HOST, SupervisorClient
+from mldeploy_jupyter.targets.process_rollout import CancelForwarder, await_outcome, roll_out
+from mldeploy_jupyter.targets.supervisor_client import HOST, STATUS_SECONDS, SupervisorClient
 
 
 class ProcessTarget:
-    capabilities = Capabilities(stop=True, needs_python=True, needs_registered_models=False)
+    """The target `local`; see `targets.base.Target` for the methods."""
+
+    capabilities = Capabilities(stop=True, needs_python=True)
 
     def __init__(
         self,
@@ -60,10 +62,10 @@ class ProcessTarget:
                 )
             ]
         port = plan.config.get("port")
-        running = self._supervisor(plan.service.name).running()
-        if port and not (running and running.get("port") == port):
-            holder = _port_holder(port)
-            neighbour = self._neighbour(port) if holder is not None else ""
+        process = self._supervisor(plan.service.name).find_process()
+        if port and not (process and process.get("port") == port):
+            holder = _find_port_holder(port)
+            neighbour = self._find_service_on(port) if holder is not None else ""
             if neighbour:
                 return [
                     Finding(
@@ -76,79 +78,69 @@ class ProcessTarget:
                 ]
             if holder is not None:
                 raise TargetFailure({"code": "port-in-use", "stage": "check", "port": port, **holder}, "check")
-        unused = _unused(plan.request.inference_config)
+        unused = _unused_settings(plan.request.inference_config)
         return [Finding("warning", f"not used on this machine: {', '.join(unused)}")] if unused else []
 
     def apply(self, plan: Plan, strategy: Strategy, emit: Emit, cancel: Cancel) -> Endpoint:
         supervisor = self._supervisor(plan.service.name)
-        keys, given = (
-            supervisor.folder / "keys.json",
-            (plan.secrets.get("primary_key"), plan.secrets.get("secondary_key")),
-        )
-        asked = plan.config.get("port") or 0
+        keys_path = supervisor.folder / "keys.json"
+        given_keys = (plan.secrets.get("primary_key"), plan.secrets.get("secondary_key"))
+        port = plan.config.get("port") or 0
         emit("rollout", "started")
-        running = supervisor.running()
-        stopped = running is None and bool(supervisor.live()) and not supervisor.died()
-        ensure_keys(keys, *(given if running is None else ()))  # an older version's service has no secret for tokens
-        if running is None:
-            # After a crash the old revision comes back too: it serves on when the new one fails.
-            resume = bool(supervisor.live()) and not stopped
-            running = supervisor.start(asked, plan.service.endpoint.get("port") or 0, resume=resume)
-            started = True
+        process = supervisor.find_process()
+        was_stopped = process is None and bool(supervisor.read_live()) and not supervisor.has_crashed()
+        # Also for a running service: one made by an older version has no secret for tokens.
+        ensure_keys(keys_path, *(given_keys if process is None else ()))
+        if process is None:
+            # After a crash the old revision is brought back too, and serves on if the new one fails.
+            resume = bool(supervisor.read_live()) and not was_stopped
+            process = supervisor.start(port, plan.service.endpoint.get("port") or 0, resume=resume)
+            is_new = True
         else:
-            started = not supervisor.live()  # a head start's, which has no revision yet
-        if started:
-            emit("rollout", "log", f"supervisor {running['pid']} listens on {HOST}:{running['port']}")
-        deployment_id = plan.revision.deployment_id
+            is_new = not supervisor.read_live()  # started by a prewarm; it serves nothing yet
+        if is_new:
+            emit("rollout", "log", f"supervisor {process['pid']} listens on {HOST}:{process['port']}")
         try:
-            with CancelWatch(cancel, lambda: supervisor.call("cancel", timeout=5.0, deployment_id=deployment_id)):
-                answer = deploy(supervisor, plan, strategy, asked, emit, self._wait)
+            with CancelForwarder(cancel, lambda: _cancel_rollout(supervisor, plan.revision.deployment_id)):
+                answer = roll_out(supervisor, plan, strategy, port, emit, self._wait)
         except BaseException:
-            # What was stopped before stays stopped, with the revision it had; what has none keeps no port.
-            if stopped or not supervisor.live():
+            # Stop the supervisor again if the service was stopped before, or has no revision: it must not hold a port.
+            if was_stopped or not supervisor.read_live():
                 supervisor.stop()
             raise
-        if any(given):  # new keys come with the new revision: one that fails leaves the old ones valid
-            ensure_keys(keys, *given)
+        # New keys take effect with the new revision; if that fails, the old keys stay valid.
+        if any(given_keys):
+            ensure_keys(keys_path, *given_keys)
             supervisor.call("keys")
         details: dict[str, Any] = {k: answer[k] for k in ("modules", "sample_scored", "warnings") if k in answer}
-        return _endpoint(answer["port"], running["pid"], **details)
+        return _endpoint(answer["port"], process["pid"], **details)
 
     def control(self, service: ServiceRecord, action: Action, emit: Emit) -> None:
         supervisor = self._supervisor(service.name)
         if action == "stop":
             supervisor.stop()
         elif action == "start":
-            if supervisor.running() is None:
-                port = service.endpoint.get("port") or supervisor.live().get("port") or 0
+            if supervisor.find_process() is None:
+                port = service.endpoint.get("port") or supervisor.read_live().get("port") or 0
                 supervisor.start(port, 0, resume=True)
             supervisor.await_live()
         elif action == "restart":
-            if supervisor.running() is None:
+            if supervisor.find_process() is None:
                 raise WebserviceException(
                     f"{service.name} is not running",
                     why="its supervisor process is gone or was stopped",
                     hint=f"start it with `mldeploy service start -n {service.name}`",
                 )
             _require_ok(service, supervisor.call("restart"))
-        elif action == "regen_keys" and supervisor.running() is not None:
+        elif action == "regen_keys" and supervisor.find_process() is not None:
             _require_ok(service, supervisor.call("keys"))
 
     def status(self, service: ServiceRecord) -> ServiceStatus:
         supervisor = self._supervisor(service.name)
-        live = supervisor.live()
-        if supervisor.running() is None:
-            if not live and not supervisor.died():
-                return ServiceStatus("Absent")
-            lost = {"code": "supervisor-lost", "message": "the supervisor process is gone"}
-            return ServiceStatus(
-                "Unhealthy" if supervisor.died() else "Stopped",
-                revision=live.get("revision", 0),
-                deployment_id=live.get("deployment_id", ""),
-                failure=lost if supervisor.died() else None,
-            )
+        if supervisor.find_process() is None:
+            return _status_without_process(supervisor)
         try:
-            answer = supervisor.call("status", timeout=5.0)
+            answer = supervisor.call("status", timeout=STATUS_SECONDS)
         except TargetFailure as error:
             return ServiceStatus("Unhealthy", failure=error.failure)
         last = answer.get("last_deploy") or {}
@@ -163,8 +155,8 @@ class ProcessTarget:
 
     def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]:
         supervisor = self._supervisor(service.name)
-        going = (lambda: supervisor.running() is not None) if follow else None
-        return read_log(supervisor.folder / "logs" / "service.log", tail=tail, follow=going, wait=self._wait)
+        follow_while = (lambda: supervisor.find_process() is not None) if follow else None
+        return read_log(supervisor.folder / "logs" / "service.log", tail=tail, follow=follow_while, wait=self._wait)
 
     def delete(self, service: ServiceRecord, emit: Emit) -> None:
         supervisor = self._supervisor(service.name)
@@ -182,7 +174,7 @@ class ProcessTarget:
         if not self._context.services.exists():
             return
         for folder in sorted(self._context.services.iterdir()):
-            live = self._supervisor(folder.name).live()
+            live = self._supervisor(folder.name).read_live()
             if live:
                 yield ServiceRecord(
                     folder.name,
@@ -195,22 +187,22 @@ class ProcessTarget:
                 )
 
     def cancel(self, service: ServiceRecord, deployment_id: str) -> None:
-        """Ends the loading of a new revision whose caller is gone. Too late or nothing there is no error."""
         supervisor = self._supervisor(service.name)
-        if supervisor.running() is not None:
-            supervisor.call("cancel", timeout=5.0, deployment_id=deployment_id)
-            outcome(supervisor, deployment_id, self._wait)  # it may be switching: then it becomes live in a moment
-            if not supervisor.live():
+        if supervisor.find_process() is not None:
+            _cancel_rollout(supervisor, deployment_id)
+            # The answer may say "too late": the switch then completes.
+            await_outcome(supervisor, deployment_id, self._wait)
+            if not supervisor.read_live():
                 supervisor.stop()
 
     def is_running(self, name: str) -> bool:
         """Whether the service has a supervisor process on this machine."""
-        return self._supervisor(name).running() is not None
+        return self._supervisor(name).find_process() is not None
 
-    def _neighbour(self, port: int) -> str:
-        """The service of this workspace that listens on the port, "" when none does."""
+    def _find_service_on(self, port: int) -> str:
+        """The service of this workspace that listens on the port, or ""."""
         for folder in sorted(self._context.services.iterdir()) if self._context.services.exists() else []:
-            if (self._supervisor(folder.name).running() or {}).get("port") == port:
+            if (self._supervisor(folder.name).find_process() or {}).get("port") == port:
                 return folder.name
         return ""
 
@@ -233,8 +225,24 @@ def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:
         )
 
 
-def _unused(inference: dict[str, Any]) -> list[str]:
-    """What of an inference configuration only a container or a cluster has a use for."""
+def _cancel_rollout(supervisor: SupervisorClient, deployment_id: str) -> dict[str, Any]:
+    return supervisor.call("cancel", timeout=STATUS_SECONDS, deployment_id=deployment_id)
+
+
+def _status_without_process(supervisor: SupervisorClient) -> ServiceStatus:
+    live, crashed = supervisor.read_live(), supervisor.has_crashed()
+    if not live and not crashed:
+        return ServiceStatus("Absent")
+    return ServiceStatus(
+        "Unhealthy" if crashed else "Stopped",
+        revision=live.get("revision", 0),
+        deployment_id=live.get("deployment_id", ""),
+        failure={"code": "supervisor-lost", "message": "the supervisor process is gone"} if crashed else None,
+    )
+
+
+def _unused_settings(inference: dict[str, Any]) -> list[str]:
+    """The settings of an inference configuration that only a container or a cluster uses."""
     names = ("base_image", "extra_docker_file_steps", "enable_gpu", "cuda_version")
     found = [name for name in names if inference.get(name)]
     if str(inference.get("runtime") or "").lower().startswith("spark"):
@@ -245,8 +253,8 @@ def _unused(inference: dict[str, Any]) -> list[str]:
     return [*found, *(f"environment.{key}" for key in ("spark", "databricks", "r") if environment.get(key))]
 
 
-def _port_holder(port: int) -> dict[str, Any] | None:
-    """None when the port can be had; else what is known of who has it."""
+def _find_port_holder(port: int) -> dict[str, Any] | None:
+    """What is known of the process that has the port; None when the port is free."""
     import socket
 
     with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Reads a local service's log file: the last entries, then those that come, across rotation."""
+"""Reads a local service's log file: its last entries, then new ones as they come, across rotation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mldeploy_jupyter.core.files import file_identity
-from mldeploy_jupyter.serving.log import entry as entries
+from mldeploy_jupyter.serving.log import entry
 from mldeploy_jupyter.targets.base import LogLine
 
-_KEPT = 3  # rotated files, `.1` is the newest
+_ROTATED_FILES = 3  # that the supervisor keeps; `.1` is the newest
 
-# A line of an older version, or of the supervisor's own standard error: time, then revision and worker in brackets.
-_LINE = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:.]+Z) \[([^\]]*)\] ?(.*)$", re.DOTALL)
+_POLL_SECONDS = 0.1  # between two reads while following
+
+# Older versions, and the supervisor's own standard error, write: time, then revision and worker in brackets, then text.
+_PLAIN_LINE = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:.]+Z) \[([^\]]*)\] ?(.*)$", re.DOTALL)
 
 
 def read_log(
@@ -26,75 +28,76 @@ def read_log(
     follow: Callable[[], bool] | None = None,
     wait: Callable[[float], Any] = lambda seconds: None,
 ) -> Iterator[LogLine]:
-    """The entries of the log, oldest first, at most `tail` of them (None: all that is kept).
+    """The entries of the log, oldest first, at most `tail` of them (None: all that are kept).
 
-    With `follow`, goes on with new ones as they come while `follow()` is true. What is written while nobody looks is
-    not lost, as long as no more than the kept files are rotated in that time.
+    With `follow`, new entries are yielded as they come, until `follow()` returns false and nothing is left. Entries
+    written between two reads are not lost unless more files are rotated in that time than are kept.
     """
-    with contextlib.closing(_Follower(path)) as follower:
-        lines = follower.last(tail, torn=follow is None)
-        yield from map(parse, lines)
+    with contextlib.closing(_LogReader(path)) as reader:
+        lines = reader.read_last(tail, include_torn=follow is None)
+        yield from map(parse_line, lines)
         while follow is not None:
-            going = follow()
-            lines = follower.more()
-            yield from map(parse, lines)
+            going_on = follow()
+            lines = reader.read_new()
+            yield from map(parse_line, lines)
             if not lines:
-                if not going:
+                if not going_on:
                     return
-                wait(0.1)
+                wait(_POLL_SECONDS)
 
 
-def parse(line: bytes) -> LogLine:
-    """An entry, whatever version wrote it."""
-    if line.startswith(b"{") and (entry := entries.parse_line(line)) is not None:
+def parse_line(line: bytes) -> LogLine:
+    """An entry written by this or an older version; any other line is all text."""
+    if line.startswith(b"{") and (data := entry.parse_line(line)) is not None:
         return LogLine(
-            str(entry["time"]),
-            entries.source_of(entry),
-            entries.text_of(entry),
-            str(entry.get("level", "")),
-            tuple(entries.ids_of(entry)),
-            entry,
+            str(data["time"]),
+            entry.source_of(data),
+            entry.text_of(data),
+            str(data.get("level", "")),
+            tuple(entry.ids_of(data)),
+            data,
         )
     text = line.decode("utf-8", "backslashreplace")
-    match = _LINE.match(text)
+    match = _PLAIN_LINE.match(text)
     return LogLine(match[1], match[2], match[3]) if match else LogLine("", "", text)
 
 
-class _Follower:
-    """Has the newest file that it knows open, so that it can be read to its end after it was rotated away."""
+class _LogReader:
+    """Keeps the newest file it knows open, so that the file can be read to its end after it was rotated away."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO | None = None
-        self._rest = b""  # of a line whose end is not written yet
+        self._partial_line = b""  # the last line, whose end is not written yet
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
-    def last(self, tail: int | None, torn: bool) -> list[bytes]:
-        """The last lines of all files, a `torn` last one too; else `more` gives it when it is whole."""
+    def read_last(self, tail: int | None, include_torn: bool) -> list[bytes]:
+        """The last lines of all files. Without `include_torn`, a torn last line is left to `read_new`."""
         found: list[bytes] = []
-        for file in reversed(_open_after(self._path, None)):
+        for file in reversed(_open_newer(self._path, None)):
             if self._file is None:
                 self._file = file
-                *found, self._rest = file.read().split(b"\n")
-                found += [self._rest] if torn and self._rest else []
+                *found, self._partial_line = file.read().split(b"\n")
+                found += [self._partial_line] if include_torn and self._partial_line else []
                 continue
             if tail is None or len(found) < tail:
-                found = _ended(file.read()) + found
+                found = _complete_lines(file.read()) + found
             file.close()
         return found if tail is None else found[len(found) - min(tail, len(found)) :]
 
-    def more(self) -> list[bytes]:
-        """What was written since the last time."""
+    def read_new(self) -> list[bytes]:
+        """The lines written since the last call."""
         lines = self._read()
-        files = _open_after(self._path, self._file)
+        files = _open_newer(self._path, self._file)
         if files:
-            lines += self._read()  # it was written on between the read before and its rotation, never after
+            # The old file may have grown between the read above and its rotation, but cannot grow now.
+            lines += self._read()
         for file in files:
-            lines += [self._rest] if self._rest else []
-            self._rest = b""
+            lines += [self._partial_line] if self._partial_line else []
+            self._partial_line = b""
             self.close()
             self._file = file
             lines += self._read()
@@ -103,19 +106,19 @@ class _Follower:
     def _read(self) -> list[bytes]:
         if self._file is None:
             return []
-        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        *lines, self._partial_line = (self._partial_line + self._file.read()).split(b"\n")
         return lines
 
 
-def _open_after(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
-    """The log's files that are newer than `known` (None, or no longer kept: all), oldest first, open.
+def _open_newer(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
+    """Opens the log's files that are newer than `known`, oldest first; all of them if it is None or no longer kept.
 
-    They are opened from the newest to the oldest: a rotation in between then shows a file twice, and none is missed.
+    They are opened from the newest to the oldest: a rotation meanwhile then shows one file twice and hides none.
     """
     stop = file_identity(os.fstat(known.fileno())) if known is not None else None
     files: list[BinaryIO] = []
     seen = set()
-    for name in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _KEPT + 1))):
+    for name in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _ROTATED_FILES + 1))):
         try:
             file = name.open("rb")
         except FileNotFoundError:
@@ -132,7 +135,7 @@ def _open_after(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
     return files[::-1]
 
 
-def _ended(data: bytes) -> list[bytes]:
-    """The lines of a file that nobody writes any more; a torn last one counts."""
+def _complete_lines(data: bytes) -> list[bytes]:
+    """The lines of a file that was rotated away; a torn last one counts, because its end is never written."""
     lines = data.split(b"\n")
     return lines if lines[-1] else lines[:-1]

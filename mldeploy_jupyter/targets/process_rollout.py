@@ -1,4 +1,4 @@
-"""One deployment as the supervisor carries it out: what it says is passed on, a cancel is passed in."""
+"""One rollout by a local service's supervisor: its events are passed on to the journal, a cancel to the supervisor."""
 
 from __future__ import annotations
 
@@ -8,68 +8,57 @@ from typing import Any
 
 from mldeploy_jupyter.core.errors import DeploymentCancelled
 from mldeploy_jupyter.targets.base import Cancel, Emit, Plan, Strategy, TargetFailure
-from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
+from mldeploy_jupyter.targets.supervisor_client import STATUS_SECONDS, SupervisorClient
 
-MAX_LINES = 5000  # of a script's output that a journal takes: every viewer reads all of it
+MAX_LINES = 5000  # lines of a script's output in a journal: every viewer reads all of them
 
 
-def deploy(
-    supervisor: SupervisorClient, plan: Plan, strategy: Strategy, asked: int, emit: Emit, wait: Callable[[float], Any]
+def roll_out(
+    supervisor: SupervisorClient, plan: Plan, strategy: Strategy, port: int, emit: Emit, wait: Callable[[float], Any]
 ) -> dict[str, Any]:
-    """Has the supervisor load, probe and switch; passes on what it says meanwhile."""
-    stage = "rollout"
-    lines = 0
+    """Makes the supervisor load the revision, probe it and switch traffic; returns its answer.
 
-    def on_event(event: dict[str, Any]) -> None:
-        nonlocal stage, lines
-        kind = event.get("event")
-        if kind == "stage":
-            if event["kind"] == "started" and event["stage"] == "rollout":
-                return  # opened before the supervisor was there
-            stage = event["stage"]
-            if event["kind"] == "failed":
-                return  # written with its cause by whoever carries the deployment out
-            emit(stage, event["kind"], **({"seconds": event["seconds"]} if "seconds" in event else {}))
-        elif kind == "log":
-            lines += 1
-            if lines <= MAX_LINES:
-                emit(stage, kind, event.get("text", ""))
-            elif lines == MAX_LINES + 1:
-                emit(stage, kind, f"more than {MAX_LINES} lines: the rest is in the service's log only")
-        elif kind == "progress":
-            emit(stage, kind, event.get("text", ""))
+    `port` is the one that was requested, 0 for any. `wait` sleeps for seconds.
 
-    running = supervisor.running() or {}
+    Raises:
+        TargetFailure: the revision could not be brought up, or the supervisor is gone.
+        DeploymentCancelled: the supervisor was told to cancel.
+    """
+    events = _EventForwarder(emit)
+    process = supervisor.find_process() or {}
     try:
         answer = supervisor.call(
             "deploy",
-            on_event,
+            events,
             settings={**plan.settings, "probes": strategy.probes},
             deployment_id=plan.revision.deployment_id,
-            **({"port": asked} if asked and asked != running.get("port") else {}),
+            **({"port": port} if port and port != process.get("port") else {}),
         )
     except TargetFailure:
-        # The connection broke (we were held up, or could not write its events). It finishes what it has begun.
-        found = outcome(supervisor, plan.revision.deployment_id, wait) if supervisor.running() else None
-        if found is None:
+        # The connection broke, as after this machine slept or when the journal's disk is full. The supervisor
+        # completes what it has begun.
+        outcome = await_outcome(supervisor, plan.revision.deployment_id, wait) if supervisor.find_process() else None
+        if outcome is None:
             raise
-        answer = found
+        answer = outcome
     if answer.get("ok"):
         return answer
     failure = answer.get("failure") or {"code": "unknown", "message": "the supervisor gave no reason"}
     if failure.get("code") == "cancelled":
         raise DeploymentCancelled("the deployment was cancelled")
-    raise TargetFailure(failure, stage)
+    raise TargetFailure(failure, events.stage)
 
 
-def outcome(supervisor: SupervisorClient, deployment_id: str, wait: Callable[[float], Any]) -> dict[str, Any] | None:
-    """What came of a deployment, as its answer would have said; waits for its end. None when it never began.
+def await_outcome(
+    supervisor: SupervisorClient, deployment_id: str, wait: Callable[[float], Any]
+) -> dict[str, Any] | None:
+    """Waits for the end of a rollout that has begun and returns its answer; None when it never began.
 
     Raises:
         TargetFailure: the supervisor is gone, or does not answer.
     """
     while True:
-        status = supervisor.call("status", timeout=5.0)
+        status = supervisor.call("status", timeout=STATUS_SECONDS)
         last = status.get("last_deploy") or {}
         if last.get("deployment_id") != deployment_id:
             return None
@@ -80,15 +69,16 @@ def outcome(supervisor: SupervisorClient, deployment_id: str, wait: Callable[[fl
         wait(0.05)
 
 
-class CancelWatch:
-    """Asks for the durable mark while a call to the supervisor is under way, and passes it on until it is heard.
+class CancelForwarder:
+    """While its block runs, calls `cancel` ten times a second and, once that raises, cancels the rollout.
 
-    Any other reason to stop (the lease was lost) is passed on too, and raised at the end of the block.
+    `cancel_rollout` sends the request. When the block then ends with `DeploymentCancelled`, the error that `cancel`
+    raised is raised instead: a lost lease ends the rollout in the same way.
     """
 
-    def __init__(self, cancel: Cancel, pass_on: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, cancel: Cancel, cancel_rollout: Callable[[], dict[str, Any]]) -> None:
         self._cancel = cancel
-        self._pass_on = pass_on
+        self._cancel_rollout = cancel_rollout
         self._reason: Exception | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="mldeploy-cancel", daemon=True)
@@ -110,9 +100,42 @@ class CancelWatch:
             except Exception as reason:
                 self._reason = reason
             try:
-                answer = self._pass_on()
+                answer = self._cancel_rollout()
             except TargetFailure:
                 continue
-            # The supervisor may not have read the deployment yet.
+            # "not-running": the supervisor has not read the deploy request yet, so try again.
             if answer.get("ok") or (answer.get("failure") or {}).get("code") != "not-running":
                 return
+
+
+class _EventForwarder:
+    """Writes the supervisor's events to the journal. `stage` is the stage that is open."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.stage = "rollout"
+        self._emit = emit
+        self._lines = 0
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        kind = event.get("event")
+        if kind == "stage":
+            self._forward_stage(event)
+        elif kind == "log":
+            self._forward_line(event.get("text", ""))
+        elif kind == "progress":
+            self._emit(self.stage, "progress", event.get("text", ""))
+
+    def _forward_stage(self, event: dict[str, Any]) -> None:
+        stage, kind = event["stage"], event["kind"]
+        if (stage, kind) == ("rollout", "started"):  # written already, before the supervisor was started
+            return
+        self.stage = stage
+        if kind != "failed":  # that event is written with its cause, once the cause is known
+            self._emit(stage, kind, **({"seconds": event["seconds"]} if "seconds" in event else {}))
+
+    def _forward_line(self, text: str) -> None:
+        self._lines += 1
+        if self._lines <= MAX_LINES:
+            self._emit(self.stage, "log", text)
+        elif self._lines == MAX_LINES + 1:
+            self._emit(self.stage, "log", f"more than {MAX_LINES} lines: the rest is in the service's log only")

@@ -1,4 +1,4 @@
-"""The supervisor process of one local service, as seen from outside: start it, ask it, stop it."""
+"""The client of a local service's supervisor: finds its process, starts it, sends it requests, stops it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from mldeploy_jupyter.targets.process_log import read_log
 
 HOST = "127.0.0.1"
 
-START_DEADLINE = 20.0  # seconds for a supervisor to say who it is; it takes some 50 ms
+START_SECONDS = 20.0  # allowed for a supervisor to write supervisor.json; usually it takes 0.05
 
-STOP_DEADLINE = 15.0  # seconds to drain and end; then it is killed
+STOP_SECONDS = 15.0  # allowed to drain and end; then the supervisor is killed
+
+STATUS_SECONDS = 5.0  # allowed for an answer that needs no work, such as a status
 
 
 class SupervisorClient:
-    """The supervisor of the service whose folder is `folder`, running or not.
+    """The supervisor of the service whose folder is `folder`, whether it runs or not.
 
-    It writes who it is into `supervisor.json` and listens on a control socket, so any process finds it again.
+    A supervisor describes itself in `supervisor.json` and listens on a control socket, so any process finds it.
     """
 
     def __init__(
@@ -41,47 +43,36 @@ class SupervisorClient:
         self._clock = clock
         self._wait = wait
 
-    def running(self) -> dict[str, Any] | None:
-        """Its own words about itself (pid, port, control socket) if it lives, else None."""
+    def find_process(self) -> dict[str, Any] | None:
+        """What the running supervisor wrote about itself (pid, port, control socket); None when it does not run."""
         data = read_json_if_valid(self.folder / "supervisor.json")
-        if not data or not self._lives(data) or self._is_copy(data):
+        if not data or not _is_running(data) or self._was_copied(data):
             return None
-        here = self.folder / Path(data["control"]).name
-        if here.exists():  # also after the workspace was moved
-            data["control"] = str(here)
+        control = self.folder / Path(data["control"]).name
+        if control.exists():  # the recorded path is wrong after the workspace was moved
+            data["control"] = str(control)
         return data
 
-    def _lives(self, data: dict[str, Any]) -> bool:
-        """Whether the process it names is the one that wrote it. Where a supervisor cannot tell when it started (0, on
-        macOS), that a process has its number must do."""
-        now = process_identity.start_time(data["pid"])
-        return now != "" and (str(data["started"]) in ("0", now))
-
-    def live(self) -> dict[str, Any]:
-        """What serves, or served when it was stopped: settings, revision, deployment_id, port."""
+    def read_live(self) -> dict[str, Any]:
+        """What serves, or served when it was stopped: settings, revision, deployment_id, port. {} before the first."""
         return read_json_if_valid(self.folder / "live.json") or {}
 
-    def died(self) -> bool:
-        """True when it ended without being asked to: one that is asked removes `supervisor.json`."""
+    def has_crashed(self) -> bool:
+        """Whether it ended without a request to: one that is stopped removes `supervisor.json`."""
         data = read_json_if_valid(self.folder / "supervisor.json")
-        return data is not None and not self._is_copy(data) and self.running() is None
+        return data is not None and not self._was_copied(data) and self.find_process() is None
 
-    def _is_copy(self, data: dict[str, Any]) -> bool:
-        """Whether this folder was copied from the one where that supervisor runs: it is not ours to command."""
-        from mldeploy_jupyter.serving.system.identity import folder_identity
+    def start(self, requested_port: int, preferred_port: int, *, resume: bool = False) -> dict[str, Any]:
+        """Starts a detached supervisor and returns what `find_process` then finds.
 
-        return data.get("folder") != folder_identity(self.folder)
-
-    def start(self, asked: int, preferred: int, *, resume: bool = False) -> dict[str, Any]:
-        """Starts it detached, on the port `asked` for (0: none), else on `preferred` or, if that is taken, a free one.
-
-        `resume` brings the revision back that served last.
+        It listens on `requested_port`; where that is 0, on `preferred_port` or, if that is in use, on a free port.
+        `resume` brings back the revision that served last.
 
         Raises:
-            TargetFailure: the port is in use, or it did not start.
+            TargetFailure: the port is in use, or the supervisor did not start.
         """
-        for port in dict.fromkeys([asked] if asked else [preferred, 0]):
-            found = self.await_start(self.launch(port, resume=resume))
+        for port in dict.fromkeys([requested_port] if requested_port else [preferred_port, 0]):
+            found = self.await_process(self.spawn(port, resume=resume))
             if found is not None:
                 return found
         failure = read_json_if_valid(self.folder / "failure.json")
@@ -90,6 +81,39 @@ class SupervisorClient:
         tail = [line.text for line in read_log(self.folder / "logs" / "supervisor.log", tail=20)]
         raise TargetFailure({"code": "spawn-failed", "message": "the supervisor did not start", "log_tail": tail})
 
+    def spawn(self, port: int, *, resume: bool = False) -> subprocess.Popen[bytes]:
+        """Starts the process and returns at once; `await_process` waits for it. Raises `OSError`."""
+        make_private_dir(self.folder / "logs")
+        (self.folder / "failure.json").unlink(missing_ok=True)
+        command = [sys.executable, "-P", "-m", "mldeploy_jupyter.serving.supervisor"]
+        command += ["--folder", str(self.folder), "--host", HOST, "--port", str(port)]
+        command += ["--resume"] if resume else []
+        with (self.folder / "logs" / "supervisor.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Neither the end of the kernel nor Ctrl+C in its terminal may reach the supervisor.
+                start_new_session=True,
+                cwd=self.folder,
+            )
+        # Reaps the process whenever it ends: a zombie would look like a supervisor that runs.
+        threading.Thread(target=process.wait, name="mldeploy-reap", daemon=True).start()
+        return process
+
+    def await_process(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
+        """What `find_process` returns once the process has started; None when it could not."""
+        end = self._clock() + START_SECONDS
+        while self._clock() < end:
+            found = self.find_process()
+            if found is not None:
+                return found
+            if process.poll() is not None:
+                return None
+            self._wait(0.005)
+        return None
+
     def call(
         self,
         op: str,
@@ -97,31 +121,33 @@ class SupervisorClient:
         timeout: float | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
-        """One call of the control protocol (`serving/ipc/control_client.py`).
+        """Sends one request of the control protocol (`serving/ipc/control_client.py`) and returns the answer.
+
+        `timeout` is the longest silence in seconds; None waits as long as the supervisor lives.
 
         Raises:
             TargetFailure: it does not run, or went away before it answered.
         """
         from mldeploy_jupyter.serving.ipc import control_client
 
-        running = self.running()
-        if running is None:
+        process = self.find_process()
+        if process is None:
             raise TargetFailure({"code": "supervisor-lost", "message": "the supervisor process is gone"})
         try:
-            return control_client.call(running["control"], op, on_event=on_event, timeout=timeout, **arguments)
+            return control_client.call(process["control"], op, on_event=on_event, timeout=timeout, **arguments)
         except control_client.ControlError as error:
             raise TargetFailure({"code": "supervisor-lost", "message": f"the supervisor went away: {error}"}) from error
 
     def await_live(self) -> None:
-        """Waits until a supervisor that was started again has its revision back.
+        """Waits until a supervisor that was started with `resume` serves its revision again.
 
         Raises:
-            TargetFailure: the revision does not come up any more.
+            TargetFailure: the revision could not be brought up.
         """
-        limit = self.live().get("settings", {}).get("init_timeout", 300.0)
-        end = self._clock() + limit + START_DEADLINE
+        limit = self.read_live().get("settings", {}).get("init_timeout", 300.0)
+        end = self._clock() + limit + START_SECONDS
         while self._clock() < end:
-            answer = self.call("status", timeout=5.0)
+            answer = self.call("status", timeout=STATUS_SECONDS)
             if answer["state"] == "Live":
                 return
             if answer.get("failure"):
@@ -130,17 +156,18 @@ class SupervisorClient:
         raise TargetFailure({"code": "init-timeout", "stage": "init", "message": f"not ready after {limit:g} s"})
 
     def stop(self) -> None:
-        """Lets it drain and end, and kills it if it does not. Ends what a supervisor that was killed left behind."""
+        """Lets the supervisor drain and end, or kills it; then kills what a killed supervisor left behind."""
         from mldeploy_jupyter.serving.supervisor.orphans import kill_orphans
 
-        running = self.running()
-        if running is not None:
-            pid, start = running["pid"], process_identity.start_time(running["pid"])
+        process = self.find_process()
+        if process is not None:
+            pid, start = process["pid"], process_identity.start_time(process["pid"])
             try:
-                self.call("stop", timeout=STOP_DEADLINE)
+                self.call("stop", timeout=STOP_SECONDS)
             except TargetFailure:
                 pass
-            end = self._clock() + STOP_DEADLINE
+            end = self._clock() + STOP_SECONDS
+            # The start time tells whether the pid still is the supervisor's: pids are reused.
             while start and process_identity.start_time(pid) == start:
                 if self._clock() > end:
                     try:
@@ -149,44 +176,20 @@ class SupervisorClient:
                         break
                 self._wait(0.01)
         kill_orphans(self.folder)
-        # One that died without being asked: what it wrote about itself is no longer true.
+        # A supervisor that was killed could not remove its description.
         (self.folder / "supervisor.json").unlink(missing_ok=True)
 
-    def launch(self, port: int, *, resume: bool = False) -> subprocess.Popen[bytes]:
-        """Starts its process and returns at once; `await_start` waits for it. Raises `OSError`."""
-        make_private_dir(self.folder / "logs")
-        (self.folder / "failure.json").unlink(missing_ok=True)
-        command = [sys.executable, "-P", "-m", "mldeploy_jupyter.serving.supervisor"]
-        command += [
-            "--folder",
-            str(self.folder),
-            "--host",
-            HOST,
-            "--port",
-            str(port),
-            *(["--resume"] if resume else []),
-        ]
-        with (self.folder / "logs" / "supervisor.log").open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # the end of the kernel, or an interrupt of its terminal, does not reach it
-                cwd=self.folder,
-            )
-        # Collects the exit status whenever it comes, so that no zombie stands in for a dead supervisor.
-        threading.Thread(target=process.wait, name="mldeploy-reap", daemon=True).start()
-        return process
+    def _was_copied(self, data: dict[str, Any]) -> bool:
+        """Whether this folder is a copy of the one where that supervisor runs, which then is not ours to control."""
+        from mldeploy_jupyter.serving.system.identity import folder_identity
 
-    def await_start(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
-        """What `running` says once it is there; None when it could not start."""
-        end = self._clock() + START_DEADLINE
-        while self._clock() < end:
-            running = self.running()
-            if running is not None:
-                return running
-            if process.poll() is not None:
-                return None
-            self._wait(0.005)
-        return None
+        return data.get("folder") != folder_identity(self.folder)
+
+
+def _is_running(data: dict[str, Any]) -> bool:
+    """Whether the process that wrote this `supervisor.json` runs.
+
+    On macOS a supervisor cannot tell when it started and writes 0; there, any process with its pid counts.
+    """
+    start = process_identity.start_time(data["pid"])
+    return start != "" and str(data["started"]) in ("0", start)

@@ -309,17 +309,17 @@ def _start(
 ) -> DeploymentRecord:
     # The update of a local service needs no process of its own: its supervisor finishes what it began.
     here = request.target == "local" and request.operation != "deploy" and not detached
-    record = deployment.start_deployment(
-        folder,
+    spec = deployment.LaunchSpec(
         request.service,
         config.compute_type,
         build,
         secrets=secrets if secrets is not None else config.secrets(),
-        clients=clients,
+        clients=clients or {},
         detached=not here,
         overwrite=overwrite,
         describe=describe,
     )
+    record = deployment.start_deployment(folder, spec)
     unreported.add(record.id)
     begun.append(record.id)
     return record

@@ -141,7 +141,7 @@ def test_a_launch_that_is_interrupted_leaves_no_deployment_running(site: Site, m
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mldeploy_jupyter.deployment.launch._spawn", interrupted)
+    monkeypatch.setattr("mldeploy_jupyter.deployment.launch._spawn_runner", interrupted)
     with pytest.raises(KeyboardInterrupt):
         site.deploy()
     monkeypatch.undo()

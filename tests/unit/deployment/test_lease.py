@@ -9,7 +9,7 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.records import DeploymentRecord
 from mldeploy_jupyter.core.store.store import Store
-from mldeploy_jupyter.deployment.lease import TTL, Heartbeat, take
+from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, Heartbeat, acquire_lease
 
 
 @pytest.fixture
@@ -30,48 +30,48 @@ def holds(store: Store) -> str:
 
 def test_the_first_takes_it_and_the_second_is_told_who_has_it(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local"))
-    take(store, "svc", "one")
+    acquire_lease(store, "svc", "one")
     with pytest.raises(DeploymentInProgress) as error:
-        take(store, "svc", "two")
+        acquire_lease(store, "svc", "two")
     assert error.value.deployment_id == "one"
 
 
 def test_a_dead_holder_is_no_hindrance(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local"))
-    store.leases.acquire("svc", "one", TTL, DEAD)
-    take(store, "svc", "two")
+    store.leases.acquire("svc", "one", LEASE_SECONDS, DEAD)
+    acquire_lease(store, "svc", "two")
     assert holds(store) == "two"
 
 
 def test_a_holder_on_another_machine_is_believed_until_its_lease_runs_out(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local"))
-    store.leases.acquire("svc", "one", TTL, ELSEWHERE)
+    store.leases.acquire("svc", "one", LEASE_SECONDS, ELSEWHERE)
     with pytest.raises(DeploymentInProgress):
-        take(store, "svc", "two")
+        acquire_lease(store, "svc", "two")
 
 
 def test_a_deployment_that_has_ended_lets_go(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local", state="live"))
-    store.leases.acquire("svc", "one", TTL, process_identity.identify_process())
-    take(store, "svc", "two")
+    store.leases.acquire("svc", "one", LEASE_SECONDS, process_identity.identify_process())
+    acquire_lease(store, "svc", "two")
     assert holds(store) == "two"
 
 
 def test_a_short_operation_is_waited_for(store: Store) -> None:
-    store.leases.acquire("svc", "control-1", TTL, process_identity.identify_process())
-    take(store, "svc", "two", wait=lambda _seconds: store.leases.release("svc", "control-1"))
+    store.leases.acquire("svc", "control-1", LEASE_SECONDS, process_identity.identify_process())
+    acquire_lease(store, "svc", "two", wait=lambda _seconds: store.leases.release("svc", "control-1"))
     assert holds(store) == "two"
 
 
 def test_a_short_operation_that_does_not_end_is_waited_for_only_so_long(store: Store) -> None:
-    store.leases.acquire("svc", "control-1", TTL, process_identity.identify_process())
+    store.leases.acquire("svc", "control-1", LEASE_SECONDS, process_identity.identify_process())
     times = iter([0.0, 1.0, 2.0, 99.0])
     with pytest.raises(DeploymentInProgress):
-        take(store, "svc", "two", clock=lambda: next(times), wait=lambda _seconds: None)
+        acquire_lease(store, "svc", "two", clock=lambda: next(times), wait=lambda _seconds: None)
 
 
 def test_the_heartbeat_keeps_the_lease_and_lets_go_at_the_end(store: Store) -> None:
-    take(store, "svc", "one")
+    acquire_lease(store, "svc", "one")
     first = store.leases.get("svc")
     with Heartbeat(store, "svc", "one", ttl=0.1) as heartbeat:
         assert first is not None
@@ -84,9 +84,9 @@ def test_the_heartbeat_keeps_the_lease_and_lets_go_at_the_end(store: Store) -> N
 
 
 def test_the_heartbeat_notices_that_another_took_over(store: Store) -> None:
-    take(store, "svc", "one")
+    acquire_lease(store, "svc", "one")
     with Heartbeat(store, "svc", "one", ttl=0.05) as heartbeat:
         store.leases.release("svc", "one")
-        store.leases.acquire("svc", "two", TTL, process_identity.identify_process())
+        store.leases.acquire("svc", "two", LEASE_SECONDS, process_identity.identify_process())
         assert heartbeat.lost.wait(10)
     assert holds(store) == "two"

@@ -10,6 +10,7 @@ import pytest
 
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest
 from mldeploy_jupyter.deployment import prewarm
+from mldeploy_jupyter.deployment.files import PREWARM_FILE
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 from tests.polling import wait_until
 
@@ -31,33 +32,33 @@ def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(si
     site.write("import colorsys\n\ndef init():\n    pass\n\ndef run(data):\n    return colorsys.rgb_to_hsv(1, 0, 0)\n")
     service = site.deploy()
     service.wait_for_deployment(timeout_sec=60)
-    ahead = json.loads((service.journal.parent / prewarm.FILE).read_text())
+    ahead = json.loads((service.journal.parent / PREWARM_FILE).read_text())
     supervisor = SupervisorClient(site.ws.folder.services / "svc")
-    assert ahead["pid"] == (supervisor.running() or {})["pid"]
+    assert ahead["pid"] == (supervisor.find_process() or {})["pid"]
     status = supervisor.call("status")
     assert status["workers"][0]["forked"] and status["forking"]["forking"]
     assert service.run({}) == [0.0, 1.0, 1]
     site.script(2)
     again = site.deploy()
     again.wait_for_deployment(timeout_sec=60)
-    assert not (again.journal.parent / prewarm.FILE).exists()
+    assert not (again.journal.parent / PREWARM_FILE).exists()
 
 
 def test_it_goes_with_a_deployment_that_fails(site: Site) -> None:
     folder = site.ws.folder
-    assert prewarm.begin(folder, record_of(site), {}) is not None
-    ahead = prewarm.begun(folder, "d1")
+    assert prewarm.start_prewarm(folder, record_of(site), {}) is not None
+    ahead = prewarm.find_prewarm(folder, "d1")
     assert ahead is not None
     with pytest.raises(ValueError, match="of the deployment"), ahead:
         raise ValueError("of the deployment")
-    assert SupervisorClient(folder.services / "svc").running() is None
+    assert SupervisorClient(folder.services / "svc").find_process() is None
     wait_until(lambda: site.processes() == [], what=lambda: f"{site.processes()}")
 
 
 def test_one_that_never_comes_is_not_waited_for(site: Site) -> None:
     ahead = prewarm.Prewarm(SupervisorClient(site.folder / "nothing"), {"pid": 0, "started": "1", "host": "another"})
     began = time.monotonic()
-    ahead.ready(clock=iter([0.0, 0.0, 100.0]).__next__, wait=lambda _: None)
+    ahead.wait_until_ready(clock=iter([0.0, 0.0, 100.0]).__next__, wait=lambda _: None)
     assert time.monotonic() - began < 5
 
 
@@ -76,5 +77,5 @@ def test_whatever_else_is_asked_has_none(site: Site, changed: dict[str, Any], se
     target = changed.pop("target", "local")
     record = record_of(site, **changed)
     record.request["target"] = target
-    assert prewarm.begin(site.ws.folder, record, secrets) is None
+    assert prewarm.start_prewarm(site.ws.folder, record, secrets) is None
     assert site.processes() == []

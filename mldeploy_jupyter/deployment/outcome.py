@@ -1,0 +1,66 @@
+"""Records how a deployment ended, in the store and in its journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from mldeploy_jupyter.core.records import RevisionRecord, utc_now
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.journal.journal import Journal
+    from mldeploy_jupyter.core.store.store import Store
+    from mldeploy_jupyter.targets import Endpoint
+
+
+def record_live(
+    store: Store, journal: Journal, revision: RevisionRecord, endpoint: Endpoint, text: str = "", **event_data: Any
+) -> None:
+    """Records that the target has switched to a revision. Calling it again changes nothing."""
+    passed = revision.deploy_config.get("passed", {})
+    store.promote_revision(  # becomes durable with the deployment's end, which is written last
+        revision.service,
+        revision.number,
+        state="Live",
+        endpoint={
+            "scoring_uri": endpoint.scoring_uri,
+            "swagger_uri": endpoint.swagger_uri,
+            **{key: value for key, value in endpoint.details.items() if key != "modules"},
+        },
+        auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
+        updated_time=utc_now(),
+        error=None,
+    )
+    event_data |= {"scoring_uri": endpoint.scoring_uri, "revision": revision.number}
+    journal.write("", "state", text, state="live", **event_data)
+    # Written last: waiters read the other records once this one appears.
+    store.update_deployment(revision.deployment_id, state="live", finished_time=utc_now())
+
+
+def record_not_live(
+    store: Store,
+    journal: Journal,
+    service_name: str,
+    deployment_id: str,
+    state: Literal["failed", "cancelled", "interrupted"],
+    text: str,
+    *,
+    revision: int = 0,
+    cause: dict[str, Any] | None = None,
+    **event_data: Any,
+) -> None:
+    """Records that a deployment ended without becoming live; the old revision, if there is one, goes on serving.
+
+    `revision` is the number the deployment had got, 0 for none.
+    """
+    service = store.get_service(service_name)
+    serving = service.revision if service else 0
+    if revision:
+        store.update_revision(service_name, revision, outcome="failed")
+    # An interrupted deployment says nothing about the service, so the last error stays.
+    error: dict[str, Any] = {} if state == "interrupted" else {"error": cause}
+    store.update_service(service_name, state="Live" if serving else "Failed", updated_time=utc_now(), **error)
+    if state == "failed":
+        event_data["cause"] = cause
+    journal.write("", "state", text, state=state, serving=serving, **event_data)
+    # Written last: waiters read the other records once this one appears.
+    store.update_deployment(deployment_id, state=state, finished_time=utc_now(), cause=cause)

@@ -1,0 +1,73 @@
+"""Finds out from a service's log what its script raised for one request."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.targets import LogLine, open_target
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+
+LOG_SECONDS = 2.0  # allowed for a worker's lines to reach the log: they pass through the supervisor
+
+LOG_LINES = 5000  # of the end of the log that are searched
+
+_RAISED = "run() raised "
+
+
+def find_request_error(folder: WorkspaceFolder, service: ServiceRecord, request_id: str) -> tuple[str, str]:
+    """The exception that the script raised for a request, and where: the line of the cell, or of the script.
+
+    Each is "" when the log does not say. Only for a service on this machine.
+    """
+    from mldeploy_jupyter.core.bundle import builder
+
+    revision = folder.open_store().get_revision(service.name, service.revision)
+    if not request_id or revision is None or not revision.bundle_digest:
+        return "", ""
+    target = open_target(service.target, target_context(folder))
+    deadline = time.monotonic() + LOG_SECONDS
+    while True:
+        lines = target.logs(service, tail=LOG_LINES, follow=False)
+        raised, traceback, answered = _find_exception(request_id, lines)
+        # The access entry is written last, so when it is there and no exception is, none will come.
+        if raised or answered or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    bundle = builder.load(folder.bundles / revision.bundle_digest)
+    script = bundle.app / bundle.entry_script
+    frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))
+    lines_of_script = [int(line) for file, line in frames if file == str(script)]
+    if not raised or not lines_of_script:
+        return raised, ""
+    return raised, _locate(folder, script, lines_of_script[-1])
+
+
+def _find_exception(request_id: str, entries: Iterable[LogLine]) -> tuple[str, list[str], bool]:
+    """The exception logged for a request, the lines logged with it, and whether the request was answered.
+
+    Every line that belongs to a request starts with its id.
+    """
+    mark = f"[{request_id}] "
+    found = [entry for entry in entries if mark in entry.text]
+    lines = [line for entry in found for line in entry.text.split("\n")]
+    own = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    raised = next((text.removeprefix(_RAISED) for text in own if text.startswith(_RAISED)), "")
+    return raised, own, any(entry.entry.get("logger") == "access" for entry in found)
+
+
+def _locate(folder: WorkspaceFolder, script: Path, line: int) -> str:
+    from mldeploy_jupyter.core.script import notebook_cells
+
+    cell = notebook_cells.find(folder.cells, notebook_cells.script_digest(script.read_bytes()))
+    if cell is None:
+        return f"{script.name} line {line}"
+    return notebook_cells.where(cell, line, newest=notebook_cells.newest_version(folder.cells, cell.file))
