@@ -11,7 +11,6 @@ import pytest
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentCancelled, WebserviceException
-from mldeploy_jupyter.deployment import lease
 
 from .conftest import SCRIPT
 
@@ -77,17 +76,14 @@ def test_a_teammate_can_cancel_a_deployment(
     postgres_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lease, "TTL", 1.0)
     script = tmp_path / "here/score.py"
     deploy(here, script).wait_for_deployment(timeout_sec=60)
     script.write_text("import time\n\ndef init():\n    time.sleep(600)\n\ndef run(data):\n    return 1\n")
     service = Webservice(here, "svc")
-    heart = lease.Heartbeat.__init__.__kwdefaults__
-    monkeypatch.setitem(heart, "ttl", 1.0)  # the update is carried out in this process
     service.reload()
     monkeypatch.setattr(process_identity, "host_name", lambda: "teammate")
     assert Webservice(there(tmp_path, postgres_url), "svc").cancel() is True
     monkeypatch.undo()
-    with pytest.raises(DeploymentCancelled):
+    with pytest.raises(DeploymentCancelled):  # at the next renewal of the lease, a quarter of LEASE_SECONDS later
         service.wait_for_deployment(timeout_sec=30)
     assert service.run({})["answer"] == 1
