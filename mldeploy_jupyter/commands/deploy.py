@@ -97,7 +97,7 @@ def _update_if_live(
 
     A service that would not change is returned as it is.
     """
-    from mldeploy_jupyter.api.webservices import deployments
+    from mldeploy_jupyter.api.webservices.deploy_arguments import is_unchanged, make_request
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
     from mldeploy_jupyter.api.webservices.webservice import Webservice
 
@@ -105,8 +105,8 @@ def _update_if_live(
         return None
     service = Webservice(workspace, name)
     config = config if config is not None else _current_config(service)
-    request = deployments.make_request(workspace, name, models, inference, config)
-    if deployments.is_unchanged(workspace, request):
+    request = make_request(workspace, name, models, inference, config)
+    if is_unchanged(workspace, request):
         context.note(f"{name} already serves exactly this; nothing to do.")
         return service
     service.update(

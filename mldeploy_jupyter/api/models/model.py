@@ -359,11 +359,13 @@ class Model:
         service without `overwrite`, `DeploymentInProgress` while another deployment of it runs.
         """
         # Imported on use: registering a model does not need the rooms that deploy one.
+        from mldeploy_jupyter.api.webservices import Webservice
         from mldeploy_jupyter.api.webservices.deployments import deploy
 
-        return deploy(
+        record = deploy(
             workspace, name, models, inference_config, deployment_config, deployment_target, overwrite, show_output
         )
+        return Webservice.from_deployment(workspace, record)
 
     @staticmethod
     def print_configuration(
@@ -377,7 +379,7 @@ class Model:
 
         Raises `UserErrorException` for `models` or an `inference_config` of another type.
         """
-        from mldeploy_jupyter.api.webservices.deployments import print_configuration
+        from mldeploy_jupyter.api.webservices.deploy_arguments import print_configuration
 
         print_configuration(models, inference_config, deployment_config, print_)
 

@@ -1,87 +1,101 @@
-"""`Model.deploy`'s body, and the older ways of v1 to make a service, which lead to it."""
+"""v1's older ways to make a service, each of which leads to `deployments.deploy`, and what needs Azure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_path, check_workspace, find_source
-from mldeploy_jupyter.api.webservices import deployments
-from mldeploy_jupyter.api.webservices.deployments import deploy, refuse_target
+from mldeploy_jupyter.api.webservices.deploy_arguments import as_config, check_target, make_request
+from mldeploy_jupyter.api.webservices.deployments import deploy
 from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
-
-if TYPE_CHECKING:
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
+from mldeploy_jupyter.core.records import DeploymentRecord
 
 
-def deploy_paths(
-    workspace: WorkspaceLike,
-    name: str,
-    model_paths: list[str],
-    image_config: Any,
-    deployment_config: Any = None,
-    deployment_target: Any = None,
-    overwrite: bool = False,
-) -> Webservice:
-    """Registers each path under its file's name, then deploys them. `image_config` is an InferenceConfig.
+class OlderDeployMethods:
+    """The methods of `Webservice` that deploy. `image_config` is an InferenceConfig: there are no v1 images here.
 
-    Raises `UserErrorException` before anything is registered.
+    They raise as `Model.deploy` does.
     """
-    if isinstance(model_paths, (str, Path)) or not isinstance(model_paths, Iterable):
-        raise UserErrorException(
-            f"model_paths is {model_paths!r}", why="it must be a list of paths", hint='such as ["model.pkl"]'
-        )
-    paths = [check_path("a path of model_paths", path, "'model.pkl'") for path in model_paths]
-    refuse_target(deployment_target)
-    # What `deploy` would refuse is refused before a version is made.
-    config = deployments.as_config(deployment_config)
-    deployments.make_request(check_workspace(workspace), name, [], image_config, config)
-    deployment.check_can_start(workspace.folder, name, config.compute_type, overwrite=overwrite)
-    for path in paths:
-        check_model_name(Path(path).name[:30])
-        if not path.startswith(("models:", "runs:")):
-            find_source(path)
-    models = [workspace.register_model(path, Path(path).name[:30]) for path in paths]
-    return deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
+
+    @classmethod
+    def from_deployment(cls, workspace: WorkspaceLike, record: DeploymentRecord, wait: bool = False) -> Self:
+        """The service of a deployment that was begun; `wait` waits for it. Defined by `Webservice`."""
+        raise NotImplementedError
+
+    @classmethod
+    def deploy(
+        cls,
+        workspace: WorkspaceLike,
+        name: str,
+        model_paths: list[str],
+        image_config: Any,
+        deployment_config: Any = None,
+        deployment_target: Any = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """Registers each path under its file's name, then deploys them. `image_config` is an InferenceConfig.
+
+        Raises as `Model.deploy` does, before anything is registered; `ModelFileNotFound` for a missing path.
+        """
+        if isinstance(model_paths, (str, Path)) or not isinstance(model_paths, Iterable):
+            raise UserErrorException(
+                f"model_paths is {model_paths!r}", why="it must be a list of paths", hint='such as ["model.pkl"]'
+            )
+        paths = [check_path("a path of model_paths", path, "'model.pkl'") for path in model_paths]
+        check_target(deployment_target)
+        # Whatever `deploy` would refuse must be refused before a model version is made.
+        config = as_config(deployment_config)
+        make_request(check_workspace(workspace), name, [], image_config, config)
+        deployment.check_can_start(workspace.folder, name, config.compute_type, overwrite=overwrite)
+        for path in paths:
+            check_model_name(Path(path).name[:30])
+            if not path.startswith(("models:", "runs:")):
+                find_source(path)
+        models = [workspace.register_model(path, Path(path).name[:30]) for path in paths]
+        record = deploy(workspace, name, models, image_config, deployment_config, overwrite=overwrite)
+        return cls.from_deployment(workspace, record)
+
+    @classmethod
+    def deploy_from_model(
+        cls,
+        workspace: WorkspaceLike,
+        name: str,
+        models: list[ModelLike],
+        image_config: Any,
+        deployment_config: Any = None,
+        deployment_target: Any = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """As `Model.deploy`. `image_config` is an InferenceConfig: there are no v1 images here."""
+        record = deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
+        return cls.from_deployment(workspace, record)
+
+    @classmethod
+    def deploy_local_from_model(
+        cls,
+        workspace: WorkspaceLike,
+        name: str,
+        models: list[ModelLike],
+        image_config: Any,
+        deployment_config: Any = None,
+        wait: bool = False,
+    ) -> Self:
+        """As `Model.deploy` with a local configuration and `overwrite=True`."""
+        record = deploy(workspace, name, models, image_config, deployment_config, overwrite=True)
+        return cls.from_deployment(workspace, record, wait)
+
+    @staticmethod
+    def deploy_from_image(*args: Any, **kwargs: Any) -> NoReturn:
+        """Raises `UserErrorException`: there are no v1 images here."""
+        raise images_error("deploy_from_image")
 
 
-def deploy_from_model(
-    workspace: WorkspaceLike,
-    name: str,
-    models: list[ModelLike],
-    image_config: Any,
-    deployment_config: Any = None,
-    deployment_target: Any = None,
-    overwrite: bool = False,
-) -> Webservice:
-    """As `Model.deploy`. `image_config` is an InferenceConfig: there are no v1 images here."""
-    return deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
-
-
-def deploy_local_from_model(
-    workspace: WorkspaceLike,
-    name: str,
-    models: list[ModelLike],
-    image_config: Any,
-    deployment_config: Any = None,
-    wait: bool = False,
-) -> Webservice:
-    """As `Model.deploy` with a local configuration and `overwrite=True`."""
-    service = deploy(workspace, name, models, image_config, deployment_config, overwrite=True)
-    if wait:
-        service.wait_for_deployment()
-    return service
-
-
-def deploy_from_image(*args: Any, **kwargs: Any) -> NoReturn:
-    """Raises: there are no v1 images here."""
-    raise no_images("deploy_from_image")
-
-
-def no_images(call: str) -> UserErrorException:
+def images_error(call: str) -> UserErrorException:
+    """The error for a call with one of v1's images."""
     return UserErrorException(
         f"{call} with an image is not supported",
         why="v1 had deprecated its images; a service is made from models and an InferenceConfig",
@@ -89,8 +103,8 @@ def no_images(call: str) -> UserErrorException:
     )
 
 
-def not_in_this_version(call: str, target: str) -> TargetNotAvailable:
-    """The error for a call that needs a target which has not landed."""
+def target_error(call: str, target: str) -> TargetNotAvailable:
+    """The error for a call that needs a target which this version does not have."""
     return TargetNotAvailable(
         f"{call} is not in this version",
         why=f"it needs the target {target}; this version deploys to this machine only",

@@ -1,67 +1,65 @@
-"""`Webservice.list` and its filters."""
+"""The filters of `Webservice.list`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.arguments import WorkspaceLike, check_workspace
 from mldeploy_jupyter.api.tag_filters import matches, parse_filter
 from mldeploy_jupyter.core.errors import UserErrorException
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
+    from mldeploy_jupyter.core.records import ServiceRecord
+    from mldeploy_jupyter.core.store.store import Store
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
-
-# v1's words, and ours for the local target, which v1 never listed.
+# v1's names, and "Local", which v1 never listed.
 COMPUTE_TYPES = ("Local", "ACI", "AKS", "AKSENDPOINT")
 
 
-def list_services(
-    workspace: WorkspaceLike,
+def list_records(
+    folder: WorkspaceFolder | None,
     compute_type: str | None = None,
     model_name: str | None = None,
     model_id: str | None = None,
     tags: Any = None,
     properties: Any = None,
-    *,
-    image: str | None = None,
-) -> list[Webservice]:
-    """The services for which every given filter holds, oldest first.
+) -> list[ServiceRecord]:
+    """The records of the services that match every given filter, oldest first.
 
-    `tags` and `properties`: as those of `Model.list`.
+    `tags` and `properties` are filters as in `Model.list`.
 
     Raises:
-        UserErrorException: an unknown compute type, a filter of another form.
+        UserErrorException: an unknown compute type, or a filter of another form.
     """
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
-
-    wanted = None
-    if compute_type is not None:
-        wanted = next((known for known in COMPUTE_TYPES if known.lower() == str(compute_type).lower()), None)
-        if wanted is None:
-            raise UserErrorException(
-                f"{compute_type!r} is not a compute type",
-                why=f"the compute types are {', '.join(COMPUTE_TYPES)}",
-                hint="leave it out to list every service",
-            )
-    tags, properties = parse_filter("tags", tags), parse_filter("properties", properties)
-    folder = check_workspace(workspace).find_folder()
+    wanted_type = None if compute_type is None else _parse_compute_type(compute_type)
+    wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
     if folder is None:
         return []
     store = folder.open_store()
-    found = []
-    for record in sorted(store.list_services(), key=lambda record: record.created_time):
-        revision = store.get_revision(record.name, record.revision) if record.revision else None
-        models = revision.models if revision else []
-        if wanted and record.compute_type != wanted:
-            continue
-        if model_id and model_id not in models:
-            continue
-        if model_name and model_name not in [model.rpartition(":")[0] for model in models]:
-            continue
-        if not matches(record.tags, tags) or not matches(record.properties, properties):
-            continue
-        if image is not None:  # a process has no image
-            continue
-        found.append(Webservice(workspace, record.name))
-    return found
+    return [
+        record
+        for record in sorted(store.list_services(), key=lambda record: record.created_time)
+        if wanted_type in (None, record.compute_type)
+        and matches(record.tags, wanted_tags)
+        and matches(record.properties, wanted_properties)
+        and (not (model_name or model_id) or _serves(store, record, model_name, model_id))
+    ]
+
+
+def _parse_compute_type(text: str) -> str:
+    for known in COMPUTE_TYPES:
+        if known.lower() == str(text).lower():
+            return known
+    raise UserErrorException(
+        f"{text!r} is not a compute type",
+        why=f"the compute types are {', '.join(COMPUTE_TYPES)}",
+        hint="leave it out to list every service",
+    )
+
+
+def _serves(store: Store, record: ServiceRecord, model_name: str | None, model_id: str | None) -> bool:
+    """Whether the live revision has the model of that name and of that id, as far as given."""
+    revision = store.get_revision(record.name, record.revision) if record.revision else None
+    models = revision.models if revision else []
+    names = [model.rpartition(":")[0] for model in models]
+    return (not model_id or model_id in models) and (not model_name or model_name in names)

@@ -1,4 +1,4 @@
-"""What is said of a service: tags, properties and description. Changing them makes no new revision."""
+"""A service's metadata: tags, properties and description. Changing it makes no new revision."""
 
 from __future__ import annotations
 
@@ -10,52 +10,57 @@ from mldeploy_jupyter.core.configs import METADATA
 from mldeploy_jupyter.core.errors import UserErrorException
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
     from mldeploy_jupyter.core.records import ServiceRecord
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
-
+# Given the service's record, returns the fields to set. The store calls it inside a transaction.
 Change = Callable[["ServiceRecord"], dict[str, Any]]
 
 
-def checked(texts: Mapping[str, Any]) -> dict[str, Any]:
-    """The texts that are given, as they are kept; a description of "" is none. Raises `WebserviceException`."""
-    found: dict[str, Any] = {}
+def check(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are not None, as they are stored; a description of "" is stored as None.
+
+    Raises `WebserviceException` or `UserErrorException` for a value of the wrong type.
+    """
+    checked: dict[str, Any] = {}
     for name in METADATA:
-        value = texts.get(name)
+        value = metadata.get(name)
         if value is not None:
-            found[name] = check_text(name, value) if name == "description" else check_json_dict(name, value)
-    return found
+            checked[name] = check_text(name, value) if name == "description" else check_json_dict(name, value)
+    return checked
 
 
-def merging(texts: Mapping[str, Any]) -> Change:
-    """Replaces tags and description, adds properties. Raises `UserErrorException` for a property that would change."""
+def merge(metadata: Mapping[str, Any]) -> Change:
+    """Replaces tags and description and adds properties. Raises `UserErrorException` when a property would change."""
 
-    def change(present: ServiceRecord) -> dict[str, Any]:
-        properties = texts.get("properties", {})
-        check_properties(present, properties)
-        return {**texts, "properties": {**present.properties, **properties}}
+    def merged(service: ServiceRecord) -> dict[str, Any]:
+        properties = metadata.get("properties", {})
+        check_properties(service, properties)
+        return {**metadata, "properties": {**service.properties, **properties}}
 
-    return change
-
-
-def replacing(texts: Mapping[str, Any]) -> Change:
-    """All three are those of `texts`: for a service that takes another's place."""
-    return lambda present: {"tags": {}, "properties": {}, "description": None, **texts}
+    return merged
 
 
-def change(service: Webservice, texts: Mapping[str, Any]) -> None:
-    """Raises as `merging` does."""
-    _change(service, merging(texts))
+def replace_with(metadata: Mapping[str, Any]) -> Change:
+    """Sets all three to those of `metadata`, for a service that takes the place of another."""
+    return lambda service: {"tags": {}, "properties": {}, "description": None, **metadata}
 
 
-def add_tags(service: Webservice, tags: Any) -> None:
+def add_tags(tags: Any) -> Change:
+    """Adds tags, replacing the value of an existing key. Raises `WebserviceException` when `tags` is no dict."""
     added = check_json_dict("tags", tags)
-    _change(service, lambda present: {"tags": {**present.tags, **added}})
+    return lambda service: {"tags": {**service.tags, **added}}
 
 
-def remove_tags(service: Webservice, tags: Any) -> None:
-    removed = check_keys("tags", tags)
-    _change(service, lambda present: {"tags": {k: v for k, v in present.tags.items() if k not in removed}})
+def remove_tags(keys: Any) -> Change:
+    """Removes tags; an unknown key is ignored. Raises `UserErrorException` when `keys` is no list of strings."""
+    removed = check_keys("tags", keys)
+    return lambda service: {"tags": {key: value for key, value in service.tags.items() if key not in removed}}
+
+
+def change(folder: WorkspaceFolder, name: str, make: Change) -> None:
+    """Changes the metadata of the service `name`. Raises what `make` raises; then nothing changes."""
+    folder.open_store().change_service(name, make)
 
 
 def check_properties(service: ServiceRecord, properties: Mapping[str, Any]) -> None:
@@ -67,7 +72,3 @@ def check_properties(service: ServiceRecord, properties: Mapping[str, Any]) -> N
                 why="properties never change",
                 hint="use a tag for what may change",
             )
-
-
-def _change(service: Webservice, make: Change) -> None:
-    service.workspace.folder.open_store().change_service(service.name, make)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from mldeploy_jupyter.api.arguments import WorkspaceLike
-from mldeploy_jupyter.api.webservices.azure_v1 import no_images, not_in_this_version
+from mldeploy_jupyter.api.webservices.azure_v1 import images_error, target_error
 from mldeploy_jupyter.api.webservices.deploy_configuration import (
     aci_configuration,
     aks_configuration,
@@ -65,7 +65,7 @@ def _update(*names: str) -> Callable[..., None]:
             ) from None
         del given["self"]
         if given.pop("image", None) is not None:
-            raise no_images("update")
+            raise images_error("update")
         Webservice.update(self, **{name: value for name, value in given.items() if value is not None})
 
     update.__doc__ = f"As `Webservice.update`, with v1's parameters in v1's order: {', '.join(names)}."
@@ -101,7 +101,7 @@ class LocalWebservice(Webservice):
     ) -> NoReturn:
         """Not in this version: raises `TargetNotAvailable`, which names the target."""
         target = getattr(deployment_config, "compute_type", "ACI" if deployment_target is None else "AKS")
-        raise not_in_this_version("deploy_to_cloud", target)
+        raise target_error("deploy_to_cloud", target)
 
 
 class AciWebservice(Webservice):
@@ -129,12 +129,12 @@ class AksEndpoint(AksWebservice):
 
     def create_version(self, version_name: str, *args: Any, **kwargs: Any) -> NoReturn:
         """Not in this version: raises `TargetNotAvailable`."""
-        raise not_in_this_version("AksEndpoint.create_version", self._compute_type)
+        raise target_error("AksEndpoint.create_version", self._compute_type)
 
     def update_version(self, version_name: str, *args: Any, **kwargs: Any) -> NoReturn:
         """Not in this version: raises `TargetNotAvailable`."""
-        raise not_in_this_version("AksEndpoint.update_version", self._compute_type)
+        raise target_error("AksEndpoint.update_version", self._compute_type)
 
     def delete_version(self, version_name: str) -> NoReturn:
         """Not in this version: raises `TargetNotAvailable`."""
-        raise not_in_this_version("AksEndpoint.delete_version", self._compute_type)
+        raise target_error("AksEndpoint.delete_version", self._compute_type)

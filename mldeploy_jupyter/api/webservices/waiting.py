@@ -1,8 +1,9 @@
-"""Waiting for a deployment: live lines, time limits, interrupts, and the error if it failed."""
+"""Waits for a deployment: shows its stages, ends at a time limit, and raises the error if it failed."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,18 +17,16 @@ from mldeploy_jupyter.core.errors import (
     WebserviceException,
 )
 from mldeploy_jupyter.core.journal.journal import STAGES
-from mldeploy_jupyter.core.records import DeploymentRecord
+from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
-
-LOOK_EVERY = 0.5  # seconds between two looks whether the runner still lives
-
-POLL = 0.02  # seconds between two looks whether the journal grew
+STATUS_CHECK_SECONDS = 0.5  # between two checks of a service that also detect a dead runner
+POLL_SECONDS = 0.02  # between two reads of the store, which is cheaper
 
 
-def wait_for(
+def wait_for_deployment(
     folder: WorkspaceFolder,
     name: str,
     deployment_id: str,
@@ -36,47 +35,25 @@ def wait_for(
     timeout: float | None = None,
     out: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
-    wait: Callable[[float], Any] = time.sleep,
+    sleep: Callable[[float], Any] = time.sleep,
 ) -> DeploymentRecord:
-    """Waits until the deployment has ended and returns its record; raises when it did not become live.
+    """Waits until the deployment has ended and returns its record; interrupting ends the waiting only.
 
-    Interrupting ends the waiting only. `show` prints the stages as they go, to `out` or standard output.
+    `show` prints the stages to `out`, by default standard output. `timeout` is in seconds.
 
     Raises:
         DeploymentFailed, DeploymentCancelled, DeploymentInterrupted: how it ended.
         DeploymentTimeout: `timeout` seconds have passed; the deployment goes on.
+        WebserviceException: the service was deleted meanwhile.
     """
-    store = folder.open_store()
-    end = None if timeout is None else clock() + timeout
-    here = deployment.completion_events.get(deployment_id)  # this process carries it out, and says so at once
-    looked = -LOOK_EVERY
-
-    def ended() -> bool:
-        nonlocal looked
-        if clock() - looked >= LOOK_EVERY:
-            deployment.refresh_service(folder, name)
-            looked = clock()
-        record = store.get_deployment(deployment_id)
-        return record is None or record.state != "running"
-
-    def late() -> bool:
-        return end is not None and clock() >= end
-
+    wait = _Wait(folder, name, deployment_id, timeout, clock, sleep)
     try:
         if show:
             from mldeploy_jupyter.core.journal.terminal import Screen, follow_deployment
 
             journal = deployment.journal_path(folder, deployment_id)
-            follow_deployment(journal, Screen(out), stop=lambda: ended() or late(), errors=False)
-        elif here is not None:  # a look now would only keep the thread waiting that does the work
-            here.wait(LOOK_EVERY if timeout is None else min(max(0.0, timeout), LOOK_EVERY))
-        # The journal's last line comes a moment before the store says so.
-        while not ended() and not late():
-            if here is None or here.is_set():
-                wait(POLL)
-            else:
-                left = LOOK_EVERY if end is None else max(0.0, end - clock())
-                here.wait(min(left, LOOK_EVERY))
+            follow_deployment(journal, Screen(out), stop=wait.is_over, errors=False)
+        wait.until_over()
     except KeyboardInterrupt:
         print(
             f"waiting ended, the deployment goes on. Attach again: "
@@ -84,22 +61,48 @@ def wait_for(
             file=out or sys.stdout,
         )
         raise
-    record = store.get_deployment(deployment_id)
-    if record is None or record.state == "running":
-        if record is None:
-            raise WebserviceException(f"the deployment {deployment_id} is gone", why="its service was deleted")
+    record = folder.open_store().get_deployment(deployment_id)
+    if record is None:
+        raise WebserviceException(f"the deployment {deployment_id} is gone", why="its service was deleted")
+    if record.state == "running":
         raise DeploymentTimeout(
             f"{name} was not live within {timeout:g} s",
             why="the deployment goes on; nothing was cancelled",
             hint=f"wait again, or end it with `mldeploy service cancel -n {name}`",
         )
-    unreported.discard(deployment_id)
-    raise_for(record, serving=_serving(folder, name))
+    service = folder.open_store().get_service(name)
+    raise_outcome(record, serving=service.revision if service else 0)
     return record
 
 
-def raise_for(record: DeploymentRecord, *, serving: int = 0) -> None:
-    """Raises what a deployment ended with, unless that is live. `serving` is the revision that still serves."""
+def wait_until_ready(folder: WorkspaceFolder, record: ServiceRecord) -> bool:
+    """Waits until no deployment of the service is under way. True when there was one, so that `record` is outdated.
+
+    Raises:
+        WebserviceException: the service belongs to another machine or folder.
+        DeploymentFailed, DeploymentCancelled, DeploymentInterrupted: how the last deployment ended, if no call of
+            this process has raised it yet or no revision serves.
+    """
+    deployment.require_local(folder, record)
+    if record.state in ("Deploying", "Updating"):
+        print(f"waiting for the deployment of {record.name} ...", flush=True)
+        wait_for_deployment(folder, record.name, record.deployment_id)
+        return True
+    last = folder.open_store().get_deployment(record.deployment_id)
+    if last is not None and (not record.revision or last.id in unreported):
+        raise_outcome(last, serving=record.revision)
+    return False
+
+
+def raise_outcome(record: DeploymentRecord, *, serving: int) -> None:
+    """Raises the error of an ended deployment unless it became live, and counts it as reported.
+
+    `serving` is the number of the revision that still serves, 0 for none.
+
+    Raises:
+        DeploymentFailed, DeploymentCancelled, DeploymentInterrupted: how it ended.
+    """
+    unreported.discard(record.id)
     if record.state == "live":
         return
     still = f"revision {serving} still serves" if serving else "nothing serves"
@@ -120,6 +123,45 @@ def raise_for(record: DeploymentRecord, *, serving: int = 0) -> None:
     raise Cause.from_dict(record.cause or {}).to_error(record.service, record.id)
 
 
-def _serving(folder: WorkspaceFolder, name: str) -> int:
-    service = folder.open_store().get_service(name)
-    return service.revision if service else 0
+class _Wait:
+    """One wait for a deployment, with its deadline."""
+
+    def __init__(
+        self,
+        folder: WorkspaceFolder,
+        name: str,
+        deployment_id: str,
+        timeout: float | None,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Any],
+    ) -> None:
+        self._folder, self._name, self._id = folder, name, deployment_id
+        self._clock, self._sleep = clock, sleep
+        self._deadline = None if timeout is None else clock() + timeout
+        self._checked = -STATUS_CHECK_SECONDS
+        # Set by the thread of this process that runs the deployment; None when a runner does.
+        self._done: threading.Event | None = deployment.completion_events.get(deployment_id)
+
+    def is_over(self) -> bool:
+        """True once the deployment has ended or the time is up."""
+        if self._clock() - self._checked >= STATUS_CHECK_SECONDS:
+            deployment.refresh_service(self._folder, self._name)
+            self._checked = self._clock()
+        record = self._folder.open_store().get_deployment(self._id)
+        ended = record is None or record.state != "running"
+        return ended or (self._deadline is not None and self._clock() >= self._deadline)
+
+    def until_over(self) -> None:
+        """Returns once `is_over`. The journal's last event comes a moment before the store records the end."""
+        self._pause_for_thread()
+        while not self.is_over():
+            if self._done is None or self._done.is_set():
+                self._sleep(POLL_SECONDS)
+            else:
+                self._pause_for_thread()
+
+    def _pause_for_thread(self) -> None:
+        """Waits for the thread of this process that runs the deployment, because polling would slow it down."""
+        if self._done is not None:
+            left = STATUS_CHECK_SECONDS if self._deadline is None else max(0.0, self._deadline - self._clock())
+            self._done.wait(min(left, STATUS_CHECK_SECONDS))

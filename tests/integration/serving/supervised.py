@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import requests
 
-from mldeploy_jupyter.api.webservices.details import log_line
+from mldeploy_jupyter.api.webservices.details import format_log_line
 from mldeploy_jupyter.serving import call
 from mldeploy_jupyter.targets.process_log import read_log
 from tests.polling import wait_until
@@ -90,7 +90,7 @@ class Supervised:
     @property
     def log(self) -> str:
         """The log as a person reads it."""
-        return "\n".join(log_line(line) for line in read_log(self.folder / "logs" / "service.log"))
+        return "\n".join(format_log_line(line) for line in read_log(self.folder / "logs" / "service.log"))
 
     def end(self) -> None:
         if self.process is None:

@@ -39,8 +39,8 @@ def began(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What reached `begin_update`; the cloud's targets have not landed, so nothing can begin for real."""
     seen: dict[str, Any] = {}
 
-    def begin(workspace: Workspace, name: str, **arguments: Any) -> Any:
-        seen.update(arguments)
+    def begin(workspace: Workspace, name: str, changes: deployments.ServiceUpdate, *, detached: bool) -> Any:
+        seen.update({key: value for key, value in vars(changes).items() if value}, detached=detached)
         raise TargetNotAvailable(f"{name} has no target yet", hint="wait for it")
 
     monkeypatch.setattr(deployments, "begin_update", begin)
@@ -113,13 +113,13 @@ def test_update_by_position_passes_each_value_under_its_name(ws: Workspace, bega
     assert began == {
         "models": ["m:1"],
         "settings": {"auth_enabled": False},
-        "texts": {"tags": {"a": "b"}, "description": "text"},
+        "metadata": {"tags": {"a": "b"}, "description": "text"},
         "detached": True,
     }
     began.clear()
     with pytest.raises(TargetNotAvailable):
         Webservice(ws, "on-aks").update(None, False, num_replicas=2, detached=True)  # type: ignore[arg-type]
-    assert began == {"settings": {"autoscale_enabled": False, "num_replicas": 2}, "texts": {}, "detached": True}
+    assert began == {"settings": {"autoscale_enabled": False, "num_replicas": 2}, "detached": True}
     began.clear()
     with pytest.raises(TargetNotAvailable):
         Webservice(ws, "on-aksendpoint").update(True)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.api.webservices.details import log_line
+from mldeploy_jupyter.api.webservices.details import format_log_line
 from mldeploy_jupyter.serving.log import entry as entries
 from mldeploy_jupyter.serving.log.service_log import ServiceLog
 from mldeploy_jupyter.targets.process_log import read_log
@@ -90,7 +90,7 @@ def test_a_traceback_is_one_entry_of_the_tail_and_shown_whole(tmp_path: Path) ->
     path.write_bytes(entry(1) + entries.format_line("raised", logger="server", request_id="i", traceback="a\nb"))
     (last,) = read_log(path, tail=1)
     assert last.text == "[i] raised\n[i] a\n[i] b"
-    assert log_line(last) == "\n".join(f"{last.time} [server] [i] {text}" for text in ("raised", "a", "b"))
+    assert format_log_line(last) == "\n".join(f"{last.time} [server] [i] {text}" for text in ("raised", "a", "b"))
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,180 @@
+"""What a caller passes to `deploy` and `update`: checked, and turned into a request's plain data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter import deployment
+from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike
+from mldeploy_jupyter.api.webservices.deploy_configuration import WebserviceDeploymentConfiguration, from_data
+from mldeploy_jupyter.core.configs import DeployConfig, check_service_name
+from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
+from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
+    from mldeploy_jupyter.core.store.store import Store
+
+Models = Iterable[ModelLike | str | Path]
+Configuration = WebserviceDeploymentConfiguration | DeployConfig
+
+_MODEL_FORMS = "models are Model objects, ids such as 'churn:3', or paths"
+
+
+def make_request(
+    workspace: WorkspaceLike,
+    name: str,
+    models: Models,
+    inference_config: InferenceConfig | None,
+    config: DeployConfig,
+) -> DeploymentRequest:
+    """The request for a first deployment or an overwrite. Creates no workspace.
+
+    Raises:
+        UserErrorException: a bad name, no entry script, models of another workspace.
+        ConfigError: the settings break a rule.
+    """
+    check_service_name(name)
+    config.validate()
+    return DeploymentRequest(
+        name,
+        config.target,
+        models=model_references(workspace, models),
+        inference_config=inference_data(inference_config),
+        deploy_config=config.to_dict(),
+        kernel_python=sys.executable,
+    )
+
+
+def is_unchanged(workspace: WorkspaceLike, request: DeploymentRequest) -> bool:
+    """Whether the service's live revision already is what the request would make."""
+    folder = workspace.folder
+    return deployment.is_unchanged(request, folder, folder.open_store())
+
+
+def print_configuration(
+    models: Any, inference_config: Any, deployment_config: Any, print_: Callable[[str], object] = print
+) -> None:
+    """The body of `Model.print_configuration`, which documents it. Raises `UserErrorException`."""
+    if not isinstance(models, (list, tuple)):
+        raise UserErrorException(f"models is {models!r}", why="it must be a list", hint="pass models=[model]")
+    if inference_config is not None and not hasattr(inference_config, "print_configuration"):
+        raise UserErrorException(
+            f"inference_config is {inference_config!r}",
+            why="it must be an InferenceConfig",
+            hint='make it with InferenceConfig(entry_script="score.py")',
+        )
+    print_(f"Models: {', '.join(str(getattr(model, 'id', model)) for model in models) or 'none'}")
+    if inference_config is not None:
+        inference_config.print_configuration(print_)
+    from_data(as_config(deployment_config)).print_deploy_configuration(print_)
+
+
+def check_target(deployment_target: Any) -> None:
+    """Raises `TargetNotAvailable` for v1's `deployment_target`, a cluster."""
+    if deployment_target is not None:
+        raise TargetNotAvailable(
+            "deployment_target is not in this version",
+            why="clusters come with the Kubernetes target",
+            hint="leave it out and pass LocalWebservice.deploy_configuration()",
+        )
+
+
+def as_config(given: Configuration | None) -> DeployConfig:
+    """The configuration as data; None is the local target with its defaults. Raises `UserErrorException`."""
+    if given is None:
+        return DeployConfig()
+    config = getattr(given, "config", given)
+    if not isinstance(config, DeployConfig):
+        raise UserErrorException(
+            "the deployment configuration is not one",
+            why=f"it is of type {type(given).__name__}",
+            hint="make it with LocalWebservice.deploy_configuration(...)",
+        )
+    return config
+
+
+def inference_data(config: InferenceConfig | None) -> dict[str, Any]:
+    """The inference config as data. Raises `UserErrorException` without one, `ConfigError` when it is wrong."""
+    if config is None:
+        raise UserErrorException(
+            "an inference_config is needed",
+            why="it names the entry script, which has the service's init() and run()",
+            hint='pass inference_config=InferenceConfig(entry_script="score.py")',
+        )
+    if not hasattr(config, "to_data"):
+        raise UserErrorException(
+            "the inference_config is not one",
+            why=f"it is of type {type(config).__name__}",
+            hint='make it with InferenceConfig(entry_script="score.py")',
+        )
+    return config.to_data()
+
+
+def model_references(workspace: WorkspaceLike, models: Models) -> list[str]:
+    """Ids of registered models (`name:version`), and absolute paths of files that are not registered.
+
+    Raises `UserErrorException` for anything else, and for a model of another workspace.
+    """
+    if isinstance(models, (str, Path)) or not isinstance(models, Iterable):
+        raise UserErrorException(
+            "models must be a list",
+            why=f"it is of type {type(models).__name__}",
+            hint="write models=[model]",
+        )
+    references = [_model_reference(workspace, model) for model in models]
+    return list(dict.fromkeys(references))
+
+
+def _model_reference(workspace: WorkspaceLike, model: Any) -> str:
+    if model == "":
+        raise UserErrorException("'' is not a model", why=_MODEL_FORMS, hint="remove it")
+    if isinstance(model, (str, Path)):
+        return _named_model(workspace, model)
+    if not (hasattr(model, "id") and hasattr(model, "version")):
+        raise UserErrorException(
+            f"{type(model).__name__} is not a model",
+            why=_MODEL_FORMS,
+            hint="register it first with Model.register(...)",
+        )
+    folder = workspace.find_folder()
+    if model.workspace is not None and model.workspace.folder.id != (folder.id if folder else ""):
+        raise UserErrorException(
+            f"the model {model.id} belongs to another workspace",
+            why=f"it is registered in {model.workspace.name}, the service goes to {workspace.name}",
+            hint="register it here with Model.register(workspace, ...)",
+        )
+    return str(model.id)
+
+
+def _named_model(workspace: WorkspaceLike, text: str | Path) -> str:
+    """The id of the registered model `name:version` or `name` (its newest version), else the absolute path."""
+    folder = workspace.find_folder()
+    store = folder.open_store() if folder else None
+    record = _find_model(store, str(text)) if store else None
+    if record is not None:
+        return record.id
+    path = Path(text).expanduser().absolute()
+    if path.exists():
+        return str(path)
+    name = str(text).rpartition(":")[0]
+    registered = store.list_models() if store else []
+    versions = [str(model.version) for model in registered if model.name == name]
+    near = get_close_matches(name or str(text), {model.name for model in registered}, n=1)
+    why = f"no model of that name or id is registered in {workspace.name}, and there is no file {path}"
+    hint = f"did you mean {near[0]}?" if near else "see what there is with `mldeploy model list`"
+    if versions:
+        why = f"{name} has the versions {', '.join(reversed(versions))}"
+        hint = f"name one of them, or {name} for the newest"
+    raise UserErrorException(f"there is no model {str(text)!r}", why=why, hint=hint, code="ModelNotFound")
+
+
+def _find_model(store: Store, text: str) -> ModelRecord | None:
+    name, _, version = text.rpartition(":")
+    if name and version.isdigit():
+        return store.get_model(name, int(version))
+    return None if ":" in text or "/" in text else store.get_model(text)
