@@ -1,7 +1,7 @@
-"""Notebooks of Azure ML SDK v1 run here: after `migrate()`, `from azureml.core import Workspace` gives ours.
+"""Runs notebooks of the Azure ML SDK v1: after `migrate()`, `azureml.core` and `azureml.exceptions` are this package.
 
-`docs/migrating.md` lists every v1 call, ours, and what is different. In a notebook
-`%load_ext mldeploy_jupyter.azureml` does the same and loads the magics.
+`docs/migrating.md` lists every v1 call, ours, and the differences. In a notebook `%load_ext mldeploy_jupyter.azureml`
+migrates and loads the magics. Imports only `core`; `api` and `notebook` are imported on use.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from mldeploy_jupyter.core.errors import UserErrorException
 
 __all__ = ["MigrationTooLate", "migrate"]
 
+_LOADED = "_mldeploy_loaded_by_migration"  # attribute of the shell: True when this extension loaded the magics
+
 
 class MigrationTooLate(UserErrorException):
     """The installed azureml-core was imported before `migrate()`."""
@@ -25,19 +27,21 @@ class MigrationTooLate(UserErrorException):
 def migrate(undo: bool = False, quiet: bool = False) -> None:
     """Makes imports of `azureml.core` and `azureml.exceptions` resolve to this package.
 
-    Other azureml packages go on importing where they are installed and do not need azureml-core. Nothing is
-    loaded until it is used. A second call changes nothing. `undo` takes it back; objects that were imported
-    before keep working. Prints one line unless `quiet`.
-
-    Raises `MigrationTooLate` when the installed azureml-core is already imported.
+    Other installed azureml packages can still be imported, without azureml-core. A name is loaded when it is first
+    used. A second call changes nothing. `undo=True` restores the imports; objects that were imported before keep
+    working. Prints one line unless `quiet`. Raises `MigrationTooLate` when the installed azureml-core is already
+    imported.
     """
-    text = _take_back() if undo else _put_in_place()
+    text = _remove_finder() if undo else _install_finder()
     if not quiet:
         print(text)
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """`%load_ext mldeploy_jupyter.azureml`: calls `migrate()` and loads the magics, where they are not loaded yet."""
+    """`%load_ext mldeploy_jupyter.azureml`: calls `migrate()` and loads the magics, unless they are loaded.
+
+    Raises `MigrationTooLate` when the installed azureml-core is already imported.
+    """
     from mldeploy_jupyter.notebook import extension
 
     migrate()
@@ -47,7 +51,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """Takes back what loading did; magics that were there before stay."""
+    """Undoes `load_ipython_extension`; magics that were loaded before it stay."""
     from mldeploy_jupyter.notebook import extension
 
     migrate(undo=True)
@@ -56,22 +60,19 @@ def unload_ipython_extension(ipython: Any) -> None:
         setattr(ipython, _LOADED, False)
 
 
-_LOADED = "_mldeploy_loaded_by_migration"  # the attribute of the shell that says who loaded the magics
-
-
-def _put_in_place() -> str:
-    if _finder() is not None:
+def _install_finder() -> str:
+    if _find_finder() is not None:
         return "migrate(): azureml imports already resolve to mldeploy-jupyter."
-    _refuse_when_imported()
+    _refuse_late_migration()
     sys.meta_path.insert(0, MigrationFinder())
     return (
         "migrate(): imports of azureml.core and azureml.exceptions now resolve to mldeploy-jupyter"
-        f"{_installed()}. What is different: {PAGE}"
+        f"{_installed_note()}. What is different: {PAGE}"
     )
 
 
-def _take_back() -> str:
-    finder = _finder()
+def _remove_finder() -> str:
+    finder = _find_finder()
     if finder is None:
         return "migrate(undo=True): nothing to take back."
     sys.meta_path.remove(finder)
@@ -79,16 +80,16 @@ def _take_back() -> str:
         if isinstance(module, V1Module):
             del sys.modules[name]
             parent, _, child = name.rpartition(".")
-            # An installed azureml package stays; only what hangs on it goes.
+            # An installed azureml package stays, without the v1 modules set as its attributes.
             vars(sys.modules.get(parent, module)).pop(child, None)
     return "migrate(undo=True): azureml imports no longer resolve to mldeploy-jupyter."
 
 
-def _finder() -> MigrationFinder | None:
+def _find_finder() -> MigrationFinder | None:
     return next((finder for finder in sys.meta_path if isinstance(finder, MigrationFinder)), None)
 
 
-def _refuse_when_imported() -> None:
+def _refuse_late_migration() -> None:
     for name in MODULES:
         module = sys.modules.get(name)
         if module is not None and not isinstance(module, V1Module):
@@ -100,7 +101,7 @@ def _refuse_when_imported() -> None:
             )
 
 
-def _installed() -> str:
+def _installed_note() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     try:

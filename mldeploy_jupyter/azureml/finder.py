@@ -1,7 +1,7 @@
 """Makes the v1 modules of `names.MODULES` importable. A name is loaded when it is first used.
 
-Every module is a package with an empty path. So `from azureml.core import Unknown` makes Python look for a
-submodule of that name, which ends in `find_spec` here, where the error can say what there is.
+Every module is a package with an empty path. Therefore `from azureml.core import Unknown` makes Python look for a
+submodule of that name, and `MigrationFinder.find_spec` raises the error that lists the known names.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class NameNotProvided(UserErrorException, ImportError):
 
 
 class AttributeNotProvided(UserErrorException, AttributeError):
-    """The same for `azureml.core.name`; an `AttributeError`, so that `hasattr` answers False."""
+    """The same for the attribute `azureml.core.name`; an `AttributeError`, so that `hasattr` returns False."""
 
     code = "NameNotProvided"
 
 
 class V1Module(ModuleType):
-    """A v1 module whose names are ours."""
+    """A v1 module whose names come from this package."""
 
     def __getattr__(self, name: str) -> Any:
         module = self.__name__
@@ -48,8 +48,8 @@ class V1Module(ModuleType):
         elif name.startswith("_"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         else:
-            what, why = _what(module, name)
-            raise AttributeNotProvided(what, why=why, hint=_hint(module, name))
+            what, why = _describe_missing(module, name)
+            raise AttributeNotProvided(what, why=why, hint=_suggest(module, name))
         setattr(self, name, value)
         return value
 
@@ -58,20 +58,20 @@ class V1Module(ModuleType):
 
 
 class MigrationFinder(MetaPathFinder, Loader):
-    """Stands first in `sys.meta_path`; answers for the listed modules only."""
+    """The first entry of `sys.meta_path`, for the modules of `names.MODULES` only."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname == ROOT:
-            # An installed azureml-anything owns the root, so that its other parts go on importing.
+            # An installed azureml package keeps the root, so that its other modules can still be imported.
             return None if self._is_installed() else ModuleSpec(ROOT, self, is_package=True)
         if fullname in MODULES:
             return ModuleSpec(fullname, self, origin="mldeploy_jupyter.migrate()", is_package=True)
         parent, _, name = fullname.rpartition(".")
         if parent in MODULES:
-            what, why = _what(parent, name)
-            raise NameNotProvided(what, why=why, hint=_hint(parent, name))
+            what, why = _describe_missing(parent, name)
+            raise NameNotProvided(what, why=why, hint=_suggest(parent, name))
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -85,12 +85,12 @@ class MigrationFinder(MetaPathFinder, Loader):
         return any(finder.find_spec(ROOT, None) is not None for finder in others)
 
 
-def _what(module: str, name: str) -> tuple[str, str]:
-    has = ", ".join(name for name in sorted(MODULES[module]) if name[0] != "_")
-    return f"{module} has no {name}", f"migrate() provides a part of SDK v1; {module} has: {has}"
+def _describe_missing(module: str, name: str) -> tuple[str, str]:
+    known = ", ".join(name for name in sorted(MODULES[module]) if name[0] != "_")
+    return f"{module} has no {name}", f"migrate() provides a part of SDK v1; {module} has: {known}"
 
 
-def _hint(module: str, name: str) -> str:
+def _suggest(module: str, name: str) -> str:
     hint = f"{PAGE} lists every v1 call and ours; migrate(undo=True) gives the installed azureml back"
     elsewhere = sorted(other for other, names in MODULES.items() if name in names)
     if elsewhere:

@@ -1,7 +1,7 @@
-"""The v1 modules that `migrate()` answers for: module, public name, and where ours lives (`module:attribute`).
+"""The v1 modules that `migrate()` provides: module -> public name -> our `module:attribute`.
 
-Data only; nothing here imports what it names. A module that is not listed is left to whatever is installed,
-unless it lies below a listed one: then the import says what there is.
+Data only: the names are imported on use. An import of an unlisted module below a listed one raises an error that lists
+the known names; any other module comes from the installed azureml packages.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EXCEPTIONS = _from(
     "UserErrorException",
     "WebserviceException",
 ) | {
-    # v1's names for what is one of ours under another name.
+    # v1 names of exceptions that are called otherwise here.
     "AzureMLException": f"{_ERRORS}:MldeployError",
     "ComputeTargetException": f"{_ERRORS}:TargetNotAvailable",
     "ProjectSystemException": f"{_ERRORS}:WorkspaceError",
@@ -63,7 +63,7 @@ MODULES: dict[str, dict[str, str]] = {
             "RunConfiguration",
             "ScriptRunConfig",
         ),
-        # v1 notebooks begin by printing it.
+        # v1 notebooks print it first.
         "VERSION": "mldeploy_jupyter:__version__",
         "__version__": "mldeploy_jupyter:__version__",
     },

@@ -1,6 +1,6 @@
-"""v1 names that can be imported but not used: an old notebook's import cell runs, and the first use says why not.
+"""v1 names that can be imported but not used, so that the import cell of an old notebook runs.
 
-`ComputeTarget` and the clusters are not in this version; the others have a replacement, which the hint names.
+Every use raises an error whose hint names the replacement. Clusters are not in this version.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from mldeploy_jupyter.core.errors import MldeployError, TargetNotAvailable, User
 
 
 class _Retired(type):
-    """A class whose every use raises. `why`, `hint` and `error` are class attributes."""
+    """Metaclass: calling the class or reading an attribute raises `error` with `why` and `hint`."""
 
     why: str
     hint: str
@@ -21,7 +21,7 @@ class _Retired(type):
         raise cls._refusal("()")
 
     def __getattr__(cls, name: str) -> Any:
-        # Underscored names are asked for by tools that only look (displays, inspect, pickle).
+        # Displays, inspect and pickle look for underscored names.
         if name.startswith("_"):
             raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
         raise cls._refusal(f".{name}")

@@ -1,6 +1,6 @@
-"""v1's ways to sign in. A workspace is a folder, so there is nothing to sign in to: each is accepted and ignored.
+"""v1's classes to sign in. A workspace is a folder that needs no signing in, so they are accepted and ignored.
 
-Nothing of what is passed is kept, because it may be a password.
+Their arguments are not stored, because they may be passwords.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 from mldeploy_jupyter.core.errors import UserErrorException
 
-_noted: set[str] = set()
+_noted: set[str] = set()  # classes whose note was printed: once a process
 
 
 class _SignIn:
-    """Takes v1's arguments, drops them, and says so once."""
+    """Drops v1's arguments and prints a note the first time."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         name = type(self).__name__
@@ -22,7 +22,7 @@ class _SignIn:
             print(f"{name} is accepted and ignored: a workspace is a folder, there is nothing to sign in to.")
 
     def get_authentication_header(self) -> NoReturn:
-        """Raises: there is no Azure to show it to."""
+        """Raises `UserErrorException`: nothing was signed in to."""
         raise UserErrorException(
             f"{type(self).__name__} has no authentication header",
             why="nothing was signed in to",

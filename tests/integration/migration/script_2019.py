@@ -109,7 +109,7 @@ model = Model.register(
 report["registered"] = [model.name, model.version, model.id]
 report["path in the notebook"] = os.path.isfile(Model.get_model_path("sklearn_regression_model.pkl", _workspace=ws))
 
-# Describe the service. The page asks for Python 3.6.2, which nothing runs any more.
+# Describe the service. The page asks for Python 3.6.2, which no tool supports now.
 write("source/x/y/score.py", SCORE)
 write("source/env/myenv.yml", CONDA)
 deployment_config = LocalWebservice.deploy_configuration(port=port)

@@ -1,4 +1,4 @@
-"""The 2019 page's script, run as a person would run it: a process of its own in an empty folder."""
+"""The script of the how-to page of 2019, run in a process of its own in an empty folder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 import mldeploy_jupyter
 
 SCRIPT = Path(__file__).with_name("script_2019.py")
-DEADLINE = 240  # seconds; most of it is the service's environment, which is made from nothing
+DEADLINE = 240  # seconds for the script; most of it builds the service's environment
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 def port_of_the_page() -> int:
-    """8890 as on the page; another one where that is taken."""
+    """8890 as on the page, or a free port when that is taken."""
     for wanted in (8890, 0):
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -54,7 +54,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int, s
         assert done.returncode == 0, done.stdout
         yield work, port, done.stdout
     finally:
-        # The script deletes its service; where it failed on the way, this does.
+        # Needed only when the script failed before it deleted its service.
         for name in ("myservice", "myaci"):
             subprocess.run(
                 [sys.executable, "-m", "mldeploy_jupyter.cli", "service", "delete", "-n", name],
@@ -71,7 +71,7 @@ def report(ran: tuple[Path, int, str]) -> dict[str, Any]:
     return found
 
 
-def test_the_imports_are_ours(report: dict[str, Any]) -> None:
+def test_azureml_core_has_our_version(report: dict[str, Any]) -> None:
     assert report["version"] == mldeploy_jupyter.__version__
 
 
@@ -107,7 +107,7 @@ def test_waiting_shows_the_stages(ran: tuple[Path, int, str]) -> None:
         assert word in ran[2]
 
 
-def test_it_runs_in_an_environment_of_its_own(ran: tuple[Path, int, str]) -> None:
+def test_the_service_has_an_environment_of_its_own(ran: tuple[Path, int, str]) -> None:
     made = [path for path in (ran[0].parent / "cache" / "environments").iterdir() if (path / "bin" / "python").exists()]
     assert len(made) == 1
     packages = {path.name.split("-")[0].lower() for path in made[0].glob("lib/python3.*/site-packages/*.dist-info")}
@@ -115,12 +115,12 @@ def test_it_runs_in_an_environment_of_its_own(ran: tuple[Path, int, str]) -> Non
     assert not {"azureml_defaults", "inference_schema"} & packages
 
 
-def test_it_answers_as_the_model_does(report: dict[str, Any]) -> None:
+def test_the_service_answers_as_the_model_does(report: dict[str, Any]) -> None:
     assert report["scored"] == [200, True]
     assert report["run"]
 
 
-def test_it_asks_for_the_key(report: dict[str, Any]) -> None:
+def test_a_request_without_the_key_is_refused(report: dict[str, Any]) -> None:
     assert report["without a key"] == 401
 
 
@@ -130,7 +130,7 @@ def test_a_float_for_the_pages_integer_sample_is_refused(report: dict[str, Any])
     assert body["error"]["where"] == "data[0][0]"
 
 
-def test_models_alone_update_the_service(report: dict[str, Any]) -> None:
+def test_an_update_with_only_models_serves_the_new_one(report: dict[str, Any]) -> None:
     assert report["updated"] == [2, 200]
     assert report["new answers"] and not report["old answers"]
 
@@ -148,16 +148,16 @@ def test_a_model_in_use_is_not_deleted(report: dict[str, Any]) -> None:
     assert "myservice" in report["model in use"]
 
 
-def test_aci_says_that_it_is_not_there(report: dict[str, Any]) -> None:
+def test_deploying_to_aci_is_refused(report: dict[str, Any]) -> None:
     assert report["aci"].startswith("error: ") and "hint: " in report["aci"]
 
 
-def test_after_delete_nothing_is_left(report: dict[str, Any]) -> None:
+def test_a_deleted_service_is_not_found_and_does_not_answer(report: dict[str, Any]) -> None:
     assert report["deleted"].startswith("WebserviceNotFound")
     assert report["still answers"] is False
 
 
-def test_the_registrys_password_is_written_nowhere(ran: tuple[Path, int, str]) -> None:
+def test_no_file_holds_the_password_of_the_registry(ran: tuple[Path, int, str]) -> None:
     kept = [path for path in ran[0].parent.rglob("*") if path.is_file() and ".mldeploy" in path.parts]
     assert kept
     assert not [path for path in kept if b"hush-hush" in path.read_bytes()]

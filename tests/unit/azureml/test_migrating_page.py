@@ -1,4 +1,4 @@
-"""`docs/migrating.md` cannot lie: what its tables say is ours exists, with the parameters they state."""
+"""`docs/migrating.md`: every call in its tables exists here, with the parameters it states."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ model register|model deploy|model list|model show|model update|model delete|mode
 
 
 def tables() -> dict[str, list[list[str]]]:
-    """Heading -> rows of the table below it, without the head."""
+    """Heading -> rows of the table below it, without its header."""
     found: dict[str, list[list[str]]] = {}
     heading = ""
     for line in PAGE.read_text().splitlines():
@@ -120,7 +120,7 @@ def stated(call: ast.Call) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(("v1", "code"), ROWS, ids=[code[:50] for _, code in ROWS])
-def test_what_the_page_says_is_ours_is_there(v1: str, code: str) -> None:
+def test_every_call_on_the_page_exists_with_its_parameters(v1: str, code: str) -> None:
     code = code.replace(", ...)", ")").replace("(...)", "")
     node = ast.parse(code, mode="eval").body
     target = node.func if isinstance(node, ast.Call) else node
@@ -162,7 +162,7 @@ def test_every_v1_call_has_a_row(call: str) -> None:
     assert call in named
 
 
-def test_the_import_table_is_the_finders() -> None:
+def test_the_import_table_lists_the_modules_of_the_finder() -> None:
     assert {row[0].strip("`"): set(re.findall("`(.+?)`", row[1])) for row in TABLES["Imports"]} == {
         module: {name for name in names if name[0] != "_"} for module, names in MODULES.items()
     }
@@ -174,7 +174,7 @@ COMMAND_ROWS = [(row[0], code) for row in TABLES["Command line"] for code in re.
 
 
 @pytest.mark.parametrize(("v1", "code"), COMMAND_ROWS, ids=[code for _, code in COMMAND_ROWS])
-def test_every_command_on_the_page_is_there(v1: str, code: str) -> None:
+def test_every_command_on_the_page_exists(v1: str, code: str) -> None:
     program, *words = code.split()
     assert program == "mldeploy"
     command = next(command for command in COMMANDS if list(command.path) == words[: len(command.path)])
@@ -187,7 +187,8 @@ def test_every_v1_command_has_a_row(command: str) -> None:
     assert f"`az ml {command}`" in [row[0] for row in TABLES["Command line"]]
 
 
-def test_every_row_is_whole() -> None:
+def test_every_row_has_all_its_cells() -> None:
+    assert TABLES
     for heading, rows in TABLES.items():
         assert len({len(row) for row in rows}) == 1, heading
         assert all(cell for row in rows for cell in row), heading
