@@ -163,15 +163,15 @@ def _explain(script: Script, checked: ScriptCheck) -> MldeployError:
 
 def ok_line(script: Script, checked: ScriptCheck) -> str:
     """The line about a check that passed: how long `init()` took, what the sample gave, with which models."""
-    from mldeploy_jupyter.core.journal import duration
+    from mldeploy_jupyter.core.journal import format_duration
 
     result = checked.result
     seconds = result.get("init_seconds")
-    parts = [f"init {duration(seconds if seconds is not None else checked.seconds)}"]
+    parts = [f"init {format_duration(seconds if seconds is not None else checked.seconds)}"]
     sample = result.get("sample")
     if sample:
         values = f"{_request_text(sample.get('input'))} -> {_shorten(sample.get('output'))}"
-        parts.append(f"sample {values} in {duration(sample.get('seconds'))}")
+        parts.append(f"sample {values} in {format_duration(sample.get('seconds'))}")
     else:
         parts.append("run() was not called: @input_schema would give it a sample")
     if checked.models:

@@ -39,7 +39,7 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
 
     Raises the deployment's error when it did not go live, `WaitInterrupted` when the user interrupts the wait.
     """
-    from mldeploy_jupyter.core.journal import duration
+    from mldeploy_jupyter.core.journal import format_duration
 
     began = time.monotonic()
     update_args = Args(**{param.name: None for param in command("service", "update").all_params})
@@ -57,7 +57,7 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
         service.wait_for_deployment()
     except KeyboardInterrupt:
         raise wait_interrupted(service) from None
-    seconds = duration(time.monotonic() - began)
+    seconds = format_duration(time.monotonic() - began)
     return f"ok: {path.name} is live in {service.name}, revision {service.revision}, after {seconds}"
 
 

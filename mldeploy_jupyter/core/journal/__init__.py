@@ -9,7 +9,7 @@ from mldeploy_jupyter.core.journal.html import render_html
 from mldeploy_jupyter.core.journal.plain_text import (
     cause_lines,
     closing_lines,
-    duration,
+    format_duration,
     heading,
     render_text,
     stage_line,
@@ -22,8 +22,8 @@ __all__ = [
     "apply_event",
     "cause_lines",
     "closing_lines",
-    "duration",
     "fold",
+    "format_duration",
     "heading",
     "render_html",
     "render_text",

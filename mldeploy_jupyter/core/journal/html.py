@@ -11,25 +11,25 @@ from mldeploy_jupyter.core.journal.plain_text import (
     closing_lines,
     count_text,
     describe_state,
-    duration,
     elapsed_text,
+    format_duration,
 )
 from mldeploy_jupyter.core.journal.timeline import StageView, Timeline
 from mldeploy_jupyter.core.text import one_line
 
-# Figures and their units stay together in HTML.
-_FIGURE = re.compile(r"(\d) (ms|s|min|h|kB|MB|GB|%)(?![A-Za-z0-9])")
+# A number and its unit, which a line break must not separate.
+_QUANTITY = re.compile(r"(\d) (ms|s|min|h|kB|MB|GB|%)(?![A-Za-z0-9])")
 
-# Jupyter's own style puts every column to the right, and beats the attribute `align`.
+# Jupyter's own style aligns every column to the right, and overrides the attribute `align`.
 _TEXT, _NUMBER = 'style="text-align: left"', 'style="text-align: right"'
 
 _HEADS = f"<th {_TEXT}>Stage</th><th {_TEXT}>State</th><th {_NUMBER}>Took</th><th {_TEXT}>Detail</th>"
 
 
 def render_html(timeline: Timeline, errors: bool = True) -> str:
-    """The saved form: a heading line, one table, one closing line. No classes, colours, script or key.
+    """A heading line, one table and one closing line, without classes, colours or scripts.
 
-    `errors` and stages as in `render_text`.
+    `errors` and the choice of stages are as in `render_text`.
     """
     rows = "".join(_row(stage) for stage in timeline.shown_stages)
     mark = MARKS[timeline.state][0] + " " if timeline.state in MARKS else ""
@@ -45,7 +45,7 @@ def render_html(timeline: Timeline, errors: bool = True) -> str:
 def _row(stage: StageView) -> str:
     mark = MARKS[stage.status][0]
     warned = f", {count_text(stage.warnings, 'warning')}" if stage.warnings else ""
-    took = duration(stage.seconds) if stage.status not in ("Waiting", "Not needed") else ""
+    took = format_duration(stage.seconds) if stage.status not in ("Waiting", "Not needed") else ""
     return (
         f"<tr><td {_TEXT}>{_html(stage.title)}</td><td {_TEXT}>{mark} {stage.status.lower()}{warned}</td>"
         f"<td {_NUMBER}>{_html(took)}</td><td {_TEXT}>{_html(stage.detail)}</td></tr>\n"
@@ -68,4 +68,4 @@ def _closing_html(timeline: Timeline, errors: bool) -> str:
 
 
 def _html(text: str) -> str:
-    return _FIGURE.sub("\\1&nbsp;\\2", escape(one_line(text)))
+    return _QUANTITY.sub("\\1&nbsp;\\2", escape(one_line(text)))

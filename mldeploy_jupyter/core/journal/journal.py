@@ -1,6 +1,6 @@
-"""The journal of a deployment: an append-only file of JSON lines, one `Event` a line.
+"""The journal of a deployment: an append-only file of JSON lines, one `Event` a line, and how it is read.
 
-Whatever shows a deployment reads this file; nothing else passes between the runner and its viewers.
+Every view of a deployment reads this file; a runner and its viewers share nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mldeploy_jupyter.core.records import utc_now
 
 Kind = Literal["started", "log", "progress", "finished", "state", "failed"]
 
-# Stage ids in their order, with the words every surface shows (design/README.md, "Anatomy").
+# The stages in their order, with their titles.
 STAGES: dict[str, str] = {
     "check": "Check",
     "bundle": "Bundle",
@@ -34,12 +34,15 @@ STAGES: dict[str, str] = {
 class Event:
     """One line of a journal.
 
-    `seq` counts from 1. `time` is UTC with milliseconds. `stage` is a key of `STAGES`, or "" for what
-    concerns the whole deployment. `kind`: a stage has one `started` and one `finished` or `failed`
-    (`data["seconds"]` is its duration on the monotonic clock); `log` is one raw line of output;
-    `progress` carries `data["fraction"]` (0 to 1) or only a text; `state` says a new state of the
-    deployment (`data["state"]`: running, live, failed, cancelled, interrupted). The last `failed` or
-    `state` event of a failed deployment carries `data["cause"]`.
+    `seq` counts from 1. `time` is UTC with milliseconds. `stage` is a key of `STAGES`, or "" for the deployment as a
+    whole. `kind` is one of:
+
+    - `started`, and `finished` or `failed`: once for each stage; `data["seconds"]` is its monotonic duration;
+    - `log`: one raw line of output;
+    - `progress`: `data["fraction"]` (0 to 1), or only a text;
+    - `state`: a new state of the deployment, `data["state"]`: running, live, failed, cancelled or interrupted.
+
+    The last `state` or `failed` event of a failed deployment has `data["cause"]`.
     """
 
     seq: int
@@ -51,29 +54,30 @@ class Event:
 
 
 class Journal:
-    """Appends events to a file. One process writes; any number read.
+    """Appends events to a file, which one process writes and any number read.
 
-    Every event is one `write` of one whole line, so a reader sees at most one torn line, the last.
-    A journal that a dead runner left is continued: `seq` goes on and a torn last line is closed off.
-    `clock` gives the wall-clock time stamp.
+    Every event is one `write` of one line, so only the last line a reader sees can be torn. A journal that a dead
+    runner left is continued: `seq` goes on, and a torn last line is ended. `now` returns the time stamp of an event.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], str] = utc_now) -> None:
+    def __init__(self, path: Path, now: Callable[[], str] = utc_now) -> None:
         self.path = path
-        self._clock = clock
+        self._now = now
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        events = list(read_events(path)) if path.exists() else []
+        events = list(read_events(path))
         self._seq = events[-1].seq if events else 0
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         if _ends_torn(path):
             os.write(self._fd, b"\n")
 
     def write(self, stage: str, kind: Kind, text: str = "", **data: Any) -> Event:
+        """Appends an event; `data` must be serialisable, or have a `str`."""
         with self._lock:
             self._seq += 1
-            event = Event(self._seq, self._clock(), stage, kind, text, data)
+            event = Event(self._seq, self._now(), stage, kind, text, data)
             line = json.dumps(asdict(event), ensure_ascii=False, separators=(",", ":"), default=str)
+            # Not synced to the disk: after a power failure the store says how the deployment ended.
             os.write(self._fd, line.encode("utf-8", "backslashreplace") + b"\n")
         return event
 

@@ -8,7 +8,7 @@ from typing import Any
 from mldeploy_jupyter.core.journal.timeline import StageView, Timeline
 from mldeploy_jupyter.core.text import clean, display_width, fit, one_line
 
-# status -> mark with Unicode, mark without, colour (SGR)
+# By status: the mark in Unicode, the mark in ASCII, and the colour as an SGR parameter.
 MARKS: dict[str, tuple[str, str, str]] = {
     "Waiting": ("○", "  ", "2"),
     "Running": ("●", "..", "34"),
@@ -21,6 +21,7 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "Not needed": ("–", "--", "2"),
 }
 
+# Titles by target; another target is shown by its own name.
 TARGETS = {
     "local": "this machine",
     "docker": "Docker",
@@ -29,11 +30,10 @@ TARGETS = {
     "kubernetes": "Kubernetes",
 }
 
-
 NAME_COLUMNS, TIME_COLUMNS, BAR_COLUMNS = 15, 10, 21
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """`9.4 ms`, `0.4 s`, `38.2 s`, `1 min 24 s`, `2 h 5 min`; "" when unknown."""
     if seconds is None:
         return ""
@@ -62,12 +62,11 @@ def render_text(
     errors: bool = True,
     cancel: str = "",
 ) -> list[str]:
-    """The terminal form, one string a line, none wider than `width` columns (but for words that cannot be broken).
+    """The lines of the terminal form, none wider than `width` columns unless a word cannot be broken.
 
-    `log_lines` shows the last lines of the running stage beneath it; `watching` says how to stop and, by the
-    command `cancel`, how to cancel.
-    `errors` False leaves out why a deployment failed, where the error itself is shown below. Stages that the plan
-    does not have are left out.
+    `log_lines` is the number of lines of the running stage's output shown below it. `watching` adds how to stop
+    watching and, with the command `cancel`, how to cancel. `errors` False omits why a deployment failed, where the
+    error itself is shown below. Stages that the plan does not have are omitted.
     """
     lines = [heading(timeline, width, unicode), ""]
     for stage in timeline.shown_stages:
@@ -86,7 +85,7 @@ def render_text(
 
 
 def heading(timeline: Timeline, width: int = 80, unicode: bool = True, elapsed: bool = True) -> str:
-    """Service, state, target and revision at the left; `elapsed` time at the right, then cut to `width`."""
+    """Service, state, target and revision; with `elapsed`, also the time at the right, all cut to `width`."""
     left = f"{one_line(timeline.service) or 'service'}   {describe_state(timeline)}"
     if not elapsed:
         return left
@@ -97,31 +96,31 @@ def heading(timeline: Timeline, width: int = 80, unicode: bool = True, elapsed: 
 
 def stage_line(stage: StageView, width: int = 80, colour: bool = False, unicode: bool = True) -> str:
     """One stage: mark, name, duration, detail."""
-    fancy, plain, shade = MARKS[stage.status]
-    mark = f" {fancy} " if unicode else f"{plain} "
-    quiet = stage.status in ("Waiting", "Cancelled", "Not reached", "Not needed")
-    took = duration(stage.seconds) if stage.status not in ("Waiting", "Not needed") else ""
+    unicode_mark, ascii_mark, shade = MARKS[stage.status]
+    mark = f" {unicode_mark} " if unicode else f"{ascii_mark} "
+    is_dimmed = stage.status in ("Waiting", "Cancelled", "Not reached", "Not needed")
+    took = format_duration(stage.seconds) if stage.status not in ("Waiting", "Not needed") else ""
     rest = f"{one_line(stage.title):<{NAME_COLUMNS}}{took:>{TIME_COLUMNS}}   "
-    rest += fit(_detail(stage, unicode), width - len(mark) - len(rest), "…" if unicode else "...")
-    return (_paint(mark + rest.rstrip(), shade, colour) if quiet else _paint(mark, shade, colour) + rest).rstrip()
+    rest += fit(_stage_detail(stage, unicode), width - len(mark) - len(rest), "…" if unicode else "...")
+    return (_paint(mark + rest.rstrip(), shade, colour) if is_dimmed else _paint(mark, shade, colour) + rest).rstrip()
 
 
 def closing_lines(timeline: Timeline, width: int = 80, colour: bool = False) -> list[str]:
-    """What a finished deployment ends with: one line, or the cell's lines and `error:`, `cause:`, `hint:`."""
+    """The end of a deployment: one line, or the cell's lines and `error:`, `cause:`, `hint:`; [] while it runs."""
     if timeline.state == "Live":
-        return [f"Live at {one_line(timeline.scoring_uri)} after {duration(timeline.elapsed)}"]
+        return [f"Live at {one_line(timeline.scoring_uri)} after {format_duration(timeline.elapsed)}"]
     if timeline.state == "Failed":
         return cause_lines(timeline.cause or {}, width, colour)
     if timeline.state in ("Cancelled", "Interrupted"):
         message = one_line(timeline.message).rstrip(".")
         said = f": {message}" if message and message.lower() != timeline.state.lower() else ""
         serving = f" Revision {timeline.serving} is still serving." if timeline.serving else ""
-        return _wrapped("", f"{timeline.state} after {duration(timeline.elapsed)}{said}.{serving}", width)
+        return _wrapped("", f"{timeline.state} after {format_duration(timeline.elapsed)}{said}.{serving}", width)
     return []
 
 
 def cause_lines(cause: dict[str, Any], width: int = 80, colour: bool = False) -> list[str]:
-    """A cause as text: the cell's lines with the guilty one marked, then `error:`, `cause:`, `hint:`."""
+    """A cause as text: the cell's lines with the one at fault marked, then `error:`, `cause:`, `hint:`."""
     lines = []
     for line in cause.get("excerpt") or []:
         mark, text = (">" if line.get("guilty") else " "), clean(str(line.get("text", "")), colour=False)
@@ -161,13 +160,17 @@ def elapsed_text(timeline: Timeline) -> str:
     if not timeline.started:
         return ""
     running = not timeline.ended and timeline.elapsed < 60
-    return f"{int(timeline.elapsed)} s" if running else duration(timeline.elapsed)
+    return f"{int(timeline.elapsed)} s" if running else format_duration(timeline.elapsed)
 
 
-def _detail(stage: StageView, unicode: bool) -> str:
+def _stage_detail(stage: StageView, unicode: bool) -> str:
     detail = one_line(stage.detail)
     if stage.status == "Waiting":
-        return f"last time {duration(stage.last_seconds)}" if stage.last_seconds is not None else detail or "waiting"
+        return (
+            f"last time {format_duration(stage.last_seconds)}"
+            if stage.last_seconds is not None
+            else detail or "waiting"
+        )
     if stage.status == "Running":
         if stage.fraction is None:
             return detail or "running"

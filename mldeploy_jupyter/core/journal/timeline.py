@@ -12,10 +12,10 @@ from typing import Any
 
 from mldeploy_jupyter.core.journal.journal import STAGES, Event
 
-LOG_KEPT = 1000  # lines a stage; the journal has them all
+LOG_LINES_KEPT = 1000  # at least, of each stage; the journal has all of them
 
-# The words of a deployment's end, by `data["state"]`.
-END_WORDS = {"live": "Live", "failed": "Failed", "cancelled": "Cancelled", "interrupted": "Interrupted"}
+# The states in which a deployment ends, by `data["state"]` of their event.
+END_STATES = {"live": "Live", "failed": "Failed", "cancelled": "Cancelled", "interrupted": "Interrupted"}
 
 
 @dataclass
@@ -23,8 +23,9 @@ class StageView:
     """One stage. `status`: Waiting, Running, Done, Failed, Cancelled, Interrupted, Not reached or Not needed.
 
     `planned` is False for a stage that the deployment's plan leaves out, such as an image for a local service.
-    `seconds` is its duration, or how long it has run; `last_seconds` how long it took last time; None when
-    unknown. `fraction` (0 to 1) is there while it runs and tells. `log` holds the last raw lines of `log_count`.
+    `seconds` is its duration, or how long it has run so far; `last_seconds` how long it took in the last deployment;
+    each is None when unknown. `fraction` (0 to 1) is the progress of a running stage that reports it. `log` holds its
+    last lines of output, raw.
     """
 
     id: str
@@ -36,7 +37,6 @@ class StageView:
     fraction: float | None = None
     warnings: int = 0
     log: list[str] = field(default_factory=list)
-    log_count: int = 0
     started: str = ""
     planned: bool = True
 
@@ -45,9 +45,9 @@ class StageView:
 class Timeline:
     """A deployment as it stands. `state`: Not started, Deploying, Updating, Live, Failed, Cancelled or Interrupted.
 
-    `cause` is the failure's `Cause` as data. `message` is the text of the last state. `serving` is the revision
-    that serves meanwhile or still, 0 when there is none or nobody said. `elapsed` is in seconds. `started` and
-    `finished` are the journal's times, "" before. `seq` is the last event's.
+    `cause` is the failure's `Cause` as data. `message` is the text of the last state. `serving` is the number of the
+    revision that serves while this one is deployed, 0 when there is none or it is unknown. `elapsed` is in seconds.
+    `started` and `finished` are times from the journal, "" before. `seq` is the last event's.
     """
 
     state: str = "Not started"
@@ -60,7 +60,7 @@ class Timeline:
     message: str = ""
     cause: dict[str, Any] | None = None
     stages: list[StageView] = field(default_factory=lambda: [StageView(*item) for item in STAGES.items()])
-    log: list[str] = field(default_factory=list)  # lines of no stage
+    log: list[str] = field(default_factory=list)  # lines that belong to no stage
     elapsed: float = 0.0
     started: str = ""
     finished: str = ""
@@ -68,15 +68,11 @@ class Timeline:
 
     @property
     def ended(self) -> bool:
-        return self.state in END_WORDS.values()
-
-    @property
-    def running_stage(self) -> StageView | None:
-        return next((stage for stage in self.stages if stage.status == "Running"), None)
+        return self.state in END_STATES.values()
 
     @property
     def shown_stages(self) -> list[StageView]:
-        """The stages worth a line: those of the plan, and what ran nevertheless."""
+        """The stages that get a line: those of the plan, and any other that ran nevertheless."""
         return [stage for stage in self.stages if stage.planned or stage.status != "Not needed"]
 
     def stage(self, stage_id: str) -> StageView | None:
@@ -86,8 +82,8 @@ class Timeline:
 def fold(events: Iterable[Event], now: datetime | None = None, previous: Mapping[str, float] | None = None) -> Timeline:
     """The timeline after these events.
 
-    `now` counts a running deployment's time up to it; without it time stands at the last event. `previous` says
-    how many seconds each stage took last time and beats what the journal says of it.
+    A running deployment's time counts up to `now`, by default the last event. `previous` has the seconds that each
+    stage took in the last deployment, and overrides what the journal says of it.
     """
     timeline, last = Timeline(), None
     for event in events:
@@ -95,53 +91,61 @@ def fold(events: Iterable[Event], now: datetime | None = None, previous: Mapping
         last = event
     for stage in timeline.stages:
         stage.last_seconds = (previous or {}).get(stage.id, stage.last_seconds)
-    moment = now or (_time(last.time) if last else None)
-    if moment is not None:
-        update_elapsed(timeline, moment)
+    now = now or (_parse_time(last.time) if last else None)
+    if now is not None:
+        update_elapsed(timeline, now)
     return timeline
 
 
 def apply_event(timeline: Timeline, event: Event) -> None:
-    """Brings the timeline up to date with the next event. Events and stages it does not know change nothing."""
+    """Brings the timeline up to date with the next event. Unknown kinds and stages change nothing."""
     timeline.seq = event.seq
     timeline.started = timeline.started or event.time
+    stage = timeline.stage(event.stage)
     if event.kind == "state" or (event.kind == "failed" and not event.stage):
         _apply_state(timeline, event)
-        return
-    stage = timeline.stage(event.stage)
-    if event.kind == "log":
-        _keep(timeline.log if stage is None else stage.log, event.text)
+    elif event.kind == "log":
+        _append_line(timeline.log if stage is None else stage.log, event.text)
         if stage is not None:
-            stage.log_count += 1
             stage.warnings += event.data.get("level") == "warning"
-    elif stage is None:
-        return
-    elif event.kind == "started":
-        stage.status, stage.started, stage.detail = "Running", event.time, event.text
-        stage.seconds = stage.fraction = None
-    elif event.kind == "progress":
-        stage.detail = event.text or stage.detail
-        stage.fraction = _number(event.data.get("fraction"), stage.fraction)
-    elif event.kind in ("finished", "failed"):
-        skipped = event.kind == "finished" and event.data.get("skipped")
-        stage.status = "Failed" if event.kind == "failed" else "Not needed" if skipped else "Done"
-        stage.detail = event.text or (stage.detail if event.kind == "failed" else "")
-        if event.kind == "failed" and event.text == "cancelled":  # by the user: nothing went wrong
-            stage.status, stage.detail = "Cancelled", ""
-        stage.fraction = None
-        stage.seconds = _number(event.data.get("seconds"), _between(stage.started, event.time))
+    elif stage is not None:
+        _apply_to_stage(stage, event)
         if event.kind == "failed":
             timeline.cause = _cause(event) or timeline.cause
 
 
 def update_elapsed(timeline: Timeline, now: datetime) -> None:
-    """Moves a running deployment's clock to `now` (with a time zone). Wall clocks may jump: never below zero."""
+    """Sets a running deployment's times as of `now`, which has a time zone. Wall clocks may jump: never below zero."""
     if timeline.ended or not timeline.started:
         return
-    timeline.elapsed = _between(timeline.started, now) or 0.0
+    timeline.elapsed = _seconds_between(timeline.started, now) or 0.0
     for stage in timeline.stages:
         if stage.status == "Running":
-            stage.seconds = _between(stage.started, now)
+            stage.seconds = _seconds_between(stage.started, now)
+
+
+def _apply_to_stage(stage: StageView, event: Event) -> None:
+    if event.kind == "started":
+        stage.status, stage.started, stage.detail = "Running", event.time, event.text
+        stage.seconds = stage.fraction = None
+    elif event.kind == "progress":
+        stage.detail = event.text or stage.detail
+        stage.fraction = _number(event.data.get("fraction"), stage.fraction)
+    elif event.kind == "finished":
+        stage.status = "Not needed" if event.data.get("skipped") else "Done"
+        stage.detail = event.text
+        _set_duration(stage, event)
+    elif event.kind == "failed" and event.text == "cancelled":  # by the user: nothing went wrong
+        stage.status, stage.detail = "Cancelled", ""
+        _set_duration(stage, event)
+    elif event.kind == "failed":
+        stage.status, stage.detail = "Failed", event.text or stage.detail
+        _set_duration(stage, event)
+
+
+def _set_duration(stage: StageView, event: Event) -> None:
+    stage.fraction = None
+    stage.seconds = _number(event.data.get("seconds"), _seconds_between(stage.started, event.time))
 
 
 def _apply_state(timeline: Timeline, event: Event) -> None:
@@ -156,10 +160,10 @@ def _apply_state(timeline: Timeline, event: Event) -> None:
     state = "failed" if event.kind == "failed" else str(data.get("state", ""))
     if state == "running":
         _apply_start(timeline, event)
-    elif state in END_WORDS:
-        timeline.state = END_WORDS[state]
+    elif state in END_STATES:
+        timeline.state = END_STATES[state]
         timeline.finished = event.time
-        timeline.elapsed = _number(data.get("seconds"), _between(timeline.started, event.time)) or 0.0
+        timeline.elapsed = _number(data.get("seconds"), _seconds_between(timeline.started, event.time)) or 0.0
         if state == "failed":
             timeline.cause = _cause(event) or timeline.cause or {"what": event.text or "The deployment failed"}
         _end_stages(timeline, event)
@@ -173,7 +177,7 @@ def _apply_start(timeline: Timeline, event: Event) -> None:
     needed = data.get("stages")
     if not isinstance(needed, list):
         return
-    # A journal that a dead runner left is continued: its stages start over.
+    # A journal may have a second start, after a runner that died: the stages begin again.
     timeline.stages = [
         StageView(
             stage_id,
@@ -190,7 +194,7 @@ def _end_stages(timeline: Timeline, event: Event) -> None:
     for stage in timeline.stages:
         if stage.status == "Running":
             stage.status = "Done" if timeline.state == "Live" else timeline.state
-            stage.seconds = _between(stage.started, event.time)
+            stage.seconds = _seconds_between(stage.started, event.time)
             stage.fraction = None
         elif stage.status == "Waiting":
             stage.status = "Not needed" if timeline.state == "Live" else "Not reached"
@@ -201,10 +205,10 @@ def _cause(event: Event) -> dict[str, Any] | None:
     return cause if isinstance(cause, dict) else None
 
 
-def _keep(log: list[str], line: str) -> None:
+def _append_line(log: list[str], line: str) -> None:
     log.append(line)
-    if len(log) > 2 * LOG_KEPT:
-        del log[:-LOG_KEPT]
+    if len(log) > 2 * LOG_LINES_KEPT:  # cut seldom, as deleting from the front moves the rest
+        del log[:-LOG_LINES_KEPT]
 
 
 def _number(value: Any, default: float | None) -> float | None:
@@ -217,12 +221,12 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _between(start: str, end: str | datetime) -> float | None:
-    first, last = _time(start), _time(end) if isinstance(end, str) else end
+def _seconds_between(start: str, end: str | datetime) -> float | None:
+    first, last = _parse_time(start), _parse_time(end) if isinstance(end, str) else end
     return max(0.0, (last - first).total_seconds()) if first is not None and last is not None else None
 
 
-def _time(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except ValueError:

@@ -10,7 +10,7 @@ from mldeploy_jupyter.core.journal.journal import Journal, JournalReader, follow
 
 
 def test_events_are_numbered_from_one_and_read_back(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "events.jsonl", clock=lambda: "2026-01-01T00:00:00.000Z")
+    journal = Journal(tmp_path / "events.jsonl", now=lambda: "2026-01-01T00:00:00.000Z")
     journal.write("check", "started")
     journal.write("check", "finished", seconds=0.25)
     journal.close()
