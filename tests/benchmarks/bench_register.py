@@ -23,7 +23,7 @@ BLOCK = 16 * 1024 * 1024
 
 REGISTER = """
 import json, os, resource, sys, time
-from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.workspace import Workspace
 ws = Workspace.get(path=sys.argv[1])
 ws.folder.open_store(); ws.folder.open_artifacts()

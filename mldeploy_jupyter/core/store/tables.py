@@ -1,7 +1,7 @@
-"""The tables of the store and the steps from each version of them to the next.
+"""The store's tables, and the migrations from each version of the schema to the next.
 
-Keys and what is searched by are real columns, the rest of a record is one JSON column, `data`. Names carry a prefix,
-so a team's PostgreSQL database may hold other things too.
+Keys and fields that are searched by are columns; the rest of a record is in one JSON column, `data`. Table names have a
+prefix, so a team's PostgreSQL database may hold other tables, too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ PREFIX = "mldeploy_"
 
 
 class Tables(NamedTuple):
+    """The tables, and the metadata that creates them."""
+
     metadata: MetaData
     meta: Table
     models: Table
@@ -32,7 +34,7 @@ class Tables(NamedTuple):
 
 @cache
 def tables() -> Tables:
-    """The tables of the present version, `VERSION`."""
+    """The tables of the current version, `VERSION`."""
     import sqlalchemy as sa
 
     metadata = sa.MetaData()
@@ -76,19 +78,19 @@ def tables() -> Tables:
 
 
 def _to_version_2(connection: Connection) -> None:
-    """Version 1 had no leases and did not keep what a model file says of its libraries."""
+    """Adds leases and the details of models, which version 1 did not have."""
     import sqlalchemy as sa
 
     connection.execute(sa.text(f"ALTER TABLE {PREFIX}models ADD COLUMN details JSON DEFAULT '{{}}' NOT NULL"))
     tables().leases.create(connection)
 
 
-# The step that leads to each version from the one before it.
+# Version -> the migration from the version before it.
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_version_2}
 
 
 def read_version(connection: Connection) -> int | None:
-    """The version of the store, or None for a database that holds no store yet."""
+    """The schema version of the store; None for a database without one."""
     import sqlalchemy as sa
 
     meta = tables().meta
@@ -99,12 +101,13 @@ def read_version(connection: Connection) -> int | None:
 
 
 def create(connection: Connection) -> None:
+    """Creates the tables and notes their version, inside the caller's transaction."""
     tables().metadata.create_all(connection)
     connection.execute(tables().meta.insert().values(key="schema_version", value=str(VERSION)))
 
 
 def migrate(connection: Connection, found: int) -> None:
-    """Runs every step from `found` to `VERSION`, inside the caller's transaction."""
+    """Runs every migration from version `found` to `VERSION`, inside the caller's transaction."""
     for version in range(found + 1, VERSION + 1):
         MIGRATIONS[version](connection)
     meta = tables().meta

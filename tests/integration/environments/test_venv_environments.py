@@ -143,7 +143,7 @@ def give_up() -> None:
 WORKER = """
 import json, sys
 from pathlib import Path
-from mldeploy_jupyter.core.environment_spec import EnvironmentSpec
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.environments import prepare
 spec = EnvironmentSpec.from_dict(json.loads(sys.argv[1]))
 done = prepare(spec, kernel_python=sys.executable, cache=Path(sys.argv[2]))

@@ -21,7 +21,7 @@ ROUNDS = 25
 READY = "import sys, json\nprint('ready', flush=True)\nsys.stdin.readline()\n"
 
 REGISTER = f"""
-from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.workspace import Workspace
 ws = Workspace.get(path=sys.argv[1])
 ws.folder.open_store()
@@ -31,7 +31,7 @@ for _ in range({ROUNDS}):
 """
 
 TAG = f"""
-from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.workspace import Workspace
 model = Model(Workspace.get(path=sys.argv[1]), "tagged")
 {READY}
@@ -42,7 +42,7 @@ for number in range({ROUNDS}):
 
 LEASE = f"""
 from mldeploy_jupyter.core.errors import DeploymentInProgress
-from mldeploy_jupyter.core.store import Store
+from mldeploy_jupyter.core.store.store import Store
 store = Store(sys.argv[1])
 {READY}
 for number in range({ROUNDS}):
@@ -54,7 +54,7 @@ for number in range({ROUNDS}):
 """
 
 FIRST = f"""
-from mldeploy_jupyter.core.workspace import ensure_workspace
+from mldeploy_jupyter.core.workspace.folder import ensure_workspace
 {READY}
 folder = ensure_workspace(sys.argv[1], announce=lambda line: None)
 folder.open_store().add_environment("e", {{}})

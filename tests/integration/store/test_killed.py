@@ -20,7 +20,7 @@ POINTS = 60
 # A number below 0 kills nothing: the child says how many calls there were.
 DRIVER = """
 import os, signal, sys, json
-from mldeploy_jupyter.api.model import Model
+from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.workspace import Workspace
 import sqlalchemy, sqlite3
 path = sys.argv[1]

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from mldeploy_jupyter.core.errors import StorageError, StoreError
 from mldeploy_jupyter.core.records import ModelRecord
-from mldeploy_jupyter.core.store import database, tables
+from mldeploy_jupyter.core.store import sqlite, tables
 from mldeploy_jupyter.core.store.store import Store
 
 # What a store of version 1 was made with, written out: the present code must not change under this test.
@@ -161,7 +161,7 @@ def test_the_journal_suits_the_file_system(tmp_path: Path, monkeypatch: pytest.M
 
     Store(f"sqlite:///{tmp_path}/local.db").close()
     assert mode(tmp_path / "local.db") == "wal"
-    monkeypatch.setattr("mldeploy_jupyter.core.store.database.on_network_filesystem", lambda path: True)
+    monkeypatch.setattr("mldeploy_jupyter.core.store.sqlite.on_network_filesystem", lambda path: True)
     Store(f"sqlite:///{tmp_path}/remote.db")
     assert mode(tmp_path / "remote.db") == "delete"
     # One that was made on a local disk and moved leaves WAL as well.
@@ -188,7 +188,7 @@ def test_a_new_file_that_another_process_is_preparing_is_waited_for(tmp_path: Pa
                     raise
 
         with closing(sqlite3.connect(tmp_path / "store.db", timeout=0, factory=Connection)) as ours:
-            database._set_journal(ours, "WAL")
+            sqlite.set_journal_mode(ours, "WAL")
             assert ours.refused == 2
             assert ours.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
