@@ -1,4 +1,4 @@
-"""What `deploy_configuration(...)` of each kind of webservice gives back: v1's classes over `DeployConfig`."""
+"""What `deploy_configuration(...)` of each webservice class returns: v1's classes over `DeployConfig`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Configuration = TypeVar("Configuration", bound="WebserviceDeploymentConfiguratio
 
 
 class WebserviceDeploymentConfiguration:
-    """Settings for one target. Every setting is an attribute, None when it was not passed; they can be changed.
+    """Settings for one target, made by the `deploy_configuration` of a webservice class.
 
-    `config` is the plain data. Made by the `deploy_configuration` of a webservice class.
+    Every setting is an attribute that can be changed; it is None when it was not passed. `config` is the plain data.
     """
 
     compute_type: ClassVar[str] = ""
@@ -24,11 +24,11 @@ class WebserviceDeploymentConfiguration:
         self.config = config
 
     def validate_configuration(self) -> None:
-        """Raises `ConfigError` with everything that is wrong."""
+        """Raises `ConfigError` that names every setting that is wrong."""
         self.config.validate()
 
     def print_deploy_configuration(self, print_: Callable[[str], Any] = print) -> None:
-        """Prints every setting, and which are defaults. Secrets are not shown."""
+        """Prints every setting and marks the defaults. Secrets are not shown."""
         print_(f"Target: {self.compute_type}")
         for name, value in self.config.resolved().items():
             print_(
@@ -81,7 +81,7 @@ def _setting(name: str, doc: str) -> property:
         return self.config.passed.get(name)
 
     def put(self: WebserviceDeploymentConfiguration, value: Any) -> None:
-        # As in v1, a changed setting is checked when the configuration is used.
+        # As in v1, a change is checked when the configuration is used.
         self.config = make_config(self.compute_type, {**self.config.passed, name: value})
 
     return property(get, put, doc=doc)
@@ -93,12 +93,13 @@ for _cls in CLASSES.values():
 
 
 def from_data(data: Mapping[str, Any] | DeployConfig) -> WebserviceDeploymentConfiguration:
-    """The public object for a `DeployConfig` or its data form."""
+    """The public object for a `DeployConfig` or its data form. Raises `ConfigError` for data that cannot be read."""
     config = data if isinstance(data, DeployConfig) else DeployConfig.from_dict(data)
     return CLASSES[config.spec.compute_type](config)
 
 
 def _factory(cls: type[Configuration], name: str) -> Callable[..., Configuration]:
+    """The `deploy_configuration` of a target, whose parameters are the settings of its spec."""
     spec = SPECS[cls.compute_type]
     signature = signature_of(spec, cls)
 

@@ -26,15 +26,15 @@ SETTINGS = (
     *("enable_gpu", "cuda_version", "base_image", "description"),
 )
 
-# What an environment already says, so it cannot be said beside one.
-BESIDE_ENVIRONMENT = (
+# Settings that an environment has too, so they cannot be given beside one.
+EXCLUDED_BY_ENVIRONMENT = (
     *("runtime", "conda_file", "requirements_file", "extra_docker_file_steps", "enable_gpu", "cuda_version"),
     "base_image",
 )
 
 
 class InferenceConfigError(ConfigError):
-    """Everything that is wrong with an inference config, in one error. `problems` has one line for each."""
+    """Everything that is wrong with an inference config, in one error; `problems` has a line for each."""
 
     code = "InvalidInferenceConfig"
 
@@ -47,18 +47,18 @@ class InferenceConfigError(ConfigError):
 class InferenceConfig(KnownNames):
     """What a service runs.
 
-    `entry_script` is relative to `source_directory`, or to the current folder without one; it must be inside.
-    The whole source directory travels with it (less what its `.amlignore` names); without one, the script and
-    the modules beside it that it imports. `conda_file`, `requirements_file` and `extra_docker_file_steps` are
-    relative to the source directory, or to the current folder. Without `environment`, `conda_file` and
-    `requirements_file` the kernel's own interpreter is used as it is.
+    `entry_script` is relative to `source_directory` and must be inside it; without one, it is relative to the current
+    folder. The service gets the whole source directory (except what its `.amlignore` names); without one, the script
+    and the modules beside it that it imports. `conda_file`, `requirements_file` and `extra_docker_file_steps` are
+    relative to the source directory or the current folder too. Without `environment`, `conda_file` and
+    `requirements_file` the service runs on the kernel's own interpreter.
 
     `runtime` is python (default), spark-py or python-slim, in any case. `enable_gpu`, `cuda_version`,
     `base_image`, `base_image_registry` and `extra_docker_file_steps` matter to targets that build an image.
     `environment` excludes all of these but the registry.
 
-    Raises `InferenceConfigError` naming every violation; `EntryScriptError` with the line if the script is the
-    only thing wrong.
+    Raises `InferenceConfigError` naming every problem, or `EntryScriptError` with the line when only the script is
+    wrong.
     """
 
     _names = frozenset({*SETTINGS, "base_image_registry", "environment"})
@@ -91,24 +91,25 @@ class InferenceConfig(KnownNames):
         self.cuda_version = None if cuda_version is None else str(cuda_version)
         self.environment = environment
         self.requirements_file = _text(requirements_file)
-        self._made_from: dict[str, Any] | None = None  # the data it was read from, and its attributes then
-        self._read: dict[str, Any] = {}
+        self._source_data: dict[str, Any] | None = None  # what `from_data` read, and the attributes that it set
+        self._source_attributes: dict[str, Any] = {}
         self._check_types()
         if self.source_directory is not None:
             self.source_directory = os.path.abspath(self.source_directory)
-        # A relative path means the folder where the config was written, also if the notebook moves on.
+        # Relative paths stay relative to the folder at this moment, even if the notebook changes folders later.
         self._folder = Path(self.source_directory) if self.source_directory else _current_folder()
         self._check()
 
     def to_data(self) -> dict[str, Any]:
         """The config as plain JSON data, checked again, with absolute paths and without passwords.
 
-        Keys are those of the constructor; besides them `entry_path` (absolute), `environment` (an
-        `EnvironmentSpec` as data, or None for the kernel's interpreter) and `environment_definition` (its whole
-        `inferenceconfig.json` form).
+        Its keys are the parameters of the constructor, `entry_path` (absolute), `environment` (an `EnvironmentSpec` as
+        data, or None for the kernel's interpreter) and `environment_definition` (its `inferenceconfig.json` form).
+        Raises as the constructor does.
         """
-        if self._made_from is not None and self._attributes() == {**self._read, "description": self.description}:
-            return {**self._made_from, "description": self.description}
+        unchanged = {**self._source_attributes, "description": self.description}
+        if self._source_data is not None and self._attributes() == unchanged:
+            return {**self._source_data, "description": self.description}
         self._check()
         spec = self._spec()
         return {
@@ -130,28 +131,28 @@ class InferenceConfig(KnownNames):
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> InferenceConfig:
-        """The config that `to_data` wrote. Its files may have moved since: it is checked once something is changed."""
+        """The config that `to_data` wrote. Its files may be gone by now, so it is checked only after a change."""
         config = cls.__new__(cls)
-        for name in ("runtime", "conda_file", "requirements_file", "extra_docker_file_steps", "source_directory"):
-            setattr(config, name, data.get(name))
-        for name in ("entry_script", "enable_gpu", "cuda_version", "base_image", "description"):
-            setattr(config, name, data.get(name))
-        definition = data.get("environment_definition")
-        config.environment = None if definition is None else Environment.from_dict(definition)
-        config.base_image_registry = ContainerRegistry.from_data(data.get("base_image_registry"))
-        entry = data.get("entry_path")
-        folder = config.source_directory or (os.path.dirname(entry) if entry else os.getcwd())
-        config._folder = Path(folder)
-        config._made_from = data
-        config._read = config._attributes()
+        cls._restore(config, data)
         return config
 
+    def _restore(self, data: dict[str, Any]) -> None:
+        for name in SETTINGS:
+            setattr(self, name, data.get(name))
+        definition = data.get("environment_definition")
+        self.environment = None if definition is None else Environment.from_dict(definition)
+        self.base_image_registry = ContainerRegistry.from_data(data.get("base_image_registry"))
+        entry = data.get("entry_path")
+        self._folder = Path(self.source_directory or (os.path.dirname(entry) if entry else os.getcwd()))
+        self._source_data = data
+        self._source_attributes = self._attributes()
+
     def validate_configuration(self) -> None:
-        """Checks it again, also what was changed since. Raises as the constructor does."""
+        """Checks everything again, including later changes. Raises as the constructor does."""
         self._check()
 
     def print_configuration(self, print_: Callable[[str], object] = print) -> None:
-        """Prints every setting that is given, one a line. No password."""
+        """Prints every setting that is given, one a line, without passwords."""
         for name, value in self._attributes().items():
             if name == "environment" and value is not None:
                 value = value["name"]
@@ -159,7 +160,7 @@ class InferenceConfig(KnownNames):
                 print_(f"{name}: {value}")
 
     def _attributes(self) -> dict[str, Any]:
-        """What can be changed, as data that can be compared; without the password."""
+        """Everything that a user can change, as comparable data without passwords."""
         registry, environment = self.base_image_registry, self.environment
         return {
             **{name: getattr(self, name) for name in SETTINGS},
@@ -199,11 +200,11 @@ class InferenceConfig(KnownNames):
     def _check(self) -> None:
         self._check_types()
         problems: list[str] = []
-        errors: list[MldeployError] = []  # of the script and the environment, which carry their own line
+        errors: list[MldeployError] = []  # from the script and the environment; they know their own line
         if self.source_directory is not None and not os.path.isdir(self.source_directory):
             problems.append(f"source_directory {self.source_directory} is not a folder")
         problems += self._script_problems(errors)
-        problems += self._option_problems()
+        problems += [*self._option_problems(), *self._file_problems(), *self._registry_problems()]
         problems += self._environment_problems(errors)
         if len(errors) == 1 and not problems:
             raise errors[0]
@@ -254,6 +255,10 @@ class InferenceConfig(KnownNames):
             problems.append(f"enable_gpu is {self.enable_gpu!r}, not True or False")
         if self.base_image is not None and str(self.runtime or "python").lower() != "python":
             problems.append(f"base_image goes with runtime python only, not {self.runtime}")
+        return problems
+
+    def _file_problems(self) -> list[str]:
+        problems = []
         for name in ("conda_file", "requirements_file", "extra_docker_file_steps"):
             path = getattr(self, name)
             if path is not None and not os.path.isfile(str(self._absolute(path))):
@@ -262,12 +267,17 @@ class InferenceConfig(KnownNames):
             problems.append(
                 "conda_file and requirements_file are both given; name PyPI packages under `pip:` of conda_file"
             )
+        return problems
+
+    def _registry_problems(self) -> list[str]:
         registry = self.base_image_registry
         if not isinstance(registry, ContainerRegistry):
-            problems.append(f"base_image_registry is {type(registry).__name__}, not a ContainerRegistry")
-        elif not _is_whole(registry) and registry.without_password() != self._read.get("base_image_registry"):
-            problems.append("base_image_registry needs an address, and username and password together or neither")
-        return problems
+            return [f"base_image_registry is {type(registry).__name__}, not a ContainerRegistry"]
+        # A registry read from data has no password, which is never stored.
+        was_read = registry.without_password() == self._source_attributes.get("base_image_registry")
+        if was_read or _is_complete(registry):
+            return []
+        return ["base_image_registry needs an address, and username and password together or neither"]
 
     def _environment_problems(self, errors: list[MldeployError]) -> list[str]:
         environment = self.environment
@@ -275,9 +285,9 @@ class InferenceConfig(KnownNames):
         if environment is not None:
             if not isinstance(environment, Environment):
                 return [f"environment is {type(environment).__name__}, not an Environment"]
-            beside = [name for name in BESIDE_ENVIRONMENT if getattr(self, name) is not None]
-            if beside:
-                problems.append(f"environment excludes {', '.join(beside)}; say it in the environment")
+            excluded = [name for name in EXCLUDED_BY_ENVIRONMENT if getattr(self, name) is not None]
+            if excluded:
+                problems.append(f"environment excludes {', '.join(excluded)}; say it in the environment")
             try:
                 sections.check_types(environment)
             except MldeployError as error:
@@ -302,12 +312,12 @@ def _wrong(problems: list[str]) -> InferenceConfigError:
     return InferenceConfigError(problems, hint=f"correct {'them' if len(problems) > 1 else 'it'} and try again")
 
 
-def _is_whole(registry: ContainerRegistry) -> bool:
+def _is_complete(registry: ContainerRegistry) -> bool:
     return bool(registry.username) == bool(registry.password) and bool(registry.address or not registry.username)
 
 
 def _text(path: str | Path | None) -> str | None:
-    """A path as text. What is no path stays as it is, for `_check_types` to name."""
+    """A path as text; anything else is returned unchanged, for `_check_types` to report."""
     return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 

@@ -1,6 +1,6 @@
 """The class of each target: `LocalWebservice`, `AciWebservice`, `AksWebservice`, `AksEndpoint`.
 
-v1 gave `update` and `list` another order of parameters on each of them; the data of that order is here.
+In v1 the parameters of `update` and `list` have another order on each of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mldeploy_jupyter.api.webservices.deploy_configuration import (
 from mldeploy_jupyter.api.webservices.webservice import Webservice
 from mldeploy_jupyter.core.errors import UserErrorException
 
-# The parameters of v1's `update`, in its order; `image` stands before them and is refused.
+# The parameters of v1's `update` in v1's order. Before them comes `image`, which is refused.
 ACI_UPDATE = (
     *("tags", "properties", "description", "auth_enabled", "ssl_enabled", "ssl_cert_pem_file", "ssl_key_pem_file"),
     *("ssl_cname", "enable_app_insights", "models", "inference_config"),
@@ -38,19 +38,21 @@ AKS_UPDATE = (
 
 ENDPOINT_UPDATE = ("auth_enabled", "token_auth_enabled", "enable_app_insights", "description", "tags", "properties")
 
-# Ours besides, by name only.
+# Keyword-only parameters that v1 did not have.
 _OURS = ("deployment_config", "wait", "detached")
 
 
 def _update(*names: str) -> Callable[..., None]:
-    """An `update` that takes `names` by position in v1's order, and passes what is given to `Webservice.update`."""
-    order = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    by_name = inspect.Parameter.KEYWORD_ONLY
+    """An `update` with the parameters `names`, which passes those that are given to `Webservice.update`.
+
+    It raises `UserErrorException` for a call that does not fit its signature or has an image.
+    """
+    positional, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
     signature = inspect.Signature(
         [
-            inspect.Parameter("self", order),
-            *(inspect.Parameter(name, order, default=None) for name in names),
-            *(inspect.Parameter(name, by_name, default=None) for name in _OURS),
+            inspect.Parameter("self", positional),
+            *(inspect.Parameter(name, positional, default=None) for name in names),
+            *(inspect.Parameter(name, keyword, default=None) for name in _OURS),
         ]
     )
 
@@ -76,8 +78,7 @@ def _update(*names: str) -> Callable[..., None]:
 class LocalWebservice(Webservice):
     """A service on this machine: a process that listens on 127.0.0.1.
 
-    With `must_exist` False a name that no service has gives an object too; using it raises `WebserviceNotFound`
-    until a service of the name is deployed.
+    With `must_exist` False the service need not exist; attributes raise `WebserviceNotFound` until it is deployed.
     """
 
     _compute_type = "Local"
@@ -87,19 +88,19 @@ class LocalWebservice(Webservice):
     def list(  # type: ignore[override]  # v1's order on this class
         cls, workspace: WorkspaceLike, model_name: str | None = None, model_id: str | None = None, all: bool = False
     ) -> List[Webservice]:
-        """The local services, oldest first; those that are stopped, or failed before they were live, with `all`."""
+        """The local services, oldest first. `all` includes stopped ones and those that failed before they were live."""
         found = Webservice.list(workspace, cls._compute_type, model_name=model_name, model_id=model_id)
         return [service for service in found if all or service.shown_state not in ("Stopped", "Failed")]
 
     @property
     def port(self) -> int | None:
-        """The port, None before the first revision is live."""
+        """The port; None before the first revision is live."""
         return self.record.endpoint.get("port")
 
     def deploy_to_cloud(
         self, name: str | None = None, deployment_config: Any = None, deployment_target: Any = None
     ) -> NoReturn:
-        """Not in this version: raises `TargetNotAvailable`, which names the target."""
+        """Not in this version: raises `TargetNotAvailable` naming the target."""
         target = getattr(deployment_config, "compute_type", "ACI" if deployment_target is None else "AKS")
         raise target_error("deploy_to_cloud", target)
 
