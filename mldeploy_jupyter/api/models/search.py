@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mldeploy_jupyter.api.arguments import WorkspaceLike
-from mldeploy_jupyter.api.tag_filters import Filter, describe, matches, parse_filter
+from mldeploy_jupyter.api.tag_filters import Filter, describe_filter, matches, parse_filter
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import ModelRecord
 
@@ -88,8 +88,8 @@ def _not_found(
     criteria = {
         "name": name,
         "version": version,
-        "tags": describe(wanted.tags),
-        "properties": describe(wanted.properties),
+        "tags": describe_filter(wanted.tags),
+        "properties": describe_filter(wanted.properties),
         "run_id": wanted.run_id,
         "model_framework": wanted.model_framework,
     }

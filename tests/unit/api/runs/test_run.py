@@ -81,24 +81,6 @@ def test_status_tags_and_details(ws: Workspace, run: Run) -> None:
     assert (failed.get_status(), failed.tags) == ("Failed", {"error": "no data"})
 
 
-def test_files_go_in_and_out(ws: Workspace, run: Run, folder: Path) -> None:
-    import io
-
-    run.upload_files(["a/1", "a/2"], ["m.pkl", io.BytesIO(b"stream")])
-    (folder / "tree" / "deep").mkdir(parents=True)
-    (folder / "tree" / "deep" / "x").write_bytes(b"x")
-    run.upload_folder("up", "tree")
-    assert {"a/1", "a/2", "up/deep/x"} < set(run.get_file_names())
-    run.download_file("a/2", "out/copy")
-    run.download_file("a/2")
-    assert (folder / "out" / "copy").read_bytes() == (folder / "2").read_bytes() == b"stream"
-    run.download_files("a/", "all")
-    run.download_files("a/", "short", append_prefix=False)
-    run.download_files("a/", output_paths=["p", "q"])
-    assert (folder / "all/a/1").is_file() and (folder / "short/2").read_bytes() == b"stream"
-    assert (folder / "q").read_bytes() == b"stream"
-
-
 def test_wrong_uses_of_a_run_are_named(ws: Workspace, run: Run, folder: Path) -> None:
     import io
 
