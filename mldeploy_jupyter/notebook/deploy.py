@@ -25,7 +25,6 @@ from mldeploy_jupyter.commands.python_code import (
 from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
 from mldeploy_jupyter.core.errors import EntryScriptError, WorkspaceError
 from mldeploy_jupyter.notebook.session import Session, front_end
-from mldeploy_jupyter.notebook.timeline_view import show_deployment
 
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
@@ -76,6 +75,8 @@ def _run(session: Session, context: Context, args: Args, base: Command) -> Resul
     """Runs the command. The front end decides whether it waits by default, and how the deployment is shown."""
 
     def show(service: Any, wait: bool, timeout_sec: float | None) -> None:
+        from mldeploy_jupyter.notebook.timeline_view import show_deployment
+
         session.record_deployment(service.name)  # first: the wait may be interrupted
         show_deployment(session, service, wait, timeout_sec)
 

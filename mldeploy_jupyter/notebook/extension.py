@@ -34,7 +34,6 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     from mldeploy_jupyter.notebook.completion import Matcher
     from mldeploy_jupyter.notebook.magics import magics
     from mldeploy_jupyter.notebook.session import Session
-    from mldeploy_jupyter.notebook.timeline_view import refresh_timelines
     from mldeploy_jupyter.notebook.views import add_formatters
 
     session = Session(shell)
@@ -44,7 +43,7 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     add_formatters(session)
     session.matcher = Matcher(session, table)
     shell.Completer.custom_matchers.append(session.matcher)
-    session.on_cell_end = lambda *_: refresh_timelines(session)
+    session.on_cell_end = lambda *_: session.refresh_timelines()
     shell.events.register("post_run_cell", session.on_cell_end)
     setattr(shell, _KEY, session)
 

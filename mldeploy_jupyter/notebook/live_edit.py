@@ -14,7 +14,6 @@ from mldeploy_jupyter.commands import Args, Context, UsageError, command
 from mldeploy_jupyter.commands.lookup import find_service
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
-from mldeploy_jupyter.notebook.timeline_view import wait_interrupted
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.session import Session
@@ -40,6 +39,7 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     Raises the deployment's error when it did not go live, `WaitInterrupted` when the user interrupts the wait.
     """
     from mldeploy_jupyter.core.journal import format_duration
+    from mldeploy_jupyter.notebook.timeline_view import wait_interrupted
 
     began = time.monotonic()
     update_args = Args(**{param.name: None for param in command("service", "update").all_params})

@@ -11,7 +11,6 @@ from mldeploy_jupyter.commands.lookup import find_service
 from mldeploy_jupyter.commands.python_code import call, service_program
 from mldeploy_jupyter.notebook import deploy, entry_script, register, score
 from mldeploy_jupyter.notebook.session import Session
-from mldeploy_jupyter.notebook.timeline_view import show_deployment
 from mldeploy_jupyter.notebook.views import LogText
 
 Kind = Literal["line", "cell", "line_cell"]
@@ -95,6 +94,8 @@ def _services_command(session: Session) -> Command:
         if args.name is None:
             result = base.run(context, args)
             return result if result.value else replace(result, value=None, text="No services. Deploy one with %deploy")
+        from mldeploy_jupyter.notebook.timeline_view import show_deployment
+
         service = find_service(context, args)
         show_deployment(session, service)
         return Result(service, "", service.serialize(), service_program(args.name, "service"))

@@ -67,6 +67,12 @@ class Session:
         """Remembers the service that was deployed last."""
         self.service, self.script_is_new = service, False
 
+    def refresh_timelines(self) -> None:
+        """Brings every open timeline up to date. Called at the end of each cell, while its outputs can be saved."""
+        for display_id, view in list(self.timelines.items()):
+            if view.catch_up():
+                self.timelines.pop(display_id, None)
+
 
 def front_end(shell: Any) -> FrontEnd:
     """The kind of front end. A program that runs notebooks does not allow input (`allow_stdin` of its requests)."""

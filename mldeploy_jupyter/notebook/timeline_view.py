@@ -170,13 +170,6 @@ def wait_interrupted(service: Any) -> WaitInterrupted:
     )
 
 
-def refresh_timelines(session: Session) -> None:
-    """Brings every open timeline up to date. Called at the end of each cell, while its outputs can still be saved."""
-    for display_id, view in list(session.timelines.items()):
-        if view.catch_up():
-            session.timelines.pop(display_id, None)
-
-
 def _add_view(session: Session, service: Any, errors: bool) -> TimelineView:
     from IPython.display import display, update_display
 
