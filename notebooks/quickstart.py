@@ -34,7 +34,7 @@ def run(data):
 folder = Path(__file__).resolve().parent.parent / "demo"
 folder.mkdir(exist_ok=True)
 
-# Train: ten measurements of a patient, and how far the illness went in a year.
+# Train: ten measurements of a patient, and how far the disease progressed within a year.
 X, y = load_diabetes(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, random_state=0)
 model = Ridge(alpha=0.1).fit(X_train, y_train)
@@ -54,7 +54,7 @@ service = Model.deploy(
 )
 service.wait_for_deployment(show_output=True)
 
-# Ask it.
+# Score.
 rows = X_test[:3].tolist()
 answer = service.run({"data": rows})
 times = []
@@ -70,6 +70,6 @@ print(f"predictions  {[round(value, 1) for value in answer]}")
 print(f"measured     {[float(value) for value in y_test[:3]]}")
 print(f"latency      median {statistics.median(times):.1f} ms, p95 {times[189]:.1f} ms (200 requests, one client)")
 print()
-print("The service goes on serving. Look at it, or remove it:")
+print("The service keeps running. Look at it, or delete it:")
 print(f"  .venv/bin/mldeploy service list -w {folder.name}")
 print(f"  .venv/bin/mldeploy service delete -n diabetes -w {folder.name}")

@@ -81,7 +81,7 @@ def _name_after_model(context: Context, models: list[str]) -> str:
     if not models:
         raise UsageError(
             "the service's name is missing",
-            why="it is made from the model's name, and no model is named",
+            why="it is derived from the model's name, and no model is named",
             hint="add -n NAME, or -m MODEL",
         )
     last = models[0].rstrip("/").rsplit("/", 1)[-1]
@@ -134,7 +134,7 @@ def update(context: Context, args: Args) -> Result:
     calls = _change_labels(service, args)
     if not kwargs and not calls:
         hint = f"for example: {context.prefix}service update {service.name} {_example_change(service)}"
-        raise UsageError("nothing is to be changed", why="no option says what", hint=hint)
+        raise UsageError("there is nothing to change", why="no option names a change", hint=hint)
     if kwargs:
         calls.append(call("service.update", **{key: _as_code(key, value) for key, value in kwargs.items()}))
     python = "\n".join(calls)
@@ -204,7 +204,7 @@ def read_models(context: Context, args: Args) -> list[Any]:
 _NAME = Param(
     "name",
     ("--name", "-n"),
-    "The service's name. The model's, made valid, when left out.",
+    "The service's name. Derived from the model's name when left out.",
     positional=True,
     completion="service",
 )
@@ -250,7 +250,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("service", "update"),
         "Change a service; the old version serves until the new one answers.\n\n"
-        "What no option names stays as it is. A new script alone goes into the environment that the old one has.",
+        "Only what an option names is changed. A new script alone keeps the environment of the old one.",
         (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], *WAIT, *_CHANGES, *INFERENCE_PARAMS, *_UPDATE_CONFIG),
         update,
         "service update churn -m churn:4",

@@ -158,7 +158,7 @@ COMMON: tuple[Param, ...] = (
     Param(
         "show_python", ("--show-python",), "Also print the Python call the command stands for.", "switch", group=_COMMON
     ),
-    Param("resource_group", ("--resource-group", "-g"), "Accepted for v1's sake; not used.", group=_COMMON),
-    Param("subscription_id", ("--subscription-id",), "Accepted for v1's sake; not used.", group=_COMMON),
+    Param("resource_group", ("--resource-group", "-g"), "Accepted as in v1, but not used.", group=_COMMON),
+    Param("subscription_id", ("--subscription-id",), "Accepted as in v1, but not used.", group=_COMMON),
     Param("help", ("--help", "-h"), "Show this help.", "switch", group=_COMMON),
 )

@@ -169,7 +169,7 @@ def update(context: Context, args: Args) -> Result:
     texts = {name: value for name, value in texts.items() if value is not None}
     given = (args.add_tag, args.remove_tag, args.add_property, texts or None)
     if all(value is None for value in given):
-        raise UsageError("nothing is to be changed", why="no option says what", hint="add --add-tag key=value")
+        raise UsageError("there is nothing to change", why="no option names a change", hint="add --add-tag key=value")
     calls = []
     for method, value in (
         ("add_tags", pairs(args.add_tag, "--add-tag")),
@@ -230,7 +230,7 @@ COMMANDS: tuple[Command, ...] = (
                 completion="file",
             ),
             Param("asset_path", ("--asset-path",), "A path inside the run that --run-id names."),
-            Param("experiment_name", ("--experiment-name",), "Accepted for v1's sake; the run's id is enough."),
+            Param("experiment_name", ("--experiment-name",), "Accepted as in v1; the run's id is enough."),
             Param("run_id", ("--run-id", "-r"), "The run the model comes from."),
             Param(
                 "run_metadata_file",
@@ -302,7 +302,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "target_dir", ("--target-dir", "-t"), "The folder. The current one when left out.", completion="file"
             ),
-            Param("overwrite", ("--overwrite",), "Replace files that are there.", "switch"),
+            Param("overwrite", ("--overwrite",), "Replace existing files.", "switch"),
         ),
         download,
         "model download churn:3 -t models",

@@ -84,7 +84,7 @@ TARGET_PARAMS: tuple[Param, ...] = (
     Param(
         "deploy_config",
         ("--deploy-config-file", "--dc", "-dc"),
-        "The deploymentconfig.json (or YAML). A flag beats it.",
+        "The deploymentconfig.json (or YAML). Options override it.",
         completion="file",
         metavar="FILE",
     ),
@@ -96,7 +96,7 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
     Param(
         "inference_config",
         ("--inference-config-file", "--ic", "-ic"),
-        "The inferenceconfig.json (or YAML). A flag beats it.",
+        "The inferenceconfig.json (or YAML). Options override it.",
         completion="file",
         metavar="FILE",
         group=_SCRIPT,

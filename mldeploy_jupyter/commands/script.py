@@ -135,7 +135,7 @@ def _prepare_interpreter(context: Context, args: Args) -> tuple[str, dict[str, s
     spec = environment.to_spec()
     prepared = environments.prepare(spec, kernel_python=sys.executable)
     if prepared.built:
-        context.note(f"made the environment {prepared.digest[:8]} in {prepared.seconds:.1f} s")
+        context.note(f"built the environment {prepared.digest[:8]} in {prepared.seconds:.1f} s")
     return prepared.python, dict(spec.environment_variables)
 
 
@@ -243,7 +243,7 @@ ENVIRONMENT_PARAMS: tuple[Param, ...] = (
     Param(
         "conda_file",
         ("--conda-file",),
-        "Check in the environment of this conda file, made if it is not there yet. Default: this Python.",
+        "Check in the environment of this conda file, built if it does not exist yet. Default: this Python.",
         completion="file",
         metavar="FILE",
     ),

@@ -93,7 +93,7 @@ def _read_input(context: Context, args: Args) -> Any:
     """The body to score: from the command line, a file or standard input. Bytes when it is not UTF-8."""
     given = [value for value in (args.input_data, args.data) if value is not None]
     if len(given) != 1:
-        why = "nothing says what to score" if not given else "--input-data and --data are both given"
+        why = "no input is given" if not given else "--input-data and --data are both given"
         hint = f"for example: mldeploy service run {args.name} -d '{{\"data\": [[1.0, 2.0]]}}'"
         raise UsageError("mldeploy service run needs one input", why=why, hint=hint)
     if args.data is None and not args.input_data.startswith("@"):
@@ -119,14 +119,14 @@ def get_logs(context: Context, args: Args) -> Result:
     if args.follow and context.json:
         raise UsageError(
             "--follow and --json exclude each other",
-            why="a log that goes on is no one document",
+            why="a log that is followed is not a single document",
             hint="leave one of them out",
         )
     lines = 5000 if args.num_lines is None else args.num_lines
     if lines < 0:
         raise UsageError(f"--num-lines cannot be {lines}", why="it must be at least 0", hint="leave it out for 5000")
     if args.init:
-        context.note("note: --init is accepted for v1's sake; init() writes into the same log.")
+        context.note("note: --init is accepted as in v1; init() writes to the same log.")
     service = find_service(context, args)
     if args.follow:
         try:
@@ -241,7 +241,7 @@ COMMANDS: tuple[Command, ...] = (
         ("service", "list"),
         "List services. From a folder without a workspace: those of all your workspaces.",
         (
-            Param("all", ("--all", "-a"), "The services of every workspace you have made.", "switch"),
+            Param("all", ("--all", "-a"), "The services of all your workspaces.", "switch"),
             Param("compute_type", ("--compute-type", "-c"), "Only services of this target.", choices=tuple(TARGETS)),
             Param("model_id", ("--model-id",), "Only services with this model, name:version.", completion="model id"),
             Param("model_name", ("--model-name",), "Only services with a version of this model.", completion="model"),
@@ -254,8 +254,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(("service", "show"), "Show a service and its revisions.", (NAME,), show, "service show churn"),
     Command(
         ("service", "run"),
-        "Score data with a service.\n\n"
-        "It waits for a deployment that is under way, and sends a key of the service by itself.",
+        "Score data with a service.\n\nIt waits for a deployment under way, and sends a key of the service.",
         (
             NAME,
             Param(
@@ -286,8 +285,8 @@ COMMANDS: tuple[Command, ...] = (
                 "integer",
                 metavar="N",
             ),
-            Param("follow", ("--follow", "-f"), "Go on with what is written from now on, until Ctrl-C.", "switch"),
-            Param("init", ("--init", "-i"), "Accepted for v1's sake; init() writes into the same log.", "switch"),
+            Param("follow", ("--follow", "-f"), "Follow the log until Ctrl-C.", "switch"),
+            Param("init", ("--init", "-i"), "Accepted as in v1; init() writes to the same log.", "switch"),
         ),
         get_logs,
         "service get-logs churn -f",
@@ -303,11 +302,11 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("service", "regen-key"),
         "Make a new key; the old one stops working.\n\nThe other key stays valid, and nothing is restarted. With token "
-        "every token that was given stops working.",
+        "every token issued so far stops working.",
         (
             NAME,
-            Param("key", ("--key", "-k"), "Which of them.", required=True, metavar="primary|secondary|token"),
-            Param("set_key", ("--set-key", "-s"), "The new key. Made when left out."),
+            Param("key", ("--key", "-k"), "Which one to replace.", required=True, metavar="primary|secondary|token"),
+            Param("set_key", ("--set-key", "-s"), "The new key. Generated when left out."),
         ),
         regen_key,
         "service regen-key churn -k primary",
@@ -335,7 +334,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("service", "rollback"),
-        "Go back to an older revision.\n\nservice show lists the revisions; those that are kept can be gone back to.",
+        "Go back to an older revision.\n\nservice show lists the revisions; you can go back to those that are kept.",
         (
             NAME,
             Param(
@@ -352,7 +351,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("service", "cancel"),
-        "Cancel the deployment under way; the old version goes on.",
+        "Cancel the deployment under way; the old version keeps serving.",
         (NAME,),
         cancel,
         "service cancel churn",
@@ -366,7 +365,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("service", "wait"),
-        "Follow the deployment under way until it ends.\n\nWithout one it says how the last one ended.",
+        "Follow the deployment under way until it ends.\n\nWithout one it reports how the last one ended.",
         (NAME, TIMEOUT),
         wait,
         "service wait churn",

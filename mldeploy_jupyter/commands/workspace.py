@@ -53,7 +53,10 @@ def create(context: Context, args: Args) -> Result:
     workspace = Workspace.create(args.name, path=folder, exist_ok=args.exist_ok, **kwargs)
     python = call("Workspace.create", repr(args.name), path=folder, **kwargs)
     return Result(
-        workspace, f"Made the workspace {workspace.name}.\n{listing(_details(workspace))}", _details(workspace), python
+        workspace,
+        f"Created the workspace {workspace.name}.\n{listing(_details(workspace))}",
+        _details(workspace),
+        python,
     )
 
 
@@ -99,8 +102,8 @@ _FOLDER = Param(
 COMMANDS: tuple[Command, ...] = (
     Command(
         ("workspace", "create"),
-        "Make a workspace in a folder (the current one when left out).\n\n"
-        "It holds models and services. The first model register makes one where there is none.",
+        "Create a workspace in a folder (the current one when left out).\n\n"
+        "It holds models and services. The first model register creates one if there is none.",
         (
             Param("folder", (), "The folder. The current one when left out.", completion="file", metavar="FOLDER"),
             Param("name", ("--name", "-n"), "The workspace's name. The folder's name when left out."),
@@ -110,13 +113,13 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "artifacts", ("--artifacts",), "The artifacts' URL, such as abfs://container. A folder when left out."
             ),
-            Param("exist_ok", ("--exist-ok",), "Take a workspace that is there already.", "switch"),
+            Param("exist_ok", ("--exist-ok",), "Accept an existing workspace.", "switch"),
         ),
         create,
         "workspace create . --name demo",
     ),
     Command(("workspace", "show"), "Show the workspace that commands here use.", (_FOLDER,), show, "workspace show"),
-    Command(("workspace", "list"), "List the workspaces this user has made.", (), list_, "workspace list"),
+    Command(("workspace", "list"), "List your workspaces.", (), list_, "workspace list"),
     Command(
         ("prune",),
         "Remove old deployments, and files and environments that nothing uses.",
@@ -124,11 +127,11 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "keep_deployments",
                 ("--keep-deployments",),
-                "How many deployments of each service to keep, beside the one that serves. Default 20.",
+                "How many deployments of each service to keep, besides the live one. Default 20.",
                 "integer",
                 metavar="N",
             ),
-            Param("dry_run", ("--dry-run",), "Only say what would be removed.", "switch"),
+            Param("dry_run", ("--dry-run",), "Only report what would be removed.", "switch"),
         ),
         prune,
         "prune --dry-run",

@@ -35,9 +35,9 @@ the timeline, which keeps itself up to date; --wait waits for the end."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 
-Without options the entry script is read again. What no option names stays as it is."""
+Without options the entry script is read again. Only what an option names is changed."""
 
-_WAIT = Param("wait", ("--wait",), "Wait for the end, with the timeline in view. An interrupt ends the waiting only.",
+_WAIT = Param("wait", ("--wait",), "Wait for the end, with the timeline in view. An interrupt ends only the waiting.",
               "switch")  # fmt: skip
 _NO_WAIT = Param("no_wait", ("--no-wait",), "Return at once. The default in a notebook.", "switch")
 

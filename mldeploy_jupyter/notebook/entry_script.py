@@ -38,7 +38,7 @@ PARAMS: tuple[Param, ...] = (
         "update",
         ("--update", "-u"),
         "A service on this machine that gets the script at once. The check is then the new revision's own start; the "
-        "old one serves on if it fails.",
+        "old one keeps serving if it fails.",
         completion="service",
         metavar="SERVICE",
     ),

@@ -107,7 +107,7 @@ def _services_command(session: Session) -> Command:
 
 def _logs_command() -> Command:
     base = command("service", "get-logs")
-    doc = "Show the last lines of a service's log. With -f it goes on with what is written from now on,\n"
+    doc = "Show the last lines of a service's log. With -f it follows the log\n"
     doc += "until you interrupt it; the service goes on."
     params = tuple(
         replace(param, doc=f"How many lines from the end. Default {LOG_LINES}.") if param.name == "num_lines" else param

@@ -56,7 +56,7 @@ def score(session: Session, context: Context, args: Args, cell: str | None) -> R
     """
     inputs = [part for part in (args.expression, args.data, cell) if part]
     if len(inputs) != 1:
-        why = "nothing says what to score" if not inputs else "more than one thing says what to score"
+        why = "no input is given" if not inputs else "more than one input is given"
         raise UsageError(
             f"%score {args.name} needs one input",
             why=why,
