@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.core.errors import ConfigError
+
 MOUNTS = Path("/proc/self/mountinfo")
 
 # File systems whose file locks and shared memory do not reach other machines.
@@ -90,6 +92,22 @@ def write_json(path: Path, data: Any, *, mode: int = 0o600, exclusive: bool = Fa
     """Writes `data` as indented JSON with `atomic_write`."""
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write(path, text, mode=mode, exclusive=exclusive)
+
+
+def read_user_text(path: Path, kind: str) -> str:
+    """The text of a file that the user named, a `kind` of file. Raises `ConfigError` when it cannot be read."""
+    try:
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no {kind} at {path}",
+            why=f"looked in the folder {path.absolute().parent}",
+            hint="give the path of an existing file",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the {kind} {path} cannot be read", why=str(error), hint="give a readable UTF-8 text file"
+        ) from None
 
 
 @contextmanager

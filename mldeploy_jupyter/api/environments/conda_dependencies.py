@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.arguments import check_path
+from mldeploy_jupyter.core.environment.conda_file import load_yaml, parse_conda
 from mldeploy_jupyter.core.environment.requirements_file import parse_requirements
-from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda, load_conda_file, parse_python
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, parse_python
 from mldeploy_jupyter.core.errors import ConfigError
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
 
@@ -36,8 +37,8 @@ class CondaDependencies:
         if conda_dependencies_file_path is not None:
             path = Path(check_path("conda_dependencies_file_path", conda_dependencies_file_path, '"conda.yml"'))
             self._folder, self._where = path.absolute().parent, path.name
-            data = load_conda_file(path)
-            from_conda(data, folder=self._folder, where=self._where)  # raises unless it is a mapping
+            data = load_yaml(path)
+            parse_conda(data, folder=self._folder, where=self._where)  # raises unless it is a mapping
             self._data = data
         elif _underlying_structure is not None:
             self._data = _underlying_structure
@@ -101,7 +102,7 @@ class CondaDependencies:
         Raises `ConfigError` when it is no package.
         """
         name = _package_name(conda_package)
-        from_conda({"dependencies": [conda_package]}, folder=self._folder, where="add_conda_package")
+        parse_conda({"dependencies": [conda_package]}, folder=self._folder, where="add_conda_package")
         self.remove_conda_package(name)
         self._dependencies().append(conda_package)
 
@@ -242,7 +243,7 @@ class CondaDependencies:
 
     def to_spec(self) -> EnvironmentSpec:
         """The dependencies as the room `environments` installs them. Raises `ConfigError` naming what is wrong."""
-        return from_conda(self._data, folder=self._folder, where=self._where)
+        return parse_conda(self._data, folder=self._folder, where=self._where)
 
     def _dependencies(self) -> list[Any]:
         if self._data.get("dependencies") is None:

@@ -14,7 +14,8 @@ from mldeploy_jupyter.api.arguments import WorkspaceLike, azure_method, check_pa
 from mldeploy_jupyter.api.environments import json_data, registry, sections, sources
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.api.environments.sections import ContainerRegistry, EnvironmentFields
-from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda_file
+from mldeploy_jupyter.core.environment.conda_file import read_conda_file
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
 
@@ -60,7 +61,7 @@ class Environment(EnvironmentFields):
         """
         environment = Environment(name)
         file_path = check_path("file_path", file_path, '"conda.yml"')
-        spec = from_conda_file(file_path)
+        spec = read_conda_file(file_path)
         environment.python.conda_dependencies = CondaDependencies(file_path)
         environment.environment_variables = dict(spec.environment_variables)
         return environment
@@ -250,7 +251,7 @@ class Environment(EnvironmentFields):
         if self.python.user_managed_dependencies:
             spec = EnvironmentSpec(interpreter=sources.find_interpreter(self.python.interpreter_path))
         elif self.python.conda_dependencies_file:
-            spec = from_conda_file(Path(folder or ".") / self.python.conda_dependencies_file)
+            spec = read_conda_file(Path(folder or ".") / self.python.conda_dependencies_file)
         elif self.python.conda_dependencies is not None:
             spec = self.python.conda_dependencies.to_spec()
         else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mldeploy_jupyter.api.arguments import check_path
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
-from mldeploy_jupyter.core.environment.spec import from_requirements_file
+from mldeploy_jupyter.core.environment.requirements_file import read_requirements_file
 from mldeploy_jupyter.core.errors import EnvironmentBuildError, UserErrorException
 
 # Installed for the notebook itself; a service does not need them.
@@ -73,7 +73,7 @@ def kernel(modules: Iterable[str] | None) -> CondaDependencies:
 
 def pip_requirements(file_path: str | Path) -> CondaDependencies:
     """The packages, options and constraints of a requirements file. Raises `UserErrorException`, `ConfigError`."""
-    spec = from_requirements_file(check_path("file_path", file_path, '"requirements.txt"'))
+    spec = read_requirements_file(check_path("file_path", file_path, '"requirements.txt"'))
     data: dict[str, Any] = {"dependencies": [{"pip": [*spec.pip_options, *spec.pip]}]}
     if spec.constraints:
         data["constraints"] = spec.constraints

@@ -12,7 +12,9 @@ from mldeploy_jupyter.api.arguments import KnownNames
 from mldeploy_jupyter.api.environments import sections
 from mldeploy_jupyter.api.environments.environment import Environment
 from mldeploy_jupyter.api.environments.sections import ContainerRegistry
-from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda_file, from_requirements_file
+from mldeploy_jupyter.core.environment.conda_file import read_conda_file
+from mldeploy_jupyter.core.environment.requirements_file import read_requirements_file
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException
 
 __all__ = ["ContainerRegistry", "InferenceConfig", "InferenceConfigError"]
@@ -181,9 +183,9 @@ class InferenceConfig(KnownNames):
         if self.environment is not None:
             return self.environment.to_spec(self._folder)
         if self.conda_file is not None:
-            return from_conda_file(str(self._absolute(self.conda_file)))
+            return read_conda_file(str(self._absolute(self.conda_file)))
         if self.requirements_file is not None:
-            return from_requirements_file(str(self._absolute(self.requirements_file)))
+            return read_requirements_file(str(self._absolute(self.requirements_file)))
         return None
 
     def _check_types(self) -> None:
@@ -237,11 +239,11 @@ class InferenceConfig(KnownNames):
         return problems
 
     def _parse(self, script: Path, errors: list[MldeployError]) -> None:
-        from mldeploy_jupyter.core.environment.spec import read_text
+        from mldeploy_jupyter.core.files import read_user_text
         from mldeploy_jupyter.core.script.entry_script import check
 
         try:
-            check(read_text(script, "entry script"), script.name)
+            check(read_user_text(script, "entry script"), script.name)
         except MldeployError as error:
             errors.append(error)
 

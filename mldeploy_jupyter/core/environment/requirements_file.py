@@ -1,4 +1,4 @@
-"""Reads pip's requirements format: nested files, constraints, hashes, index options, local wheels."""
+"""Reads requirements files of pip: nested files, constraints, hashes, index options, local wheels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError
+from mldeploy_jupyter.core.files import read_user_text
 
-# Option as written -> the one spelling we keep and whether it takes a value. None: true of every lock anyway.
+# Option as written -> its spelling in `Requirements.options` (None: left out, every lock has it), takes a value.
 OPTIONS: dict[str, tuple[str | None, bool]] = {
     "-i": ("--index-url", True),
     "--index-url": ("--index-url", True),
@@ -29,7 +31,10 @@ OPTIONS: dict[str, tuple[str | None, bool]] = {
 
 @dataclass
 class Requirements:
-    """`requirements` and `constraints` are PEP 508 strings (hashes behind), `options` pip's, as "--name=value"."""
+    """The content of a requirements file.
+
+    `requirements` and `constraints` are PEP 508 strings, followed by their hashes; `options` are pip's "--name=value".
+    """
 
     requirements: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
@@ -37,19 +42,33 @@ class Requirements:
 
 
 def parse_requirements(text: str, *, folder: Path, where: str) -> Requirements:
-    """Read requirements. Paths are relative to `folder`; `where` names the source in errors (`ConfigError`).
+    """Reads the text of a requirements file. Paths are relative to `folder`; `where` names the file in errors.
 
-    A local wheel becomes a pin and a `--find-links`, so that a lock names no path. Local source folders and
-    editable installs are refused: they cannot be pinned. So are passwords in the clear, which would be stored.
+    A local wheel becomes a pin and a `--find-links`, so that a lock names no path.
+
+    Raises:
+        ConfigError: a line is not understood, a file is missing, a requirement is a source folder or an editable
+            install, which cannot be pinned, or a URL has a password, which would be stored.
     """
     found = Requirements()
     _read(text, folder, where, found, found.requirements, ())
     return found
 
 
+def read_requirements_file(path: Path | str, *, name: str = "") -> EnvironmentSpec:
+    """The spec of a pip requirements file, with `-r`, `-c`, hashes and index options. Raises `ConfigError`."""
+    path = Path(path)
+    text = read_user_text(path, "requirements file")
+    parsed = parse_requirements(text, folder=path.absolute().parent, where=path.name)
+    return EnvironmentSpec(
+        name=name, pip=parsed.requirements, pip_options=parsed.options, constraints=parsed.constraints
+    )
+
+
 def _read(
     text: str, folder: Path, where: str, found: Requirements, into: list[str], open_files: tuple[Path, ...]
 ) -> None:
+    """Adds the requirements of one file to `into`, its options to `found`. `open_files` are those that include it."""
     for number, line in _logical_lines(text):
         place = f"{where}, line {number}"
         if line.startswith("-"):
@@ -61,19 +80,20 @@ def _read(
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """The lines with their numbers, continued lines joined, without comments and empty lines."""
     lines: list[tuple[int, str]] = []
-    start, held = 0, ""
+    start, joined = 0, ""
     for number, raw in enumerate(text.splitlines(), 1):
         start = start or number
         line = re.sub(r"(^|\s)#.*$", "", raw)
         if line.endswith("\\"):
-            held += line[:-1] + " "
+            joined += line[:-1] + " "
             continue
-        if (held + line).strip():
-            lines.append((start, (held + line).strip()))
-        start, held = 0, ""
-    if held.strip():
-        lines.append((start, held.strip()))
+        if (joined + line).strip():
+            lines.append((start, (joined + line).strip()))
+        start, joined = 0, ""
+    if joined.strip():
+        lines.append((start, joined.strip()))
     return lines
 
 
@@ -98,7 +118,7 @@ def _option(
         _read(text, path.parent, path.name, found, target, (*open_files, path))
         return
     if name in ("-e", "--editable"):
-        raise _local(value, place)
+        raise _local_project(value, place)
     if name not in OPTIONS:
         raise ConfigError(
             f"the option {name} is not understood",
@@ -139,7 +159,7 @@ def _requirement(line: str, folder: Path, place: str, found: Requirements) -> st
         ) from None
     if requirement.url:
         if requirement.url.startswith("file:"):
-            raise _local(requirement.url, place)
+            raise _local_project(requirement.url, place)
         _refuse_password(requirement.url, place)
     return " ".join([str(requirement), *(f"--hash={value.strip()}" for value in hashes)])
 
@@ -155,7 +175,7 @@ def _local_wheel(text: str, folder: Path, place: str, found: Requirements) -> st
 
     path = (folder / Path(text.removeprefix("file://")).expanduser()).absolute()
     if path.suffix != ".whl":
-        raise _local(text, place)
+        raise _local_project(text, place)
     if not path.is_file():
         raise ConfigError(
             f"there is no wheel at {text}", why=f"looked for {path}", hint="correct the path", where=place
@@ -172,7 +192,7 @@ def _local_wheel(text: str, folder: Path, place: str, found: Requirements) -> st
     return f"{name}=={version}"
 
 
-def _local(text: str, place: str) -> ConfigError:
+def _local_project(text: str, place: str) -> ConfigError:
     return ConfigError(
         f"the local project {text} cannot be part of an environment",
         why="a service must not depend on a folder that can change or move",
@@ -182,7 +202,7 @@ def _local(text: str, place: str) -> ConfigError:
 
 
 def _refuse_password(url: str, place: str) -> None:
-    """`${NAME}` stands for an environment variable at the time of use, as pip has it, and is let through."""
+    """Raises `ConfigError` for a URL with a password, unless it is `${NAME}`, which pip reads from the environment."""
     login = urlsplit(url).netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
     secret = password or (user if user not in ("git",) else "")

@@ -1,7 +1,6 @@
-"""What a Python environment is made from, as plain data: the Python version, PyPI requirements, conda packages.
+"""The definition of a Python environment as plain data: Python version, PyPI requirements, conda packages.
 
-`from_conda_file` and `from_requirements_file` read the files that people have. Bad input raises `ConfigError`
-with the file and line. Making the environment is the work of the room `environments`.
+The package `environments` builds the environment.
 """
 
 from __future__ import annotations
@@ -10,29 +9,23 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Any
 
-from mldeploy_jupyter.core.environment.requirements_file import parse_requirements
 from mldeploy_jupyter.core.errors import ConfigError
 from mldeploy_jupyter.core.records import JsonRecord
 
 DEFAULT_CHANNELS = ["conda-forge"]
 
-CONDA_KEYS = ("name", "channels", "dependencies", "variables", "prefix", "platforms", "constraints")
-
 
 @dataclass(frozen=True)
 class EnvironmentSpec(JsonRecord):
-    """A Python environment, asked for.
+    """A Python environment as defined by the user.
 
-    `python`: "3.11" (any 3.11), "3.11.7" (just that), ">=3.11,<3.13", or None: the version of the kernel.
-    `pip` holds one requirement a string (PEP 508, perhaps followed by its `--hash=` options); `pip_options` the
-    options of the requirements file that steer the search (`--extra-index-url`, `--find-links`, ...), which are
-    used but never written into a lock; `constraints` limit versions without asking for a package.
+    `python`: "3.11" (any 3.11), "3.11.7" (only that), ">=3.11,<3.13", or None: the version of the kernel.
+    `pip` holds one requirement a string (PEP 508, optionally followed by `--hash=` options); `pip_options` are the
+    options of the requirements file that steer the search (`--extra-index-url`, `--find-links`, ...), which are used
+    but never written to a lock; `constraints` limit versions without requiring a package.
     `conda` holds match specs other than python and pip, searched in `channels` (default: conda-forge).
-    `interpreter`: the absolute path of a Python that is used as it is; nothing is installed then.
+    `interpreter` is the absolute path of a Python that is used as it is; nothing is installed then.
     """
 
     name: str = ""
@@ -47,7 +40,7 @@ class EnvironmentSpec(JsonRecord):
     interpreter: str | None = None
 
     def digest(self) -> str:
-        """SHA-256 of what decides the installed packages: not the name, the variables or the order of the packages."""
+        """The SHA-256 of all that decides which packages are installed: not the name, nor the variables."""
         data = {
             "python": self.python,
             "pip": sorted(set(self.pip)),
@@ -61,9 +54,9 @@ class EnvironmentSpec(JsonRecord):
 
 
 def parse_python(text: str, where: str = "") -> str:
-    """A Python version as asked for, in one spelling: "3.11", "3.11.7" or PEP 440 ranges such as ">=3.10,<3.13".
+    """A Python version in the spelling of `EnvironmentSpec.python`. Takes conda's forms, too: `=3.11`, `3.11.*`.
 
-    Takes conda's forms too (`=3.11`, `==3.11`, `3.11.*`, `3.11=build`). Raises `ConfigError`.
+    Raises `ConfigError`, with `where` in it, for anything but a version or a PEP 440 range.
     """
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -84,7 +77,7 @@ def parse_python(text: str, where: str = "") -> str:
 
 
 def python_accepts(python: str | None, version: str) -> bool:
-    """Whether the full version `version` ("3.11.7") is one that `python` asks for."""
+    """Whether the full version `version` ("3.11.7") satisfies `python`, as in `EnvironmentSpec`."""
     from packaging.specifiers import SpecifierSet
 
     if python is None:
@@ -93,137 +86,3 @@ def python_accepts(python: str | None, version: str) -> bool:
         wanted = python.split(".")
         return version.split(".")[: len(wanted)] == wanted
     return SpecifierSet(python).contains(version, prereleases=True)
-
-
-def from_conda(data: Any, *, folder: Path, where: str = "the conda file", name: str = "") -> EnvironmentSpec:
-    """The spec of a conda environment file's content. Paths in its `pip:` part are relative to `folder`.
-
-    `name` replaces the file's own name. `constraints:` is ours: a list as in a pip constraints file. Unknown
-    keys and wrong types raise `ConfigError` with their place.
-    """
-    if not isinstance(data, dict):
-        raise _wrong(where, "the whole file", "a mapping with `dependencies`", data)
-    _check_keys(data, where)
-    channels = _strings(data.get("channels"), "channels", where)
-    variables = data.get("variables") or {}
-    if not isinstance(variables, dict):
-        raise _wrong(where, "variables", "a mapping", variables)
-    dependencies = data.get("dependencies")
-    if dependencies is None:
-        dependencies = []
-    if not isinstance(dependencies, list):
-        raise _wrong(where, "dependencies", "a list", dependencies)
-    python: str | None = None
-    conda: list[str] = []
-    pip_lines: list[str] = []
-    for index, item in enumerate(dependencies):
-        place = f"dependencies[{index}]"
-        if isinstance(item, dict):
-            if set(item) != {"pip"}:
-                raise _wrong(where, place, "a package, or `pip:` with a list", item)
-            pip_lines += _strings(item["pip"], f"{place}.pip", where)
-        elif not isinstance(item, str):
-            raise _wrong(where, place, "a package, or `pip:` with a list", item)
-        elif _conda_name(item) == "python":
-            asked = re.sub(r"^(\S+::)?python", "", item.strip()).strip()
-            python = parse_python(asked, f"{where}, {place}") if asked else python
-        elif _conda_name(item) != "pip":
-            conda.append(re.sub(r"\s+", " ", item.strip()))
-    parsed = parse_requirements("\n".join(pip_lines), folder=folder, where=f"{where}, pip")
-    limits = parse_requirements(
-        "\n".join(_strings(data.get("constraints"), "constraints", where)),
-        folder=folder,
-        where=f"{where}, constraints",
-    )
-    return EnvironmentSpec(
-        name=name or str(data.get("name") or ""),
-        python=python,
-        pip=parsed.requirements,
-        pip_options=parsed.options,
-        constraints=parsed.constraints + limits.requirements,
-        conda=conda,
-        channels=[channel for channel in channels if channel != "nodefaults"],
-        environment_variables={str(key): str(value) for key, value in variables.items()},
-    )
-
-
-def load_conda_file(path: Path) -> Any:
-    """The content of a YAML file. One that cannot be read, or is not YAML, raises `ConfigError` with its line."""
-    import yaml
-
-    text = read_text(path, "conda file")
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(
-            f"the conda file {path} is not valid YAML",
-            why=str(getattr(error, "problem", None) or error),
-            hint="see the indentation of that line and the one above",
-            where=f"{path.name}, line {mark.line + 1}" if mark else path.name,
-        ) from None
-    return {} if data is None else data
-
-
-def from_conda_file(path: Path | str, *, name: str = "") -> EnvironmentSpec:
-    """`from_conda` of a YAML file. Raises `ConfigError`."""
-    path = Path(path)
-    return from_conda(load_conda_file(path), folder=path.absolute().parent, where=path.name, name=name)
-
-
-def from_requirements_file(path: Path | str, *, name: str = "") -> EnvironmentSpec:
-    """The spec of a pip requirements file: `-r`, `-c`, hashes and index options included. Raises `ConfigError`."""
-    path = Path(path)
-    text = read_text(path, "requirements file")
-    parsed = parse_requirements(text, folder=path.absolute().parent, where=path.name)
-    return EnvironmentSpec(
-        name=name, pip=parsed.requirements, pip_options=parsed.options, constraints=parsed.constraints
-    )
-
-
-def read_text(path: Path, kind: str) -> str:
-    """The text of a file that the user named, or `ConfigError` saying why it cannot be read."""
-    try:
-        return path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"there is no {kind} at {path}",
-            why=f"looked in the folder {path.absolute().parent}",
-            hint="give the path of an existing file",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"the {kind} {path} cannot be read", why=str(error), hint="give a readable UTF-8 text file"
-        ) from None
-
-
-def _conda_name(item: str) -> str:
-    return re.split(r"[\s=<>!~\[]", item.strip().split("::")[-1], maxsplit=1)[0].lower()
-
-
-def _check_keys(data: dict[Any, Any], where: str) -> None:
-    for key in data:
-        if key not in CONDA_KEYS:
-            close = get_close_matches(str(key), CONDA_KEYS, n=1)
-            raise ConfigError(
-                f"unknown key {str(key)!r} in {where}",
-                why=f"the keys of a conda file are {', '.join(CONDA_KEYS)}",
-                hint=f"did you mean {close[0]!r}?" if close else f"remove {str(key)!r}",
-            )
-
-
-def _strings(value: Any, place: str, where: str) -> list[str]:
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _wrong(where, place, "a list of strings", value)
-    return list(value)
-
-
-def _wrong(where: str, place: str, expected: str, value: Any) -> ConfigError:
-    return ConfigError(
-        f"{place} has the wrong type",
-        why=f"expected {expected}, found {type(value).__name__} {value!r:.60}",
-        hint=f"correct {place} in {where}",
-        where=where,
-    )

@@ -1,12 +1,11 @@
-"""Azure ML's own `config.json`: found upwards by the rules of SDK v1, and read."""
+"""Azure ML's own `config.json`, found and read by the rules of SDK v1."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mldeploy_jupyter.core.errors import WorkspaceError
-from mldeploy_jupyter.core.files import search_folders
+from mldeploy_jupyter.core.files import read_json, read_json_if_valid, search_folders
 
 FILES = (".azureml/config.json", "aml_config/config.json", "config.json")
 
@@ -14,7 +13,11 @@ KEYS = ("subscription_id", "resource_group", "workspace_name")
 
 
 def find_azure_config(start: Path | str = ".", file_name: str | None = None) -> tuple[Path, dict[str, str]] | None:
-    """The nearest `config.json` of Azure ML upwards, by v1's rules, and what it says. Raises `WorkspaceError`."""
+    """The nearest `config.json` of Azure ML in `start` or a parent folder, and its settings; None when there is none.
+
+    `start` may be the file itself. `file_name` replaces the usual name. Raises `WorkspaceError` when the file cannot be
+    read or lacks a setting.
+    """
     here = Path(start).expanduser().absolute()
     if here.is_file():
         return here, _read(here)
@@ -22,28 +25,20 @@ def find_azure_config(start: Path | str = ".", file_name: str | None = None) -> 
     for directory in search_folders(here):
         for name in names:
             path = directory / name
-            # A plain config.json may be anything; only one with Azure's keys is taken.
-            if path.is_file() and (name != "config.json" or _looks_like_azure(path)):
+            # A plain config.json may belong to another program; only one with Azure's keys counts.
+            if path.is_file() and (name != "config.json" or "workspace_name" in (read_json_if_valid(path) or {})):
                 return path, _read(path)
     return None
 
 
-def _looks_like_azure(path: Path) -> bool:
-    try:
-        data = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and "workspace_name" in data
-
-
 def _read(path: Path) -> dict[str, str]:
     try:
-        data = json.loads(path.read_text("utf-8-sig"))
-        missing = [key for key in KEYS if not isinstance(data, dict) or not isinstance(data.get(key), str)]
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"the Azure ML settings cannot be read: {path}", why=str(error), hint="it is JSON; correct it"
         ) from error
+    missing = [key for key in KEYS if not isinstance(data.get(key), str)]
     if missing:
         raise WorkspaceError(
             f"the Azure ML settings are not complete: {path}",

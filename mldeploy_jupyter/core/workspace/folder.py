@@ -1,4 +1,4 @@
-"""The workspace's folder `.mldeploy/`: found, made, described, and listed for this user.
+"""Finds, creates, opens and deletes workspaces: folders named `.mldeploy/`.
 
 .mldeploy/config.json   id, name, store, artifacts, Azure settings
           store.db  artifacts/  deployments/<id>/  services/<name>/  bundles/<digest>/  runs/<id>/
@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import threading
 import uuid
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 
 from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
 from mldeploy_jupyter.core.errors import WorkspaceError
-from mldeploy_jupyter.core.files import atomic_write, make_private_dir, search_folders, write_json
+from mldeploy_jupyter.core.files import atomic_write, make_private_dir, read_json, search_folders, write_json
 from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.workspace import known_workspaces
@@ -27,16 +26,16 @@ Opened = TypeVar("Opened")
 
 FOLDER = ".mldeploy"
 
-VARIABLE = "MLDEPLOY_WORKSPACE"  # names the folder or its parent, for every command
+VARIABLE = "MLDEPLOY_WORKSPACE"  # names the folder or its parent, in place of a search
 
-_opened: dict[tuple[str, str], Any] = {}
+_opened: dict[tuple[str, str], Any] = {}  # (workspace id, class name and URL) -> its open store or artifacts
 
-_opening = threading.Lock()
+_opened_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class WorkspaceConfig(JsonRecord):
-    """What `config.json` says. `store` and `artifacts` may be relative to the folder."""
+    """The content of `config.json`. `store` and `artifacts` may be relative to the folder."""
 
     id: str
     name: str
@@ -44,7 +43,7 @@ class WorkspaceConfig(JsonRecord):
     artifacts: str = "artifacts"
     subscription_id: str | None = None
     resource_group: str | None = None
-    workspace_name: str | None = None  # the Azure workspace's own name, where it differs
+    workspace_name: str | None = None  # the Azure workspace's name, where it differs from `name`
     location: str | None = None
     friendly_name: str | None = None
     description: str | None = None
@@ -53,7 +52,7 @@ class WorkspaceConfig(JsonRecord):
 
 @dataclass(frozen=True)
 class WorkspaceFolder:
-    """A workspace on disk. `root` is the `.mldeploy` folder itself, absolute."""
+    """A workspace on disk. `root` is the absolute path of its `.mldeploy` folder."""
 
     root: Path
     config: WorkspaceConfig
@@ -84,7 +83,7 @@ class WorkspaceFolder:
 
     @property
     def store_url(self) -> str:
-        """The store's URL with an absolute path."""
+        """The store's URL, with an absolute path."""
         url = self.config.store
         path = url.removeprefix("sqlite:///")
         if path == url or path.startswith("/"):
@@ -93,27 +92,27 @@ class WorkspaceFolder:
 
     @property
     def artifacts_url(self) -> str:
-        """The artifacts' URL, or an absolute path."""
+        """The artifacts' URL or absolute path."""
         url = self.config.artifacts
         return url if "://" in url else str(self.root / url)
 
     def open_store(self) -> Store:
-        """The store, opened once a process. Raises `StoreError`."""
-        return self._once(self.store_url, Store)
+        """The store, which is opened once per process. Raises `StoreError`."""
+        return self._open_once(self.store_url, Store)
 
     def open_artifacts(self) -> ArtifactStore:
-        """The artifacts, opened once a process. Raises `StorageError`."""
-        return self._once(self.artifacts_url, ArtifactStore)
+        """The artifacts, which are opened once per process. Raises `StorageError`."""
+        return self._open_once(self.artifacts_url, ArtifactStore)
 
     def with_config(self, **fields: Any) -> WorkspaceFolder:
-        """Writes changed settings into `config.json`."""
+        """Changes settings in `config.json` and returns the workspace with them. Raises `OSError`."""
         config = WorkspaceConfig.from_dict({**self.config.to_dict(), **fields})
         write_json(self.root / "config.json", _without_none(config))
         return WorkspaceFolder(self.root, config)
 
-    def _once(self, url: str, make: type[Opened]) -> Opened:
+    def _open_once(self, url: str, make: type[Opened]) -> Opened:
         key = (self.config.id, make.__name__ + url)
-        with _opening:
+        with _opened_lock:
             if key not in _opened:
                 _opened[key] = make(url)  # type: ignore[call-arg]
             opened: Opened = _opened[key]
@@ -123,15 +122,15 @@ class WorkspaceFolder:
 def find_workspace(
     start: Path | str | None = None, *, environ: Mapping[str, str] = os.environ
 ) -> WorkspaceFolder | None:
-    """The workspace of `start`, or of the current directory: the nearest `.mldeploy/` upwards.
+    """The nearest `.mldeploy/` in `start` or a parent folder; None when there is none.
 
-    Without `start`, the variable MLDEPLOY_WORKSPACE names the folder or its parent. The search ends at the
-    home directory and at the border of the file system. Raises `WorkspaceError` when the variable names no workspace,
-    when `config.json` cannot be read, or when the folder belongs to another user.
+    Without `start`, it is the workspace that the variable MLDEPLOY_WORKSPACE names, or the one nearest to the current
+    directory. The search ends at the home directory and at the border of the file system. Raises `WorkspaceError` when
+    the variable names no workspace, when `config.json` cannot be read, or when the folder belongs to another user.
     """
     named = environ.get(VARIABLE)
     if start is None and named:
-        folder = _at(Path(named).expanduser().absolute())
+        folder = _load_named(Path(named).expanduser().absolute())
         if folder is None:
             raise WorkspaceError(
                 f"{VARIABLE} names no workspace: {named}",
@@ -152,7 +151,7 @@ def find_workspace(
     for directory in search_folders(here):
         root = directory / FOLDER
         if (root / "config.json").is_file():
-            _refuse_strangers(root)
+            _check_owner(root)
             return load_workspace(root)
     return None
 
@@ -161,10 +160,7 @@ def load_workspace(root: Path) -> WorkspaceFolder:
     """The workspace whose `.mldeploy` folder is `root`. Raises `WorkspaceError`."""
     path = root / "config.json"
     try:
-        data = json.loads(path.read_text("utf-8"))
-        if not isinstance(data, dict):
-            raise ValueError("it is not a JSON object")
-        data = {"store": WorkspaceConfig.store, "artifacts": WorkspaceConfig.artifacts, **data}
+        data = {"store": WorkspaceConfig.store, "artifacts": WorkspaceConfig.artifacts, **read_json(path)}
         wrong = [key for key in ("id", "name", "store", "artifacts") if not isinstance(data.get(key), str)]
         if wrong:
             raise ValueError(f"missing or not a string: {', '.join(wrong)}")
@@ -174,8 +170,7 @@ def load_workspace(root: Path) -> WorkspaceFolder:
             why=str(error),
             hint='correct it: a JSON object with at least "id" and "name"',
         ) from error
-    config = WorkspaceConfig.from_dict(data)
-    return WorkspaceFolder(root.absolute(), config)
+    return WorkspaceFolder(root.absolute(), WorkspaceConfig.from_dict(data))
 
 
 def create_workspace(
@@ -187,10 +182,10 @@ def create_workspace(
     exist_ok: bool = False,
     **settings: Any,
 ) -> WorkspaceFolder:
-    """Makes `.mldeploy/` in `path`, 0700. `name` defaults to the folder's; `settings` are those of `WorkspaceConfig`.
+    """Creates `.mldeploy/` in `path`, with mode 0700. `name` defaults to the name of the folder around it.
 
-    With `exist_ok` a workspace that is there is given back as it is. Raises `WorkspaceError` when there is one, or
-    when the folder cannot be made.
+    `settings` are further fields of `WorkspaceConfig`. With `exist_ok` an existing workspace is returned as it is.
+    Raises `WorkspaceError` when one exists, or when the folder cannot be created.
     """
     parent = Path(path).expanduser().absolute()
     root = parent if parent.name == FOLDER else parent / FOLDER
@@ -208,8 +203,8 @@ def create_workspace(
             raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", error.filename) from None
         root.chmod(0o700)
         if not (root / ".gitignore").exists():
-            atomic_write(root / ".gitignore", "*\n")  # models and keys do not belong into a repository
-        # `config.json` makes it a workspace; of two processes that begin at once one wins.
+            atomic_write(root / ".gitignore", "*\n")  # models and keys do not belong in a repository
+        # `config.json` makes it a workspace. Of two processes at once, one succeeds.
         write_json(root / "config.json", _without_none(config), exclusive=True)
     except FileExistsError:
         if not exist_ok:
@@ -236,9 +231,9 @@ def ensure_workspace(
     name: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> WorkspaceFolder:
-    """The workspace of `start`; where there is none it is made in `start` itself, and `announce` gets one line.
+    """The workspace that `find_workspace` finds; otherwise a new one in `start`, which `announce` gets a line about.
 
-    `name` is for one that is made; it defaults to the folder's.
+    `name` is that of a new workspace. Raises what `find_workspace` and `create_workspace` raise.
     """
     folder = find_workspace(start, environ=environ)
     if folder is None:
@@ -250,9 +245,9 @@ def ensure_workspace(
 
 
 def delete_workspace(folder: WorkspaceFolder) -> None:
-    """Deletes the folder `.mldeploy/` and drops it from the per-user list. Nothing beside it is touched.
+    """Deletes the folder `.mldeploy/` and removes it from the user's list. A store or artifacts elsewhere stay.
 
-    A store or artifacts elsewhere (a team's) stay. Raises `WorkspaceError` when the folder is not the one described.
+    Raises `WorkspaceError` when the folder is a link or another workspace, or cannot be deleted.
     """
     import shutil
 
@@ -262,13 +257,13 @@ def delete_workspace(folder: WorkspaceFolder) -> None:
             why=f"it is not a folder {FOLDER}/ with the id {folder.id}",
             hint="look it up again with Workspace.get() and delete that",
         )
-    with _opening:
+    with _opened_lock:
         for key in [key for key in _opened if key[0] == folder.id]:
             opened = _opened.pop(key)
             if isinstance(opened, Store):
                 opened.close()
     try:
-        # Without its settings it is no workspace: a kill half way leaves nothing that looks like one.
+        # The settings first: without them, what an interrupted deletion leaves is not a workspace.
         (folder.root / "config.json").unlink()
         shutil.rmtree(folder.root)
     except OSError as error:
@@ -281,7 +276,7 @@ def delete_workspace(folder: WorkspaceFolder) -> None:
 
 
 def list_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
-    """Every workspace this user has made or written to, by path."""
+    """Every workspace that this user has created or written to, by path."""
     folders = []
     for root in known_workspaces.list_roots(index=index):
         try:
@@ -291,15 +286,16 @@ def list_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
     return folders
 
 
-def _at(path: Path) -> WorkspaceFolder | None:
+def _load_named(path: Path) -> WorkspaceFolder | None:
+    """The workspace whose folder, or the folder around it, is `path`."""
     for root in (path, path / FOLDER):
         if (root / "config.json").is_file() and (root.name == FOLDER or root == path / FOLDER):
             return load_workspace(root)
     return None
 
 
-def _refuse_strangers(root: Path) -> None:
-    # Whoever owns the folder decides what is unpickled here.
+def _check_owner(root: Path) -> None:
+    # The owner of the folder decides what this program unpickles.
     if root.stat().st_uid != os.geteuid():
         raise WorkspaceError(
             f"the workspace belongs to another user: {root}",

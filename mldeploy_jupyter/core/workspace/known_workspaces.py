@@ -1,4 +1,4 @@
-"""The per-user list of workspaces: the folders `.mldeploy/` that this user has made or written to."""
+"""The list of a user's workspaces: the folders `.mldeploy/` that this user has created or written to."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from mldeploy_jupyter.core.files import file_lock, make_private_dir, write_json
 
-HOME_VARIABLE = "MLDEPLOY_HOME"  # where the list is kept
+HOME_VARIABLE = "MLDEPLOY_HOME"  # names the folder that the list is in
 
 
 def index_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """The per-user list of workspaces."""
+    """The file with this user's list."""
     if environ.get(HOME_VARIABLE):
         return Path(environ[HOME_VARIABLE]).expanduser().absolute() / "workspaces.json"
     import platformdirs
@@ -22,26 +22,27 @@ def index_path(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def remember_root(root: Path, *, index: Path | None = None) -> None:
-    """Puts the folder into the list. A list that cannot be written stops nobody."""
+    """Adds the folder to the list. An error of writing the list is ignored."""
     _change(index or index_path(), add=str(root))
 
 
 def drop_missing_roots(*, index: Path | None = None) -> None:
-    """Drops the folders that are no workspaces any more."""
+    """Removes the folders that are no longer workspaces from the list."""
     _change(index or index_path())
 
 
 def list_roots(*, index: Path | None = None) -> list[Path]:
-    """The folders, by path, without those that have vanished, which are dropped from the list."""
+    """The folders by path. Those that are no longer workspaces are left out and removed from the list."""
     path = index or index_path()
     roots = _read(path)
-    there = [root for root in roots if _is_workspace(root)]
-    if there != roots:
+    existing = [root for root in roots if _is_workspace(root)]
+    if existing != roots:
         _change(path)
-    return [Path(root) for root in there]
+    return [Path(root) for root in existing]
 
 
 def _change(path: Path, add: str | None = None) -> None:
+    """Adds one folder to the list, and removes those that are no longer workspaces."""
     if add is not None and add in _read(path):
         return
     try:
@@ -50,7 +51,7 @@ def _change(path: Path, add: str | None = None) -> None:
             roots = {root for root in _read(path) if _is_workspace(root)}
             write_json(path, sorted(roots | ({add} if add else set())))
     except OSError:
-        pass  # a read-only home: the workspace is still found from its own folder
+        pass  # such as a read-only home: the workspace is found from its own folder anyway
 
 
 def _is_workspace(root: str) -> bool:

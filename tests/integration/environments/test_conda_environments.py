@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, from_conda
+from mldeploy_jupyter.core.environment.conda_file import parse_conda
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import PreparedEnvironment, interpreters
 
@@ -109,7 +110,7 @@ def test_only_python_and_pip_make_a_plain_venv(made: Make, wheelhouse: Path) -> 
         "channels": ["file:///no/such/channel"],
         "dependencies": [f"python={MINOR}", "pip", {"pip": ["--no-index", f"--find-links {wheelhouse}", "demo==1.0"]}],
     }
-    prepared = made(from_conda(content, folder=wheelhouse))
+    prepared = made(parse_conda(content, folder=wheelhouse))
     assert prepared.kind == "venv" and ask(prepared.python, "import demo; print(demo.VERSION)") == "1.0"
 
 
