@@ -1,10 +1,11 @@
-"""What is said about a model beside its files: framework, data sets and samples."""
+"""The description of a model beside its files: framework, data sets, samples, and all of it as JSON data."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mldeploy_jupyter.core.errors import WebserviceException
+from mldeploy_jupyter.core.records import ModelRecord
 
 FRAMEWORKS = ("Custom", "TensorFlow", "ScikitLearn", "Onnx", "TfKeras", "PyTorch", "Multi")
 
@@ -48,6 +49,38 @@ def dataset_details(datasets: Any, sample_input: Any, sample_output: Any) -> dic
     if sample_output is not None:
         details["sample_output_dataset"] = _dataset_id(sample_output)
     return details
+
+
+def asset_url(record: ModelRecord) -> str:
+    return f"aml://asset/{record.id}"
+
+
+def serialize_record(record: ModelRecord) -> dict[str, Any]:
+    """The model as JSON data with v1's keys."""
+    return {
+        "createdTime": record.created_time,
+        "createdBy": {"userName": record.created_by},
+        "description": record.description,
+        "id": record.id,
+        "mimeType": record.mime_type,
+        "name": record.name,
+        "framework": record.model_framework,
+        "frameworkVersion": record.model_framework_version,
+        "tags": record.tags,
+        "properties": record.properties,
+        "unpack": False,
+        "url": asset_url(record),
+        "version": record.version,
+        "experimentName": record.experiment_name,
+        "runId": record.run_id,
+        "runDetails": None,
+        "datasets": record.details.get("datasets", {}),
+        "resourceConfiguration": record.resource_configuration,
+        "sampleInputDatasetId": record.details.get("sample_input_dataset"),
+        "sampleOutputDatasetId": record.details.get("sample_output_dataset"),
+        "digest": record.digest,
+        "size": record.size,
+    }
 
 
 def _dataset_id(dataset: Any) -> str:

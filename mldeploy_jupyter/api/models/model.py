@@ -6,7 +6,7 @@ import os
 from builtins import list as List  # `Model.list` hides the name inside the class
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter.api.arguments import (
     WorkspaceLike,
@@ -16,7 +16,7 @@ from mldeploy_jupyter.api.arguments import (
     check_text,
     check_workspace,
 )
-from mldeploy_jupyter.api.models.details import dataset_details
+from mldeploy_jupyter.api.models.details import asset_url, dataset_details, serialize_record
 from mldeploy_jupyter.api.models.download import download
 from mldeploy_jupyter.api.models.path import find_model_path
 from mldeploy_jupyter.api.models.registration import make_record, register
@@ -32,6 +32,9 @@ from mldeploy_jupyter.core.errors import (
     WebserviceException,
 )
 from mldeploy_jupyter.core.records import ModelRecord
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices import Webservice
 
 Value = TypeVar("Value")
 
@@ -70,7 +73,7 @@ class Model:
     name = ModelAttribute(lambda record: record.name)
     version = ModelAttribute(lambda record: record.version)
     id = ModelAttribute(lambda record: record.id, "`<name>:<version>`.")
-    url = ModelAttribute(lambda record: f"aml://asset/{record.id}")
+    url = ModelAttribute(asset_url)
     tags = ModelAttribute(lambda record: dict(record.tags))
     properties = ModelAttribute(lambda record: dict(record.properties))
     description = ModelAttribute(lambda record: record.description)
@@ -351,7 +354,7 @@ class Model:
         deployment_target: Any = None,
         overwrite: bool = False,
         show_output: bool = False,
-    ) -> Any:
+    ) -> Webservice:
         """Begins to deploy models as the service `name` and returns it; `service.wait_for_deployment()` waits.
 
         `show_output` prints the configuration first, as `print_configuration` does. Raises `UserErrorException`,
@@ -419,31 +422,7 @@ class Model:
 
     def serialize(self) -> dict[str, Any]:
         """The model as JSON data with v1's keys."""
-        record = self.record
-        return {
-            "createdTime": record.created_time,
-            "createdBy": self.created_by,
-            "description": record.description,
-            "id": record.id,
-            "mimeType": record.mime_type,
-            "name": record.name,
-            "framework": record.model_framework,
-            "frameworkVersion": record.model_framework_version,
-            "tags": record.tags,
-            "properties": record.properties,
-            "unpack": False,
-            "url": self.url,
-            "version": record.version,
-            "experimentName": record.experiment_name,
-            "runId": record.run_id,
-            "runDetails": None,
-            "datasets": record.details.get("datasets", {}),
-            "resourceConfiguration": record.resource_configuration,
-            "sampleInputDatasetId": self.sample_input_dataset,
-            "sampleOutputDatasetId": self.sample_output_dataset,
-            "digest": record.digest,
-            "size": record.size,
-        }
+        return serialize_record(self.record)
 
     def _change(self, change: Callable[[ModelRecord], dict[str, Any]]) -> None:
         self.record = self.workspace.folder.open_store().change_model(self.name, self.version, change)

@@ -14,7 +14,7 @@ from mldeploy_jupyter.core.records import ModelRecord
 
 @dataclass(frozen=True)
 class ModelFilter:
-    """What a model must have beside its name; None and an empty filter accept every model."""
+    """Criteria for a model beside its name; None and an empty filter accept every model."""
 
     tags: Filter = field(default_factory=list)
     properties: Filter = field(default_factory=list)
@@ -84,7 +84,7 @@ def _parse_version(version: Any, id: str | None) -> int | None:
 def _not_found(
     workspace: WorkspaceLike, name: str | None, version: int | None, wanted: ModelFilter
 ) -> ModelNotFoundException:
-    """The error that repeats what was asked for and lists what there is."""
+    """The error that repeats the criteria and lists the versions or models that exist."""
     criteria = {
         "name": name,
         "version": version,

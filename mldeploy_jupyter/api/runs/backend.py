@@ -1,4 +1,4 @@
-"""What a run is kept in: the protocol that `FolderRun` and `MlflowRun` implement."""
+"""The protocol of a run's storage, which `FolderRun` and `MlflowRun` implement."""
 
 from __future__ import annotations
 

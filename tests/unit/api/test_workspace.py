@@ -1,3 +1,5 @@
+"""`Workspace`: creating, finding, describing and deleting the folder `.mldeploy/`."""
+
 from __future__ import annotations
 
 import json
@@ -37,7 +39,7 @@ def test_create_get_and_details(folder: Path) -> None:
     assert repr(again) == f"Workspace(name='team', path='{folder}/.mldeploy')"
 
 
-def test_a_password_is_not_shown(folder: Path) -> None:
+def test_details_and_repr_hide_the_password_of_the_store(folder: Path) -> None:
     made = Workspace.create(store="postgresql+psycopg://me:secret@host/db")
     assert "secret" not in json.dumps(made.get_details()) + repr(made)
 
@@ -53,7 +55,9 @@ def test_a_known_workspace_is_found_by_name_from_anywhere(folder: Path) -> None:
         Workspace.get(name)
 
 
-def test_reads_make_nothing_and_the_first_write_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reads_create_no_folder_and_the_first_write_announces_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ws = Workspace()
     assert Model.list(ws) == [] and ws.name == folder.name
     assert ws.models == ws.webservices == ws.environments == {}
@@ -93,7 +97,7 @@ def test_write_config_is_read_again(folder: Path) -> None:
     assert (ws.name, ws.subscription_id) == ("w", "sub")
 
 
-def test_the_errors(folder: Path, snapshot) -> None:
+def test_a_missing_workspace_is_named_with_the_next_command(folder: Path, snapshot) -> None:
     texts = []
     for call in (
         lambda: Workspace.get(),
@@ -111,18 +115,18 @@ def test_the_errors(folder: Path, snapshot) -> None:
 
 
 @pytest.mark.parametrize("name", ["with space", "100%", "a%20b", "what?", "x#y", "größe", "a;b&c=d", "-n"])
-def test_a_folder_of_any_name_will_do(folder: Path, name: str) -> None:
+def test_a_folder_of_any_name_can_be_a_workspace(folder: Path, name: str) -> None:
     (folder / "m.pkl").write_bytes(b"m")
     ws = Workspace.create(path=folder / name, artifacts=(folder / name / "bytes").as_uri())
     assert Model.register(ws, folder / "m.pkl", "m").version == 1
     assert Model(Workspace.get(path=folder / name), "m").download(str(folder / "out"))
-    # Beside the store lies its log, as long as this process has it open.
+    # SQLite's log files exist while this process has the store open.
     files = ["store.db", "store.db-shm", "store.db-wal"]
     assert sorted(os.listdir(folder / name / ".mldeploy")) == [".gitignore", "config.json", *files]
     assert sorted(os.listdir(folder / name)) == [".mldeploy", "bytes"]
 
 
-def test_the_azure_name_stays_when_the_folder_is_made(folder: Path) -> None:
+def test_the_azure_name_is_kept_when_the_folder_is_created(folder: Path) -> None:
     (folder / ".azureml").mkdir()
     (folder / ".azureml" / "config.json").write_text(json.dumps(AZURE))
     ws = Workspace.from_config()
@@ -132,7 +136,9 @@ def test_the_azure_name_stays_when_the_folder_is_made(folder: Path) -> None:
     assert ws.name == Workspace.from_config().name == Workspace().name == "azure-name"
 
 
-def test_what_makes_azure_resources_is_ignored_with_one_note(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parameters_for_azure_resources_are_ignored_with_one_note(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ws = Workspace.create(
         "team", create_resource_group=True, sku="basic", storage_account=None, tags={"a": "b"}, friendly_name="Team"
     )
@@ -174,13 +180,13 @@ def test_list_update_and_runs(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["get_default_datastore", "get_default_keyvault", "get_default_compute_target"])
-def test_what_needs_azure_names_the_next_call(folder: Path, name: str) -> None:
+def test_a_method_that_needs_azure_names_a_replacement(folder: Path, name: str) -> None:
     with pytest.raises(UserErrorException, match=f"{name} needs Azure") as caught:
         getattr(Workspace(), name)()
     assert (caught.value.hint and "(" in caught.value.hint) or "os.environ" in caught.value.hint
 
 
-def test_delete_takes_our_folder_only(folder: Path) -> None:
+def test_delete_removes_only_the_folder_of_the_workspace(folder: Path) -> None:
     ws = Workspace.create("team")
     (folder / "m.pkl").write_bytes(b"m")
     Model.register(ws, "m.pkl", "m")
@@ -193,14 +199,14 @@ def test_delete_takes_our_folder_only(folder: Path) -> None:
     assert os.listdir(folder) == ["m.pkl"] and "team" not in Workspace.list()
     with pytest.raises(WorkspaceError, match="there is no workspace"):
         ws.delete()
-    Model.register(ws, "m.pkl", "m")  # the next write makes it anew
+    Model.register(ws, "m.pkl", "m")  # the next write creates it again
     assert Model(ws, "m").version == 1
 
 
-def test_delete_refuses_a_folder_that_became_another_one(folder: Path) -> None:
+def test_delete_refuses_a_folder_with_another_id(folder: Path) -> None:
     ws = Workspace.create("team")
-    kept = json.loads((folder / ".mldeploy" / "config.json").read_text())
-    (folder / ".mldeploy" / "config.json").write_text(json.dumps({**kept, "id": "other"}))
+    config = json.loads((folder / ".mldeploy" / "config.json").read_text())
+    (folder / ".mldeploy" / "config.json").write_text(json.dumps({**config, "id": "other"}))
     with pytest.raises(WorkspaceError, match="is not deleted"):
         ws.delete()
     assert (folder / ".mldeploy" / "config.json").exists()

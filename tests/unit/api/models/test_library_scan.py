@@ -24,14 +24,14 @@ def model() -> Any:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle(tmp_path: Path, model: Any, protocol: int) -> None:
+def test_a_pickle_of_every_protocol_is_scanned(tmp_path: Path, model: Any, protocol: int) -> None:
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(model, protocol))
     found = scan_libraries([tmp_path / "m.pkl"])
     assert found["python"] == PYTHON
     assert found["libraries"] == {"scikit-learn": version("scikit-learn"), "numpy": version("numpy")}
 
 
-def test_a_joblib_file(tmp_path: Path, model: Any) -> None:
+def test_a_joblib_file_is_scanned(tmp_path: Path, model: Any) -> None:
     joblib.dump(model, tmp_path / "m.joblib")
     assert scan_libraries([tmp_path / "m.joblib"])["libraries"]["scikit-learn"] == version("scikit-learn")
 
@@ -44,13 +44,13 @@ def test_the_modules_that_loading_imports_are_named_in_full(tmp_path: Path, mode
     assert found["libraries"]["scikit-learn"] == version("scikit-learn")
 
 
-def test_classes_of_the_notebook_itself_are_nobody_s_module(tmp_path: Path) -> None:
+def test_classes_of_main_name_no_module(tmp_path: Path) -> None:
     (tmp_path / "m.pkl").write_bytes(b"c__main__\nModel\n.")
     assert scan_libraries([tmp_path / "m.pkl"]) == {}
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_the_files_own_version_wins(tmp_path: Path, model: Any, protocol: int) -> None:
+def test_the_version_in_the_file_takes_precedence(tmp_path: Path, model: Any, protocol: int) -> None:
     own = version("scikit-learn").encode()
     old = b"0" * (len(own) - 3) + b".99"
     data = pickle.dumps(model, protocol)
@@ -60,7 +60,7 @@ def test_the_files_own_version_wins(tmp_path: Path, model: Any, protocol: int) -
     assert found == old.decode()
 
 
-def test_nothing_is_run(tmp_path: Path) -> None:
+def test_scanning_runs_no_code_of_the_pickle(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> Any:
             return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
@@ -71,7 +71,7 @@ def test_nothing_is_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x04", b"cos\nsystem\n.", b"PK\x03\x04 cut"])
-def test_what_is_no_pickle_says_nothing(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_pickle_has_no_libraries(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.pkl").write_bytes(content)
     (tmp_path / "m.onnx").write_bytes(content)
     assert scan_libraries([tmp_path / "m.pkl", tmp_path / "m.onnx", tmp_path / "gone.pkl"]) == {}

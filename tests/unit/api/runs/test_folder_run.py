@@ -11,12 +11,12 @@ from mldeploy_jupyter.core.errors import UserErrorException
 
 
 @pytest.mark.parametrize("id", ["", "a/b", "..", ".hidden", "x" * 129, None])
-def test_an_id_is_a_plain_name(id: object) -> None:
+def test_an_id_must_be_a_plain_file_name(id: object) -> None:
     with pytest.raises(UserErrorException):
         check_run_id(id)
 
 
-def test_metrics_come_back_as_v1_gives_them(ws: Workspace, run: Run) -> None:
+def test_metrics_have_v1s_form(ws: Workspace, run: Run) -> None:
     run.log("r2", 0.5, "how good", step=3)
     for loss in (3, 2, 1):
         run.log("loss", loss)

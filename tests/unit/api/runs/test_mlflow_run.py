@@ -14,7 +14,7 @@ from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import ModelPathNotFoundException, RunEnvironmentException
 
 
-def test_asking_for_a_run_does_not_make_a_tracking_store(ws: Workspace, folder: Path) -> None:
+def test_looking_for_a_run_creates_no_tracking_store(ws: Workspace, folder: Path) -> None:
     with pytest.raises(RunEnvironmentException):
         Run(ws, "0" * 32)
     assert sorted(os.listdir(folder)) == [".mldeploy", "m.pkl"]
@@ -69,8 +69,8 @@ except Exception as error:
 """
 
 
-def test_a_run_of_mlflow(ws: Workspace, folder: Path) -> None:
-    """A real MLflow with a tracking store in a folder, in a process of its own: it is slow and changes global state."""
+def test_a_run_of_mlflow_behaves_as_one_of_the_workspace(ws: Workspace, folder: Path) -> None:
+    """A real MLflow with a tracking store in a folder, in a process of its own, because it changes global state."""
     pytest.importorskip("mlflow", reason="MLflow is missing: pip install 'mldeploy-jupyter[mlflow]'")
     environment = {
         **os.environ,
@@ -82,7 +82,7 @@ def test_a_run_of_mlflow(ws: Workspace, folder: Path) -> None:
     assert done.stdout.splitlines()[-2:] == [ModelPathNotFoundException.__name__, RunEnvironmentException.__name__]
 
 
-def test_a_tracking_store_that_is_gone_is_explained(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_tracking_store_is_explained(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow", reason="MLflow is missing: pip install 'mldeploy-jupyter[mlflow]'")
     code = (
         "from mldeploy_jupyter import Run, Workspace\ntry: Run(Workspace.get(), 'x')\nexcept Exception as e: print(e)"

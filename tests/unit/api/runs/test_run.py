@@ -16,7 +16,7 @@ from mldeploy_jupyter.core.errors import (
 )
 
 
-def test_a_run_of_the_workspace(ws: Workspace, run: Run) -> None:
+def test_properties_metrics_and_files_are_kept_in_the_workspace(ws: Workspace, run: Run) -> None:
     assert Run.get_context() is run
     run.add_properties({"a": 1})
     run.add_properties({"b": [2]})
@@ -28,7 +28,7 @@ def test_a_run_of_the_workspace(ws: Workspace, run: Run) -> None:
     assert (ws.folder.runs / run.id / "metrics.jsonl").read_text() == '{"name": "r2", "value": 0.5}\n'
 
 
-def test_models_of_a_run(ws: Workspace, run: Run) -> None:
+def test_models_are_registered_from_a_run(ws: Workspace, run: Run) -> None:
     model = run.register_model("m", "outputs/model.pkl", tags={"a": "b"})
     assert (model.files, model.run_id, model.tags) == (["model.pkl"], run.id, {"a": "b"})
     assert model.run.id == run.id
@@ -39,7 +39,7 @@ def test_models_of_a_run(ws: Workspace, run: Run) -> None:
     assert [m.id for m in Model.list(ws, "m", run_id=run.id)] == ["m:3", "m:2", "m:1"]
 
 
-def test_the_errors(ws: Workspace, run: Run, snapshot) -> None:
+def test_errors_name_the_files_and_the_next_call(ws: Workspace, run: Run, snapshot) -> None:
     cases = {
         "no run": lambda: Run(ws, "nope"),
         "bad id": lambda: Run(ws, "../x"),
@@ -81,7 +81,7 @@ def test_status_tags_and_details(ws: Workspace, run: Run) -> None:
     assert (failed.get_status(), failed.tags) == ("Failed", {"error": "no data"})
 
 
-def test_wrong_uses_of_a_run_are_named(ws: Workspace, run: Run, folder: Path) -> None:
+def test_bad_arguments_are_refused_with_cause_and_hint(ws: Workspace, run: Run, folder: Path) -> None:
     import io
 
     wrong = [
