@@ -15,8 +15,8 @@ TRACING = [
     "opentelemetry-exporter-otlp-proto-http>=1.30",
 ]
 
-# Distributions that v1 scripts import from. The server provides their modules (`azureml/import_hook.py`), so they are left
-# out of environments.
+# Distributions that v1 scripts import from. The server provides their modules (`azureml/import_hook.py`), so they
+# are left out of environments.
 PROVIDES = [
     "azureml-defaults",
     "azureml-core",

@@ -7,14 +7,10 @@ import threading
 import time
 from typing import Any
 
-import pytest
-
 from mldeploy_jupyter.serving.http.exchange import Exchange
 from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, Scoreboard
 from mldeploy_jupyter.serving.scoring.messages import Request, Response
 from mldeploy_jupyter.serving.settings import Settings
-from mldeploy_jupyter.serving.supervisor import worker_process
-from mldeploy_jupyter.serving.supervisor.worker_process import WorkerProcess
 from mldeploy_jupyter.serving.worker.jobs import Job
 from mldeploy_jupyter.serving.worker.request_queue import RequestQueue
 from mldeploy_jupyter.serving.worker.script_thread import AsyncScriptThread, ScriptThread
@@ -105,13 +101,3 @@ def test_a_call_that_ended_at_its_deadline_before_all_were_told_answers_504() ->
         assert line.came.wait(5) and line.answers == [("b", 504)]
     finally:
         line.end()
-
-
-def test_a_worker_that_has_no_process_yet_does_not_end_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[int] = []
-    monkeypatch.setattr(worker_process.os, "killpg", lambda group, number: sent.append(group))
-    monkeypatch.setattr(worker_process.os, "kill", lambda pid, number: sent.append(pid))
-    worker = WorkerProcess(Settings(), None)  # type: ignore[arg-type]
-    worker.kill()
-    worker.signal(0)
-    assert sent == []

@@ -1,6 +1,6 @@
 """Fault 21: workers that go while requests are in hand. Which are lost is known, counted and told.
 
-That updates and restarts fail no request is in `test_serving_switch.py`, and with the key and a killed worker in one
+That updates and restarts fail no request is in `test_switch.py`, and with the key and a killed worker in one
 load in `test_load_switch` below.
 """
 

@@ -1,4 +1,4 @@
-"""What a worker uses by itself, what is proposed, and when each worker is replaced."""
+"""What the kernel knows about memory: cgroups, kills, and the private memory of a process."""
 
 from __future__ import annotations
 
@@ -7,15 +7,71 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.serving.settings import Settings
-from mldeploy_jupyter.serving.supervisor.limits import memory_failure, requests_until_replaced
-from mldeploy_jupyter.serving.system.memory import explain_oom_kill, private_memory_above, propose_limit
+from mldeploy_jupyter.serving.system.memory import (
+    count_oom_kills,
+    explain_oom_kill,
+    facts_after_death,
+    find_cgroup,
+    private_memory_above,
+    propose_limit,
+    read_limits,
+)
 
 MB = 10**6
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc says it")
+
+
+def cgroup(root: Path, **files: str) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (root / name.replace("__", ".")).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "files", "limit"),
+    [
+        ("0::/app\n", "app", {"memory__events": "low 0\noom 1\noom_kill 2\n", "memory__max": "1000\n"}, 1000),
+        ("0::/app\n", "app", {"memory__events": "oom_kill 2\n", "memory__max": "max\n"}, None),
+        (
+            "4:cpu,memory:/app\n",
+            "memory/app",
+            {"memory__oom_control": "oom_kill 2\n", "memory__limit_in_bytes": "1000\n"},
+            1000,
+        ),
+        (
+            "4:memory:/host/path\n",
+            "memory",
+            {"memory__oom_control": "oom_kill 2\n", "memory__limit_in_bytes": f"{2**63}"},
+            None,
+        ),
+    ],
+)
+def test_memory_cgroups_of_both_versions_are_read(
+    tmp_path: Path, line: str, folder: str, files: Any, limit: int | None
+) -> None:
+    (tmp_path / "proc" / "7").mkdir(parents=True)
+    (tmp_path / "proc" / "7" / "cgroup").write_text(line)
+    group = cgroup(tmp_path / "cgroup" / folder, **files)
+    found = find_cgroup(7, tmp_path / "proc", tmp_path / "cgroup")
+    assert found == group
+    assert count_oom_kills(found) == 2
+    assert read_limits(found)["limit"] == limit
+
+
+def test_a_memory_kill_is_said_only_when_it_is_certain(tmp_path: Path) -> None:
+    group = cgroup(tmp_path, memory__events="oom_kill 3\n")
+    assert facts_after_death(group, 2, 9)["oom_kill"] is True
+    assert facts_after_death(group, 3, 9)["oom_kill"] is False
+    assert facts_after_death(group, 2, 11)["oom_kill"] is False
+    assert facts_after_death(group, None, 9)["oom_kill"] is None
+    assert facts_after_death(None, None, 9) == {"oom_kill": None, "limit": None, "peak": None}
+    assert find_cgroup(999_999_999) is None
+
 
 HOLDER = """
 import os, sys
@@ -59,14 +115,8 @@ def test_memory_that_is_mapped_from_a_file_is_not_counted(tmp_path: Path) -> Non
     assert before is not None and after is not None and after - before < 20 * MB
 
 
-def test_half_as_much_again_is_proposed_in_tenths_of_a_gigabyte() -> None:
+def test_a_proposed_limit_is_half_as_much_again_in_tenths_of_a_gigabyte() -> None:
     assert [propose_limit(used * MB) // MB for used in (1, 66, 67, 400, 612, 2000)] == [100, 100, 200, 600, 1000, 3000]
-    data = memory_failure(612 * MB, 512 * MB, "run")
-    assert (data["code"], data["used"], data["limit"], data["proposed"]) == (
-        *("memory-limit", 612 * MB, 512 * MB),
-        1000 * MB,
-    )
-    assert "612 MB" in data["message"] and "512 MB" in data["message"] and "memory_gb_limit=1 " in data["message"]
 
 
 def test_a_kill_for_memory_says_the_figures() -> None:
@@ -74,11 +124,3 @@ def test_a_kill_for_memory_says_the_figures() -> None:
     assert explain_oom_kill({"oom_kill": True, "peak": None, "limit": None}).endswith("was used up")
     text = explain_oom_kill({"oom_kill": True, "peak": 199 * MB, "limit": 200 * MB})
     assert "199 MB of 200 MB" in text and "0.3 GB" in text
-
-
-def test_workers_do_not_grow_old_together() -> None:
-    settings = Settings(max_requests=1000)
-    ages = [requests_until_replaced(settings, os.urandom(8).hex()) for _ in range(200)]
-    assert min(ages) > 900 - 1 and max(ages) <= 1000 and len(set(ages)) > 50
-    assert requests_until_replaced(Settings(max_requests=1), "ff" * 8) == 1
-    assert requests_until_replaced(Settings(), "ff" * 8) == 0

@@ -350,19 +350,3 @@ def test_what_a_script_started_is_ended_after_its_supervisor_was_killed(supervis
     assert child.is_running()
     supervised.start()
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 5)
-
-
-def test_a_stranger_with_the_number_of_an_old_worker_is_left_alone(tmp_path: Path) -> None:
-    from mldeploy_jupyter.serving.supervisor import orphans
-
-    command = [sys.executable, "-c", "import time; time.sleep(100)"]
-    with subprocess.Popen(command, start_new_session=True) as stranger:
-        orphans.record_processes(tmp_path, [stranger.pid])
-        written = json.loads((tmp_path / orphans.FILE).read_text())
-        written["groups"][str(stranger.pid)] -= 5  # an older process had this number
-        (tmp_path / orphans.FILE).write_text(json.dumps(written))
-        assert orphans.kill_orphans(tmp_path) == []
-        assert stranger.poll() is None
-        orphans.record_processes(tmp_path, [stranger.pid])
-        assert orphans.kill_orphans(tmp_path) == [stranger.pid]
-        assert stranger.wait(5) == -signal.SIGKILL

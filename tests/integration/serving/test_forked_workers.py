@@ -148,6 +148,23 @@ def test_a_changed_library_is_imported_anew(supervised: Supervised, tmp_path: Pa
     assert "ownlib.py has changed" in supervised.log
 
 
+SPAWNING = """
+    import multiprocessing, sys
+    def init(): pass
+    def run(data):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return pool.apply(eval, ("sorted(__import__('sys').modules)",))
+"""
+
+
+def test_a_process_that_a_forked_worker_spawns_does_not_import_the_worker_again(supervised: Supervised) -> None:
+    assert supervised.deploy(SPAWNING)["ok"]
+    assert live(supervised)[0]["forked"]
+    modules = supervised.score().json()
+    assert "multiprocessing.spawn" in modules
+    assert [name for name in modules if ".serving." in name or name == "__mp_main__"] == []
+
+
 PYTHON_THREAD = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
 NATIVE_THREAD = (
     "import _thread\nlock = _thread.allocate_lock()\nlock.acquire()\n_thread.start_new_thread(lock.acquire, ())\n"

@@ -1,0 +1,138 @@
+"""The scoreboard that supervisor and workers share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from mldeploy_jupyter.serving.ipc.scoreboard import (
+    ANSWERED,
+    CHANGES,
+    IN_FLIGHT,
+    LOST,
+    MAX_NAMED_REQUESTS,
+    PID,
+    REVISION,
+    SLOTS,
+    Scoreboard,
+    Slot,
+)
+
+
+def assign_slot(board: Scoreboard, pid: int = 1) -> Slot:
+    slot = board.slot(board.assign_slot())
+    slot.fields[PID] = pid
+    return slot
+
+
+def test_what_one_process_counts_another_reads() -> None:
+    board = Scoreboard()
+    number = board.assign_slot()
+    program = (
+        "import sys; from mldeploy_jupyter.serving.ipc.scoreboard import Scoreboard, PID\n"
+        f"slot = Scoreboard({board.fd}).slot({number}); slot.fields[PID] = 7\n"
+        "slot.record_request(200, 0.0, {}); slot.observe('run', 0.02); slot.begin_request(b'the-id')"
+    )
+    subprocess.run([sys.executable, "-c", program], pass_fds=[board.fd], check=True)
+    slot = board.slot(number)
+    assert list(slot.status_counts()) == [(200, 1)] and slot.in_flight_ids() == ["the-id"]
+    assert slot.read_histogram("run") == ([0] * 7 + [1] + [0] * 10, 0.02)
+
+
+def test_a_dead_worker_leaves_its_counts_and_the_ids_of_its_requests_in_flight() -> None:
+    board = Scoreboard()
+    slot = assign_slot(board)
+    for status in (200, 200, 503):
+        slot.record_request(status, 0.0, {})
+    slot.begin_request(b"one")
+    index = slot.begin_request(b"two")
+    slot.begin_request(b"three")
+    slot.end_request(index)
+    assert sorted(board.retire_slot(slot.number)) == ["one", "three"]
+    assert board.service_fields[LOST] == 2 and board.retire_slot(slot.number) == []
+    assert list(board.slot(0).status_counts()) == [(200, 2), (503, 1)]
+    again = assign_slot(board)
+    assert again.number == slot.number and not list(again.status_counts()) and again.in_flight_ids() == []
+
+
+def test_one_request_is_recorded_in_seconds_and_its_parts_in_milliseconds() -> None:
+    slot = assign_slot(Scoreboard())
+    slot.record_request(200, 0.25, {"run": 20.0})
+    assert slot.read_histogram("request")[1] == 0.25 and slot.read_histogram("run")[1] == 0.02
+    assert slot.fields[ANSWERED] == 1
+
+
+def test_a_batch_is_recorded_as_as_many_requests() -> None:
+    slot = assign_slot(Scoreboard())
+    slot.record_batch([0.5, 0.25], [0.1, 0.2], parse=0.001, run=0.01, serialise=0.002)
+    assert list(slot.status_counts()) == [(200, 2)] and slot.fields[ANSWERED] == 2
+    assert slot.read_histogram("request")[1] == 0.75
+    counts, total = slot.read_histogram("run")
+    assert (sum(counts), total) == (2, 0.02)
+
+
+def test_more_requests_than_have_a_name_are_counted_all_the_same() -> None:
+    board = Scoreboard()
+    slot = assign_slot(board)
+    indexes = [slot.begin_request(b"%d" % n) for n in range(MAX_NAMED_REQUESTS + 10)]
+    assert indexes.count(-1) == 10 and slot.fields[IN_FLIGHT] == MAX_NAMED_REQUESTS + 10
+    for index in indexes:
+        slot.end_request(index)
+    assert slot.fields[IN_FLIGHT] == 0 and slot.in_flight_ids() == []
+    slot.begin_request(b"named again")
+    assert slot.in_flight_ids() == ["named again"]
+
+
+def test_the_lost_requests_without_a_name_are_counted() -> None:
+    board = Scoreboard()
+    slot = assign_slot(board)
+    for number in range(MAX_NAMED_REQUESTS + 10):
+        slot.begin_request(b"%d" % number)
+    board.retire_slot(slot.number)
+    assert board.service_fields[LOST] == MAX_NAMED_REQUESTS + 10
+
+
+def test_an_id_that_is_too_long_is_cut() -> None:
+    slot = assign_slot(Scoreboard())
+    slot.begin_request(b"x" * 1000)
+    assert slot.in_flight_ids() == ["x" * 103]
+
+
+def test_when_all_slots_are_assigned_the_next_workers_count_in_slot_0() -> None:
+    board = Scoreboard()
+    numbers = [board.assign_slot() for _ in range(SLOTS + 2)]
+    assert numbers == [*range(1, SLOTS), 0, 0, 0]
+    board.slot(0).record_request(200, 0.0, {})
+    assert list(board.slot(0).status_counts()) == [(200, 1)] and board.retire_slot(0) == []
+    board.retire_slot(5)
+    assert board.assign_slot() == 5
+
+
+def test_active_slots_are_the_dead_workers_one_and_those_of_the_living() -> None:
+    board = Scoreboard()
+    first, second = assign_slot(board), assign_slot(board, pid=2)
+    assert [slot.number for slot in board.active_slots()] == [0, first.number, second.number]
+    first.fields[REVISION] = 7
+    board.retire_slot(first.number)
+    assert [slot.number for slot in board.active_slots()] == [0, second.number]
+    assert board.slot(0).fields[REVISION] == 0  # state is not added up
+
+
+def test_a_sum_is_not_read_while_a_dead_worker_s_counts_are_moved() -> None:
+    board = Scoreboard()
+    board.service_fields[CHANGES] = 1
+    seen: list[int] = []
+
+    def read() -> int:
+        seen.append(1)
+        if len(seen) == 3:
+            board.service_fields[CHANGES] = 2  # the counts have been moved
+        return len(seen)
+
+    assert board.read_consistently(read) == 4
+
+
+def test_a_supervisor_that_died_while_it_moved_counts_blocks_no_reader() -> None:
+    board = Scoreboard()
+    board.service_fields[CHANGES] = 3
+    assert board.read_consistently(lambda: "read") == "read"

@@ -1,0 +1,61 @@
+"""The answer of a port behind which no worker is."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from mldeploy_jupyter.serving.supervisor.unavailable import UnavailableResponder
+from mldeploy_jupyter.serving.system.listening_socket import open_listener
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    listener = open_listener("127.0.0.1", 0)
+    yield listener
+    listener.close()
+
+
+def send_request(listener: socket.socket, timeout: float = 10) -> bytes:
+    with socket.create_connection(listener.getsockname(), timeout=timeout) as client:
+        client.sendall(b"POST /score HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}")
+        response = b""
+        while chunk := client.recv(65536):
+            response += chunk
+        return response
+
+
+def test_every_client_gets_a_503_that_is_complete(listener: socket.socket) -> None:
+    UnavailableResponder().answer_on(listener)
+    for _ in range(2):
+        head, _, body = send_request(listener).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in head
+        assert f"content-length: {len(body)}".encode() in head
+        assert json.loads(body)["error"]["code"] == "not-serving"
+
+
+def test_a_slow_client_does_not_block_the_next(listener: socket.socket) -> None:
+    UnavailableResponder().answer_on(listener)
+    with socket.create_connection(listener.getsockname()):  # sends nothing
+        assert send_request(listener).startswith(b"HTTP/1.1 503 ")
+
+
+def test_while_it_is_paused_connections_are_left_to_the_workers(listener: socket.socket) -> None:
+    responder = UnavailableResponder()
+    responder.answer_on(listener)
+    assert send_request(listener)
+    responder.pause()
+    with pytest.raises(TimeoutError):
+        send_request(listener, timeout=0.3)
+
+
+def test_it_survives_the_end_of_its_socket_and_goes_on_with_the_next(listener: socket.socket) -> None:
+    responder = UnavailableResponder()
+    closed = open_listener("127.0.0.1", 0)
+    responder.answer_on(closed)
+    closed.close()
+    responder.answer_on(listener)
+    assert send_request(listener).startswith(b"HTTP/1.1 503 ")
