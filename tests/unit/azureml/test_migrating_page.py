@@ -81,8 +81,8 @@ TABLES = tables()
 PYTHON = ["Workspace, run and sign-in", "Model", "InferenceConfig and Environment", "deploy_configuration"]
 PYTHON += ["Webservice", "Compute and images", "Errors"]
 ROWS = [(row[0], code) for heading in PYTHON for row in TABLES[heading] for code in re.findall("`(.+?)`", row[1])]
-OURS_ALONE = next(line for line in PAGE.read_text().splitlines() if line.startswith("Ours alone:"))
-ROWS += [("", code) for code in re.findall("`(.+?)`", OURS_ALONE)]
+NEW_HERE = next(line for line in PAGE.read_text().splitlines() if line.startswith("New here:"))
+ROWS += [("", code) for code in re.findall("`(.+?)`", NEW_HERE)]
 
 
 @cache

@@ -1,6 +1,6 @@
-"""Writes the reference pages that are made from the code: `python -m tests.unit.docs.generate`.
+"""Writes the reference pages that are generated from the code: `python -m tests.unit.docs.generate`.
 
-A test fails while one of them is stale.
+A test fails when one of them is stale.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def command_lines(item: Command, heading: str, text: str, params: list[Param], p
 def cli() -> str:
     lines = ["# The command line", "", MADE, ""]
     lines += [
-        "Every command of `mldeploy`. In a notebook, `%mldeploy` runs the same; [magics](magics.md) are shorter.",
+        "Every command of `mldeploy`. In a notebook, `%mldeploy` runs them, too; [magics](magics.md) are shorter.",
         "",
     ]
     lines += table(("command", "what it does"), ([f"`{item.name}`", item.summary] for item in COMMANDS))
     lines += [
         "",
-        "Exit codes: 0 ok, 1 an error, 2 wrong words, 130 interrupted. `mldeploy --version` prints it.",
+        "Exit codes: 0 ok, 1 an error, 2 wrong usage, 130 interrupted. `mldeploy --version` prints the version.",
     ]
     lines += ["", "## Options of every command", "", *table(("option", "value", "meaning"), option_rows(COMMON))]
     for item in COMMANDS:
@@ -90,7 +90,7 @@ def magics_page() -> str:
         text = (magic.command.doc if magic.command else "Run any command of the command line.").replace("\n", " ")
         summary = text.split(". ")[0].rstrip(".") + "."
         rows.append([", ".join(names), f"`mldeploy {magic.covers}`" if magic.covers else "", summary])
-    lines += table(("magic", "the command of the same work", "what it does"), rows)
+    lines += table(("magic", "the same command in a shell", "what it does"), rows)
     for magic in table_of:
         if magic.command is None:
             lines += ["", f"## %{magic.name}", "", "```text", *magic.doc.splitlines(), "```"]
@@ -109,7 +109,7 @@ def magics_page() -> str:
 
 # The settings of the targets ----------------------------------------------------------------------------------------
 
-# What breaks each rule that looks at several settings; the page has the message that it gives.
+# Settings that break each rule across several settings; the page shows the message they give.
 BROKEN: dict[str, list[dict[str, Any]]] = {
     "Local": [
         {"secondary_key": "second-key"},
@@ -186,10 +186,10 @@ def deploy_configuration() -> str:
     lines = ["# Deploy configurations", "", MADE, ""]
     lines += [
         "A target's settings: parameters of `deploy_configuration(...)`, keys of `deploymentconfig.json` (or YAML),",
-        "and flags of `mldeploy model deploy`. A flag beats the file. A setting that you leave out gets the default",
-        "at the target; the checks see what you passed. Everything wrong is named in one `ConfigError`.",
+        "and options of `mldeploy model deploy`. An option overrides the file. A setting that you leave out gets the",
+        "default at the target; only what you pass is checked. One `ConfigError` names everything that is wrong.",
         "",
-        "A key is asked for on every target by default, locally too. Keys are never shown or kept in a record.",
+        "Every target requires a key by default, including the local one. Keys are never shown or kept in a record.",
     ]
     for spec in SPECS.values():
         lines += target_lines(spec)
@@ -201,8 +201,8 @@ def deploy_configuration() -> str:
 MEANING = {
     "bundle-damaged": "the bytes of a registered file changed on the disk",
     "busy": "another deployment is changing the service",
-    "cancelled": "somebody cancelled the deployment",
-    "contract": "the script cannot serve: no `init()` or `run()`, or parameters that nobody can pass",
+    "cancelled": "the deployment was cancelled",
+    "contract": "the script cannot serve: no `init()` or `run()`, or parameters that cannot be passed",
     "exited": "the script ended the process, as `sys.exit()` does",
     "file-missing": "a file that the script opens was not shipped",
     "global-missing": "`init()` assigns a name without `global`",
@@ -212,27 +212,27 @@ MEANING = {
     "init-timeout": "`init()` took longer than `init_timeout`",
     "interpreter-failed": "the service's Python did not start",
     "killed": "a signal ended the worker",
-    "memory-limit": "a worker used more memory by itself than `memory_gb_limit` allows",
-    "model-corrupt": "the model file is damaged, cut off, or of another format",
+    "memory-limit": "a worker used more private memory than `memory_gb_limit` allows",
+    "model-corrupt": "the model file is damaged, truncated, or of another format",
     "model-file-missing": "the script opens a model file, or asks for a model, that is not there",
-    "model-from-notebook": "the pickle needs a class that lives only in the notebook",
+    "model-from-notebook": "the pickle needs a class that exists only in the notebook",
     "model-version": "the model was saved by other versions of its libraries",
     "module-missing": "an import is not installed in the service's environment",
     "name-error": "a name is used before it is defined",
-    "notebook-name": "the script uses a name that lives only in the notebook",
-    "out-of-memory": "memory ran out, for certain",
-    "out-of-memory-probably": "the worker was killed and the system does not say why; memory is the usual reason",
+    "notebook-name": "the script uses a name that exists only in the notebook",
+    "out-of-memory": "memory ran out; the system says so",
+    "out-of-memory-probably": "the worker was killed and the system does not say why; usually memory ran out",
     "port-in-use": "another process listens on the port",
     "sample-failed": "the sample was not scored, or the new version did not answer",
-    "sklearn-externals": "`from sklearn.externals import joblib`, which is gone",
+    "sklearn-externals": "`from sklearn.externals import joblib`, which no longer exists",
     "syntax-error": "the script is not Python",
-    "worker-lost": "a worker went away before it got traffic",
+    "worker-lost": "a worker ended before it got traffic",
 }
 SNAPSHOT = ROOT / "tests" / "unit" / "core" / "diagnosis" / "__snapshots__" / "test_explain.ambr"
 
 
 def cause_examples() -> dict[str, tuple[str, str]]:
-    """For each code the first example that the tests pin: its name and its lines."""
+    """The first example of each code that the tests pin: its name and its lines."""
     found: dict[str, tuple[str, str]] = {}
     for match in re.finditer(r"^# name: \w+\[(.+?)\]\n  '''\n(.*?)^  '''$", SNAPSHOT.read_text(), re.M | re.S):
         code, _, text = "\n".join(line[2:] for line in match[2].splitlines()).partition("\n")
@@ -244,11 +244,11 @@ def causes() -> str:
     lines = ["# Causes", "", MADE, ""]
     lines += [
         'The codes of [causes](../concepts/causes.md), for `service.error["code"]` and the journal.',
-        "A failure that no rule knows keeps its own code and message.",
+        "A failure that no rule recognises keeps its own code and message.",
         "",
         *table(("code", "what it is"), ([f"[`{code}`](#{code})", text] for code, text in MEANING.items())),
         "",
-        "Below, what each looks like. `>` marks the line at fault, in the cell as it was run.",
+        "An example of each follows. `>` marks the line at fault, in the cell as it was run.",
     ]
     examples = cause_examples()
     for code in MEANING:
@@ -287,8 +287,8 @@ def errors_page() -> str:
     lines = ["# Errors", "", MADE, ""]
     lines += [
         "Every error raised on purpose is a `MldeployError`, from `mldeploy_jupyter.core.errors`. It prints as three",
-        "lines: `error:`, `cause:`, `hint:`. The hint names the next command or call. A traceback is a defect of",
-        "ours: report it.",
+        "lines: `error:`, `cause:`, `hint:`. The hint names the next command or call. A traceback is a defect:",
+        "please report it.",
         "",
         "Attributes: `what`, `why`, `hint`, `where`, `code` (stable, for machines), `message` (one line, as in v1),",
         "and `as_dict()`. Indented classes are subclasses of the one above them.",
