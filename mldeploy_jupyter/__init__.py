@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.azureml import migrate
     from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
 
+# Public name -> the module that defines it, below this package.
 _HOMES = {
     "AciWebservice": "api.webservices",
     "AksEndpoint": "api.webservices",
@@ -81,13 +82,14 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """`%load_ext mldeploy_jupyter`: the magics."""
+    """`%load_ext mldeploy_jupyter`: loads the magics."""
     from mldeploy_jupyter.notebook import extension
 
     extension.load(ipython)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
+    """`%unload_ext mldeploy_jupyter`: removes the magics."""
     from mldeploy_jupyter.notebook import extension
 
     extension.unload(ipython)

@@ -35,7 +35,7 @@ class AttributeNotProvided(UserErrorException, AttributeError):
 
 
 class V1Module(ModuleType):
-    """A v1 module whose names come from this package."""
+    """A v1 module whose names come from this package. Raises `AttributeNotProvided` for names it does not have."""
 
     def __getattr__(self, name: str) -> Any:
         module = self.__name__
@@ -58,7 +58,10 @@ class V1Module(ModuleType):
 
 
 class MigrationFinder(MetaPathFinder, Loader):
-    """The first entry of `sys.meta_path`, for the modules of `names.MODULES` only."""
+    """The first entry of `sys.meta_path`, for the modules of `names.MODULES` only.
+
+    `find_spec` raises `NameNotProvided` for any other module directly below one of them.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
