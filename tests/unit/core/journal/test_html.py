@@ -1,0 +1,32 @@
+"""A timeline as HTML, pinned by snapshots."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from mldeploy_jupyter.core.journal import fold, render_html
+from tests.unit.core.journal.journals import JOURNALS, begun
+
+
+@pytest.mark.parametrize("name", ["running", "live", "failed", "cancelled"])
+def test_render_html(name, snapshot):
+    assert render_html(fold(JOURNALS[name].events)) == snapshot
+
+
+def test_html_has_one_heading_one_table_and_one_line_and_escapes_all_text():
+    evil = '<script>alert("x")</script>\x1b[31m&'
+    w = begun(service=evil).stage(0, 1, "check", evil)
+    w.at(2, "", "state", evil, state="failed", cause={"what": evil, "why": evil, "hint": evil, "where": evil})
+    html = render_html(fold(w.events))
+    seen: list[tuple[str, list]] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: seen.append((tag, attrs))
+    parser.feed(html)
+    tags = [tag for tag, _ in seen]
+    assert set(tags) <= {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code"}
+    assert (tags.count("p"), tags.count("table"), tags.count("tr")) == (2, 1, 7)
+    sides = {("style", "text-align: left"), ("style", "text-align: right")}
+    assert {attribute for _, attrs in seen for attribute in attrs} == sides
+    assert "\x1b" not in html and "<script" not in html
