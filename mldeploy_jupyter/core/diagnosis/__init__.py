@@ -1,11 +1,13 @@
-"""Named causes: what a failure of a deployment means, in words, with the line of the cell.
+"""Named causes: what a deployment's failure means, in words, with the line of the cell.
 
-The serving room reports failures as plain data (`serving/ipc/failure.py`); `explain` turns one into a `Cause`.
+The server reports failures as plain data (`serving/ipc/failure.py`); `explain` turns one into a `Cause`. Imports only
+`core`.
 """
 
 from __future__ import annotations
 
-from mldeploy_jupyter.core.diagnosis.cause import Cause, Facts, ScriptInfo
+from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.explain import explain
+from mldeploy_jupyter.core.diagnosis.source_map import ScriptInfo
 
-__all__ = ["Cause", "Facts", "ScriptInfo", "explain"]
+__all__ = ["Cause", "ScriptInfo", "explain"]

@@ -1,4 +1,4 @@
-"""The decision list: the first rule that knows a failure names its cause."""
+"""The list of rules. The first rule that recognises a failure names its cause."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import Any
 
-from mldeploy_jupyter.core.diagnosis import loading, process, script
-from mldeploy_jupyter.core.diagnosis.cause import Cause, Facts, Rule, ScriptInfo
+from mldeploy_jupyter.core.diagnosis import loading, missing_model, process, script
+from mldeploy_jupyter.core.diagnosis.cause import Cause
+from mldeploy_jupyter.core.diagnosis.facts import Facts, Rule
+from mldeploy_jupyter.core.diagnosis.source_map import ScriptInfo
 
-# Order matters: a process that was killed tells more than what it last raised, a broken script more than
-# what it then missed, a model that cannot be loaded more than the bare exception.
+# Order matters. That a process was killed says more than the last exception it raised; that the script is broken, more
+# than what it then could not find; that a model cannot be loaded, more than the bare exception.
 RULES: tuple[Rule, ...] = (
-    process.worded_already,
+    process.already_worded,
     process.cancelled,
     process.busy,
     process.port_in_use,
@@ -26,16 +28,16 @@ RULES: tuple[Rule, ...] = (
     script.contract,
     script.sklearn_externals,
     loading.damaged,
-    loading.from_notebook,
+    loading.defined_in_notebook,
     loading.corrupt,
     loading.wrong_version,
-    loading.file_missing,
+    missing_model.model_file_missing,
     script.helper_missing,
     script.module_missing,
     script.other_file_missing,
     script.notebook_name,
     script.sample_failed,
-    script.raised,
+    script.script_raised,
     process.worker_lost,
 )
 
@@ -48,14 +50,12 @@ def explain(
     models: Iterable[Any] = (),
     timezone: tzinfo | None = None,
 ) -> Cause:
-    """The cause of a failure.
+    """The cause of a failure. Never raises, whatever the data: a failure that no rule knows keeps its own message.
 
-    `failure` is the data that the serving room or a target reported. `script` is the entry script of the
-    revision. `settings` are its server's settings; `settings["versions"]` or `failure["versions"]` may say which
-    versions of libraries its environment has (distribution -> version), `settings["updating"]` that an older revision
-    goes on serving, `settings["checking"]` that the cell only tried the script. `models` are its `ModelRecord`s, or
-    their data. Times are shown in `timezone`, by default the local one. Never raises for odd data: what no rule
-    knows keeps its own message.
+    `failure` is the data that the server or a target reported. `script` is the revision's entry script, `settings` are
+    its server's settings, with three additions: `versions` (distribution -> version in its environment, which may be
+    in `failure` instead), `updating` (an older revision goes on serving), `checking` (a cell only checked the
+    script). `models` are `ModelRecord`s or their data. Times are shown in `timezone`, by default the local one.
     """
     facts = Facts(dict(failure), script or ScriptInfo(), dict(settings or {}), list(models), timezone)
     for rule in RULES:

@@ -1,0 +1,119 @@
+"""The rule about a model that the script asks for and the service does not have."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import PurePath
+
+from mldeploy_jupyter.core.diagnosis.cause import Cause
+from mldeploy_jupyter.core.diagnosis.facts import Exc, Facts, describe_exception, exception_attribute, quoted_text
+from mldeploy_jupyter.core.diagnosis.models import SHOWN_FILES, format_files, list_model_files, model_field
+
+_CODE = "model-file-missing"
+
+
+def model_file_missing(facts: Facts) -> Cause | None:
+    raised = facts.find_exception(
+        "FileNotFoundError", "NotADirectoryError", "IsADirectoryError", "ModelNotFoundException"
+    )
+    if raised is None:
+        return None
+    path = exception_attribute(raised, "filename") or quoted_text(str(raised.get("message") or ""))
+    if raised.get("type") == "ModelNotFoundException":
+        return _unknown_name(facts, raised, path)
+    below = _below_model_folder(path, facts)
+    if below is None:
+        return None
+    if _has_no_model(facts):
+        what = f"the model file {below} is not there" if below != "." else "AZUREML_MODEL_DIR is a folder, not a file"
+        why = "no model was named, so AZUREML_MODEL_DIR holds nothing"
+        return facts.cause(_CODE, what, why, _hint_to_name_model(facts), path=path)
+    return _wrong_path(facts, path, below, is_folder=raised.get("type") == "IsADirectoryError")
+
+
+def _unknown_name(facts: Facts, raised: Exc, name: str) -> Cause:
+    """`Model.get_model_path` was called with a name that is not among the service's models."""
+    what = f"the script asks for a model that the service does not have{f': {name}' if name else ''}"
+    if _has_no_model(facts):
+        why = "no model was named, so the service has none"
+        return facts.cause(_CODE, what, why, _hint_to_name_model(facts), path=name)
+    names = ", ".join(sorted({str(model_field(model, "name", "")) for model in facts.models}))
+    why = f"the service was deployed with {names}" if names else describe_exception(raised)
+    hint = f"ask for one of these, or add the model to models=[...], then {facts.deploy_hint()}"
+    return facts.cause(_CODE, what, why, hint, path=name, files=list_model_files(facts)[:SHOWN_FILES])
+
+
+def _wrong_path(facts: Facts, path: str, below: str, *, is_folder: bool) -> Cause:
+    """A path below the model folder was opened that is not there, or is a folder."""
+    files = list_model_files(facts)
+    if is_folder:
+        what = f"{'AZUREML_MODEL_DIR' if below == '.' else below} is a folder, not a file"
+        inside = files if below == "." else [file for file in files if file.startswith(f"{below}/")]
+        meant = inside[0] if len(inside) == 1 else ""
+        hint = f"add the name of a file to the path, {facts.retry_hint()}"
+    else:
+        what = f"the model file {below} is not there"
+        meant = _nearest(below, files)
+        hint = f"register the model with this file in it, then {facts.deploy_hint()}"
+    if meant and facts.is_check and len(facts.models) == 1:
+        hint = f"use {_code_for(meant, facts)}, or name the model it needs with -m, {facts.retry_hint()}"
+    elif meant:
+        hint = f"use {_code_for(meant, facts)}, {facts.retry_hint()}"
+    why = f"the model folder holds {format_files(files)}"
+    return facts.cause(_CODE, what, why, hint, path=path, files=files[:SHOWN_FILES])
+
+
+def _has_no_model(facts: Facts) -> bool:
+    # With one model, AZUREML_MODEL_DIR is its folder; with several, there are files below azureml-models.
+    folder = PurePath(str(facts.settings.get("model_dir") or "")).name
+    return folder == "azureml-models" and not facts.models and not list_model_files(facts)
+
+
+def _hint_to_name_model(facts: Facts) -> str:
+    if facts.script.cell is not None:
+        line = f"%deploy {facts.service}".rstrip()
+        return f"register it with %register, or name it: -m MODEL after %%entry_script {facts.script.name} and {line}"
+    return f"name it with -m MODEL (in Python models=[...]), then {facts.deploy_hint()}"
+
+
+def _below_model_folder(path: str, facts: Facts) -> str | None:
+    """The path relative to the model folder; None when it is not below it."""
+    if not path:
+        return None
+    pure, root = PurePath(path), str(facts.settings.get("model_dir") or "")
+    if root and pure.is_relative_to(root):
+        return str(pure.relative_to(root))
+    if "azureml-models" in pure.parts:
+        rest = pure.parts[pure.parts.index("azureml-models") + 1 :]
+        return str(PurePath(*rest)) if rest else path
+    return None
+
+
+def _nearest(path: str, files: list[str]) -> str:
+    """The file that was probably meant, or ""."""
+    name = PurePath(path).name
+    same_name = [file for file in files if PurePath(file).name == name]
+    if len(same_name) == 1:
+        return same_name[0]
+    similar = difflib.get_close_matches(path, files, 1, 0.6)
+    if similar:
+        return similar[0]
+    return files[0] if len(files) == 1 else ""
+
+
+def _code_for(file: str, facts: Facts) -> str:
+    """Python code for the path of a file below the model folder.
+
+    With several models the path has the model's version, which the next one changes: the code then looks it up.
+    """
+    parts = PurePath(file).parts
+    if len(facts.models) < 2 or len(parts) < 3:
+        quoted = ", ".join(f'"{part}"' for part in parts)
+        return f'os.path.join(os.environ["AZUREML_MODEL_DIR"], {quoted})'
+    name, version, *rest = parts
+    code = f'Model.get_model_path("{name}")'  # the version's only entry, or its folder when it has several
+    entries = {other.split("/")[2] for other in list_model_files(facts) if other.startswith(f"{name}/{version}/")}
+    below = ", ".join(f'"{part}"' for part in (rest[1:] if len(entries) == 1 else rest))
+    if below:
+        code = f"os.path.join({code}, {below})"
+    return f"from azureml.core.model import Model and {code}"
