@@ -8,7 +8,7 @@ import pytest
 
 from mldeploy_jupyter.api.environments import Environment
 from mldeploy_jupyter.api.workspace import Workspace
-from mldeploy_jupyter.core.errors import EnvironmentBuildError, UserErrorException
+from mldeploy_jupyter.core.errors import EnvironmentBuildError, StorageError, UserErrorException
 
 
 def test_versions_are_registered_found_and_listed(workspace: Workspace) -> None:
@@ -57,3 +57,10 @@ def test_a_label_stands_for_one_version_and_can_be_moved(workspace: Workspace) -
         Environment.label(workspace, "e", 1, "prod")
     with pytest.raises(UserErrorException, match="cannot be put"):
         Environment.label(workspace, "e", 1, ["latest"])
+
+
+def test_a_damaged_file_of_labels_is_named(workspace: Workspace) -> None:
+    (workspace.folder.root / "environment_labels.json").write_text("[")
+    Environment("e").register(workspace)
+    with pytest.raises(StorageError, match=r"environment_labels\.json"):
+        Environment.get(workspace, "e", label="prod")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from mldeploy_jupyter.api.webservices import (
-    Webservice,
-)
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.api.webservices import Webservice
 from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core.errors import UserErrorException
 
 
 def test_tags_are_filtered_as_in_model_list(ws: Workspace) -> None:
@@ -13,3 +16,14 @@ def test_tags_are_filtered_as_in_model_list(ws: Workspace) -> None:
     for tags in (["t"], [["t", 1]], {"t": 1}, [("n", "0.9"), "t"]):
         assert [service.name for service in Webservice.list(ws, tags=tags)] == ["on-aci"]
     assert Webservice.list(ws, tags={"t": "2"}) == []
+
+
+def test_models_compute_types_and_properties_are_filtered(ws: Workspace) -> None:
+    def names(**filters: Any) -> list[str]:
+        return [service.name for service in Webservice.list(ws, **filters)]
+
+    assert names(model_id="m:1") == names(compute_type="aci") == ["on-aci"]
+    assert len(names(model_name="m")) == 4 and names(model_name="m:1") == []
+    assert names(model_id="m:1", compute_type="AKS") == names(image_name="any") == names(properties=["p"]) == []
+    with pytest.raises(UserErrorException, match="'VM' is not a compute type"):
+        names(compute_type="VM")

@@ -1,0 +1,80 @@
+"""Models, configurations and names become the plain data of a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.api.models import Model
+from mldeploy_jupyter.api.webservices import InferenceConfig, LocalWebservice
+from mldeploy_jupyter.api.webservices.deploy_arguments import as_config, make_request, model_references
+from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core.configs import DeployConfig
+from mldeploy_jupyter.core.errors import ConfigError, UserErrorException
+
+
+@pytest.fixture
+def registered(folder: Path) -> Workspace:
+    """A workspace with two versions of the model `churn`."""
+    (folder / "model.pkl").write_text("1")
+    workspace = Workspace.create("test")
+    for _ in range(2):
+        Model.register(workspace, "model.pkl", "churn")
+    return workspace
+
+
+def test_models_become_ids_or_absolute_paths_once_each(registered: Workspace, folder: Path) -> None:
+    models: list[Any] = [Model(registered, "churn", version=1), "churn:1", "churn", "model.pkl", Path("model.pkl")]
+    assert model_references(registered, models) == ["churn:1", "churn:2", str(folder / "model.pkl")]
+
+
+@pytest.mark.parametrize(
+    ("model", "what", "hint"),
+    [
+        ("churn:9", "there is no model 'churn:9'", "name one of them, or churn for the newest"),
+        ("chrn", "there is no model 'chrn'", "did you mean churn?"),
+        ("entirely else", "there is no model 'entirely else'", "see what there is with `mldeploy model list`"),
+        ("", "'' is not a model", "remove it"),
+        (5, "int is not a model", "register it first with Model.register(...)"),
+    ],
+)
+def test_a_model_that_is_not_registered_is_named(registered: Workspace, model: Any, what: str, hint: str) -> None:
+    with pytest.raises(UserErrorException) as caught:
+        model_references(registered, [model])
+    assert (caught.value.what, caught.value.hint) == (what, hint)
+
+
+def test_a_model_of_another_workspace_is_refused(registered: Workspace, folder: Path) -> None:
+    (folder / "other").mkdir()
+    other = Workspace.create("other", path=folder / "other")
+    with pytest.raises(UserErrorException, match="churn:2 belongs to another workspace"):
+        model_references(other, [Model(registered, "churn")])
+
+
+def test_models_must_be_a_list(registered: Workspace) -> None:
+    for models in ("churn", Path("model.pkl"), None):
+        with pytest.raises(UserErrorException, match="models must be a list"):
+            model_references(registered, models)  # type: ignore[arg-type]
+
+
+def test_a_configuration_is_taken_as_an_object_or_as_data() -> None:
+    assert as_config(None) == DeployConfig()
+    assert as_config(LocalWebservice.deploy_configuration(port=6789)).passed == {"port": 6789}
+    with pytest.raises(UserErrorException, match="the deployment configuration is not one"):
+        as_config({"port": 6789})  # type: ignore[arg-type]
+
+
+def test_a_request_is_plain_data_and_creates_no_workspace(folder: Path) -> None:
+    (folder / "score.py").write_text("def init(): ...\ndef run(data): ...\n")
+    (folder / "model.pkl").write_text("1")
+    request = make_request(Workspace(), "churn", ["model.pkl"], InferenceConfig("score.py"), DeployConfig())
+    assert (request.service, request.target, request.models) == ("churn", "local", [str(folder / "model.pkl")])
+    assert not (folder / ".mldeploy").exists()
+    with pytest.raises(UserErrorException, match="an inference_config is needed"):
+        make_request(Workspace(), "churn", [], None, DeployConfig())
+    with pytest.raises(UserErrorException, match="the inference_config is not one"):
+        make_request(Workspace(), "churn", [], "score.py", DeployConfig())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError):
+        make_request(Workspace(), "churn", [], None, DeployConfig("Local", {"port": -1}))

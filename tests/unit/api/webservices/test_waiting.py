@@ -1,0 +1,134 @@
+"""Waiting for a deployment, over records in a real store and with a clock of the test's own."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.api.webservices import deployments, waiting
+from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core import process_identity
+from mldeploy_jupyter.core.errors import (
+    DeploymentCancelled,
+    DeploymentFailed,
+    DeploymentInterrupted,
+    DeploymentTimeout,
+    WebserviceException,
+)
+from mldeploy_jupyter.core.records import DeploymentRecord
+
+
+class Clock:
+    """Time that passes only while a caller sleeps; `on_sleep` is called each time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.on_sleep: Any = lambda: None
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.on_sleep()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def record(ws: Workspace) -> DeploymentRecord:
+    """A deployment of `on-local` that this process runs."""
+    identity = process_identity.identify_process()
+    record = DeploymentRecord("d1", "on-local", "local", runner=identity)
+    store = ws.folder.open_store()
+    store.add_deployment(record)
+    store.update_service("on-local", deployment_id="d1", state="Updating")
+    store.leases.acquire("on-local", "d1", 60, identity)
+    return record
+
+
+def wait(ws: Workspace, clock: Clock, **options: Any) -> DeploymentRecord:
+    return waiting.wait_for_deployment(ws.folder, "on-local", "d1", clock=clock.now, sleep=clock.sleep, **options)
+
+
+def end(ws: Workspace, state: str, **fields: Any) -> None:
+    ws.folder.open_store().update_deployment("d1", state=state, **fields)
+
+
+def test_it_returns_the_record_of_a_deployment_that_became_live(
+    ws: Workspace, record: DeploymentRecord, clock: Clock
+) -> None:
+    deployments.unreported.add("d1")
+    clock.on_sleep = lambda: end(ws, "live") if clock.seconds > 1 else None
+    assert wait(ws, clock, timeout=5).state == "live"
+    assert 1 < clock.seconds < 1.1
+    assert "d1" not in deployments.unreported
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "error", "why"),
+    [
+        ("cancelled", None, DeploymentCancelled, "revision 1 still serves"),
+        ("interrupted", {"at": "environment"}, DeploymentInterrupted, "its runner process died in the stage"),
+        ("failed", {"code": "busy", "what": "it is busy", "why": "really"}, DeploymentFailed, "really"),
+    ],
+)
+def test_it_raises_how_the_deployment_ended(
+    ws: Workspace, record: DeploymentRecord, clock: Clock, state: str, cause: Any, error: type[Exception], why: str
+) -> None:
+    end(ws, state, cause=cause)
+    with pytest.raises(error, match=why):
+        wait(ws, clock)
+    assert clock.seconds == 0
+
+
+@pytest.mark.parametrize("seconds", [0, 0.3, 2])
+def test_the_time_limit_ends_the_waiting_only(
+    ws: Workspace, record: DeploymentRecord, clock: Clock, seconds: float
+) -> None:
+    with pytest.raises(DeploymentTimeout, match=f"on-local was not live within {seconds:g} s"):
+        wait(ws, clock, timeout=seconds)
+    assert seconds <= clock.seconds < seconds + waiting.POLL_SECONDS
+    running = ws.folder.open_store().get_deployment("d1")
+    assert running is not None and running.state == "running"
+
+
+def test_a_dead_runner_ends_the_waiting(ws: Workspace, record: DeploymentRecord, clock: Clock) -> None:
+    ws.folder.open_store().leases.release("on-local", "d1")
+    (ws.folder.deployments / "d1").mkdir(parents=True)
+    with pytest.raises(DeploymentInterrupted, match="its runner process died; revision 1 still serves"):
+        wait(ws, clock, timeout=5)
+    assert clock.seconds < 5
+
+
+def test_a_deployment_whose_service_was_deleted_is_gone(ws: Workspace, record: DeploymentRecord, clock: Clock) -> None:
+    clock.on_sleep = lambda: ws.folder.open_store().remove_deployments(["d1"])
+    with pytest.raises(WebserviceException, match="the deployment d1 is gone"):
+        wait(ws, clock)
+
+
+def test_an_interrupt_tells_how_to_attach_again(ws: Workspace, record: DeploymentRecord, clock: Clock) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    clock.on_sleep = interrupt
+    out = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        wait(ws, clock, out=out)
+    assert "Webservice(ws, 'on-local').wait_for_deployment(show_output=True)" in out.getvalue()
+
+
+def test_a_failure_is_raised_once_while_an_older_revision_serves(ws: Workspace, record: DeploymentRecord) -> None:
+    end(ws, "cancelled")
+    ws.folder.open_store().update_service("on-local", state="Live", revision=1)
+    service = ws.folder.open_store().get_service("on-local")
+    assert service is not None
+    deployments.unreported.add("d1")
+    with pytest.raises(DeploymentCancelled, match="revision 1 still serves"):
+        waiting.wait_until_ready(ws.folder, service)
+    assert waiting.wait_until_ready(ws.folder, service) is False
