@@ -59,8 +59,8 @@ CHANGES = 5  # odd while a dead worker's counts are being moved to slot 0
 _SERVICE_BYTES = 4096
 
 SERVICE_COUNTERS = {
-    RESTARTS: ("mldeploy_worker_restarts_total", "Workers that were started in place of one that had died."),
-    LOST: ("mldeploy_requests_lost_total", "Requests that a worker had in hand when it died."),
+    RESTARTS: ("mldeploy_worker_restarts_total", "Workers that were started in the place of one that died."),
+    LOST: ("mldeploy_requests_lost_total", "Requests that were in flight when their worker died."),
     STUCK: ("mldeploy_workers_stuck_total", "Workers that were replaced because run() did not end."),
     OVER_MEMORY: ("mldeploy_workers_over_memory_total", "Workers that were ended for their memory limit."),
     RECYCLED: ("mldeploy_workers_recycled_total", "Workers that were replaced after their number of requests."),

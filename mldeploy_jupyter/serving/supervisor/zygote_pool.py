@@ -28,6 +28,10 @@ MAX_NAMES = 20_000  # names of modules in the file
 
 _MAX_DIGESTS = 1000  # files whose digests are cached
 
+CreateZygote = Callable[
+    [ZygoteKey, Settings, ServiceLog, RunInMain, Callable[[ZygoteProcess], None]], ZygoteProcess
+]  # see `ZygoteProcess`
+
 
 @dataclass
 class LearnedModules:
@@ -45,7 +49,15 @@ class ZygotePool:
     `on_change` is called when the processes change, see `list_processes`.
     """
 
-    def __init__(self, folder: Path, log: ServiceLog, in_main: RunInMain, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        log: ServiceLog,
+        in_main: RunInMain,
+        on_change: Callable[[], None],
+        create_zygote: CreateZygote = ZygoteProcess,
+    ) -> None:
+        self._create_zygote = create_zygote
         self._path = folder / FILE
         self._log = log
         self._in_main = in_main
@@ -196,7 +208,7 @@ class ZygotePool:
         if settings.python != self._learned.python:
             self._learned = LearnedModules(settings.python, [], {})
         try:
-            zygote = ZygoteProcess(_zygote_key(settings), settings, self._log, self._in_main, self._handle_death)
+            zygote = self._create_zygote(_zygote_key(settings), settings, self._log, self._in_main, self._handle_death)
         except OSError as error:
             raise ForkUnsafe(f"{error}") from error
         self._zygote = zygote
@@ -271,14 +283,14 @@ class ZygotePool:
 
 
 def _zygote_key(settings: Settings) -> ZygoteKey:
-    server = settings.server_digest or _digest_server(settings.server_path)
+    server = settings.server_digest or digest_server(settings.server_path)
     return (settings.python, server, repr(sorted(settings.env.items())))
 
 
 _digests: dict[tuple[int, ...], bytes] = {}
 
 
-def _digest_server(path: str) -> str:
+def digest_server(path: str) -> str:
     """A digest of the server's source. Each bundle has its own folder, but most of its files are the same files."""
     if not path:
         return ""
