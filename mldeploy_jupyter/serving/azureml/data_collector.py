@@ -1,4 +1,4 @@
-"""`azureml.monitoring.ModelDataCollector`: keeps inputs and predictions as CSV lines, when asked to."""
+"""v1's name for entry scripts `azureml.monitoring.ModelDataCollector`: stores inputs and predictions as CSV."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ VARIABLE = "MLDEPLOY_MODEL_DATA"
 class ModelDataCollector:
     """Appends rows to `<folder>/<model>/<designation>/<year>/<month>/<day>/data.csv`.
 
-    The folder is that in the environment variable MLDEPLOY_MODEL_DATA; without it nothing is kept and
-    nothing fails. Several workers may write: a call is one `write`.
+    `folder` is in the environment variable MLDEPLOY_MODEL_DATA; without it, collecting does nothing. Several workers
+    may write: each call is one `write`. A disk error is printed and does not fail the request.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ModelDataCollector:
         self._lock = threading.Lock()
 
     def collect(self, input_data: Any, user_correlation_id: str = "") -> str:
-        """Keeps a list, an array or a data frame, one CSV line a row. Returns an id for `add_correlation`."""
+        """Stores a list, an array or a data frame, one CSV line for each row. Returns an id for `add_correlation`."""
         correlation_id = user_correlation_id or str(uuid.uuid4())
         if self._folder is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -50,6 +50,7 @@ class ModelDataCollector:
         return correlation_id
 
     def add_correlation(self, correlation_id: str) -> str:
+        """Returns the id as it is: v1 linked the rows of two collectors by it."""
         return correlation_id
 
     def _append(self, rows: list[list[Any]]) -> None:

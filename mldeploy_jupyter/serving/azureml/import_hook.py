@@ -1,7 +1,7 @@
-"""v1's import names inside a worker resolve to us, also where the real packages are installed.
+"""The import names of Azure ML's v1 packages, for entry scripts, even where the real packages are installed.
 
-`azureml` itself stays what it is, a namespace or the installed package: `azureml.train` and other real
-submodules are still found. Only the names in `NAMES` are ours.
+Only the modules in `NAMES` are replaced. `azureml` itself remains a namespace or the installed package, so that
+`azureml.train` and other real submodules are still found.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "standard_py": {"StandardPythonParameterType": standard_type.StandardPythonParameterType},
 }
 
-# Modules that are ours: name -> what they hold. Packages are those that others are below.
+# The modules that are replaced, and their attributes. A name that is a prefix of another is a package.
 NAMES: dict[str, dict[str, Any]] = {
     "azureml.core": {"Model": model.Model, "Run": model.Run, "Workspace": model.Workspace},
     "azureml.core.model": {"Model": model.Model},
@@ -53,10 +53,10 @@ NAMES: dict[str, dict[str, Any]] = {
     "inference_schema": {},
     "inference_schema.schema_decorators": _DECORATORS,
     "inference_schema.parameter_types": {},
-    **{f"inference_schema.parameter_types.{name}_parameter_type": held for name, held in _TYPES.items()},
+    **{f"inference_schema.parameter_types.{name}_parameter_type": attributes for name, attributes in _TYPES.items()},
 }
 
-# Only there when no real package holds them.
+# The parents of those modules, made only where no installed package has them.
 _NAMESPACES = ("azureml", "azureml.contrib")
 
 
@@ -69,8 +69,8 @@ class _Loader(importlib.abc.Loader):
         module.__doc__ = f"{module.__name__} as mldeploy's scoring server provides it."
 
 
-class _Ours(importlib.abc.MetaPathFinder):
-    """First in line: what is ours stays ours."""
+class _ReplacingFinder(importlib.abc.MetaPathFinder):
+    """Finds the modules in `NAMES`. First in `sys.meta_path`, before those that find installed packages."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
@@ -78,12 +78,11 @@ class _Ours(importlib.abc.MetaPathFinder):
         if fullname not in NAMES:
             return None
         package = any(name.startswith(fullname + ".") for name in NAMES)
-        spec = importlib.machinery.ModuleSpec(fullname, _Loader(), is_package=package)
-        return spec
+        return importlib.machinery.ModuleSpec(fullname, _Loader(), is_package=package)
 
 
-class _Namespaces(importlib.abc.MetaPathFinder):
-    """Last in line: the parents of our names, where nothing is installed that has them."""
+class _NamespaceFinder(importlib.abc.MetaPathFinder):
+    """Finds the parents in `_NAMESPACES`. Last in `sys.meta_path`, after those that find installed packages."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
@@ -94,7 +93,7 @@ class _Namespaces(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """Makes the names importable in this process. A second call changes nothing."""
-    if not any(isinstance(finder, _Ours) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Ours())
-        sys.meta_path.append(_Namespaces())
+    """Makes the names importable in this process. Further calls have no effect."""
+    if not any(isinstance(finder, _ReplacingFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ReplacingFinder())
+        sys.meta_path.append(_NamespaceFinder())

@@ -1,4 +1,4 @@
-"""`Model.get_model_path` inside a service, and the other names of v1's SDK that entry scripts import."""
+"""v1's names for entry scripts: `Model.get_model_path`, and stand-ins for what a service does not have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class WebserviceException(Exception):
-    """v1's error of the service side. `message` is its text."""
+    """v1's base error. `message` is its text."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -18,15 +18,15 @@ class WebserviceException(Exception):
 
 
 class ModelNotFoundException(WebserviceException):
-    """No such model in this service."""
+    """v1's error for a model that this service does not have."""
 
 
 class NotInService(RuntimeError):
-    """Something of v1's SDK that needs a workspace, which a service does not have."""
+    """A part of v1's SDK was used that needs a workspace or an experiment, which a service does not have."""
 
 
 class Model:
-    """What an entry script may do with a model: ask where it is."""
+    """v1's `Model`, reduced to what works in a service: finding a model's files."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotInService(
@@ -36,11 +36,11 @@ class Model:
 
     @staticmethod
     def get_model_path(model_name: str, version: int | None = None, _workspace: Any = None) -> str:
-        """Where the model's file or folder is.
+        """The path of the model's file or folder: `azureml-models/<name>/<version>`, or the only entry in it.
 
-        `azureml-models/<name>/<version>`, the highest version when none is given; a version with one entry
-        is that entry, one with several is the folder. Without such a folder, a path `model_name` in the
-        current directory, with a warning in the log. Raises `ModelNotFoundException`, which says what there is.
+        Without `version`, the highest. If the service has no such model, an existing path `model_name` in the current
+        directory is returned, with a warning in the log. Raises `ModelNotFoundException`, which lists the models that
+        exist, and `WebserviceException` when `version` is not an int.
         """
         if version is not None and type(version) is not int:
             raise WebserviceException(f"version must be a whole number, not {version!r}")
@@ -59,7 +59,7 @@ class Model:
 
 
 class Run:
-    """v1's run. A service runs outside of any experiment."""
+    """v1's `Run`, which raises `NotInService`: a service belongs to no experiment."""
 
     @classmethod
     def get_context(cls, allow_offline: bool = True, **_: Any) -> Any:
@@ -70,7 +70,7 @@ class Run:
 
 
 class Workspace:
-    """v1's workspace, which a service does not have."""
+    """v1's `Workspace`, which raises `NotInService`: a service has none."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotInService("a service has no workspace; models are found with Model.get_model_path(name)")
@@ -79,7 +79,7 @@ class Workspace:
 
 
 def models_root() -> Path:
-    """The folder `azureml-models`: the one that AZUREML_MODEL_DIR is in, else below AML_APP_ROOT."""
+    """The folder `azureml-models`: the one around AZUREML_MODEL_DIR if there is one, otherwise in AML_APP_ROOT."""
     directory = Path(os.environ.get("AZUREML_MODEL_DIR") or "")
     for folder in (directory, *directory.parents):
         if folder.name == "azureml-models":

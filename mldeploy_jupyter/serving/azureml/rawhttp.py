@@ -1,4 +1,4 @@
-"""v1's request and response objects for scripts that want raw HTTP (`@rawhttp`)."""
+"""v1's names for entry scripts that handle HTTP themselves: `@rawhttp`, `AMLRequest`, `AMLResponse`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Headers(dict[str, str]):
-    """Request headers. Names are found whatever their case; iterating gives `Content-Type` forms."""
+    """Request headers. Look-up ignores the case of names; iteration gives them as `Content-Type`."""
 
     def __init__(self, pairs: Any = ()) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Args(dict[str, str]):
 
 
 class AMLRequest:
-    """One HTTP request, with the names that v1 scripts use (those of a Flask request).
+    """An HTTP request with the attributes that v1 scripts use, which are those of a Flask request.
 
     `method`, `path`, `full_path`, `query_string` (bytes), `args`, `headers`, `data` (bytes), `json`, `form`,
     `content_type`, `content_length`, `is_json`, `remote_addr`; `get_data(as_text=False)`, `get_json()`.
@@ -99,10 +99,11 @@ class AMLRequest:
 
 
 class AMLResponse:
-    """An answer with its own status and headers. `json_str` encodes `message` as JSON.
+    """A response with its own status and headers. `json_str` encodes `message` as JSON.
 
-    A header's value is split at commas into repeated headers, as in v1. Status 500 and above, or
-    `run_function_failed`, marks the call as failed.
+    As in v1, a header's value is split at commas into repeated headers. A status of 500 or above, or
+    `run_function_failed`, marks the call as failed. A status outside 200 to 599, or a header with a line break, is
+    refused when the response is sent.
     """
 
     def __init__(
@@ -121,16 +122,18 @@ class AMLResponse:
 
 
 def rawhttp(function: F) -> F:
-    """Marks `run`: it gets the request as an `AMLRequest`, for GET, POST and OPTIONS."""
+    """Marks `run()`: it gets each request as an `AMLRequest`, for GET, POST and OPTIONS."""
     setattr(function, _RAW, True)
     return function
 
 
 def is_raw(function: Any) -> bool:
+    """Whether `@rawhttp` marks the function."""
     return bool(getattr(function, _RAW, False))
 
 
 @lru_cache(maxsize=64)
 def is_json_type(content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    """Whether a content type, whatever its parameters, is `application/json` or `application/...+json`."""
+    media = content_type.partition(";")[0].strip().lower()
+    return media == "application/json" or (media.startswith("application/") and media.endswith("+json"))

@@ -1,4 +1,8 @@
-"""The service described: OpenAPI 3.1, 3.0 or Swagger 2, made from samples and parameters."""
+"""The description of a service: OpenAPI 3.1, OpenAPI 3.0 or Swagger 2, made from samples and type hints.
+
+The schemas of parameters are JSON Schema, as OpenAPI 3.1 has it. The older formats have dialects of their own, into
+which `to_dialect` translates.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 from ..settings import Settings
 from .script import Script
 
+# What a client may ask for (`?version=`) -> the version it gets.
 VERSIONS = {"": "3.1", "3.1": "3.1", "3": "3.0", "3.0": "3.0", "2": "2.0", "2.0": "2.0"}
 
 _ERROR = {
@@ -21,7 +26,7 @@ _ERROR = {
     "required": ["message"],
 }
 
-_RESPONSES = {
+_ERROR_STATUSES = {
     "400": "The body cannot be parsed",
     "401": "A key is missing or wrong",
     "413": "The body is too large",
@@ -35,26 +40,49 @@ _RESPONSES = {
 
 
 def describe_service(script: Script, settings: Settings, version: str) -> dict[str, Any]:
-    """The document in `version` (3.1, 3.0 or 2.0)."""
+    """The document in `version`, which is 3.1, 3.0 or 2.0."""
     info = {
         "title": settings.title or settings.service or "ML service",
         "version": settings.label,
         "description": settings.description or f"Scores with the service {settings.service or 'ML service'}.",
     }
     request, media, example = _request(script)
-    answer = script.output.schema() if script.output is not None else {}
+    result = script.output.schema() if script.output is not None else {}
+    if version != "3.1":
+        request, result = to_dialect(request, version), to_dialect(result, version)
     if version == "2.0":
-        return _swagger(info, settings, older(request, "2.0"), media, example, older(answer, "2.0"))
-    if version == "3.0":
-        request, answer = older(request, "3.0"), older(answer, "3.0")
+        return _swagger(info, settings, request, media, example, result)
     content: dict[str, Any] = {media: {"schema": request}}
     if example is not None:
         content[media]["example"] = example
-    ok = {media if script.mode == "raw" else "application/json": {"schema": answer}}
-    errors = {
-        code: {"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
-        for code, text in _RESPONSES.items()
-    }
+    return _openapi(info, script, settings, version, content, result)
+
+
+def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
+    """The body's schema, its media type and an example (None without samples)."""
+    if script.mode in ("raw", "bytes"):
+        return {}, "application/octet-stream", None
+    if script.mode == "text":
+        return {}, "application/json", None
+    properties = {p.name: p.declared.param_type.schema() if p.declared else {} for p in script.parameters}
+    required = [p.name for p in script.parameters if p.required]
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    return schema, "application/json", script.sample
+
+
+def _openapi(
+    info: dict[str, Any],
+    script: Script,
+    settings: Settings,
+    version: str,
+    content: dict[str, Any],
+    result: dict[str, Any],
+) -> dict[str, Any]:
+    ok = {"application/octet-stream" if script.mode == "raw" else "application/json": {"schema": result}}
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    errors = {code: {"description": text, "content": error} for code, text in _ERROR_STATUSES.items()}
     score: dict[str, Any] = {
         "operationId": "score",
         "summary": "Calls run()",
@@ -72,7 +100,7 @@ def describe_service(script: Script, settings: Settings, version: str) -> dict[s
         score["security"] = [{"key": []}]
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     methods: dict[str, Any] = {"post": score}
-    if script.mode == "raw":  # the script sees these too
+    if script.mode == "raw":  # such a script gets these methods too
         for method in ("get", "options"):
             rest = {key: value for key, value in score.items() if key != "requestBody"}
             methods[method] = {**rest, "operationId": f"score_{method}"}
@@ -84,22 +112,8 @@ def describe_service(script: Script, settings: Settings, version: str) -> dict[s
     }
 
 
-def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
-    """The body's schema, its media type and an example (None without samples)."""
-    if script.mode in ("raw", "bytes"):
-        return {}, "application/octet-stream", None
-    if script.mode == "text":
-        return {}, "application/json", None
-    properties = {p.name: p.declared.param_type.schema() if p.declared else {} for p in script.parameters}
-    required = [p.name for p in script.parameters if p.required]
-    schema: dict[str, Any] = {"type": "object", "properties": properties}
-    if required:
-        schema["required"] = required
-    return schema, "application/json", script.sample
-
-
 def _swagger(
-    info: dict[str, Any], settings: Settings, request: dict[str, Any], media: str, example: Any, answer: dict[str, Any]
+    info: dict[str, Any], settings: Settings, request: dict[str, Any], media: str, example: Any, result: dict[str, Any]
 ) -> dict[str, Any]:
     body = {**request, **({"example": example} if example is not None else {})}
     score: dict[str, Any] = {
@@ -122,7 +136,7 @@ def _swagger(
             "/": {"get": {"operationId": "live", "responses": {"200": {"description": "Alive"}}}},
             "/score": {"post": score},
         },
-        "definitions": {"ServiceInput": body, "ServiceOutput": answer, "ErrorResponse": _ERROR},
+        "definitions": {"ServiceInput": body, "ServiceOutput": result, "ErrorResponse": _ERROR},
     }
     if settings.auth_enabled or settings.token_auth_enabled:
         score["security"] = [{"Bearer": []}]
@@ -130,7 +144,10 @@ def _swagger(
     return document
 
 
-_KEPT = {
+# -- dialects of JSON Schema ---------------------------------------------------------------------------------
+
+# Keywords that the older dialects share with JSON Schema.
+_SHARED_KEYWORDS = {
     *("type", "format", "title", "description", "default", "enum", "pattern", "required", "example"),
     *("minimum", "maximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems"),
     *("minProperties", "maxProperties", "exclusiveMinimum", "exclusiveMaximum"),
@@ -138,10 +155,32 @@ _KEPT = {
 }
 
 
-def older(schema: dict[str, Any], version: str) -> dict[str, Any]:
-    """`schema` for `version` 3.0 or 2.0. What a dialect cannot say is left out: it then allows more."""
+def to_dialect(schema: dict[str, Any], version: str) -> dict[str, Any]:
+    """`schema` in the dialect of OpenAPI 3.0 or Swagger 2.0 (`version`).
+
+    What the dialect cannot express is left out, so that it allows more.
+    """
     nullable = "nullable" if version == "3.0" else "x-nullable"
-    found = {key: value for key, value in schema.items() if key in _KEPT or key.startswith("x-")}
+    found = {key: value for key, value in schema.items() if key in _SHARED_KEYWORDS or key.startswith("x-")}
+    _replace_keywords(schema, found)
+    _replace_types(found, nullable)
+    _replace_choices(found, version, nullable)
+    if "properties" in found:
+        found["properties"] = {name: to_dialect(item, version) for name, item in found["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(found.get(key), dict):
+            found[key] = to_dialect(found[key], version)
+    if "allOf" in found:
+        found["allOf"] = [to_dialect(item, version) for item in found["allOf"]]
+    if found.get("type") == "array":
+        found.setdefault("items", {})
+    if found.get("default", ...) is None and not (version == "3.0" and found.get(nullable)):
+        del found["default"]
+    return found
+
+
+def _replace_keywords(schema: dict[str, Any], found: dict[str, Any]) -> None:
+    """Adds to `found` the nearest equivalents of keywords in `schema` that the dialects do not have."""
     if "const" in schema:
         found["enum"] = [schema["const"]]
     if schema.get("contentEncoding"):
@@ -152,35 +191,18 @@ def older(schema: dict[str, Any], version: str) -> dict[str, Any]:
         found["items"] = {}
     if schema.get("examples"):
         found["example"] = schema["examples"][0]
-    _bounds(found)
-    _types(found, nullable)
-    _choices(found, version, nullable)
-    if "properties" in found:
-        found["properties"] = {name: older(item, version) for name, item in found["properties"].items()}
-    for key in ("items", "additionalProperties"):
-        if isinstance(found.get(key), dict):
-            found[key] = older(found[key], version)
-    if "allOf" in found:
-        found["allOf"] = [older(item, version) for item in found["allOf"]]
-    if found.get("type") == "array":
-        found.setdefault("items", {})
-    if found.get("default", ...) is None and not (version == "3.0" and found.get(nullable)):
-        del found["default"]
-    return found
-
-
-def _bounds(found: dict[str, Any]) -> None:
     for key, inclusive in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if key in found and not isinstance(found[key], bool):
+        if key in found and not isinstance(found[key], bool):  # there it is a flag beside the bound
             found[inclusive], found[key] = found[key], True
 
 
-def _types(found: dict[str, Any], nullable: str) -> None:
-    kinds = found.get("type")
-    if kinds is None:
+def _replace_types(found: dict[str, Any], nullable: str) -> None:
+    """One type in place of a list of types, null as the flag `nullable`, and no type where there are several."""
+    types = found.get("type")
+    if types is None:
         return
-    names = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind != "null"]
-    if "null" in kinds if isinstance(kinds, list) else kinds == "null":
+    names = [name for name in (types if isinstance(types, list) else [types]) if name != "null"]
+    if "null" in types if isinstance(types, list) else types == "null":
         found[nullable] = True
     if len(names) == 1:
         found["type"] = names[0]
@@ -188,7 +210,8 @@ def _types(found: dict[str, Any], nullable: str) -> None:
         del found["type"]
 
 
-def _choices(found: dict[str, Any], version: str, nullable: str) -> None:
+def _replace_choices(found: dict[str, Any], version: str, nullable: str) -> None:
+    """`anyOf` without null; a single choice takes its place. Swagger 2 has no `anyOf`."""
     choices = found.pop("anyOf", None)
     if choices is None:
         return
@@ -196,7 +219,7 @@ def _choices(found: dict[str, Any], version: str, nullable: str) -> None:
     if len(others) < len(choices):
         found[nullable] = True
     if len(others) == 1:
-        for key, value in older(others[0], version).items():
+        for key, value in to_dialect(others[0], version).items():
             found.setdefault(key, value)
     elif others and version == "3.0":
-        found["anyOf"] = [older(item, version) for item in others]
+        found["anyOf"] = [to_dialect(item, version) for item in others]

@@ -1,4 +1,4 @@
-"""Loads an entry script and finds out what its `run()` takes."""
+"""Loads an entry script and reads its contract: what `run()` takes and returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import inspect
 import sys
 import textwrap
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from ..schema.decorators import Declared, declared_of
 from ..schema.hints import resolve_hints, type_from_hint
 from ..settings import Settings
 
-HEADERS = "request_headers"
+HEADERS = "request_headers"  # the parameter of run() that gets the request's headers
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of `run()`. `declared` is what `@input_schema`, or else its type hint, says of it."""
+    """One parameter of `run()`. `declared` is what `@input_schema`, or otherwise its type hint, says of it."""
 
     name: str
     required: bool
@@ -34,9 +34,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Script:
-    """A loaded entry script. `mode`: `raw` (an AMLRequest), `text` (the body as a string), `bytes` (the body),
+    """A loaded entry script.
 
-    `object` (a JSON object keyed by parameter). `parameters` leaves `request_headers` out.
+    `mode` is what `run()` gets: `raw` (an `AMLRequest`), `text` (the body as a string), `bytes` (the body), or `object`
+    (the values of a JSON object, by parameter). `run` is without its decorators. `parameters` leaves `request_headers`
+    out. `output` is the parameter type of the result, or None. `warnings` are for the author of the script.
     """
 
     module: types.ModuleType
@@ -51,7 +53,7 @@ class Script:
 
     @property
     def sample(self) -> dict[str, Any] | None:
-        """The request body made of the samples; None unless every required parameter has one."""
+        """A request body of the samples, as JSON data; None unless every required parameter has a sample."""
         if self.mode != "object":
             return None
         samples = {
@@ -59,11 +61,11 @@ class Script:
         }
         if any(p.required and p.name not in samples for p in self.parameters):
             return None
-        return {name: kind.dump() for name, kind in samples.items()}
+        return {name: param_type.dump() for name, param_type in samples.items()}
 
     @property
     def batchable(self) -> bool:
-        """Whether the rows of several requests can be given to one call: one parameter, of a type made of rows."""
+        """Whether one call could take the rows of several requests: its one parameter has rows."""
         if self.mode != "object" or self.wants_headers or len(self.parameters) != 1:
             return False
         declared = self.parameters[0].declared
@@ -71,7 +73,10 @@ class Script:
 
 
 def load_script(settings: Settings) -> Script:
-    """Imports the entry script. Whatever it raises goes through; `ContractError` when it is no entry script."""
+    """Imports the entry script, and puts its folder and the source directory first on `sys.path`.
+
+    Raises `ContractError` when it is not an entry script, and whatever its code raises.
+    """
     root = Path(settings.app_root or ".").absolute()
     path = root / settings.entry_script
     source = root / settings.source_directory
@@ -79,95 +84,12 @@ def load_script(settings: Settings) -> Script:
         if folder in sys.path:
             sys.path.remove(folder)
         sys.path.insert(0, folder)
-    # A bundle is named by its content: importing must not add compiled files to it.
+    # A bundle is named by the digest of its files: importing must not add compiled ones.
     sys.dont_write_bytecode = True
-    return inspect_script(_import(path))
+    return inspect_script(_import_file(path))
 
 
-def inspect_script(module: types.ModuleType) -> Script:
-    init, run = (_function(module, name) for name in ("init", "run"))
-    if inspect.iscoroutinefunction(init):
-        raise ContractError("init() must be a plain function, not async")
-    needed = [
-        p.name for p in inspect.signature(init).parameters.values() if p.default is p.empty and p.kind not in _ANY
-    ]
-    if needed:
-        raise ContractError(f"init() is called without arguments, but it requires {', '.join(needed)}")
-    declared, output, plain = declared_of(run)
-    signature = inspect.signature(plain).parameters
-    _check_signature(signature, declared)
-    parameters = [
-        Parameter(
-            p.name,
-            p.default is p.empty and not (p.name in declared and declared[p.name].optional),
-            declared.get(p.name),
-        )
-        for p in signature.values()
-        if p.name != HEADERS
-    ]
-    sampled = bool(declared)
-    raw = is_raw(run) or is_raw(plain)
-    if raw and declared:
-        raise ContractError("run() cannot have both @rawhttp and @input_schema")
-    required = [p for p in parameters if p.required]
-    if not parameters:
-        raise ContractError("run() takes no input: it needs a parameter")
-    if raw and len(required) > 1:
-        raise ContractError("run() with @rawhttp takes one parameter, the request")
-    warnings: list[str] = []
-    mode = "raw"
-    if not raw:
-        hints, failed = resolve_hints(plain)
-        mode = "object" if sampled or len(required) > 1 else _mode_of(hints, parameters[0].name)
-        hinted = [_hinted(p, hints, warnings) for p in parameters]
-        parameters = hinted if mode == "object" else parameters
-        warnings += [f"the type hint of {name!r} is not understood: {why}" for name, why in failed.items()]
-        output = output or _kind_of(hints.get("return"))
-    return Script(
-        module=module,
-        init=init,
-        run=plain,
-        parameters=parameters,
-        mode=mode,
-        wants_headers=HEADERS in signature,
-        is_async=inspect.iscoroutinefunction(plain),
-        output=output,
-        warnings=[*warnings, *_warnings(parameters), *_swallowed(plain)],
-    )
-
-
-def _mode_of(hints: dict[str, Any], first: str) -> str:
-    """How a script without samples gets its one input: v1's way, unless a hint that is understood says more."""
-    hint = hints.get(first, str)
-    if hint in (str, bytes):
-        return "text" if hint is str else "bytes"
-    return "object" if _kind_of(hint) is not None else "text"
-
-
-def _kind_of(hint: Any) -> Any:
-    try:
-        return type_from_hint(hint) if hint is not None else None
-    except UnknownHint:
-        return None
-
-
-def _hinted(parameter: Parameter, hints: dict[str, Any], warnings: list[str]) -> Parameter:
-    if parameter.declared is not None or parameter.name not in hints:
-        return parameter
-    try:
-        kind = type_from_hint(hints[parameter.name])
-    except UnknownHint as error:
-        warnings.append(
-            f"the type hint of {parameter.name!r} is not understood, so its values are not checked: {error}"
-        )
-        return parameter
-    return replace(parameter, declared=Declared(kind)) if kind is not None else parameter
-
-
-_ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _import(path: Path) -> types.ModuleType:
+def _import_file(path: Path) -> types.ModuleType:
     if not path.is_file():
         raise FileNotFoundError(2, "No such file or directory", str(path))
     taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
@@ -184,6 +106,37 @@ def _import(path: Path) -> types.ModuleType:
     return module
 
 
+def inspect_script(module: types.ModuleType) -> Script:
+    """The contract of an imported entry script. Raises `ContractError` when it is not an entry script."""
+    init, run = (_function(module, name) for name in ("init", "run"))
+    _check_init(init)
+    declared, output, undecorated = declared_of(run)
+    signature = inspect.signature(undecorated).parameters
+    _check_signature(signature, declared)
+    parameters = [_parameter_of(p, declared.get(p.name)) for p in signature.values() if p.name != HEADERS]
+    takes_raw_http = is_raw(run) or is_raw(undecorated)
+    _check_input(parameters, declared, takes_raw_http)
+    mode, warnings = "raw", list[str]()
+    if not takes_raw_http:
+        hints, failed = resolve_hints(undecorated)
+        hinted = [_with_hint(p, hints, warnings) for p in parameters]
+        mode = _input_mode(parameters, declared, hints)
+        parameters = hinted if mode == "object" else parameters
+        warnings += [f"the type hint of {name!r} is not understood: {why}" for name, why in failed.items()]
+        output = output or _type_of(hints.get("return"))
+    return Script(
+        module=module,
+        init=init,
+        run=undecorated,
+        parameters=parameters,
+        mode=mode,
+        wants_headers=HEADERS in signature,
+        is_async=inspect.iscoroutinefunction(undecorated),
+        output=output,
+        warnings=[*warnings, *_integer_warnings(parameters), *_swallowed_exceptions(undecorated)],
+    )
+
+
 def _function(module: types.ModuleType, name: str) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if found is None:
@@ -193,9 +146,21 @@ def _function(module: types.ModuleType, name: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _check_signature(signature: Any, declared: dict[str, Declared]) -> None:
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _check_init(init: Callable[..., Any]) -> None:
+    if inspect.iscoroutinefunction(init):
+        raise ContractError("init() must be a plain function, not async")
+    parameters = inspect.signature(init).parameters.values()
+    required = [p.name for p in parameters if p.default is p.empty and p.kind not in _VARIADIC]
+    if required:
+        raise ContractError(f"init() is called without arguments, but it requires {', '.join(required)}")
+
+
+def _check_signature(signature: Mapping[str, inspect.Parameter], declared: dict[str, Declared]) -> None:
     for parameter in signature.values():
-        if parameter.kind in _ANY:
+        if parameter.kind in _VARIADIC:
             stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise ContractError(f"run() must name its parameters; {stars}{parameter.name} is not allowed")
         if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -206,39 +171,86 @@ def _check_signature(signature: Any, declared: dict[str, Declared]) -> None:
         raise ContractError(f"@input_schema names {unknown[0]!r}, but the parameters of run() are: {names}")
 
 
-def _warnings(parameters: list[Parameter]) -> list[str]:
+def _check_input(parameters: list[Parameter], declared: dict[str, Declared], takes_raw_http: bool) -> None:
+    if takes_raw_http and declared:
+        raise ContractError("run() cannot have both @rawhttp and @input_schema")
+    if not parameters:
+        raise ContractError("run() takes no input: it needs a parameter")
+    if takes_raw_http and sum(p.required for p in parameters) > 1:
+        raise ContractError("run() with @rawhttp takes one parameter, the request")
+
+
+def _parameter_of(parameter: inspect.Parameter, declared: Declared | None) -> Parameter:
+    required = parameter.default is parameter.empty and not (declared is not None and declared.optional)
+    return Parameter(parameter.name, required, declared)
+
+
+def _input_mode(parameters: list[Parameter], declared: dict[str, Declared], hints: dict[str, Any]) -> str:
+    """The mode of a script without `@rawhttp`.
+
+    One parameter without a sample gets the body as a string, as in v1, unless its hint asks for something else.
+    """
+    if declared or sum(p.required for p in parameters) > 1:
+        return "object"
+    hint = hints.get(parameters[0].name, str)
+    if hint in (str, bytes):
+        return "text" if hint is str else "bytes"
+    return "object" if _type_of(hint) is not None else "text"
+
+
+def _type_of(hint: Any) -> Any:
+    try:
+        return type_from_hint(hint) if hint is not None else None
+    except UnknownHint:
+        return None
+
+
+def _with_hint(parameter: Parameter, hints: dict[str, Any], warnings: list[str]) -> Parameter:
+    """The parameter with the type of its hint, if no sample declares one. Appends to `warnings` if that is unknown."""
+    if parameter.declared is not None or parameter.name not in hints:
+        return parameter
+    try:
+        param_type = type_from_hint(hints[parameter.name])
+    except UnknownHint as error:
+        text = f"the type hint of {parameter.name!r} is not understood, so its values are not checked: {error}"
+        warnings.append(text)
+        return parameter
+    return replace(parameter, declared=Declared(param_type)) if param_type is not None else parameter
+
+
+def _integer_warnings(parameters: list[Parameter]) -> list[str]:
     found = []
-    for p in parameters:
-        kind = p.declared.param_type if p.declared is not None else None
-        columns = kind.integer_columns() if kind is not None else []
-        if kind is not None and kind.only_integers():
-            found.append(f"the sample of {p.name!r} has only whole numbers: floats like 1.7 will be refused with 422")
-        elif columns:
-            where = f"the sample of {p.name!r} has whole numbers in {', '.join(columns)}"
+    for parameter in parameters:
+        if parameter.declared is None:
+            continue
+        param_type = parameter.declared.param_type
+        if param_type.only_integers():
+            where = f"the sample of {parameter.name!r} has only whole numbers"
+            found.append(f"{where}: floats like 1.7 will be refused with 422")
+        elif columns := param_type.integer_columns():
+            where = f"the sample of {parameter.name!r} has whole numbers in {', '.join(columns)}"
             found.append(f"{where}: floats like 1.7 will be refused there with 422")
     return found
 
 
-def _swallowed(run: Callable[..., Any]) -> list[str]:
-    """A warning when run() returns what it catches: the client then gets status 200 with an error in it."""
+def _swallowed_exceptions(run: Callable[..., Any]) -> list[str]:
+    """A warning when run() returns the text of any exception: clients then get an error with status 200."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(run)))
     except (OSError, TypeError, SyntaxError):
         return []
-    first = run.__code__.co_firstlineno
+    first_line = run.__code__.co_firstlineno
     for node in ast.walk(tree):
-        if not isinstance(node, ast.ExceptHandler) or not (node.type is None or _name_of(node.type) in _EVERYTHING):
+        if not isinstance(node, ast.ExceptHandler) or not _catches_everything(node):
             continue
         returns = [item for part in node.body for item in ast.walk(part) if isinstance(item, ast.Return)]
-        uses = (item.id for found in returns for item in ast.walk(found) if isinstance(item, ast.Name))
-        if node.name is not None and node.name in uses:
-            line = first + node.lineno - 1
+        names = (item.id for found in returns for item in ast.walk(found) if isinstance(item, ast.Name))
+        if node.name is not None and node.name in names:
+            line = first_line + node.lineno - 1
             return [f"run() catches every exception and returns its text (line {line}): a failure looks like a result"]
     return []
 
 
-_EVERYTHING = ("Exception", "BaseException")
-
-
-def _name_of(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else ""
+def _catches_everything(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type
+    return caught is None or (isinstance(caught, ast.Name) and caught.id in ("Exception", "BaseException"))

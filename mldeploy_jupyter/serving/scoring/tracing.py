@@ -1,10 +1,10 @@
-"""OpenTelemetry spans of a worker's requests, when the settings ask for them; else nothing of it is imported.
+"""OpenTelemetry spans for a worker's requests, if the settings ask for them. Otherwise nothing of it is imported.
 
-A request is a span `POST /score` with the children `queue`, `parse`, `run` and `serialise`. It continues the trace of
-the request's `traceparent`, whose sampled flag is obeyed. While `run()` executes, the request's span is the current
-one, so spans that the script makes itself are its children. Spans are sent in batches by a thread of their own: an
-exporter that fails writes a line into the log and fails no request. The usual OTEL_ variables are obeyed, such as
-OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_TRACES_SAMPLER.
+A request is a span `POST /score` with the children `queue`, `parse`, `run` and `serialise`. It continues the trace in
+the request's `traceparent`, and respects its sampled flag. While `run()` executes, the request's span is the current
+one, so that spans made by the script become its children. A thread exports spans in batches; an exporter that fails is
+logged and fails no request. The usual environment variables apply, such as OTEL_EXPORTER_OTLP_ENDPOINT and
+OTEL_TRACES_SAMPLER.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 
-KINDS = ("otlp", "console")
+EXPORTERS = ("otlp", "console")
 
 _PARTS = ("queue", "parse", "run", "serialise")
 
 
 class RequestSpan:
-    """One request under way: its span, and when `run()` began and ended, in nanoseconds since 1970 (0: it did not)."""
+    """The span of a request. `began`, `run_began` and `run_ended` are nanoseconds since 1970; 0: not yet."""
 
     __slots__ = ("began", "context", "run_began", "run_ended", "span")
 
@@ -46,15 +46,15 @@ class RequestSpan:
 
 
 def make_tracer(settings: Settings) -> Tracer | None:
-    """The tracer that the settings ask for; None without one. After a fork, never before: it starts a thread.
+    """The tracer that the settings ask for, or None. Call it after a fork, never before: it starts a thread.
 
-    Raises `ModuleNotFoundError` when its packages are not in the environment, and `ValueError` for another word than
-    those of `KINDS`.
+    Raises `ValueError` when `settings.tracing` is not one of `EXPORTERS`, and `ModuleNotFoundError` when the packages
+    that it needs are not installed.
     """
     if not settings.tracing:
         return None
-    if settings.tracing not in KINDS:
-        raise ValueError(f"tracing must be {' or '.join(map(repr, KINDS))}, not {settings.tracing!r}")
+    if settings.tracing not in EXPORTERS:
+        raise ValueError(f"tracing must be {' or '.join(map(repr, EXPORTERS))}, not {settings.tracing!r}")
     try:
         return Tracer(settings, _exporter(settings.tracing))
     except ModuleNotFoundError as error:
@@ -64,7 +64,7 @@ def make_tracer(settings: Settings) -> Tracer | None:
 
 
 class Tracer:
-    """Makes the spans. `start_span` and `end_span` may be called on different threads."""
+    """Makes the spans of requests. Its methods may be called from any thread."""
 
     def __init__(self, settings: Settings, exporter: SpanExporter) -> None:
         from opentelemetry import context, propagate, trace
@@ -72,20 +72,20 @@ class Tracer:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        about = {
+        resource = {
             "service.name": os.environ.get("OTEL_SERVICE_NAME") or settings.service or "mldeploy",
             "service.version": settings.label,
             "service.instance.id": str(os.getpid()),
         }
-        self._provider = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
+        self._provider = TracerProvider(resource=Resource.create(resource), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        trace.set_tracer_provider(self._provider)  # the script's own spans go the same way
+        trace.set_tracer_provider(self._provider)  # so that the script's own spans are exported too
         self._tracer = self._provider.get_tracer("mldeploy")
         self._common = {"mldeploy.service": settings.service, "mldeploy.revision": settings.label}
         self._trace, self._context, self._propagate = trace, context, propagate
 
     def start_span(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> RequestSpan:
-        """A request has arrived. `headers` by lower-case name."""
+        """The span of a request that has arrived. `headers` have names in lower case."""
         parent = self._propagate.extract(headers, context=self._context.Context())
         began = time.time_ns()
         attributes = {
@@ -102,30 +102,36 @@ class Tracer:
         return RequestSpan(span, self._trace.set_span_in_context(span, parent), began)
 
     @contextlib.contextmanager
-    def activate(self, call: RequestSpan, *others: RequestSpan) -> Iterator[None]:
-        """Around `run()`, in its thread or task. In a micro-batch the first request's span is the current one."""
-        token = self._context.attach(call.context)
+    def activate(self, request_span: RequestSpan, *others: RequestSpan) -> Iterator[None]:
+        """Makes the request's span the current one around `run()`, in its thread or task.
+
+        `others` are those of the other requests in a batch; their `run` takes the same time.
+        """
+        token = self._context.attach(request_span.context)
         began = time.time_ns()
         try:
             yield
         finally:
             self._context.detach(token)
             ended = time.time_ns()
-            for one in (call, *others):
-                one.run_began, one.run_ended = began, ended
+            for each in (request_span, *others):
+                each.run_began, each.run_ended = began, ended
 
     def end_span(
         self,
-        call: RequestSpan,
+        request_span: RequestSpan,
         status: int,
         timings: Mapping[str, float],
         batch: int = 1,
         error: BaseException | None = None,
     ) -> None:
-        """The request is answered. `timings` are milliseconds by part, `batch` how many requests `run()` had."""
-        span = call.span
+        """Ends the span of an answered request.
+
+        `timings` are milliseconds by part, `batch` is the number of requests that shared the call of `run()`.
+        """
+        span = request_span.span
         if span.is_recording():
-            self._parts(call, timings)
+            self._add_children(request_span, timings)
             span.set_attribute("http.response.status_code", status)
             span.set_attribute("mldeploy.batch_size", batch)
             if error is not None:
@@ -135,51 +141,51 @@ class Tracer:
                 span.set_status(self._trace.StatusCode.ERROR)
         span.end()
 
-    def abandon_span(self, call: RequestSpan) -> None:
-        """The client went away. Whatever `run()` still does belongs to the span all the same."""
-        call.span.set_attribute("error.type", "client-left")
-        call.span.end()
+    def abandon_span(self, request_span: RequestSpan) -> None:
+        """Ends the span of a request whose client disconnected. Spans that `run()` still makes remain its children."""
+        request_span.span.set_attribute("error.type", "client-left")
+        request_span.span.end()
 
-    def stop(self, seconds: float = 0.8) -> None:
-        """Sends what is left, for at most so long."""
-        sending = threading.Thread(target=self._provider.shutdown, daemon=True)
-        sending.start()
-        sending.join(seconds)
+    def stop(self, timeout: float = 0.8) -> None:
+        """Exports the remaining spans, for at most `timeout` seconds; later ones are lost."""
+        exporting = threading.Thread(target=self._provider.shutdown, daemon=True)
+        exporting.start()
+        exporting.join(timeout)
 
-    def _parts(self, call: RequestSpan, timings: Mapping[str, float]) -> None:
-        """The children, one after the other, so that `run` lies where it was."""
-        took = {name: int(timings[name] * 1e6) for name in _PARTS if name in timings}
-        at = call.began
-        if call.run_began:
-            took["run"] = call.run_ended - call.run_began
-            at = call.run_began - took.get("queue", 0) - took.get("parse", 0)
-        for name, nanoseconds in took.items():
-            self._tracer.start_span(name, call.context, start_time=at).end(at + nanoseconds)
+    def _add_children(self, request_span: RequestSpan, timings: Mapping[str, float]) -> None:
+        """Adds the children one after the other, aligned with the time at which `run()` was called."""
+        durations = {name: int(timings[name] * 1e6) for name in _PARTS if name in timings}
+        at = request_span.began
+        if request_span.run_began:
+            durations["run"] = request_span.run_ended - request_span.run_began
+            at = request_span.run_began - durations.get("queue", 0) - durations.get("parse", 0)
+        for name, nanoseconds in durations.items():
+            self._tracer.start_span(name, request_span.context, start_time=at).end(at + nanoseconds)
             at += nanoseconds
 
 
-def _exporter(kind: str) -> SpanExporter:
-    if kind == "console":
-        return _console()
+def _exporter(name: str) -> SpanExporter:
+    if name == "console":
+        return _log_exporter()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     return OTLPSpanExporter()
 
 
-def _console() -> SpanExporter:
-    """An exporter whose spans are entries of the log."""
+def _log_exporter() -> SpanExporter:
+    """An exporter that writes spans as entries of the log."""
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-    class Console(SpanExporter):
+    class LogExporter(SpanExporter):
         def export(self, spans: Any) -> SpanExportResult:
             for span in spans:
-                _log(span)
+                _log_span(span)
             return SpanExportResult.SUCCESS
 
-    return Console()
+    return LogExporter()
 
 
-def _log(span: ReadableSpan) -> None:
+def _log_span(span: ReadableSpan) -> None:
     context, parent = span.get_span_context(), span.parent
     attributes = dict(span.attributes or {})
     writer.log(
