@@ -1,10 +1,13 @@
-"""Makes Python environments. Other rooms use what is named here.
+"""Makes Python environments: resolves a spec to a lock, and builds it once for all workspaces of a user.
 
-prepare(spec, kernel_python=...)   an interpreter with what the spec asks for, built once and shared
-lock(spec, kernel_python=...)      the exact pins alone
-capture(modules, python)           the pins of what some modules came from
-sweep(used)                        removes the environments that no one uses
+prepare(spec, kernel_python=...)   an interpreter with the packages that the spec asks for
+lock(spec, kernel_python=...)      the exact pins only
+capture(modules, python)           the pins of the packages that some modules belong to
+sweep(used)                        removes environments that are not in use
 interpreters()                     the Pythons of this machine
+
+Imports only `core`, and the scoring server's requirements (`serving/requirements.py`). The names in `__all__` are what
+other rooms use.
 """
 
 from __future__ import annotations
@@ -19,11 +22,21 @@ from mldeploy_jupyter.environments import cache as _cache
 from mldeploy_jupyter.environments import venv as _venv
 from mldeploy_jupyter.environments.cache import sweep
 from mldeploy_jupyter.environments.current import lock_current
-from mldeploy_jupyter.environments.locking import make_lock
+from mldeploy_jupyter.environments.lock_text import conda_pins, locked_python, pip_names
 from mldeploy_jupyter.environments.pins import capture
-from mldeploy_jupyter.environments.provided import without_provided
 from mldeploy_jupyter.environments.pythons import interpreters, select
-from mldeploy_jupyter.environments.records import Emit, Interpreter, Kind, Lock, PreparedEnvironment, never, silent
+from mldeploy_jupyter.environments.resolve import make_lock
+from mldeploy_jupyter.environments.server_packages import split_provided
+from mldeploy_jupyter.environments.types import (
+    Cancel,
+    Emit,
+    Interpreter,
+    Kind,
+    Lock,
+    PreparedEnvironment,
+    never,
+    silent,
+)
 from mldeploy_jupyter.environments.uv import Uv
 
 if TYPE_CHECKING:
@@ -48,17 +61,17 @@ def prepare(
     kernel_python: str,
     cache: Path | None = None,
     emit: Emit = silent,
-    cancel: Callable[[], None] = never,
+    cancel: Cancel = never,
     offline: bool = False,
     known_lock: str | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> PreparedEnvironment:
-    """An interpreter that can run a service with what `spec` asks for.
+    """An interpreter that can run a service with the packages that `spec` asks for.
 
-    Without a spec `kernel_python` is used as it is, and so is `spec.interpreter`. Else an environment is built
-    from the spec's lock, once for all workspaces and processes of a user, in `cache` (default: `MLDEPLOY_CACHE`
-    or the user's cache folder). `known_lock` is the text of a lock made before (a bundle keeps it), which is
-    then used in place of a new one. `offline` forbids the network. `cancel` is asked while work goes on.
+    Without a spec, `kernel_python` is used as it is; so is `spec.interpreter`. Otherwise an environment is built from
+    the spec's lock in `cache` (default: `MLDEPLOY_CACHE`, or the user's cache folder), once for all workspaces and
+    processes of a user. `known_lock` is the text of an earlier lock, which a bundle keeps; it replaces a new one.
+    `offline` forbids the network. `cancel` is called while work goes on, and stops it by raising.
 
     Raises `EnvironmentBuildError` with a code (PythonTooOld, PythonNotFound, PackageNotFound, VersionNotFound,
     RequirementsConflict, ServerRequirementsConflict, BuildFailed, NoNetwork, ...), or what `cancel` raises.
@@ -70,21 +83,24 @@ def prepare(
         return PreparedEnvironment(python, made.text, made.digest, "current", False, [], clock() - start)
     root = _cache.cache_root(cache)
     if known_lock is not None:
-        made = Lock(known_lock, _venv.header_python(known_lock), without_provided(spec.pip)[1])
+        made = Lock(known_lock, locked_python(known_lock), split_provided(spec.pip)[1])
     else:
         made = lock(spec, kernel_python=kernel_python, cache=cache, emit=emit, cancel=cancel, offline=offline)
     if made.dropped:
         text = f"provided by the scoring server, not installed: {', '.join(made.dropped)}"
         emit("log", text, dropped=made.dropped)
-    folder = _cache.folder_of(root, made.digest)
-    marker, built = _cache.whole(folder), False
+    folder = _cache.environment_folder(root, made.digest)
+    marker, built = _cache.read_marker(folder), False
     if marker is None:
-        with _cache.named_errors(root), _cache.hold(root, made.digest, emit=emit, cancel=cancel) as descriptor:
-            marker = _cache.whole(folder)
+        with (
+            _cache.translate_os_errors(root),
+            _cache.exclusive(root, made.digest, emit=emit, cancel=cancel) as descriptor,
+        ):
+            marker = _cache.read_marker(folder)
             if marker is None:
                 _build(spec, made, root, kernel_python, emit, cancel, offline, descriptor)
-                marker, built = _cache.whole(folder), True
-    _cache.touch(folder)
+                marker, built = _cache.read_marker(folder), True
+    _cache.mark_used(folder)
     if not built:
         emit("log", f"environment {made.digest[:12]} is there already; nothing is built")
     kind: Kind = "conda" if marker is not None and marker["kind"] == "conda" else "venv"
@@ -98,13 +114,13 @@ def lock(
     kernel_python: str,
     cache: Path | None = None,
     emit: Emit = silent,
-    cancel: Callable[[], None] = never,
+    cancel: Cancel = never,
     offline: bool = False,
     refresh: bool = False,
 ) -> Lock:
-    """The exact pins of `spec`, without building anything. An unchanged spec keeps its lock until `refresh`.
+    """The exact pins of `spec`; nothing is built. An unchanged spec keeps its lock, until `refresh`.
 
-    Raises what `prepare` raises.
+    Raises `EnvironmentBuildError` and whatever `cancel` raises, as `prepare` does.
     """
     if spec.interpreter:
         return lock_current(spec.interpreter)
@@ -125,16 +141,16 @@ def _build(
     root: Path,
     kernel_python: str,
     emit: Emit,
-    cancel: Callable[[], None],
+    cancel: Cancel,
     offline: bool,
     descriptor: int,
 ) -> None:
     uv = Uv(emit=emit, cancel=cancel, offline=offline, options=spec.pip_options, keep_open=descriptor)
-    count = len(_venv.pinned(made.text))
+    count = len(pip_names(made.text))
     emit("log", f"building environment {made.digest[:12]}: Python {made.python_version}, {count} PyPI packages")
 
     def make(folder: Path, final: Path) -> dict[str, Any]:
-        if "\n# conda " in made.text:
+        if conda_pins(made.text):
             from mldeploy_jupyter.environments.conda import build_conda
 
             return build_conda(folder, final, made.text, spec, uv, kernel_python=kernel_python)
@@ -144,7 +160,7 @@ def _build(
 
 
 def _interpreter_for(version: str, kernel_python: str, emit: Emit) -> Interpreter:
-    """The interpreter of a lock: just its version, else another patch of the same minor: it takes the same wheels."""
+    """The interpreter of a lock's version, or one with another patch version, for which the wheels are the same."""
     try:
         return select(version, kernel_python)
     except EnvironmentBuildError:

@@ -1,9 +1,9 @@
-"""The folder of environments and locks that every workspace of a user shares.
+"""The folder of environments and locks that all workspaces of a user share.
 
-    <cache>/environments/<digest of the lock>/   whole once it is there: built under another name, then renamed
-    <cache>/environments/.building-<digest>-*    being built, or left by a killed build; swept by the next one
-    <cache>/locks/<key>.json                     the lock that a spec got, so that it is asked for once
-    <cache>/held/<name>                          files that processes lock, so that two build once
+    <cache>/environments/<digest of the lock>/   complete once it exists: built under another name, then renamed
+    <cache>/environments/.building-<digest>-*    being built, or left by a killed build, and removed by the next one
+    <cache>/locks/<key>.json                     the lock of a spec, so that it is resolved once
+    <cache>/held/<name>                          lock files between processes, so that one process builds at a time
 
 `MLDEPLOY_CACHE` moves the folder.
 """
@@ -20,16 +20,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.core import files
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
-from mldeploy_jupyter.core.files import read_json_if_valid, write_json
-from mldeploy_jupyter.environments.records import Emit, never, silent
+from mldeploy_jupyter.environments.types import Cancel, Emit, never, silent
 
-MARKER = "mldeploy-environment.json"  # its time of change is the last use
+MARKER = "mldeploy-environment.json"  # its modification time is the last use
 LOCK_FILE = "mldeploy.lock"
+
+_POLL = 0.05  # seconds between two attempts to get a lock file
 
 
 def cache_root(cache: Path | None = None) -> Path:
-    """`cache`, else `MLDEPLOY_CACHE`, else the user's cache folder. Absolute; not made here."""
+    """`cache`, `MLDEPLOY_CACHE` or the user's cache folder, whichever is set first. Absolute; not created here."""
     if cache is not None:
         return Path(cache).absolute()
     if os.environ.get("MLDEPLOY_CACHE"):
@@ -39,63 +41,63 @@ def cache_root(cache: Path | None = None) -> Path:
     return Path(platformdirs.user_cache_path("mldeploy", appauthor=False))
 
 
-def folder_of(root: Path, digest: str) -> Path:
+def environment_folder(root: Path, digest: str) -> Path:
+    """The folder of the environment that a lock of this digest describes."""
     return root / "environments" / digest
 
 
-def whole(folder: Path) -> dict[str, Any] | None:
-    """The marker of a finished environment, or None. One whose base interpreter was removed is not whole."""
-    marker = read_json_if_valid(folder / MARKER)
-    return marker if marker is not None and (folder / "bin" / "python").exists() else None
+def read_marker(folder: Path) -> dict[str, Any] | None:
+    """The marker of a complete environment. None for a broken one, whose base interpreter was removed."""
+    marker = files.read_json_if_valid(folder / MARKER)
+    return marker if (folder / "bin" / "python").exists() else None
 
 
-def touch(folder: Path) -> None:
-    """Mark a use. A read-only cache still serves."""
+def mark_used(folder: Path) -> None:
+    """Sets the time of the last use. Does nothing in a read-only cache, which can still serve."""
     with contextlib.suppress(OSError):
         os.utime(folder / MARKER)
 
 
 @contextlib.contextmanager
-def hold(
+def exclusive(
     root: Path,
     name: str,
     *,
     emit: Emit = silent,
-    cancel: Callable[[], None] = never,
-    wait: Callable[[float], Any] = time.sleep,
+    cancel: Cancel = never,
+    sleep: Callable[[float], Any] = time.sleep,
 ) -> Iterator[int]:
-    """Hold a lock between processes; gives its file descriptor.
+    """Admits one process at a time to the block; the others wait, until `cancel` raises. `sleep` takes seconds.
 
-    A child that inherits the descriptor keeps the lock when its parent is killed, so that nobody builds beside it.
+    Yields the descriptor of the lock file. A child process that inherits it holds the lock even if its parent is
+    killed, so that no other process builds at the same place.
     """
-    folder = root / "held"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    with _open_lock_file(root, name) as descriptor:
         waiting = False
         while not _try_lock(descriptor):
             if not waiting:
                 emit("log", "another process makes the same environment; waiting for it")
                 waiting = True
             cancel()
-            wait(0.05)
+            sleep(_POLL)
         yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def build(root: Path, digest: str, make: Callable[[Path, Path], dict[str, Any]], lock_text: str) -> None:
-    """Run `make(temporary folder, final folder)` and put the result in place at once. Call with the lock held."""
-    final = folder_of(root, digest)
+    """Builds an environment with `make(temporary folder, final folder)`, which returns its marker; then renames it.
+
+    Call it inside `exclusive`. Raises what `make` raises, and leaves nothing behind then.
+    """
+    final = environment_folder(root, digest)
     final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for left in final.parent.glob(f".building-{digest}-*"):  # killed: we hold the lock, so nobody is at it
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in final.parent.glob(f".building-{digest}-*"):  # of a killed process: no other one is admitted here
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary = final.parent / f".building-{digest}-{os.getpid()}"
     try:
         marker = make(temporary, final)
         (temporary / LOCK_FILE).write_text(lock_text, "utf-8")
-        write_json(temporary / MARKER, marker, mode=0o644)
-        if final.exists():  # broken: its interpreter is gone
+        files.write_json(temporary / MARKER, marker)
+        if final.exists():  # broken: its base interpreter is gone
             shutil.rmtree(final)
         temporary.rename(final)
     finally:
@@ -105,10 +107,10 @@ def build(root: Path, digest: str, make: Callable[[Path, Path], dict[str, Any]],
 def sweep(
     used: set[str], *, cache: Path | None = None, min_age: float = 3600.0, now: Callable[[], float] = time.time
 ) -> int:
-    """Remove the environments whose digest is not in `used`, and what killed builds left; returns how many.
+    """Removes the environments whose digest is not in `used`, and leftovers of killed builds. Returns how many.
 
-    One used within the last `min_age` seconds stays (a deployment may be about to start from it), and so
-    does one that a process is building.
+    One used within the last `min_age` seconds stays, because a deployment may be about to start from it; so does one
+    that a process is building.
     """
     root = cache_root(cache)
     removed = 0
@@ -122,19 +124,19 @@ def sweep(
         with contextlib.suppress(OSError):
             if now() - marker.stat().st_mtime < min_age:
                 continue
-        with _free(root, digest) as free:
-            if free:
-                gone = folder.with_name(f".removed-{digest}")
+        with _open_lock_file(root, digest) as descriptor:
+            if _try_lock(descriptor):
+                doomed = folder.with_name(f".removed-{digest}")
                 with contextlib.suppress(OSError):
-                    folder.rename(gone)  # at once, so that nobody takes half of it for whole
-                shutil.rmtree(gone, ignore_errors=True)
+                    folder.rename(doomed)  # first, so that a half-removed environment never looks complete
+                shutil.rmtree(doomed, ignore_errors=True)
                 removed += 0 if building else 1
     return removed
 
 
 @contextlib.contextmanager
-def named_errors(root: Path) -> Iterator[None]:
-    """What the file system refuses, as an `EnvironmentBuildError`."""
+def translate_os_errors(root: Path) -> Iterator[None]:
+    """Raises `EnvironmentBuildError` for an `OSError` in the block, with a code of its own for a full disk."""
     try:
         yield
     except OSError as error:
@@ -148,11 +150,13 @@ def named_errors(root: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _free(root: Path, name: str) -> Iterator[bool]:
-    (root / "held").mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(root / "held" / name, os.O_RDWR | os.O_CREAT, 0o600)
+def _open_lock_file(root: Path, name: str) -> Iterator[int]:
+    """Yields the descriptor of the lock file; closing it releases the lock."""
+    folder = root / "held"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        yield _try_lock(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 

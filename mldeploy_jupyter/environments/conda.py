@@ -1,13 +1,11 @@
-"""Conda packages: solved and installed by py-rattler, then the PyPI part by uv into the same prefix.
+"""Conda packages: py-rattler solves and installs them, then uv installs the PyPI part into the same prefix.
 
-Which Python: one of this machine takes part in the solve as a package of its own, `python`. It is used when all
-that was found is pure Python (`noarch`). Packages with compiled parts are built against the `python` of their
-channel, so that one is taken if the channel has it; a channel without `python` leaves the machine's. The
-machine's Python gives a virtual environment into which the conda packages are linked.
+Which Python: the machine's own Pythons take part in the solve, as packages named `python`. One of them is used if all
+packages found are pure Python (`noarch`): it gives a virtual environment into which the packages are linked. Packages
+with compiled code are built against the `python` of their channel, so that one is used if the channel has it.
 
-Channels are asked as they are named. A package that PyPI has too is not taken from there silently when a
-channel cannot be reached: the error says to move its name below `pip:`. Scripts that packages would run when
-an environment is activated are not run.
+Channels are searched as they are named. If one cannot be reached, no package is silently taken from PyPI instead: the
+error says to move it below `pip:`. Scripts that packages run when an environment is activated are not run.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +22,17 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.environment.spec import DEFAULT_CHANNELS, EnvironmentSpec, python_accepts
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import pythons, venv
-from mldeploy_jupyter.environments.provided import server_requirements
-from mldeploy_jupyter.environments.records import Emit, Interpreter, never
+from mldeploy_jupyter.environments.lock_text import conda_pins, locked_python
+from mldeploy_jupyter.environments.server_packages import server_requirements
+from mldeploy_jupyter.environments.types import Cancel, Emit, Interpreter, never
 from mldeploy_jupyter.environments.uv import Uv
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
 
-MACHINE = "file:///this-machine/"  # the channel of the machine's own Pythons; never opened
-# Where a conda package and its PyPI project have different names.
+MACHINE = "file:///this-machine/"  # the made-up channel of the machine's own Pythons; never opened
+
+# Conda package -> its PyPI project, where their names differ.
 PYPI_NAMES = {
     "pytorch": "torch",
     "py-opencv": "opencv-python",
@@ -43,7 +43,7 @@ PYPI_NAMES = {
 
 @dataclass(frozen=True)
 class Solution:
-    """What was found: `records` are the packages to install (a machine's Python is not one of them)."""
+    """A solved environment. `records` are the packages to install, without a Python of the machine."""
 
     records: list[RepoDataRecord]
     python_version: str
@@ -56,53 +56,45 @@ def solve(
     kernel_python: str,
     root: Path,
     emit: Emit,
-    cancel: Callable[[], None],
+    cancel: Cancel,
     offline: bool = False,
 ) -> Solution:
-    """The conda packages for `spec` and the Python to run them. Raises `EnvironmentBuildError` with the reason."""
+    """The conda packages for `spec` and the Python to run them.
+
+    Raises `EnvironmentBuildError` with the solver's reason, and whatever `cancel` raises.
+    """
     channels = _channels(spec)
-    emit("log", f"solving {', '.join(spec.conda) or 'python'} from {', '.join(_shown(c) for c in channels)}")
+    emit("log", f"solving {', '.join(spec.conda) or 'python'} from {', '.join(_redact(c) for c in channels)}")
     found = pythons.interpreters(kernel_python)
     usable = [
-        item
-        for item in found
-        if tuple(map(int, item.version.split(".")[:2])) >= pythons.floor() and python_accepts(spec.python, item.version)
+        item for item in found if pythons.is_supported(item.version) and python_accepts(spec.python, item.version)
     ]
-    search = _Search(channels, root, offline, cancel)
+    solver = _Solver(channels, root, offline, cancel)
     machine: Solution | None = None
     failure: EnvironmentBuildError | None = None
     if usable:
         try:
-            machine = search.solve([*spec.conda, _python_spec(spec)], usable, prefer=usable[0])
+            machine = solver.solve([*spec.conda, _python_spec(spec)], usable, prefer=usable[0])
         except EnvironmentBuildError as error:
             if error.code != "CondaConflict":
                 raise
             failure = error
         if machine is not None and all(record.subdir == "noarch" for record in machine.records):
-            return _found(machine, emit)
+            return _checked(machine, emit)
     try:
-        return _found(search.solve([*spec.conda, _python_spec(spec)], []), emit)
+        return _checked(solver.solve([*spec.conda, _python_spec(spec)], []), emit)
     except EnvironmentBuildError as error:
         if error.code != "CondaConflict":
             raise
         if machine is not None:
-            return _found(machine, emit)
+            return _checked(machine, emit)
         if failure is None and re.search(r"[Nn]o candidates were found for python|python .*no candidates", error.why):
-            raise pythons.none_fits(spec.python, found, [_shown(channel) for channel in channels]) from None
+            raise pythons.no_python_error(spec.python, found, [_redact(channel) for channel in channels]) from None
         raise failure or error from None
 
 
-def lock_lines(solution: Solution) -> str:
-    """The conda packages as lines of a lock: name, version, build, subdir and SHA-256. No channel's address."""
-    lines = [
-        f"# conda {r.name.normalized}={r.version}={r.build} {r.subdir} sha256:{r.sha256.hex() if r.sha256 else 'none'}"
-        for r in solution.records
-    ]
-    return "".join(f"{line}\n" for line in sorted(lines))
-
-
 def python_names(solution: Solution) -> list[str]:
-    """The PyPI names of the Python packages among the conda packages: those need not come from PyPI again."""
+    """The PyPI names of the Python packages among the conda packages, which uv must not install again."""
     names = []
     for record in solution.records:
         name = record.name.normalized
@@ -111,8 +103,8 @@ def python_names(solution: Solution) -> list[str]:
     return sorted(names)
 
 
-def check_server(solution: Solution) -> None:
-    """Raise `EnvironmentBuildError` where conda brings an older version of what the scoring server needs."""
+def _check_server_requirements(solution: Solution) -> None:
+    """Raises `EnvironmentBuildError` when a conda package does not fit the scoring server's requirements."""
     from packaging.requirements import Requirement
 
     versions = {record.name.normalized: str(record.version) for record in solution.records}
@@ -131,21 +123,23 @@ def check_server(solution: Solution) -> None:
 def build_conda(
     folder: Path, final: Path, lock: str, spec: EnvironmentSpec, uv: Uv, *, kernel_python: str
 ) -> dict[str, Any]:
-    """Install what `lock` says into `folder`, which will be moved to `final`. Returns its marker."""
+    """Installs the packages of `lock` into `folder`, which will be moved to `final`. Returns its marker.
+
+    Raises `EnvironmentBuildError`, also for a package that is not the one in the lock, and whatever `uv.cancel` raises.
+    """
     from rattler import install
 
     root = final.parent.parent
-    locked = re.findall(r"^# conda (\S+)=(\S+)=(\S+) (\S+) sha256:(\S+)$", lock, re.MULTILINE)
-    version = venv.header_python(lock)
-    from_channel = any(name == "python" for name, *_ in locked)
-    usable: list[Interpreter] = []
-    if not from_channel:
-        usable = [pythons.select(version, kernel_python)]
-        venv.build_venv(folder, "", usable[0], uv)
-    search = _Search(_channels(spec), root, uv.offline, uv.cancel)
-    pins = [f"{name} =={number} {build}" for name, number, build, _, _ in locked]
-    records = search.solve([*pins, f"python =={version}"], usable).records
-    wanted = {name: digest for name, _, _, _, digest in locked}
+    locked = conda_pins(lock)
+    version = locked_python(lock)
+    machine: list[Interpreter] = []  # the machine's Python, unless one comes from a channel
+    if not any(pin.name == "python" for pin in locked):
+        machine = [pythons.select(version, kernel_python)]
+        venv.build_venv(folder, "", machine[0], uv)
+    solver = _Solver(_channels(spec), root, uv.offline, uv.cancel)
+    specs = [f"{pin.name} =={pin.version} {pin.build}" for pin in locked]
+    records = solver.solve([*specs, f"python =={version}"], machine).records
+    wanted = {pin.name: pin.sha256 for pin in locked}
     for record in records:
         found = record.sha256.hex() if record.sha256 else "none"
         if wanted.get(record.name.normalized) != found:
@@ -158,27 +152,27 @@ def build_conda(
     for record in records:
         uv.emit("log", f" + {record.name.normalized}={record.version} (conda)")
     installing = install(
-        records + ([_machine_record(usable[0])] if usable else []),
+        records + ([_machine_record(machine[0])] if machine else []),
         folder,
         cache_dir=root / "conda-packages",
-        ignored_packages={"python"} if usable else None,
+        ignored_packages={"python"} if machine else None,
         alternative_target_prefix=final,
         show_progress=False,
     )
     try:
-        _run(installing, uv.cancel)
+        run_cancellable(installing, uv.cancel)
     except Exception as error:
         if isinstance(error, EnvironmentBuildError) or not _from_rattler(error):
             raise
-        raise _named(error, spec.conda) from None
+        raise _explain(error, spec.conda) from None
     venv.install_pip(folder, lock, uv)
-    return {"kind": "conda", "python_version": version, "base": usable[0].path if usable else ""}
+    return {"kind": "conda", "python_version": version, "base": machine[0].path if machine else ""}
 
 
-class _Search:
-    """Solves with the same channels and cache, and names what goes wrong."""
+class _Solver:
+    """Solves with the same channels and cache. `solve` raises `EnvironmentBuildError` with the solver's reason."""
 
-    def __init__(self, channels: list[str], root: Path, offline: bool, cancel: Callable[[], None]) -> None:
+    def __init__(self, channels: list[str], root: Path, offline: bool, cancel: Cancel) -> None:
         self.channels, self.root, self.offline, self.cancel = channels, root, offline, cancel
 
     def solve(self, specs: list[str], machine: list[Interpreter], prefer: Interpreter | None = None) -> Solution:
@@ -186,7 +180,7 @@ class _Search:
 
         config = SourceConfig(cache_action="force-cache-only") if self.offline else None
         gateway = Gateway(cache_dir=self.root / "conda-repodata", default_config=config)
-        # First, so that with strict priority no channel's python stands against the machine's.
+        # First: with strict channel priority, the channels' own `python` packages are then not considered.
         sources: list[Any] = [*([_MachineSource(machine)] if machine else []), *self.channels]
         try:
             coroutine = solve(
@@ -196,14 +190,14 @@ class _Search:
                 locked_packages=[_machine_record(prefer)] if prefer else None,
                 virtual_packages=VirtualPackage.detect(),
             )
-            records = _run(coroutine, self.cancel)
+            records = run_cancellable(coroutine, self.cancel)
         except Exception as error:
             if not _from_rattler(error):
                 raise
-            raise _named(error, [spec for spec in specs if not spec.startswith("python")]) from None
+            raise _explain(error, [spec for spec in specs if not spec.startswith("python")]) from None
         python = next(record for record in records if record.name.normalized == "python")
-        kept = [record for record in records if not (machine and record is python)]
-        return Solution(kept, str(python.version), bool(machine))
+        installed = [record for record in records if not (machine and record is python)]
+        return Solution(installed, str(python.version), bool(machine))
 
 
 class _MachineSource:
@@ -248,15 +242,19 @@ def _python_spec(spec: EnvironmentSpec) -> str:
     return f"python {spec.python}.*" if re.fullmatch(r"[\d.]+", spec.python) else f"python {spec.python},{low}"
 
 
-def _found(solution: Solution, emit: Emit) -> Solution:
-    check_server(solution)
+def _checked(solution: Solution, emit: Emit) -> Solution:
+    """The solution, if it fits the scoring server's requirements. Raises `EnvironmentBuildError` otherwise."""
+    _check_server_requirements(solution)
     where = "this machine" if solution.machine_python else "the channel"
     emit("log", f"Python {solution.python_version} ({where}), {len(solution.records)} conda packages")
     return solution
 
 
-def _run(coroutine: Coroutine[Any, Any, Any], cancel: Callable[[], None] = never) -> Any:
-    """Run to the end in a thread of its own (a notebook's has a loop already), or until `cancel` raises."""
+def run_cancellable(coroutine: Coroutine[Any, Any, Any], cancel: Cancel = never) -> Any:
+    """The result of a coroutine, run in a thread of its own because a notebook's thread has an event loop already.
+
+    Raises whatever the coroutine raises, and whatever `cancel` raises, once the coroutine is cancelled.
+    """
     done: Future[Any] = Future()
     loop = asyncio.new_event_loop()
     task: asyncio.Task[Any] = loop.create_task(coroutine)
@@ -288,20 +286,21 @@ def _from_rattler(error: Exception) -> bool:
     return type(error).__module__.split(".")[0] in ("rattler", "exceptions")
 
 
-def _named(error: Exception, packages: list[str]) -> EnvironmentBuildError:
-    text = _shown(str(error))
+def _explain(error: Exception, packages: list[str]) -> EnvironmentBuildError:
+    """rattler's error as one with a name, recognised by its class and message."""
+    text = _redact(str(error))
     parts = [re.sub(r"^[\s│├└─]+", "", line) for line in text.splitlines() if line.strip()]
-    reason = re.sub(r"(:|would require); ", r"\1 ", "; ".join(parts))  # the solver draws a tree
+    reason = re.sub(r"(:|would require); ", r"\1 ", "; ".join(parts))  # one line of a drawn tree
     names = ", ".join(packages)
-    kind = type(error).__name__
-    if kind == "SolverError":
+    cls = type(error).__name__
+    if cls == "SolverError":
         return EnvironmentBuildError(
             "the conda packages cannot be solved",
             why=re.sub(r"^Cannot solve the request because of: ", "", reason),
             hint="change the version named above in the conda file, or add the channel that has it",
             code="CondaConflict",
         )
-    if kind in ("InvalidMatchSpecError", "InvalidChannelError", "InvalidVersionSpecError"):
+    if cls in ("InvalidMatchSpecError", "InvalidChannelError", "InvalidVersionSpecError"):
         return EnvironmentBuildError(
             "the conda file cannot be used", why=reason, hint='write a package as "name=1.2"', code="CondaFileInvalid"
         )
@@ -324,6 +323,6 @@ def _named(error: Exception, packages: list[str]) -> EnvironmentBuildError:
     return EnvironmentBuildError("the conda packages cannot be installed", why=reason, hint="see the log above")
 
 
-def _shown(text: str) -> str:
-    """An address without its password or token."""
+def _redact(text: str) -> str:
+    """`text` without the passwords and tokens in addresses."""
     return re.sub(r"/t/[^/\s]+/", "/t/****/", re.sub(r"(://)[^/@\s]+@", r"\1****@", text))

@@ -1,4 +1,4 @@
-"""An interpreter that is used as it is: the kernel's own, or one the user manages. Nothing is installed."""
+"""An interpreter that is used as it is: the kernel's own, or one that the user manages. Nothing is installed in it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import pythons
-from mldeploy_jupyter.environments.provided import server_requirements
-from mldeploy_jupyter.environments.records import Lock
+from mldeploy_jupyter.environments.server_packages import server_requirements
+from mldeploy_jupyter.environments.types import Lock
 
 SHOW_PATH = "import sys, json; print(json.dumps(['%d.%d.%d' % sys.version_info[:3], sys.path]))"
 
 
 def lock_current(python: str) -> Lock:
-    """What the interpreter has installed, as a lock's text; installed here only to be compared, never from it.
+    """The packages of the interpreter as a lock, which is only compared with others: nothing is installed from it.
 
-    Raises `EnvironmentBuildError` when it does not start, is older than the scoring server runs on, or lacks the
-    server's requirements.
+    Raises `EnvironmentBuildError` when the interpreter does not start, is too old for the scoring server, or lacks one
+    of the server's requirements.
     """
     version, path = _version_and_path(python)
-    if tuple(map(int, version.split(".")[:2])) < pythons.floor():
+    if not pythons.is_supported(version):
         raise EnvironmentBuildError(
             f"Python {version} is too old to run a service",
             why=f"the interpreter {python} is {version}; the scoring server needs {pythons.floor_text()} or newer",
@@ -34,17 +34,17 @@ def lock_current(python: str) -> Lock:
             code="PythonTooOld",
         )
     installed = installed_in(path)
-    _require_server(python, installed)
+    _check_server_requirements(python, installed)
     pins = [f"{name}=={number}" for name, number in sorted(installed.items())]
     return Lock(text="\n".join([f"# python {version}, used as it is", *pins]) + "\n", python_version=version)
 
 
 def installed_in(path: list[str]) -> dict[str, str]:
-    """Canonical name -> version of the distributions on a `sys.path`, from the names of their folders alone."""
-    return dict(_installed_in(tuple((folder, _changed(folder)) for folder in path)))
+    """Canonical name -> version of the distributions on a `sys.path`, read from the names of their folders."""
+    return dict(_installed_in(tuple((folder, _modified(folder)) for folder in path)))
 
 
-def _changed(folder: str) -> int:
+def _modified(folder: str) -> int:
     try:
         return os.stat(folder or ".").st_mtime_ns
     except OSError:
@@ -52,12 +52,12 @@ def _changed(folder: str) -> int:
 
 
 @lru_cache(maxsize=4)
-def _installed_in(places: tuple[tuple[str, int], ...]) -> dict[str, str]:
-    """The same for folders as they were when they had last changed: an update asks while the user waits."""
+def _installed_in(folders: tuple[tuple[str, int], ...]) -> dict[str, str]:
+    """`installed_in` for (folder, modification time) pairs: cached, because an update asks while the user waits."""
     from packaging.utils import canonicalize_name
 
     installed: dict[str, str] = {}
-    for folder, _ in places:
+    for folder, _ in folders:
         try:
             names = os.listdir(folder or ".")
         except OSError:
@@ -70,7 +70,7 @@ def _installed_in(places: tuple[tuple[str, int], ...]) -> dict[str, str]:
 
 
 def _version_and_path(python: str) -> tuple[str, list[str]]:
-    # A virtual environment's python is a link to its base: only the same spelling is the same environment.
+    # Not realpath: a virtual environment's python is a link to its base, which has other packages.
     if os.path.abspath(python) == os.path.abspath(sys.executable):
         return "{}.{}.{}".format(*sys.version_info[:3]), [entry for entry in sys.path if Path(entry).is_absolute()]
     try:
@@ -78,21 +78,25 @@ def _version_and_path(python: str) -> tuple[str, list[str]]:
             [python, "-c", SHOW_PATH], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
         )
         version, path = json.loads(done.stdout.splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        raise EnvironmentBuildError(
-            f"the interpreter {python} does not start",
-            why=str(error)
-            if isinstance(error, OSError)
-            else (done.stderr.strip().splitlines() or ["no answer"])[-1]
-            if not isinstance(error, subprocess.TimeoutExpired)
-            else "no answer within 30 seconds",
-            hint="give the path of a working Python, or leave the environment out to use the kernel's",
-            code="PythonNotFound",
-        ) from None
+    except OSError as error:
+        raise _does_not_start(python, str(error)) from None
+    except subprocess.TimeoutExpired:
+        raise _does_not_start(python, "no answer within 30 seconds") from None
+    except (ValueError, IndexError):
+        raise _does_not_start(python, (done.stderr.strip().splitlines() or ["no answer"])[-1]) from None
     return version, [entry for entry in path if entry]
 
 
-def _require_server(python: str, installed: dict[str, str]) -> None:
+def _does_not_start(python: str, why: str) -> EnvironmentBuildError:
+    return EnvironmentBuildError(
+        f"the interpreter {python} does not start",
+        why=why,
+        hint="give the path of a working Python, or leave the environment out to use the kernel's",
+        code="PythonNotFound",
+    )
+
+
+def _check_server_requirements(python: str, installed: dict[str, str]) -> None:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 

@@ -1,4 +1,4 @@
-"""Exact pins of the packages that some modules came from, asked of the interpreter that imported them."""
+"""Exact pins of the packages that provide some modules, read by the interpreter that imported them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 
-SECONDS = 60.0
+TIMEOUT = 60.0  # seconds
 
-# Runs in the interpreter, with the standard library alone. Reads module names as JSON, prints what owns them.
+# Runs in that interpreter, on the standard library alone. Reads module names as JSON, prints their distributions.
 SCRIPT = """
 import importlib.metadata as metadata, importlib.util, json, sys, urllib.parse
 owners = metadata.packages_distributions()
@@ -23,7 +23,7 @@ for distribution in metadata.distributions():
     if url.get("dir_info", {}).get("editable"):
         folder = urllib.parse.unquote(urllib.parse.urlsplit(url["url"]).path)
         editable.append((folder.rstrip("/") + "/", distribution.metadata["Name"]))
-for name in names - set(owners):  # an editable install lists no modules: they are found by where they lie
+for name in names - set(owners):  # an editable install lists no modules; the folder of a module tells
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
@@ -40,12 +40,12 @@ print(json.dumps(found))
 
 
 def capture(modules: Iterable[str], python: str) -> list[str]:
-    """The pins ("numpy==2.1.0") of the distributions that own `modules` in the interpreter `python`, sorted.
+    """The pins, such as "numpy==2.1.0", of the distributions that `modules` belong to in the interpreter `python`.
 
-    Names of the standard library and of modules that nothing installed are left out. What was installed from
-    a local folder cannot be pinned and comes as a comment, "# local: name==1.0 (editable)", so the lines
-    together are a requirements file that never takes a stranger's package of that name.
-    Raises `EnvironmentBuildError` when the interpreter does not answer.
+    Sorted, without the standard library and modules that no distribution has. A distribution installed from a local
+    folder cannot be pinned; it becomes a comment, "# local: name==1.0 (editable)", so that the lines are a requirements
+    file that never installs another package of that name from the index.
+    Raises `EnvironmentBuildError` when the interpreter does not answer within 60 seconds.
     """
     try:
         done = subprocess.run(
@@ -53,7 +53,7 @@ def capture(modules: Iterable[str], python: str) -> list[str]:
             input=json.dumps(sorted(set(modules))),
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=TIMEOUT,
         )
         found = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:

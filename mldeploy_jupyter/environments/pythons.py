@@ -12,16 +12,16 @@ from pathlib import Path
 
 from mldeploy_jupyter.core.environment.spec import python_accepts
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
-from mldeploy_jupyter.environments.records import Interpreter
+from mldeploy_jupyter.environments.types import Interpreter
 
-# An interpreter of a virtual environment answers with the one it was made from.
+# Prints the version, the implementation and the base interpreter, which differs in a virtual environment.
 PROBE = (
     "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.implementation.name);"
     "print(getattr(sys, '_base_executable', None) or sys.executable)"
 )
-PROBE_SECONDS = 20.0
+PROBE_TIMEOUT = 20.0  # seconds
 
-_probed: dict[tuple[str, int], Interpreter | None] = {}  # by path and time of change: asking costs 30 ms each
+_probed: dict[tuple[str, int], Interpreter | None] = {}  # by path and modification time; a probe takes 30 ms
 
 
 def floor() -> tuple[int, int]:
@@ -32,13 +32,19 @@ def floor() -> tuple[int, int]:
 
 
 def floor_text() -> str:
+    """The same as text, such as "3.11"."""
     return ".".join(map(str, floor()))
 
 
-def interpreters(kernel_python: str | None = None, environ: Mapping[str, str] | None = None) -> list[Interpreter]:
-    """Every CPython 3 found: the kernel's first, then those on PATH, pyenv's and uv's, newest first.
+def is_supported(version: str) -> bool:
+    """Whether the scoring server runs on this version of Python."""
+    return _parts(version)[:2] >= floor()
 
-    `kernel_python` defaults to the running interpreter. What cannot be started is left out.
+
+def interpreters(kernel_python: str | None = None, environ: Mapping[str, str] | None = None) -> list[Interpreter]:
+    """Every CPython 3 on this machine: the kernel's first, then those on PATH, of pyenv and of uv, newest first.
+
+    `kernel_python` defaults to the running interpreter. Interpreters that do not start are left out.
     """
     environ = os.environ if environ is None else environ
     candidates: dict[str, tuple[str, str]] = {}
@@ -51,38 +57,41 @@ def interpreters(kernel_python: str | None = None, environ: Mapping[str, str] | 
         if answer is not None:
             found.setdefault(os.path.realpath(answer.path), answer)
     ordered = list(found.values())
-    return ordered[:1] + sorted(ordered[1:], key=lambda item: _key(item.version), reverse=True)
+    return ordered[:1] + sorted(ordered[1:], key=lambda item: _parts(item.version), reverse=True)
 
 
 def probe(path: str, source: str = "given") -> Interpreter | None:
-    """What the interpreter at `path` says of itself, or None when it is not a CPython 3 that starts."""
+    """The interpreter at `path`, or None when it is not a CPython 3 that starts within 20 seconds."""
     try:
         key = (path, os.stat(path).st_mtime_ns)
     except OSError:
         return None
     if key not in _probed:
-        _probed[key] = _ask(path, source)
+        _probed[key] = _run_probe(path, source)
     return _probed[key]
 
 
 def select(python: str | None, kernel_python: str) -> Interpreter:
-    """The interpreter for a version asked for: the kernel's if it fits, else the newest on the machine.
+    """The interpreter for the version `python`, or for None: the kernel's if it fits, otherwise the newest one.
 
-    Raises `EnvironmentBuildError` when the version is below the floor, or when none fits (the cause lists those found).
+    Raises `EnvironmentBuildError` for a version below the floor, and when no interpreter fits; its reason lists those
+    that exist.
     """
     refuse_below_floor(python)
     found = interpreters(kernel_python)
-    usable = [item for item in found if _key(item.version)[:2] >= floor()]
+    usable = [item for item in found if is_supported(item.version)]
     for item in usable:
         if python_accepts(python, item.version):
             return item
-    raise none_fits(python, found)
+    raise no_python_error(python, found)
 
 
-def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterable[str] = ()) -> EnvironmentBuildError:
+def no_python_error(
+    python: str | None, found: Iterable[Interpreter], channels: Iterable[str] = ()
+) -> EnvironmentBuildError:
     """The error for a version that neither the machine nor the channels have."""
-    seen = [f"{item.version} ({item.source})" for item in found if _key(item.version)[:2] >= floor()]
-    looked = ", ".join(channels)
+    usable = [f"{item.version} ({item.source})" for item in found if is_supported(item.version)]
+    searched = ", ".join(channels)
     minor = re.search(r"\d+\.\d+", python or "")
     hints = (
         [f"write python={minor[0]} to take any {minor[0]}"]
@@ -92,21 +101,24 @@ def none_fits(python: str | None, found: Iterable[Interpreter], channels: Iterab
     hints.append(f"install Python {python or floor_text()} (uv python install {minor[0] if minor else floor_text()})")
     return EnvironmentBuildError(
         f"no Python {python or '>=' + floor_text()} was found",
-        why=f"found on this machine: {', '.join(seen) or 'none that can run a service'}"
-        + (f"; the channels {looked} have none either" if looked else ""),
+        why=f"found on this machine: {', '.join(usable) or 'none that can run a service'}"
+        + (f"; the channels {searched} have none either" if searched else ""),
         hint=", or ".join(hints),
         code="PythonNotFound",
     )
 
 
 def refuse_below_floor(python: str | None, where: str = "") -> None:
-    """Raise `EnvironmentBuildError` when every version asked for is older than the scoring server runs on."""
+    """Raises `EnvironmentBuildError` when every version that `python` accepts is too old for the scoring server.
+
+    `where` is the place of the requirement, for the message.
+    """
     if python is None:
         return
     major, minor = floor()
     below = [f"{a}.{b}" for a, last in ((2, 7), (major, minor - 1)) for b in range(last + 1)]
     above = [f"{major}.{b}" for b in range(minor, minor + 20)]
-    if any(_any_patch(python, version) for version in above) or not any(_any_patch(python, v) for v in below):
+    if any(_accepts_minor(python, version) for version in above) or not any(_accepts_minor(python, v) for v in below):
         return
     raise EnvironmentBuildError(
         f"Python {python} is too old to run a service",
@@ -117,15 +129,16 @@ def refuse_below_floor(python: str | None, where: str = "") -> None:
     )
 
 
-def _any_patch(python: str, minor: str) -> bool:
+def _accepts_minor(python: str, minor: str) -> bool:
     return any(python_accepts(python, f"{minor}.{patch}") for patch in range(40))
 
 
 def _candidates(kernel_python: str, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Where interpreters may be, as (source, path)."""
     yield "kernel", kernel_python
     home = Path(environ.get("HOME") or Path.home())
     pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv")
-    shims = pyenv / "shims"  # start slowly, and fail for versions that are not selected
+    shims = pyenv / "shims"  # skipped: they start slowly, and fail for versions that are not selected
     for folder in environ.get("PATH", "").split(os.pathsep):
         if folder and Path(folder) != shims and os.path.isdir(folder):
             for name in sorted(os.listdir(folder)):
@@ -139,10 +152,10 @@ def _candidates(kernel_python: str, environ: Mapping[str, str]) -> Iterator[tupl
         yield "uv", str(path)
 
 
-def _ask(path: str, source: str) -> Interpreter | None:
+def _run_probe(path: str, source: str) -> Interpreter | None:
     try:
         done = subprocess.run(
-            [path, "-I", "-c", PROBE], capture_output=True, text=True, timeout=PROBE_SECONDS, stdin=subprocess.DEVNULL
+            [path, "-I", "-c", PROBE], capture_output=True, text=True, timeout=PROBE_TIMEOUT, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -152,5 +165,5 @@ def _ask(path: str, source: str) -> Interpreter | None:
     return Interpreter(path=lines[2], version=lines[0], source=source)
 
 
-def _key(version: str) -> tuple[int, ...]:
+def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))

@@ -1,4 +1,4 @@
-"""Runs uv: its lines as they come, an end when it is cancelled, and a named error when it fails."""
+"""Runs uv: passes its output on line by line, and kills it when the caller cancels."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
-from mldeploy_jupyter.environments.records import Emit, never, silent
+from mldeploy_jupyter.environments.types import Cancel, Emit, never, silent
 
-# pip's options -> uv's. Addresses go by environment variable: arguments can be seen by every user of the machine.
+# pip's options -> uv's. Addresses may hold passwords and go by environment variable: every user can see arguments.
 ARGUMENTS = {
     "--find-links": "--find-links",
     "--no-index": "--no-index",
@@ -27,7 +27,7 @@ ARGUMENTS = {
     "--no-binary": "--no-binary",
 }
 ADDRESSES = {"--index-url": "UV_DEFAULT_INDEX", "--extra-index-url": "UV_INDEX"}
-# Who set pip up for an index and a certificate should not have to do it again for uv.
+# pip's settings -> uv's, of which the first is set unless one is set already. A user should not configure both.
 FROM_PIP = {
     "PIP_INDEX_URL": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "PIP_EXTRA_INDEX_URL": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
@@ -36,7 +36,7 @@ FROM_PIP = {
 
 
 class UvError(Exception):
-    """uv ended with an error; `output` is what it said on standard error."""
+    """uv failed. `output` is what it wrote to standard error, without passwords."""
 
     def __init__(self, output: str) -> None:
         super().__init__(output)
@@ -45,30 +45,36 @@ class UvError(Exception):
 
 @dataclass
 class Uv:
-    """How to run uv: where its lines go, who may cancel it, whether it may use the network.
+    """How to run uv. `emit` gets its lines; `cancel` is called while it runs, and kills it by raising.
 
-    `options` are pip's, from a requirements file. `keep_open` is a descriptor that uv inherits.
+    `options` are pip's, from a requirements file. `keep_open` is a file descriptor that uv inherits. `folder` is its
+    working directory.
     """
 
     emit: Emit = silent
-    cancel: Callable[[], None] = never
+    cancel: Cancel = never
     offline: bool = False
     options: list[str] = field(default_factory=list)
     keep_open: int | None = None
     folder: Path | None = None
 
     def run(self, command: list[str], *, stdin: str = "", with_index: bool = True, quiet: bool = False) -> str:
-        """What uv printed on standard output. Raises `UvError`, or what `cancel` raises once uv has ended."""
-        environ, secrets = _environ(self.options)
+        """Runs `uv <command>` with the text `stdin`, and returns its standard output.
+
+        `with_index` passes the options for indexes on, `quiet` emits no lines. Raises `UvError` when uv fails,
+        `EnvironmentBuildError` when uv or a variable in an index address is missing, and whatever `cancel` raises, once
+        uv is dead.
+        """
+        environ, secrets = environment(self.options)
         general = ["--color=never", "--no-progress", "--no-python-downloads", *(["--offline"] if self.offline else [])]
-        options = _arguments(self.options) if with_index else []
+        index_options = arguments(self.options) if with_index else []
         process = subprocess.Popen(
-            [_binary(), *command, *general, *options],
+            [_binary(), *command, *general, *index_options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environ,
-            cwd=self.folder,  # uv reads the project files of the current folder, which are not ours
+            cwd=self.folder,  # uv reads project files in its working directory
             start_new_session=True,
             pass_fds=() if self.keep_open is None else (self.keep_open,),
         )
@@ -79,7 +85,7 @@ class Uv:
             threading.Thread(target=_pump, args=(process.stderr, lines), daemon=True),
             threading.Thread(target=lambda pipe: output.append(pipe.read()), args=(process.stdout,), daemon=True),
         ]
-        said: list[str] = []
+        errors: list[str] = []
         try:
             for thread in threads:
                 thread.start()
@@ -87,9 +93,9 @@ class Uv:
                 process.stdin.write(stdin.encode())
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
-            while (line := self._next(lines)) is not None:
-                text = _redact(line.decode("utf-8", "backslashreplace").rstrip("\n"), secrets)
-                said.append(text)
+            while (line := self._next_line(lines)) is not None:
+                text = redact(line.decode("utf-8", "backslashreplace").rstrip("\n"), secrets)
+                errors.append(text)
                 if not quiet:
                     self.emit("log", text)
             code = process.wait()
@@ -104,87 +110,16 @@ class Uv:
             process.stdout.close()
             process.stderr.close()
         if code != 0:
-            raise UvError("\n".join(said))
+            raise UvError("\n".join(errors))
         return output[0].decode()
 
-    def _next(self, lines: queue.Queue[bytes | None]) -> bytes | None:
+    def _next_line(self, lines: queue.Queue[bytes | None]) -> bytes | None:
+        """The next line; None at the end. Calls `cancel` ten times a second while it waits."""
         while True:
             try:
                 return lines.get(timeout=0.1)
             except queue.Empty:
                 self.cancel()
-
-
-def named_error(error: UvError, *, doing: str) -> EnvironmentBuildError:
-    """uv's failure as an error with a name. `doing` completes "The environment cannot be ...": locked, built."""
-    text = error.output
-    reasons = _reasons(text)
-    what = f"the environment cannot be {doing}"
-    if "network was disabled" in text:
-        return EnvironmentBuildError(
-            f"{what} without the network",
-            why=reasons,
-            hint="deploy once with the network, or without offline=True",
-            code="Offline",
-        )
-    missing = re.search(
-        r"Because (\S+) was not found in the (?:package registry|package index|provided package locations)", text
-    )
-    if missing:
-        return EnvironmentBuildError(
-            f"{what}: there is no package {missing[1]}",
-            why=f"{missing[1]} was not found in the package index",
-            hint=f"correct the name {missing[1]}, or name its index with --extra-index-url in the requirements",
-            code="PackageNotFound",
-        )
-    if re.search(r"40[13] (Unauthorized|Forbidden)|status code: 40[13]|\b40[13] Client Error", text):
-        return EnvironmentBuildError(
-            f"{what}: the package index refuses access",
-            why=reasons,
-            hint="set the index's user and password in ~/.netrc, or ${NAME} in its address and NAME in the environment",
-            code="IndexRefused",
-        )
-    if re.search(r"Failed to fetch|error sending request|dns error|tcp connect|timed out|Could not connect", text):
-        address = re.search(r"Failed to fetch: `?([^\s`]+)", text)
-        why = f"{address[1]}: {reasons.rpartition('; ')[2]}" if address else reasons
-        return EnvironmentBuildError(
-            f"{what}: the package index cannot be reached",
-            why=why,
-            hint="check the network and HTTPS_PROXY, or name a reachable index in PIP_INDEX_URL",
-            code="NoNetwork",
-        )
-    if re.search(r"No space left on device|os error 28", text):
-        return EnvironmentBuildError(
-            f"{what}: the disk is full", why=reasons, hint="free disk space, or set MLDEPLOY_CACHE", code="DiskFull"
-        )
-    if re.search(r"Failed to build|build backend|Build backend|Failed to download and build", text):
-        name = re.search(r"[Ff]ailed to (?:download and )?build[: ]+`?([A-Za-z0-9._-]+)", text)
-        package = name[1].partition("==")[0] if name else "a package"
-        said = re.findall(r"^\s*(.*(?:fatal error|Error): .*)$", text.partition("[stderr]")[2], re.MULTILINE)
-        return EnvironmentBuildError(
-            f"{what}: {package} could not be built from its source",
-            why="; ".join([reasons, *said[:1]]),
-            hint=f"choose a version of {package} that has a wheel for this Python, or install what its build needs",
-            code="BuildFailed",
-        )
-    version = re.search(r"there (?:is|are) no versions? of (\S+?)(?: and|,| \()", text)
-    if version and "depends on" not in text:
-        return EnvironmentBuildError(
-            f"{what}: there is no {version[1]}",
-            why=reasons,
-            hint=f"take a version of {re.split('[=<>!~]', version[1])[0]} that exists for this Python",
-            code="VersionNotFound",
-        )
-    if "No solution found" in text or "unsatisfiable" in text:
-        return EnvironmentBuildError(
-            f"{what}: the requirements contradict each other",
-            why=reasons,
-            hint="loosen one of the requirements named above",
-            code="RequirementsConflict",
-        )
-    return EnvironmentBuildError(
-        what, why=reasons or "uv gave no reason", hint="see the log above; uv's own words are there"
-    )
 
 
 def _binary() -> str:
@@ -201,44 +136,20 @@ def _binary() -> str:
         ) from None
 
 
-def _reasons(text: str) -> str:
-    """uv's explanation in one line, without its ornaments, warnings and hints."""
-    kept: list[str] = []
-    inside = False
-    for line in text.splitlines():
-        if re.match(r"(error:|\s{0,2}×)", line):
-            inside = True
-            line = re.sub(r"^\s*(error:|×)\s*", "", line)
-            kept = [line]
-        elif re.match(r"\s*(hint:|help:|warning:)", line):
-            inside = False
-        elif inside and re.match(r"\s*\[(stdout|stderr)\]", line):
-            inside = False  # what a build printed
-        elif inside and line.strip():
-            said, new = re.subn(r"^[\s│]*([├╰]─▶|cause:)\s*", "", line)
-            if new:
-                kept.append(said)
-            else:  # the line above goes on
-                kept[-1] += " " + said.strip(" │")
-    if len(kept) > 1 and "No solution found" in kept[0]:
-        del kept[0]
-    return "; ".join(part.strip() for part in kept)[:2000]
-
-
 def _pump(pipe: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
     for line in pipe:
         lines.put(line)
     lines.put(None)
 
 
-def _environ(options: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """The environment for uv, and the values in it that must not be shown."""
+def environment(options: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The environment variables for uv, and the secrets in them. Raises `EnvironmentBuildError` for an unset one."""
     environ, secrets = dict(os.environ), []
     for name, targets in FROM_PIP.items():
         if environ.get(name) and not any(environ.get(target) for target in targets):
             environ[targets[0]] = environ[name]
     for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_SYSTEM_PYTHON", "UV_PROJECT"):
-        environ.pop(name, None)  # of the kernel, not of the environment that is made
+        environ.pop(name, None)  # they describe the kernel's environment, not the one that is made
     extra: list[str] = []
     for option in options:
         name, _, value = option.partition("=")
@@ -263,16 +174,18 @@ def _environ(options: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     return environ, [secret for secret in secrets if secret]
 
 
-def _arguments(options: Iterable[str]) -> list[str]:
-    arguments = []
+def arguments(options: Iterable[str]) -> list[str]:
+    """uv's arguments for pip's options, without those that hold addresses."""
+    found = []
     for option in options:
         name, equals, value = option.partition("=")
         if name in ARGUMENTS:
-            arguments.append(ARGUMENTS[name] + equals + value)
-    return arguments
+            found.append(ARGUMENTS[name] + equals + value)
+    return found
 
 
-def _redact(text: str, secrets: list[str]) -> str:
+def redact(text: str, secrets: list[str]) -> str:
+    """`text` without secrets, and without the user and password in addresses."""
     for secret in secrets:
         text = text.replace(secret, "****")
     return re.sub(r"(://)[^/@\s]+@", r"\1****@", text)

@@ -10,7 +10,7 @@ import pytest
 
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import pythons
-from mldeploy_jupyter.environments.records import Interpreter
+from mldeploy_jupyter.environments.types import Interpreter
 
 RUNNING = "{}.{}.{}".format(*sys.version_info[:3])
 

@@ -1,14 +1,12 @@
-"""uv's failures as named errors, from what uv 0.13 printed."""
+"""uv's failures as errors with a name, from the output of uv 0.13."""
 
 from __future__ import annotations
 
 import pytest
 
-from mldeploy_jupyter.core.errors import EnvironmentBuildError
-from mldeploy_jupyter.environments import uv as uv_module
-from mldeploy_jupyter.environments.uv import Uv, UvError, named_error
+from mldeploy_jupyter.environments.uv_errors import explain_failure
 
-SAID = {
+OUTPUTS = {
     "PackageNotFound": """error: No solution found when resolving dependencies
   cause: Because nosuch was not found in the package registry and you require nosuch, we can conclude that your \
 requirements are unsatisfiable.""",
@@ -57,47 +55,8 @@ hint: This error likely indicates that you need to install a library""",
 }
 
 
-@pytest.mark.parametrize("code", SAID)
-def test_a_failure_of_uv_gets_its_name(code: str, snapshot: object) -> None:
-    error = named_error(UvError(SAID[code]), doing="locked")
+@pytest.mark.parametrize("code", OUTPUTS)
+def test_a_failure_is_recognised_by_its_output(code: str, snapshot: object) -> None:
+    error = explain_failure(OUTPUTS[code], doing="locked")
     assert error.code == code.strip()
     assert str(error) == snapshot
-
-
-def test_an_index_is_passed_by_variable_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOKEN", "hunter2")
-    monkeypatch.delenv("UV_INDEX", raising=False)
-    options = ["--extra-index-url=https://me:${TOKEN}@index.invalid/simple", "--find-links=/w", "--pre"]
-    environ, secrets = uv_module._environ(options)
-    assert environ["UV_INDEX"] == "https://me:hunter2@index.invalid/simple"
-    assert uv_module._arguments(options) == ["--find-links=/w", "--prerelease=allow"]
-    line = "trying https://me:hunter2@index.invalid/simple with hunter2"
-    assert uv_module._redact(line, secrets) == "trying https://****@index.invalid/simple with ****"
-
-
-def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, snapshot: object) -> None:
-    monkeypatch.delenv("NOPE", raising=False)
-    with pytest.raises(EnvironmentBuildError) as caught:
-        Uv(options=["--index-url=https://me:${NOPE}@index.invalid/simple"]).run(["pip", "compile", "-"])
-    assert str(caught.value) == snapshot
-
-
-def test_pips_settings_serve_uv_unless_uv_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_INDEX_URL", "https://pip.invalid/simple")
-    assert uv_module._environ([])[0]["UV_DEFAULT_INDEX"] == "https://pip.invalid/simple"
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.invalid/simple")
-    assert uv_module._environ([])[0]["UV_DEFAULT_INDEX"] == "https://uv.invalid/simple"
-
-
-def test_a_missing_uv_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import uv
-
-    def missing() -> str:
-        raise FileNotFoundError("no uv here")
-
-    monkeypatch.setattr(uv, "find_uv_bin", missing)
-    with pytest.raises(EnvironmentBuildError) as caught:
-        Uv().run(["venv"])
-    assert caught.value.code == "UvNotFound"

@@ -1,8 +1,8 @@
-"""What the scoring server provides itself, and what it needs of every environment."""
+"""The packages that the scoring server needs in every environment, and those whose modules it provides itself."""
 
 from __future__ import annotations
 
-# The extras of the packages that are left out still bring these.
+# Extra of a provided package -> what it brought in, which is still installed when the package is left out.
 EXTRAS = {
     "numpy-support": ["numpy"],
     "pandas-support": ["pandas"],
@@ -17,22 +17,22 @@ def server_requirements() -> list[str]:
     return list(REQUIREMENTS)
 
 
-def without_provided(requirements: list[str]) -> tuple[list[str], list[str]]:
-    """The requirements to install, and those that the scoring server provides and that are left out."""
+def split_provided(requirements: list[str]) -> tuple[list[str], list[str]]:
+    """The requirements to install, and those to leave out because the scoring server provides their modules."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
     from mldeploy_jupyter.serving.requirements import PROVIDES
 
     provided = {canonicalize_name(name) for name in PROVIDES}
-    kept: list[str] = []
+    installed: list[str] = []
     dropped: list[str] = []
     for text in requirements:
         requirement = Requirement(text.split(" --hash=")[0])
         if canonicalize_name(requirement.name) not in provided:
-            kept.append(text)
+            installed.append(text)
             continue
         dropped.append(text)
         for extra in sorted(requirement.extras):
-            kept += [name for name in EXTRAS.get(extra, []) if name not in kept]
-    return kept, dropped
+            installed += [name for name in EXTRAS.get(extra, []) if name not in installed]
+    return installed, dropped

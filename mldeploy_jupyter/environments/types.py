@@ -1,16 +1,19 @@
-"""What this room hands out."""
+"""The values that this room returns and the callbacks that it takes."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Kind = Literal["current", "venv", "conda"]
 
+Cancel = Callable[[], None]  # called about ten times a second while work goes on; raises to stop it
+
 
 class Emit(Protocol):
-    """Writes one event of the running stage: `emit("log", "text", **data)`."""
+    """Reports progress, such as an event of the running stage: `emit("log", "text", **data)`."""
 
     def __call__(self, kind: str, text: str = "", **data: object) -> object: ...
 
@@ -20,7 +23,7 @@ def silent(kind: str, text: str = "", **data: object) -> None:
 
 
 def never() -> None:
-    """A `cancel` that never cancels."""
+    """A `Cancel` that never cancels."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,9 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Lock:
-    """Exact pins. `text` is whole: a header with Python and platform, conda packages, then pip's with hashes.
+    """Exact pins. `text` is described in `lock_text.py`.
 
-    It names no index and no path of a machine. `dropped` are the requirements that the scoring server
-    provides itself.
+    `dropped` are the requirements that are not installed, because the scoring server provides their modules.
     """
 
     text: str
@@ -46,15 +48,16 @@ class Lock:
 
     @property
     def digest(self) -> str:
+        """SHA-256 of the text, hexadecimal; it names the environment's folder."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class PreparedEnvironment:
-    """An interpreter that can run a service. `seconds` is how long it took; `built` whether anything was made.
+    """An interpreter that can run a service. `seconds` is how long it took; `built` whether a folder was built.
 
-    `digest` is that of `lock`, the lock's text. `kind`: "current" is used as it is, "venv" was made from PyPI
-    packages, "conda" from conda packages too.
+    `lock` is the lock's text, `digest` that of the text. `kind`: "current" is an interpreter used as it is, "venv" was
+    built from PyPI packages, "conda" from conda packages too.
     """
 
     python: str

@@ -1,19 +1,19 @@
-"""From a spec to a lock. The lock a spec got is kept in the cache, so an unchanged spec asks nothing of anyone."""
+"""From a spec to a lock. The cache keeps each spec's lock, so that an unchanged spec needs no network."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
+from mldeploy_jupyter.core import files
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
-from mldeploy_jupyter.core.files import make_private_dir, read_json_if_valid, write_json
 from mldeploy_jupyter.environments import cache, pythons, venv
-from mldeploy_jupyter.environments.provided import server_requirements, without_provided
-from mldeploy_jupyter.environments.records import Emit, Lock
+from mldeploy_jupyter.environments.lock_text import conda_lines, lock_header
+from mldeploy_jupyter.environments.server_packages import server_requirements, split_provided
+from mldeploy_jupyter.environments.types import Cancel, Emit, Lock
 from mldeploy_jupyter.environments.uv import Uv
 
 
@@ -23,43 +23,43 @@ def make_lock(
     kernel_python: str,
     root: Path,
     emit: Emit,
-    cancel: Callable[[], None],
+    cancel: Cancel,
     offline: bool = False,
     refresh: bool = False,
 ) -> Lock:
-    """The lock of `spec`: from the cache, else made now, which `refresh` forces. Raises `EnvironmentBuildError`."""
+    """The lock of `spec`, from the cache in `root` or resolved now; `refresh` resolves again.
+
+    Raises `EnvironmentBuildError` when it cannot be resolved, and whatever `cancel` raises.
+    """
     pythons.refuse_below_floor(spec.python)
-    path = root / "locks" / f"{_key(spec, kernel_python)}.json"
+    path = root / "locks" / f"{lock_key(spec, kernel_python, server_requirements())}.json"
     known = None if refresh else _read(path)
     if known is not None:
         return known
-    with cache.named_errors(root), cache.hold(root, path.stem, emit=emit, cancel=cancel):
-        known = None if refresh else _read(path)  # another process may have made it while we waited
+    with cache.translate_os_errors(root), cache.exclusive(root, path.stem, emit=emit, cancel=cancel):
+        known = None if refresh else _read(path)  # another process may have written it in the meantime
         if known is not None:
             return known
-        lock = _make(spec, kernel_python, root, emit, cancel, offline)
-        data = {"text": lock.text, "python_version": lock.python_version, "dropped": lock.dropped}
-        make_private_dir(path.parent)
-        write_json(path, data, mode=0o644)
+        lock = _resolve(spec, kernel_python, root, emit, cancel, offline)
+        files.make_private_dir(path.parent)
+        files.write_json(path, {"text": lock.text, "python_version": lock.python_version, "dropped": lock.dropped})
     return lock
 
 
-def _make(
-    spec: EnvironmentSpec, kernel_python: str, root: Path, emit: Emit, cancel: Callable[[], None], offline: bool
-) -> Lock:
-    requirements, dropped = without_provided(spec.pip)
+def _resolve(spec: EnvironmentSpec, kernel_python: str, root: Path, emit: Emit, cancel: Cancel, offline: bool) -> Lock:
+    requirements, dropped = split_provided(spec.pip)
     uv = Uv(emit=emit, cancel=cancel, offline=offline, options=spec.pip_options)
     if not spec.conda:
         try:
             chosen = pythons.select(spec.python, kernel_python)
         except EnvironmentBuildError as error:
-            # Only a channel that was named is asked: nobody who writes a requirements file means conda.
+            # Conda may have that Python, but only channels that the spec names are asked: a requirements file has none.
             if error.code != "PythonNotFound" or not spec.channels:
                 raise
         else:
             emit("log", f"Python {chosen.version} ({chosen.source})")
             pins = venv.lock_pip(requirements, spec.constraints, uv, interpreter=chosen, python_version=chosen.version)
-            return Lock(venv.header(chosen.version) + pins, chosen.version, dropped)
+            return Lock(lock_header(chosen.version) + pins, chosen.version, dropped)
     from mldeploy_jupyter.environments import conda
 
     solution = conda.solve(spec, kernel_python=kernel_python, root=root, emit=emit, cancel=cancel, offline=offline)
@@ -71,21 +71,21 @@ def _make(
         python_version=solution.python_version,
         excluded=conda.python_names(solution),
     )
-    text = venv.header(solution.python_version) + conda.lock_lines(solution) + pins
+    text = lock_header(solution.python_version) + conda_lines(solution.records) + pins
     return Lock(text, solution.python_version, dropped)
 
 
-def _key(spec: EnvironmentSpec, kernel_python: str) -> str:
-    """What decides a lock, apart from the time it is made at."""
+def lock_key(spec: EnvironmentSpec, kernel_python: str, server: list[str]) -> str:
+    """A digest of all that decides a lock, except for the state of the package index. `server`: its requirements."""
     kernel = os.path.realpath(kernel_python)
     try:
         changed = os.stat(kernel).st_mtime_ns
     except OSError:
         changed = 0
-    data = [venv.header("0.0.0"), spec.digest(), server_requirements(), kernel, changed]
+    data = [lock_header("0.0.0"), spec.digest(), server, kernel, changed]
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()
 
 
 def _read(path: Path) -> Lock | None:
-    data = read_json_if_valid(path)
+    data = files.read_json_if_valid(path)
     return None if data is None else Lock(data["text"], data["python_version"], data["dropped"])
