@@ -97,9 +97,9 @@ def _update_if_live(
 
     A service that would not change is returned as it is.
     """
+    from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.api.webservices.deploy_arguments import is_unchanged, make_request
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
 
     if find_live_revision(workspace.folder.open_store(), name) is None:
         return None

@@ -14,7 +14,7 @@ def find_service(context: Context, args: Args) -> Any:
 
     Raises `WebserviceNotFound`, or `UsageError` when several workspaces have a service of that name.
     """
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
+    from mldeploy_jupyter.api.webservices import Webservice
 
     try:
         return Webservice(context.workspace(args.path), args.name)
@@ -41,7 +41,7 @@ def find_live_revision(store: Any, name: str) -> Any:
 
 def all_services(context: Context) -> list[Any]:
     """The services of every workspace of the user. A workspace that cannot be read is skipped, with a note."""
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
+    from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.core.workspace.folder import list_workspaces
 
     found = []

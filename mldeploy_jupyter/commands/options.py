@@ -297,9 +297,8 @@ def make_inference_config(context: Context, args: Args) -> Any:
     environment = _environment(context, args) or kwargs.get("environment")
     if not kwargs and environment is None:
         return None
-    from mldeploy_jupyter.api.environments.environment import Environment
-    from mldeploy_jupyter.api.environments.sections import ContainerRegistry
-    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
+    from mldeploy_jupyter.api.environments import ContainerRegistry, Environment
+    from mldeploy_jupyter.api.webservices import InferenceConfig
 
     if isinstance(environment, dict):
         try:
@@ -333,7 +332,7 @@ def _environment(context: Context, args: Args) -> Any:
         )
     if args.environment_name is None and args.environment_directory is None:
         return None
-    from mldeploy_jupyter.api.environments.environment import Environment
+    from mldeploy_jupyter.api.environments import Environment
 
     if args.environment_directory is not None:
         return Environment.load_from_directory(args.environment_directory)

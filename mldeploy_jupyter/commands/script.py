@@ -126,7 +126,7 @@ def _prepare_interpreter(context: Context, args: Args) -> tuple[str, dict[str, s
     if args.conda_file is None and args.requirements_file is None:
         return sys.executable, {}
     from mldeploy_jupyter import environments
-    from mldeploy_jupyter.api.environments.environment import Environment
+    from mldeploy_jupyter.api.environments import Environment
 
     if args.conda_file is not None:
         environment = Environment.from_conda_specification("check", args.conda_file)

@@ -21,7 +21,7 @@ NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, pos
 
 
 def list_services(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
+    from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.core.workspace.folder import find_workspace
 
     everywhere = args.all

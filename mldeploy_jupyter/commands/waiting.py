@@ -8,8 +8,6 @@ from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
 from mldeploy_jupyter.commands.formatting import listing
 from mldeploy_jupyter.commands.grammar import Args, Context, Param, Result
 
-STATUS_CHECK_SECONDS = 0.5  # between two checks that the runner is still alive
-
 TIMEOUT = Param(
     "timeout_sec",
     ("--timeout-sec",),
@@ -52,6 +50,7 @@ def follow(context: Context, service: Any, timeout_sec: float | None) -> None:
 
     Raises the deployment's error, or `WaitInterrupted`.
     """
+    from mldeploy_jupyter.api.webservices.waiting import STATUS_CHECK_SECONDS
     from mldeploy_jupyter.core.journal.terminal import Screen, follow_deployment
 
     store = service.workspace.folder.open_store()

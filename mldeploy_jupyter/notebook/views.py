@@ -17,7 +17,7 @@ from mldeploy_jupyter.notebook.session import Session, prompt_number
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models import Model
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
+    from mldeploy_jupyter.api.webservices import Webservice
 
 Bundle = dict[str, str]
 Rows = Sequence[Sequence[str]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -138,7 +139,7 @@ class _Wait:
         self._folder, self._name, self._id = folder, name, deployment_id
         self._clock, self._sleep = clock, sleep
         self._deadline = None if timeout is None else clock() + timeout
-        self._checked = -STATUS_CHECK_SECONDS
+        self._checked = -math.inf
         # Set by the thread of this process that runs the deployment; None when a runner does.
         self._done: threading.Event | None = deployment.completion_events.get(deployment_id)
 

@@ -265,7 +265,7 @@ def test_an_environment_built_by_hand_is_found_by_prepare(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from mldeploy_jupyter.api.environments.environment import Environment
+    from mldeploy_jupyter.api.environments import Environment
 
     (tmp_path / "requirements.txt").write_text(f"--no-index\n-f {wheelhouse}\ndemo==1.0\n")
     monkeypatch.setenv("MLDEPLOY_CACHE", str(tmp_path / "cache"))

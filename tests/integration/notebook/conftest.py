@@ -163,7 +163,7 @@ def end_services(folder: Path) -> None:
     found = workspace.find_workspace(folder, environ={})
     if found is None:
         return
-    from mldeploy_jupyter.api.webservices.webservice import Webservice
+    from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.core.errors import DeploymentInProgress
 

@@ -78,7 +78,7 @@ def test_the_extension_migrates_and_loads_the_magics(capsys: pytest.CaptureFixtu
     assert has_magics()
     from azureml.core.webservice import Webservice  # type: ignore[import-not-found]
 
-    from mldeploy_jupyter.api.webservices.webservice import Webservice as ours
+    from mldeploy_jupyter.api.webservices import Webservice as ours
 
     assert Webservice is ours
     unload_ipython_extension(shell)

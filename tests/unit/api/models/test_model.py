@@ -137,8 +137,7 @@ def test_tags_and_properties_in_one_call(ws: Workspace) -> None:
 
 
 def test_the_configuration_is_printed_without_secrets(ws: Workspace, folder: Path) -> None:
-    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
-    from mldeploy_jupyter.api.webservices.targets import LocalWebservice
+    from mldeploy_jupyter.api.webservices import InferenceConfig, LocalWebservice
 
     (folder / "score.py").write_text("def init():\n    pass\n\n\ndef run(data):\n    return data\n")
     printed: list[str] = []

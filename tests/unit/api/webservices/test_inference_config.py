@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.api.environments.environment import Environment
-from mldeploy_jupyter.api.environments.sections import ContainerRegistry
+from mldeploy_jupyter.api.environments import ContainerRegistry, Environment
+from mldeploy_jupyter.api.webservices import LocalWebservice
 from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig, InferenceConfigError
-from mldeploy_jupyter.api.webservices.targets import LocalWebservice
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import (
     ConfigError,

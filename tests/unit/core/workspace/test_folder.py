@@ -144,7 +144,7 @@ def test_the_errors(folder: Path, snapshot) -> None:
 
 
 def test_a_current_folder_that_was_removed_is_said(folder: Path) -> None:
-    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
+    from mldeploy_jupyter.api.webservices import InferenceConfig
 
     gone = folder / "gone"
     gone.mkdir()
