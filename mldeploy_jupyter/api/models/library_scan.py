@@ -14,11 +14,11 @@ from typing import Any
 
 from mldeploy_jupyter.core.environment.distributions import installed_distribution
 
-MAX_BYTES = 64_000_000  # of a file, also after decompression; larger ones are not scanned
+MAX_BYTES = 64_000_000  # bytes of a file, also after decompression; a larger one is not scanned, to save memory
 
-MAX_OPCODES = 200_000  # of a pickle that are read: some tenths of a second
+MAX_OPCODES = 200_000  # opcodes read of one pickle, about half a second: a registration should not take longer
 
-MAX_MODULES = 100  # that are kept in the model's details
+MAX_MODULES = 100  # module names stored in the model's details, to keep the record small
 
 SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".sav", ".model", ".pt", ".pth", ".bin"})
 
@@ -42,10 +42,10 @@ def scan_libraries(paths: Iterable[Path]) -> dict[str, Any]:
             continue
         try:
             if path.stat().st_size <= MAX_BYTES:
-                content = _pickle_bytes(path)
-                found = _modules(content)
+                content = _read_pickle(path)
+                found = _list_modules(content)
                 modules |= found
-                tops |= _versions(content, {name.partition(".")[0] for name in found})
+                tops |= _find_versions(content, {name.partition(".")[0] for name in found})
         except (OSError, zipfile.BadZipFile, zlib.error):
             continue
     if not modules:
@@ -59,20 +59,21 @@ def scan_libraries(paths: Iterable[Path]) -> dict[str, Any]:
     return {"python": python, "libraries": libraries, "modules": list(modules)[:MAX_MODULES]}
 
 
-def _pickle_bytes(path: Path) -> bytes:
+def _read_pickle(path: Path) -> bytes:
+    """The pickle in the file, decompressed; empty when a zip file has none."""
     if not zipfile.is_zipfile(path):
         content = path.read_bytes()
         if not content.startswith((b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"\x1f\x8b")):
             return content
-        return zlib.decompressobj(wbits=47).decompress(content, MAX_BYTES)  # joblib's `compress=`
-    with zipfile.ZipFile(path) as archive:  # PyTorch keeps its pickle in a zip file
+        return zlib.decompressobj(wbits=47).decompress(content, MAX_BYTES)  # a file of joblib.dump(..., compress=...)
+    with zipfile.ZipFile(path) as archive:  # PyTorch's format
         for info in archive.infolist():
             if info.filename.endswith("data.pkl") and info.file_size <= MAX_BYTES:
                 return archive.read(info)
     return b""
 
 
-def _modules(content: bytes) -> dict[str, None]:
+def _list_modules(content: bytes) -> dict[str, None]:
     """The modules of the classes named in a pickle, in order, without the standard library and `__main__`."""
     modules: dict[str, None] = {}
     strings: list[str] = []
@@ -93,7 +94,7 @@ def _modules(content: bytes) -> dict[str, None]:
     return modules
 
 
-def _versions(content: bytes, tops: Iterable[str]) -> dict[str, str]:
+def _find_versions(content: bytes, tops: Iterable[str]) -> dict[str, str]:
     """Each top-level module with its version in the pickle, "" when there is none."""
     modules = dict.fromkeys(tops, "")
     for module, pattern in VERSION_KEYS.items():
