@@ -78,7 +78,7 @@ class Bench:
         source.write_text(script)
         made = builder.build(builder.BundleContent("source", {"score.py": source}, "score.py"), self.root / "bundles")
         revision = RevisionRecord(SERVICE, number, bundle_digest=made.digest, deployment_id=f"deployment-{number}")
-        config = DeployConfig().resolved()
+        config = DeployConfig().resolve()
         settings = server_settings(made, revision, config, python=sys.executable, variables={})
         request = DeploymentRequest(SERVICE, self.suite.target_name)
         plan = Plan(request, self.service, revision, bundle=made.path, python=sys.executable, settings=settings)

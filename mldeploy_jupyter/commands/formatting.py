@@ -58,9 +58,9 @@ def read_json(path: str, flag: str) -> Any:
     except UnicodeDecodeError:
         why = "it is not UTF-8 text"
     except json.JSONDecodeError as error:
-        from mldeploy_jupyter.core.configs.config_file import json_problem
+        from mldeploy_jupyter.core.configs.config_file import describe_json_error
 
-        words, line, column = json_problem(error)
+        words, line, column = describe_json_error(error)
         why = f"it is not valid JSON: {words} (line {line}, column {column})"
     raise UsageError(f"{flag} {path} cannot be read", why=why, hint="check the path and run the command again")
 

@@ -15,12 +15,12 @@ from mldeploy_jupyter.core.configs import (
     Field,
     Problem,
     Spelling,
-    file_names,
     find_spec,
     make_config,
+    paths_in_file,
+    raise_problems,
     read_deploy_file,
     read_inference_config,
-    refuse,
 )
 from mldeploy_jupyter.core.errors import MldeployError
 
@@ -215,13 +215,13 @@ def make_changed_config(args: Args, current: DeployConfig) -> DeployConfig | Non
             )
     _refuse_other_targets(base, flags)
     given = {**base.passed, **flags} if base is not current else flags
-    return _checked(args, current.changed(**given), flags, problems)
+    return _checked(args, current.with_settings(**given), flags, problems)
 
 
 def _checked(args: Args, config: DeployConfig, flags: dict[str, Any], problems: list[Problem]) -> DeployConfig:
     """The valid configuration. Raises `ConfigError` that names every wrong key of the file and every wrong value."""
     if problems:
-        refuse(args.deploy_config, config, problems, _spelling(config, flags))
+        raise_problems(args.deploy_config, config, problems, _spelling(config, flags))
     config.validate(spelling=_spelling(config, flags), source=args.deploy_config or "the command")
     return config
 
@@ -262,7 +262,7 @@ def _flag(name: str) -> str:
 
 
 def _spelling(config: DeployConfig, flags: dict[str, Any]) -> Spelling:
-    names = {} if config.passed.keys() <= flags.keys() else file_names(config.spec)
+    names = {} if config.passed.keys() <= flags.keys() else paths_in_file(config.spec)
     all_flags = {name: _flag(name) for name in config.spec.by_name}
     return Spelling({**all_flags, **{name: path for name, path in names.items() if name not in flags}}, "=")
 

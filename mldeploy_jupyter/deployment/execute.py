@@ -194,7 +194,7 @@ def _check(state: ExecutionState, target: Target, plan: Plan) -> tuple[Inputs, P
     request, stages = state.request, state.stages
     with stages.stage("check") as set_detail:
         inputs = state.inputs = collect_inputs(request, state.folder, state.store)
-        plan = replace(plan, config=inputs.config.resolved())
+        plan = replace(plan, config=inputs.config.resolve())
         details = [_count(len(request.models), "model")] if request.models else []
         for finding in target.check(plan):
             stages.emit("check", "log", f"{finding.level}: {finding.what}", level=finding.level)

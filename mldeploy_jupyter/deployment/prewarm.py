@@ -113,7 +113,7 @@ def _request_imports(
 
 
 def _config(request: DeploymentRequest) -> dict[str, Any]:
-    return DeployConfig.from_dict(request.deploy_config).resolved()
+    return DeployConfig.from_dict(request.deploy_config).resolve()
 
 
 def _settings(request: DeploymentRequest, folder: Path, models: list[ModelRecord]) -> dict[str, Any]:

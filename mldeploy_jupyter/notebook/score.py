@@ -94,9 +94,9 @@ def _check_json(name: str, cell: str) -> str:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        from mldeploy_jupyter.core.configs.config_file import json_problem
+        from mldeploy_jupyter.core.configs.config_file import describe_json_error
 
-        words, line, column = json_problem(error)
+        words, line, column = describe_json_error(error)
         raise UsageError(
             f"the cell of %%score {name} is not JSON",
             why=f"{words}, at line {line + 1} column {column} of the cell",

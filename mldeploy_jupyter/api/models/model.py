@@ -23,7 +23,6 @@ from mldeploy_jupyter.api.models.registration import make_record, register
 from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration, check_resources
 from mldeploy_jupyter.api.models.search import ModelFilter, find_record, list_records
 from mldeploy_jupyter.api.record_attribute import RecordAttribute
-from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import (
     ModelInUse,
     ModelNotFoundException,
@@ -31,6 +30,7 @@ from mldeploy_jupyter.core.errors import (
     UserErrorException,
     WebserviceException,
 )
+from mldeploy_jupyter.core.names import check_model_name
 from mldeploy_jupyter.core.records import ModelRecord
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_path, check_workspace, find_source
 from mldeploy_jupyter.api.webservices.deploy_arguments import as_config, check_target, make_request
 from mldeploy_jupyter.api.webservices.deployments import deploy
-from mldeploy_jupyter.core.configs import check_model_name
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
+from mldeploy_jupyter.core.names import check_model_name
 from mldeploy_jupyter.core.records import DeploymentRecord
 
 

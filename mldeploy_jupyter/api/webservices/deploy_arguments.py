@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike
 from mldeploy_jupyter.api.webservices.deploy_configuration import WebserviceDeploymentConfiguration, from_data
-from mldeploy_jupyter.core.configs import DeployConfig, check_service_name
+from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
+from mldeploy_jupyter.core.names import check_service_name
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord
 
 if TYPE_CHECKING:

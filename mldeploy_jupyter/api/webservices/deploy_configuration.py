@@ -30,9 +30,10 @@ class WebserviceDeploymentConfiguration:
     def print_deploy_configuration(self, print_: Callable[[str], Any] = print) -> None:
         """Prints every setting and marks the defaults. Secrets are not shown."""
         print_(f"Target: {self.compute_type}")
-        for name, value in self.config.resolved().items():
+        for name, value in self.config.resolve().items():
             print_(
-                f"  {name} = {self.config.shown(name, value)}" + ("" if name in self.config.passed else "  (default)")
+                f"  {name} = {self.config.format_setting(name, value)}"
+                + ("" if name in self.config.passed else "  (default)")
             )
 
     def __setattr__(self, name: str, value: Any) -> None:

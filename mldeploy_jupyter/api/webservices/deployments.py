@@ -249,7 +249,7 @@ def _merge_config(
                 why=f"it runs on {base.compute_type}, the configuration is for {given.compute_type}",
                 hint="deploy it there under a name of its own with Model.deploy",
             )
-        base = base.changed(**given.without_metadata().passed)
-    merged = base.changed(**settings)
+        base = base.with_settings(**given.without_metadata().passed)
+    merged = base.with_settings(**settings)
     merged.validate()
     return merged

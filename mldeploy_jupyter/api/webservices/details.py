@@ -73,7 +73,7 @@ def _settings(live: RevisionRecord) -> dict[str, Any]:
     config = DeployConfig.from_dict(live.deploy_config)
     omitted = {*METADATA, "environment_variables", "port", "auth_enabled", "token_auth_enabled"}
     omitted |= {field.name for field in config.spec.fields if field.secret}
-    return {name: value for name, value in config.resolved().items() if name not in omitted}
+    return {name: value for name, value in config.resolve().items() if name not in omitted}
 
 
 def name_in_payload(payload: Any) -> str:

@@ -1,4 +1,12 @@
-"""Deploy configurations as data: the settings of every target, their checks, their files and their schema."""
+"""Configuration files and the settings of every target, described as data.
+
+A `Field` describes one setting of a deploy configuration and a `ConfigSpec` all settings of one target; a
+`DeployConfig` holds the values that were passed. Signatures, docstrings, command-line flags, the readers of
+`deploymentconfig.json` and its JSON Schema all follow from the fields. `inference_file` reads `inferenceconfig.json`.
+The settings of the scoring server are another thing: `serving/settings.py`.
+
+Imports only the modules of `core` itself: errors, keys, names.
+"""
 
 from mldeploy_jupyter.core.configs.config_file import Problem
 from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
@@ -11,12 +19,17 @@ from mldeploy_jupyter.core.configs.deploy_config import (
     make_config,
     unknown_field,
 )
-from mldeploy_jupyter.core.configs.deploy_file import file_names, read_deploy_config, read_deploy_file, refuse
+from mldeploy_jupyter.core.configs.deploy_file import (
+    paths_in_file,
+    raise_problems,
+    read_deploy_config,
+    read_deploy_file,
+)
 from mldeploy_jupyter.core.configs.fields import Field, Spelling, Violation, describe
 from mldeploy_jupyter.core.configs.inference_file import read_inference_config
-from mldeploy_jupyter.core.configs.names import check_model_name, check_service_name, make_model_name, make_service_name
-from mldeploy_jupyter.core.configs.schema import json_schema
+from mldeploy_jupyter.core.configs.json_schema import json_schema
 from mldeploy_jupyter.core.configs.signature import docstring_of, signature_of
+from mldeploy_jupyter.core.names import check_model_name, check_service_name, make_model_name, make_service_name
 
 __all__ = [
     "METADATA",
@@ -32,16 +45,16 @@ __all__ = [
     "check_service_name",
     "describe",
     "docstring_of",
-    "file_names",
     "find_spec",
     "json_schema",
     "make_config",
     "make_model_name",
     "make_service_name",
+    "paths_in_file",
+    "raise_problems",
     "read_deploy_config",
     "read_deploy_file",
     "read_inference_config",
-    "refuse",
     "signature_of",
     "unknown_field",
 ]

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, all_or_none, auth_fields, keys_are_two
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, all_or_none, keys_differ, shared_fields
 from mldeploy_jupyter.core.configs.fields import Field, Violation
 
-_shared = auth_fields()
+_shared = shared_fields()
 _SSL = ("ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname")
 
 
-def ssl_is_whole(passed: Mapping[str, Any]) -> Iterator[Violation]:
+def ssl_is_complete(passed: Mapping[str, Any]) -> Iterator[Violation]:
     if passed.get("ssl_enabled") is not True:
         return
     for name in _SSL:
@@ -68,8 +68,8 @@ ACI = ConfigSpec(
               ("--subnet-name",)),
     ),
     (
-        ssl_is_whole,
-        keys_are_two,
+        ssl_is_complete,
+        keys_differ,
         all_or_none("cmk_vault_base_url", "cmk_key_name", "cmk_key_version"),
         all_or_none("vnet_name", "subnet_name"),
     ),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, at_least, auth_fields, keys_are_two, one_kind_of_auth
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, at_least, keys_differ, one_kind_of_auth, shared_fields
 from mldeploy_jupyter.core.configs.fields import Field, Violation
-from mldeploy_jupyter.core.configs.names import NAMESPACE, NAMESPACE_RULE, SERVICE_NAME, SERVICE_NAME_RULE
+from mldeploy_jupyter.core.names import NAMESPACE, NAMESPACE_RULE, SERVICE_NAME, SERVICE_NAME_RULE
 
-_shared = auth_fields(token=True)
+_shared = shared_fields(token=True)
 _AUTOSCALE = (
     "autoscale_min_replicas",
     "autoscale_max_replicas",
@@ -29,7 +29,7 @@ def replicas_or_autoscale(passed: Mapping[str, Any]) -> Iterator[Violation]:
         fix = "pass {num_replicas=1}, or leave {autoscale_enabled} out"
         yield Violation("num_replicas", "missing", "must be given when {autoscale_enabled=False}", fix)
     if autoscale is not True:
-        # v1 refuses these also where autoscaling is on only by default; the hint says the way out.
+        # As in v1, they are refused even when autoscaling is on by default.
         for name in _AUTOSCALE:
             if name in passed:
                 limit = "must only be given together with {autoscale_enabled=True}"
@@ -103,7 +103,7 @@ _RULES = (
     at_least("cpu_cores_limit", "cpu_cores"),
     at_least("memory_gb_limit", "memory_gb"),
     one_kind_of_auth,
-    keys_are_two,
+    keys_differ,
 )
 
 AKS = ConfigSpec("AKS", "aks", "AksWebservice", _FIELDS, _RULES)
@@ -115,8 +115,8 @@ _VERSION = (
           "trafficPercentile", ("--tp", "--traffic-percentile"), minimum=0, maximum=100),
 )  # fmt: skip
 # v1's positional order: the version stands before the cluster's name.
-_BEFORE = next(index for index, field in enumerate(_FIELDS) if field.name == "compute_target_name")
+_CLUSTER_INDEX = next(index for index, field in enumerate(_FIELDS) if field.name == "compute_target_name")
 
 AKS_ENDPOINT = ConfigSpec(
-    "AKSENDPOINT", "aks", "AksEndpoint", (*_FIELDS[:_BEFORE], *_VERSION, *_FIELDS[_BEFORE:]), _RULES
+    "AKSENDPOINT", "aks", "AksEndpoint", (*_FIELDS[:_CLUSTER_INDEX], *_VERSION, *_FIELDS[_CLUSTER_INDEX:]), _RULES
 )

@@ -1,4 +1,4 @@
-"""Reads a JSON or YAML configuration file into plain data, and says exactly where it is wrong."""
+"""Reads JSON and YAML configuration files as plain data, and locates errors in them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from mldeploy_jupyter.core.configs.fields import Spelling
 from mldeploy_jupyter.core.errors import ConfigError
 
-MAX_BYTES = 1_000_000
-MAX_DEPTH = 50
+MAX_BYTES = 1_000_000  # of a configuration file
+MAX_DEPTH = 50  # levels of nesting in a YAML file
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong at one path of a file: `{path} {text}`; `fix` says what to write."""
+    """What is wrong at one path of a file: `{path} {text}`. `fix` says what to write instead."""
 
     path: str
     text: str
@@ -27,7 +27,7 @@ class Problem:
 
 
 class FileProblems(ConfigError):
-    """Everything that is wrong in a configuration file. `problems` has it as data."""
+    """All problems of a configuration file in one error; `problems` has them as data."""
 
     def __init__(self, path: Path, problems: list[Problem]) -> None:
         fixes = list(dict.fromkeys(problem.fix for problem in problems if problem.fix))
@@ -80,8 +80,11 @@ def check_keys(
     hints: Mapping[str, str],
     fixes: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Problem]:
-    """Keys that are not known, with the nearest that is. `hints` maps frequent wrong paths to right ones, `fixes` paths
-    for which nothing near is right to what is to be done."""
+    """A problem for each key of `data` that is not in `known`; `prefix` is the path of `data`, with its last dot.
+
+    The fix names the known key that is meant: that of `hints`, which maps frequent mistakes to correct paths, one that
+    differs only in case, or a similar one. `fixes` has the text for paths whose setting exists elsewhere.
+    """
     names = list(known)
     found = []
     for key in data:
@@ -100,14 +103,14 @@ def check_keys(
     return found
 
 
-def beside(name: str, file: Path) -> str:
-    """`name` as it is where it exists from the current directory, else beside `file` where it exists there."""
-    there = file.resolve().parent / name
-    return str(there) if not Path(name).exists() and there.exists() else name
+def resolve_beside(name: str, file: Path) -> str:
+    """The path `name`, which may be relative to the current directory, as in v1, or to the folder of `file`."""
+    beside = file.resolve().parent / name
+    return str(beside) if not Path(name).exists() and beside.exists() else name
 
 
 def type_word(value: Any) -> str:
-    """A JSON word for the type of a value, with its article."""
+    """The type of a value in the words of JSON, with an article."""
     words = {
         dict: "an object",
         list: "a list",
@@ -119,14 +122,15 @@ def type_word(value: Any) -> str:
     return "null" if value is None else words.get(type(value), f"a {type(value).__name__}")
 
 
-def file_spelling(names: dict[str, str]) -> Spelling:
+def make_file_spelling(names: dict[str, str]) -> Spelling:
+    """The spelling of settings in a file; `names` maps names in Python to paths in the file."""
     return Spelling(names, ": ")
 
 
-def json_problem(error: json.JSONDecodeError) -> tuple[str, int, int]:
-    """What is wrong in a JSON text, with its line and column (both from 1), the same on every Python.
+def describe_json_error(error: json.JSONDecodeError) -> tuple[str, int, int]:
+    """What is wrong in a JSON text, and its line and column (both from 1), the same on every Python.
 
-    Python 3.13 names a comma before a closing bracket, at the comma; older ones miss something at the bracket.
+    Of a trailing comma, Python 3.13 gives the position of the comma, older versions that of the closing bracket.
     """
     comma = _trailing_comma(error)
     if comma is None:
@@ -138,11 +142,12 @@ def json_problem(error: json.JSONDecodeError) -> tuple[str, int, int]:
 
 
 def _trailing_comma(error: json.JSONDecodeError) -> int | None:
+    """The position of the comma before a closing bracket, if that is the error."""
     if error.msg.startswith("Illegal trailing comma"):
         return error.pos
-    missed = {"Expecting property name enclosed in double quotes": "}", "Expecting value": "]"}.get(error.msg)
+    expected = {"Expecting property name enclosed in double quotes": "}", "Expecting value": "]"}.get(error.msg)
     before = error.doc[: error.pos].rstrip()
-    return len(before) - 1 if error.doc[error.pos : error.pos + 1] == missed and before.endswith(",") else None
+    return len(before) - 1 if error.doc[error.pos : error.pos + 1] == expected and before.endswith(",") else None
 
 
 def _syntax(path: Path, why: str, where: str = "") -> ConfigError:
@@ -157,15 +162,15 @@ def _syntax(path: Path, why: str, where: str = "") -> ConfigError:
 def _load_json(path: Path, text: str) -> Any:
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
-        double = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
-        if double is not None:
-            raise _syntax(path, f"the key {double!r} is there twice", f"{path}, line {_second_line(text, double)}")
+        twice = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
+        if twice is not None:
+            raise _syntax(path, f"the key {twice!r} is there twice", f"{path}, line {_second_line(text, twice)}")
         return dict(pairs)
 
     try:
         return json.loads(text, object_pairs_hook=no_duplicates)
     except json.JSONDecodeError as error:
-        words, line, column = json_problem(error)
+        words, line, column = describe_json_error(error)
         raise _syntax(path, f"it is not valid JSON: {words}", f"{path}, line {line}, column {column}") from None
     except RecursionError:
         raise _syntax(path, "it is nested too deeply") from None
@@ -184,7 +189,7 @@ def _load_yaml(path: Path, text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """YAML without duplicate keys and without aliases, which can grow without bound."""
+        """YAML without duplicate keys."""
 
     def mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -202,9 +207,9 @@ def _load_yaml(path: Path, text: str) -> Any:
         depth = 0
         for event in yaml.parse(text, Loader=Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:  # found early: the parser's time grows with the square of the depth
+            if depth > MAX_DEPTH:  # stop now: the parser's time grows with the square of the depth
                 raise _syntax(path, "it is nested too deeply", _line(path, event.start_mark))
-            if isinstance(event, yaml.AliasEvent):
+            if isinstance(event, yaml.AliasEvent):  # nested aliases can grow without bound
                 raise _syntax(path, "it has a YAML alias", _line(path, event.start_mark))
         return yaml.load(text, Loader=Loader)  # a safe loader
     except yaml.MarkedYAMLError as error:

@@ -1,4 +1,4 @@
-"""A target's settings as data, and the rules that look at several settings at once."""
+"""All settings of one target as data, and rules that concern several settings."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Any
 from mldeploy_jupyter.core.configs.fields import Field, Violation
 from mldeploy_jupyter.core.keys import KEY_PATTERN, KEY_RULE
 
-# Sees what was passed (never a default, never None) and yields what is wrong.
+# Gets the values that were passed (no defaults, no None) and yields what is wrong with their combination.
 Rule = Callable[[Mapping[str, Any]], Iterator[Violation]]
 
 
 @dataclass(frozen=True)
 class ConfigSpec:
-    """`compute_type` is v1's word, `target` the entry point's name, `service_class` the class users type."""
+    """The settings of one target, in the order of v1's parameters.
+
+    `compute_type` is v1's word for the target (`Local`, `ACI`, ...), `target` the name of the entry point (`local`,
+    `aci`, `aks`), `service_class` the class whose `deploy_configuration` users call.
+    """
 
     compute_type: str
     target: str
@@ -30,11 +34,15 @@ class ConfigSpec:
 
     @property
     def call(self) -> str:
+        """The function that users call, for messages."""
         return f"{self.service_class}.deploy_configuration"
 
 
-def auth_fields(*, token: bool = False) -> dict[str, Field]:
-    """Settings every target shares, by name, so that each target can keep v1's order."""
+def shared_fields(*, token: bool = False) -> dict[str, Field]:
+    """The settings that every target has, by name, for a target to put in v1's order.
+
+    With `token`, the target has `token_auth_enabled`, which turns keys off.
+    """
 
     def auth_default(passed: Mapping[str, Any]) -> bool:
         return not passed.get("token_auth_enabled", False)
@@ -53,9 +61,10 @@ def auth_fields(*, token: bool = False) -> dict[str, Field]:
     return {field.name: field for field in fields}
 
 
-def keys_are_two(passed: Mapping[str, Any]) -> Iterator[Violation]:
+def keys_differ(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    """The rule that a secondary key comes with a primary key and differs from it."""
     primary, secondary = passed.get("primary_key"), passed.get("secondary_key")
-    if secondary is not None and primary is None:  # v1 dropped such a secondary key without a word
+    if secondary is not None and primary is None:  # v1 ignored such a secondary key silently
         limit = "must be given together with {secondary_key}"
         yield Violation("primary_key", "missing", limit, "pass both keys, or none")
     elif secondary is not None and secondary == primary:
@@ -64,13 +73,14 @@ def keys_are_two(passed: Mapping[str, Any]) -> Iterator[Violation]:
 
 
 def one_kind_of_auth(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    """The rule that a service asks for keys or for tokens, but not for both."""
     if passed.get("auth_enabled") is True and passed.get("token_auth_enabled") is True:
         fix = "pass only one of {auth_enabled=True} and {token_auth_enabled=True}"
         yield Violation("token_auth_enabled", "True", "must not be True when {auth_enabled=True}", fix)
 
 
 def all_or_none(*names: str) -> Rule:
-    """A rule: these settings are given together or not at all."""
+    """The rule that these settings are given together or not at all."""
 
     def rule(passed: Mapping[str, Any]) -> Iterator[Violation]:
         given = [name for name in names if name in passed]
@@ -87,18 +97,18 @@ def all_or_none(*names: str) -> Rule:
 
 
 def at_least(limit: str, request: str) -> Rule:
-    """A rule: `limit` is not below `request` when both are given."""
+    """The rule that `limit` is not below `request` when both are given."""
 
     def rule(passed: Mapping[str, Any]) -> Iterator[Violation]:
         low, high = passed.get(request), passed.get(limit)
-        if _number(low) and _number(high) and high < low:  # type: ignore[operator]
+        if _is_number(low) and _is_number(high) and high < low:  # type: ignore[operator]
             fix = f"pass {{{limit}={low!r}}} or more, or a lower {{{request}}}"
             yield Violation(limit, repr(high), f"must be at least {{{request}}}, which is {low!r}", fix)
 
     return rule
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

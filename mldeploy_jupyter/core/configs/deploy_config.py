@@ -1,4 +1,4 @@
-"""`DeployConfig`: what was passed for a target, checked before any default is filled in."""
+"""`DeployConfig`: the settings that were passed for a target, checked before defaults are filled in."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from mldeploy_jupyter.core.configs.aci import ACI
 from mldeploy_jupyter.core.configs.aks import AKS, AKS_ENDPOINT
 from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
-from mldeploy_jupyter.core.configs.fields import PYTHON, Spelling, Violation, check, clean, describe
+from mldeploy_jupyter.core.configs.fields import PYTHON, Spelling, Violation, check_value, describe, normalize_value
 from mldeploy_jupyter.core.configs.local import LOCAL
 from mldeploy_jupyter.core.errors import ConfigError
 
-# What is said of a service as a whole, and not of one revision: the next one does not bring it back.
+# Settings that describe the service and not one revision, so an older revision never restores them.
 METADATA = ("tags", "properties", "description")
 
 SPECS: dict[str, ConfigSpec] = {spec.compute_type: spec for spec in (LOCAL, ACI, AKS, AKS_ENDPOINT)}
 
 
 class ConfigViolations(ConfigError):
-    """Every violation of a configuration at once. `violations` has them as data."""
+    """All violations of a configuration in one error; `violations` has them as data."""
 
     def __init__(self, what: str, violations: list[Violation], *, spelling: Spelling = PYTHON, hint: str = "") -> None:
         why = "\n       ".join(describe(violation, spelling) for violation in violations)
@@ -41,9 +41,9 @@ class ConfigViolations(ConfigError):
 
 @dataclass(frozen=True, repr=False)
 class DeployConfig:
-    """Settings for one target. `passed` holds only what was given; None counts as not given.
+    """Settings for one target. `passed` has only the values that were given; None counts as not given.
 
-    Making one checks nothing, so that it can be read back from the store; `validate()` checks it.
+    Creating one checks nothing, so that any can be read back from the store; `validate` checks it.
     """
 
     compute_type: str = "Local"
@@ -51,7 +51,7 @@ class DeployConfig:
 
     @property
     def spec(self) -> ConfigSpec:
-        """Raises `ConfigError` for a compute type that is not one of v1's words."""
+        """The target's settings. Raises `ConfigError` when the compute type is unknown."""
         return find_spec(self.compute_type)
 
     @property
@@ -60,22 +60,22 @@ class DeployConfig:
         return self.spec.target
 
     def violations(self) -> list[Violation]:
-        """Everything that is wrong, in the order of the signature, then across settings."""
+        """Everything that is wrong: with single settings, in the order of the signature, then with combinations."""
         spec = self.spec
         given = {name: value for name, value in self.passed.items() if value is not None}
         found = [unknown_field(name, spec) for name in given if name not in spec.by_name]
         for item in spec.fields:
-            violation = check(item, given[item.name]) if item.name in given else None
+            violation = check_value(item, given[item.name]) if item.name in given else None
             if violation is not None:
                 found.append(violation)
         wrong_alone = {violation.field for violation in found}
-        said = {name: value for name, value in given.items() if value != ""}  # an empty text says nothing
+        nonempty = {name: value for name, value in given.items() if value != ""}
         for rule in spec.rules:
-            found.extend(violation for violation in rule(said) if violation.field not in wrong_alone)
+            found.extend(violation for violation in rule(nonempty) if violation.field not in wrong_alone)
         return found
 
     def validate(self, *, spelling: Spelling = PYTHON, source: str = "") -> None:
-        """Raises `ConfigViolations` with every violation; `source` says where the settings came from."""
+        """Raises `ConfigViolations` if anything is wrong. `source` names the origin of the settings in the message."""
         found = self.violations()
         if found:
             count = "a value" if len(found) == 1 else f"{len(found)} values"
@@ -83,10 +83,10 @@ class DeployConfig:
                 f"{source or self.spec.call} has {count} that cannot be used", found, spelling=spelling
             )
 
-    def changed(self, **passed: Any) -> DeployConfig:
-        """A copy with these settings over the old ones; None leaves the old one.
+    def with_settings(self, **passed: Any) -> DeployConfig:
+        """A copy in which these settings replace the present ones, except those that are None.
 
-        Keys and tokens exclude each other, so turning one on takes the other back.
+        Keys and tokens exclude each other, so turning one on drops the setting that turned the other on.
         """
         given = {name: value for name, value in passed.items() if value is not None}
         kept = dict(self.passed)
@@ -99,37 +99,37 @@ class DeployConfig:
         """A copy without tags, properties and description."""
         return replace(self, passed={name: value for name, value in self.passed.items() if name not in METADATA})
 
-    def resolved(self) -> dict[str, Any]:
-        """Every setting of the target, with the documented default where nothing was passed. Has the secrets."""
-        out: dict[str, Any] = {}
+    def resolve(self) -> dict[str, Any]:
+        """Every setting of the target, with its default where nothing was passed. Includes secrets."""
+        resolved: dict[str, Any] = {}
         for item in self.spec.fields:
             value = self.passed.get(item.name)
             if value is None:
                 value = item.derive(self.passed) if item.derive else copy.deepcopy(item.default)
-            out[item.name] = value
-        return out
+            resolved[item.name] = value
+        return resolved
 
     def secrets(self) -> dict[str, str]:
-        """The secrets that were passed. They go through a pipe, never into a file."""
+        """The secrets that were passed. They may travel through a pipe, never be written to a file."""
         return {
             item.name: self.passed[item.name] for item in self.spec.fields if item.secret and self.passed.get(item.name)
         }
 
     def to_dict(self, *, include_secrets: bool = False) -> dict[str, Any]:
-        """As JSON data. Secrets are left out unless asked for."""
+        """The configuration as JSON data, without secrets unless `include_secrets`."""
         secret = () if include_secrets else tuple(self.secrets())
         passed = {name: copy.deepcopy(value) for name, value in self.passed.items() if name not in secret}
         return {"compute_type": self.compute_type, "passed": passed}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DeployConfig:
-        """Reads `to_dict()`; a setting this version does not know is dropped, so older programs read newer data."""
+        """Reads what `to_dict` returned. Unknown settings are dropped, so older programs read newer data."""
         spec = find_spec(data.get("compute_type", "Local"))
         known = {name: value for name, value in data.get("passed", {}).items() if name in spec.by_name}
         return cls(spec.compute_type, known)
 
-    def shown(self, name: str, value: Any) -> str:
-        """A setting as Python, for people: secrets and the values of environment variables are masked."""
+    def format_setting(self, name: str, value: Any) -> str:
+        """A value of a setting as Python code to show: secrets and values of environment variables are masked."""
         field = self.spec.by_name.get(name)
         if field is not None and field.secret and value:
             return "***"
@@ -138,24 +138,24 @@ class DeployConfig:
         return repr(value)
 
     def __repr__(self) -> str:
-        parts = [f"{name}={self.shown(name, value)}" for name, value in self.passed.items()]
+        parts = [f"{name}={self.format_setting(name, value)}" for name, value in self.passed.items()]
         return f"{self.spec.call}({', '.join(parts)})"
 
 
 def make_config(compute_type: str, passed: Mapping[str, Any]) -> DeployConfig:
-    """A `DeployConfig` of cleaned values (numpy's scalars, path objects), without checking them."""
+    """A `DeployConfig` of normalized values, which are not checked. Raises `ConfigError` for an unknown type."""
     spec = find_spec(compute_type)
     by_name = spec.by_name
-    cleaned = {
-        name: clean(by_name[name], value) if name in by_name else value
+    normalized = {
+        name: normalize_value(by_name[name], value) if name in by_name else value
         for name, value in passed.items()
         if value is not None
     }
-    return DeployConfig(spec.compute_type, cleaned)
+    return DeployConfig(spec.compute_type, normalized)
 
 
 def find_spec(compute_type: str) -> ConfigSpec:
-    """The target's settings; the case of `compute_type` does not matter. Raises `ConfigError` for an unknown one."""
+    """The settings of a target. Raises `ConfigError` when `compute_type`, in any case, is unknown."""
     for spec in SPECS.values():
         if isinstance(compute_type, str) and spec.compute_type.lower() == compute_type.lower():
             return spec
@@ -169,6 +169,7 @@ def find_spec(compute_type: str) -> ConfigSpec:
 
 
 def unknown_field(name: str, spec: ConfigSpec) -> Violation:
+    """The violation for a setting that the target does not have."""
     near = difflib.get_close_matches(name, list(spec.by_name), n=1)
     fix = f"did you mean {{{near[0]}}}?" if near else f"help({spec.call}) lists every parameter"
     return Violation(name, "not a parameter", f"is not known to {spec.call}", fix)

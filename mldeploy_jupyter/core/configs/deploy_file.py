@@ -9,10 +9,10 @@ from typing import Any
 from mldeploy_jupyter.core.configs.config_file import (
     FileProblems,
     Problem,
-    beside,
     check_keys,
-    file_spelling,
+    make_file_spelling,
     read_mapping,
+    resolve_beside,
     type_word,
 )
 from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
@@ -20,7 +20,7 @@ from mldeploy_jupyter.core.configs.deploy_config import SPECS, DeployConfig, fin
 from mldeploy_jupyter.core.configs.fields import Spelling, describe
 from mldeploy_jupyter.core.errors import ConfigError
 
-# Keys that users write, and where the setting really is.
+# Keys that users write by mistake, and the keys they mean.
 MISPLACED = {
     "enableAppInsights": "appInsightsEnabled",
     "containerResourceRequirements.gpu": "gpuCores",
@@ -41,32 +41,32 @@ MISPLACED = {
 
 
 def read_deploy_config(path: str | Path) -> DeployConfig:
-    """The configuration in a file. Raises `ConfigError`, which names everything that is wrong, by its path."""
+    """The configuration in a file. Raises `ConfigError`, with the path of everything that is wrong."""
     config, problems = read_deploy_file(path)
-    refuse(path, config, problems, file_spelling(file_names(config.spec)))
+    raise_problems(path, config, problems, make_file_spelling(paths_in_file(config.spec)))
     return config
 
 
 def read_deploy_file(path: str | Path) -> tuple[DeployConfig, list[Problem]]:
-    """The configuration in a file, its values not checked, and what is wrong with its keys.
+    """The configuration in a file with its values unchecked, and what is wrong with the file's keys.
 
-    For a caller that lays flags over the file, and then calls `refuse`. null means not given. A relative path of a
-    certificate is looked for in the current directory, as v1 did, then beside the file. Raises `ConfigError` for a file
-    that is none.
+    For callers that replace values by flags before they call `raise_problems`. null means not given. Relative paths of
+    certificates are resolved by `resolve_beside`. Raises `ConfigError` when the file cannot be read or has no valid
+    `computeType`.
     """
     path = Path(path)
     data = read_mapping(path)
-    spec = _spec_of(path, data)
+    spec = _find_spec(path, data)
     problems: list[Problem] = []
     passed = _flatten(spec, data, problems)
     for name in ("ssl_cert_pem_file", "ssl_key_pem_file"):
         if isinstance(passed.get(name), str) and passed[name]:
-            passed[name] = beside(passed[name], path)
+            passed[name] = resolve_beside(passed[name], path)
     return make_config(spec.compute_type, passed), problems
 
 
-def refuse(path: str | Path, config: DeployConfig, problems: list[Problem], spelling: Spelling) -> None:
-    """Raises `ConfigError` with the problems of the keys and every violation of the values, when there are any."""
+def raise_problems(path: str | Path, config: DeployConfig, problems: list[Problem], spelling: Spelling) -> None:
+    """Raises `ConfigError` if there are problems with keys or violations of values; `spelling` names the settings."""
     found = [*problems]
     for violation in config.violations():
         text = describe(violation, spelling).removeprefix(spelling.name(violation.field)).lstrip()
@@ -75,12 +75,12 @@ def refuse(path: str | Path, config: DeployConfig, problems: list[Problem], spel
         raise FileProblems(Path(path), found)
 
 
-def file_names(spec: ConfigSpec) -> dict[str, str]:
-    """Python names -> paths in the file, for the settings the file has."""
+def paths_in_file(spec: ConfigSpec) -> dict[str, str]:
+    """Name in Python -> path in the file, for the settings that the file may have."""
     return {field.name: field.file for field in spec.fields if field.file}
 
 
-def _spec_of(path: Path, data: dict[str, Any]) -> ConfigSpec:
+def _find_spec(path: Path, data: dict[str, Any]) -> ConfigSpec:
     word = data.get("computeType")
     if not isinstance(word, str):
         text = "is missing" if word is None else f"is {type_word(word)}; it must be a string"
@@ -98,8 +98,8 @@ def _spec_of(path: Path, data: dict[str, Any]) -> ConfigSpec:
         ) from None
 
 
-def _not_here(spec: ConfigSpec) -> dict[str, str]:
-    """What to do with keys that the file of this target does not have: they are another target's, or options."""
+def _fixes_for_other_keys(spec: ConfigSpec) -> dict[str, str]:
+    """The advice for keys that the file of this target may not have: other targets' keys, and options."""
     owners: dict[str, list[str]] = {}
     for other in SPECS.values():
         for path in {part for field in other.fields for part in (field.file, field.file.rpartition(".")[0]) if part}:
@@ -113,14 +113,14 @@ def _not_here(spec: ConfigSpec) -> dict[str, str]:
             why = f"{target} has no setting {right}" if right != path else f"it is no setting of {target}"
             fixes[path] = f"remove {path}: {why}; {there} {'have' if ',' in there else 'has'} it"
     for field in spec.fields:
-        if not field.file:  # v1's file has none of these
+        if not field.file:  # settings that v1's file does not have
             key = re.sub(r"_(.)", lambda match: match[1].upper(), field.name)
             fixes[key] = f"remove {key} from the file, and add the option {max(field.flags, key=len)}"
     return fixes
 
 
 def _flatten(spec: ConfigSpec, data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
-    """The file's values by Python name. Unknown keys and wrong nesting are added to `problems`."""
+    """The file's values by their name in Python. Adds unknown keys and wrong nesting to `problems`."""
     by_path = {field.file: field.name for field in spec.fields if field.file}
     groups: dict[str, list[str]] = {"": ["computeType"]}
     for file_path in by_path:
@@ -128,7 +128,7 @@ def _flatten(spec: ConfigSpec, data: dict[str, Any], problems: list[Problem]) ->
         groups.setdefault(group, []).append(leaf)
     groups[""] += [group for group in groups if group]
     hints = {wrong: right for wrong, right in MISPLACED.items() if right in by_path}
-    elsewhere = _not_here(spec)
+    elsewhere = _fixes_for_other_keys(spec)
     problems.extend(check_keys(data, groups[""], "", hints, elsewhere))
     passed: dict[str, Any] = {}
     for group, leaves in groups.items():

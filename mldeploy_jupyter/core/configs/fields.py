@@ -1,7 +1,4 @@
-"""One setting of a deploy configuration as data, and what a wrong value of it is called.
-
-The Python signature, the command line's flags, the file's schema and the forms are all made from `Field`.
-"""
+"""The description of one setting of a deploy configuration, and the check of its value."""
 
 from __future__ import annotations
 
@@ -28,11 +25,12 @@ KIND_WORDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Field:
-    """A setting. `name` is Python's, `file` its dotted path in `deploymentconfig.json` ("" where v1's file has none).
+    """A setting. `name` is its name in Python, `file` its dotted path in `deploymentconfig.json`, "" if it has none.
 
-    `default` is what the target does when nothing is passed; only `DeployConfig.resolved()` fills it in.
-    `derive` takes what was passed and gives a default that depends on it. `above` excludes its bound, `minimum`
-    and `maximum` include theirs. `rule` says `pattern` in words. `secret` values are never shown or saved.
+    `doc` is one sentence for the documentation, `flags` its options on the command line. `default` is what the target
+    does when nothing is passed; only `DeployConfig.resolve` fills it in. `derive` computes a default that depends on
+    the values that were passed. `above` is an exclusive bound, `minimum` and `maximum` are inclusive. A string must
+    match `pattern`, which `rule` says in words. Values of a `secret` setting are never shown or saved.
     """
 
     name: str
@@ -52,29 +50,34 @@ class Field:
 
 @dataclass(frozen=True)
 class Violation:
-    """What is wrong with one field: `{field} is {value}; it {limit}`. `fix` says what to pass instead.
+    """What is wrong with one setting: `{field} is {value}; it {limit}`. `fix` says what to pass instead.
 
-    In `limit` and `fix`, `{name}` stands for another field and `{name=value}` for an assignment, which a
-    `Spelling` writes in the words of Python, of the file or of the command line.
+    In `limit` and `fix`, `{name}` stands for another setting and `{name=value}` for an assignment. A `Spelling` writes
+    both as in Python, as in the file or as on the command line.
     """
 
     field: str
-    value: str  # as shown; "missing" when nothing was passed
+    value: str  # as messages show it; "missing" when nothing was passed
     limit: str
     fix: str = ""
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """How a surface writes a field: Python `cpu_cores=1`, a file `containerResourceRequirements.cpu: 1`, `--cc 1`."""
+    """How a setting is written: in Python `cpu_cores=1`, in a file `containerResourceRequirements.cpu: 1`, or `--cc 1`.
+
+    `names` maps names in Python to the names to show; `assign` stands between name and value.
+    """
 
     names: Mapping[str, str]
     assign: str = "="
 
     def name(self, field: str) -> str:
+        """The name of the setting that Python calls `field`."""
         return self.names.get(field, field)
 
     def fill(self, text: str) -> str:
+        """The `limit` or `fix` of a violation, with settings written in this spelling."""
         return re.sub(r"\{(\w+)(?:=([^{}]*))?\}", self._token, text)
 
     def _token(self, match: re.Match[str]) -> str:
@@ -90,21 +93,22 @@ PYTHON = Spelling({})
 
 
 def describe(violation: Violation, spelling: Spelling = PYTHON) -> str:
+    """The violation as a sentence."""
     return f"{spelling.name(violation.field)} is {violation.value}; it {spelling.fill(violation.limit)}"
 
 
-def shown(field: Field, value: Any) -> str:
-    """A value as a message shows it; a secret is only counted, a long one is cut."""
+def format_value(field: Field, value: Any) -> str:
+    """A value as messages show it: of a secret only the length, of a long value only the start."""
     if field.secret:
         return f"a secret of {len(str(value))} characters"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def clean(field: Field, value: Any) -> Any:
-    """The value in its plain form: numpy's scalars, whole floats for integers and path objects are taken.
+def normalize_value(field: Field, value: Any) -> Any:
+    """The value as plain Python data: accepts numpy scalars, whole floats as integers, path objects and tuples.
 
-    Whatever is not of the field's kind comes back as it is, for `check` to name.
+    A value of another kind is returned as it is; `check_value` reports it.
     """
     if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()
@@ -117,15 +121,18 @@ def clean(field: Field, value: Any) -> Any:
     return value
 
 
-def check(field: Field, value: Any) -> Violation | None:
-    """What is wrong with a value that was passed, looked at alone. The value went through `clean`."""
+def check_value(field: Field, value: Any) -> Violation | None:
+    """What is wrong with a normalized value by itself, without regard to other settings; None if nothing is."""
     if not _is_kind(field, value):
         return Violation(
-            field.name, f"{shown(field, value)} ({_type_word(value)})", _kind_limit(field), _kind_fix(field, value)
+            field.name,
+            f"{format_value(field, value)} ({_type_word(value)})",
+            _kind_limit(field),
+            _kind_fix(field, value),
         )
     limit = _range_limit(field, value)
     if limit:
-        return Violation(field.name, shown(field, value), limit, _default_fix(field))
+        return Violation(field.name, format_value(field, value), limit, _default_fix(field))
     return None
 
 
@@ -158,14 +165,14 @@ def _range_limit(field: Field, value: Any) -> str:
         if isinstance(value, float) and not math.isfinite(value):
             return "must be a finite number"
         if field.above is not None and value <= field.above:
-            return f"must be greater than {plain(field.above)}"
+            return f"must be greater than {format_bound(field.above)}"
         low, high = field.minimum, field.maximum
         too_low, too_high = low is not None and value < low, high is not None and value > high
         if too_low or too_high:
             return (
-                f"must be between {plain(low)} and {plain(high)}"
+                f"must be between {format_bound(low)} and {format_bound(high)}"
                 if low is not None and high is not None
-                else f"must be at least {plain(low)}"
+                else f"must be at least {format_bound(low)}"
             )
     if field.pattern and not re.fullmatch(field.pattern, value):
         return field.rule
@@ -174,8 +181,8 @@ def _range_limit(field: Field, value: Any) -> str:
     return ""
 
 
-def plain(bound: float | None) -> str:
-    """A bound as people write it: 0.1, 86400000."""
+def format_bound(bound: float | None) -> str:
+    """A bound without an exponent or trailing zeros: 0.1, 86400000."""
     return f"{bound:.0f}" if bound is not None and float(bound).is_integer() else f"{bound:g}"
 
 
@@ -197,6 +204,7 @@ def _kind_limit(field: Field) -> str:
 
 
 def _kind_fix(field: Field, value: Any) -> str:
+    """The advice for a value of the wrong kind."""
     if isinstance(value, str) and not field.secret:
         parsed = _parse(field, value.strip())
         if parsed is not None:
@@ -207,6 +215,7 @@ def _kind_fix(field: Field, value: Any) -> str:
 
 
 def _parse(field: Field, text: str) -> Any:
+    """The value that was probably meant by a text; None if the text is not a valid value."""
     if field.kind == "boolean":
         return {"true": True, "false": False}.get(text.lower())
     if field.kind in ("integer", "number"):

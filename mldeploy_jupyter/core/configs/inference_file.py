@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.configs.config_file import FileProblems, Problem, beside, check_keys, read_mapping, type_word
+from mldeploy_jupyter.core.configs.config_file import (
+    FileProblems,
+    Problem,
+    check_keys,
+    read_mapping,
+    resolve_beside,
+    type_word,
+)
 
 REGISTRY = {"address": "string", "username": "string", "password": "string", "registryIdentity": "any"}
 
-# The keys of the file: a word for a value's type, or the keys of an object.
+# Key -> the type of its value, or the keys of an object.
 ENVIRONMENT: dict[str, Any] = {
     "name": "string",
     "version": "string or integer",
@@ -48,7 +55,7 @@ INFERENCE: dict[str, Any] = {
     "runtime": "string",
     "condaFile": "string",
     "extraDockerFileSteps": "string",
-    "extraDockerfileSteps": "string",  # the 2019 page's own example spells it so
+    "extraDockerfileSteps": "string",  # so in an example in the documentation of 2019
     "sourceDirectory": "string",
     "enableGpu": "boolean",
     "baseImage": "string",
@@ -58,7 +65,7 @@ INFERENCE: dict[str, Any] = {
     "environment": ENVIRONMENT,
 }
 
-# The file's keys -> `InferenceConfig`'s parameters.
+# Key of the file -> parameter of `InferenceConfig`.
 PARAMETERS = {
     "entryScript": "entry_script",
     "runtime": "runtime",
@@ -73,7 +80,8 @@ PARAMETERS = {
     "description": "description",
     "environment": "environment",
 }
-OLD_KEYS = (
+# Keys of the form of 2019, which the later form replaces by `environment`.
+KEYS_OF_2019 = (
     "runtime",
     "condaFile",
     "extraDockerFileSteps",
@@ -95,12 +103,11 @@ MISPLACED = {
 
 
 def read_inference_config(path: str | Path, *, need_script: bool = True) -> dict[str, Any]:
-    """The parameters of `InferenceConfig` in a file; what is null or missing is left out.
+    """The parameters of `InferenceConfig` in a file, without those that are null or missing.
 
-    `environment` stays an object in the file's own form, `base_image_registry` is an object with `address`.
-    `sourceDirectory` (and a lone `entryScript`) is looked for in the current directory, as v1 did, then beside the
-    file. `need_script=False`: the caller has the entry script from elsewhere. Raises `ConfigError`, which names
-    everything that is wrong, by its path.
+    `environment` is the object as in the file, `base_image_registry` an object with `address`. `sourceDirectory`, or
+    `entryScript` without it, is resolved by `resolve_beside`. With `need_script=False` the entry script may be missing.
+    Raises `ConfigError`, with the path of everything that is wrong.
     """
     path = Path(path)
     data = read_mapping(path)
@@ -113,10 +120,10 @@ def read_inference_config(path: str | Path, *, need_script: bool = True) -> dict
     both = [key for key in ("extraDockerFileSteps", "extraDockerfileSteps") if data.get(key) is not None]
     if len(both) == 2:
         problems.append(Problem(both[1], f"is given beside {both[0]}, which means the same", f"remove {both[1]}"))
-    old = [key for key in OLD_KEYS if data.get(key) is not None]
-    if data.get("environment") is not None and old:
-        fix = f"remove {', '.join(old)}, or remove environment"
-        problems.append(Problem(old[0], "cannot be given together with environment", fix))
+    replaced = [key for key in KEYS_OF_2019 if data.get(key) is not None]
+    if data.get("environment") is not None and replaced:
+        fix = f"remove {', '.join(replaced)}, or remove environment"
+        problems.append(Problem(replaced[0], "cannot be given together with environment", fix))
     if problems:
         raise FileProblems(path, problems)
     kwargs = {PARAMETERS[key]: value for key, value in data.items() if value is not None}
@@ -125,11 +132,11 @@ def read_inference_config(path: str | Path, *, need_script: bool = True) -> dict
     if "cuda_version" in kwargs:
         kwargs["cuda_version"] = str(kwargs["cuda_version"])
     if "source_directory" in kwargs:
-        kwargs["source_directory"] = beside(kwargs["source_directory"], path)
+        kwargs["source_directory"] = resolve_beside(kwargs["source_directory"], path)
     elif "entry_script" in kwargs:
         for name in ("entry_script", "conda_file", "extra_docker_file_steps"):
             if name in kwargs:
-                kwargs[name] = beside(kwargs[name], path)
+                kwargs[name] = resolve_beside(kwargs[name], path)
     return kwargs
 
 

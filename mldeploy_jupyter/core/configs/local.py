@@ -1,6 +1,6 @@
 """The settings of `LocalWebservice`: a service on this machine.
 
-v1 had only `port`; the rest is ours. What v1 had for AKS has its name and its place in the file.
+v1 had only `port`. Settings that v1 had for AKS have the same name and the same path in the file.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, auth_fields, keys_are_two, one_kind_of_auth
+from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, keys_differ, one_kind_of_auth, shared_fields
 from mldeploy_jupyter.core.configs.fields import Field, Violation
 
-_shared = auth_fields(token=True)
-DAY = 86_400  # seconds; longer times than that are mistakes, and clocks overflow at some
+_shared = shared_fields(token=True)
+DAY = 86_400  # seconds; the longest time allowed: more is a mistake, and much more overflows clocks
 
 
 def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
@@ -65,5 +65,5 @@ LOCAL = ConfigSpec(
         Field("tracing", "string", "Where OpenTelemetry spans go: otlp (as the OTEL_ variables say), console, or off.",
               "off", "tracing", ("--tracing",), pattern="otlp|console|off", rule="must be 'otlp', 'console' or 'off'"),
     ),
-    (keys_are_two, variables_are_strings, one_kind_of_auth),
+    (keys_differ, variables_are_strings, one_kind_of_auth),
 )  # fmt: skip

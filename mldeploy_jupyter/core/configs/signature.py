@@ -1,4 +1,4 @@
-"""The Python signature and the docstring of a target's `deploy_configuration`, made from its fields."""
+"""The signature and the docstring of a target's `deploy_configuration`, generated from its fields."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
-from mldeploy_jupyter.core.configs.fields import Field, plain
+from mldeploy_jupyter.core.configs.fields import Field, format_bound
 
 ANNOTATIONS: dict[str, Any] = {
     "boolean": bool | None,
@@ -21,14 +21,14 @@ ANNOTATIONS: dict[str, Any] = {
 
 
 def signature_of(spec: ConfigSpec, returns: Any = inspect.Signature.empty) -> inspect.Signature:
-    """v1's positional order; every default is None, which means not passed."""
+    """The signature, in v1's positional order. Every default is None, which means not passed."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(f.name, kind, default=None, annotation=ANNOTATIONS[f.kind]) for f in spec.fields]
     return inspect.Signature(parameters, return_annotation=returns)
 
 
 def docstring_of(spec: ConfigSpec) -> str:
-    """What each setting means, its unit, its default at the target and its bounds."""
+    """The docstring: the meaning, unit, default and bounds of every setting."""
     lines = [
         f"Settings for {spec.service_class}. Nothing is filled in here: a setting left out gets the target's default.",
         "",
@@ -48,13 +48,13 @@ def docstring_of(spec: ConfigSpec) -> str:
 
 
 def bounds_of(field: Field) -> str:
-    """The bounds as a sentence, "" without any."""
+    """The bounds of a setting as a sentence; "" if it has none."""
     if field.above is not None:
-        return f"Greater than {plain(field.above)}."
+        return f"Greater than {format_bound(field.above)}."
     if field.minimum is not None and field.maximum is not None:
-        return f"{plain(field.minimum)} to {plain(field.maximum)}."
+        return f"{format_bound(field.minimum)} to {format_bound(field.maximum)}."
     if field.minimum is not None:
-        return f"At least {plain(field.minimum)}."
+        return f"At least {format_bound(field.minimum)}."
     return ""
 
 

@@ -9,7 +9,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.core.configs import read_deploy_config
-from mldeploy_jupyter.core.configs.config_file import json_problem
+from mldeploy_jupyter.core.configs.config_file import describe_json_error
 from mldeploy_jupyter.core.errors import ConfigError
 
 from .documents import LOCAL
@@ -52,7 +52,7 @@ def test_a_syntax_error_has_its_line(name: str, folder: Path, snapshot: Snapshot
 def test_a_trailing_comma_reads_the_same_on_every_python(text: str, line: int, column: int, closing: str) -> None:
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads(text)
-    assert json_problem(caught.value) == (f"a comma stands before the closing {closing}", line, column)
+    assert describe_json_error(caught.value) == (f"a comma stands before the closing {closing}", line, column)
 
 
 @pytest.mark.parametrize("text", ["[,]", "{,}", "[1,,]", '{"a": }', '{"a": [1,}', "[1,", '{"a": 1, "b"}', '["a,"', ""])
@@ -60,8 +60,8 @@ def test_other_errors_are_no_trailing_comma(text: str) -> None:
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads(text)
     error = caught.value
-    assert json_problem(error) == (error.msg[0].lower() + error.msg[1:], error.lineno, error.colno)
-    assert "comma stands" not in json_problem(error)[0]
+    assert describe_json_error(error) == (error.msg[0].lower() + error.msg[1:], error.lineno, error.colno)
+    assert "comma stands" not in describe_json_error(error)[0]
 
 
 def test_a_file_that_cannot_be_read(folder: Path, snapshot: SnapshotAssertion) -> None:

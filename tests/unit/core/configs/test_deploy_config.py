@@ -211,19 +211,19 @@ def test_violations_are_data_too() -> None:
 
 @pytest.mark.parametrize("kind", SPECS)
 def test_the_documented_defaults(kind: str, snapshot: SnapshotAssertion) -> None:
-    assert DeployConfig(kind).resolved() == snapshot
+    assert DeployConfig(kind).resolve() == snapshot
 
 
 def test_defaults_depend_on_what_was_passed() -> None:
-    assert DeployConfig("AKS", {"num_replicas": 2}).resolved()["autoscale_enabled"] is False
-    assert DeployConfig("AKS").resolved()["autoscale_enabled"] is True
-    assert DeployConfig("AKS", {"token_auth_enabled": True}).resolved()["auth_enabled"] is False
-    assert all(DeployConfig(kind).resolved()["auth_enabled"] is True for kind in SPECS)
+    assert DeployConfig("AKS", {"num_replicas": 2}).resolve()["autoscale_enabled"] is False
+    assert DeployConfig("AKS").resolve()["autoscale_enabled"] is True
+    assert DeployConfig("AKS", {"token_auth_enabled": True}).resolve()["auth_enabled"] is False
+    assert all(DeployConfig(kind).resolve()["auth_enabled"] is True for kind in SPECS)
 
 
 def test_a_default_is_nobodys_to_change() -> None:
-    DeployConfig("Local").resolved()["tags"]["a"] = 1
-    assert DeployConfig("Local").resolved()["tags"] == {}
+    DeployConfig("Local").resolve()["tags"]["a"] = 1
+    assert DeployConfig("Local").resolve()["tags"] == {}
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -315,9 +315,9 @@ def test_no_value_is_a_traceback(kind: str, data: st.DataObject) -> None:
 
 def test_turning_one_kind_of_auth_on_takes_the_other_back() -> None:
     keys = DeployConfig("Local", {"auth_enabled": True, "port": 1})
-    tokens = keys.changed(token_auth_enabled=True)
+    tokens = keys.with_settings(token_auth_enabled=True)
     assert tokens.passed == {"port": 1, "token_auth_enabled": True}
-    assert tokens.changed(auth_enabled=True).passed == {"port": 1, "auth_enabled": True}
-    assert tokens.changed(auth_enabled=False).passed["token_auth_enabled"] is True
+    assert tokens.with_settings(auth_enabled=True).passed == {"port": 1, "auth_enabled": True}
+    assert tokens.with_settings(auth_enabled=False).passed["token_auth_enabled"] is True
     with pytest.raises(ConfigViolations):
-        keys.changed(auth_enabled=True, token_auth_enabled=True).validate()
+        keys.with_settings(auth_enabled=True, token_auth_enabled=True).validate()

@@ -84,4 +84,4 @@ def test_the_schema_is_a_schema(kind: str) -> None:
 def test_defaults_are_the_schemas_defaults() -> None:
     schema = json_schema("aks")
     cpu = schema["properties"]["containerResourceRequirements"]["properties"]["cpu"]
-    assert cpu["default"] == DeployConfig("AKS").resolved()["cpu_cores"]
+    assert cpu["default"] == DeployConfig("AKS").resolve()["cpu_cores"]

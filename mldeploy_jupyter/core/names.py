@@ -1,4 +1,4 @@
-"""The rules of names: services, versions of an endpoint, namespaces, models."""
+"""The rules for names of services, versions of an endpoint, namespaces and models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_model_name(name: str) -> None:
 
 
 def make_service_name(model_name: str) -> str:
-    """A service name made from a model's: lower case, other characters become '-', 3 to 32 characters."""
+    """A valid service name like that of the model: in lower case, with '-' for other characters."""
     name = re.sub(r"[^a-z0-9]+", "-", model_name.lower()).strip("-")
     if not name:
         return "service"
@@ -53,6 +53,6 @@ def make_service_name(model_name: str) -> str:
 
 
 def make_model_name(text: str) -> str:
-    """A model name made from any text: other characters become '_'."""
+    """A valid model name like the text, with '_' for other characters."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")[:255]
     return name or "model"

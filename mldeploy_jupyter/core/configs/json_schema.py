@@ -1,7 +1,7 @@
-"""The JSON Schema of `deploymentconfig.json`, made from the fields.
+"""The JSON Schema of `deploymentconfig.json`, generated from the fields.
 
-It says structure, types, bounds and patterns. Rules across settings (such as a limit below its request, or a
-certificate that does not exist) are checked by `read_deploy_config` only.
+It covers structure, types, bounds and patterns. Rules that concern several settings or the file system are checked by
+`read_deploy_config` only.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _TYPES = {"boolean": "boolean", "integer": "integer", "number": "number", "strin
 
 def json_schema(compute_type: str | None = None) -> dict[str, Any]:
     """The schema for one compute type, or for all of them. Raises `ConfigError` for an unknown one."""
-    head: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    common: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if compute_type is not None:
         spec = find_spec(compute_type)
-        return {**head, "title": f"deploymentconfig.json for {spec.compute_type}", **_object(spec)}
-    return {**head, "title": "deploymentconfig.json", "oneOf": [_object(spec) for spec in SPECS.values()]}
+        return {**common, "title": f"deploymentconfig.json for {spec.compute_type}", **_object(spec)}
+    return {**common, "title": "deploymentconfig.json", "oneOf": [_object(spec) for spec in SPECS.values()]}
 
 
 def _object(spec: ConfigSpec) -> dict[str, Any]:
@@ -45,20 +45,20 @@ def _object(spec: ConfigSpec) -> dict[str, Any]:
 
 
 def property_schema(field: Field) -> dict[str, Any]:
-    """One setting. null is allowed and means not given."""
-    out: dict[str, Any] = {"description": field.doc}
+    """The schema of one setting. null is allowed and means not given."""
+    schema: dict[str, Any] = {"description": field.doc}
     if field.kind == "mapping":
-        out.update(type=["object", "null"], additionalProperties={"type": "string"})
+        schema.update(type=["object", "null"], additionalProperties={"type": "string"})
     elif field.kind == "strings":
-        out.update(type=["array", "null"], items={"type": "string"})
+        schema.update(type=["array", "null"], items={"type": "string"})
     else:
-        out["type"] = [_TYPES[field.kind], "null"]
+        schema["type"] = [_TYPES[field.kind], "null"]
     bounds = {"exclusiveMinimum": field.above, "minimum": field.minimum, "maximum": field.maximum}
-    out.update({key: value for key, value in bounds.items() if value is not None})
+    schema.update({key: value for key, value in bounds.items() if value is not None})
     if field.pattern:
-        out["pattern"] = f"^(?:{field.pattern})$"
+        schema["pattern"] = f"^(?:{field.pattern})$"
     elif field.kind == "path":
-        out["minLength"] = 1
+        schema["minLength"] = 1
     if field.default is not None:
-        out["default"] = field.default
-    return out
+        schema["default"] = field.default
+    return schema
