@@ -75,7 +75,7 @@ class Arbiter:
             case "check":
                 return check_script(self.pool, request, emit)
             case "import":
-                return self._prewarm(request)
+                return self._begin_imports(request)
         return {"ok": False, "failure": failure("bad-request", "", f"no such op: {op}")}
 
     def status(self) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class Arbiter:
         self._zygotes.close()
         self.pool.stop(timeout)
 
-    def _prewarm(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _begin_imports(self, request: dict[str, Any]) -> dict[str, Any]:
         """Begins to import the modules of a deployment that will come. Does not wait for them."""
         try:
             self._zygotes.begin_imports(Settings.from_dict(request.get("settings")))  # type: ignore[arg-type]

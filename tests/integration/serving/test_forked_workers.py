@@ -1,4 +1,4 @@
-"""Workers that are forked: fast, like new ones, and given up where forking is not safe."""
+"""Forked workers: fast, like new interpreters, and not used where forking is unsafe."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def test_a_forked_worker_is_like_a_new_one(supervised: Supervised, monkeypatch: 
     assert first["random"] != second["random"] and first["numpy"] != second["numpy"]
     process = psutil.Process(second["pid"])
     assert process.ppid() == supervised.process.pid
-    assert process.environ()["MLDEPLOY_WORKER"] == second["mark"]  # also that of whoever it forks itself
+    assert process.environ()["MLDEPLOY_WORKER"] == second["mark"]  # the processes that it forks have it, too
     assert any(word.endswith(".worker") for word in process.cmdline())
 
 
-def test_an_edit_needs_no_import(supervised: Supervised) -> None:
+def test_an_update_does_not_import_libraries_again(supervised: Supervised) -> None:
     slow = """
         import sklearn.linear_model, pandas, time
         BEGUN = time.process_time()
@@ -79,7 +79,7 @@ def test_an_edit_needs_no_import(supervised: Supervised) -> None:
     assert version == 1 and begun < 0.3  # seconds of CPU; the imports alone take a whole one
 
 
-def test_what_a_worker_imported_late_is_there_for_the_next(supervised: Supervised) -> None:
+def test_a_module_that_a_worker_imported_late_is_preloaded_for_the_next(supervised: Supervised) -> None:
     source = "def init():\n    import {0} as m\n    globals()['m'] = m\ndef run(data): return m.__name__\n"
     supervised.deploy(source.format("sklearn.linear_model"))
     wait_until(lambda: forking(supervised)["modules"] > 300, what="the modules are learned")
@@ -120,7 +120,7 @@ def test_a_worker_that_dies_is_replaced_by_a_fork_within_a_second(supervised: Su
     assert live(supervised)[0]["forked"]
 
 
-def test_orphans_of_a_script_are_collected(supervised: Supervised) -> None:
+def test_orphans_of_a_script_are_reaped(supervised: Supervised) -> None:
     source = """
         import subprocess, sys
         def init(): subprocess.run(["sh", "-c", "sleep 0.2 &"])
@@ -137,7 +137,7 @@ def test_orphans_of_a_script_are_collected(supervised: Supervised) -> None:
     assert supervised.score().status_code == 200
 
 
-def test_a_changed_library_is_imported_anew(supervised: Supervised, tmp_path: Path) -> None:
+def test_a_changed_library_is_imported_again(supervised: Supervised, tmp_path: Path) -> None:
     python, library = _environment_with(tmp_path, "VALUE = 1\n")
     source = "import ownlib\ndef init(): pass\ndef run(data): return ownlib.VALUE\n"
     supervised.deploy(source, python=python, preload=["ownlib"])

@@ -1,7 +1,7 @@
-"""Fault 21: workers that go while requests are in hand. Which are lost is known, counted and told.
+"""Fault 21: workers that die while requests are in flight. Those that are lost are counted and named.
 
-That updates and restarts fail no request is in `test_switch.py`, and with the key and a killed worker in one
-load in `test_load_switch` below.
+`test_switch.py` shows that updates and restarts fail no request; `test_load_switch` below combines them with a new
+key and a killed worker under one load.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def lost(service: Supervised) -> int:
     return int(re.search(r"^mldeploy_requests_lost_total\S* (\d+)$", text, re.MULTILINE)[1])
 
 
-def in_hand(service: Supervised) -> list[int]:
+def in_flight(service: Supervised) -> list[int]:
     text = requests.get(f"{service.url}/metrics", timeout=20).text
     return [int(line.split()[-1]) for line in text.splitlines() if line.startswith("mldeploy_requests_in_flight{")]
 
 
-def test_a_killed_worker_loses_exactly_what_it_had_in_hand_and_all_of_it_is_named(supervised: Supervised) -> None:
+def test_a_killed_worker_loses_only_its_requests_in_flight_and_the_log_names_them(supervised: Supervised) -> None:
     gate = supervised.root / "gate"
     assert supervised.deploy(GATE.format(gate=str(gate)), workers=2)["ok"]
     before = supervised.pids()
@@ -54,7 +54,7 @@ def test_a_killed_worker_loses_exactly_what_it_had_in_hand_and_all_of_it_is_name
 
     with ThreadPoolExecutor(24) as pool:
         answers = [pool.submit(client, number) for number in range(24)]
-        wait_until(lambda: sum(in_hand(supervised)) == 24 and all(in_hand(supervised)), what="all of them")
+        wait_until(lambda: sum(in_flight(supervised)) == 24 and all(in_flight(supervised)), what="all of them")
         victim = before[0]
         os.kill(victim, signal.SIGKILL)
         began = time.monotonic()
@@ -74,18 +74,18 @@ def test_a_killed_worker_loses_exactly_what_it_had_in_hand_and_all_of_it_is_name
     assert named == broken
 
 
-def test_an_update_and_a_restart_lose_nothing_that_is_in_hand(supervised: Supervised) -> None:
+def test_an_update_and_a_restart_lose_no_request_in_flight(supervised: Supervised) -> None:
     gate = supervised.root / "gate"
     source = GATE.format(gate=str(gate))
     assert supervised.deploy(source, workers=2)["ok"]
     first = set(supervised.pids())
     with ThreadPoolExecutor(16) as pool:
         old = [pool.submit(supervised.score) for _ in range(8)]
-        wait_until(lambda: sum(in_hand(supervised)) == 8)
+        wait_until(lambda: sum(in_flight(supervised)) == 8)
         assert supervised.deploy(source, workers=2)["ok"]
         second = set(supervised.pids())
         new = [pool.submit(supervised.score) for _ in range(8)]
-        wait_until(lambda: sum(in_hand(supervised)) == 16)
+        wait_until(lambda: sum(in_flight(supervised)) == 16)
         assert supervised.ask("restart")["ok"]
         third = set(supervised.pids())
         gate.touch()
@@ -102,7 +102,7 @@ def test_load_switch(tmp_path: Path) -> None:
         its, others = load_switch.own(said.failures, killed)
         named = set(re.findall(r'"message":"\[([^]]+)\] lost with', place.log()))
     print(f"{said.requests} requests, {len(its)} lost with the worker, replaced after {killed.replaced} s")
-    # It was stopped before, so some had not been read yet: those were nobody's, and the log does not know them.
+    # The worker was stopped first, so some requests had not been read yet: no worker had them, and no log names them.
     assert others == [] and its and named <= {failure.id for failure in its}
     assert killed.replaced is not None and killed.replaced < 3
     assert len(said.revisions) == load_switch.UPDATES + 1

@@ -213,13 +213,3 @@ def test_helper_modules_beside_the_script_and_in_the_source_folder_are_found(tmp
     result, printed = check(tmp_path, "", source_directory="src", entry_script="src/x/score.py")
     assert result["ok"], result
     assert "1 2" in printed
-
-
-def test_the_supervisor_imports_little() -> None:
-    source = (
-        "import sys, mldeploy_jupyter.serving.supervisor.__main__\n"
-        "heavy = ('asyncio', 'ssl', 'httptools', 'orjson', 'numpy', 'http', 'email', 'logging')\n"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"

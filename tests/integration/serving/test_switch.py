@@ -120,7 +120,7 @@ def test_a_connection_that_never_sent_anything_is_handed_over(supervised: Superv
         assert read_answer(connection) == (200, "2", b"1")
 
 
-def test_a_request_in_hand_is_answered_by_the_old_revision_and_the_next_by_the_new(supervised: Supervised) -> None:
+def test_a_request_in_flight_is_answered_by_the_old_revision_and_the_next_by_the_new(supervised: Supervised) -> None:
     supervised.deploy(SLEEPY)
     with raw_connection(supervised) as connection:
         connection.sendall(request_of(b"1.5"))
