@@ -45,9 +45,9 @@ def any_bytes_any_way(steps: list[tuple[str, bytes, list[int]]]) -> None:
         bench.settle()
         _check_answers(bench)
         if not bench.over:
-            line = bench.connection.line
-            assert len(line) <= 1 and not any(x.whole for x in line), "a whole request is not answered"
-            assert bench.owner.buffered == sum(x.kept for x in line)
+            pipeline = bench.connection.pipeline
+            assert len(pipeline) <= 1 and not any(one.complete for one in pipeline), "a whole request is not answered"
+            assert bench.acceptor.buffered == sum(one.buffered for one in pipeline)
     finally:
         bench.end()
 
@@ -58,10 +58,10 @@ def _step(bench: Bench, name: str, data: bytes, cuts: list[int]) -> None:
         for piece in messages.pieces(data, cuts):
             bench.feed(piece)
     elif name == "hold":
-        bench.runner.holding = True
+        bench.script_thread.holding = True
     elif name == "finish":
-        bench.runner.holding = False
-        bench.runner.finish_all()
+        bench.script_thread.holding = False
+        bench.script_thread.finish_all()
     elif name == "full" and not bench.lost:
         bench.socket.full = True
     elif name == "read" and not bench.lost:
@@ -69,17 +69,17 @@ def _step(bench: Bench, name: str, data: bytes, cuts: list[int]) -> None:
     elif name == "turn":
         bench.turn()
     elif name == "late" and not bench.lost:
-        connection.overdue(perf_counter() + 1000)
+        connection.check_deadlines(perf_counter() + 1000)
     elif name == "eof":
         bench.eof()
     elif name == "gone":
         bench.lose()
     elif name in ("leave", "close", "move") and not bench.lost:
-        # The worker is replaced: its connections are passed on, or closed with the service.
-        bench.owner.leaving = True
-        bench.owner.closing = bench.owner.closing or name == "close" or bench.connection.private
+        # The worker is replaced: its connections are handed over, or closed with the service.
+        bench.acceptor.draining = True
+        bench.acceptor.closing = bench.acceptor.closing or name == "close" or bench.connection.private
         if name != "move":
-            connection.leave()
+            connection.release()
 
 
 def _check_answers(bench: Bench) -> None:
@@ -104,14 +104,14 @@ def right_requests_are_answered(requests: list[tuple[bytes, bytes]], cuts: list[
     """Requests in one go, in any pieces, read slowly: each gets its own answer, in order."""
     bench = Bench()
     try:
-        bench.socket.full, bench.runner.holding = full, hold
+        bench.socket.full, bench.script_thread.holding = full, hold
         for piece in messages.pieces(b"".join(data for data, _ in requests), cuts):
             bench.feed(piece)
         bench.settle()
         found = answers(bytes(bench.socket.sent), [])
         wanted = [_echoed(body) for _, body in requests]
         assert [(status, body) for status, _, body in found] == wanted
-        assert not bench.over and not bench.connection.busy and bench.owner.buffered == 0
+        assert not bench.over and not bench.connection.busy and bench.acceptor.buffered == 0
     finally:
         bench.end()
 
@@ -120,7 +120,7 @@ def _echoed(body: bytes) -> tuple[int, bytes]:
     return {b"none": (204, b""), b"large": (200, b"x" * 100_000)}.get(body, (200, b":" + body))
 
 
-def known_heads_change_nothing(requests: list[bytes], order: list[int], cuts: list[int]) -> None:
+def cached_heads_change_nothing(requests: list[bytes], order: list[int], cuts: list[int]) -> None:
     """What a connection makes of requests that come again is what it makes of them when it reads each head."""
     chunks = [requests[place % len(requests)] for place in order]
     chunks += [*messages.pieces(b"".join(chunks), cuts), *chunks]
@@ -128,7 +128,7 @@ def known_heads_change_nothing(requests: list[bytes], order: list[int], cuts: li
     for known in (True, False):
         bench = Bench()
         if not known:
-            bench.app.heads.learn = lambda *_: None  # type: ignore[method-assign]
+            bench.app.head_cache.learn = lambda *_: None  # type: ignore[method-assign]
         try:
             for chunk in chunks:
                 bench.feed(chunk)

@@ -21,7 +21,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], .
         (st.lists(messages.right(), min_size=1, max_size=8), properties.CUTS, st.booleans(), st.booleans()),
     ),
     "heads": (
-        properties.known_heads_change_nothing,
+        properties.cached_heads_change_nothing,
         (
             st.lists(st.one_of(messages.wrong(), messages.right().map(lambda pair: pair[0])), min_size=1, max_size=3),
             st.lists(st.integers(0, 2), min_size=1, max_size=8),

@@ -1,4 +1,4 @@
-"""The server's HTTP side in this process: real parser, routes, queue and scorer; only the socket is played."""
+"""The server's HTTP side in this process: real parser, routes, queue and scorer; only the socket is simulated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MAX_BODY = 1000
 
 
 def script_of(source: str) -> Script:
-    """The script, loaded in this process. v1's import names are there only meanwhile: other tests have their own."""
+    """The script, loaded in this process. v1's import names exist only while it loads: other tests have their own."""
     finders, known = list(sys.meta_path), set(sys.modules)
     import_hook.install()
     module = types.ModuleType(f"fuzzed_{len(sys.modules)}")
@@ -52,8 +52,8 @@ def script_of(source: str) -> Script:
     return inspect_script(module)
 
 
-class Held(ScriptThread):
-    """Scores in this thread: at once, or when it is told to."""
+class InlineScriptThread(ScriptThread):
+    """Scores in the calling thread: at once, or, while `holding`, when `finish_all` is called."""
 
     def __init__(self, scorer: Scorer, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -79,23 +79,23 @@ class Held(ScriptThread):
             job.started = perf_counter()
             job.response = self.scorer.score(job.request)
             job.done = True
-            self.on_done(job)
+            self.on_job_done(job)
 
 
-class Answers(App):
-    """Notes the requests in the order in which they are answered, with the status."""
+class RecordingApp(App):
+    """Records the requests in the order in which they are answered, with the status."""
 
-    def __init__(self, settings: Settings, board: Scoreboard) -> None:
-        super().__init__(settings, board, board.slot(board.assign_slot()))
+    def __init__(self, settings: Settings, scoreboard: Scoreboard) -> None:
+        super().__init__(settings, scoreboard, scoreboard.slot(scoreboard.assign_slot()), _loop)
         self.answered: list[tuple[str, bytes, bytes, int]] = []
 
-    def finish(self, x: Exchange, response: Response) -> None:
-        self.answered.append((x.method, x.target, x.body, response.status))
-        super().finish(x, response)
+    def send_response(self, exchange: Exchange, response: Response) -> None:
+        self.answered.append((exchange.method, exchange.target, exchange.body, response.status))
+        super().send_response(exchange, response)
 
 
 class Socket(asyncio.Transport):
-    """What an asyncio transport does, without a network. `full` keeps what is written unsent."""
+    """An asyncio transport without a network. `full`: what is written stays in the buffer."""
 
     def __init__(self, bench: Bench) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class Socket(asyncio.Transport):
 
 
 _loop = asyncio.new_event_loop()
-_board = Scoreboard()
+_scoreboard = Scoreboard()
 _script = script_of(ECHO)
 
 
@@ -168,17 +168,16 @@ class Bench:
     """One connection, and the server around it."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = Settings(auth_enabled=False, max_body_bytes=MAX_BODY, **settings)
+        self.settings = Settings(**{"auth_enabled": False, "max_body_bytes": MAX_BODY, **settings})
         self.loop = _loop
-        self.app = Answers(self.settings, _board)
+        self.app = RecordingApp(self.settings, _scoreboard)
         self.app.scorer = Scorer(_script)
-        self.runner = Held(self.app.scorer, self.loop)
-        self.app.queue.use(self.runner)
+        self.script_thread = InlineScriptThread(self.app.scorer, self.loop)
+        self.app.queue.attach(self.script_thread)
         self.app.set_phase("ready")
-        self.passed_on: list[int] = []
-        self.owner = Acceptor(self.app, None, self.passed_on.append)  # type: ignore[arg-type]
-        self.owner.loop = self.loop
-        self.connection = Connection(self.owner, private=False)
+        self.handed_over: list[int] = []
+        self.acceptor = Acceptor(self.app, self.loop, None, self.handed_over.append)  # type: ignore[arg-type]
+        self.connection = Connection(self.acceptor, private=False)
         self.socket = Socket(self)
         self.waiting: deque[bytes] = deque()
         self.lost = False
@@ -186,7 +185,7 @@ class Bench:
         self.connection.connection_made(self.socket)
 
     def feed(self, data: bytes) -> None:
-        """The client sends; what the server does not read yet waits."""
+        """The client sends. What the server does not read yet waits."""
         if data:
             self.waiting.append(data)
             self._feed()
@@ -208,23 +207,23 @@ class Bench:
             self.socket.close()
 
     def lose(self) -> None:
-        """The connection is gone, whoever ended it."""
+        """The connection is gone."""
         if not self.lost:
             self.lost = self.socket.closing = True
             self.connection.connection_lost(None)
 
     def turn(self) -> None:
-        """The loop does what it was asked to do soon."""
+        """Runs the callbacks that are due."""
         for _ in range(2):
             self.loop.call_soon(self.loop.stop)
             self.loop.run_forever()
 
     def settle(self) -> None:
-        """Every call of run() ends, and the client reads all."""
-        self.runner.holding = False
+        """Ends every call of run(), and reads everything as the client."""
+        self.script_thread.holding = False
         for _ in range(500):
             before = (len(self.socket.sent), len(self.waiting), self.lost)
-            self.runner.finish_all()
+            self.script_thread.finish_all()
             if not self.lost:
                 self.socket.drain()
             self.turn()
@@ -234,7 +233,7 @@ class Bench:
 
     @property
     def over(self) -> bool:
-        """The server has said its last word."""
+        """Whether the server sends nothing more."""
         return self.lost or self.socket.closing or self.socket.ended
 
     @property
@@ -242,24 +241,24 @@ class Bench:
         return int(self.app._slot.fields[IN_FLIGHT])
 
     def end(self) -> None:
-        """The client leaves. Nothing may be left behind."""
+        """Disconnects the client, and checks that nothing is left behind."""
         try:
             if not self.lost:
                 self.lose()
             self.turn()
-            self.runner.finish_all()
+            self.script_thread.finish_all()
             self.turn()
-            assert self.owner.buffered == 0, f"{self.owner.buffered} bytes are never freed"
-            assert not self.owner.connections and not self.connection.line
-            assert self.in_flight == 0, f"{self.in_flight} requests are in hand for ever"
+            assert self.acceptor.buffered == 0, f"{self.acceptor.buffered} bytes are never freed"
+            assert not self.acceptor.connections and not self.connection.pipeline
+            assert self.in_flight == 0, f"{self.in_flight} requests stay in flight for ever"
             assert not self.app.queue._jobs
         finally:
             self.app._slot.clear()
-            _board.retire_slot(self.app._slot.number)
+            _scoreboard.retire_slot(self.app._slot.number)
 
 
 def answers(sent: bytes, methods: list[str]) -> list[tuple[int, dict[str, str], bytes]]:
-    """What was sent, as final answers; fails where it is not HTTP, or does not fit its length."""
+    """The final answers in what was sent. Fails if it is not HTTP, or if a body does not have its length."""
     found = []
     while sent:
         head, end, sent = sent.partition(b"\r\n\r\n")

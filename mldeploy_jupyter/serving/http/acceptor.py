@@ -1,8 +1,8 @@
-"""A worker's connections: accepted on a socket that other processes share, limited, and passed on.
+"""A worker's connections: accepted on a socket shared with other processes, limited in number, and handed over.
 
-When a worker is replaced, a keep-alive connection must neither be closed in the client's face nor go on
-being answered by the old code. So the old worker gives the open socket away, between two requests: the
-client sees one connection that never stopped.
+When a worker is replaced, its keep-alive connections must neither be closed in the client's face nor keep being
+answered by the old code. So the old worker hands over the open socket between two requests: the client sees one
+connection that never stopped.
 """
 
 from __future__ import annotations
@@ -11,48 +11,55 @@ import asyncio
 import socket
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from .connection import FLUSH_LOOK, Connection
+from .application import Application
+from .connection import FLUSH_INTERVAL, Connection
 
-if TYPE_CHECKING:
-    from ..worker.app import App
+ACCEPT_BATCH = 100  # connections accepted in one turn of the loop
 
+ACCEPT_PAUSE = 0.1  # seconds without accepting when the process is out of file descriptors
 
-ACCEPT_AT_ONCE = 100  # connections taken in one turn of the loop
+RESERVED_FDS = 128  # file descriptors left to the script
 
-ACCEPT_PAUSE = 0.1  # seconds without accepting when the process is out of descriptors
-
-RESERVED = 128  # descriptors that are left to the script
-
-SWEEP = 1.0  # seconds between two looks at the deadlines
+DEADLINE_INTERVAL = 1.0  # seconds between two checks of all connections' deadlines
 
 
 class Acceptor:
-    """All connections of a worker. Everything but the constructor runs on the loop's thread."""
+    """All connections of a worker. Everything but the constructor runs on the loop's thread.
 
-    def __init__(self, app: App, listener: socket.socket, pass_on: Callable[[int], Any]) -> None:
+    `hand_over(fd)` sends the socket of an idle connection to another worker.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        loop: asyncio.AbstractEventLoop,
+        listener: socket.socket,
+        hand_over: Callable[[int], Any],
+    ) -> None:
         self.app = app
-        self.loop: asyncio.AbstractEventLoop = cast(Any, None)
-        self.pass_on = pass_on
-        self.leaving = False  # no new connections; those that are here go
-        self.closing = False  # ... and are closed, because nobody takes them
-        self.empty = asyncio.Event()
+        self.loop = loop
+        self.hand_over = hand_over
+        self.draining = False  # accepts no connections, and hands over those that it has
+        self.closing = False  # closes them instead: no other worker takes them
+        self.drained = asyncio.Event()
         self.connections: dict[Connection, None] = {}
-        self.buffered = 0  # bytes of bodies that are kept
-        self.most = _raise_limit() - RESERVED
+        self.buffered = 0  # bytes of request bodies in memory
+        self.max_connections = _raise_fd_limit() - RESERVED_FDS
         self._listener = listener
         self._accepting = False
-        self._sweeping = False
+        self._checking_deadlines = False
         self._attaching: set[asyncio.Task[Any]] = set()
 
     def accept(self) -> None:
-        if not self._accepting and not self.leaving:
+        """Starts accepting connections, unless it is draining."""
+        if not self._accepting and not self.draining:
             self._accepting = True
             self.loop.add_reader(self._listener.fileno(), self._on_readable)
 
     def pause(self) -> None:
-        """Accepts nobody until `accept`; who is connected already is served on."""
+        """Stops accepting until `accept`. Open connections are still served."""
         if self._accepting:
             self._accepting = False
             self.loop.remove_reader(self._listener.fileno())
@@ -64,72 +71,69 @@ class Acceptor:
         self._attaching.add(task)
         task.add_done_callback(self._attached)
 
-    async def leave(self, closing: bool) -> None:
-        """Stops accepting; returns when every connection without a request is passed on (or closed)."""
-        self.leaving = True
+    async def drain(self, closing: bool) -> None:
+        """Stops accepting. Returns once every connection without a request is handed over, or closed if `closing`.
+
+        `drained` is set when no connection is left.
+        """
+        self.draining = True
         self.closing = self.closing or closing
         self.pause()
         while self._attaching:
             await asyncio.wait(self._attaching)
         for connection in list(self.connections):
-            connection.leave()
-        while any(
-            not c.busy and not c.gone and not c.ending and not c.transport.is_closing() for c in self.connections
-        ):
-            await asyncio.sleep(FLUSH_LOOK)
-        self.check_empty()
+            connection.release()
+        while any(connection.idle for connection in self.connections):  # its last answer is still being written
+            await asyncio.sleep(FLUSH_INTERVAL)
+        self._check_drained()
 
-    def _attached(self, task: asyncio.Task[Any]) -> None:
-        self._attaching.discard(task)
-        self.check_empty()  # it may have left before this is known
-
-    def opened(self, connection: Connection) -> None:
+    def connection_opened(self, connection: Connection) -> None:
         self.connections[connection] = None
-        self.app.connected(len(self.connections))
-        if not self._sweeping:
-            self._sweeping = True
-            self.loop.call_later(SWEEP, self._sweep)
+        self.app.record_connections(len(self.connections))
+        if not self._checking_deadlines:
+            self._checking_deadlines = True
+            self.loop.call_later(DEADLINE_INTERVAL, self._check_deadlines)
 
-    def closed(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         self.connections.pop(connection, None)
-        self.app.connected(len(self.connections))
-        self.check_empty()
+        self.app.record_connections(len(self.connections))
+        self._check_drained()
 
-    def check_empty(self) -> None:
-        if self.leaving and not self.connections and not self._attaching:
-            self.empty.set()
+    def _check_drained(self) -> None:
+        if self.draining and not self.connections and not self._attaching:
+            self.drained.set()
 
-    def _sweep(self) -> None:
+    def _check_deadlines(self) -> None:
         now = perf_counter()
         for connection in list(self.connections):
-            connection.overdue(now)
-        self._sweeping = bool(self.connections)
-        if self._sweeping:
-            self.loop.call_later(SWEEP, self._sweep)
+            connection.check_deadlines(now)
+        self._checking_deadlines = bool(self.connections)
+        if self._checking_deadlines:
+            self.loop.call_later(DEADLINE_INTERVAL, self._check_deadlines)
 
     def _on_readable(self) -> None:
-        if len(self.connections) + len(self._attaching) + ACCEPT_AT_ONCE > self.most:
-            self._make_room()
-        for _ in range(ACCEPT_AT_ONCE):
+        if len(self.connections) + len(self._attaching) + ACCEPT_BATCH > self.max_connections:
+            self._evict_idle()
+        for _ in range(ACCEPT_BATCH):
             try:
                 sock, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return  # another worker was quicker, or the client left
+                return  # another worker took it, or the client left
             except OSError:
-                # Out of descriptors: the connection waits in the queue, and we do not spin on it.
-                self._make_room()
+                # Out of file descriptors: leave the connection in the backlog, and do not spin on it.
+                self._evict_idle()
                 self.loop.remove_reader(self._listener.fileno())
-                self.loop.call_later(ACCEPT_PAUSE, self._accept_again)
+                self.loop.call_later(ACCEPT_PAUSE, self._resume_accepting)
                 return
             self.adopt(sock)
 
-    def _make_room(self) -> None:
-        """Ends those that have been idle longest: whoever comes now wants something."""
-        idle = sorted((c for c in self.connections if not c.busy), key=lambda c: c.since)
-        for connection in idle[: max(ACCEPT_AT_ONCE, len(idle) // 20)]:
+    def _evict_idle(self) -> None:
+        """Closes the connections that have been idle longest, to make room for new ones."""
+        idle = sorted((c for c in self.connections if not c.busy), key=lambda c: c.waiting_since)
+        for connection in idle[: max(ACCEPT_BATCH, len(idle) // 20)]:
             connection.evict()
 
-    def _accept_again(self) -> None:
+    def _resume_accepting(self) -> None:
         if self._accepting:
             self.loop.add_reader(self._listener.fileno(), self._on_readable)
 
@@ -141,9 +145,13 @@ class Acceptor:
         except OSError:
             sock.close()
 
+    def _attached(self, task: asyncio.Task[Any]) -> None:
+        self._attaching.discard(task)
+        self._check_drained()  # the connection may have closed before its task ended
 
-def _raise_limit() -> int:
-    """As many descriptors as this process may have."""
+
+def _raise_fd_limit() -> int:
+    """Raises the soft limit of file descriptors to the hard one, at most 65,536. Returns the limit that holds."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection: requests in, answers out, in order.
+"""One HTTP/1.1 connection: reads requests, answers them in order, and keeps their deadlines.
 
-`reading.py` makes requests of what comes. Here are their line (pipelining), the answers, deadlines of receipt, and an
-end of the connection that leaves the client time to read. No task and no coroutine is made for a request.
+No task, coroutine or future is made for a request. A head that was accepted before is recognised by its bytes
+(`head_cache`); everything else goes through the parser, httptools, which calls the `on_...` methods.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
 import httptools
@@ -19,493 +20,505 @@ import httptools
 from ..ipc.failure import describe
 from ..log import writer
 from ..scoring.messages import Response, error_response
+from .application import Application
 from .exchange import Exchange
-from .head_cache import Head
+from .head_cache import CachedHead
 
-if TYPE_CHECKING:
-    from .acceptor import Acceptor
+MAX_HEAD_BYTES = 64 * 1024  # of a request's line and headers
 
+MAX_HEADER_COUNT = 200
 
-BODY_RATE = 4096  # bytes of a body a second that buy more time than settings.body_timeout
+MAX_PIPELINED = 1024  # requests on one connection; in memory each takes many times its bytes on the wire
 
-LINGER_SECONDS = 2.0  # for a client to read the last answer before the connection ends
+MIN_UPLOAD_RATE = 4096  # bytes of a body a second; a client that keeps this rate may exceed settings.body_timeout
 
-LINGER_BYTES = 1 << 20  # of a refused body that are read and thrown away
+LINGER_SECONDS = 2.0  # how long a client may take to read the last answer before the connection is closed
 
-FLUSH_LOOK = 0.005  # seconds between two looks whether an answer is on its way
+LINGER_BYTES = 1 << 20  # bytes read and discarded after a refusal
+
+FLUSH_INTERVAL = 0.005  # seconds between two checks whether an answer has been written
+
+# Bytes. Smaller pieces of a body are joined: each as an object of its own would take many times its size.
+_SMALL_PIECE = 4096
+
+_UNIQUE_HEADERS = frozenset(("host", "authorization", "content-type"))  # repeated ones may hide a smuggled request
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(asyncio.Protocol):
-    """`owner` says whether it is to be passed on or closed after the present request."""
+class Owner(Protocol):
+    """What a connection knows of its `Acceptor`."""
 
-    def __init__(self, owner: Acceptor, private: bool) -> None:
+    app: Application
+    loop: asyncio.AbstractEventLoop
+    hand_over: Callable[[int], Any]
+    draining: bool
+    closing: bool
+    buffered: int
+
+    def connection_opened(self, connection: Connection) -> None: ...
+
+    def connection_closed(self, connection: Connection) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """`private`: the connection is the supervisor's own, and needs no key."""
+
+    def __init__(self, owner: Owner, private: bool) -> None:
         self.owner = owner
-        self.private = private  # of the supervisor: it needs no key
         self.app = owner.app
+
+        # Connection state
         self.transport = cast(asyncio.Transport, None)
+        self.private = private
         self.peer: str | None = None
-        self.reader: Reader | None = None  # an idle connection costs little
-        self.since = perf_counter()  # when a request began to arrive or was whole, or an answer was last taken
-        self.arriving: Exchange | None = None  # not whole yet
-        self.line: deque[Exchange] = deque()  # requests whose head is there; the first is answered next
-        self.last = False  # no further request is answered
-        self.gone = False  # passed on
-        self.ending = 0.0  # when the last answer was sent; what comes is thrown away
-        self._thrown = 0  # bytes of it
-        self._paused = self._full = self._advancing = False
-        self._unsent = 0
+        self.waiting_since = perf_counter()  # start of the current deadline: the last progress in either direction
+        self.input_ended = False  # no further request is read
+        self.handed_over = False
+        self.lingering_since = 0.0  # when the last answer was sent, 0 before; further input is discarded
+        self._discarded = 0  # bytes
+        self._reading_paused = self._writing_paused = False
+        self._unsent = 0  # bytes in the transport's buffer at the last check
+
+        # Parser state
+        self._parser: httptools.HttpRequestParser | None = None  # made when needed: an idle connection costs little
+        self._head_bytes = 0  # of the request's line and headers
+        self._request_bytes = 0  # as received, since the request's first byte
+        self._lone_chunk = b""  # the data that is being parsed, if it arrived while no request was here
+
+        # Current requests
+        self.arriving: Exchange | None = None  # not complete yet
+        self.pipeline: deque[Exchange] = deque()  # requests with complete headers; the first is answered next
+        self._advancing = False
 
     @property
     def busy(self) -> bool:
-        return self.arriving is not None or bool(self.line)
+        return self.arriving is not None or bool(self.pipeline)
 
     @property
-    def stays(self) -> bool:
-        """Whether it is idle, and neither passed on nor ended yet."""
-        return not (self.busy or self.gone or self.ending or self.transport.is_closing())
+    def idle(self) -> bool:
+        """Whether it is open without a request, and stays here."""
+        return not (self.busy or self.handed_over or self.lingering_since or self.transport.is_closing())
 
-    # -- the transport's calls ------------------------------------------------------------------------
+    # -- calls of the transport -----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         address = transport.get_extra_info("peername")
         self.peer = str(address[0]) if isinstance(address, tuple) and address else None
-        self.owner.opened(self)
-        if self.owner.leaving:
-            self.owner.loop.call_soon(self.leave)
+        self.owner.connection_opened(self)
+        if self.owner.draining:
+            self.owner.loop.call_soon(self.release)
 
     def connection_lost(self, exc: Exception | None) -> None:
         arriving, self.arriving = self.arriving, None
-        for x in self.line if arriving is None or arriving in self.line else (*self.line, arriving):
-            self.owner.buffered -= x.kept
-            x.kept = 0
-            self.app.lost(x)
-        self.line.clear()
-        if self.reader is not None:
-            self.reader.end()
-            self.reader = None
-        self.owner.closed(self)
+        for exchange in self.pipeline if arriving is None or arriving in self.pipeline else (*self.pipeline, arriving):
+            self.owner.buffered -= exchange.buffered
+            exchange.buffered = 0
+            self.app.abandon(exchange)
+        self.pipeline.clear()
+        self._parser = None  # breaks the cycle with its callbacks, so that both are freed without a garbage collection
+        self.owner.connection_closed(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.gone:
+        if self.handed_over:
             return
         app = self.app
-        alone = self.arriving is None and not self.line and not self.private
-        if alone and not (self.last or self.ending or self._full or self.owner.leaving):
-            head = app.heads.find(data, app.auth.proof)
-            x = known_request(self, head, data) if head is not None else None
-            if x is not None:
-                self.line.append(x)
-                app.handle(x)
+        lone = self.arriving is None and not self.pipeline and not self.private
+        if lone and not (self.input_ended or self.lingering_since or self._writing_paused or self.owner.draining):
+            head = app.head_cache.find(data)
+            exchange = self._exchange_from_cache(head, data) if head is not None else None
+            if exchange is not None:
+                self.pipeline.append(exchange)
+                app.handle(exchange)
                 return
-        if self.ending or (self.last and self.arriving is None):
-            # Nothing more is answered, but a client that still writes must be able to, or it never reads.
-            self._thrown += len(data)
-            if self._thrown > LINGER_BYTES:
+        if self.lingering_since or (self.input_ended and self.arriving is None):
+            # Nothing more is answered, but a client that is still writing must be able to, or it never reads.
+            self._discarded += len(data)
+            if self._discarded > LINGER_BYTES:
                 self.transport.abort()
             return
-        if self.reader is None:
-            self.reader = Reader(self)
-        if not self.reader.read(data, alone):
+        if not self._parse(data, lone):
             return
-        if self.owner.leaving and self.arriving is None:
-            # What comes after this request is the next worker's: leave it in the socket.
-            self._pause()
-            self.leave()  # its answer may have been sent before all of it had come
-        elif len(self.line) > 1:
-            self._pause()  # they are answered one by one
+        if self.owner.draining and self.arriving is None:
+            # What follows this request is for the next worker: leave it in the socket.
+            self._pause_reading()
+            self.release()  # the answer may have been sent before the whole body arrived
+        elif len(self.pipeline) > 1:
+            self._pause_reading()  # until all but one are answered
 
     def eof_received(self) -> bool:
-        """A client may end its half and still read: what came whole is answered."""
-        self.last = True
-        if self.line and self.line[-1].whole and not self.ending:
-            self.line[-1].close = True
+        """A client may close its half and still read: complete requests are answered."""
+        self.input_ended = True
+        if self.pipeline and self.pipeline[-1].complete and not self.lingering_since:
+            self.pipeline[-1].close = True
             return True
         return False
 
     def pause_writing(self) -> None:
-        self._full = True
-        self.since, self._unsent = perf_counter(), self.transport.get_write_buffer_size()
+        self._writing_paused = True
+        self.waiting_since, self._unsent = perf_counter(), self.transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
-        self._full = False
-        self.since = perf_counter()
-        self.advance()
+        self._writing_paused = False
+        self.waiting_since = perf_counter()
+        self._advance()
 
-    # -- answers --------------------------------------------------------------------------------------
+    # -- requests in ----------------------------------------------------------------------------------
 
-    def advance(self) -> None:
-        """Answers what can be answered now: the first in line, then the next."""
-        if self._advancing:
+    def _exchange_from_cache(self, head: CachedHead, data: bytes) -> Exchange | None:
+        """The whole request in `data`, whose head is cached. None if its body does not fit: the parser refuses it."""
+        app, owner, size = self.app, self.owner, head.length
+        if app.check_body_size(size, owner.buffered) is not None:
+            return None
+        self.waiting_since = now = perf_counter()
+        exchange = Exchange(self, now, head.headers)
+        exchange.method, exchange.path, exchange.target = "POST", "/score", b"/score"
+        exchange.body_size = exchange.buffered = size
+        owner.buffered += size
+        exchange.body = data[len(data) - size :]
+        exchange.complete = exchange.handled = True
+        app.generate_request_id(exchange)
+        return exchange
+
+    def _parse(self, data: bytes, lone: bool) -> bool:
+        """Parses received data; `lone`: it arrived while no request was here. False: the data was refused."""
+        parser = self._parser or self._new_parser()
+        self._lone_chunk = data if lone else b""
+        self._request_bytes += len(data)
+        try:
+            while True:
+                try:
+                    parser.feed_data(data)
+                    break
+                except httptools.HttpParserUpgrade as upgrade:
+                    data = self._decline_upgrade(parser, data[upgrade.args[0] :])
+                    if not data:
+                        return False
+                    parser = self._new_parser()
+        except httptools.HttpParserCallbackError as error:
+            text = f"internal error of the server: {describe(error.__context__ or error)}"
+            writer.log(text, level="error", traceback="".join(traceback.format_exception(error)))
+            self._refuse(error_response(500, "server-failed", "the server failed; the entry script is not at fault"))
+            return False
+        except httptools.HttpParserError:
+            self._refuse(error_response(400, "bad-request", "this is not HTTP/1.1, or not whole"))
+            return False
+        exchange = self.arriving
+        # The parser reports a header once it is complete; this ends a header that never is.
+        if exchange is not None and not exchange.admitted and self._request_bytes > MAX_HEAD_BYTES + 65536:
+            self._refuse(_headers_too_large())
+            return False
+        return True
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        self._parser = parser = httptools.HttpRequestParser(self)
+        # Data after a request that closes the connection is ignored, not an error.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def _decline_upgrade(self, parser: httptools.HttpRequestParser, rest: bytes) -> bytes:
+        """Continues in HTTP/1.1, as a server may. Java's client offers HTTP/2 in every first request, even a POST.
+
+        Returns what a new parser gets: the same head without the offer, then `rest`. Empty: the request was refused.
+        """
+        exchange = self.arriving
+        if exchange is None or exchange.admitted or exchange.method == "CONNECT" or exchange.early_response is not None:
+            refusal = error_response(400, "bad-request", "the service does not connect to others")
+            self._refuse((exchange and exchange.early_response) or refusal)
+            return b""
+        head = exchange.method.encode() + b" " + exchange.target + b" HTTP/" + parser.get_http_version().encode()
+        for name, text in exchange.headers.items():
+            if name == "connection":
+                options = [option.strip() for option in text.split(",")]
+                text = ", ".join(option for option in options if option.lower() not in ("upgrade", "http2-settings"))
+            if name != "upgrade" and (text or name != "connection"):
+                head += b"\r\n" + name.encode("latin-1") + b": " + text.encode("latin-1")
+        self.arriving, self._lone_chunk = None, b""
+        return head + b"\r\n\r\n" + rest
+
+    # -- calls of the parser --------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self.input_ended:
+            return
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.input_ended = self.pipeline[-1].close = True
+            return
+        self.waiting_since = now = perf_counter()
+        self.arriving = Exchange(self, now)
+        self._head_bytes = self._request_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        exchange = self.arriving
+        if exchange is not None:
+            self._head_bytes += len(url)
+            if self._head_bytes <= MAX_HEAD_BYTES:
+                exchange.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        exchange = self.arriving
+        if exchange is None or exchange.admitted:  # a trailer after a chunked body must not change the request
+            return
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > MAX_HEAD_BYTES:
+            return
+        headers, key, text = exchange.headers, _header_name(name), value.decode("latin-1")
+        if key in headers:
+            if key in _UNIQUE_HEADERS:
+                _reject(exchange, f"the header {key} came twice", key)
+            text = f"{headers[key]}, {text}"
+        headers[key] = text
+
+    def on_headers_complete(self) -> None:
+        exchange, parser = self.arriving, self._parser
+        if exchange is None or parser is None:
+            return
+        headers = exchange.headers
+        exchange.method = parser.get_method().decode("latin-1")
+        if self._head_bytes > MAX_HEAD_BYTES or len(headers) > MAX_HEADER_COUNT:
+            exchange.early_response, exchange.close, exchange.path = _headers_too_large(), True, "/"
+        else:
+            if parser.should_upgrade():  # the parser stops here; see _decline_upgrade
+                return
+            if exchange.target == b"/score":
+                exchange.path = "/score"
+            else:
+                _set_path(exchange)
+            version = parser.get_http_version()
+            if version == "1.1":
+                if "host" not in headers and exchange.early_response is None:
+                    _reject(exchange, "an HTTP/1.1 request must have the header Host", "host")
+                if "expect" in headers:
+                    exchange.expects_continue = headers["expect"].lower() == "100-continue"
+                    if not exchange.expects_continue and exchange.early_response is None:
+                        text = "only 100-continue can be expected"
+                        exchange.early_response = error_response(417, "expectation-failed", text, "expect")
+            elif version == "1.0":
+                exchange.http10 = True
+                if "transfer-encoding" in headers and exchange.early_response is None:
+                    # HTTP/1.0 has no chunks, so an intermediary may read the request otherwise (RFC 9112, 6.1).
+                    _reject(exchange, "an HTTP/1.0 request cannot come in chunks", "transfer-encoding")
+            else:
+                _reject(exchange, f"HTTP/{version} is not spoken here")
+        exchange.admitted = True
+        if not parser.should_keep_alive():
+            exchange.close = True
+        self.input_ended = exchange.close
+        self.app.admit(exchange, self.owner.buffered)
+        self.pipeline.append(exchange)
+        if exchange.early_response is not None or exchange.expects_continue:
+            self._advance()
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self.arriving
+        if exchange is None:
+            return
+        exchange.body_size += len(body)
+        exchange.expects_continue = False
+        if exchange.early_response is not None:
+            return
+        owner = self.owner
+        exchange.early_response = self.app.check_body_size(exchange.body_size, owner.buffered - exchange.buffered)
+        if exchange.early_response is None:
+            _add_piece(exchange.body_parts, body)
+            exchange.buffered += len(body)
+            owner.buffered += len(body)
+        else:
+            exchange.body_parts.clear()
+            self._advance()
+
+    def on_message_complete(self) -> None:
+        exchange = self.arriving
+        if exchange is None or not exchange.admitted:
+            return
+        self.arriving = None
+        self.waiting_since, self._request_bytes = perf_counter(), 0
+        exchange.complete = True
+        parts = exchange.body_parts
+        if parts:
+            exchange.body = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+        lone, self._lone_chunk = self._lone_chunk, b""
+        usual = exchange.target == b"/score" and exchange.method == "POST" and not (exchange.close or exchange.http10)
+        if lone and usual and exchange.early_response is None:
+            self.app.head_cache.learn(lone, exchange.headers, exchange.body_size)
+        self._advance()
+
+    # -- answers out ----------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Answers what can be answered now: the first request in the pipeline, then the next."""
+        if self._advancing:  # an answer was sent at once, from the loop below
             return
         self._advancing = True
         try:
-            while self.line and not self._full and not self.ending:
-                x = self.line[0]
-                if x.begun:
+            while self.pipeline and not self._writing_paused and not self.lingering_since:
+                exchange = self.pipeline[0]
+                if exchange.handled:
                     return
-                if x.early is not None:
-                    x.begun = True
-                    self.app.finish(x, x.early)
-                elif x.whole:
-                    x.begun = True
-                    self.app.handle(x)
+                if exchange.early_response is not None:
+                    exchange.handled = True
+                    self.app.send_response(exchange, exchange.early_response)
+                elif exchange.complete:
+                    exchange.handled = True
+                    self.app.handle(exchange)
                 else:
-                    if x.expects:
-                        x.expects = False
+                    if exchange.expects_continue:
+                        exchange.expects_continue = False
                         self.transport.write(_CONTINUE)
                     return
         finally:
             self._advancing = False
 
-    def send(self, x: Exchange, head: bytes, body: bytes) -> bool:
-        """Writes the answer of the first in line: status line and headers without the last lines, then the body.
+    def send(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+        """Writes the answer to the first request in the pipeline; does nothing if the client is gone.
 
-        False when the client is gone, or the connection is.
+        `head` is the status line and the headers, without `connection` and the empty line.
         """
-        self.owner.buffered -= x.kept
-        x.kept = 0
-        if not self.line or self.line[0] is not x or self.transport.is_closing() or self.ending:
-            return False
-        self.line.popleft()
-        cut = not x.whole and not _is_short(x)  # the rest of its body is not waited for
-        close = x.close or cut or (self.owner.closing and not self.line)
+        pipeline, owner = self.pipeline, self.owner
+        owner.buffered -= exchange.buffered
+        exchange.buffered = 0
+        if not pipeline or pipeline[0] is not exchange or self.transport.is_closing() or self.lingering_since:
+            return
+        pipeline.popleft()
+        # After an early answer, a long rest of the body is not worth waiting for.
+        cut_off = not exchange.complete and not _is_rest_short(exchange)
+        close = exchange.close or cut_off or (owner.closing and not pipeline)
         if close:
             head += b"connection: close\r\n\r\n"
         else:
-            head += b"connection: keep-alive\r\n\r\n" if x.old else b"\r\n"
-        self.transport.write(head if x.method == "HEAD" else head + body)
-        self.since = perf_counter()
+            head += b"connection: keep-alive\r\n\r\n" if exchange.http10 else b"\r\n"
+        self.transport.write(head if exchange.method == "HEAD" else head + body)
+        self.waiting_since = perf_counter()
         if close:
-            self.line.clear()
-            self._end()
-        elif self.owner.leaving and not self.line and self.arriving is None:
-            self.leave()
+            pipeline.clear()
+            self._linger()
+        elif owner.draining and not pipeline and self.arriving is None:
+            self.release()
         else:
-            if self._paused and len(self.line) <= 1 and not (self.owner.leaving and self.arriving is None):
-                self._paused = False
+            if self._reading_paused and len(pipeline) <= 1 and not (owner.draining and self.arriving is None):
+                self._reading_paused = False
                 self.transport.resume_reading()
-            if self.line:
-                self.advance()
-        return True
+            if pipeline:
+                self._advance()
 
-    def refuse(self, response: Response) -> None:
-        """What came cannot be understood, or not in time: an answer in its turn, then the end."""
-        if self.ending or self.transport.is_closing():
+    def _refuse(self, response: Response) -> None:
+        """Answers input that is invalid or late, in its turn, and then closes the connection."""
+        if self.lingering_since or self.transport.is_closing():
             return
-        x, self.arriving, self.last = self.arriving, None, True
-        if x is not None and x.begun:  # its answer went out before its body was whole
-            self._end()
+        exchange, self.arriving, self.input_ended = self.arriving, None, True
+        if exchange is not None and exchange.handled:  # answered before its body was complete
+            self._linger()
             return
-        if x is None or x not in self.line:
-            x = x or Exchange(self, perf_counter())
-            x.method, x.path = x.method or "-", x.path or "-"
-            self.line.append(x)
-        x.early, x.close, x.whole = response, True, False
-        if not x.id:
-            self.app.name(x)
-        self.advance()
+        if exchange is None or exchange not in self.pipeline:
+            exchange = exchange or Exchange(self, perf_counter())
+            exchange.method, exchange.path = exchange.method or "-", exchange.path or "-"
+            self.pipeline.append(exchange)
+        exchange.early_response, exchange.close, exchange.complete = response, True, False
+        if not exchange.id:
+            self.app.assign_request_id(exchange)
+        self._advance()
 
-    def _end(self) -> None:
-        """Nothing more is said. The client is given time to read: a closed socket with unread data resets."""
-        self.arriving, self.last, self._thrown = None, True, 0
-        self.ending = perf_counter()
-        if self._paused:
-            self._paused = False
-            self.transport.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+    # -- deadlines and the end ------------------------------------------------------------------------
 
-    def overdue(self, now: float) -> None:
-        """Called about once a second: ends what takes too long."""
-        x, waited, limits = self.arriving, now - self.since, self.app.settings
-        if self._full or (self.ending and self.transport.get_write_buffer_size()):
+    def check_deadlines(self, now: float) -> None:
+        """Ends what takes too long. Called about once a second."""
+        exchange, waited, settings = self.arriving, now - self.waiting_since, self.app.settings
+        if self._writing_paused or (self.lingering_since and self.transport.get_write_buffer_size()):
             unsent = self.transport.get_write_buffer_size()
             if unsent != self._unsent:
-                self.since, self._unsent = now, unsent
-            elif waited > limits.stalled_timeout:
+                self.waiting_since, self._unsent = now, unsent
+            elif waited > settings.stalled_timeout:
                 self.transport.abort()
-            if self.ending:
-                self.ending = now  # the client has not been given the last answer yet
-        elif self.ending:
-            if now - self.ending > LINGER_SECONDS:
+            if self.lingering_since:
+                self.lingering_since = now  # the client has not received the last answer yet
+        elif self.lingering_since:
+            if now - self.lingering_since > LINGER_SECONDS:
                 self.transport.abort()
-        elif self._paused:
-            self.since = now  # it is we who do not read
-        elif x is not None and not x.admitted:
-            if waited > limits.head_timeout:
-                self.refuse(
-                    error_response(408, "request-timeout", f"no whole head came within {limits.head_timeout:g} s")
-                )
-        elif x is not None:
-            if waited > limits.body_timeout + x.size / BODY_RATE:
-                self.refuse(
-                    error_response(408, "request-timeout", f"the body did not come within {waited:.0f} s", "body")
-                )
-        elif not self.line and waited > limits.keep_alive_timeout:
+        elif self._reading_paused:
+            self.waiting_since = now  # reading is paused by us, so the client is not slow
+        elif exchange is not None and not exchange.admitted:
+            if waited > settings.head_timeout:
+                text = f"no whole head came within {settings.head_timeout:g} s"
+                self._refuse(error_response(408, "request-timeout", text))
+        elif exchange is not None:
+            if waited > settings.body_timeout + exchange.body_size / MIN_UPLOAD_RATE:
+                text = f"the body did not come within {waited:.0f} s"
+                self._refuse(error_response(408, "request-timeout", text, "body"))
+        elif not self.pipeline and waited > settings.keep_alive_timeout:
             self.evict()
 
     def evict(self) -> None:
-        """Ends an idle connection."""
+        """Closes an idle connection."""
         if self.transport.get_write_buffer_size():  # an answer that was never read
             self.transport.abort()
         else:
             self.transport.close()
 
-    # -- leaving --------------------------------------------------------------------------------------
-
-    def leave(self) -> None:
-        """Passes the connection on, or closes it, as soon as no request is on it."""
-        if self.gone or self.transport.is_closing():
+    def release(self) -> None:
+        """Hands the connection over to another worker, or closes it, as soon as no request is on it."""
+        if self.handed_over or self.transport.is_closing():
             return
-        if self.ending:
-            if self.owner.closing:
+        owner = self.owner
+        if self.lingering_since:
+            if owner.closing:
                 self.transport.close()
             return
         if self.busy:
-            # Nobody is kept waiting for the rest of a head, or of a body.
-            if self.owner.closing and (not self.line or self.line[0] is self.arriving):
+            # A service that stops does not wait for the rest of a head or a body.
+            if owner.closing and (not self.pipeline or self.pipeline[0] is self.arriving):
                 self.transport.close()
             elif self.arriving is None:
-                self._pause()
+                self._pause_reading()
             return
-        if self.owner.closing or self.private or self.last:
+        if owner.closing or self.private or self.input_ended:
             self.transport.close()
         elif self.transport.get_write_buffer_size():
-            self.owner.loop.call_later(FLUSH_LOOK, self.leave)
+            owner.loop.call_later(FLUSH_INTERVAL, self.release)
         else:
-            self._pause()
-            self.gone = True
-            self.owner.pass_on(self.transport.get_extra_info("socket").fileno())
-            # Closing ours ends nothing: the copy that was sent keeps the connection open.
+            self._pause_reading()
+            self.handed_over = True
+            owner.hand_over(self.transport.get_extra_info("socket").fileno())
+            # This closes our copy only: the descriptor that was sent keeps the connection open.
             self.transport.close()
 
-    def _pause(self) -> None:
-        if not self._paused:
-            self._paused = True
+    def _linger(self) -> None:
+        """Ends our half, and gives the client time to read: closing a socket with unread data resets it."""
+        self.arriving, self.input_ended, self._discarded = None, True, 0
+        self.lingering_since = perf_counter()
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
             self.transport.pause_reading()
 
 
-def _is_short(x: Exchange) -> bool:
-    """Whether the rest of a refused body may be read, so that the connection can stay."""
-    length = x.headers.get("content-length", "" if "transfer-encoding" in x.headers else "0")
-    return not x.expects and length.isdigit() and int(length) <= LINGER_BYTES
+@lru_cache(maxsize=512)  # clients send the same few names again and again
+def _header_name(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
-MAX_HEADERS = 64 * 1024  # bytes of a request's line and headers
-
-MAX_HEADER_COUNT = 200
-
-MAX_IN_LINE = 1024  # requests sent ahead; one in a line takes many times what it took on the wire
-
-SMALL = 4096  # bytes of a body that are not kept as an object of their own
-
-_TWICE = frozenset(("host", "authorization", "content-type"))  # two of these: somebody is to be fooled
-
-
-class Reader:
-    """Reads the requests of one connection.
-
-    The one that is being read is the connection's `arriving`. When its head is there, it goes to the end of the `line`.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.app = connection.app
-        self._parser = _parser(self)
-        self._head_size = 0
-        self._raw = 0  # bytes since the request's first, as they came
-        self._alone = b""  # what came, when nothing else was here
-
-    def end(self) -> None:
-        self._parser = cast(Any, None)  # each knows the other: nobody would free them before the collector
-
-    def read(self, data: bytes, alone: bool) -> bool:
-        """Reads what came; `alone`: no other request was here. False: it was refused, and is the last."""
-        self._alone = data if alone else b""
-        self._raw += len(data)
-        connection = self.connection
-        try:
-            while True:
-                try:
-                    self._parser.feed_data(data)
-                    break
-                except httptools.HttpParserUpgrade as upgrade:
-                    data = self._decline_upgrade(data[upgrade.args[0] :])
-                    if not data:
-                        return False
-        except httptools.HttpParserCallbackError as error:
-            text = f"internal error of the server: {describe(error.__context__ or error)}"
-            writer.log(text, level="error", traceback="".join(traceback.format_exception(error)))
-            connection.refuse(
-                error_response(500, "server-failed", "the server failed; the entry script is not at fault")
-            )
-            return False
-        except httptools.HttpParserError:
-            connection.refuse(error_response(400, "bad-request", "this is not HTTP/1.1, or not whole"))
-            return False
-        x = connection.arriving
-        if x is not None and not x.admitted and self._raw > MAX_HEADERS + 65536:  # one header that does not end
-            connection.refuse(_headers_too_large())
-            return False
-        return True
-
-    # -- the parser's calls ---------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        connection = self.connection
-        if connection.last:
-            return
-        if len(connection.line) >= MAX_IN_LINE:
-            connection.last = connection.line[-1].close = True
-            return
-        connection.since = now = perf_counter()
-        connection.arriving = Exchange(connection, now)
-        self._head_size = self._raw = 0
-
-    def on_url(self, url: bytes) -> None:
-        x = self.connection.arriving
-        if x is not None:
-            self._head_size += len(url)
-            if self._head_size <= MAX_HEADERS:
-                x.target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        x = self.connection.arriving
-        if x is None or x.admitted:  # a trailer after a chunked body must not change the request
-            return
-        self._head_size += len(name) + len(value) + 4
-        if self._head_size > MAX_HEADERS:
-            return
-        headers, key, text = x.headers, _name(name), value.decode("latin-1")
-        if key in headers:
-            if key in _TWICE:
-                x.early, x.close = error_response(400, "bad-request", f"the header {key} came twice", key), True
-            text = f"{headers[key]}, {text}"
-        headers[key] = text
-
-    def on_headers_complete(self) -> None:
-        connection, parser = self.connection, self._parser
-        x = connection.arriving
-        if x is None:
-            return
-        headers = x.headers
-        x.method = parser.get_method().decode("latin-1")
-        if self._head_size > MAX_HEADERS or len(headers) > MAX_HEADER_COUNT:
-            x.early, x.close, x.path = _headers_too_large(), True, "/"
-        else:
-            if parser.should_upgrade():  # another protocol is offered; see _decline_upgrade
-                return
-            if x.target == b"/score":
-                x.path = "/score"
-            else:
-                _set_path(x)
-            version = parser.get_http_version()
-            if version == "1.0":
-                x.old = True
-                if "transfer-encoding" in headers and x.early is None:
-                    # Who speaks 1.0 knows no chunks: something in between may not either (RFC 9112, 6.1).
-                    text = "an HTTP/1.0 request cannot come in chunks"
-                    x.early, x.close = error_response(400, "bad-request", text, "transfer-encoding"), True
-            elif version != "1.1":
-                x.early, x.close = error_response(400, "bad-request", f"HTTP/{version} is not spoken here"), True
-            else:
-                if "host" not in headers and x.early is None:
-                    text = "an HTTP/1.1 request must have the header Host"
-                    x.early, x.close = error_response(400, "bad-request", text, "host"), True
-                if "expect" in headers:
-                    x.expects = headers["expect"].lower() == "100-continue"
-                    if not x.expects and x.early is None:
-                        x.early = error_response(
-                            417, "expectation-failed", "only 100-continue can be expected", "expect"
-                        )
-        x.admitted = True
-        if not parser.should_keep_alive():
-            x.close = True
-        connection.last = x.close
-        self.app.admit(x)
-        connection.line.append(x)
-        if x.early is not None or x.expects:
-            connection.advance()
-
-    def on_body(self, body: bytes) -> None:
-        connection = self.connection
-        x = connection.arriving
-        if x is None:
-            return
-        x.size += len(body)
-        x.expects = False
-        if x.early is not None:
-            return
-        owner = connection.owner
-        x.early = self.app.too_large(x.size, owner.buffered - x.kept)
-        if x.early is None:
-            _keep(x.parts, body)
-            x.kept += len(body)
-            owner.buffered += len(body)
-        else:
-            x.parts.clear()
-            connection.advance()
-
-    def on_message_complete(self) -> None:
-        connection = self.connection
-        x = connection.arriving
-        if x is None or not x.admitted:
-            return
-        connection.arriving = None
-        connection.since, self._raw = perf_counter(), 0
-        x.whole = True
-        if x.parts:
-            x.body = bytes(x.parts[0]) if len(x.parts) == 1 else b"".join(x.parts)
-            x.parts.clear()
-        alone, self._alone = self._alone, b""
-        if alone and x.early is None and x.target == b"/score" and x.method == "POST" and not (x.close or x.old):
-            self.app.heads.learn(alone, x.headers, x.size, self.app.auth.proof)
-        connection.advance()
-
-    def _decline_upgrade(self, rest: bytes) -> bytes:
-        """Goes on in HTTP/1.1, as a server may. Java's client offers HTTP/2 in every first request, also of a POST.
-
-        Returns what is to be parsed next: the same head without the offer, and what came behind it.
-        """
-        x = self.connection.arriving
-        if x is None or x.admitted or x.method == "CONNECT" or x.early is not None:
-            text = "the service does not connect to others"
-            self.connection.refuse((x and x.early) or error_response(400, "bad-request", text))
-            return b""
-        head = x.method.encode() + b" " + x.target + b" HTTP/" + self._parser.get_http_version().encode()
-        for name, text in x.headers.items():
-            if name == "connection":
-                kept = [token.strip() for token in text.split(",")]
-                text = ", ".join(token for token in kept if token.lower() not in ("upgrade", "http2-settings"))
-            if name != "upgrade" and (text or name != "connection"):
-                head += b"\r\n" + name.encode("latin-1") + b": " + text.encode("latin-1")
-        self.connection.arriving, self._alone = None, b""
-        self._parser = _parser(self)
-        return head + b"\r\n\r\n" + rest
+def _set_path(exchange: Exchange) -> None:
+    try:
+        parts = httptools.parse_url(exchange.target)
+    except httptools.HttpParserInvalidURLError:
+        exchange.path = exchange.target.decode("latin-1")
+        if exchange.early_response is None and exchange.path != "*":
+            _reject(exchange, "the request's target is no path", "target")
+        return
+    path = (parts.path or b"/").decode("latin-1")
+    exchange.path = unquote(path) if "%" in path else path
+    exchange.query = (parts.query or b"").decode("latin-1")
 
 
-def known_request(connection: Connection, head: Head, data: bytes) -> Exchange | None:
-    """The whole request that `data` is, its head being known. None: the parser must look."""
-    app, owner, size = connection.app, connection.owner, head.length
-    if app.too_large(size, owner.buffered) is not None:
-        return None
-    connection.since = now = perf_counter()
-    x = Exchange(connection, now, head.headers)
-    x.method, x.path, x.target = "POST", "/score", b"/score"
-    x.size = x.kept = size
-    owner.buffered += size
-    x.body = data[len(data) - size :]
-    x.whole = x.begun = True
-    app.name_anew(x)
-    return x
-
-
-def _keep(parts: list[bytes | bytearray], piece: bytes) -> None:
-    """Small pieces are kept together: each by itself takes many times its size."""
-    if not parts or len(piece) >= SMALL:
+def _add_piece(parts: list[bytes | bytearray], piece: bytes) -> None:
+    if not parts or len(piece) >= _SMALL_PIECE:
         parts.append(piece)
     elif isinstance(parts[-1], bytearray):
         parts[-1] += piece
@@ -513,29 +526,15 @@ def _keep(parts: list[bytes | bytearray], piece: bytes) -> None:
         parts.append(bytearray(piece))
 
 
-@lru_cache(maxsize=512)  # clients say the same few names again and again
-def _name(name: bytes) -> str:
-    return name.decode("latin-1").lower()
+def _is_rest_short(exchange: Exchange) -> bool:
+    """Whether the rest of a refused body may be read and discarded, so that the connection can stay open."""
+    headers = exchange.headers
+    length = headers.get("content-length", "" if "transfer-encoding" in headers else "0")
+    return not exchange.expects_continue and length.isdigit() and int(length) <= LINGER_BYTES
 
 
-def _parser(reader: Reader) -> httptools.HttpRequestParser:
-    parser = httptools.HttpRequestParser(reader)
-    # What follows a request that closes is no error, it is not looked at.
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser
-
-
-def _set_path(x: Exchange) -> None:
-    try:
-        parts = httptools.parse_url(x.target)
-    except httptools.HttpParserInvalidURLError:
-        x.path = x.target.decode("latin-1")
-        if x.early is None and x.path != "*":
-            x.early, x.close = error_response(400, "bad-request", "the request's target is no path", "target"), True
-        return
-    path = (parts.path or b"/").decode("latin-1")
-    x.path = unquote(path) if "%" in path else path
-    x.query = (parts.query or b"").decode("latin-1")
+def _reject(exchange: Exchange, text: str, where: str = "") -> None:
+    exchange.early_response, exchange.close = error_response(400, "bad-request", text, where), True
 
 
 def _headers_too_large() -> Response:

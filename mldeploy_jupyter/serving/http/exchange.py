@@ -1,36 +1,43 @@
-"""One request, and where its answer goes."""
+"""One HTTP request, and the connection that its answer goes to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..scoring.messages import Response
 
-if TYPE_CHECKING:
-    from .connection import Connection
+
+class Sender(Protocol):
+    """A connection, as the application sees it. `private`: the supervisor's own, which needs no key."""
+
+    private: bool
+    peer: str | None
+
+    def send(self, exchange: Exchange, head: bytes, body: bytes) -> None: ...
 
 
 class Exchange:
-    """A request as it arrives: its head is `admitted`, then it is `whole`. `early`: the answer that waits for no body.
+    """One HTTP request. `admitted`: headers accepted; `complete`: body received; `handled`: given to the application.
 
-    `id` is the request's id, `ids` the headers that tell it. `place` is where the scoreboard names it, -2 before.
-    Most of it stays as it is for most requests: so the defaults stand at the class.
+    `early_response` is chosen from the headers alone, before the body. `id_headers` tell the client the request's id.
+    Most requests leave most attributes at their defaults, so the defaults are the class's.
     """
 
-    target = body = ids = b""
+    target = body = id_headers = b""
     method = path = query = id = ""
-    size = kept = 0  # bytes of body that came, and that are kept
-    close = whole = expects = old = begun = False
-    early: Response | None = None
-    place = -2
-    job: Any = None
+    body_size = 0  # bytes of the body received so far
+    buffered = 0  # bytes of the body that count against the acceptor's limit
+    close = complete = expects_continue = http10 = handled = False
+    early_response: Response | None = None
+    scoreboard_index = -2  # where the scoreboard has the id: -1 nowhere (it was full), -2 not in flight
+    job: Any = None  # the application's
 
-    def __init__(self, connection: Connection, began: float, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, connection: Sender, started: float, headers: dict[str, str] | None = None) -> None:
         self.connection = connection
-        self.began = began  # perf_counter at its first byte
-        self.admitted = headers is not None  # not at the class: it is asked for each header, where that is slower
-        if headers is not None:  # of a head that was read before: nobody may change it
+        self.started = started  # perf_counter at its first byte
+        self.admitted = headers is not None  # on the instance: read once per header, and class lookup is slower
+        if headers is not None:  # from the cache: shared, must not be modified
             self.headers = headers
             return
         self.headers = {}  # names in lower case
-        self.parts: list[bytes | bytearray] = []
+        self.body_parts: list[bytes | bytearray] = []

@@ -1,55 +1,67 @@
-"""Heads of requests that were read before.
+"""Request heads that were accepted before.
 
-A client says the same in every request but for the body. A head that was accepted once is known by its bytes: the
-next request that begins with just these needs no parser, and no second look at its key.
+Clients repeat identical headers. A head accepted once is cached by its raw bytes: the next request that starts with
+the same bytes skips the parser and the check of its key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-MOST = 256  # heads
+MAX_HEADS = 256
 
-LONGEST = 2048  # bytes of one
+MAX_CACHED_BYTES = 2048  # of one head
 
-# A head that has one of these is read each time: it says more than where its body ends and who is asking.
-_PARTICULAR = frozenset(
+# Heads with one of these are parsed each time: they say more than the length of the body and who is asking.
+_UNCACHEABLE = frozenset(
     ("transfer-encoding", "expect", "upgrade", "x-request-id", "x-ms-request-id", "x-ms-client-request-id")
 )
 
 
-class Head:
-    """`length` is that of the body. `proof` is what the key was right for (`Auth.proof`)."""
+class Credentials(Protocol):
+    """A cached head is valid while `cache_epoch` is the same object. None: heads must not be cached."""
 
-    __slots__ = ("headers", "length", "proof")
+    cache_epoch: Any
 
-    def __init__(self, headers: dict[str, str], length: int, proof: Any) -> None:
+
+class CachedHead:
+    """`length` is that of the body. `epoch` is the `Credentials.cache_epoch` under which the head was accepted."""
+
+    __slots__ = ("epoch", "headers", "length")
+
+    def __init__(self, headers: dict[str, str], length: int, epoch: Any) -> None:
         self.headers = headers
         self.length = length
-        self.proof = proof
+        self.epoch = epoch
 
 
-class Heads:
-    """Those of `POST /score`, HTTP/1.1, with a length and a connection that stays. The oldest make place."""
+class HeadCache:
+    """Heads of `POST /score` in HTTP/1.1 with a Content-Length, on connections that stay open. Evicts the oldest."""
 
-    def __init__(self) -> None:
-        self._known: dict[bytes, Head] = {}
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._heads: dict[bytes, CachedHead] = {}
 
-    def find(self, data: bytes, proof: Any) -> Head | None:
-        """The head that `data` begins with, if `data` is it and its whole body, and nothing else."""
+    def find(self, data: bytes) -> CachedHead | None:
+        """The head that `data` starts with, if `data` is that head and its whole body and nothing else."""
         end = data.find(b"\r\n\r\n") + 4
-        head = self._known.get(data[:end])
-        return head if head is not None and len(data) - end == head.length and head.proof is proof else None
+        head = self._heads.get(data[:end])
+        if head is not None and len(data) - end == head.length and head.epoch is self._credentials.cache_epoch:
+            return head
+        return None
 
-    def learn(self, data: bytes, headers: Mapping[str, str], size: int, proof: Any) -> None:
-        """`data` was one whole request, accepted and of the usual kind."""
-        end = len(data) - size
+    def learn(self, data: bytes, headers: Mapping[str, str], body_size: int) -> None:
+        """Caches the head of `data`, one whole accepted request, unless it is unusual."""
+        end = len(data) - body_size
         length = headers.get("content-length", "")
-        if end > LONGEST or not length.isdigit() or int(length) != size or data.find(b"\r\n\r\n") + 4 != end:
+        if end > MAX_CACHED_BYTES or not length.isdigit() or int(length) != body_size:
             return
-        if proof is None or not _PARTICULAR.isdisjoint(headers):
+        if data.find(b"\r\n\r\n") + 4 != end or not _UNCACHEABLE.isdisjoint(headers):
             return
-        if len(self._known) >= MOST:
-            del self._known[next(iter(self._known))]
-        self._known[data[:end]] = Head(dict(headers), size, proof)
+        epoch = self._credentials.cache_epoch
+        if epoch is None:
+            return
+        if len(self._heads) >= MAX_HEADS:
+            del self._heads[next(iter(self._heads))]
+        self._heads[data[:end]] = CachedHead(dict(headers), body_size, epoch)

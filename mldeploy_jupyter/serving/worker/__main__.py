@@ -1,7 +1,7 @@
 """A process that runs the entry script and answers requests. Started by a supervisor.
 
-The main thread belongs to the script (`runner.py`), a second one runs the loop that answers, a third
-listens to the supervisor. When the supervisor dies the worker dies with it.
+The main thread belongs to the script (`script_thread`), a second one runs the loop that answers (`service`), a third
+listens to the supervisor. When the supervisor dies, the worker dies with it.
 """
 
 from __future__ import annotations
@@ -36,26 +36,27 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def serve(channel: Channel) -> None:
-    """Waits for the first order and carries it out; never returns. A forked process begins here, too.
+    """Carries out the first order; never returns. A process that a zygote forked begins here, too.
 
-    `start` comes with the listening socket and makes this a worker, `check` runs a script once (`check.py`).
+    `start` comes with two descriptors, the listening socket and the scoreboard, and makes this process a worker.
+    `check` runs a script once (`script_check`).
     """
     received = channel.receive()
     if received is None:
         os._exit(0)
     start, fds = received
     settings = Settings.from_dict(start["settings"])
-    if "environment" in start:  # of a process that was forked
+    if "environment" in start:  # this process was forked
         _take_over(start, settings, channel)
-    if "lines" in start:  # a check, and a supervisor of an older version, keep lines of text
+    if "lines" in start:  # missing for a check and from older supervisors, which keep plain text
         capture.install(str(settings.revision), start["lines"])
     faulthandler.enable()
     if hasattr(signal, "SIGUSR2"):
         faulthandler.register(signal.SIGUSR2, all_threads=True)
     if start["op"] == "check":
-        from .script_check import answer
+        from .script_check import serve_check
 
-        answer(settings, channel)
+        serve_check(settings, channel)
     try:
         from ..ipc.scoreboard import Scoreboard
         from .service import Service
@@ -64,11 +65,10 @@ def serve(channel: Channel) -> None:
             "module-missing", "import", f"the scoring server's own requirements are missing: {describe(error)}"
         )
         _fail(channel, {**data, "exception": from_exception(error, "import")["exception"], "server": True})
-    board = Scoreboard(fds[1])
-    service = Service(settings, channel, socket.socket(fileno=fds[0]), board, start["slot"])
+    service = Service(settings, channel, socket.socket(fileno=fds[0]), Scoreboard(fds[1]), start["slot"])
     service.app.auth.set_keys(start["keys"])
     service.start(early=start["early"])
-    threading.Thread(target=_obey, args=(channel, service), daemon=True, name="supervisor").start()
+    threading.Thread(target=_handle_orders, args=(channel, service), daemon=True, name="supervisor").start()
     try:
         ready = service.load()
     except BaseException as error:
@@ -77,7 +77,7 @@ def serve(channel: Channel) -> None:
         _fail(channel, ready["failure"])
     capture.flush()
     channel.send(ready)
-    service.runner.serve()
+    service.script_thread.serve()
     service.finished.wait()
     if service.app.tracer is not None:
         service.app.tracer.stop()
@@ -85,7 +85,7 @@ def serve(channel: Channel) -> None:
     os._exit(0)
 
 
-def _obey(channel: Channel, service: Any) -> None:
+def _handle_orders(channel: Channel, service: Any) -> None:
     while (received := channel.receive()) is not None:
         message, fds = received
         if message["op"] == "stack":
@@ -95,7 +95,7 @@ def _obey(channel: Channel, service: Any) -> None:
             found = preload.libraries_since(set())
             channel.send({"event": "answer", "id": message["id"], "modules": found})
         else:
-            service.obey(message, fds)
+            service.handle_order(message, fds)
     os._exit(0)  # the supervisor is gone
 
 
@@ -110,7 +110,7 @@ def _fail(channel: Channel, data: dict[str, Any]) -> Any:
 
 
 def _take_over(start: dict[str, Any], settings: Settings, channel: Channel) -> None:
-    """What a worker that is started has from its command: environment, folder, name, where the server is."""
+    """Sets what a worker that was not forked gets from its command: environment, folder, name, the server's folder."""
     preload.relocate_server(os.environ.get("PYTHONPATH", ""), start["environment"]["PYTHONPATH"])
     process_state.set_environment(start["environment"])
     process_state.become_main(str(__package__), [f"--channel={channel.fileno()}", f"--parent={os.getppid()}"])

@@ -1,23 +1,24 @@
-"""The service on the wire: routes, keys, request ids, and what an answer says in its headers.
+"""The service's routes: who may call them, the ids of requests, and every answer but those of `run()`.
 
-Liveness, readiness and metrics are open: probes and scrapers carry no key, and they say nothing of the
-data. `/swagger.json` asks for the key like `/score`: its example is the sample, which may be private.
+Liveness, readiness and metrics are open: probes and scrapers carry no key, and the answers reveal nothing of the data.
+`/swagger.json` asks for the key like `/score`: its example is the sample, which may be private.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections.abc import Callable
 from traceback import format_exception
-from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
 
 from ..http.exchange import Exchange
-from ..http.head_cache import Heads
+from ..http.head_cache import HeadCache
 from ..ipc import scoreboard as fields
-from ..ipc.failure import describe as reason_of
+from ..ipc.failure import describe as describe_error
 from ..ipc.scoreboard import Scoreboard, Slot
 from ..log import writer
 from ..scoring.messages import Request, Response, error_response
@@ -28,39 +29,48 @@ from ..settings import Settings
 from . import metrics
 from .auth import Auth
 from .jobs import BatchResult, Job
-from .request_queue import RequestQueue
+from .request_queue import RequestQueue, add_retry_after
 from .responder import Responder
 
-MAX_ID = 100  # characters
+MAX_ID = 100  # characters of a request id
 
-_GENEROUS = 256 * 1024 * 1024  # bytes of bodies that are kept at a time, at least; else twice the largest
+# Bytes of request bodies in memory that are always accepted; more only as long as two of the largest size fit.
+MIN_BUFFERED_LIMIT = 256 * 1024 * 1024
 
-_OPEN = frozenset(("/", "/ready", "/metrics"))
+_OPEN_PATHS = frozenset(("/", "/ready", "/metrics"))
 
-_WORDS = {"import": "the entry script is being imported", "init": "init() is running", "sample": "scoring the sample"}
+_PHASES = {"import": "the entry script is being imported", "init": "init() is running", "sample": "scoring the sample"}
 
 
 class App:
-    """What is answered. `phase` goes import, init, sample, ready; only the last answers `/score`.
+    """The application behind `http` (`http.application.Application`). Every method is called on the loop's thread.
 
-    Every method is called on the loop's thread.
+    `phase` goes import, init, sample, ready; only the last one answers `/score`. `on_stuck()` is called when a call of
+    `run()` cannot be ended, so that the worker must be replaced.
     """
 
-    def __init__(self, settings: Settings, board: Scoreboard, slot: Slot, on_stuck: Any = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        scoreboard: Scoreboard,
+        slot: Slot,
+        loop: asyncio.AbstractEventLoop,
+        on_stuck: Callable[[], None] = lambda: None,
+    ) -> None:
         self.settings = settings
         self.scorer: Scorer | None = None
         self.phase = "import"
         self.phase_since = time.monotonic()
         self.tracer: Tracer | None = None
         self.auth = Auth(settings)
-        self.queue = RequestQueue(settings, slot, self.finish, self.finish_together, on_stuck or (lambda: None))
-        self.answers = Responder(settings, slot, lambda: self.queue.busy)
-        self._board = board
+        self.head_cache = HeadCache(self.auth)
+        self.queue = RequestQueue(settings, slot, loop, self.send_response, self.send_batch, on_stuck)
+        self._responder = Responder(settings, slot, loop, lambda: self.queue.busy)
+        self._scoreboard = scoreboard
         self._slot = slot
         self._allowed: tuple[str, ...] = ("POST",)
-        self.heads = Heads()
-        self._name = _first_name()
-        self._named = 0
+        self._id_prefix = _new_id_prefix()
+        self._id_count = 0
 
     def set_phase(self, phase: str) -> None:
         if phase == "ready":
@@ -69,145 +79,161 @@ class App:
             if self.settings.cors_origins and "OPTIONS" not in self._allowed:
                 self._allowed += ("OPTIONS",)
         self.phase_since = time.monotonic()
-        self.phase = phase  # last: the loop answers meanwhile
+        self.phase = phase  # set last: the event loop already serves requests while this runs
         self._slot.fields[fields.READY] = int(phase == "ready")
 
-    def connected(self, count: int) -> None:
+    def record_connections(self, count: int) -> None:
         self._slot.fields[fields.CONNECTIONS] = count
 
     # -- a request arrives ----------------------------------------------------------------------------
 
-    def admit(self, x: Exchange) -> None:
-        """Its head is there. Gives it its id, and where no body need be waited for, the answer."""
-        refused = self.name(x)
-        if x.early is None:
-            x.early = refused or (self._admit_score(x) if x.path == "/score" else self._admit_other(x))
+    def admit(self, exchange: Exchange, buffered: int) -> None:
+        """Sets the id of a request whose headers are complete, and `early_response` if its body does not matter.
 
-    def name(self, x: Exchange) -> Response | None:
-        """The request's id, the headers that tell it to the client, and 431 where an id is too long."""
-        headers = x.headers
-        client = headers.get("x-ms-client-request-id")
-        given = headers.get("x-ms-request-id") or headers.get("x-request-id")
-        if not client and not given:
-            self.name_anew(x)
+        `buffered` is how many bytes of bodies all connections hold.
+        """
+        refusal = self.assign_request_id(exchange)
+        if exchange.early_response is None:
+            scored = exchange.path == "/score"
+            exchange.early_response = refusal or (
+                self._admit_score(exchange, buffered) if scored else self._admit_other(exchange)
+            )
+
+    def assign_request_id(self, exchange: Exchange) -> Response | None:
+        """Sets the id and the headers that tell it to the client. Returns 431 if the client's id is too long."""
+        headers = exchange.headers
+        client_id = headers.get("x-ms-client-request-id")
+        given_id = headers.get("x-ms-request-id") or headers.get("x-request-id")
+        if not client_id and not given_id:
+            self.generate_request_id(exchange)
             return None
         for name in ("x-request-id", "x-ms-request-id", "x-ms-client-request-id"):
             if len(headers.get(name, "")) > MAX_ID:
-                self.name_anew(x)
+                self.generate_request_id(exchange)
                 return error_response(431, "id-too-long", f"{name} must not be longer than {MAX_ID} characters", name)
-        client = client or headers.get("x-ms-request-id") or ""
-        x.id = given or client
-        x.ids = b"x-ms-request-id: %b\r\n" % x.id.encode("latin-1", "replace")
-        if client:
-            x.ids += b"x-ms-client-request-id: %b\r\n" % client.encode("latin-1", "replace")
+        client_id = client_id or headers.get("x-ms-request-id") or ""
+        exchange.id = given_id or client_id
+        exchange.id_headers = b"x-ms-request-id: %b\r\n" % exchange.id.encode("latin-1", "replace")
+        if client_id:
+            exchange.id_headers += b"x-ms-client-request-id: %b\r\n" % client_id.encode("latin-1", "replace")
         return None
 
-    def name_anew(self, x: Exchange) -> None:
-        """An id of our own: a random UUID (version 4) for each worker, whose last 8 digits count."""
-        self._named = (self._named + 1) & 0xFFFFFFFF
-        x.id = f"{self._name}{self._named:08x}"
-        x.ids = b"x-ms-request-id: %b\r\n" % x.id.encode()
+    def generate_request_id(self, exchange: Exchange) -> None:
+        """Sets an id of the server's own: the worker's random UUID (version 4) with a counter as its last 8 digits."""
+        self._id_count = (self._id_count + 1) & 0xFFFFFFFF
+        exchange.id = f"{self._id_prefix}{self._id_count:08x}"
+        exchange.id_headers = b"x-ms-request-id: %b\r\n" % exchange.id.encode()
 
-    def _admit_score(self, x: Exchange) -> Response | None:
-        method = x.method
+    def _admit_score(self, exchange: Exchange, buffered: int) -> Response | None:
+        method = exchange.method
         if method == "OPTIONS" and self.settings.cors_origins:
             raw = self.scorer is not None and self.scorer.script.mode == "raw"
-            if not raw or "access-control-request-method" in x.headers:
+            if not raw or "access-control-request-method" in exchange.headers:
                 return Response(204, b"", [(b"allow", ", ".join(self._allowed).encode())])
-        if not x.connection.private:
-            reason = self.auth.allows(x.headers.get("authorization"))
+        if not exchange.connection.private:
+            reason = self.auth.allows(exchange.headers.get("authorization"))
             if reason:
                 return self._unauthorised(reason)
         if self.phase != "ready":
             return self._not_ready()
         if method not in self._allowed:
             return _not_allowed(method, self._allowed)
-        length = x.headers.get("content-length")
+        length = exchange.headers.get("content-length")
         if length is not None and length.isdigit():
-            return self.too_large(int(length), x.connection.owner.buffered)
+            return self.check_body_size(int(length), buffered)
         return None
 
-    def too_large(self, size: int, kept: int) -> Response | None:
-        """What is too large is never kept: 413 as soon as it is known, 503 when all bodies together are."""
+    def check_body_size(self, size: int, buffered: int) -> Response | None:
+        """Refuses a body of `size` bytes as soon as its size is known; None if it fits.
+
+        413 if it is too large, 503 if all connections hold too many: `buffered` bytes.
+        """
         limit = self.settings.max_body_bytes
         if size > limit:
             text = f"the body is larger than {limit} bytes"
             return error_response(413, "too-large", text, "body", "Send fewer rows at a time.")
-        if size and kept + size > max(_GENEROUS, 2 * limit):
+        if size and buffered + size > max(MIN_BUFFERED_LIMIT, 2 * limit):
             text = "too many large bodies are in hand"
-            return later(error_response(503, "overloaded", text, "body", "Try again in a second."))
+            return add_retry_after(error_response(503, "overloaded", text, "body", "Try again in a second."))
         return None
 
-    def _admit_other(self, x: Exchange) -> Response | None:
-        if x.path not in _OPEN and x.path != "/swagger.json":
-            return error_response(404, "not-found", f"no such path: {x.path}", x.path, "The service answers at /score.")
-        return None if x.method in ("GET", "HEAD") else _not_allowed(x.method, ("GET", "HEAD"))
+    def _admit_other(self, exchange: Exchange) -> Response | None:
+        if exchange.path not in _OPEN_PATHS and exchange.path != "/swagger.json":
+            return error_response(
+                404, "not-found", f"no such path: {exchange.path}", exchange.path, "The service answers at /score."
+            )
+        return None if exchange.method in ("GET", "HEAD") else _not_allowed(exchange.method, ("GET", "HEAD"))
 
-    def handle(self, x: Exchange) -> None:
-        """The whole request is there, and it is its turn. Whatever fails, it is answered."""
+    def handle(self, exchange: Exchange) -> None:
+        """Answers a complete request, at once or after `run()`. Whatever fails, the client gets an answer."""
         try:
-            self._handle(x)
+            self._handle(exchange)
         except Exception as error:
-            text = f"internal error of the server: {reason_of(error)}"
-            writer.log(text, level="error", request_id=x.id, traceback="".join(format_exception(error)))
-            self.finish(x, error_response(500, "server-failed", "the server failed; the entry script is not at fault"))
+            text = f"internal error of the server: {describe_error(error)}"
+            writer.log(text, level="error", request_id=exchange.id, traceback="".join(format_exception(error)))
+            text = "the server failed; the entry script is not at fault"
+            self.send_response(exchange, error_response(500, "server-failed", text))
 
-    def _handle(self, x: Exchange) -> None:
-        if x.path != "/score":
-            self.finish(x, self._plain(x))
+    def _handle(self, exchange: Exchange) -> None:
+        if exchange.path != "/score":
+            self.send_response(exchange, self._answer_other(exchange))
             return
-        scorer = self.scorer
-        assert scorer is not None
-        request = Request(x.method, x.headers, x.body, x.query, x.path, x.connection.peer, x.id)
+        assert self.scorer is not None
+        request = Request(
+            exchange.method, exchange.headers, exchange.body, exchange.query, exchange.path,
+            exchange.connection.peer, exchange.id,
+        )  # fmt: skip
         if self.tracer is not None:
-            request.span = self.tracer.start_span(x.method, x.path, x.headers, x.id)
-        self.queue.submit(x, request)
+            request.span = self.tracer.start_span(exchange.method, exchange.path, exchange.headers, exchange.id)
+        self.queue.submit(exchange, request)
 
-    def lost(self, x: Exchange) -> None:
-        """The client went away before its answer."""
-        if self.tracer is not None and x.job is not None and x.job.request.span is not None:
-            self.tracer.abandon_span(x.job.request.span)
-        self.queue.abandon(x)
+    def abandon(self, exchange: Exchange) -> None:
+        """The client disconnected before its answer."""
+        if self.tracer is not None and exchange.job is not None and exchange.job.request.span is not None:
+            self.tracer.abandon_span(exchange.job.request.span)
+        self.queue.abandon(exchange)
 
     # -- an answer leaves -----------------------------------------------------------------------------
 
-    def finish(self, x: Exchange, response: Response) -> None:
-        """Sends the answer, counts it, writes it down."""
-        self.answers.send(x, response)
-        job = x.job
+    def send_response(self, exchange: Exchange, response: Response) -> None:
+        """Sends, counts and logs one answer, and ends the request."""
+        self._responder.send_response(exchange, response)
+        job = exchange.job
         if job is not None:
             if self.tracer is not None and job.request.span is not None:
                 self.tracer.end_span(job.request.span, response.status, response.timings, job.batch, response.error)
-            self.queue.forget(x)
-        response.error = None  # its traceback has frames that know the response: only the collector would free them
+            self.queue.release(exchange)
+        response.error = None  # drop the exception: its traceback references the response (a cycle)
 
-    def finish_together(self, jobs: list[Job], shared: BatchResult) -> None:
-        """As `finish`, for requests that one call of `run()` has answered. None of them has a span."""
-        self.answers.send_together(jobs, shared)
+    def send_batch(self, jobs: list[Job], result: BatchResult) -> None:
+        """As `send_response`, for `jobs` that one call of `run()` answered with 200. None of them is traced."""
+        self._responder.send_batch(jobs, result)
         for job in jobs:
-            self.queue.forget(job.exchange)
+            self.queue.release(job.exchange)
 
-    # -- what the answers are -------------------------------------------------------------------------
+    # -- the other routes -----------------------------------------------------------------------------
 
-    def _plain(self, x: Exchange) -> Response:
-        if x.path == "/":
+    def _answer_other(self, exchange: Exchange) -> Response:
+        if exchange.path == "/":
             return Response(200, b"Healthy", [(b"content-type", b"text/plain; charset=utf-8")])
-        if x.path == "/ready":
+        if exchange.path == "/ready":
             return Response(200, b'{"status":"ready"}') if self.phase == "ready" else self._not_ready()
-        if x.path == "/metrics":
+        if exchange.path == "/metrics":
             return Response(
-                200, metrics.text(self._board, self.settings.service), [(b"content-type", metrics.CONTENT_TYPE)]
+                200, metrics.text(self._scoreboard, self.settings.service), [(b"content-type", metrics.CONTENT_TYPE)]
             )
-        if not x.connection.private:
-            reason = self.auth.allows(x.headers.get("authorization"))
+        if not exchange.connection.private:
+            reason = self.auth.allows(exchange.headers.get("authorization"))
             if reason:
                 return self._unauthorised(reason)
-        return self._describe(x.query)
+        return self._describe(exchange.query)
 
     def _not_ready(self) -> Response:
         seconds = time.monotonic() - self.phase_since
-        text = f"not ready: {_WORDS.get(self.phase, self.phase)} ({seconds:.1f} s)"
-        return later(error_response(503, "starting", text, self.phase, "GET /ready answers 200 when it is ready."))
+        text = f"not ready: {_PHASES.get(self.phase, self.phase)} ({seconds:.1f} s)"
+        return add_retry_after(
+            error_response(503, "starting", text, self.phase, "GET /ready answers 200 when it is ready.")
+        )
 
     def _unauthorised(self, reason: str) -> Response:
         response = error_response(401, "unauthorised", reason, "authorization", self.auth.hint)
@@ -223,8 +249,8 @@ class App:
         return Response(200, orjson.dumps(describe_service(self.scorer.script, self.settings, VERSIONS[asked])))
 
 
-def _first_name() -> str:
-    """A random UUID but for its last 8 digits."""
+def _new_id_prefix() -> str:
+    """A random UUID without its last 8 digits."""
     block = os.urandom(12).hex()
     variant = "89ab"[int(block[15], 16) & 3]
     return f"{block[:8]}-{block[8:12]}-4{block[12:15]}-{variant}{block[16:19]}-{block[19:23]}"
@@ -235,7 +261,3 @@ def _not_allowed(method: str, allowed: tuple[str, ...]) -> Response:
         405, "method-not-allowed", f"{method} is not allowed here", "method", f"Use {' or '.join(allowed)}."
     )
     return response.add_header(b"allow", ", ".join(allowed).encode())
-
-
-def later(response: Response) -> Response:
-    return response.add_header(b"retry-after", b"1")

@@ -1,12 +1,12 @@
-"""Requests that wait for `run()` share its next call: one call on all their rows, then each its own part.
+"""Waiting requests share a call of `run()`: their rows are joined, and each gets its part of the result.
 
-"Greedy": whoever is queued when `run()` becomes free is taken, nobody is waited for, so a lone request is no
-later than without. Only what is alike may share: arrays, frames or lists of the same kind (`rows.py`; whether
-the script's one parameter is such, `Script.batchable` says). A call that fails, or whose result has no part for
-each request, is made again one request at a time: a bad request fails alone.
+Batching is greedy: when `run()` becomes free, all queued requests are taken, and a lone request never waits for
+others. Only rows of the same type share a call: arrays, data frames or lists (`scoring.rows`; `Script.batchable` says
+whether the script's one parameter qualifies). A call that fails, or whose result cannot be split, is repeated one
+request at a time: a bad request fails alone.
 
-What can be done for all requests at once is: where the type allows it, their rows are put together as JSON data and
-converted in one go, and the usual results are written and answered in one go.
+The usual case is handled for all requests at once: rows of plain JSON lists are joined before they are converted, and
+plain results are encoded and answered together.
 """
 
 from __future__ import annotations
@@ -27,66 +27,70 @@ from .script_thread import ScriptThread
 
 
 class Batcher:
-    """Answers jobs together. `most_rows` is how many rows one call of `run()` gets at most."""
+    """Answers jobs in batches. One call of `run()` gets at most `max_rows` rows, unless a single request has more."""
 
-    def __init__(self, scorer: Scorer, runner: ScriptThread, most_rows: int) -> None:
+    def __init__(self, scorer: Scorer, script_thread: ScriptThread, max_rows: int) -> None:
         self._scorer = scorer
-        self._runner = runner
-        self._most_rows = most_rows
-        self._layout_known = False  # a result that had only one reading was split; see `rows.split`
+        self._script_thread = script_thread
+        self._max_rows = max_rows
+        # Whether a result was split that had only one reading: then results of this run() are split by rows, even
+        # those that have two. See `rows.split`.
+        self._layout_known = False
         parameter = scorer.script.parameters[0]
         self._name = parameter.name
-        self._kind: Any = parameter.declared.param_type if parameter.declared else None
-        self._stacks = self._kind is not None and self._kind.concatenates()
+        self._type: Any = parameter.declared.param_type if parameter.declared else None
+        self._joins_json = self._type is not None and self._type.concatenates()
 
-    def work(self, jobs: list[Job]) -> None:
-        """Answers every one of them."""
+    def process(self, jobs: list[Job]) -> None:
+        """Answers every job."""
         if len(jobs) == 1:
-            self._one(jobs[0])
+            self._run_single(jobs[0])
             return
-        for group in self._stacked(jobs) or self._groups(jobs):
-            if len(group.jobs) > 1:
-                together = self._runner.attempt(group.jobs, lambda group=group: self._together(group))  # type: ignore[misc]
-                if type(together) is BatchResult:
-                    self._runner.done_together(together)
+        for batch in self._convert_together(jobs) or self._convert_each(jobs):
+            if len(batch.jobs) > 1:
+                outcome = self._script_thread.attempt(batch.jobs, lambda batch=batch: self._run_batch(batch))  # type: ignore[misc]
+                if type(outcome) is BatchResult:
+                    self._script_thread.deliver_batch(outcome)
                     continue
-                if together:  # answered one by one, or too late for all of them
-                    self._runner.done(group.jobs)
+                if outcome:  # each has its own response, or a deadline ended the call
+                    self._script_thread.deliver(batch.jobs)
                     continue
-                for job in group.jobs:  # a call that failed may have changed the rows it got: they are read again
-                    self._one(job)
+                for job in batch.jobs:  # the failed call may have changed its rows: convert them again
+                    self._run_single(job)
             else:
-                self._one(group.jobs[0], group)
+                self._run_single(batch.jobs[0], batch)
 
-    def _one(self, job: Job, group: _Group | None = None) -> None:
-        """Answers it alone. `group` has its rows, if they were read already."""
+    def _run_single(self, job: Job, batch: _Batch | None = None) -> None:
+        """Answers a job by a call of its own. `batch` has its rows, if they are converted already."""
 
         def call() -> None:
             token = writer.request_id.set(job.request.id)
             try:
-                if group is None:
+                if batch is None:
                     job.response = self._scorer.score(job.request)
                 else:
-                    arguments = {} if group.absent else {self._name: group.value}
-                    job.response = self._scorer.call_run(job.request, arguments, group.parse[0])
+                    arguments = {} if batch.absent else {self._name: batch.value}
+                    job.response = self._scorer.call_run(job.request, arguments, batch.parse_ms[0])
                 job.batch = 1
             finally:
                 writer.request_id.reset(token)
 
         if not job.abandoned:
-            self._runner.attempt([job], call)
-        self._runner.done([job])
+            self._script_thread.attempt([job], call)
+        self._script_thread.deliver([job])
 
-    def _stacked(self, jobs: list[Job]) -> list[_Group] | None:
-        """Groups whose rows are converted all at once. None where one request is not of the usual kind."""
-        if not self._stacks:
+    # -- requests to batches --------------------------------------------------------------------------
+
+    def _convert_together(self, jobs: list[Job]) -> list[_Batch] | None:
+        """Batches whose rows are joined as JSON data, then converted in one go. None if one request is unusual."""
+        if not self._joins_json:
             return None
         began = perf_counter()
         headers, numbers, values = None, True, []
         try:
             for job in jobs:
                 request = job.request
-                if request.headers is not headers:
+                if request.headers is not headers:  # cached heads share their headers
                     headers = request.headers
                     if type(headers) is not dict or "content-encoding" in headers:
                         return None
@@ -98,145 +102,147 @@ class Batcher:
                     return None
                 values.append(value)
                 numbers = numbers and plain
-            groups = []
+            batches = []
             for begin, end in self._cuts(list(map(len, values))):
                 rows = values[begin] if end - begin == 1 else list(chain.from_iterable(values[begin:end]))
-                joined = self._kind.parse_bulk(rows, numbers)
+                joined = self._type.parse_bulk(rows, numbers)
                 if joined is None:
                     return None
-                groups.append(_Group(jobs[begin:end], list(map(len, values[begin:end])), joined))
-        except Exception:  # it is found again, and answered
+                batches.append(_Batch(jobs[begin:end], list(map(len, values[begin:end])), joined))
+        except Exception:  # `_convert_each` runs into it again, and answers
             return None
-        parse = (perf_counter() - began) * 1000 / len(jobs)
-        for group in groups:
-            group.parse = [parse]
-        return groups
+        parse_ms = (perf_counter() - began) * 1000 / len(jobs)
+        for batch in batches:
+            batch.parse_ms = [parse_ms]
+        return batches
 
     def _cuts(self, counts: list[int]) -> list[tuple[int, int]]:
-        """Where to cut, so that none has more than `most_rows`, but for single ones that have more by themselves."""
+        """Where to cut requests of so many rows each into batches of at most `max_rows`."""
         cuts, begin, rows = [], 0, 0
-        for place, count in enumerate(counts):
-            if rows + count > self._most_rows and place > begin:
-                cuts.append((begin, place))
-                begin, rows = place, 0
+        for index, count in enumerate(counts):
+            if rows + count > self._max_rows and index > begin:
+                cuts.append((begin, index))
+                begin, rows = index, 0
             rows += count
         return [*cuts, (begin, len(counts))]
 
-    def _groups(self, jobs: list[Job]) -> list[_Group]:
-        """Groups of what is alike. What cannot be read is answered at once."""
-        groups: list[_Group] = []
-        open_groups: dict[Any, _Group] = {}  # by kind: the last that may take more
+    def _convert_each(self, jobs: list[Job]) -> list[_Batch]:
+        """Batches of rows of the same type, converted request by request. Answers requests that are invalid."""
+        batches: list[_Batch] = []
+        open_batches: dict[Any, _Batch] = {}  # by type of row: the last, which may take more
         for job in jobs:
             began = perf_counter()
             try:
                 arguments = self._scorer.parse_arguments(job.request, began)
             except Refused as refused:
                 job.started, job.response = began, refused.response
-                self._runner.done([job])
+                self._script_thread.deliver([job])
                 continue
-            parse = (perf_counter() - began) * 1000
+            parse_ms = (perf_counter() - began) * 1000
             value = arguments.get(self._name)
-            rows = row_count(value) or 0  # 0: it can share with nobody
-            kind = _kind(value) if rows else None
-            group = open_groups.get(kind) if rows else None
-            if group is None or group.rows + rows > self._most_rows:
-                group = _Group([], [], None)
-                groups.append(group)
+            rows = row_count(value) or 0  # 0: it cannot share a call
+            row_type = _row_type(value) if rows else None
+            batch = open_batches.get(row_type) if rows else None
+            if batch is None or batch.rows + rows > self._max_rows:
+                batch = _Batch([], [], None)
+                batches.append(batch)
                 if rows:
-                    open_groups[kind] = group
-            group.jobs.append(job)
-            group.counts.append(rows)
-            group.values.append(value)
-            group.parse.append(parse)
-            group.absent = not arguments
-        return groups
+                    open_batches[row_type] = batch
+            batch.jobs.append(job)
+            batch.counts.append(rows)
+            batch.values.append(value)
+            batch.parse_ms.append(parse_ms)
+            batch.absent = not arguments
+        return batches
 
-    def _together(self, group: _Group) -> BatchResult | bool:
-        """One call for all; False when they must be called one by one, True when each has its response."""
-        jobs, scorer = group.jobs, self._scorer
+    # -- a batch to answers ---------------------------------------------------------------------------
+
+    def _run_batch(self, batch: _Batch) -> BatchResult | bool:
+        """Makes one call for the batch. True if each job has its response, False if they must be called singly."""
+        jobs, scorer = batch.jobs, self._scorer
         try:
-            joined = join(group.values) if group.joined is None else group.joined
+            joined = join(batch.values) if batch.joined is None else batch.joined
             if joined is None:
                 return False
             began = perf_counter()
             token = writer.request_id.set(tuple([job.request.id for job in jobs]))
             try:
-                result = self._run(jobs, joined)
+                result = self._call_run(jobs, joined)
             finally:
                 writer.request_id.reset(token)
             ended = perf_counter()
             for job in jobs:
                 job.batch = len(jobs)
-            written = None
+            bodies = None
             if scorer.script.output is None and scorer.tracer is None:
-                written = self._written(result, group.counts)
-            if written is not None:
-                for job, body in zip(jobs, written, strict=True):
+                bodies = self._encode_together(result, batch.counts)
+            if bodies is not None:
+                for job, body in zip(jobs, bodies, strict=True):
                     job.answer = body
-                parse = sum(group.parse) / len(group.parse)
-                serialise = (perf_counter() - ended) * 1000 / len(jobs)
-                return BatchResult(jobs, (parse, (ended - began) * 1000, serialise))
-            parts = self._parts(result, group.counts)
+                parse_ms = sum(batch.parse_ms) / len(batch.parse_ms)
+                serialise_ms = (perf_counter() - ended) * 1000 / len(jobs)
+                return BatchResult(jobs, (parse_ms, (ended - began) * 1000, serialise_ms))
+            parts = self._split(result, batch.counts)
         except DeadlineExceeded:
             raise
         except BaseException:
             return False
         if parts is None:
             return False
-        before, run = ended, (ended - began) * 1000
-        for place, (job, part) in enumerate(zip(jobs, parts, strict=True)):
+        before, run_ms = ended, (ended - began) * 1000
+        for index, (job, part) in enumerate(zip(jobs, parts, strict=True)):
             job.response = scorer.build_response(part, job.request)
             after = perf_counter()
             job.response.timings = {
-                "queue": 0.0, "parse": group.parse[place if len(group.parse) > 1 else 0], "run": run,
+                "queue": 0.0, "parse": batch.parse_ms[index if len(batch.parse_ms) > 1 else 0], "run": run_ms,
                 "serialise": (after - before) * 1000,
             }  # fmt: skip
             before = after
         return True
 
-    def _run(self, jobs: list[Job], joined: Any) -> Any:
+    def _call_run(self, jobs: list[Job], joined: Any) -> Any:
         tracer = self._scorer.tracer
-        traces = [job.request.span for job in jobs if job.request.span is not None] if tracer is not None else []
-        if tracer is None or not traces:
+        spans = [job.request.span for job in jobs if job.request.span is not None] if tracer is not None else []
+        if tracer is None or not spans:
             return self._scorer.script.run(**{self._name: joined})
-        with tracer.activate(*traces):
+        with tracer.activate(*spans):
             return self._scorer.script.run(**{self._name: joined})
 
-    def _parts(self, result: Any, counts: list[int]) -> list[Any] | None:
+    def _encode_together(self, result: Any, counts: list[int]) -> list[bytes] | None:
+        """The bodies of a result of plain rows. None for other results, which are split and encoded one by one."""
+        total = sum(counts)
+        if type(result) is not list and not getattr(result, "ndim", 0):
+            return None
+        if len(result) != total or not (self._layout_known or not is_ambiguous(result, total)):
+            return None
+        bodies = encode_rows(result, pairwise(accumulate(counts, initial=0)))
+        self._layout_known = self._layout_known or bodies is not None
+        return bodies
+
+    def _split(self, result: Any, counts: list[int]) -> list[Any] | None:
         parts = split(result, counts)
         self._layout_known = self._layout_known or parts is not None
         if parts is None and self._layout_known:
             parts = split(result, counts, layout_known=True)
         return parts
 
-    def _written(self, result: Any, counts: list[int]) -> list[bytes] | None:
-        """The bodies of a result that is plain rows; None: what `split` and `build_response` do to it."""
-        total = sum(counts)
-        if type(result) is not list and not getattr(result, "ndim", 0):
-            return None
-        if len(result) != total or not (self._layout_known or not is_ambiguous(result, total)):
-            return None
-        written = encode_rows(result, pairwise(accumulate(counts, initial=0)))
-        self._layout_known = self._layout_known or written is not None
-        return written
 
+class _Batch:
+    """Jobs that may share a call, with `counts` rows each. Their rows are `joined`, or still one of `values` each."""
 
-class _Group:
-    """Jobs whose rows may share a call: `counts` rows each, either `joined` already or one of `values` each."""
-
-    __slots__ = ("absent", "counts", "jobs", "joined", "parse", "values")
+    __slots__ = ("absent", "counts", "jobs", "joined", "parse_ms", "values")
 
     def __init__(self, jobs: list[Job], counts: list[int], joined: Any) -> None:
         self.jobs = jobs
         self.counts = counts
         self.joined = joined
         self.values: list[Any] = []
-        self.parse: list[float] = []  # milliseconds of each, or one for all
-        self.absent = False  # the body does not have it, and run() has a default
+        self.parse_ms: list[float] = []  # of each job, or one for all
+        self.absent = False  # the body lacks the parameter, and run() has a default for it
 
     @property
     def value(self) -> Any:
-        """The rows, where there is one job."""
+        """The rows of the only job."""
         return self.values[0] if self.joined is None else self.joined
 
     @property
@@ -244,8 +250,8 @@ class _Group:
         return sum(self.counts)
 
 
-def _kind(value: Any) -> Any:
-    """What two values of rows must have in common to stand under each other without changing either's type."""
+def _row_type(value: Any) -> Any:
+    """What two values of rows must have in common so that joining them changes the type of neither."""
     dtype = getattr(value, "dtype", None)
     if dtype is not None and hasattr(value, "shape"):
         return (type(value), dtype, value.shape[1:])

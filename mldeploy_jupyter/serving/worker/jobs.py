@@ -1,3 +1,5 @@
+"""Requests on their way through `run()`: one job each, or the result of a batch."""
+
 from __future__ import annotations
 
 import asyncio
@@ -7,21 +9,18 @@ from typing import Any
 from ..scoring.messages import Request, Response, error_response
 
 
-def unanswered() -> Response:
-    """What a job is answered with whose call ended without an answer."""
-    response = error_response(500, "script-failed", "run() was ended before it had a result", "run()")
-    response.failed = True
-    return response
-
-
 class Job:
     """One request that waits, runs, or is done. Times are of `time.perf_counter`."""
 
-    started = 0.0
-    abandoned = taken = done = running = interrupted = late = False
+    started = 0.0  # when the call of run() began
+    claimed = False  # taken from the queue: it runs, or is about to
+    running = done = False
+    abandoned = False  # the client disconnected, or was answered otherwise: no call is needed
+    expired = False  # answered at a deadline
+    interrupted = False  # DeadlineExceeded was raised in its thread
     response: Response | None = None
-    answer = b""  # the body, where there is no response; see `BatchResult`
-    batch = 1  # requests that the same call of run() answered
+    answer = b""  # the body, if there is no response; see `BatchResult`
+    batch = 1  # how many requests its call of run() answered
     thread = 0
     task: asyncio.Task[Any] | None = None
 
@@ -32,11 +31,18 @@ class Job:
 
 
 class BatchResult:
-    """Requests that one call of `run()` has answered, all of them well; each has its `answer`.
+    """Requests that one call of `run()` answered, all with 200; each job has its `answer`.
 
-    `timings` are milliseconds of parse, run and serialise, the same for all of them.
+    `timings` are the milliseconds of parse, run and serialise, the same for every request.
     """
 
     def __init__(self, jobs: list[Job], timings: tuple[float, float, float]) -> None:
         self.jobs = jobs
         self.timings = timings
+
+
+def unanswered() -> Response:
+    """The answer for a job whose call ended without one."""
+    response = error_response(500, "script-failed", "run() was ended before it had a result", "run()")
+    response.failed = True
+    return response

@@ -1,9 +1,9 @@
-"""Runs an entry script once without any socket: import, `init()`, the sample.
+"""Runs an entry script once, without a socket: import, `init()`, the sample.
 
     python -m mldeploy_serving.check --settings FILE [--result FILE]
 
-One JSON line is the result; it goes to `--result`, else to the file descriptor in MLDEPLOY_RESULT_FD, else
-to standard output. What the script prints goes to standard error, so it cannot spoil it.
+The result is one JSON line. It goes to `--result`, or to the file descriptor in MLDEPLOY_RESULT_FD, or to standard
+output. What the script prints goes to standard error, so it cannot corrupt the result.
 `{"ok", "failure"?, "init_seconds"?, "sample"?: {"input", "output", "seconds"}, "modules": {...}, "warnings": [...]}`
 """
 
@@ -24,13 +24,12 @@ from ..settings import Settings
 
 
 def check(settings: Settings) -> dict[str, Any]:
-    """Runs the script in this process and says what came of it. Raises nothing of the script's."""
+    """Runs the script in this process and returns the result. What the script raises is a failure in it."""
     from ..azureml import import_hook
-    from ..scoring.messages import Request
     from ..scoring.scorer import Scorer
     from ..scoring.script import load_script
     from . import preload
-    from .service import failed_sample, sample_body
+    from .sample import sample_body, sample_failure, sample_request
 
     before = preload.snapshot()
     result: dict[str, Any] = {"ok": False, "modules": {}, "warnings": []}
@@ -48,19 +47,19 @@ def check(settings: Settings) -> dict[str, Any]:
         body = sample_body(script)
         if body is not None:
             started = time.monotonic()
-            request = Request(headers={"content-type": "application/json"}, body=body, id="sample")
+            request = sample_request(body)
             if script.is_async:
                 response = asyncio.run(scorer.score_async(request))
             else:
                 response = scorer.score(request)
             if response.status != 200:
-                result["failure"] = failed_sample(response)
+                result["failure"] = sample_failure(response)
             else:
                 output = _json_or_text(response.body)
                 seconds = round(time.monotonic() - started, 6)
                 result["sample"] = {"input": json.loads(body), "output": output, "seconds": seconds}
         result["warnings"] += scorer.warnings
-    except BaseException as error:  # also sys.exit() in the script: it ends the check, not the answer
+    except BaseException as error:  # a script's sys.exit() ends the check, but a result is still sent
         result["failure"] = from_exception(error, stage)
     if "failure" in result:
         result["failure"]["seconds"] = round(time.monotonic() - began, 3)
@@ -69,8 +68,8 @@ def check(settings: Settings) -> dict[str, Any]:
     return result
 
 
-def answer(settings: Settings, channel: Channel) -> None:
-    """The same for a supervisor: in a forked process, whose environment is set. Never returns."""
+def serve_check(settings: Settings, channel: Channel) -> None:
+    """Sends the result to the supervisor, from a forked process whose environment is set. Never returns."""
     result = check(settings)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -84,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--result", type=Path)
     options = parser.parse_args(argv)
     result_fd = _result_fd(options.result)
-    os.dup2(2, 1)  # the script's output, also that of its child processes
+    os.dup2(2, 1)  # output of the script and of its child processes
     settings = Settings.from_dict(json.loads(options.settings.read_text()))
     os.environ.update(settings.env)
     os.environ["AZUREML_MODEL_DIR"] = settings.model_dir
@@ -98,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
         file.write(json.dumps(result, default=str).encode("utf-8", "backslashreplace") + b"\n")
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0 if result["ok"] else 1)  # threads that the script left behind do not keep us
+    os._exit(0 if result["ok"] else 1)  # does not wait for threads that the script left behind
 
 
 def _result_fd(path: Path | None) -> int:

@@ -1,8 +1,8 @@
-"""The thread that owns the user's code. Beside it the loop keeps answering.
+"""The thread that runs the script, while the loop's thread keeps answering.
 
-It is the main thread: `init()` and every `run()` have the thread that a script of v1 had, so what is bound
-to a thread (an SQLite connection, a signal handler) works. With `max_concurrent` above 1 more threads help.
-Handing over costs two queue operations; one wake-up of the loop serves all that is finished by then.
+It is the main thread: `init()` and every `run()` have the thread that a v1 script had, so whatever is bound to a thread
+works (an SQLite connection, a signal handler). With `max_concurrent` above 1 more threads help. Handing a request over
+costs two queue operations; one wake-up of the loop delivers everything that is finished by then.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ..log import writer
 from ..scoring.messages import DeadlineExceeded, Request, Response
 from .jobs import BatchResult, Job, unanswered
 
-LATE = object()
+EXPIRED = object()  # what `attempt` returns when a deadline ended the call
 
-_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else 0  # one that nobody else uses
+_SIGNAL = signal.SIGRTMIN + 5 if hasattr(signal, "SIGRTMIN") else 0  # one that scripts and libraries do not use
 
 
 class ScriptThread:
-    """Runs jobs in order, in threads of its own. `waiting` is how many have not begun.
+    """Runs jobs in the order of their arrival, in the main thread and `threads - 1` more.
 
-    `work(jobs)` answers jobs by `attempt`, then `done` or `done_together`; `most` is how many it may be given at once.
-    `on_done(job)` and `on_together(shared)` are called on the loop's thread.
+    `process(jobs)` answers at most `max_jobs` jobs: it makes each call of `run()` with `attempt`, then passes its jobs
+    to `deliver` or `deliver_batch`. `on_job_done(job)` and `on_batch_done(result)` are called on the loop's thread.
     """
 
     def __init__(self, threads: int = 1) -> None:
-        self.work: Callable[[list[Job]], None] = lambda jobs: None
-        self.most = 1
-        self.on_done: Callable[[Job], None] = lambda job: None
-        self.on_together: Callable[[BatchResult], None] = lambda shared: None
+        self.process: Callable[[list[Job]], None] = lambda jobs: None
+        self.max_jobs = 1
+        self.on_job_done: Callable[[Job], None] = lambda job: None
+        self.on_batch_done: Callable[[BatchResult], None] = lambda result: None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._finished: deque[Job | BatchResult] = deque()
@@ -46,105 +46,88 @@ class ScriptThread:
         self._lock = threading.Lock()
         self._threads = threads
         self._stopping = False
-        self._current: list[Job] = []  # those that the main thread answers
-        self._signalled = 0  # the thread that a signal reaches
-        self._abandoned = self._dropped = 0  # in the queue; of those, how many the queue has given back
+        self._main_jobs: list[Job] = []  # what the main thread runs now
+        self._main_thread = 0  # the thread that signals reach, 0 if none does
+        self._abandoned = self._skipped = 0  # jobs abandoned in the queue; how many of them have left it
 
     @property
     def waiting(self) -> int:
-        return self._queue.qsize() - (self._abandoned - self._dropped)
+        """How many jobs wait in the queue, without abandoned ones."""
+        return self._queue.qsize() - (self._abandoned - self._skipped)
 
     def submit(self, job: Job) -> None:
         self._queue.put(job)
 
     def abandon(self, job: Job) -> None:
-        """Nobody waits for it any more: it takes no place in the queue. For the loop's thread."""
+        """Makes the queue skip a job, which no longer counts as waiting. Call it on the loop's thread."""
         with self._lock:
             if not job.abandoned:
                 job.abandoned = True
-                self._abandoned += not job.taken
+                self._abandoned += not job.claimed
 
     def serve(self) -> None:
         """Runs jobs in this thread until `stop`."""
         if _SIGNAL and threading.current_thread() is threading.main_thread():
             signal.signal(_SIGNAL, self._on_signal)
-            self._signalled = threading.get_ident()
+            self._main_thread = threading.get_ident()
         for _ in range(self._threads - 1):
-            threading.Thread(target=self._serve, daemon=True).start()
-        self._serve()
+            threading.Thread(target=self._serve_thread, daemon=True).start()
+        self._serve_thread()
 
     def stop(self) -> None:
         self._stopping = True
         for _ in range(self._threads):
             self._queue.put(None)
 
-    def interrupt(self, job: Job) -> None:
-        """Raises `DeadlineExceeded` in the thread that runs the job, if it runs.
+    # -- finished jobs --------------------------------------------------------------------------------
 
-        In the main thread by a signal, which also ends a sleep or a wait for a socket; in a helper when it is back in
-        Python code.
-        """
-        with self._lock:
-            if not job.running or job.interrupted:
-                return
-            job.interrupted = True
-            if job.thread == self._signalled:
-                signal.pthread_kill(job.thread, _SIGNAL)
-            else:
-                raised = ctypes.py_object(DeadlineExceeded)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), raised)
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        jobs = self._current
-        if any(job.interrupted for job in jobs):
-            self._current = []  # once
-            raise DeadlineExceeded
-
-    def done(self, jobs: list[Job]) -> None:
+    def deliver(self, jobs: list[Job]) -> None:
         """Hands finished jobs to the loop. Any thread may call it."""
         for job in jobs:
             job.done = True
         self._finished.extend(jobs)
-        self._wake()
+        self._wake_loop()
 
-    def done_together(self, shared: BatchResult) -> None:
-        """As `done`."""
-        for job in shared.jobs:
+    def deliver_batch(self, result: BatchResult) -> None:
+        """As `deliver`, for the jobs of one batch."""
+        for job in result.jobs:
             job.done = True
-        self._finished.append(shared)
-        self._wake()
+        self._finished.append(result)
+        self._wake_loop()
 
-    def _wake(self) -> None:
+    def _wake_loop(self) -> None:
         if not self._waking and self.loop is not None:
             self._waking = True
             try:
-                self.loop.call_soon_threadsafe(self._deliver)
-            except RuntimeError:  # the loop has ended: nobody waits any more
+                self.loop.call_soon_threadsafe(self._dispatch_finished)
+            except RuntimeError:  # the loop is closed: no client is connected
                 pass
 
-    def _deliver(self) -> None:
+    def _dispatch_finished(self) -> None:
         self._waking = False
         while self._finished:
             finished = self._finished.popleft()
             if isinstance(finished, BatchResult):
-                self.on_together(finished)
+                self.on_batch_done(finished)
             else:
-                self.on_done(finished)
+                self.on_job_done(finished)
 
-    def _serve(self) -> None:
+    # -- the script's threads -------------------------------------------------------------------------
+
+    def _serve_thread(self) -> None:
         while True:
             try:
-                self._loop()
+                self._process_queue()
                 return
             except DeadlineExceeded:
-                continue  # it came a moment after the call had ended
+                continue  # raised just after its call had ended
 
-    def _loop(self) -> None:
+    def _process_queue(self) -> None:
         waiting = self._queue
         while (job := waiting.get()) is not None:
-            jobs = [job]
-            if self.most > 1:
-                while len(jobs) < self.most:
+            claimed = [job]
+            if self.max_jobs > 1:
+                while len(claimed) < self.max_jobs:
                     try:
                         more = waiting.get_nowait()
                     except queue.Empty:
@@ -152,53 +135,53 @@ class ScriptThread:
                     if more is None:
                         waiting.put(None)
                         break
-                    jobs.append(more)
-            wanted = []
+                    claimed.append(more)
+            jobs = []
             with self._lock:
-                for job in jobs:
-                    job.taken = True
+                for job in claimed:
+                    job.claimed = True
                     if job.abandoned:
-                        self._dropped += 1
+                        self._skipped += 1
                     else:
-                        wanted.append(job)
-            if wanted:
+                        jobs.append(job)
+            if jobs:
                 try:
-                    self.work(wanted)
-                except BaseException as error:  # nobody may wait for ever, and this thread must go on
+                    self.process(jobs)
+                except BaseException as error:  # every client must get an answer, and this thread must go on
                     if not isinstance(error, DeadlineExceeded):
                         text = f"a call was not brought to its end: {describe(error)}"
                         writer.log(text, level="error", traceback=traceback_text(error))
-                    left = [job for job in wanted if not job.done]
-                    for job in left:
+                    unfinished = [job for job in jobs if not job.done]
+                    for job in unfinished:
                         job.running = False
-                    self.done(left)
+                    self.deliver(unfinished)
 
     def attempt(self, jobs: list[Job], call: Callable[[], Any]) -> Any:
-        """Makes a call that answers these jobs, in this thread. `LATE` when its deadline ended it.
+        """Makes a call that answers these jobs, in this thread. Returns `EXPIRED` if a deadline ended it.
 
-        A call that is over may be made again for the same jobs; the last one is followed by `done`.
+        A call may be attempted again for the same jobs; `deliver` follows the last attempt.
         """
         now, thread = perf_counter(), threading.get_ident()
-        main = thread == self._signalled
+        is_main = thread == self._main_thread
         try:
-            if main:
-                self._current = jobs  # before they run: a signal is sent once
+            if is_main:
+                self._main_jobs = jobs  # before they are running: the signal for a running job is sent only once
             for job in jobs:
                 job.thread, job.started, job.interrupted, job.running = thread, now, False, True
-            if not main:
+            if not is_main:
                 return call()
             result = call()
-            self._current = []  # from here on a signal raises nothing
+            self._main_jobs = []  # from here on a signal raises nothing
             return result
         except DeadlineExceeded:
-            return LATE
+            return EXPIRED
         finally:
-            self._leave(jobs, thread)
+            self._end_attempt(jobs, thread)
 
-    def _leave(self, jobs: list[Job], thread: int) -> None:
-        """From here on no exception may be raised in this thread for these jobs."""
-        if thread == self._signalled:
-            self._current = []
+    def _end_attempt(self, jobs: list[Job], thread: int) -> None:
+        """After this, no exception is raised in this thread for these jobs."""
+        if thread == self._main_thread:
+            self._main_jobs = []
             for job in jobs:
                 job.running = False
             return
@@ -207,40 +190,68 @@ class ScriptThread:
                 for job in jobs:
                     job.running = False
             if any(job.interrupted for job in jobs):
-                for _ in range(1000):  # one that was raised but not delivered yet comes here
+                for _ in range(1000):  # let an exception that is set but not delivered yet arrive here
                     pass
         except DeadlineExceeded:
             for job in jobs:
                 job.running = False
 
+    # -- interruption ---------------------------------------------------------------------------------
+
+    def interrupt(self, job: Job) -> None:
+        """Raises `DeadlineExceeded` in the thread that runs the job, if one does.
+
+        The main thread gets a signal, which also ends a sleep or a wait for a socket. Another thread gets the exception
+        when it next runs Python code.
+        """
+        with self._lock:
+            if not job.running or job.interrupted:
+                return
+            job.interrupted = True
+            if job.thread == self._main_thread:
+                signal.pthread_kill(job.thread, _SIGNAL)
+            else:
+                raised = ctypes.py_object(DeadlineExceeded)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), raised)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        jobs = self._main_jobs
+        if any(job.interrupted for job in jobs):
+            self._main_jobs = []  # raise once
+            raise DeadlineExceeded
+
 
 class AsyncScriptThread(ScriptThread):
-    """Runs `async def run` on a loop of its own in the script's thread: a script that blocks stops only itself."""
+    """Runs `async def run` on its own loop in the script's thread: a script that blocks does not block liveness.
+
+    `score(request)` is a coroutine function; `on_error(error, request)` makes the response of a call that raised.
+    """
 
     def __init__(self, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         super().__init__()
         self.user_loop = new_loop()
         self.score: Callable[[Request], Any] = lambda request: None
-        self.failed: Callable[[BaseException, Request], Response] = lambda error, request: unanswered()
-        self._running = 0
+        self.on_error: Callable[[BaseException, Request], Response] = lambda error, request: unanswered()
+        self._unfinished = 0
 
     @property
     def waiting(self) -> int:
-        return self._running
+        """How many jobs are unfinished: all of them run side by side."""
+        return self._unfinished
 
     def abandon(self, job: Job) -> None:
         job.abandoned = True
 
     def submit(self, job: Job) -> None:
-        self._running += 1
-        self.user_loop.call_soon_threadsafe(self._begin, job)
+        self._unfinished += 1
+        self.user_loop.call_soon_threadsafe(self._start_job, job)
 
     def serve(self) -> None:
         asyncio.set_event_loop(self.user_loop)
         while not self._stopping:
             try:
                 self.user_loop.run_forever()
-            except BaseException as error:  # a task of the script's that calls sys.exit()
+            except BaseException as error:  # a task of the script's may call sys.exit()
                 if isinstance(error, (KeyboardInterrupt, SystemExit)):
                     continue
                 raise
@@ -254,28 +265,29 @@ class AsyncScriptThread(ScriptThread):
             job.interrupted = True
             self.user_loop.call_soon_threadsafe(lambda: job.task.cancel() if job.task is not None else None)
 
-    def _begin(self, job: Job) -> None:
-        job.started, job.running = perf_counter(), True  # first: whoever abandons it now sees that it is to be `done`
-        if job.abandoned:
-            self._running -= 1
-            job.running = False
-            self.done([job])
-            return
-        job.task = self.user_loop.create_task(self._one(job))
-
-    async def _one(self, job: Job) -> None:
-        writer.request_id.set(job.request.id)  # of this task, and those that it makes
-        try:
-            job.response = await self.score(job.request)
-        except BaseException as error:  # past its deadline, when it is answered already, or the script's own
-            if not job.interrupted:
-                job.response = self.failed(error, job.request)
-        finally:
-            self._running -= 1
-            job.running = False
-            self.done([job])
-
     def run_until_complete(self, awaitable: Any) -> Any:
-        """Before `serve`: runs the sample on the loop that will run the rest."""
+        """Runs the sample on the loop that will run the requests. Call it before `serve`."""
         asyncio.set_event_loop(self.user_loop)
         return self.user_loop.run_until_complete(awaitable)
+
+    def _start_job(self, job: Job) -> None:
+        # Running first: the loop's thread, if it abandons the job now, then knows that it will be delivered.
+        job.started, job.running = perf_counter(), True
+        if job.abandoned:
+            self._unfinished -= 1
+            job.running = False
+            self.deliver([job])
+            return
+        job.task = self.user_loop.create_task(self._run_job(job))
+
+    async def _run_job(self, job: Job) -> None:
+        writer.request_id.set(job.request.id)  # of this task, and of those that it starts
+        try:
+            job.response = await self.score(job.request)
+        except BaseException as error:  # its deadline passed, and it is answered already; or the script raised it
+            if not job.interrupted:
+                job.response = self.on_error(error, job.request)
+        finally:
+            self._unfinished -= 1
+            job.running = False
+            self.deliver([job])

@@ -1,4 +1,4 @@
-"""What is read, called and written for many requests at once is what each would have got by itself."""
+"""A batched request gets exactly the answer that it would have got alone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ VALUES = (1.5, 2, -7, 0.0, 1e300, 2**53 + 1, 2**63, 300, None, "abc", "abcd", ""
 
 
 def body(rng: random.Random, kind: str) -> bytes:
-    """A request: mostly good, now and then odd."""
+    """A request's body: mostly valid, now and then odd."""
     usual: tuple[Any, ...] = (1.5, 2.0, 3.25) if kind in ("doubles", "floats", "flat", "values", "list") else (1, 2)
     if kind == "texts":
         usual = ("abc", "x")
@@ -81,29 +81,29 @@ def alone(scorer: Scorer, request: Request) -> tuple[int, bytes]:
     return response.status, response.body
 
 
-class Answers(ScriptThread):
-    """Notes what every job got, and how many were answered as one."""
+class RecordingThread(ScriptThread):
+    """Runs calls in the test's thread. `got` is each job's answer, `as_one` counts those that came as a batch."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._signalled = threading.get_ident()
+        self._main_thread = threading.get_ident()  # no signal, no lock
         self.got: dict[Job, tuple[int, bytes]] = {}
         self.as_one = 0
 
-    def done(self, jobs: list[Job]) -> None:
+    def deliver(self, jobs: list[Job]) -> None:
         for job in jobs:
             assert job.response is not None and job not in self.got
             self.got[job] = job.response.status, job.response.body
 
-    def done_together(self, shared: BatchResult) -> None:
-        self.as_one += len(shared.jobs)
-        for job in shared.jobs:
-            assert job.response is None and job not in self.got and job.batch == len(shared.jobs)
+    def deliver_batch(self, result: BatchResult) -> None:
+        self.as_one += len(result.jobs)
+        for job in result.jobs:
+            assert job.response is None and job not in self.got and job.batch == len(result.jobs)
             self.got[job] = 200, job.answer
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-def test_requests_are_answered_as_each_by_itself(kind: str) -> None:
+def test_batched_answers_equal_single_answers(kind: str) -> None:
     rng = random.Random(kind)
     as_one = 0
     for result in RESULTS.values():
@@ -111,28 +111,28 @@ def test_requests_are_answered_as_each_by_itself(kind: str) -> None:
             continue
         script = script_of(f"{HEAD}    @input_schema('data', {SAMPLES[kind]})\n    def run(data): return {result}\n")
         scorer = Scorer(script)
-        runner = Answers()
-        batcher = Batcher(scorer, runner, 16)
+        thread = RecordingThread()
+        batcher = Batcher(scorer, thread, 16)
         for _ in range(12):
             bodies = [body(rng, kind) for _ in range(rng.choice((1, 2, 5, 20)))]
-            if rng.random() < 0.3:  # all good: most batches are
+            if rng.random() < 0.3:  # all valid, as most batches are
                 bodies = [good for good in bodies if alone(scorer, request_of(good))[0] == 200] or bodies
             jobs = [Job(None, request_of(text)) for text in bodies]
-            batcher.work(jobs)
+            batcher.process(jobs)
             for job in jobs:
-                assert runner.got[job] == alone(scorer, job.request), (kind, result, job.request.body)
-        as_one += runner.as_one
+                assert thread.got[job] == alone(scorer, job.request), (kind, result, job.request.body)
+        as_one += thread.as_one
     assert as_one > 50
 
 
-def test_a_call_gets_no_more_rows_than_it_may_and_one_that_has_more_is_alone() -> None:
+def test_a_call_gets_at_most_max_rows_and_a_larger_request_is_alone() -> None:
     script = script_of(
         f"{HEAD}    @input_schema('data', {SAMPLES['flat']})\n    def run(data): return [len(data)] * len(data)\n"
     )
-    runner = Answers()
+    thread = RecordingThread()
     jobs = [Job(None, request_of(orjson.dumps({"data": [1.0] * rows}))) for rows in (2, 2, 1, 4, 9, 1)]
-    Batcher(Scorer(script), runner, 4).work(jobs)
-    assert [orjson.loads(runner.got[job][1])[0] for job in jobs] == [4, 4, 1, 4, 9, 1]
+    Batcher(Scorer(script), thread, 4).process(jobs)
+    assert [orjson.loads(thread.got[job][1])[0] for job in jobs] == [4, 4, 1, 4, 9, 1]
 
 
 @pytest.mark.parametrize(
@@ -145,29 +145,29 @@ def test_a_call_gets_no_more_rows_than_it_may_and_one_that_has_more_is_alone() -
     ],
     ids=["charset", "text", "none", "gzip"],
 )
-def test_only_what_says_that_it_is_json_is_read_as_one(headers: dict[str, str], as_one: int) -> None:
+def test_only_uncompressed_json_is_converted_together(headers: dict[str, str], as_one: int) -> None:
     script = script_of(f"{HEAD}    @input_schema('data', {SAMPLES['flat']})\n    def run(data): return data\n")
-    scorer, runner = Scorer(script), Answers()
+    scorer, thread = Scorer(script), RecordingThread()
     text = b'{"data": [1.0]}'
     body = gzip.compress(text) if "content-encoding" in headers else text
     jobs = [Job(None, Request(headers=headers, body=body, id="one")) for _ in range(3)]
-    batcher = Batcher(scorer, runner, 8)
-    assert (batcher._stacked(jobs) is not None) is bool(as_one)
-    batcher.work(jobs)
-    assert {runner.got[job] for job in jobs} == {alone(scorer, jobs[0].request)}
+    batcher = Batcher(scorer, thread, 8)
+    assert (batcher._convert_together(jobs) is not None) is bool(as_one)
+    batcher.process(jobs)
+    assert {thread.got[job] for job in jobs} == {alone(scorer, jobs[0].request)}
 
 
 @pytest.mark.parametrize("result", ["[2**70] * len(data)", "['\\ud800'] * len(data)", "np.ones(len(data), '>f8')"])
-def test_a_result_that_is_written_the_slow_way_is_not_asked_for_again(result: str) -> None:
+def test_a_result_that_needs_the_slow_encoder_does_not_repeat_the_call(result: str) -> None:
     script = script_of(
         f"{HEAD}    calls = []\n    @input_schema('data', {SAMPLES['flat']})\n"
         f"    def run(data):\n        calls.append(len(data))\n        return {result}\n"
     )
-    scorer, runner = Scorer(script), Answers()
+    scorer, thread = Scorer(script), RecordingThread()
     jobs = [Job(None, request_of(b'{"data": [1.0]}')) for _ in range(4)]
-    Batcher(scorer, runner, 16).work(jobs)
+    Batcher(scorer, thread, 16).process(jobs)
     assert script.module.calls == [4]
-    assert {runner.got[job] for job in jobs} == {alone(scorer, jobs[0].request)}
+    assert {thread.got[job] for job in jobs} == {alone(scorer, jobs[0].request)}
 
 
 def request_of(text: bytes) -> Request:

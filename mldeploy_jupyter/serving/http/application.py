@@ -1,0 +1,44 @@
+"""What the HTTP side asks of the application that answers requests."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..scoring.messages import Response
+from ..settings import Settings
+from .exchange import Exchange
+from .head_cache import HeadCache
+
+
+class Application(Protocol):
+    """Answers requests. Every method is called on the loop's thread; answers go to `exchange.connection.send`."""
+
+    settings: Settings
+    head_cache: HeadCache
+
+    def record_connections(self, count: int) -> None:
+        """The number of open connections has changed."""
+
+    def generate_request_id(self, exchange: Exchange) -> None:
+        """Gives the request an id of the server's own."""
+
+    def assign_request_id(self, exchange: Exchange) -> Response | None:
+        """Gives the request the client's id, or one of the server's own. Returns the refusal of a bad id."""
+
+    def admit(self, exchange: Exchange, buffered: int) -> None:
+        """The headers are complete. Sets the id, and `early_response` if the body does not matter.
+
+        `buffered` is how many bytes of bodies all connections hold.
+        """
+
+    def check_body_size(self, size: int, buffered: int) -> Response | None:
+        """The refusal of a body of `size` bytes while all connections hold `buffered` bytes; None: it fits."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """The request is complete, and is the next to be answered on its connection."""
+
+    def send_response(self, exchange: Exchange, response: Response) -> None:
+        """Sends a response that was decided without `handle`."""
+
+    def abandon(self, exchange: Exchange) -> None:
+        """The client disconnected before its answer."""

@@ -1,0 +1,90 @@
+"""The streams that replace `sys.stdout` and `sys.stderr`: whole and unfinished lines, and what scripts call on them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.serving.log import writer
+from tests.unit.serving.log.output_pipe import captured_output, messages
+
+
+def test_an_unfinished_line_is_held_until_newline_flush_or_another_request() -> None:
+    with captured_output() as pipe:
+        sys.stdout.write("a")
+        sys.stdout.write("b\nc")
+        sys.stdout.flush()
+        sys.stdout.flush()
+        writer.request_id.set("one")
+        print("of one", end="")
+        writer.request_id.set("")
+        print("of none", end="")
+        found = pipe.read_entries()
+    assert [(entry["message"], entry.get("request_id")) for entry in found] == [
+        ("ab", None), ("c", None), ("of one", "one"), ("of none", None),
+    ]  # fmt: skip
+
+
+def test_unfinished_lines_of_ended_threads_are_written() -> None:
+    with captured_output() as pipe:
+        alive = threading.Event()
+        threads = [
+            threading.Thread(target=lambda n=n: (print(n, end=""), alive.wait(20)))  # type: ignore[misc]
+            for n in range(70)
+        ]
+        for thread in threads:
+            thread.start()
+        alive.set()
+        for thread in threads:
+            thread.join()
+        assert sorted(map(int, messages(pipe))) == list(range(70))
+
+
+def test_progress_bars_and_long_lines_survive() -> None:
+    with captured_output() as pipe:
+        for percent in (0, 50, 100):
+            print(f"\r{percent}%", end="", flush=True)
+        print("\r")
+        print("dos\r")
+        sys.stdout.write("z" * 200_000)
+        print()
+        found = messages(pipe)
+    assert found[:5] == ["0%", "50%", "100%", "", "dos"]
+    assert "".join(found[5:]) == "z" * 200_000 and max(map(len, found)) <= 65_536
+
+
+def test_the_streams_have_the_methods_that_scripts_call() -> None:
+    with captured_output() as pipe:
+        out: Any = sys.stdout
+        assert (out.encoding, out.isatty(), out.writable(), out.fileno(), out.closed) == (
+            "utf-8",
+            False,
+            True,
+            1,
+            False,
+        )
+        out.reconfigure(line_buffering=True, encoding="ascii")
+        out.buffer.write(b"bytes \xc3\xa9 \xff\n")
+        out.writelines(["l1\n", "l2\n"])
+        with pytest.raises(TypeError, match="must be str, not bytes"):
+            out.write(b"bytes")
+        wrapped = io.TextIOWrapper(out.buffer, encoding="utf-8", line_buffering=True)
+        print("wrapped é", file=wrapped)
+        wrapped.close()
+        out.close()
+        print("after it was closed")
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        log = logging.getLogger("test_output.own")
+        log.propagate = False
+        log.addHandler(handler)
+        log.error("by a handler")
+        found = pipe.read_entries()
+    assert [entry["message"] for entry in found] == [
+        "bytes é \\xff", "l1", "l2", "wrapped é", "after it was closed", "ERROR by a handler",
+    ]  # fmt: skip
