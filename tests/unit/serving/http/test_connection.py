@@ -1,4 +1,4 @@
-"""Requests that other servers have misread (request smuggling): read as h11, a strict parser, reads them, or refused."""
+"""Requests that other servers misread (request smuggling) are read as h11, a strict parser, reads them, or refused."""
 
 from __future__ import annotations
 
