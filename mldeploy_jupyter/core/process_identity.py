@@ -1,4 +1,7 @@
-"""Tells whether a process recorded earlier still lives. A pid alone is not enough, because pids are used again."""
+"""Identifies processes, machines and users, so that records can tell whether a process still lives.
+
+A pid alone is not enough, because pids are used again.
+"""
 
 from __future__ import annotations
 
