@@ -116,7 +116,17 @@ def test_version_and_exit_codes(cli: Cli) -> None:
     assert (as_json.returncode, json.loads(as_json.stderr)["error"]["code"]) == (2, "Usage")
 
 
-def test_the_whole_life_of_a_service(cli: Cli, tmp_path: Path) -> None:
+def test_a_script_is_checked(cli: Cli) -> None:
+    cli.ok("model", "register", "m1", "model.txt")
+    checked = cli.run("script", "check", "score.py", "-m", "m1", "--json")
+    assert checked.returncode == 0, checked.stderr
+    assert json.loads(checked.stdout)["models"] == ["m1:1"] and "the factor is" in checked.stderr
+    failed = cli.run("script", "check", "score.py")
+    assert (failed.returncode, failed.stdout) == (1, "") and "(score.py line " in failed.stderr
+    assert cli.run("script", "check", "gone.py").returncode == 2
+
+
+def test_from_register_to_delete(cli: Cli, tmp_path: Path) -> None:
     made = cli.run("model", "register", "-n", "twice", "-p", "model.txt", "--json")
     assert json.loads(made.stdout)["id"] == "twice:1"
     assert "Created workspace" in made.stderr
@@ -203,7 +213,7 @@ def test_the_whole_life_of_a_service(cli: Cli, tmp_path: Path) -> None:
     assert cli.json("service", "list") == []
 
 
-def test_a_service_that_does_not_run_says_how_to_start_it(cli: Cli) -> None:
+def test_errors_about_a_stopped_service_name_the_start_command(cli: Cli) -> None:
     cli.ok("model", "register", "m1", "model.txt")
     cli.ok("model", "deploy", "mine", "-m", "m1", "--script", "score.py")
     port = cli.json("service", "show", "mine")["port"]
@@ -275,7 +285,7 @@ def _opened_by_its_reader(gate: Path) -> Any:
     raise AssertionError("init() was not reached")
 
 
-def test_a_failed_deployment_says_why_and_ends_with_1(cli: Cli) -> None:
+def test_a_failed_deployment_prints_its_cause_and_exits_with_1(cli: Cli) -> None:
     (cli.folder / "score.py").write_text(
         "def init():\n    raise ValueError('no luck')\n\n\ndef run(data):\n    return data\n"
     )
@@ -289,7 +299,7 @@ def test_a_failed_deployment_says_why_and_ends_with_1(cli: Cli) -> None:
     assert "no luck" in error["why"] and "line 2" in error["where"]
 
 
-def test_a_target_of_a_later_version_says_so(cli: Cli) -> None:
+def test_a_target_of_a_later_version_is_refused(cli: Cli) -> None:
     cli.ok("model", "register", "m1", "model.txt")
     for target in ("aci", "aks", "aksendpoint"):
         refused = cli.run("model", "deploy", "later", "-m", "m1", "--script", "score.py", "--to", target)
@@ -298,7 +308,7 @@ def test_a_target_of_a_later_version_says_so(cli: Cli) -> None:
     assert cli.json("service", "list") == []
 
 
-def test_an_interrupt_ends_the_waiting_only(cli: Cli) -> None:
+def test_an_interrupt_ends_only_the_waiting(cli: Cli) -> None:
     gate = cli.folder / "gate"
     os.mkfifo(gate)
     (cli.folder / "score.py").write_text(WAITING)
@@ -340,7 +350,7 @@ def _deadline(process: subprocess.Popen[str], seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def test_a_notebooks_deploy_updates_what_is_live(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_update_live_updates_a_live_service(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """`update_live` with the notebook's defaults: the same again changes nothing, something new is an update."""
     monkeypatch.chdir(cli.folder)
     monkeypatch.setenv("MLDEPLOY_HOME", cli.env["MLDEPLOY_HOME"])
@@ -374,7 +384,7 @@ def test_no_wait_returns_and_wait_follows(cli: Cli) -> None:
     assert "\x1b" not in waited.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(cli: Cli) -> None:
+def test_a_closed_pipe_is_not_an_error(cli: Cli) -> None:
     process = subprocess.Popen(
         [*MLDEPLOY, "model", "deploy", "--help"], env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -33,7 +33,7 @@ def trained(folder: Path) -> Path:
     return folder
 
 
-def test_the_python_example_runs_as_it_stands(trained: Path) -> None:
+def test_the_python_example_runs_as_printed(trained: Path) -> None:
     (example,) = [block for block in blocks("python") if "Workspace.create" in block]
     shown = subprocess.run(
         [sys.executable, "-c", example], cwd=trained, capture_output=True, text=True, timeout=120, check=False
@@ -42,10 +42,10 @@ def test_the_python_example_runs_as_it_stands(trained: Path) -> None:
     assert "Live at http://127.0.0.1:8890/score" in shown.stdout
 
 
-def test_the_commands_run_as_they_stand(trained: Path) -> None:
+def test_the_commands_run_as_printed(trained: Path) -> None:
     (commands,) = [block for block in blocks("console") if "mldeploy model register" in block]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    said = []
+    outputs = []
     for line in commands.strip().splitlines():
         done = subprocess.run(
             shlex.split(line.removeprefix("$ ")),
@@ -56,10 +56,12 @@ def test_the_commands_run_as_they_stand(trained: Path) -> None:
             timeout=120,
         )
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-        said.append(done.stdout)
-    assert re.search(r"\d+\.\d+", said[2]), "no prediction was printed"
+        outputs.append(done.stdout)
+    assert re.search(r"\d+\.\d+", outputs[2]), "no prediction was printed"
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", README.read_text()):
+def test_links_of_the_readme_resolve() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
+    assert links
+    for link in links:
         assert (README.parent / link).exists(), link

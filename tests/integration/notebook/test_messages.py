@@ -1,4 +1,4 @@
-"""What a newcomer reads in a real kernel: cell numbers, answers, hints, one error once."""
+"""Messages in a real kernel: cell numbers, hints, an error that is shown once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from .conftest import SCRIPT, Kernel
-from .test_magics import no_traceback
+from .support import no_traceback
 
 BROKEN = SCRIPT.replace('["factor"]', '["faktor"]')
 

@@ -1,0 +1,121 @@
+"""`%deploy` and `%update` in a real kernel: the timeline, interrupts, dead runners."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+from mldeploy_jupyter.core.journal.journal import read_events
+from tests.polling import wait_until
+
+from .conftest import SCRIPT, Kernel, Ran
+from .support import gated, no_traceback
+
+
+def test_deploy_returns_at_once_and_its_timeline_updates_in_place(kernel: Kernel, folder: Path) -> None:
+    script, gate = gated(folder)
+    kernel.ok("%register factor factor.json")
+    kernel.ok(f"%%entry_script --no-check\n{script}")
+    began = kernel.ok("%deploy factor")
+    assert began.result == "factor: its state is above"
+    (display_id,) = began.displays
+    assert "deploying to this machine" in began.displays[display_id][-1]
+    assert not gate.exists()
+
+    # A cell that only waits gets the updates of the first cell's display, by its id and not as new output.
+    def reached(ran: Ran) -> None:
+        if any("● Roll out" in text for text in ran.displays.get(display_id, [])):
+            gate.touch()
+
+    watched = kernel.ok("svc = %services factor\nsvc.wait_for_deployment()", on_output=reached, timeout=120)
+    assert "Live at http://127.0.0.1:" in watched.displays[display_id][-1]
+    keys = kernel.ok("print(*svc.get_keys())").stream.split()  # what a cell shows is saved with the notebook
+    assert len(keys) == 2 and watched.html and all(key not in html for html in watched.html for key in keys)
+    # The only style is the side of a column, which the pages' own would put to the right.
+    pages = [
+        html.replace('style="text-align: left"', "").replace('style="text-align: right"', "") for html in watched.html
+    ]
+    assert all(word not in html for html in pages for word in ("class=", "style=", "<script"))
+
+
+def test_an_interrupt_ends_only_the_waiting(kernel: Kernel, folder: Path) -> None:
+    script, gate = gated(folder)
+    kernel.ok("%register factor factor.json")
+    kernel.ok(f"%%entry_script --no-check\n{script}")
+    sent = threading.Event()
+
+    def interrupt(ran: Ran) -> None:
+        if not sent.is_set() and any("● Roll out" in text for texts in ran.displays.values() for text in texts):
+            sent.set()
+            kernel.manager.interrupt_kernel()
+
+    stopped = kernel.run("%deploy factor --wait", on_output=interrupt)
+    assert no_traceback(stopped)
+    assert stopped.error.splitlines() == [
+        "error: stopped waiting; the deployment goes on",
+        "hint: attach again with %services factor; %cancel factor ends it",
+    ]
+    gate.touch()
+    assert kernel.ok('%score factor {"value": 1}').result == "{'answer': 3}"
+
+
+def test_a_killed_runner_is_seen_by_the_open_timeline(kernel: Kernel, folder: Path) -> None:
+    script, gate = gated(folder)
+    kernel.ok("%register factor factor.json")
+    kernel.ok(f"%%entry_script --no-check\n{script}")
+    (display_id,) = kernel.ok("service = %deploy factor").displays
+    (journal,) = wait_until(lambda: list(folder.glob(".mldeploy/deployments/*/events.jsonl")))
+    wait_until(lambda: any(event.stage == "rollout" for event in read_events(journal)))
+    pid = kernel.ok("service.workspace.folder.open_store().get_deployment(service.deployment_id).runner['pid']").result
+    os.kill(int(pid), signal.SIGKILL)
+    # Nobody asks; the view itself looks once the journal has been silent for a while.
+    idle = kernel.ok("import time\nfor _ in range(80): time.sleep(0.1)")
+    assert "interrupted in Roll out" in idle.displays[display_id][-1]
+    assert "was interrupted" in no_traceback(kernel.run('%score factor {"value": 1}'))
+    gate.touch()
+    kernel.ok("%deploy factor --wait")
+    assert kernel.ok('%score factor {"value": 1}').result == "{'answer': 3}"
+
+
+def test_cancel_leaves_nothing_serving(kernel: Kernel, folder: Path) -> None:
+    script, _ = gated(folder)
+    kernel.ok("%register factor factor.json")
+    kernel.ok(f"%%entry_script --no-check\n{script}")
+    kernel.ok("%deploy factor")
+    kernel.ok("%cancel factor")
+    assert "was cancelled" in no_traceback(kernel.run('%score factor {"value": 1}'))
+
+
+def test_update_takes_a_new_script_only_for_the_service_it_was_written_for(prepared: Kernel, folder: Path) -> None:
+    prepared.ok("%deploy factor --wait")
+    prepared.ok("%%entry_script other.py\n" + SCRIPT)
+    prepared.ok("%deploy other --wait")
+    # other.py is the last script, but it has been deployed since, and as another service.
+    said = prepared.ok("%update factor --wait").stream
+    assert "Updating with the script score.py, read again" in said
+    # A new script keeps the environment of the old one.
+    (folder / "requirements.txt").write_text("")
+    prepared.ok("%deploy other --script other.py --requirements requirements.txt --no-wait --show-python")
+    prepared.ok("other = %mldeploy service wait other")
+    prepared.ok("%%entry_script --no-check fourth.py\n" + SCRIPT)
+    again = prepared.ok("%update other --wait --show-python").stream
+    assert "requirements_file=" in again and "entry_script='fourth.py'" in again
+    prepared.ok("%deploy factor --script score.py --wait")
+    prepared.ok("%%entry_script third.py\n" + SCRIPT)
+    assert "third.py (the last %%entry_script)" in prepared.ok("%update factor --wait").stream
+
+
+def test_the_error_about_an_unknown_model_lists_the_known_ones(prepared: Kernel) -> None:
+    prepared.ok("%register factor factor.json")
+    for named, words in (("facto", "did you mean factor?"), ("factor:9", "factor has the versions 1, 2")):
+        assert words in no_traceback(prepared.run(f"%deploy factor -m {named}"))
+
+
+def test_the_journals_of_deployments_are_complete(prepared: Kernel, folder: Path) -> None:
+    prepared.ok("%deploy factor --wait")
+    (journal,) = folder.glob(".mldeploy/deployments/*/events.jsonl")
+    events = list(read_events(journal))
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert events[-1].data["state"] == "live"

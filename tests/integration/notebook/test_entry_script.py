@@ -1,0 +1,161 @@
+"""`%%entry_script` in a real kernel: the check of a script, its warnings and errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from tests.polling import wait_until
+
+from .conftest import SCRIPT, Kernel
+from .support import no_traceback
+
+
+def test_a_failing_script_names_the_line_of_the_cell_as_it_was_run(prepared: Kernel) -> None:
+    broken = SCRIPT.replace('["factor"]', '["faktor"]')
+    failed = no_traceback(prepared.run(f"\n# a comment before\n%%entry_script\n{broken}".lstrip("\n")))
+    assert "%%entry_script" in failed or "cell" in failed
+    first = no_traceback(prepared.run(f"%%entry_script\n{broken}"))
+    assert '>    7          factor = json.load(file)["faktor"]' in first
+    assert " line 7, run at " in first
+    number = first.partition("cell [")[2].partition("]")[0]
+
+    # The same text is deployed after the cell was changed: its error still names the cell it came from.
+    prepared.ok(f"%%entry_script --no-check broken.py\n{broken}")
+    prepared.ok("%%entry_script --no-check broken.py\n# one line more\n" + SCRIPT)
+    prepared.ok(f"%%entry_script --no-check other.py\n{broken}")
+    prepared.ok("%deploy factor --script other.py")
+    deployed = no_traceback(prepared.run('%score factor {"value": 1}'))
+    assert "line 7, run at " in deployed and "faktor" in deployed
+    assert number.isdigit()
+
+
+def test_a_script_that_failed_its_check_is_deployed_only_by_its_name(prepared: Kernel, folder: Path) -> None:
+    broken = SCRIPT.replace('["factor"]', '["faktor"]')
+    no_traceback(prepared.run(f"%%entry_script broken.py\n{broken}"))
+    refused = no_traceback(prepared.run("%deploy factor")).splitlines()
+    assert refused[0] == "error: broken.py failed its check"
+    assert refused[1].startswith("cause: KeyError: 'faktor' (cell ") and "line 7" in refused[1]
+    assert refused[2] == "hint: correct the cell and run it, or name another script: %deploy factor --script FILE"
+    assert "there is no service" in no_traceback(prepared.run("%logs factor"))
+    prepared.ok("%deploy factor --script score.py --wait")
+
+    # The same file, broken later: neither magic takes it, and what serves goes on.
+    no_traceback(prepared.run(f"%%entry_script\n{broken}"))
+    assert "score.py failed its check" in no_traceback(prepared.run("%update factor --wait"))
+    assert "score.py failed its check" in no_traceback(prepared.run("%deploy factor --wait"))
+    assert "revision 1" in prepared.ok("%services factor").result
+    named = prepared.run("%deploy factor --script score.py --wait")
+    assert "faktor" in no_traceback(named)  # the engine's own check
+    # Corrected in an editor, it is another script; a cell that checks well clears it too.
+    (folder / "score.py").write_text(SCRIPT.replace('"answer": factor', '"answer": 10 + factor'))
+    prepared.ok("%update factor --wait")
+    assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 16}"
+    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    prepared.ok("%deploy factor --wait")
+    assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 6}"
+
+
+def test_a_cell_that_is_run_again_means_the_model_it_was_written_for(prepared: Kernel, folder: Path) -> None:
+    (folder / "other.bin").write_text("x")
+    prepared.ok("%register other other.bin")
+    again = prepared.ok(f"%%entry_script\n{SCRIPT}")
+    assert "model factor:1" in again.stream
+    assert "model factor (those of the last %%entry_script)" in prepared.ok("%deploy factor --wait").stream
+    # Another text in the same file is another script, and means what was registered last.
+    second = prepared.run("%%entry_script\n" + "# for another model\n" + SCRIPT)
+    assert "the model folder holds other.bin" in no_traceback(second)
+    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    # A model that was named once and does not exist is forgotten with its cell.
+    assert "there is no model nope" in no_traceback(prepared.run(f"%%entry_script -m nope\n{SCRIPT}"))
+    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    # What is registered after it is meant.
+    prepared.ok("%register third other.bin")
+    first = no_traceback(prepared.run(f"%%entry_script new.py\n# new\n{SCRIPT}"))
+    assert 'hint: use os.path.join(os.environ["AZUREML_MODEL_DIR"], "other.bin"), or name the model it needs' in first
+    assert "new.py failed its check" in no_traceback(prepared.run("%deploy factor"))
+    prepared.ok("%deploy factor -m factor --wait")  # with another model than the one that failed
+    prepared.ok(f"%%entry_script new.py --no-check -m factor\n# new\n{SCRIPT}")
+    assert "model factor (those of the last %%entry_script)" in prepared.ok("%deploy second --wait").stream
+
+
+def test_a_syntax_error_is_shown_in_the_cell_and_the_file_is_kept(kernel: Kernel, folder: Path) -> None:
+    text = no_traceback(kernel.run("%%entry_script\ndef init():\n    pass\ndef run(data)\n    return 1\n"))
+    assert ">    4  def run(data)" in text and "cell [" in text and "line 4" in text
+    assert (folder / "score.py").read_text().splitlines()[2] == "def run(data)"
+
+
+def test_names_of_the_notebook_give_a_warning_and_then_an_error(kernel: Kernel) -> None:
+    kernel.ok("threshold = 3")
+    script = "def init():\n    pass\n\ndef run(data):\n    return threshold\n"
+    ran = kernel.ok(f"%%entry_script --no-check\n{script}")
+    assert "warning: line 6: threshold lives only in this notebook" in ran.stream
+    late = kernel.run("%%entry_script\ndef init():\n    print(threshold)\n\ndef run(data):\n    return 1\n")
+    assert "threshold" in no_traceback(late) and ">    3      print(threshold)" in late.error
+
+
+def test_an_integer_sample_and_swallowed_exceptions_give_warnings(kernel: Kernel) -> None:
+    script = """\
+import numpy as np
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+from inference_schema.schema_decorators import input_schema
+
+def init():
+    pass
+
+@input_schema("data", NumpyParameterType(np.array([[1, 2]])))
+def run(data):
+    try:
+        return data.tolist()
+    except Exception as error:
+        return str(error)
+"""
+    ran = kernel.ok(f"%%entry_script\n{script}")
+    assert "integer" in ran.stream and "422" in ran.stream
+    assert "line 14: run() answers with the text of an exception" in ran.stream
+    assert "ok: score.py (init " in ran.stream and "sample [[1, 2]] -> [[1, 2]]" in ran.stream
+
+
+def test_a_crash_and_a_hanging_init_name_their_line(kernel: Kernel) -> None:
+    run = "\ndef run(data):\n    return 1\n"
+    crash = "import os, signal\ndef init():\n    x = 1\n    os.kill(os.getpid(), signal.SIGSEGV)\n" + run
+    killed = no_traceback(kernel.run(f"%%entry_script\n{crash}"))
+    assert "killed by SIGSEGV" in killed and ">    5      os.kill(os.getpid(), signal.SIGSEGV)" in killed
+    hang = "import time\ndef init():\n    x = 1\n    time.sleep(600)\n" + run
+    hung = no_traceback(kernel.run(f"%%entry_script --init-timeout 0.5\n{hang}"))
+    assert "init() took longer than 0.5 s" in hung and ">    5      time.sleep(600)" in hung
+    ended = no_traceback(kernel.run("%%entry_script\nimport os\ndef init():\n    os._exit(3)\n" + run))
+    assert "exited with code 3" in ended
+
+
+def test_the_check_runs_in_the_environment_it_is_given_and_ships_helpers(kernel: Kernel, folder: Path) -> None:
+    (folder / "helper.py").write_text("def twice(value):\n    return 2 * value\n")
+    script = "import sys, helper\ndef init():\n    print(sys.version_info[:2], helper.twice(21))\n"
+    ran = kernel.ok(f"%%entry_script\n{script}def run(data):\n    return 1\n")
+    assert f"  | {sys.version_info[:2]} 42" in ran.stream and "ok: score.py (init " in ran.stream
+    missing = no_traceback(kernel.run("%%entry_script --model nosuch\ndef init(): pass\ndef run(data): return 1\n"))
+    assert "there is no model nosuch" in missing
+
+
+def test_an_interrupt_of_the_check_ends_its_process(kernel: Kernel, folder: Path) -> None:
+    mark = folder / "pid"
+    script = (
+        f"import os, time\ndef init():\n    open({str(mark)!r}, 'w').write(str(os.getpid()))\n    time.sleep(600)\n"
+    )
+    script += "def run(data):\n    return 1\n"
+
+    def interrupt() -> None:
+        wait_until(mark.exists)
+        os.kill(kernel.pid, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    ran = kernel.run(f"%%entry_script\n{script}")
+    thread.join()
+    assert "was interrupted" in no_traceback(ran)
+    pid = int(mark.read_text())
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text())
+    assert not list(folder.glob(".mldeploy/check-*"))
