@@ -33,7 +33,7 @@ def test_a_generated_page_is_fresh(name: str) -> None:
 def test_every_cause_has_its_section() -> None:
     codes = set()
     for path in (generate.PACKAGE / "core" / "diagnosis").rglob("*.py"):
-        codes |= set(re.findall(r'(?:cause|Cause)\(\s*"([a-z-]+)"', path.read_text()))
+        codes |= set(re.findall(r'(?:\b[cC]ause\(\s*|^_CODE = )"([a-z-]+)"', path.read_text(), re.M))
     assert len(codes) > 20
     assert codes == set(generate.MEANING)
     assert len(set(generate.cause_examples()) & codes) > 20
