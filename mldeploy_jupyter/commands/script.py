@@ -81,8 +81,8 @@ def check_source(script: Script) -> None:
     except EntryScriptError as error:
         if script.cell is not None:
             if error.line:
-                error.where = notebook_cells.where(script.cell, error.line, newest=script.cell.version)
-                error.excerpt = notebook_cells.excerpt(script.cell, error.line)
+                error.where = notebook_cells.describe_line(script.cell, error.line, newest=script.cell.version)
+                error.excerpt = notebook_cells.cell_excerpt(script.cell, error.line)
             error.hint = f"{error.hint} ({script.name} is written as the cell says)"
         raise
 
@@ -199,13 +199,13 @@ def source_warnings(script: Script) -> list[str]:
     from mldeploy_jupyter.core.script import lint
 
     found = []
-    for name, line in lint.free_names(script.text):
+    for name, line in lint.find_undefined_names(script.text):
         if name in script.notebook_names:
             problem = f"{name} lives only in this notebook; define or import it in the script"
         else:
             problem = f"{name} is not defined in the script"
         found.append((line, problem))
-    caught = lint.swallows_exceptions(script.text)
+    caught = lint.find_swallowed_exception(script.text)
     if caught is not None:
         problem = "run() answers with the text of an exception, so a failure looks like a good answer (HTTP 200)"
         found.append((caught, f"{problem}; let it raise"))
@@ -228,7 +228,7 @@ def run_warnings(script: Script, checked: ScriptCheck) -> list[str]:
     """Warnings of the run, without those that `source_warnings` has."""
     from mldeploy_jupyter.core.script import lint
 
-    swallows = lint.swallows_exceptions(script.text) is not None
+    swallows = lint.find_swallowed_exception(script.text) is not None
     found = []
     for warning in checked.result.get("warnings") or []:
         if swallows and warning.startswith("run() catches every exception"):

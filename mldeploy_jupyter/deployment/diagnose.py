@@ -61,10 +61,12 @@ def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dic
         path = Path(inference.get("entry_path") or "")
     if line and path.is_file():
         content = path.read_bytes()
-        cell = notebook_cells.find(folder.cells, notebook_cells.script_digest(content))
+        cell = notebook_cells.find_cell(folder.cells, notebook_cells.script_digest(content))
         if cell is not None:
-            where = notebook_cells.where(cell, line, newest=notebook_cells.newest_version(folder.cells, cell.file))
-            excerpt = notebook_cells.excerpt(cell, line)
+            where = notebook_cells.describe_line(
+                cell, line, newest=notebook_cells.newest_version(folder.cells, cell.file)
+            )
+            excerpt = notebook_cells.cell_excerpt(cell, line)
         else:
             excerpt = notebook_cells.lines_around(content.decode("utf-8", "replace"), line)
     return Cause(error.code, error.what, error.why, error.hint, where, excerpt)
@@ -88,7 +90,7 @@ def _bundled_script(folder: WorkspaceFolder, bundle: Bundle, inference: dict[str
 
     path = bundle.app / bundle.entry_script
     content = path.read_bytes()
-    cell = notebook_cells.find(folder.cells, notebook_cells.script_digest(content))
+    cell = notebook_cells.find_cell(folder.cells, notebook_cells.script_digest(content))
     name = Path(bundle.entry_script).relative_to(bundle.manifest["source_directory"])
     original = Path(inference.get("entry_path") or "").parent
     shipped = {entry.name for entry in path.parent.iterdir()}

@@ -67,7 +67,7 @@ def _find_exception(request_id: str, entries: Iterable[LogLine]) -> tuple[str, l
 def _locate(folder: WorkspaceFolder, script: Path, line: int) -> str:
     from mldeploy_jupyter.core.script import notebook_cells
 
-    cell = notebook_cells.find(folder.cells, notebook_cells.script_digest(script.read_bytes()))
+    cell = notebook_cells.find_cell(folder.cells, notebook_cells.script_digest(script.read_bytes()))
     if cell is None:
         return f"{script.name} line {line}"
-    return notebook_cells.where(cell, line, newest=notebook_cells.newest_version(folder.cells, cell.file))
+    return notebook_cells.describe_line(cell, line, newest=notebook_cells.newest_version(folder.cells, cell.file))

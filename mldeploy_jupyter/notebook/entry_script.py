@@ -154,7 +154,7 @@ def _record_cell(session: Session, folder: WorkspaceFolder, path: Path, text: st
         execution_count=prompt_number(session.shell),
         time=utc_now(),
     )
-    return notebook_cells.save(folder.cells, record)
+    return notebook_cells.save_cell(folder.cells, record)
 
 
 def write_file(name: str, text: str) -> Path:

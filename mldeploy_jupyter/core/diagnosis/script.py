@@ -189,8 +189,8 @@ def _undefined_names(facts: Facts) -> tuple[set[str], set[str]]:
     """Names that are only local variables of init(), and all names that the script uses and does not define."""
     try:
         text = facts.script.text
-        free = {name for name, _ in lint.free_names(text)}
-        return lint.local_to_init(text) & free, free
+        free = {name for name, _ in lint.find_undefined_names(text)}
+        return lint.find_init_locals(text) & free, free
     except EntryScriptError:
         return set(), set()
 

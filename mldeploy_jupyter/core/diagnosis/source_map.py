@@ -78,8 +78,8 @@ class SourceMap:
         if cell is None:
             excerpt = notebook_cells.lines_around(self.script.text, line)
             return CodeLocation(f"{self.script.name} line {line}", excerpt, text)
-        where = notebook_cells.where(cell, line, newest=self.script.newest, timezone=self.timezone)
-        return CodeLocation(where, notebook_cells.excerpt(cell, line), text)
+        where = notebook_cells.describe_line(cell, line, newest=self.script.newest, timezone=self.timezone)
+        return CodeLocation(where, notebook_cells.cell_excerpt(cell, line), text)
 
     def locate_function(self, name: str) -> CodeLocation:
         """The first line of a function at the top level of the entry script."""

@@ -1,1 +1,4 @@
-"""Entry scripts as source: parsed, checked, mapped to the notebook cell they came from."""
+"""Entry scripts as text: what they define and import, what is wrong with them, and the cells they come from.
+
+Imports only `core.errors`, `core.files` and `core.records`.
+"""

@@ -1,7 +1,7 @@
-"""What an entry script's source says, without running it.
+"""Reads an entry script's source without running it.
 
-An entry script defines `init()`, called once, and `run(...)`, called for each request. `check` refuses what
-cannot serve; what can and yet goes wrong is found by `script_hazards`.
+An entry script defines `init()`, called once, and `run(...)`, called for each request. `check` refuses a script that
+cannot serve; `lint` finds what goes wrong in one that can.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mldeploy_jupyter.core.errors import EntryScriptError
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-LINE_SHOWN = 100  # characters of a guilty line in a message
+LINE_SHOWN = 100  # characters, at most, of a line of the script in a message
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,19 @@ class Parameter:
 
     name: str
     required: bool = True
-    keyword_only: bool = False
     annotation: str = ""
 
 
 @dataclass(frozen=True)
 class EntryScript:
-    """`functions` are the names of the functions at the top. `parameters`, `is_async` and `decorators` (their
-    names, as written and without arguments) are those of `run`. `imports` are top-level module names, wherever
-    they are imported. `init_line` and `run_line` count from 1.
+    """What a script defines.
 
-    `known` is False when `init` or `run` comes from elsewhere (an import, an assignment): what they take is
-    then seen only when they run, and `parameters` may be empty.
+    `functions` are the names of its top-level functions. `parameters`, `is_async` and `decorators` (names as written,
+    without arguments) are those of `run`. `imports` are top-level module names, wherever they are imported.
+    `init_line` and `run_line` count from 1.
+
+    `known` is False when `init` or `run` is imported or assigned: what they take is then known only when they run, and
+    `parameters` may be empty.
     """
 
     filename: str
@@ -52,20 +53,18 @@ class EntryScript:
 
 
 def check(text: str, filename: str = "score.py") -> EntryScript:
-    """What the script defines.
+    """Checks that the script can serve, and returns what it defines.
 
-    Raises `EntryScriptError`, with the line, for a syntax error, a missing `init` or `run`, an `init` that
-    takes required parameters or is async, and a `run` without parameters or with `*args`, `**kwargs` or
-    positional-only parameters.
+    Raises `EntryScriptError` with the line for a syntax error, a missing `init` or `run`, an `init` that is async or
+    has required parameters, and a `run` without parameters or with `*args`, `**kwargs` or positional-only parameters.
     """
-    tree, _ = compiled(text, filename)
-    bindings = dict(bindings_of(tree.body))
+    tree, _ = parse_and_compile(text, filename)
+    bindings = dict(iter_bindings(tree.body))
     functions = {name: node for name, node in bindings.items() if isinstance(node, Function)}
-    # `from helpers import *` may bring either one.
-    opaque = "*" in bindings
+    has_star_import = "*" in bindings  # which may bring either function
     for name in ("init", "run"):
-        if name not in bindings and not opaque:
-            raise _missing(name, sorted(bindings), functions, filename, text.splitlines())
+        if name not in bindings and not has_star_import:
+            raise _missing_function(name, sorted(bindings), functions, filename, text.splitlines())
     init, run = functions.get("init"), functions.get("run")
     lines = text.splitlines()
     if init is not None:
@@ -85,13 +84,14 @@ def check(text: str, filename: str = "score.py") -> EntryScript:
     )
 
 
-def compiled(text: str, filename: str) -> tuple[ast.Module, CodeType]:
-    text = text.removeprefix("\ufeff")  # some editors write it; Python skips it in files
+def parse_and_compile(text: str, filename: str) -> tuple[ast.Module, CodeType]:
+    """The syntax tree and the code of a script. Raises `EntryScriptError` for a syntax error."""
+    text = text.removeprefix("\ufeff")  # a byte order mark, which Python skips in files
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an invalid escape is for the script's own run to warn of
+            warnings.simplefilter("ignore")  # the script's own run warns of invalid escapes
             tree = ast.parse(text, filename)
-            # Some errors (`return` outside a function) are found only by the compiler.
+            # Only the compiler finds some errors, such as `return` outside a function.
             code = compile(text, filename, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise syntax_error(error.msg, filename, error.lineno or 0, error.offset or 0, error.text or "", text) from None
@@ -127,12 +127,12 @@ def syntax_error(
     )
 
 
-def _missing(
+def _missing_function(
     name: str, bound: list[str], functions: dict[str, Function], filename: str, lines: list[str]
 ) -> EntryScriptError:
     call = f"{name}()" if name == "init" else "run(data)"
     purpose = "loads the model once" if name == "init" else "answers a request"
-    # A wrong case or a few letters: Init, initialize, predict stays far away.
+    # Similar names are offered, such as Init or runs, but not predict.
     near = difflib.get_close_matches(name, [other for other in bound if other.lower() == name], 1, 0)
     near = near or difflib.get_close_matches(name, [b for b in bound if b not in ("init", "run")], 1, 0.6)
     node = functions.get(near[0]) if near else None
@@ -153,13 +153,15 @@ def _missing(
 
 def _check_init(init: Function, filename: str, lines: list[str]) -> None:
     if isinstance(init, ast.AsyncFunctionDef):
-        raise _refuse(init, filename, lines, "init() is async", "init() is called, not awaited", "write def init():")
+        raise _contract_error(
+            init, filename, lines, "init() is async", "init() is called, not awaited", "write def init():"
+        )
     positional = [*init.args.posonlyargs, *init.args.args]
     required = positional[: len(positional) - len(init.args.defaults)]
     required += [a for a, d in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True) if d is None]
     if required:
         names = ", ".join(arg.arg for arg in required)
-        raise _refuse(
+        raise _contract_error(
             init,
             filename,
             lines,
@@ -176,18 +178,22 @@ def _check_run(run: Function, filename: str, lines: list[str]) -> None:
     hint = "name each part of the request: def run(data): or def run(data, threshold=0.5):"
     if odd:
         why = "a request is passed by the names of the parameters, and these have none"
-        raise _refuse(run, filename, lines, f"run() takes {' and '.join(odd)}", why, hint)
+        raise _contract_error(run, filename, lines, f"run() takes {' and '.join(odd)}", why, hint)
     if arguments.posonlyargs:
         names = ", ".join(arg.arg for arg in arguments.posonlyargs)
         why = "a request is passed by the names of the parameters"
-        raise _refuse(
+        raise _contract_error(
             run, filename, lines, f"run() takes {names} by position only", why, "remove the / from def run(...)"
         )
     if not arguments.args and not arguments.kwonlyargs:
-        raise _refuse(run, filename, lines, "run() takes no parameter", "it is called with the request's body", hint)
+        raise _contract_error(
+            run, filename, lines, "run() takes no parameter", "it is called with the request's body", hint
+        )
 
 
-def _refuse(node: Function, filename: str, lines: list[str], what: str, why: str, hint: str) -> EntryScriptError:
+def _contract_error(
+    node: Function, filename: str, lines: list[str], what: str, why: str, hint: str
+) -> EntryScriptError:
     text = next(iter(lines[node.lineno - 1 : node.lineno]), "")
     where = f"{filename} line {node.lineno}"
     column = node.col_offset + 1
@@ -198,9 +204,9 @@ def _parameters(run: Function) -> Iterator[Parameter]:
     arguments = run.args
     first_default = len(arguments.args) - len(arguments.defaults)
     for index, arg in enumerate(arguments.args):
-        yield Parameter(arg.arg, index < first_default, False, _source(arg.annotation))
+        yield Parameter(arg.arg, index < first_default, _source(arg.annotation))
     for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        yield Parameter(arg.arg, default is None, True, _source(arg.annotation))
+        yield Parameter(arg.arg, default is None, _source(arg.annotation))
 
 
 def _source(node: ast.expr | None) -> str:
@@ -221,8 +227,8 @@ def _imports(tree: ast.Module) -> set[str]:
     return found
 
 
-def bindings_of(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
-    """Names the module binds, also below `if`, `try` and `with`, with the statement; the last one counts."""
+def iter_bindings(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
+    """The names that the module binds, with the statement, also below `if`, `try` and `with`. The last one counts."""
     for node in body:
         if isinstance(node, Function | ast.ClassDef):
             yield node.name, node
@@ -238,7 +244,7 @@ def bindings_of(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
             for part in ("body", "orelse", "finalbody", "handlers"):
                 inner = getattr(node, part, None)
                 if isinstance(inner, list):
-                    yield from bindings_of(inner)
+                    yield from iter_bindings(inner)
 
 
 def names_in(node: ast.AST) -> set[str]:

@@ -1,4 +1,4 @@
-"""What will go wrong in a service although the entry script can be imported, told from its source."""
+"""Finds what will go wrong in a service although the entry script can be imported, from its source."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import dis
 from collections.abc import Iterator
 from types import CodeType
 
-from mldeploy_jupyter.core.script.entry_script import Function, bindings_of, compiled, names_in
+from mldeploy_jupyter.core.script.entry_script import Function, iter_bindings, names_in, parse_and_compile
 
-# What every module has, beside the builtins.
+# Names that every module has, besides the builtins.
 MODULE_NAMES = frozenset(
     {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__builtins__", "__annotations__"}
     | {"__cached__", "__dict__", "__path__", "__debug__", "__class__", "__module__", "__qualname__"}
 )
 
-# IPython puts these among the builtins of a kernel; a service does not have them.
+# Names that IPython adds to the builtins of a kernel; a service lacks them.
 KERNEL_NAMES = frozenset({"display", "get_ipython", "__IPYTHON__"})
 
 
-def free_names(text: str) -> list[tuple[str, int]]:
-    """Names the script uses but neither defines nor imports, each with the line of its first use.
+def find_undefined_names(text: str) -> list[tuple[str, int]]:
+    """The names the script uses but neither defines nor imports, each with the line of its first use.
 
-    In a service these raise `NameError`: they live only in the notebook. The answer is empty when a
-    `from x import *` makes it impossible to tell. Raises `EntryScriptError` for a syntax error.
+    In a service these raise `NameError`. Empty when a `from x import *` makes it impossible to tell. Raises
+    `EntryScriptError` for a syntax error.
     """
-    tree, code = compiled(text, "score.py")
-    if "*" in dict(bindings_of(tree.body)):  # allowed at the top only
+    tree, code = parse_and_compile(text, "score.py")
+    if "*" in dict(iter_bindings(tree.body)):  # allowed at the top only
         return []
-    # The compiler has already decided the scope of every name, so its instructions are read, not the tree.
+    # The compiler has already resolved the scope of every name, so its instructions are read instead of the tree.
     defined, used = set(), dict[str, int]()
     for scope in _scopes(code):
         own = set()
@@ -47,21 +47,22 @@ def free_names(text: str) -> list[tuple[str, int]]:
     return sorted(((name, line) for name, line in used.items() if name not in known), key=lambda item: item[1])
 
 
-def local_to_init(text: str) -> set[str]:
-    """Names that `init()` assigns to itself only, because it does not say `global`."""
-    _, code = compiled(text, "score.py")
+def find_init_locals(text: str) -> set[str]:
+    """The names that are local to `init()`, as assigned names are without `global`. Raises `EntryScriptError`."""
+    _, code = parse_and_compile(text, "score.py")
     for scope in _scopes(code):
         if scope.co_qualname == "init":
             return set(scope.co_varnames) | set(scope.co_cellvars)
     return set()
 
 
-def swallows_exceptions(text: str) -> int | None:
-    """The line where `run()` answers with the text of an exception it caught, so that every failure of the
-    model looks like a good answer (HTTP 200); None when it does not. Raises `EntryScriptError` for a syntax error.
+def find_swallowed_exception(text: str) -> int | None:
+    """The line where `run()` returns the text of an exception it caught, or None.
+
+    Every failure of the model then looks like a good answer (HTTP 200). Raises `EntryScriptError` for a syntax error.
     """
-    tree, _ = compiled(text, "score.py")
-    run = dict(bindings_of(tree.body)).get("run")
+    tree, _ = parse_and_compile(text, "score.py")
+    run = dict(iter_bindings(tree.body)).get("run")
     if not isinstance(run, Function):
         return None
     for handler in (node for node in _own_nodes(run) if isinstance(node, ast.ExceptHandler)):
@@ -71,7 +72,7 @@ def swallows_exceptions(text: str) -> int | None:
         for node in _own_nodes(handler):
             if not isinstance(node, ast.Assign | ast.AnnAssign | ast.Return) or node.value is None:
                 continue
-            if not _tells_exception(node.value, tainted):
+            if not _contains_exception(node.value, tainted):
                 continue
             if isinstance(node, ast.Return):
                 return node.lineno
@@ -88,15 +89,15 @@ def _scopes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below, in source order, without those of functions and classes defined inside."""
+    """The nodes below `node` in source order, without those in nested functions and classes."""
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, Function | ast.ClassDef | ast.Lambda):
             yield child
             yield from _own_nodes(child)
 
 
-def _tells_exception(value: ast.expr, tainted: set[str]) -> bool:
-    # An AMLResponse carries its own status code, so the caller can tell.
+def _contains_exception(value: ast.expr, tainted: set[str]) -> bool:
+    # An AMLResponse has a status code of its own, so clients see the failure.
     if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] == "AMLResponse":
         return False
     calls = {ast.unparse(child.func).rpartition(".")[2] for child in ast.walk(value) if isinstance(child, ast.Call)}

@@ -1,6 +1,6 @@
-"""Which notebook cell a script came from, so that an error names the line of the cell.
+"""Remembers which notebook cell wrote a script, so that an error in a service names the line of the cell.
 
-A cell's text is kept under the digest of the script it wrote. A service runs exactly that script, so the line
+The text of a cell is kept under the digest of the script it wrote. A service runs exactly that script, so the line
 stays right after the cell was moved, edited or deleted.
 """
 
@@ -17,17 +17,17 @@ from typing import Any
 from mldeploy_jupyter.core.files import atomic_write, file_lock
 from mldeploy_jupyter.core.records import JsonRecord
 
-KEPT_PER_FILE = 50
+KEPT_PER_FILE = 50  # texts of each script file; the oldest are removed
 
 
 @dataclass(frozen=True)
 class CellRecord(JsonRecord):
     """One run of a cell that wrote a script.
 
-    `file` is the script's whole path: a script of the same name in another folder is another one. `source` is the
-    whole text of the cell with its magic line, and script line + `offset` is the line of the cell (both from 1).
-    `time` is ISO 8601 in UTC. `version` counts the changes of this file's text from 1; 0 means not yet given.
-    `notebook`, `cell_id` and `execution_count` (the prompt number) are as far as the front end tells them.
+    `file` is the script's absolute path: a script of the same name in another folder is another script. `source` is
+    the whole text of the cell with its magic line; line N of the script is line N + `offset` of the cell, both counted
+    from 1. `time` is ISO 8601 in UTC. `version` counts the changes of this file's text from 1; 0 means not given yet.
+    `notebook`, `cell_id` and `execution_count` (the number at the prompt) are known only if the front end tells them.
     """
 
     script_digest: str
@@ -47,60 +47,60 @@ def script_digest(content: str | bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def save(folder: Path, record: CellRecord) -> CellRecord:
-    """Keeps the record and returns it with its version: the newest one's when the text did not change, else the next.
+def save_cell(folder: Path, record: CellRecord) -> CellRecord:
+    """Stores the record and returns it with its version: the file's newest if the text is the same, else the next.
 
     The last 50 texts of a file are kept. Raises `OSError` when the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with file_lock(folder / ".lock"):
-        kept = _of_file(folder, record.file)
-        newest = max(kept, key=lambda old: old.version, default=None)
-        again = newest is not None and newest.script_digest == record.script_digest
-        # An older text that is run again is the newest once more, so it counts on.
-        record = replace(record, version=(newest.version if newest else 0) + (0 if again else 1))
+    with file_lock(folder / ".lock"):  # two kernels must not give out the same version
+        stored = _records_of(folder, record.file)
+        newest = max(stored, key=lambda old: old.version, default=None)
+        unchanged = newest is not None and newest.script_digest == record.script_digest
+        # A text that is run again after another one is the newest again, with a new version.
+        record = replace(record, version=(newest.version if newest else 0) + (0 if unchanged else 1))
         content = json.dumps(record.to_dict(), ensure_ascii=False).encode("utf-8", "backslashreplace")
-        # Not durable: after a loss of power, messages name the script's line instead of the cell's.
-        atomic_write(folder / _name(record), content, durable=False)
-        others = [old for old in kept if old.script_digest != record.script_digest]
+        # Not durable: if it is lost in a power failure, messages name the script's line instead of the cell's.
+        atomic_write(folder / _file_name(record), content, durable=False)
+        others = [old for old in stored if old.script_digest != record.script_digest]
         for old in sorted(others, key=lambda old: old.version, reverse=True)[KEPT_PER_FILE - 1 :]:
-            (folder / _name(old)).unlink(missing_ok=True)
+            (folder / _file_name(old)).unlink(missing_ok=True)
     return record
 
 
-def find(folder: Path, digest: str) -> CellRecord | None:
+def find_cell(folder: Path, digest: str) -> CellRecord | None:
     """The last run of a cell that wrote a script with this digest, or None."""
     found = [record for path in folder.glob(f"*-{digest}.json") if (record := _read(path)) is not None]
     return max(found, key=lambda record: record.time, default=None)
 
 
 def newest_version(folder: Path, file: str) -> int:
-    """The version of the newest text run for the file, 0 when none is known."""
-    return max((record.version for record in _of_file(folder, file)), default=0)
+    """The version of the newest text of the script `file`, 0 when none is known."""
+    return max((record.version for record in _records_of(folder, file)), default=0)
 
 
-def where(record: CellRecord, line: int, *, newest: int = 0, timezone: tzinfo | None = None) -> str:
-    """The script's line as a place in the notebook: "cell [3] line 7, run at 14:03".
+def describe_line(record: CellRecord, line: int, *, newest: int = 0, timezone: tzinfo | None = None) -> str:
+    """Names a line of the script as a line of the cell: "cell [3] line 7, run at 14:03".
 
-    `newest` is the newest version of the file when it is known; a newer one than this record's is named:
-    ", version 1; version 2 was run since". Times are shown in `timezone`, by default the local one.
+    `newest` is the newest version of the file, if known; when this record is older, both are named: ", version 1;
+    version 2 was run since". Times are shown in `timezone`, by default the local one.
     """
     cell = f"cell [{record.execution_count}]" if record.execution_count is not None else "cell"
-    said = f"{cell} line {line + record.offset}"
+    text = f"{cell} line {line + record.offset}"
     with suppress(ValueError):
-        said += f", run at {datetime.fromisoformat(record.time).astimezone(timezone):%H:%M}"
+        text += f", run at {datetime.fromisoformat(record.time).astimezone(timezone):%H:%M}"
     if 0 < record.version < newest:
-        said += f", version {record.version}; version {newest} was run since"
-    return said
+        text += f", version {record.version}; version {newest} was run since"
+    return text
 
 
-def excerpt(record: CellRecord, line: int, context: int = 2) -> list[dict[str, Any]]:
-    """The lines of the cell around the script's line, as `{"line", "text", "guilty"}`."""
+def cell_excerpt(record: CellRecord, line: int, context: int = 2) -> list[dict[str, Any]]:
+    """The lines of the cell around a line of the script, as `{"line", "text", "guilty"}`."""
     return lines_around(record.source, line + record.offset, context)
 
 
 def lines_around(text: str, line: int, context: int = 2) -> list[dict[str, Any]]:
-    """The lines of any text around `line` (from 1); empty when there is no such line."""
+    """The lines of `text` around `line`, which counts from 1; empty when there is no such line."""
     lines = text.split("\n")
     if not 1 <= line <= len(lines):
         return []
@@ -108,7 +108,7 @@ def lines_around(text: str, line: int, context: int = 2) -> list[dict[str, Any]]
     return [{"line": n, "text": lines[n - 1].rstrip("\r"), "guilty": n == line} for n in shown]
 
 
-def _name(record: CellRecord) -> str:
+def _file_name(record: CellRecord) -> str:
     return f"{_file_key(record.file)}-{record.script_digest}.json"
 
 
@@ -116,12 +116,12 @@ def _file_key(file: str) -> str:
     return hashlib.sha256(file.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def _of_file(folder: Path, file: str) -> list[CellRecord]:
+def _records_of(folder: Path, file: str) -> list[CellRecord]:
     return [r for path in folder.glob(f"{_file_key(file)}-*.json") if (r := _read(path)) is not None]
 
 
 def _read(path: Path) -> CellRecord | None:
     try:
         return CellRecord.from_dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None  # pruned meanwhile, or not ours
+    except (OSError, ValueError, TypeError, AttributeError):  # removed meanwhile, or not one of our files
+        return None

@@ -603,7 +603,7 @@ def test_folders_are_private(site: Site) -> None:
 def test_durations_survive_a_clock_that_jumps(site: Site) -> None:
     """Fault 35: stages are timed on the monotonic clock, whatever the wall clock does."""
     times = iter([f"2026-11-22T0{9 - n}:00:00.000Z" for n in range(10)] * 20)
-    service = live(site)
+    live(site)
     site.script(2)
     revision = site.ws.folder.open_store().get_revision("svc", 1)
     assert revision is not None
@@ -617,6 +617,7 @@ def test_durations_survive_a_clock_that_jumps(site: Site) -> None:
     )
     spec = deployment.LaunchSpec("svc", "Local", lambda *_: request, detached=False)
     record = deployment.start_deployment(site.ws.folder, spec, now=lambda: next(times))
+    service = Webservice(site.ws, "svc")
     service.wait_for_deployment(timeout_sec=60)
     assert (service.deployment_id, service.run({})["answer"]) == (record.id, 2)
     events = list(read_events(service.journal))

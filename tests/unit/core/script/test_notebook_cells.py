@@ -1,4 +1,4 @@
-"""A line of a script is a line of the cell that wrote it, for as long as anybody asks."""
+"""A line of a script is named as a line of the cell that wrote it, also after the cell was changed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 from mldeploy_jupyter.core.script.notebook_cells import (
     CellRecord,
-    excerpt,
-    find,
+    cell_excerpt,
+    describe_line,
+    find_cell,
     lines_around,
     newest_version,
-    save,
+    save_cell,
     script_digest,
-    where,
 )
 
 CELL = (
@@ -33,56 +33,56 @@ def record(source=CELL, **more):
 
 
 def test_the_line_of_the_script_is_named_as_the_line_of_the_cell(tmp_path):
-    saved = save(tmp_path / "cells", record())
-    found = find(tmp_path / "cells", script_digest(SCRIPT))
+    saved = save_cell(tmp_path / "cells", record())
+    found = find_cell(tmp_path / "cells", script_digest(SCRIPT))
     assert found == saved
-    assert where(found, 4, timezone=UTC) == "cell [3] line 5, run at 14:03"
-    assert where(found, 4, timezone=timezone(timedelta(hours=2))) == "cell [3] line 5, run at 16:03"
-    assert where(found, 4, newest=found.version, timezone=UTC) == "cell [3] line 5, run at 14:03"
-    assert [line["text"] for line in excerpt(found, 4) if line["guilty"]] == ["    raise ValueError"]
-    assert [line["line"] for line in excerpt(found, 4, context=1)] == [4, 5, 6]
+    assert describe_line(found, 4, timezone=UTC) == "cell [3] line 5, run at 14:03"
+    assert describe_line(found, 4, timezone=timezone(timedelta(hours=2))) == "cell [3] line 5, run at 16:03"
+    assert describe_line(found, 4, newest=found.version, timezone=UTC) == "cell [3] line 5, run at 14:03"
+    assert [line["text"] for line in cell_excerpt(found, 4) if line["guilty"]] == ["    raise ValueError"]
+    assert [line["line"] for line in cell_excerpt(found, 4, context=1)] == [4, 5, 6]
 
 
 def test_an_edited_cell_leaves_the_old_lines_right_and_the_new_version_is_named(tmp_path):
-    save(tmp_path, record())
+    save_cell(tmp_path, record())
     edited = "%%entry_script score.py\n# a new first line\n" + SCRIPT
-    save(tmp_path, record(edited, execution_count=4))
-    old = find(tmp_path, script_digest(SCRIPT))
+    save_cell(tmp_path, record(edited, execution_count=4))
+    old = find_cell(tmp_path, script_digest(SCRIPT))
     newest = newest_version(tmp_path, "score.py")
     assert newest == 2
-    said = where(old, 4, newest=newest, timezone=UTC)
+    said = describe_line(old, 4, newest=newest, timezone=UTC)
     assert said == "cell [3] line 5, run at 14:03, version 1; version 2 was run since"
-    assert excerpt(old, 4)[2] == {"line": 5, "text": "    raise ValueError", "guilty": True}
+    assert cell_excerpt(old, 4)[2] == {"line": 5, "text": "    raise ValueError", "guilty": True}
 
 
 def test_versions_count_changes_of_the_text(tmp_path):
     other = CELL + "# changed\n"
-    versions = [save(tmp_path, record(source)).version for source in (CELL, CELL, other, other, CELL)]
+    versions = [save_cell(tmp_path, record(source)).version for source in (CELL, CELL, other, other, CELL)]
     assert versions == [1, 1, 2, 2, 3]
     assert newest_version(tmp_path, "score.py") == 3
     assert newest_version(tmp_path, "other.py") == 0
 
 
 def test_the_same_text_for_two_files_is_two_records(tmp_path):
-    save(tmp_path, record())
+    save_cell(tmp_path, record())
     later = CellRecord(script_digest(SCRIPT), "b.py", CELL, time="2026-11-23T00:00:00.000Z")
-    assert save(tmp_path, later).version == 1
-    assert find(tmp_path, script_digest(SCRIPT)).file == "b.py"
+    assert save_cell(tmp_path, later).version == 1
+    assert find_cell(tmp_path, script_digest(SCRIPT)).file == "b.py"
 
 
 def test_the_last_fifty_texts_of_a_file_are_kept(tmp_path):
-    save(tmp_path, CellRecord(script_digest("x"), "other.py", "x", time="t"))
+    save_cell(tmp_path, CellRecord(script_digest("x"), "other.py", "x", time="t"))
     for number in range(60):
-        save(tmp_path, record(f"%%entry_script score.py\n# {number}\n"))
+        save_cell(tmp_path, record(f"%%entry_script score.py\n# {number}\n"))
     assert len(list(tmp_path.glob("*.json"))) == 51
-    assert find(tmp_path, script_digest("# 9\n")) is None
-    assert find(tmp_path, script_digest("# 10\n")).version == 11
-    assert find(tmp_path, script_digest("x")) is not None
+    assert find_cell(tmp_path, script_digest("# 9\n")) is None
+    assert find_cell(tmp_path, script_digest("# 10\n")).version == 11
+    assert find_cell(tmp_path, script_digest("x")) is not None
 
 
 def test_files_are_private_and_whole(tmp_path):
     folder = tmp_path / "a" / "cells"
-    save(folder, record())
+    save_cell(folder, record())
     modes = {stat.S_IMODE(os.stat(path).st_mode) for path in folder.iterdir()}
     assert modes == {0o600} and stat.S_IMODE(os.stat(folder).st_mode) == 0o700
     assert not list(folder.glob("*.tmp"))
@@ -94,7 +94,7 @@ def test_two_kernels_at_once_give_out_every_version_once(tmp_path):
     def run(kernel):
         barrier.wait()
         for number in range(10):
-            versions.append(save(tmp_path, record(f"%%entry_script\n# {kernel} {number}\n")).version)
+            versions.append(save_cell(tmp_path, record(f"%%entry_script\n# {kernel} {number}\n")).version)
 
     threads = [threading.Thread(target=run, args=(kernel,)) for kernel in range(4)]
     [thread.start() for thread in threads], [thread.join() for thread in threads]
@@ -102,23 +102,23 @@ def test_two_kernels_at_once_give_out_every_version_once(tmp_path):
 
 
 def test_a_broken_record_is_as_good_as_none(tmp_path):
-    save(tmp_path, record())
+    save_cell(tmp_path, record())
     (path,) = tmp_path.glob("*.json")
     for content in ("", "{", "[]", '{"file": 1}', "null"):
         path.write_text(content)
-        assert find(tmp_path, script_digest(SCRIPT)) is None
-    assert save(tmp_path, record()).version == 1
+        assert find_cell(tmp_path, script_digest(SCRIPT)) is None
+    assert save_cell(tmp_path, record()).version == 1
 
 
 def test_odd_text_survives(tmp_path):
     odd = record("%%entry_script\n# \udc80 \u2028 \0 é 漢\n")
-    save(tmp_path, odd)
-    assert find(tmp_path, odd.script_digest).source == odd.source
+    save_cell(tmp_path, odd)
+    assert find_cell(tmp_path, odd.script_digest).source == odd.source
 
 
 def test_nothing_is_invented_when_little_is_known():
     bare = CellRecord("d", "score.py", "a\nb\n", time="not a time")
-    assert where(bare, 1) == "cell line 2"
+    assert describe_line(bare, 1) == "cell line 2"
 
 
 @pytest.mark.parametrize("line", [0, -1, 99])
