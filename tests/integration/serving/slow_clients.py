@@ -1,8 +1,8 @@
-"""Many clients in a process of their own that send slowly, idle, or read nothing: slow_clients.py PORT KIND COUNT.
+"""Many clients in a process of their own that send slowly, idle, or never read: slow_clients.py PORT KIND COUNT.
 
-`head` and `body`: each sends a byte a second, until the server ends it. `idle`: they are open and still. `unread`: each
-sends requests for large answers and reads none. It prints `open` once all are connected, answers a line on its input
-with how many are still open, and at the end of input tells {status of the answer: connections}, 0 for none.
+Kinds: `head` and `body` send a byte a second until the server ends the connection, `idle` sends nothing, `unread` asks
+for large answers and reads none. Prints `open` once all are connected. For each line on its input it prints how many
+are still open; at the end of input it prints {status of the answer: connections}, 0 for none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """HTTP/1.1 on a raw socket: what must be answered, what must be refused, and where one request ends.
 
-Section numbers are those of RFC 9112 (messages) and RFC 9110 (semantics). Fault 44: two servers that disagree on
-the end of a request let one client speak in another's name, so what is ambiguous is refused and the connection ends.
+Section numbers are those of RFC 9112 (messages) and RFC 9110 (semantics). Fault 44: if two servers disagree on where a
+request ends, one client can smuggle requests into another's connection. So an ambiguous request is refused, and the
+connection ends.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("request_", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_what_is_ambiguous_is_refused_and_ends_the_connection(echo: Supervised, request_: bytes) -> None:
+def test_an_ambiguous_request_is_refused_and_ends_the_connection(echo: Supervised, request_: bytes) -> None:
     smuggled = b"GET /smuggled HTTP/1.1\r\n" + HOST + b"\r\n"
     with Wire(echo) as wire:
         wire.send(request_ + smuggled)
@@ -166,7 +167,7 @@ def test_a_body_in_chunks_is_the_same_body(echo: Supervised) -> None:
         assert wire.answer()[2] == b"POST:xyz"
 
 
-def test_bytes_that_come_one_by_one_are_one_request(echo: Supervised) -> None:
+def test_bytes_that_arrive_one_by_one_are_one_request(echo: Supervised) -> None:
     with Wire(echo) as wire:
         for byte in post(b"hello"):
             wire.send(bytes([byte]))
@@ -176,7 +177,7 @@ def test_bytes_that_come_one_by_one_are_one_request(echo: Supervised) -> None:
 # -- connections ---------------------------------------------------------------------------------------------
 
 
-def test_requests_in_one_go_are_answered_in_order(echo: Supervised) -> None:
+def test_pipelined_requests_are_answered_in_order(echo: Supervised) -> None:
     with Wire(echo) as wire:
         wire.send(
             post(b"1", path=b"/score?sleep=0.2"),
@@ -192,14 +193,14 @@ def test_requests_in_one_go_are_answered_in_order(echo: Supervised) -> None:
         assert wire.answer()[2] == b"POST:34"
 
 
-def test_a_thousand_requests_in_one_go_behind_a_slow_one(echo: Supervised) -> None:
+def test_a_thousand_requests_pipelined_behind_a_slow_one_are_answered(echo: Supervised) -> None:
     with Wire(echo) as wire:
         wire.send(post(b"1", path=b"/score?sleep=0.1") + (b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 1000)
         assert wire.answer()[2] == b"POST:1"
         assert [wire.answer()[2] for _ in range(1000)] == [b"Healthy"] * 1000
 
 
-def test_more_requests_ahead_than_are_kept_end_the_connection_after_their_answers(echo: Supervised) -> None:
+def test_too_many_pipelined_requests_end_the_connection_after_their_answers(echo: Supervised) -> None:
     with Wire(echo) as wire:
         wire.send(post(b"1", path=b"/score?sleep=0.3") + (b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 5000)
         assert wire.answer()[2] == b"POST:1"
@@ -223,7 +224,7 @@ def test_a_connection_ends_when_the_client_says_so(echo: Supervised) -> None:
             assert wire.answer()[1]["connection"] == "keep-alive"
 
 
-def test_a_client_that_has_said_all_still_gets_its_answer(echo: Supervised) -> None:
+def test_a_client_that_closed_its_half_still_gets_its_answer(echo: Supervised) -> None:
     with Wire(echo) as wire:
         wire.send(post(b"1", path=b"/score?sleep=0.2"))
         wire.socket.shutdown(socket.SHUT_WR)
@@ -234,7 +235,7 @@ def test_a_client_that_has_said_all_still_gets_its_answer(echo: Supervised) -> N
         assert wire.ended()
 
 
-def test_expect_100_continue(echo: Supervised) -> None:
+def test_100_continue_is_sent_when_the_body_is_wanted(echo: Supervised) -> None:
     head = b"POST /score HTTP/1.1\r\n" + HOST + b"%bexpect: 100-continue\r\ncontent-length: %d\r\n\r\n"
     with Wire(echo) as wire:
         wire.send(head % (AUTH, 3))
@@ -260,7 +261,7 @@ def test_expect_100_continue(echo: Supervised) -> None:
         assert wire.answer()[2] == b"POST:2"
 
 
-def test_a_refused_body_leaves_time_to_read_the_refusal(echo: Supervised) -> None:
+def test_a_client_has_time_to_read_the_refusal_of_its_body(echo: Supervised) -> None:
     """The client writes on: a connection that were closed at once would be reset, and the answer lost."""
     with Wire(echo) as wire:
         wire.send(b"POST /score HTTP/1.1\r\n" + HOST + AUTH + b"content-length: 4000000\r\n\r\n")
@@ -289,7 +290,7 @@ def _write_until_it_breaks(connection: socket.socket, data: bytes = b"x" * 4_000
         pass
 
 
-def test_heads_have_a_size(echo: Supervised) -> None:
+def test_too_large_heads_are_refused(echo: Supervised) -> None:
     for head in (
         b"GET / HTTP/1.1\r\n" + HOST + b"x-a: " + b"a" * 70_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + HOST + b"x-a: " + b"a" * 900_000,  # one that does not end
@@ -302,7 +303,7 @@ def test_heads_have_a_size(echo: Supervised) -> None:
             assert (status, headers["connection"]) == (431, "close") and wire.ended()
 
 
-def test_targets_in_other_forms(echo: Supervised) -> None:
+def test_other_forms_of_request_targets_are_accepted_or_refused(echo: Supervised) -> None:
     with Wire(echo) as wire:
         wire.send(b"GET http://x/ HTTP/1.1\r\n" + HOST + b"\r\n")
         assert wire.answer()[2] == b"Healthy"

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -350,3 +351,39 @@ def test_what_a_script_started_is_ended_after_its_supervisor_was_killed(supervis
     assert child.is_running()
     supervised.start()
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 5)
+
+
+def test_a_daemon_started_by_a_script_ends_with_its_worker_and_holds_no_port(supervised: Supervised) -> None:
+    supervised.deploy(
+        """
+        import os, time
+        def init():
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    with open("daemon", "w") as file:
+                        file.write(str(os.getpid()) + "\\n")
+                    time.sleep(600)
+                os._exit(0)
+        def run(data): return 1
+        """
+    )
+    wrote = supervised.root / "app1" / "daemon"
+    wait_until(lambda: wrote.exists() and wrote.read_text().endswith("\n"))
+    daemon = int(wrote.read_text())
+    assert psutil.pid_exists(daemon)
+    port = supervised.facts["port"]
+    supervised.ask("stop")
+    gone = (psutil.NoSuchProcess, psutil.ZombieProcess)
+    wait_until(lambda: not psutil.pid_exists(daemon) or _raises(gone, psutil.Process(daemon).environ), what="its end")
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+
+
+def _raises(kinds: tuple[type[Exception], ...], call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except kinds:
+        return True
+    return False

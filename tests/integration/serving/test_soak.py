@@ -1,4 +1,4 @@
-"""A minute at half of capacity: memory, descriptors and threads stay as they are. `benchmarks/soak.py` runs longer."""
+"""A minute at half of capacity leaves memory, descriptors and threads flat. `benchmarks/soak.py` runs longer."""
 
 from __future__ import annotations
 

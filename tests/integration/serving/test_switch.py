@@ -223,3 +223,16 @@ def test_requests_go_on_while_a_slow_revision_loads(supervised: Supervised) -> N
             answers += 1
         assert deploying.result()["ok"]
     assert answers > 10
+
+
+def test_a_revision_that_cannot_be_recorded_gets_no_traffic(supervised: Supervised) -> None:
+    assert supervised.deploy()["ok"]
+    blocked = supervised.folder / ".live.json.next"
+    blocked.mkdir()
+    failure = supervised.deploy()["failure"]
+    assert (failure["code"], failure["stage"]) == ("spawn-failed", "switch")
+    assert supervised.score().headers["x-mldeploy-revision"] == "1"
+    assert [w["revision"] for w in supervised.ask("status")["workers"]] == [1]
+    blocked.rmdir()
+    assert supervised.deploy()["ok"]
+    assert supervised.score().headers["x-mldeploy-revision"] == "3"

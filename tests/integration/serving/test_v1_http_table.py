@@ -1,4 +1,4 @@
-"""What v1's server answered, request by request, and what this one answers: the rows of its recorded HTTP contract."""
+"""What v1's server answered to recorded requests, and what this one answers to the same."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def v1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
 
 
 @pytest.mark.parametrize("what", TABLE)
-def test_each_row(v1: Supervised, what: str, snapshot: SnapshotAssertion) -> None:
+def test_row_of_the_table(v1: Supervised, what: str, snapshot: SnapshotAssertion) -> None:
     method, path, headers, data = TABLE[what]
     response = requests.request(method, v1.url + path, data=data, headers={**KEY, **headers}, timeout=60)
     said: Any = response.text

@@ -95,7 +95,7 @@ def otel(endpoint: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("source", [SCRIPT, SCRIPT.replace("def run", "async def run")], ids=["run", "async run"])
-def test_a_request_is_a_span_with_its_parts_in_the_trace_of_its_client(
+def test_a_request_is_a_span_with_children_in_its_clients_trace(
     supervised: Supervised, receiver: Receiver, source: str
 ) -> None:
     assert supervised.deploy(source, tracing="otlp", revision_label="1-abc", env=otel(receiver.endpoint))["ok"]
@@ -130,7 +130,7 @@ def test_a_request_is_a_span_with_its_parts_in_the_trace_of_its_client(
     assert all(span["attributes"].get("mldeploy.request_id") != "unsampled" for span in receiver.spans)
 
 
-def test_the_span_of_a_client_that_left_is_ended_too(supervised: Supervised, receiver: Receiver) -> None:
+def test_the_span_of_a_disconnected_client_is_ended_too(supervised: Supervised, receiver: Receiver) -> None:
     slow = "import time\ndef init(): pass\ndef run(data): time.sleep(0.5)\n"
     assert supervised.deploy(slow, tracing="otlp", env=otel(receiver.endpoint))["ok"]
     with socket.create_connection(("127.0.0.1", supervised.facts["port"])) as client:
@@ -150,7 +150,7 @@ def test_the_span_of_a_client_that_left_is_ended_too(supervised: Supervised, rec
     assert receiver.of("stayed")["server"]["attributes"]["http.response.status_code"] == 200
 
 
-def test_an_exporter_that_fails_fails_no_request(supervised: Supervised) -> None:
+def test_a_failing_exporter_fails_no_request(supervised: Supervised) -> None:
     receiver = Receiver(status=400)
     env = {**otel(receiver.endpoint), "OTEL_BSP_SCHEDULE_DELAY": "10"}
     try:

@@ -1,4 +1,4 @@
-"""Requests that share a call of `run()`: right answers, no waiting for company, and a bad one fails alone."""
+"""Requests that share a call of `run()`: right answers, no waiting, and a bad request fails alone."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def batches(service: Supervised) -> dict[str, int]:
     return {line.split('le="')[1].split('"')[0]: int(line.split()[-1]) for line in lines}
 
 
-def test_requests_that_wait_share_one_call_and_get_each_its_own_rows(shared: Supervised) -> None:
+def test_waiting_requests_share_a_call_and_each_gets_its_own_rows(shared: Supervised) -> None:
     assert shared.deploy(ROWS, max_batch_size=64)["ok"]
     rest = [[[float(n), 1.0]] * (n % 3 + 1) for n in range(12)]
     _, answers = together(shared, [[-2.0, 0.0]], rest)
@@ -72,20 +72,20 @@ def test_a_bad_request_fails_alone(shared: Supervised) -> None:
     assert answers[1].json()["error"]["code"] == "script-failed"
 
 
-def test_a_result_without_a_part_for_each_request_is_asked_for_again_one_by_one(shared: Supervised) -> None:
+def test_a_result_that_cannot_be_split_repeats_the_call_for_each_request(shared: Supervised) -> None:
     assert shared.deploy(ROWS, max_batch_size=64)["ok"]
     _, answers = together(shared, [[-2.0, 0.0]], [[[1.0, 1.0]], [[-3.0, 1.0]], [[2.0, 2.0]]])
     assert [answer.json() for answer in answers] == [[[2.0, 1.0]], [1], [[4.0, 2.0]]]
 
 
-def test_a_call_has_no_more_rows_than_it_may(shared: Supervised) -> None:
+def test_a_call_has_at_most_max_batch_size_rows(shared: Supervised) -> None:
     assert shared.deploy(ROWS, max_batch_size=4)["ok"]
     _, answers = together(shared, [[-2.0, 0.0]], [[[1.0, 1.0]] * 3] * 4 + [[[1.0, 1.0]] * 9])
     assert [len(answer.json()) for answer in answers] == [3, 3, 3, 3, 9]
     assert "rows 6" not in shared.log
 
 
-def test_a_deadline_in_a_shared_call_is_told_to_all_of_it_and_the_worker_lives_on(shared: Supervised) -> None:
+def test_a_deadline_in_a_shared_call_answers_all_with_504_and_the_worker_lives_on(shared: Supervised) -> None:
     assert shared.deploy(ROWS, max_batch_size=64, scoring_timeout_ms=700)["ok"]
     before = shared.pids()
     _, answers = together(shared, [[-2.0, 0.0]], [[[1.0, 1.0]], [[-4.0, 1.0]]])
@@ -94,7 +94,7 @@ def test_a_deadline_in_a_shared_call_is_told_to_all_of_it_and_the_worker_lives_o
     assert shared.pids() == before
 
 
-def test_a_row_that_depends_on_its_company_is_found_out_at_the_deployment(shared: Supervised) -> None:
+def test_rows_that_depend_on_each_other_fail_the_deployment(shared: Supervised) -> None:
     for body, said in (
         ("data - data.mean(axis=0)", "depends on the other rows"),
         ("data.sum()", "one result for each row"),
@@ -108,7 +108,7 @@ def test_a_row_that_depends_on_its_company_is_found_out_at_the_deployment(shared
         assert not [event for event in events if "max_batch_size" in event.get("text", "")]
 
 
-def test_batching_is_offered_where_rows_stand_alone_and_refused_where_there_are_none(shared: Supervised) -> None:
+def test_batching_is_offered_for_independent_rows_and_refused_without_rows(shared: Supervised) -> None:
     events: list[dict[str, Any]] = []
     assert shared.deploy(ROWS, on_event=events.append)["ok"]
     assert [event for event in events if "max_batch_size" in event.get("text", "")]
@@ -116,7 +116,7 @@ def test_batching_is_offered_where_rows_stand_alone_and_refused_where_there_are_
     assert failure["code"] == "contract" and "max_batch_size" in failure["message"]
 
 
-def test_a_lone_client_is_not_made_to_wait(shared: Supervised) -> None:
+def test_a_lone_request_does_not_wait_for_others(shared: Supervised) -> None:
     assert shared.deploy(ROWS, max_batch_size=64)["ok"]
     with requests.Session() as session:
         for _ in range(20):

@@ -1,6 +1,6 @@
-"""Fault 20: more requests than can be answered. Some are refused at once and told to come back; the rest are in time.
+"""Fault 20: more requests than can be answered. Some are refused at once with Retry-After; the rest stay in time.
 
-How a single request is refused is in `test_serving_http.py`.
+How a single request is refused is in `test_http.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SECONDS = 4.0
     ],
     ids=["a full queue", "waiting too long"],
 )
-def test_under_overload_answers_stay_in_time_and_the_rest_is_told_to_come_back(
+def test_under_overload_answers_stay_in_time_and_the_rest_get_retry_after(
     supervised: Supervised, limits: dict[str, int], status: int, code: str, longest: float
 ) -> None:
     assert supervised.deploy(SCRIPT, **limits)["ok"]

@@ -1,6 +1,6 @@
-"""Fault 19: a `run()` that does not end. 504 in time, the service lives on, and nobody else pays for it.
+"""Fault 19: a `run()` that never returns is answered with 504 in time, and costs no other request.
 
-With it goes the liveness of a service whose script is `async` and blocks.
+Also: the liveness of a service whose async script blocks.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def test_a_loop_that_catches_every_exception_is_ended_and_its_worker_lives_on(sh
 
 
 @pytest.mark.parametrize("how", ["swallow", "c"])
-def test_a_call_that_cannot_be_interrupted_costs_its_worker_and_nobody_else(supervised: Supervised, how: str) -> None:
+def test_a_call_that_cannot_be_interrupted_costs_only_its_worker(supervised: Supervised, how: str) -> None:
     """A bare `except:` swallows the deadline; a call in C that waits for a lock of its own never sees it."""
     assert supervised.deploy(SCRIPT, workers=2, scoring_timeout_ms=400, drain_timeout=1)["ok"]
     before = set(supervised.pids())

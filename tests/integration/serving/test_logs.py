@@ -1,8 +1,9 @@
-"""The log of a real service: every line an entry, in the name of the request that caused it."""
+"""The log of a real service: every line is an entry, with the id of the request that caused it."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -49,7 +50,7 @@ def score(supervised: Supervised, value: Any, request_id: str) -> Any:
 
 
 @pytest.mark.parametrize("source", [PRINTS, PRINTS.replace("def run", "async def run")], ids=["run", "async run"])
-def test_each_line_is_in_the_name_of_its_request(supervised: Supervised, source: str) -> None:
+def test_each_printed_line_has_the_id_of_its_request(supervised: Supervised, source: str) -> None:
     events: list[dict[str, Any]] = []
     assert supervised.deploy(source, on_event=events.append)["ok"]
     assert {"event": "log", "text": "in init"} in events
@@ -65,7 +66,7 @@ def test_each_line_is_in_the_name_of_its_request(supervised: Supervised, source:
     assert {entry["revision"] for entry in written(supervised) if entry["logger"] != "supervisor"} == {"1"}
 
 
-def test_what_does_not_come_through_python_is_wrapped_and_forges_nothing(supervised: Supervised) -> None:
+def test_output_that_bypasses_python_is_wrapped_and_forges_nothing(supervised: Supervised) -> None:
     supervised.deploy(PRINTS)
     score(supervised, "raw", "caller")
     wait_until(lambda: ("access", "POST /score") in of(supervised, "caller"))
@@ -74,7 +75,7 @@ def test_what_does_not_come_through_python_is_wrapped_and_forges_nothing(supervi
     assert of(supervised, "forged") == []
 
 
-def test_a_script_that_closes_its_streams_is_still_heard(supervised: Supervised) -> None:
+def test_a_script_that_closes_its_streams_still_logs(supervised: Supervised) -> None:
     supervised.deploy(PRINTS)
     assert score(supervised, "close", "first").status_code == 200
     failed = score(supervised, "again", "second")  # its sys.stderr is None: print() says nothing then
@@ -83,7 +84,7 @@ def test_a_script_that_closes_its_streams_is_still_heard(supervised: Supervised)
     assert ("print", "got again") in of(supervised, "second")
 
 
-def test_last_words_of_a_worker_that_dies_are_kept(supervised: Supervised) -> None:
+def test_the_last_output_of_a_dying_worker_is_kept(supervised: Supervised) -> None:
     supervised.deploy(PRINTS)
     with pytest.raises(requests.ConnectionError):
         score(supervised, "die", "fatal")
@@ -91,3 +92,12 @@ def test_last_words_of_a_worker_that_dies_are_kept(supervised: Supervised) -> No
     assert ("print", "last words") in of(supervised, "fatal")
     raw = [entry["message"] for entry in written(supervised) if entry["logger"] == "raw"]
     assert "Fatal Python error: Aborted" in raw and any('score.py", line' in line for line in raw)
+
+
+def test_a_deleted_log_folder_is_created_again_at_the_next_rotation(supervised: Supervised) -> None:
+    supervised.deploy("def init(): pass\ndef run(data):\n    for _ in range(200): print('x' * 60_000)\n    return 1\n")
+    shutil.rmtree(supervised.folder / "logs")
+    assert supervised.score().status_code == 200
+    wait_until(lambda: (supervised.folder / "logs" / "service.log").exists())
+    assert supervised.score().status_code == 200
+    wait_until(lambda: " 200 " in supervised.log)

@@ -1,4 +1,4 @@
-"""A service does what its own description says: schemathesis makes requests from it, right ones and wrong ones."""
+"""The service keeps what its description promises: schemathesis generates valid and invalid requests from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["frame", "point"])
-def test_only_declared_answers_for_requests_made_from_the_description(shared: Supervised, name: str) -> None:
+def test_generated_requests_get_only_answers_that_the_description_declares(shared: Supervised, name: str) -> None:
     assert shared.deploy(SCRIPTS[name])["ok"]
     command = [SCHEMATHESIS, "run", f"{shared.url}/swagger.json", "--header", "Authorization: Bearer first-key",
                "--checks", CHECKS, "--max-examples", "25", "--seed", "1", "--phases", "examples,coverage,fuzzing",

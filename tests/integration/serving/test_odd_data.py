@@ -1,7 +1,7 @@
-"""Faults 24 and 25: data that is not what it should be, in and out, over the wire and for every kind of script.
+"""Faults 24 and 25: malformed data, in requests and in results, for every kind of script.
 
-Never 500 for what a client sent; never anything but JSON to a client. Each code's place is in `test_serving_http.py`,
-random bodies are in `tests/fuzz`.
+Input never causes a 500, and clients never get anything but JSON. The error codes are in `test_http.py`, random
+bodies in `tests/fuzz`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PARSED = sorted(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", PARSED)
-def test_what_a_client_sends_is_never_the_services_failure(shared: Supervised, name: str) -> None:
+def test_no_input_of_a_client_is_answered_with_500(shared: Supervised, name: str) -> None:
     assert shared.deploy(SCRIPTS[name])["ok"]
     pids = shared.pids()
     good = json.dumps(EXAMPLES[name]).encode()
@@ -88,7 +88,7 @@ RESULTS = {
 }
 
 
-def test_what_run_returns_is_strict_json_or_an_error_that_names_the_place(shared: Supervised) -> None:
+def test_results_are_strict_json_or_an_error_that_names_the_place(shared: Supervised) -> None:
     source = "import numpy as np, pandas as pd\ndef init(): pass\ndef run(data): return eval(data)\n"
     assert shared.deploy(source)["ok"]
     pids = shared.pids()

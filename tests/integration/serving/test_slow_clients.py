@@ -1,4 +1,4 @@
-"""Fault 23: clients that send slowly, never send, or never read. They cost little, end in time, and delay nobody."""
+"""Fault 23: clients that send slowly, never send, or never read cost little, end in time, and delay no other."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def quick(took: list[float], what: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["head", "body"])
-def test_five_hundred_clients_that_send_a_byte_a_second_delay_nobody_and_get_408(
-    supervised: Supervised, kind: str
-) -> None:
+def test_500_clients_that_send_a_byte_a_second_delay_no_request_and_get_408(supervised: Supervised, kind: str) -> None:
     assert supervised.deploy(SCRIPT, head_timeout=4, body_timeout=4)["ok"]
     with SlowClients(supervised.facts["port"], kind, 500) as slow:
         quick(good_client(supervised, 3), f"beside 500 slow clients ({kind})")
@@ -61,7 +59,7 @@ def test_five_hundred_clients_that_send_a_byte_a_second_delay_nobody_and_get_408
     wait_until(lambda: len(psutil.Process(worker).net_connections("tcp")) < 10, what="their descriptors to be free")
 
 
-def test_a_client_that_reads_nothing_is_ended_and_its_answers_are_not_piled_up(supervised: Supervised) -> None:
+def test_a_client_that_reads_nothing_is_disconnected_and_its_answers_not_buffered(supervised: Supervised) -> None:
     assert supervised.deploy(SCRIPT, stalled_timeout=2)["ok"]
     assert supervised.score().status_code == 200
     (worker,) = supervised.pids()
@@ -82,7 +80,7 @@ def _connections(service: Supervised) -> int:
 
 
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 11_000, reason="too few descriptors here")
-def test_ten_thousand_idle_connections_cost_little_and_delay_nobody(supervised: Supervised) -> None:
+def test_10000_idle_connections_cost_little_and_delay_no_request(supervised: Supervised) -> None:
     assert supervised.deploy(SCRIPT)["ok"]
     assert supervised.score().status_code == 200
     (worker,) = supervised.pids()
@@ -97,7 +95,7 @@ def test_ten_thousand_idle_connections_cost_little_and_delay_nobody(supervised: 
     wait_until(lambda: _connections(supervised) <= 2, 30, "their end")
 
 
-def test_idle_connections_end_in_time(supervised: Supervised) -> None:
+def test_idle_connections_are_closed_in_time(supervised: Supervised) -> None:
     assert supervised.deploy(SCRIPT, keep_alive_timeout=1)["ok"]
     with SlowClients(supervised.facts["port"], "idle", 50) as idle:
         wait_until(lambda: idle.open() == 0, 20, "their end")
@@ -105,7 +103,7 @@ def test_idle_connections_end_in_time(supervised: Supervised) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are set here")
-def test_those_that_are_idle_longest_make_room_where_descriptors_are_few(supervised: Supervised) -> None:
+def test_the_longest_idle_connections_are_closed_when_descriptors_run_out(supervised: Supervised) -> None:
     resource.prlimit(supervised.process.pid, resource.RLIMIT_NOFILE, (500, 500))
     assert supervised.deploy(SCRIPT)["ok"]
     port = supervised.facts["port"]

@@ -1,6 +1,6 @@
-"""Fault 22: bodies that are too much, alone or together, on the wire or once they are unpacked or read.
+"""Fault 22: bodies that are too large, alone or together, on the wire or once they are decompressed or parsed.
 
-What a single request announces or sends in chunks is in `test_serving_http.py` and `test_http_conformance.py`.
+How one request is refused for its Content-Length or its chunks is in `test_http.py` and `test_http_conformance.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the service says on the wire, against a real service of each kind of script."""
+"""Routes, status codes, headers and results, from a real service of each kind of script."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_a_returned_json_string_is_noted_once_in_the_log(typed: Supervised) -> N
     assert typed.log.count("returned a JSON string, which is encoded twice") == 1
 
 
-def test_timings_are_told(typed: Supervised) -> None:
+def test_answers_have_server_timings(typed: Supervised) -> None:
     response = ask(typed, "POST", "/score", {**GOOD, "mode": "slow"})
     assert 400 <= float(response.headers["x-ms-run-fn-exec-ms"]) < 2000
     parts = dict(re.findall(r"(\w+);dur=([\d.]+)", response.headers["server-timing"]))
@@ -276,7 +276,7 @@ def test_liveness_answers_while_run_works(typed: Supervised) -> None:
     assert min(times) < 0.1 and len(times) > 5
 
 
-def test_what_is_no_http_gets_400_as_json(typed: Supervised) -> None:
+def test_input_that_is_not_http_gets_400_as_json(typed: Supervised) -> None:
     with socket.create_connection(("127.0.0.1", typed.facts["port"]), timeout=20) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -424,7 +424,7 @@ def test_init_and_run_have_the_same_thread_and_the_main_one(shared: Supervised) 
     assert shared.score().json() == 7
 
 
-def test_the_environment_of_v1_is_there(shared: Supervised) -> None:
+def test_the_environment_variables_of_v1_are_set(shared: Supervised) -> None:
     settings = {"model_dir": "/models/m/1", "source_directory": "", "env": {"MINE": "yes"}}
     assert shared.deploy("""
         import os
@@ -438,12 +438,12 @@ def test_the_environment_of_v1_is_there(shared: Supervised) -> None:
     assert root == cwd
 
 
-def test_without_auth_no_key_is_asked(shared: Supervised) -> None:
+def test_without_auth_no_key_is_needed(shared: Supervised) -> None:
     assert shared.deploy(auth_enabled=False)["ok"]
     assert shared.score(5, headers={}).json() == 5
 
 
-def test_several_runs_at_once_when_asked_for(shared: Supervised) -> None:
+def test_max_concurrent_makes_several_calls_at_once(shared: Supervised) -> None:
     source = "import time\ndef init(): pass\ndef run(data): time.sleep(0.5)\n"
     assert shared.deploy(source, max_concurrent=4)["ok"]
     began = time.monotonic()
@@ -461,7 +461,7 @@ def test_logging_set_up_by_the_script_shows_each_request_once(shared: Supervised
     assert "POST /score HTTP" not in shared.log
 
 
-def test_half_a_request_does_not_hold_a_stop_up(supervised: Supervised) -> None:
+def test_half_a_request_does_not_delay_a_stop(supervised: Supervised) -> None:
     supervised.deploy()
     with socket.create_connection(("127.0.0.1", supervised.facts["port"]), timeout=20) as connection:
         connection.sendall(b"POST /sc")
