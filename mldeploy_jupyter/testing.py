@@ -1,6 +1,6 @@
-"""The conformance suite for targets: what every target must do, as tests over real services.
+"""The conformance suite for targets: tests over real services that every target must pass.
 
-A package that brings a target proves it with
+A package that provides a target subclasses `TargetConformance` in a test module and runs pytest:
 
     from mldeploy_jupyter.testing import TargetConformance
 
@@ -8,8 +8,8 @@ A package that brings a target proves it with
         def make_target(self, context):
             return MyTarget(context)
 
-and pytest. A target that runs images overrides `prepare`, which gets a plan with a bundle and returns it with
-what the target needs besides. Needs pytest; nothing else of this package imports it.
+A target that runs images overrides `prepare`, which gets a plan with a bundle and returns it with what the target
+needs besides. This module needs pytest; no other module of the package imports it.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def run(data):
     return data
 """
 SERVICE = "conformance"
-DEADLINE = 60.0  # seconds for anything that is waited for
+WAIT_SECONDS = 60.0  # allowed for a service to reach a state
 
 
 class Bench:
-    """A service on the target under test, with helpers to bring revisions up and to ask it."""
+    """A service on the target under test, with helpers that bring up revisions and send requests."""
 
     def __init__(self, suite: TargetConformance, root: Path) -> None:
         self.suite = suite
@@ -76,12 +76,12 @@ class Bench:
     def plan(self, script: str, number: int) -> Plan:
         source = self.root / f"score-{number}.py"
         source.write_text(script)
-        made = builder.build(builder.BundleContent("source", {"score.py": source}, "score.py"), self.root / "bundles")
-        revision = RevisionRecord(SERVICE, number, bundle_digest=made.digest, deployment_id=f"deployment-{number}")
+        bundle = builder.build(builder.BundleContent("source", {"score.py": source}, "score.py"), self.root / "bundles")
+        revision = RevisionRecord(SERVICE, number, bundle_digest=bundle.digest, deployment_id=f"deployment-{number}")
         config = DeployConfig().resolve()
-        settings = server_settings(made, revision, config, python=sys.executable, variables={})
+        settings = server_settings(bundle, revision, config, python=sys.executable, variables={})
         request = DeploymentRequest(SERVICE, self.suite.target_name)
-        plan = Plan(request, self.service, revision, bundle=made.path, python=sys.executable, settings=settings)
+        plan = Plan(request, self.service, revision, bundle=bundle.path, python=sys.executable, settings=settings)
         return self.suite.prepare(replace(plan, config=config))
 
     def emit(self, stage: str, kind: str, text: str = "", **data: Any) -> None:
@@ -104,14 +104,14 @@ class Bench:
             client.close()
 
     def wait_for_state(self, state: str) -> None:
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + WAIT_SECONDS
         while self.target.status(self.service).state != state:
             assert time.monotonic() < end, f"the state did not become {state}"
             time.sleep(0.05)
 
 
 class TargetConformance:
-    """Subclass it in a test module and give `make_target`."""
+    """Subclass it in a test module and implement `make_target`."""
 
     target_name = "local"
 
@@ -119,11 +119,11 @@ class TargetConformance:
         raise NotImplementedError
 
     def prepare(self, plan: Plan) -> Plan:
-        """Adds what the target needs to a plan, such as an image."""
+        """Returns the plan with what the target needs besides a bundle, such as an image."""
         return plan
 
     def key_of(self, bench: Bench) -> Any:
-        """How the suite gets the service's key: from the file of the local targets, unless overridden."""
+        """A function that returns the service's key; by default it reads the file that local targets have."""
 
         def read() -> str:
             found = keys.read_keys(bench.context.services / SERVICE / "keys.json")
@@ -243,7 +243,7 @@ class TargetConformance:
         bench.target.control(bench.service, "restart", bench.emit)
         assert bench.answer() == 1
 
-    def test_the_service_is_found_again_by_a_target_opened_anew(self, bench: Bench) -> None:
+    def test_a_new_target_object_finds_the_service(self, bench: Bench) -> None:
         bench.apply(GOOD.format(answer=1), 1)
         again = self.make_target(bench.context)
         assert [record.name for record in again.discover()] == [SERVICE]
@@ -256,4 +256,4 @@ class TargetConformance:
         assert list(bench.target.discover()) == []
         with pytest.raises(ScoringError):
             bench.client().run({})
-        bench.target.delete(bench.service, bench.emit)  # a second time is no error
+        bench.target.delete(bench.service, bench.emit)  # deleting it again is no error

@@ -18,7 +18,7 @@ _LIBRARY_FILE = re.compile(r" \((?:/[^()]*|unknown location)\)$| from '[^']*'(?=
 # A line of the stack that Python's fault handler writes as the process dies.
 _FATAL_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (.+)$')
 
-Exc = dict[str, Any]  # type, module, message, attributes, frames, cause; as in `serving/ipc/failure.py`
+ExceptionData = dict[str, Any]  # type, module, message, attributes, frames, cause; as in `serving/ipc/failure.py`
 
 
 @dataclass
@@ -68,14 +68,14 @@ class Facts:
         value = self.failure.get(name)
         return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
-    def exceptions(self) -> Iterator[Exc]:
+    def exceptions(self) -> Iterator[ExceptionData]:
         """The exception, then the exceptions that caused it."""
         exception = self.failure.get("exception")
         while isinstance(exception, dict):
             yield exception
             exception = exception.get("cause")
 
-    def find_exception(self, *types: str) -> Exc | None:
+    def find_exception(self, *types: str) -> ExceptionData | None:
         """The first exception of the chain whose type has one of these names."""
         return next((e for e in self.exceptions() if e.get("type") in types), None)
 
@@ -157,13 +157,13 @@ class Facts:
 Rule = Callable[[Facts], Cause | None]
 
 
-def describe_exception(exception: Exc) -> str:
+def describe_exception(exception: ExceptionData) -> str:
     """`KeyError: 'coef_'` on one line."""
     text = shorten(str(exception.get("message") or ""))
     return f"{exception.get('type')}: {text}" if text else str(exception.get("type"))
 
 
-def exception_attribute(exception: Exc, name: str) -> str:
+def exception_attribute(exception: ExceptionData, name: str) -> str:
     attributes = exception.get("attributes")
     return str(attributes.get(name) or "") if isinstance(attributes, dict) else ""
 

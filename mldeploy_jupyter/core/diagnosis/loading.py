@@ -6,7 +6,7 @@ import re
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.facts import (
-    Exc,
+    ExceptionData,
     Facts,
     describe_exception,
     exception_attribute,
@@ -131,7 +131,7 @@ def _is_loading(facts: Facts) -> bool:
     return bool(inner) and _LOADING_LINE.search(str(inner[0].get("text"))) is not None
 
 
-def _is_broken(exception: Exc) -> bool:
+def _is_broken(exception: ExceptionData) -> bool:
     text = str(exception.get("message") or "").lower()
     kind = str(exception.get("type"))
     if kind == "EOFError":
@@ -143,7 +143,7 @@ def _is_broken(exception: Exc) -> bool:
     return kind in _BROKEN_TYPES or any(part in text for part in _BROKEN_TEXTS)
 
 
-def _is_version(exception: Exc, facts: Facts) -> bool:
+def _is_version(exception: ExceptionData, facts: Facts) -> bool:
     kind, text = str(exception.get("type")), str(exception.get("message") or "")
     if any(part in text for part in _VERSION_TEXTS) or kind == "InconsistentVersionWarning":
         return True

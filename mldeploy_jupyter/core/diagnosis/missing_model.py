@@ -6,7 +6,13 @@ import difflib
 from pathlib import PurePath
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
-from mldeploy_jupyter.core.diagnosis.facts import Exc, Facts, describe_exception, exception_attribute, quoted_text
+from mldeploy_jupyter.core.diagnosis.facts import (
+    ExceptionData,
+    Facts,
+    describe_exception,
+    exception_attribute,
+    quoted_text,
+)
 from mldeploy_jupyter.core.diagnosis.models import SHOWN_FILES, format_files, list_model_files, model_field
 
 _CODE = "model-file-missing"
@@ -31,7 +37,7 @@ def model_file_missing(facts: Facts) -> Cause | None:
     return _wrong_path(facts, path, below, is_folder=raised.get("type") == "IsADirectoryError")
 
 
-def _unknown_name(facts: Facts, raised: Exc, name: str) -> Cause:
+def _unknown_name(facts: Facts, raised: ExceptionData, name: str) -> Cause:
     """`Model.get_model_path` was called with a name that is not among the service's models."""
     what = f"the script asks for a model that the service does not have{f': {name}' if name else ''}"
     if _has_no_model(facts):
