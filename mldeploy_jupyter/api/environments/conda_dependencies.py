@@ -85,6 +85,7 @@ class CondaDependencies:
 
     @property
     def conda_channels(self) -> list[str]:
+        """The conda channels, in the order in which they are searched."""
         return list(self._data.get("channels") or [])
 
     @property
@@ -94,6 +95,7 @@ class CondaDependencies:
 
     @property
     def pip_options(self) -> list[str]:
+        """The options of pip, such as `--index-url URL`."""
         return [line for line in self._pip_lines() if line.startswith("-")]
 
     def add_conda_package(self, conda_package: str) -> None:
@@ -135,6 +137,7 @@ class CondaDependencies:
             self._data["channels"] = [*self.conda_channels, channel]
 
     def remove_channel(self, channel: str) -> None:
+        """Removes a channel; one that is not there is no error."""
         self._data["channels"] = [item for item in self.conda_channels if item != channel]
 
     def set_python_version(self, version: str) -> None:

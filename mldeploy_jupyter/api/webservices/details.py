@@ -12,6 +12,7 @@ from mldeploy_jupyter.core.errors import UserErrorException, WebserviceNotFound
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+    from mldeploy_jupyter.targets import LogLine
 
 REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest", "deployment_id", "rolled_back_to")
 
@@ -99,7 +100,7 @@ def list_revisions(folder: WorkspaceFolder, name: str) -> list[dict[str, Any]]:
     return [{key: revision.to_dict()[key] for key in REVISION_KEYS} for revision in revisions]
 
 
-def format_log_line(line: Any) -> str:
+def format_log_line(line: LogLine) -> str:
     """A log entry as text: each of its lines with the entry's time and source, if it has a time."""
     if not line.time:
         return str(line.text)

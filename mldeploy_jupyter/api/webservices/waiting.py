@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.webservices.deployments import unreported
@@ -18,6 +16,7 @@ from mldeploy_jupyter.core.errors import (
     WebserviceException,
 )
 from mldeploy_jupyter.core.journal.journal import STAGES
+from mldeploy_jupyter.core.journal.terminal import Clock, Screen, follow_deployment
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def wait_for_deployment(
     show: bool = False,
     timeout: float | None = None,
     out: TextIO | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], Any] = time.sleep,
+    clock: Clock | None = None,
 ) -> DeploymentRecord:
     """Waits until the deployment has ended and returns its record; interrupting ends the waiting only.
 
@@ -47,13 +45,12 @@ def wait_for_deployment(
         DeploymentTimeout: `timeout` seconds have passed; the deployment goes on.
         WebserviceException: the service was deleted meanwhile.
     """
-    wait = _Wait(folder, name, deployment_id, timeout, clock, sleep)
+    clock = clock or Clock()
+    wait = _Wait(folder, name, deployment_id, timeout, clock)
     try:
         if show:
-            from mldeploy_jupyter.core.journal.terminal import Screen, follow_deployment
-
             journal = deployment.journal_path(folder, deployment_id)
-            follow_deployment(journal, Screen(out), stop=wait.is_over, errors=False)
+            follow_deployment(journal, Screen(out), stop=wait.is_over, errors=False, clock=clock)
         wait.until_over()
     except KeyboardInterrupt:
         print(
@@ -128,41 +125,34 @@ class _Wait:
     """One wait for a deployment, with its deadline."""
 
     def __init__(
-        self,
-        folder: WorkspaceFolder,
-        name: str,
-        deployment_id: str,
-        timeout: float | None,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Any],
+        self, folder: WorkspaceFolder, name: str, deployment_id: str, timeout: float | None, clock: Clock
     ) -> None:
-        self._folder, self._name, self._id = folder, name, deployment_id
-        self._clock, self._sleep = clock, sleep
-        self._deadline = None if timeout is None else clock() + timeout
+        self._folder, self._name, self._id, self._clock = folder, name, deployment_id, clock
+        self._deadline = clock.monotonic() + (math.inf if timeout is None else timeout)
         self._checked = -math.inf
         # Set by the thread of this process that runs the deployment; None when a runner does.
         self._done: threading.Event | None = deployment.completion_events.get(deployment_id)
 
     def is_over(self) -> bool:
         """True once the deployment has ended or the time is up."""
-        if self._clock() - self._checked >= STATUS_CHECK_SECONDS:
+        if self._clock.monotonic() - self._checked >= STATUS_CHECK_SECONDS:
             deployment.refresh_service(self._folder, self._name)
-            self._checked = self._clock()
+            self._checked = self._clock.monotonic()
         record = self._folder.open_store().get_deployment(self._id)
         ended = record is None or record.state != "running"
-        return ended or (self._deadline is not None and self._clock() >= self._deadline)
+        return ended or self._clock.monotonic() >= self._deadline
 
     def until_over(self) -> None:
         """Returns once `is_over`. The journal's last event comes a moment before the store records the end."""
         self._pause_for_thread()
         while not self.is_over():
             if self._done is None or self._done.is_set():
-                self._sleep(POLL_SECONDS)
+                self._clock.sleep(POLL_SECONDS)
             else:
                 self._pause_for_thread()
 
     def _pause_for_thread(self) -> None:
         """Waits for the thread of this process that runs the deployment, because polling would slow it down."""
         if self._done is not None:
-            left = STATUS_CHECK_SECONDS if self._deadline is None else max(0.0, self._deadline - self._clock())
+            left = max(0.0, self._deadline - self._clock.monotonic())
             self._done.wait(min(left, STATUS_CHECK_SECONDS))

@@ -27,6 +27,7 @@ from mldeploy_jupyter.core.records import ServiceRecord
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+    from mldeploy_jupyter.targets import LogLine
 
 Value = TypeVar("Value")
 
@@ -203,8 +204,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         `init` is v1's and changes nothing, because init() writes to the same log. Raises `UserErrorException` when
         `num_lines` is no whole number.
         """
-        num_lines = check_whole_number("num_lines", num_lines, 0)
-        lines = deployment.read_logs(self._folder, self.name, tail=num_lines)
+        lines = self._read_logs(num_lines)
         return "\n".join(line.text if raw else details.format_log_line(line) for line in lines)
 
     def log_entries(self, num_lines: int = 5000) -> list[dict[str, Any]]:
@@ -212,8 +212,7 @@ class Webservice(azure_v1.OlderDeployMethods):
 
         Raises `UserErrorException` when `num_lines` is no whole number.
         """
-        num_lines = check_whole_number("num_lines", num_lines, 0)
-        lines = deployment.read_logs(self._folder, self.name, tail=num_lines)
+        lines = self._read_logs(num_lines)
         return [line.entry or {"time": line.time, "logger": line.source, "message": line.text} for line in lines]
 
     def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
@@ -221,14 +220,17 @@ class Webservice(azure_v1.OlderDeployMethods):
 
         Raises `UserErrorException` when `num_lines` is no whole number.
         """
-        num_lines = check_whole_number("num_lines", num_lines, 0)
-        for line in deployment.read_logs(self._folder, self.name, tail=num_lines, follow=True):
+        for line in self._read_logs(num_lines, follow=True):
             yield details.format_log_line(line)
+
+    def _read_logs(self, num_lines: Any, follow: bool = False) -> Iterator[LogLine]:
+        tail = check_whole_number("num_lines", num_lines, 0)
+        return deployment.read_logs(self._folder, self.name, tail=tail, follow=follow)
 
     def run(self, input_data: Any = _NOT_GIVEN, *, input: Any = _NOT_GIVEN) -> Any:
         """Scores one input: `bytes` and `str` are sent as they are, anything else as JSON.
 
-        Waits for a deployment under way. `input` is another name for `input_data`; v1 used both.
+        Waits for a deployment under way. `input` and `input_data` mean the same; v1 used both.
 
         Raises:
             ScoringError: any answer but 200; carries the status, the body and the request id.
@@ -396,7 +398,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         added = metadata.check({"properties": properties})
         metadata.change(self._folder, self.name, metadata.merge(added))
 
-    # Forms ------------------------------------------------------------------------------------------------------
+    # As data ----------------------------------------------------------------------------------------------------
 
     def serialize(self) -> dict[str, Any]:
         """The service as JSON data with v1's names; without its keys."""

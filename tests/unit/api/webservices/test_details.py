@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from mldeploy_jupyter.api.webservices import Webservice
@@ -12,6 +10,7 @@ from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import WebserviceNotFound
 from mldeploy_jupyter.core.records import RevisionRecord
+from mldeploy_jupyter.targets import LogLine
 
 
 def test_serialize_has_the_settings_with_defaults_and_no_secret(ws: Workspace) -> None:
@@ -46,6 +45,6 @@ def test_a_missing_service_suggests_the_nearest_name(ws: Workspace) -> None:
 
 
 def test_every_line_of_a_log_entry_has_its_time_and_source() -> None:
-    line = SimpleNamespace(time="12:00", source="server", text="a\nb")
+    line = LogLine(time="12:00", source="server", text="a\nb")
     assert format_log_line(line) == "12:00 [server] a\n12:00 [server] b"
-    assert format_log_line(SimpleNamespace(time="", source="raw", text="a\nb")) == "a\nb"
+    assert format_log_line(LogLine(time="", source="raw", text="a\nb")) == "a\nb"

@@ -17,18 +17,16 @@ from mldeploy_jupyter.core.errors import (
     DeploymentTimeout,
     WebserviceException,
 )
+from mldeploy_jupyter.core.journal.terminal import Clock
 from mldeploy_jupyter.core.records import DeploymentRecord
 
 
-class Clock:
+class FakeTime:
     """Time that passes only while a caller sleeps; `on_sleep` is called each time."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.on_sleep: Any = lambda: None
-
-    def now(self) -> float:
-        return self.seconds
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
@@ -36,8 +34,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeTime:
+    return FakeTime()
 
 
 @pytest.fixture
@@ -52,8 +50,9 @@ def record(ws: Workspace) -> DeploymentRecord:
     return record
 
 
-def wait(ws: Workspace, clock: Clock, **options: Any) -> DeploymentRecord:
-    return waiting.wait_for_deployment(ws.folder, "on-local", "d1", clock=clock.now, sleep=clock.sleep, **options)
+def wait(ws: Workspace, clock: FakeTime, **options: Any) -> DeploymentRecord:
+    times = Clock(monotonic=lambda: clock.seconds, sleep=clock.sleep)
+    return waiting.wait_for_deployment(ws.folder, "on-local", "d1", clock=times, **options)
 
 
 def end(ws: Workspace, state: str, **fields: Any) -> None:
@@ -61,7 +60,7 @@ def end(ws: Workspace, state: str, **fields: Any) -> None:
 
 
 def test_it_returns_the_record_of_a_deployment_that_became_live(
-    ws: Workspace, record: DeploymentRecord, clock: Clock
+    ws: Workspace, record: DeploymentRecord, clock: FakeTime
 ) -> None:
     deployments.unreported.add("d1")
     clock.on_sleep = lambda: end(ws, "live") if clock.seconds > 1 else None
@@ -79,7 +78,7 @@ def test_it_returns_the_record_of_a_deployment_that_became_live(
     ],
 )
 def test_it_raises_how_the_deployment_ended(
-    ws: Workspace, record: DeploymentRecord, clock: Clock, state: str, cause: Any, error: type[Exception], why: str
+    ws: Workspace, record: DeploymentRecord, clock: FakeTime, state: str, cause: Any, error: type[Exception], why: str
 ) -> None:
     end(ws, state, cause=cause)
     with pytest.raises(error, match=why):
@@ -89,7 +88,7 @@ def test_it_raises_how_the_deployment_ended(
 
 @pytest.mark.parametrize("seconds", [0, 0.3, 2])
 def test_the_time_limit_ends_the_waiting_only(
-    ws: Workspace, record: DeploymentRecord, clock: Clock, seconds: float
+    ws: Workspace, record: DeploymentRecord, clock: FakeTime, seconds: float
 ) -> None:
     with pytest.raises(DeploymentTimeout, match=f"on-local was not live within {seconds:g} s"):
         wait(ws, clock, timeout=seconds)
@@ -98,7 +97,7 @@ def test_the_time_limit_ends_the_waiting_only(
     assert running is not None and running.state == "running"
 
 
-def test_a_dead_runner_ends_the_waiting(ws: Workspace, record: DeploymentRecord, clock: Clock) -> None:
+def test_a_dead_runner_ends_the_waiting(ws: Workspace, record: DeploymentRecord, clock: FakeTime) -> None:
     ws.folder.open_store().leases.release("on-local", "d1")
     (ws.folder.deployments / "d1").mkdir(parents=True)
     with pytest.raises(DeploymentInterrupted, match="its runner process died; revision 1 still serves"):
@@ -106,13 +105,15 @@ def test_a_dead_runner_ends_the_waiting(ws: Workspace, record: DeploymentRecord,
     assert clock.seconds < 5
 
 
-def test_a_deployment_whose_service_was_deleted_is_gone(ws: Workspace, record: DeploymentRecord, clock: Clock) -> None:
+def test_a_deployment_whose_service_was_deleted_is_gone(
+    ws: Workspace, record: DeploymentRecord, clock: FakeTime
+) -> None:
     clock.on_sleep = lambda: ws.folder.open_store().remove_deployments(["d1"])
     with pytest.raises(WebserviceException, match="the deployment d1 is gone"):
         wait(ws, clock)
 
 
-def test_an_interrupt_tells_how_to_attach_again(ws: Workspace, record: DeploymentRecord, clock: Clock) -> None:
+def test_an_interrupt_tells_how_to_attach_again(ws: Workspace, record: DeploymentRecord, clock: FakeTime) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
