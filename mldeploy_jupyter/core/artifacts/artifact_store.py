@@ -188,7 +188,7 @@ class ArtifactStore:
             raise StorageError(
                 f"a registered file is gone from the artifacts: {name}",
                 why=f"there is no blob {digest} in {self.url}",
-                hint="register the model again; its content is stored anew",
+                hint="register the model again, which stores its content again",
             ) from None
         with file:
             yield file

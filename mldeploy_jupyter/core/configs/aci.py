@@ -14,6 +14,7 @@ _SSL = ("ssl_cert_pem_file", "ssl_key_pem_file", "ssl_cname")
 
 
 def ssl_is_complete(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    """The rule that HTTPS needs a certificate, its key and a host name, and that the files exist."""
     if passed.get("ssl_enabled") is not True:
         return
     for name in _SSL:
@@ -52,8 +53,8 @@ ACI = ConfigSpec(
         Field("ssl_key_pem_file", "path", "The certificate's key, a PEM file.", None, "sslKey",
               ("--sk", "--ssl-key-pem-file")),
         Field("ssl_cname", "string", "The host name the certificate is for.", None, "cname", ("--sc", "--ssl-cname")),
-        Field("dns_name_label", "string", "The first part of the host name. Made when left out.", None, "dnsNameLabel",
-              ("--dn", "--dns-name-label")),
+        Field("dns_name_label", "string", "The first part of the host name. Generated when left out.", None,
+              "dnsNameLabel", ("--dn", "--dns-name-label")),
         _shared["primary_key"],
         _shared["secondary_key"],
         Field("collect_model_data", "boolean", "Whether inputs and outputs are stored.", False, "",

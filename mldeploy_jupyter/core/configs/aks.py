@@ -19,6 +19,7 @@ _AUTOSCALE = (
 
 
 def replicas_or_autoscale(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    """The rule that a service has either a fixed number of replicas or autoscaling."""
     autoscale = passed.get("autoscale_enabled")
     if autoscale is True and "num_replicas" in passed:
         fix = "leave {num_replicas} out, or pass {autoscale_enabled=False}"
@@ -46,7 +47,7 @@ _FIELDS = (
           ("--mi", "--autoscale-min-replicas"), above=0),
     Field("autoscale_max_replicas", "integer", "The most replicas.", 10, "autoScaler.maxReplicas",
           ("--ma", "--autoscale-max-replicas"), above=0),
-    Field("autoscale_refresh_seconds", "integer", "Seconds between two looks at the load.", 1,
+    Field("autoscale_refresh_seconds", "integer", "Seconds between two checks of the load.", 1,
           "autoScaler.refreshPeriodInSeconds", ("--ar", "--autoscale-refresh-seconds"), above=0),
     Field("autoscale_target_utilization", "integer", "Percent of the replicas that should be busy.", 70,
           "autoScaler.targetUtilization", ("--at", "--autoscale-target-utilization"), above=0),
@@ -79,13 +80,13 @@ _FIELDS = (
           "livenessProbeRequirements.initialDelaySeconds", ("--id", "--initial-delay-seconds"), above=0),
     Field("timeout_seconds", "integer", "Seconds after which a liveness probe counts as failed.", 2,
           "livenessProbeRequirements.timeoutSeconds", ("--ts", "--timeout-seconds"), above=0),
-    Field("success_threshold", "integer", "Good liveness probes in a row after which a replica counts as well.", 1,
-          "livenessProbeRequirements.successThreshold", ("--st", "--success-threshold"), above=0),
+    Field("success_threshold", "integer", "Successful liveness probes in a row until a replica counts as healthy.",
+          1, "livenessProbeRequirements.successThreshold", ("--st", "--success-threshold"), above=0),
     Field("failure_threshold", "integer", "Failed liveness probes in a row after which a replica is restarted.", 3,
           "livenessProbeRequirements.failureThreshold", ("--ft", "--failure-threshold"), above=0),
     Field("namespace", "string", "The Kubernetes namespace. The cluster's default when left out.", None, "namespace",
           ("--namespace",), pattern=NAMESPACE, rule=NAMESPACE_RULE),
-    Field("token_auth_enabled", "boolean", "Whether a Microsoft Entra token is asked for in place of a key.", False,
+    Field("token_auth_enabled", "boolean", "Whether a Microsoft Entra token is required instead of a key.", False,
           "tokenAuthEnabled", ("--token-auth-enabled",)),
     Field("compute_target_name", "string", "The cluster's name in the workspace.", None, "computeTargetName",
           ("--ct", "--compute-target", "-ct")),
@@ -93,7 +94,7 @@ _FIELDS = (
           "containerResourceRequirements.cpuLimit", ("--ccl", "--cpu-cores-limit"), above=0),
     Field("memory_gb_limit", "number", "Memory a replica may use at most, in gigabytes.", None,
           "containerResourceRequirements.memoryInGBLimit", ("--gbl", "--memory-gb-limit"), above=0),
-    Field("blobfuse_enabled", "boolean", "Whether models are mounted from blob storage in place of copied.", True, "",
+    Field("blobfuse_enabled", "boolean", "Whether models are mounted from blob storage instead of copied.", True, "",
           ("--blobfuse-enabled",)),
 )  # fmt: skip
 

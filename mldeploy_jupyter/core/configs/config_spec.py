@@ -48,14 +48,15 @@ def shared_fields(*, token: bool = False) -> dict[str, Field]:
         return not passed.get("token_auth_enabled", False)
 
     fields = (
-        Field("auth_enabled", "boolean", "Whether a key is asked for on every scoring request.", True, "authEnabled",
+        Field("auth_enabled", "boolean", "Whether every scoring request needs a key.", True, "authEnabled",
               ("--ae", "--auth-enabled"), derive=auth_default if token else None),
-        Field("primary_key", "string", "The first key. Made by the service when left out.", None, "keys.primaryKey",
+        Field("primary_key", "string", "The first key. Generated when left out.", None, "keys.primaryKey",
               ("--kp", "--primary-key"), pattern=KEY_PATTERN, rule=KEY_RULE, secret=True),
         Field("secondary_key", "string", "The second key; only together with primary_key.", None, "keys.secondaryKey",
               ("--ks", "--secondary-key"), pattern=KEY_PATTERN, rule=KEY_RULE, secret=True),
-        Field("tags", "mapping", "Words for finding the service, changed freely.", {}, "", ("--tag",)),
-        Field("properties", "mapping", "Facts about the service; added to, never changed.", {}, "", ("--property",)),
+        Field("tags", "mapping", "Labels to find the service by; can be changed at any time.", {}, "", ("--tag",)),
+        Field("properties", "mapping", "Facts about the service; can be added, but not changed.", {}, "",
+              ("--property",)),
         Field("description", "string", "What the service is for.", None, "", ("--description", "-d")),
     )  # fmt: skip
     return {field.name: field for field in fields}

@@ -16,6 +16,7 @@ DAY = 86_400  # seconds; the longest time allowed: more is a mistake, and much m
 
 
 def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    """The rule that environment variables have valid names and strings as values."""
     variables = passed.get("environment_variables")
     if not isinstance(variables, dict):
         return
@@ -34,7 +35,7 @@ LOCAL = ConfigSpec(
     "local",
     "LocalWebservice",
     (
-        Field("port", "integer", "The port on 127.0.0.1. 0 or None: a free one is chosen once, and kept.", 0, "port",
+        Field("port", "integer", "The port on 127.0.0.1. 0 or None: a free one is chosen once and kept.", 0, "port",
               ("--po", "--port"), minimum=0, maximum=65535),
         *_shared.values(),
         Field("init_timeout", "integer", "Seconds that init() may take.", 300, "initTimeout",
@@ -49,17 +50,17 @@ LOCAL = ConfigSpec(
               "corsOrigins", ("--cors-origins",)),
         Field("environment_variables", "mapping", "Environment variables of the service.", {}, "environmentVariables",
               ("--env",)),
-        Field("token_auth_enabled", "boolean", "Whether an expiring token is asked for in place of a key.", False,
+        Field("token_auth_enabled", "boolean", "Whether an expiring token is required instead of a key.", False,
               "tokenAuthEnabled", ("--token-auth-enabled",)),
-        Field("max_batch_size", "integer", "Rows of waiting requests that one call of run() may get together. 0: each "
-              "request alone.", 0, "maxBatchSize", ("--max-batch-size",), minimum=0, maximum=1_000_000),
+        Field("max_batch_size", "integer", "The most rows of waiting requests that one call of run() gets. 0: no "
+              "batching.", 0, "maxBatchSize", ("--max-batch-size",), minimum=0, maximum=1_000_000),
         Field("memory_gb_limit", "number", "Memory that a worker may use by itself, in gigabytes; above it the worker "
               "is replaced. 0: no limit.", 0, "containerResourceRequirements.memoryInGBLimit",
               ("--gbl", "--memory-gb-limit"), minimum=0, maximum=1_000_000),
         Field("max_requests_per_worker", "integer", "Requests after which a worker is replaced by a fresh one. 0: "
               "never.", 0, "maxRequestsPerWorker", ("--max-requests-per-worker",), minimum=0, maximum=10**12),
-        Field("max_queue_length", "integer", "Requests that may wait for run() in one worker; one more is answered "
-              "429.", 500, "maxQueueLength", ("--max-queue-length",), minimum=1, maximum=1_000_000),
+        Field("max_queue_length", "integer", "Requests that may wait for run() in one worker; further ones are "
+              "answered 429.", 500, "maxQueueLength", ("--max-queue-length",), minimum=1, maximum=1_000_000),
         Field("max_request_wait_time", "integer", "Milliseconds a request may wait in the queue; then it is answered "
               "503.", 30_000, "maxQueueWaitMs", ("--mr", "--max-request-wait-time"), minimum=1, maximum=1000 * DAY),
         Field("tracing", "string", "Where OpenTelemetry spans go: otlp (as the OTEL_ variables say), console, or off.",

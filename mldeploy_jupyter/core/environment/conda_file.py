@@ -39,16 +39,16 @@ def parse_conda(data: Any, *, folder: Path, where: str = "the conda file", name:
     conda: list[str] = []
     pip_lines: list[str] = []
     for index, item in enumerate(dependencies):
-        place = f"dependencies[{index}]"
+        key = f"dependencies[{index}]"
         if isinstance(item, dict):
             if set(item) != {"pip"}:
-                raise _type_error(where, place, "a package, or `pip:` with a list", item)
-            pip_lines += _strings(item["pip"], f"{place}.pip", where)
+                raise _type_error(where, key, "a package, or `pip:` with a list", item)
+            pip_lines += _strings(item["pip"], f"{key}.pip", where)
         elif not isinstance(item, str):
-            raise _type_error(where, place, "a package, or `pip:` with a list", item)
+            raise _type_error(where, key, "a package, or `pip:` with a list", item)
         elif _conda_name(item) == "python":
             asked = re.sub(r"^(\S+::)?python", "", item.strip()).strip()
-            python = parse_python(asked, f"{where}, {place}") if asked else python
+            python = parse_python(asked, f"{where}, {key}") if asked else python
         elif _conda_name(item) != "pip":
             conda.append(re.sub(r"\s+", " ", item.strip()))
     parsed = parse_requirements("\n".join(pip_lines), folder=folder, where=f"{where}, pip")
@@ -109,18 +109,18 @@ def _check_keys(data: dict[Any, Any], where: str) -> None:
             )
 
 
-def _strings(value: Any, place: str, where: str) -> list[str]:
+def _strings(value: Any, key: str, where: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _type_error(where, place, "a list of strings", value)
+        raise _type_error(where, key, "a list of strings", value)
     return list(value)
 
 
-def _type_error(where: str, place: str, expected: str, value: Any) -> ConfigError:
+def _type_error(where: str, key: str, expected: str, value: Any) -> ConfigError:
     return ConfigError(
-        f"{place} has the wrong type",
+        f"{key} has the wrong type",
         why=f"expected {expected}, found {type(value).__name__} {value!r:.60}",
-        hint=f"correct {place} in {where}",
+        hint=f"correct {key} in {where}",
         where=where,
     )

@@ -70,11 +70,11 @@ def _read(
 ) -> None:
     """Adds the requirements of one file to `into`, its options to `found`. `open_files` are those that include it."""
     for number, line in _logical_lines(text):
-        place = f"{where}, line {number}"
+        line_where = f"{where}, line {number}"
         if line.startswith("-"):
-            _option(line, folder, place, found, into, open_files)
+            _option(line, folder, line_where, found, into, open_files)
         else:
-            requirement = _requirement(line, folder, place, found)
+            requirement = _requirement(line, folder, line_where, found)
             if requirement not in into:
                 into.append(requirement)
 
@@ -98,7 +98,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 
 
 def _option(
-    line: str, folder: Path, place: str, found: Requirements, into: list[str], open_files: tuple[Path, ...]
+    line: str, folder: Path, where: str, found: Requirements, into: list[str], open_files: tuple[Path, ...]
 ) -> None:
     name, _, value = line.partition("=") if line.startswith("--") and "=" in line.split()[0] else line.partition(" ")
     if re.match(r"-[A-Za-z]\S", name):  # -rfile
@@ -107,32 +107,32 @@ def _option(
     if name in ("-r", "--requirement", "-c", "--constraint"):
         path = (folder / value).absolute()
         if path in open_files:
-            raise ConfigError(f"{value} includes itself", hint="remove the circle of -r lines", where=place)
+            raise ConfigError(f"{value} includes itself", hint="remove the circle of -r lines", where=where)
         try:
             text = path.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"the file {value} cannot be read", why=str(error), hint="correct the path in that line", where=place
+                f"the file {value} cannot be read", why=str(error), hint="correct the path in that line", where=where
             ) from None
         target = into if name in ("-r", "--requirement") else found.constraints
         _read(text, path.parent, path.name, found, target, (*open_files, path))
         return
     if name in ("-e", "--editable"):
-        raise _local_project(value, place)
+        raise _local_project(value, where)
     if name not in OPTIONS:
         raise ConfigError(
             f"the option {name} is not understood",
             why=f"known are -r, -c, {', '.join(OPTIONS)}",
             hint="remove the option from the file",
-            where=place,
+            where=where,
         )
     option, takes_value = OPTIONS[name]
     if takes_value and not value:
-        raise ConfigError(f"the option {name} has no value", hint=f"write {name} VALUE", where=place)
+        raise ConfigError(f"the option {name} has no value", hint=f"write {name} VALUE", where=where)
     if option is None:
         return
     if "://" in value:
-        _refuse_password(value, place)
+        _refuse_password(value, where)
     elif option == "--find-links":
         value = str((folder / value).absolute())
     entry = f"{option}={value}" if takes_value else option
@@ -140,13 +140,13 @@ def _option(
         found.options.append(entry)
 
 
-def _requirement(line: str, folder: Path, place: str, found: Requirements) -> str:
+def _requirement(line: str, folder: Path, where: str, found: Requirements) -> str:
     from packaging.requirements import InvalidRequirement, Requirement
 
     text, *hashes = re.split(r"\s+--hash[= ]", line)
     text = text.strip()
     if _is_path(text):
-        return _local_wheel(text, folder, place, found)
+        return _local_wheel(text, folder, where, found)
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
@@ -155,12 +155,12 @@ def _requirement(line: str, folder: Path, place: str, found: Requirements) -> st
             f"the requirement {text!r} is not understood",
             why="conda writes one =, PyPI two" if one_equals else "it is not a name with versions (PEP 508)",
             hint='write it as "name", "name==1.2" or "name>=1.2,<2"',
-            where=place,
+            where=where,
         ) from None
     if requirement.url:
         if requirement.url.startswith("file:"):
-            raise _local_project(requirement.url, place)
-        _refuse_password(requirement.url, place)
+            raise _local_project(requirement.url, where)
+        _refuse_password(requirement.url, where)
     return " ".join([str(requirement), *(f"--hash={value.strip()}" for value in hashes)])
 
 
@@ -170,21 +170,21 @@ def _is_path(text: str) -> bool:
     return text.startswith((".", "/", "~", "file:")) or "/" in text or text.endswith(".whl")
 
 
-def _local_wheel(text: str, folder: Path, place: str, found: Requirements) -> str:
+def _local_wheel(text: str, folder: Path, where: str, found: Requirements) -> str:
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     path = (folder / Path(text.removeprefix("file://")).expanduser()).absolute()
     if path.suffix != ".whl":
-        raise _local_project(text, place)
+        raise _local_project(text, where)
     if not path.is_file():
         raise ConfigError(
-            f"there is no wheel at {text}", why=f"looked for {path}", hint="correct the path", where=place
+            f"there is no wheel at {text}", why=f"looked for {path}", hint="correct the path", where=where
         )
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
         raise ConfigError(
-            f"{path.name} is not a wheel", why=str(error), hint="give a built wheel", where=place
+            f"{path.name} is not a wheel", why=str(error), hint="give a built wheel", where=where
         ) from None
     option = f"--find-links={path.parent}"
     if option not in found.options:
@@ -192,16 +192,16 @@ def _local_wheel(text: str, folder: Path, place: str, found: Requirements) -> st
     return f"{name}=={version}"
 
 
-def _local_project(text: str, place: str) -> ConfigError:
+def _local_project(text: str, where: str) -> ConfigError:
     return ConfigError(
         f"the local project {text} cannot be part of an environment",
         why="a service must not depend on a folder that can change or move",
         hint="put the code in source_directory, or build a wheel of it (uv build) and name the .whl file",
-        where=place,
+        where=where,
     )
 
 
-def _refuse_password(url: str, place: str) -> None:
+def _refuse_password(url: str, where: str) -> None:
     """Raises `ConfigError` for a URL with a password, unless it is `${NAME}`, which pip reads from the environment."""
     login = urlsplit(url).netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
@@ -211,5 +211,5 @@ def _refuse_password(url: str, place: str) -> None:
             "an index address carries a password",
             why="the environment is stored in the workspace and in journals, where a password must not be",
             hint="write ${NAME} in its place and set the environment variable NAME, or use ~/.netrc",
-            where=place,
+            where=where,
         )
