@@ -112,7 +112,7 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
     Param(
         "source_directory",
         ("--source-directory", "--sd"),
-        "The folder whose files go with the script; the script lies in it.",
+        "The folder with the script; all its files are shipped with it.",
         completion="file",
         metavar="FOLDER",
         group=_SCRIPT,

@@ -19,7 +19,7 @@ LOG_LINES = 100  # that %logs shows by default
 
 MLDEPLOY_DOC = """usage: %mldeploy COMMAND [OPTIONS]
 
-Run any command of the command line and give back its object. %mldeploy --help lists the commands,
+Run any command of the command line and return its object. %mldeploy --help lists the commands,
 %mldeploy COMMAND --help shows one.
 
 Example:
@@ -63,7 +63,7 @@ def magics(session: Session) -> tuple[Magic, ...]:
             "line_cell",
             score.score_command(session),
             covers="service run",
-            cell_command=lambda cell: score.score_cell(session, cell),
+            cell_command=lambda cell: score.score_command(session, cell),
             words=score.split_line,
         ),
         Magic("update", command=deploy.update_command(session), covers="service update"),

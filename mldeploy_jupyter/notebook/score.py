@@ -12,11 +12,11 @@ from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.service import NAME
 from mldeploy_jupyter.notebook.session import Session
 
-DOC = """Score data with a service and give back its answer.
+DOC = """Score data with a service and return its response.
 
 The data is a Python expression over the notebook's variables, a file, or, with %%score, the JSON in the cell.
 An array, a DataFrame or a list is sent under the name of the one parameter of run() when that has a sample
-(@input_schema); a dict, a str and bytes go as they are. Waits for a deployment that is under way."""
+(@input_schema); a dict, a str and bytes are sent as they are. Waits for a deployment under way."""
 
 PARAMS: tuple[Param, ...] = (
     NAME,
@@ -25,9 +25,11 @@ PARAMS: tuple[Param, ...] = (
 )
 
 
-def score_command(session: Session) -> Command:
+def score_command(session: Session, cell: str = "") -> Command:
+    """The magic as a command; `%%score` has the text of its cell."""
+
     def run(context: Context, args: Args) -> Result:
-        return score(session, context, args, None)
+        return score(session, context, args, cell.strip())
 
     return Command(("score",), DOC, PARAMS, run, "score churn X_test[:3]")
 
@@ -49,7 +51,7 @@ def split_line(line: str) -> list[str]:
     return [*options, name, *(["--", rest] if rest else [])] if name else options
 
 
-def score(session: Session, context: Context, args: Args, cell: str | None) -> Result:
+def score(session: Session, context: Context, args: Args, cell: str) -> Result:
     """Scores the expression, the file or the cell, and returns the response.
 
     Raises `UsageError` for data that cannot be evaluated, `ScoringError` for any status but 200.
@@ -68,8 +70,9 @@ def score(session: Session, context: Context, args: Args, cell: str | None) -> R
         code = f"from pathlib import Path\nservice.run(Path({args.data!r}).read_bytes())"
         return Result(result.value, result.text, result.data, service_program(args.name, code))
     if cell:
-        value: Any = _check_json(args.name, cell)
-        code = repr(value)
+        _check_json(args.name, cell)
+        value: Any = cell
+        code = repr(cell)
     else:
         value, code = _evaluate(session, args.expression), args.expression
     service = find_service(context, args)
@@ -81,16 +84,8 @@ def score(session: Session, context: Context, args: Args, cell: str | None) -> R
     return Result(response, text, response, service_program(args.name, f"service.run({code})"))
 
 
-def score_cell(session: Session, cell: str) -> Command:
-    def run(context: Context, args: Args) -> Result:
-        return score(session, context, args, cell if cell.strip() else None)
-
-    return Command(("score",), DOC, PARAMS, run, "score churn")
-
-
-def _check_json(name: str, cell: str) -> str:
-    """The cell's JSON text. Raises `UsageError` for a cell that is not JSON."""
-    text = cell.strip()
+def _check_json(name: str, text: str) -> None:
+    """Raises `UsageError` for a cell that is not JSON."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
@@ -102,7 +97,6 @@ def _check_json(name: str, cell: str) -> str:
             why=f"{words}, at line {line + 1} column {column} of the cell",
             hint=f"correct the JSON; for a Python expression write %score {name} EXPRESSION",
         ) from None
-    return text
 
 
 def _evaluate(session: Session, expression: str) -> Any:
