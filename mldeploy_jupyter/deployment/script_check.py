@@ -84,7 +84,7 @@ def find_models(folder: WorkspaceFolder, references: list[str]) -> list[ModelRec
             raise ModelNotFoundException(
                 f"there is no model {reference}",
                 why="none of that name and version is in this workspace",
-                hint="see what there is with %mldeploy model list, or register it with %register",
+                hint="list the models with mldeploy model list, or register it with mldeploy model register",
             )
         records.append(record)
     return records

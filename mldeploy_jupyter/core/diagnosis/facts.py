@@ -106,7 +106,7 @@ class Facts:
 
     @property
     def is_check(self) -> bool:
-        """Whether the script was only checked, by the cell that wrote it: there is no service."""
+        """Whether the script was only checked, by a cell or by `mldeploy script check`: there is no service."""
         return bool(self.settings.get("checking"))
 
     # Locations in the user's code
@@ -127,7 +127,7 @@ class Facts:
     def retry_hint(self) -> str:
         """The end of a hint: what to do once the script is corrected."""
         if self.is_check:
-            return "then run the cell again"
+            return f"then {self.deploy_hint()}"
         if self.script.cell is not None:
             return f"run the cell again, then {self.deploy_hint()}"
         return f"save {self.script.name}, then {self.deploy_hint()}"
@@ -139,7 +139,7 @@ class Facts:
         magic.
         """
         if self.is_check:
-            return "run the cell again"
+            return "run the cell again" if self.script.cell is not None else "check it again"
         word = "update" if self.settings.get("updating") and self.service else "deploy"
         return f"{word} {self.service} again" if self.service else "deploy again"
 

@@ -70,6 +70,7 @@ def test_a_script_that_cannot_serve(folder: Path) -> None:
     with pytest.raises(EntryScriptError) as caught:
         run_line("script check score.py")
     assert caught.value.code == "module-missing" and caught.value.where == "score.py line 2"
+    assert caught.value.hint.endswith("then check it again")
 
 
 @pytest.mark.parametrize("content", [None, b"\xff"])
