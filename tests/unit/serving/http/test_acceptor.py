@@ -1,0 +1,127 @@
+"""A worker's connections on a real socket and loop: accepted, adopted, paused, and handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mldeploy_jupyter.serving.http.acceptor import Acceptor
+from mldeploy_jupyter.serving.ipc.scoreboard import CONNECTIONS, Scoreboard
+from mldeploy_jupyter.serving.settings import Settings
+from mldeploy_jupyter.serving.system.listening_socket import open_listener
+from mldeploy_jupyter.serving.worker.app import App
+
+PROBE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Server:
+    """`handed_over` are copies of the sockets that were handed over."""
+
+    def __init__(self) -> None:
+        loop, scoreboard = asyncio.get_running_loop(), Scoreboard()
+        self.slot = scoreboard.slot(scoreboard.assign_slot())
+        self.handed_over: list[socket.socket] = []
+        self.listener = open_listener("127.0.0.1", 0)
+        self.listener.setblocking(False)
+        app = App(Settings(auth_enabled=False), scoreboard, self.slot, loop)
+        self.acceptor = Acceptor(app, loop, self.listener, self._hand_over)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.listener.getsockname())
+
+    def _hand_over(self, fd: int) -> None:
+        self.handed_over.append(socket.socket(fileno=os.dup(fd)))
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Server]:
+    server = Server()
+    try:
+        yield server
+    finally:
+        await server.acceptor.drain(closing=True)
+        server.listener.close()
+        for sock in server.handed_over:
+            sock.close()
+
+
+def run(test: Callable[[Server], Any]) -> None:
+    async def main() -> None:
+        async with serving() as server:
+            await asyncio.wait_for(test(server), 20)
+
+    asyncio.run(main())
+
+
+async def probe(client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+    reader, writer = client
+    writer.write(PROBE)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    return await reader.readexactly(len(b"Healthy"))
+
+
+def test_a_connection_is_served_counted_and_closed() -> None:
+    async def test(server: Server) -> None:
+        server.acceptor.accept()
+        client = await server.connect()
+        assert await probe(client) == b"Healthy" and server.slot.fields[CONNECTIONS] == 1
+        client[1].close()
+        await client[1].wait_closed()
+        while server.acceptor.connections:
+            await asyncio.sleep(0.01)
+        assert server.slot.fields[CONNECTIONS] == 0
+
+    run(test)
+
+
+def test_a_paused_acceptor_serves_its_connections_and_accepts_no_others() -> None:
+    async def test(server: Server) -> None:
+        server.acceptor.accept()
+        first = await server.connect()
+        await probe(first)
+        server.acceptor.pause()
+        second = await server.connect()  # in the backlog
+        waiting = asyncio.create_task(probe(second))
+        assert await probe(first) == b"Healthy" and not waiting.done()
+        server.acceptor.accept()
+        assert await waiting == b"Healthy"
+        for _, writer in (first, second):
+            writer.close()
+
+    run(test)
+
+
+def test_draining_hands_over_idle_connections_that_another_acceptor_adopts() -> None:
+    async def test(old: Server) -> None:
+        old.acceptor.accept()
+        client = await old.connect()
+        await probe(client)
+        async with serving() as new:
+            await old.acceptor.drain(closing=False)
+            await asyncio.wait_for(old.acceptor.drained.wait(), 5)
+            assert len(old.handed_over) == 1
+            new.acceptor.adopt(old.handed_over.pop())
+            assert await probe(client) == b"Healthy" and new.slot.fields[CONNECTIONS] == 1
+            client[1].close()
+        old.acceptor.accept()
+        assert not old.acceptor._accepting, "a draining acceptor does not accept"
+
+    run(test)
+
+
+def test_draining_a_service_that_stops_closes_idle_connections() -> None:
+    async def test(server: Server) -> None:
+        server.acceptor.accept()
+        reader, writer = client = await server.connect()
+        await probe(client)
+        await server.acceptor.drain(closing=True)
+        await asyncio.wait_for(server.acceptor.drained.wait(), 5)
+        assert await reader.read() == b"" and server.handed_over == []
+        writer.close()
+
+    run(test)

@@ -1,0 +1,110 @@
+"""The routes, the ids of requests, and the limits of bodies."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from mldeploy_jupyter.serving.http.exchange import Exchange
+from mldeploy_jupyter.serving.worker import app
+from tests.fuzz.wire import MAX_BODY, Bench, answers
+
+
+def ask(bench: Bench, line: str, headers: str = "", body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    """One request (`GET /`) and its answer."""
+    bench.feed(f"{line} HTTP/1.1\r\nhost: x\r\n{headers}content-length: {len(body)}\r\n\r\n".encode() + body)
+    bench.settle()
+    sent = bytes(bench.socket.sent)
+    bench.socket.sent.clear()
+    return answers(sent, [line.split()[0]])[0]
+
+
+def exchange(**headers: str) -> Exchange:
+    return Exchange(None, 0.0, {name.replace("_", "-"): text for name, text in headers.items()})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench(auth_enabled=True)
+
+
+def test_ids_of_the_servers_own_are_uuids_and_differ(bench: Bench) -> None:
+    ids = []
+    for _ in range(3):
+        one = exchange()
+        assert bench.app.assign_request_id(one) is None
+        assert one.id_headers == b"x-ms-request-id: %b\r\n" % one.id.encode()
+        ids.append(uuid.UUID(one.id))
+    assert len(set(ids)) == 3 and {(one.version, one.variant) for one in ids} == {(4, uuid.RFC_4122)}
+
+
+@pytest.mark.parametrize(
+    ("headers", "request_id", "client_id"),
+    [
+        ({"x_ms_request_id": "r", "x_ms_client_request_id": "c"}, "r", "c"),
+        ({"x_ms_client_request_id": "c"}, "c", "c"),
+        ({"x_ms_request_id": "r"}, "r", "r"),
+        ({"x_request_id": "x"}, "x", ""),
+    ],
+)
+def test_a_clients_ids_are_kept_as_in_v1(bench: Bench, headers: dict, request_id: str, client_id: str) -> None:
+    one = exchange(**headers)
+    assert bench.app.assign_request_id(one) is None and one.id == request_id
+    told = f"x-ms-request-id: {request_id}\r\n" + (f"x-ms-client-request-id: {client_id}\r\n" if client_id else "")
+    assert one.id_headers == told.encode()
+
+
+def test_an_id_that_is_too_long_is_refused_under_an_id_of_the_servers_own(bench: Bench) -> None:
+    one = exchange(x_request_id="x" * (app.MAX_ID + 1))
+    refusal = bench.app.assign_request_id(one)
+    assert refusal is not None and refusal.status == 431 and uuid.UUID(one.id)
+
+
+def test_a_body_is_refused_by_its_size_or_by_the_size_of_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MIN_BUFFERED_LIMIT", 0)
+    check = bench.app.check_body_size
+    assert check(MAX_BODY, 0) is None and check(MAX_BODY, MAX_BODY) is None and check(0, 10 * MAX_BODY) is None
+    too_large, overloaded = check(MAX_BODY + 1, 0), check(MAX_BODY, MAX_BODY + 1)
+    assert too_large is not None and too_large.status == 413
+    assert overloaded is not None and overloaded.status == 503 and (b"retry-after", b"1") in overloaded.headers
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("GET /", 200),
+        ("HEAD /ready", 200),
+        ("GET /metrics", 200),
+        ("POST /ready", 405),
+        ("GET /other", 404),
+        ("GET /swagger.json", 401),
+        ("POST /score", 401),
+    ],
+)
+def test_only_probes_and_metrics_are_open(bench: Bench, line: str, status: int) -> None:
+    assert ask(bench, line)[0] == status
+    bench.end()
+
+
+def test_before_it_is_ready_the_phase_is_told_and_liveness_answers(bench: Bench) -> None:
+    bench.app.auth.set_keys({"primaryKey": "key"})
+    bench.app.set_phase("init")
+    status, headers, body = ask(bench, "POST /score", "authorization: Bearer key\r\n", b"x")
+    assert (status, headers["retry-after"]) == (503, "1") and "init() is running" in json.loads(body)["message"]
+    assert ask(bench, "GET /ready")[0] == 503 and ask(bench, "GET /")[0] == 200
+    bench.end()
+
+
+def test_a_defect_is_answered_with_500_and_the_connection_goes_on(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.app.auth.set_keys({"primaryKey": "key"})
+    scorer, bench.app.scorer = bench.app.scorer, None
+    status, _, body = ask(bench, "POST /score", "authorization: Bearer key\r\n", b"x")
+    assert status == 500 and json.loads(body)["error"]["code"] == "server-failed"
+    assert "internal error of the server: AssertionError" in capsys.readouterr().err
+    bench.app.scorer = scorer
+    assert ask(bench, "POST /score", "authorization: Bearer key\r\n", b"x")[2] == b":x"
+    bench.end()

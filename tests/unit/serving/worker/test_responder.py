@@ -1,0 +1,82 @@
+"""The heads of answers: three ways to build one, which must agree."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.serving.http.exchange import Exchange
+from mldeploy_jupyter.serving.ipc.scoreboard import Scoreboard
+from mldeploy_jupyter.serving.scoring.messages import JSON, Request, Response
+from mldeploy_jupyter.serving.settings import Settings
+from mldeploy_jupyter.serving.worker.jobs import BatchResult, Job
+from mldeploy_jupyter.serving.worker.responder import Responder
+
+
+class Sent:
+    """A connection that keeps what is sent."""
+
+    private, peer = False, None
+
+    def __init__(self) -> None:
+        self.head = self.body = b""
+
+    def send(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+        self.head, self.body = head, body
+
+
+def answered(response: Response | None, **settings: Any) -> Sent:
+    """What is sent for a response, or for a batch of one request."""
+    scoreboard, loop, sent = Scoreboard(), asyncio.new_event_loop(), Sent()
+    slot = scoreboard.slot(scoreboard.assign_slot())
+    responder = Responder(Settings(revision=3, **settings), slot, loop, lambda: False)
+    exchange = Exchange(sent, 0.0, {"origin": "https://a.example"})
+    exchange.method, exchange.path, exchange.id_headers = "POST", "/score", b"x-ms-request-id: i\r\n"
+    if response is not None:
+        responder.send_response(exchange, response)
+    else:
+        job = Job(exchange, Request())
+        job.queued, job.started, job.answer = 1.0, 1.001, b"[1]"
+        responder.send_batch([job], BatchResult([job], (2.0, 3.0, 4.0)))
+    assert list(slot.status_counts()) == [(response.status if response else 200, 1)]
+    loop.close()
+    return sent
+
+
+def fields(sent: Sent) -> tuple[bytes, set[bytes]]:
+    line, *headers = sent.head.rstrip(b"\r\n").split(b"\r\n")
+    assert len(headers) == len(set(headers))
+    return line, {header for header in headers if not header.startswith(b"date:")}
+
+
+TIMINGS = {"queue": 1.0, "parse": 2.0, "run": 3.0, "serialise": 4.0}
+
+
+@pytest.mark.parametrize("origins", [[], ["*"], ["https://b.example"]], ids=["none", "any", "other"])
+def test_a_single_answer_and_one_of_a_batch_have_the_same_head(origins: list[str]) -> None:
+    single = answered(Response(200, b"[1]", timings=dict(TIMINGS)), cors_origins=origins)
+    batched = answered(None, cors_origins=origins)
+    assert fields(single) == fields(batched) and single.body == batched.body == b"[1]"
+    assert (b"access-control-allow-origin: https://a.example" in fields(single)[1]) is (origins == ["*"])
+
+
+def test_the_usual_head_is_the_general_one() -> None:
+    usual = answered(Response(200, b"[1]", timings=dict(TIMINGS)))
+    general = answered(Response(200, b"[1]", headers=list(JSON), timings=dict(TIMINGS)))
+    assert usual.head.split(b"\r\n")[0] == b"HTTP/1.1 200 OK" and fields(usual) == fields(general)
+    assert b"server-timing: queue;dur=1.000, parse;dur=2.000, run;dur=3.000, serialise;dur=4.000" in fields(usual)[1]
+
+
+@pytest.mark.parametrize("status", [204, 205])
+def test_an_answer_without_a_body_sends_none(status: int) -> None:
+    sent = answered(Response(status, b"dropped"))
+    assert sent.body == b"" and (b"content-length: 0" in fields(sent)[1]) is (status == 205)
+
+
+def test_a_failed_run_is_marked_and_has_no_time_of_run() -> None:
+    response = Response(500, b"{}", timings={"queue": 0.0, "parse": 0.0, "run": 1.0}, failed=True)
+    headers = fields(answered(response))[1]
+    assert b"x-ms-run-function-failed: true" in headers
+    assert not any(header.startswith(b"x-ms-run-fn-exec-ms") for header in headers)
