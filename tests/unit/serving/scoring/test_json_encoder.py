@@ -84,7 +84,7 @@ def test_results_are_written_as_json(value: Any, expected: Any) -> None:
         ([Exception], "[0]", "type type"),
     ],
 )
-def test_what_json_cannot_say_is_refused_with_its_place(value: Any, where: str, words: str) -> None:
+def test_a_value_without_a_form_in_json_is_refused_with_its_place(value: Any, where: str, words: str) -> None:
     with pytest.raises(NotJson) as caught:
         encode(value)
     assert caught.value.where == where
@@ -104,11 +104,11 @@ PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, a
 
 
 @given(st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)))
-def test_plain_values_come_back_as_they_were(value: Any) -> None:
+def test_plain_values_survive_a_round_trip(value: Any) -> None:
     assert json.loads(encode(value)) == value
 
 
-def test_uuid_has_no_form() -> None:
+def test_a_uuid_is_refused_although_orjson_writes_it() -> None:
     with pytest.raises(NotJson, match=r"uuid\.UUID"):
         encode({"id": uuid.uuid4()})
 
@@ -134,7 +134,7 @@ VALUES = (
         VALUES, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner) | st.tuples(inner, inner), max_leaves=12
     )
 )
-def test_the_quick_way_writes_what_the_slow_one_does(value: Any) -> None:
+def test_orjson_alone_writes_what_the_slow_way_does(value: Any) -> None:
     try:
         expected: Any = orjson.dumps(_to_plain(value, "", 0))
     except NotJson as error:

@@ -1,8 +1,7 @@
-"""Results that are not what the script says they are."""
+"""Results that differ from what the script declares."""
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,15 @@ from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
 from mldeploy_jupyter.serving.scoring.results import ReportedMismatches, output_mismatch
-from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.script import Script
+from tests.unit.serving.scripts import script_of
 
 FRAME = pd.DataFrame({"a": [1.5], "b": ["x"]})
 FLOATS = NumpyParameterType(np.array([[1.5, 2.5]]))
 
 
-def script_of(run: Any) -> Script:
-    module = types.ModuleType("score")
-    module.__dict__.update(init=lambda: None, run=run)
-    return inspect_script(module)
-
-
-def sampled(kind: Any) -> Script:
-    return script_of(output_schema(kind)(lambda data: data))
+def sampled(param_type: Any) -> Script:
+    return script_of(output_schema(param_type)(lambda data: data))
 
 
 def hinted(hint: Any) -> Script:
@@ -92,9 +86,9 @@ def test_results_that_do_not_fit_say_where(script: Script, result: Any, words: s
     assert words.replace("at .", "at ") in found
 
 
-def test_each_place_is_told_once() -> None:
-    misfits = ReportedMismatches(limit=3)
-    assert misfits.is_new("at [0].age: a")
-    assert not misfits.is_new("at [71].age: b")
-    assert misfits.is_new("at [0].name: a") and misfits.is_new("expected a list: x")
-    assert not misfits.is_new("at more: a")
+def test_each_place_is_new_once() -> None:
+    reported = ReportedMismatches(limit=3)
+    assert reported.is_new("at [0].age: a")
+    assert not reported.is_new("at [71].age: b")
+    assert reported.is_new("at [0].name: a") and reported.is_new("expected a list: x")
+    assert not reported.is_new("at more: a")

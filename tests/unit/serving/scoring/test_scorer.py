@@ -1,4 +1,4 @@
-"""What fails while a body is read is an answer, whoever is at fault: it never leaves the scorer, or the worker ends."""
+"""Whatever fails while a body is read is answered: an exception never leaves the scorer, or the worker would end."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def answer(scorer: Scorer, body: bytes, headers: dict | None = None) -> tuple[in
 
 @pytest.mark.parametrize("name", ["array", "loose"])
 @pytest.mark.parametrize("levels", [33, 65, 150])
-def test_more_dimensions_than_an_array_can_have_are_a_misfit(name: str, levels: int) -> None:
+def test_more_dimensions_than_an_array_can_have_are_refused(name: str, levels: int) -> None:
     status, error = answer(Scorer(script_of(SCRIPTS[name])), b'{"data": %b1%b}' % (b"[" * levels, b"]" * levels))
     assert (status, error["code"], error["where"]) == (422, "does-not-fit", "data")
 
 
-def test_as_many_dimensions_as_an_array_can_have_are_fine() -> None:
+def test_as_many_dimensions_as_an_array_can_have_are_accepted() -> None:
     scorer = Scorer(script_of(SCRIPTS["array"]))
     assert scorer.score(Request(headers=JSON, body=b'{"data": %b1%b}' % (b"[" * 32, b"]" * 32))).body == b"1"
 
 
-def test_what_is_too_deep_for_pydantic_is_too_deep() -> None:
+def test_a_value_too_deep_for_pydantic_is_refused_as_too_deep() -> None:
     body = b'{"data": {"name": %b1%b, "age": 1}}' % (b"[" * 600, b"]" * 600)
     assert answer(Scorer(script_of(SCRIPTS["person"])), body)[1]["code"] == "too-deep"
 
 
-def test_a_validator_that_fails_is_the_scripts_failure(
+def test_a_failing_validator_is_a_failure_of_the_script(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = script_of(VALIDATOR)
@@ -55,7 +55,7 @@ def test_a_validator_that_fails_is_the_scripts_failure(
     assert "KeyError: 7" in capsys.readouterr().err
 
 
-def test_a_defect_of_ours_is_told_as_that_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_defect_of_the_server_is_named_as_such_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
     scorer = Scorer(script_of(SCRIPTS["ints"]))
     status, error = answer(scorer, b"{}", {**JSON, "content-encoding": 5})
     assert (status, error["code"]) == (500, "server-failed")

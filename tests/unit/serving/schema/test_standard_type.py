@@ -1,4 +1,4 @@
-"""What samples of plain Python values accept, refuse and say where."""
+"""Samples of plain Python values: the values that they accept, and the place of those that they refuse."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mldeploy_jupyter.serving.schema.base import AbstractParameterType, ValidationError
-from mldeploy_jupyter.serving.schema.decorators import declared_of, input_schema, output_schema
+from mldeploy_jupyter.serving.schema.base import ValidationError
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
 
@@ -37,7 +36,7 @@ from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParamete
         ({}, {"x": 1}, {"x": 1}),
     ],
 )
-def test_values_like_the_sample_are_taken(sample: Any, value: Any, expected: Any) -> None:
+def test_values_like_the_sample_are_accepted(sample: Any, value: Any, expected: Any) -> None:
     before = copy.deepcopy(value)
     result = StandardPythonParameterType(sample).parse(value, "p")
     assert result == expected and type(result) is type(expected)
@@ -74,12 +73,12 @@ def test_other_values_are_refused_with_their_place(sample: Any, value: Any, wher
     "sample",
     [b"x", dt.date(2020, 1, 2), dt.datetime(2020, 1, 2, 3), dt.time(1, 2), [1, "a"], (1, [2.5]), {"a": 1}],
 )
-def test_a_sample_written_as_json_is_read_back(sample: Any) -> None:
+def test_a_sample_survives_a_round_trip(sample: Any) -> None:
     kind = StandardPythonParameterType(sample)
     assert kind.parse(kind.dump(), "p") == sample
 
 
-def test_other_parameter_types_may_be_inside() -> None:
+def test_other_parameter_types_may_be_nested() -> None:
     kind = StandardPythonParameterType({"rows": NumpyParameterType(np.array([[1, 2]])), "n": 1})
     value = kind.parse({"rows": [[3, 4]], "n": 5}, "Inputs")
     np.testing.assert_array_equal(value["rows"], [[3, 4]])
@@ -90,54 +89,6 @@ def test_other_parameter_types_may_be_inside() -> None:
 
 
 @pytest.mark.parametrize("sample", [None, object(), [object()], {1: 2}, 1j])
-def test_a_sample_without_a_form_in_json_is_refused_at_once(sample: Any) -> None:
+def test_a_sample_without_a_form_in_json_is_refused(sample: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         StandardPythonParameterType(sample)
-
-
-def test_a_type_of_v1_with_its_two_methods_still_works() -> None:
-    class Celsius(AbstractParameterType):
-        def deserialize_input(self, input_data: Any) -> Any:
-            return float(input_data.removesuffix("C"))
-
-        def input_to_swagger(self) -> dict[str, Any]:
-            return {"type": "string", "example": "20C"}
-
-    kind = Celsius("20C")
-    assert kind.parse("21C", "t") == 21.0
-    assert kind.schema() == {"type": "string"}
-    with pytest.raises(ValidationError, match="t: ValueError: could not convert"):
-        kind.parse("warm", "t")
-
-
-def test_decorators_hang_on_the_function_and_may_be_run_again() -> None:
-    def make() -> Any:
-        @input_schema("a", NumpyParameterType(np.array([1])))
-        @input_schema("b", StandardPythonParameterType("x"), optional=True)
-        @output_schema(StandardPythonParameterType(1))
-        def run(a: Any, b: str = "y") -> Any:
-            return [a, b]
-
-        return run
-
-    first, second = make(), make()
-    inputs, output, plain = declared_of(second)
-    assert list(inputs) == ["a", "b"] and inputs["b"].optional and output is not None
-    assert plain is not second
-    assert first.__name__ == "run"
-    array, b = first([5, 6])  # by hand, in a notebook
-    np.testing.assert_array_equal(array, [5, 6])
-    assert b == "y"
-    with pytest.raises(ValidationError, match=r"a\[0\]: 1.7 is not a whole number"):
-        first([1.7])
-    already = np.array([9])
-    assert first(already)[0] is already
-
-
-def test_wrong_arguments_of_the_decorators_are_refused() -> None:
-    with pytest.raises(TypeError, match="must be a parameter type, not ndarray"):
-        input_schema("a", np.array([1]))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="the name of a parameter"):
-        input_schema(NumpyParameterType(np.array([1])), "a")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="expected a parameter type"):
-        output_schema(1)  # type: ignore[arg-type]

@@ -1,8 +1,7 @@
-"""Rows of several requests in one call of `run()`: joined unchanged, split as if each had been alone."""
+"""Rows of several requests: joined unchanged, and results split as if each request had been alone."""
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.schema.decorators import input_schema
-from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
-from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
-from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
 from mldeploy_jupyter.serving.scoring.json_encoder import encode
-from mldeploy_jupyter.serving.scoring.rows import join, row_count, split
-from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.rows import is_ambiguous, join, row_count, split
 
 COUNTS = st.lists(st.integers(1, 4), min_size=2, max_size=5)
 DTYPES = ["f8", "f4", "i8", "u1", "?", "U3", "M8[s]", "O", np.dtype([("a", "i1"), ("b", "f8")], align=True)]
@@ -38,7 +32,7 @@ MODELS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", MODELS)
 @given(counts=COUNTS, seed=st.integers(0, 99))
-def test_each_part_is_written_as_if_its_request_had_been_alone(name: str, counts: list[int], seed: int) -> None:
+def test_each_part_is_what_its_request_would_get_alone(name: str, counts: list[int], seed: int) -> None:
     generator = np.random.default_rng(seed)
     requests = [generator.integers(-9, 9, (count, 2)) / 2 for count in counts]
     joined = join(requests)
@@ -49,7 +43,7 @@ def test_each_part_is_written_as_if_its_request_had_been_alone(name: str, counts
 
 
 @given(counts=COUNTS)
-def test_without_certainty_a_result_is_split_right_or_not_at_all(counts: list[int]) -> None:
+def test_an_ambiguous_result_is_not_split(counts: list[int]) -> None:
     requests = [np.arange(2.0 * count).reshape(count, 2) for count in counts]
     joined = np.concatenate(requests)
     # Neither is row by row in its first axis: what a total of two or three rows makes look so, is not split.
@@ -65,7 +59,7 @@ def test_without_certainty_a_result_is_split_right_or_not_at_all(counts: list[in
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_arrays_are_joined_with_their_type(dtype: Any) -> None:
+def test_joined_arrays_keep_their_dtype(dtype: Any) -> None:
     one, two = np.zeros(2, dtype), np.ones(1, dtype)
     joined = join([one, two])
     assert joined.dtype == np.dtype(dtype)
@@ -84,7 +78,7 @@ FRAME = pd.DataFrame(
 )
 
 
-def test_frames_are_joined_with_their_types_and_numbered_anew() -> None:
+def test_joined_frames_keep_their_dtypes_and_are_numbered_from_0() -> None:
     parts = [FRAME, FRAME.iloc[:1], FRAME.iloc[1:].reset_index(drop=True)]
     joined = join(parts)
     assert (joined.dtypes == FRAME.dtypes).all() and list(joined.index) == [0, 1, 2, 3]
@@ -133,7 +127,7 @@ def test_values_that_would_change_are_not_joined(values: list[Any]) -> None:
         (None, None),
     ],
 )
-def test_rows_are_counted_where_there_are_any(value: Any, count: int | None) -> None:
+def test_row_count(value: Any, count: int | None) -> None:
     assert row_count(value) == count
 
 
@@ -157,30 +151,30 @@ def test_rows_are_counted_where_there_are_any(value: Any, count: int | None) -> 
     ],
     ids=str,
 )
-def test_what_is_no_row_for_each_row_is_not_split(result: Any) -> None:
+def test_a_result_without_a_row_for_each_row_is_not_split(result: Any) -> None:
     assert split(result, [1, 2]) is None
     assert split(result, [1, 2], layout_known=True) is None
 
 
-def test_a_lone_request_gets_the_result_as_it_is() -> None:
+def test_a_single_request_gets_the_whole_result() -> None:
     assert split(3.5, [7]) == [3.5]
 
 
-def test_a_script_says_whether_its_requests_can_be_joined() -> None:
-    rows, table = NumpyParameterType(np.zeros((1, 2))), PandasParameterType(FRAME)
-    one = StandardPythonParameterType({"a": 1})
-    assert script_of(input_schema("data", rows)(lambda data: data)).batchable
-    assert script_of(input_schema("data", table)(lambda data: data)).batchable
-    assert script_of(input_schema("data", StandardPythonParameterType([1]))(lambda data: data)).batchable
-    assert not script_of(input_schema("data", one)(lambda data: data)).batchable
-    assert not script_of(input_schema("data", NumpyParameterType(np.array(1)))(lambda data: data)).batchable
-    assert not script_of(input_schema("data", rows)(lambda data, more=1: data)).batchable
-    assert not script_of(input_schema("data", rows)(lambda data, request_headers: data)).batchable
-    assert not script_of(input_schema("data", rows, convert_to_provided_type=False)(lambda data: data)).batchable
-    assert not script_of(lambda data: data).batchable
-
-
-def script_of(run: Any) -> Script:
-    module = types.ModuleType("score")
-    module.__dict__.update(init=lambda: None, run=run)
-    return inspect_script(module)
+@pytest.mark.parametrize(
+    ("result", "total", "expected"),
+    [
+        ([[1, 2], [3, 4]], 2, True),
+        ([[1, 2], [3]], 2, False),
+        ([[1, 2], [3, 4]], 4, False),
+        (np.zeros((2, 2)), 2, True),
+        (np.zeros((2, 3)), 2, False),
+        (np.zeros(2), 2, False),
+        ({"a": [1, 2, 3]}, 3, False),
+        ({"a": [1, 2], "b": [3, 4]}, 2, True),
+        ({"a": [[1, 2], [3, 4]]}, 2, True),
+        ([{"a": 1}, {"a": 2}], 2, False),
+    ],
+    ids=range(10),
+)
+def test_as_many_columns_as_rows_are_ambiguous(result: Any, total: int, expected: bool) -> None:
+    assert is_ambiguous(result, total) is expected

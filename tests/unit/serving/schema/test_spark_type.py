@@ -10,7 +10,6 @@ import decimal
 import json
 import os
 import shutil
-import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,8 +23,8 @@ from mldeploy_jupyter.serving.schema.spark_type import SparkParameterType
 from mldeploy_jupyter.serving.scoring.messages import Request
 from mldeploy_jupyter.serving.scoring.openapi import describe_service
 from mldeploy_jupyter.serving.scoring.scorer import Scorer
-from mldeploy_jupyter.serving.scoring.script import inspect_script
 from mldeploy_jupyter.serving.settings import Settings
+from tests.unit.serving.scripts import script_of
 
 pytest.importorskip("pyspark", reason="pyspark is not installed")
 if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
@@ -142,10 +141,8 @@ def test_without_the_samples_types_spark_infers_them(kind: SparkParameterType) -
 
 
 def test_a_script_is_described_and_scores_its_sample(kind: SparkParameterType) -> None:
-    module = types.ModuleType("score")
     run = input_schema("data", kind)(lambda data: [row.asDict() for row in data.select("n", "s").collect()])
-    module.__dict__.update(init=lambda: None, run=run)
-    script = inspect_script(module)
+    script = script_of(run)
     for version in ("2.0", "3.0", "3.1"):
         openapi_spec_validator.validate(json.loads(json.dumps(describe_service(script, Settings(), version))))
     assert script.sample is not None

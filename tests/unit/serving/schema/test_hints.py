@@ -1,11 +1,10 @@
-"""Type hints of `run()` without decorators: what they accept, refuse and say where."""
+"""Type hints as parameter types: the values that they accept, and the place of those that they refuse."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
 import enum
-import types
 import typing
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
@@ -21,9 +20,7 @@ from hypothesis import strategies as st
 from mldeploy_jupyter.serving.schema.base import UnknownHint, ValidationError
 from mldeploy_jupyter.serving.schema.hints import type_from_hint
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
-from mldeploy_jupyter.serving.scoring.arguments import parse_arguments
-from mldeploy_jupyter.serving.scoring.messages import Refused, Request
-from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.script import Script
 
 
 class Colour(enum.Enum):
@@ -84,7 +81,7 @@ class Strict(pydantic.BaseModel):
     day: dt.date
 
 
-def parse(hint: Any, value: Any) -> Any:
+def parse_as(hint: Any, value: Any) -> Any:
     kind = type_from_hint(hint)
     assert kind is not None
     return kind.parse(orjson.loads(orjson.dumps(value)), "data")
@@ -143,8 +140,8 @@ ANN = {"name": "Ann", "age": 41, "home": HOME}
     ],
     ids=str,
 )
-def test_values_of_a_hint_are_taken(hint: Any, value: Any, expected: Any) -> None:
-    result = parse(hint, value)
+def test_values_of_a_hint_are_accepted(hint: Any, value: Any, expected: Any) -> None:
+    result = parse_as(hint, value)
     if expected is None and value is not None:
         assert result["h"].built == dt.date(2020, 1, 2)
     else:
@@ -206,56 +203,13 @@ def test_values_of_a_hint_are_taken(hint: Any, value: Any, expected: Any) -> Non
 )
 def test_other_values_are_refused_with_their_place(hint: Any, value: Any, where: str, words: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        parse(hint, value)
+        parse_as(hint, value)
     assert caught.value.where == where
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("hint", "value", "expected"),
-    [
-        (np.ndarray, [[1, 2], [3, 4]], np.array([[1.0, 2], [3, 4]])),
-        (np.ndarray, [1, None], np.array([1.0, np.nan])),
-        (np.ndarray, [2**63 - 1, 1], np.array([2**63 - 1, 1])),
-        (np.ndarray, 5, np.array(5.0)),
-        (np.ndarray, [], np.array([], dtype=float)),
-        (npt.NDArray[np.float32], [[0.5]], np.array([[0.5]], dtype="f4")),
-        (npt.NDArray[np.int64], [1.0], np.array([1])),
-        (npt.NDArray[np.bool_], [True], np.array([True])),
-        (npt.NDArray[np.str_], ["a", "longer"], np.array(["a", "longer"])),
-        (npt.NDArray[np.datetime64], ["2020-01-02"], np.array(["2020-01-02"], dtype="M8[us]")),
-        (npt.NDArray[np.floating], [1], np.array([1.0])),
-    ],
-    ids=str,
-)
-def test_arrays_get_the_type_of_the_hint(hint: Any, value: Any, expected: Any) -> None:
-    result = parse(hint, value)
-    assert result.dtype == expected.dtype and result.shape == expected.shape
-    np.testing.assert_array_equal(result, expected)
-
-
-def test_frames_and_series_get_the_types_of_the_data() -> None:
-    rows = [{"n": 1, "x": 1, "s": "a", "b": True, "e": None}, {"b": False, "n": 2, "x": None, "s": None, "e": None}]
-    frame = parse(pd.DataFrame, rows)
-    expected = pd.DataFrame(
-        {
-            "n": [1, 2],
-            "x": [1.0, None],
-            "s": ["a", None],
-            "b": [True, False],
-            "e": pd.Series([None, None], dtype=object),
-        }
-    )
-    pd.testing.assert_frame_equal(frame, expected)
-    split = parse(pd.DataFrame, {"columns": ["a", "b"], "index": ["r", "q"], "data": [[1, "x"], [2, "y"]]})
-    pd.testing.assert_frame_equal(split, pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=["r", "q"]))
-    assert parse(pd.DataFrame, []).shape == (0, 0)
-    assert parse(pd.Series, [1, 2.5]).tolist() == [1.0, 2.5]
-    assert list(parse(pd.DataFrame, [{}, {}]).index) == [0, 1]
-
-
 @pytest.mark.parametrize("hint", [complex, list[complex], dict[float, int], npt.NDArray[np.complex128], Script, "x"])
-def test_what_has_no_form_in_json_is_not_understood(hint: Any) -> None:
+def test_a_hint_without_a_form_in_json_is_unknown(hint: Any) -> None:
     with pytest.raises(UnknownHint):
         type_from_hint(hint)
 
@@ -283,7 +237,7 @@ KEYS = st.text(max_size=2) | st.sampled_from(["columns", "data", "index", "name"
         LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=15
     )
 )
-def test_whatever_comes_it_fits_or_is_a_misfit(value: Any) -> None:
+def test_any_value_fits_or_has_an_error_with_its_place(value: Any) -> None:
     try:
         value = orjson.loads(orjson.dumps(value))
     except ValueError:  # half a surrogate pair
@@ -293,65 +247,5 @@ def test_whatever_comes_it_fits_or_is_a_misfit(value: Any) -> None:
         assert kind is not None
         try:
             kind.parse(value, "data")
-        except ValidationError as misfit:
-            assert misfit.where.startswith("data")
-
-
-# -- scripts ----------------------------------------------------------------------------------------------
-
-
-def script_of(run: Any) -> Script:
-    module = types.ModuleType("score")
-    module.__dict__.update(init=lambda: None, run=run)
-    return inspect_script(module)
-
-
-def arguments(run: Any, body: Any) -> dict[str, Any]:
-    data = body if isinstance(body, bytes) else orjson.dumps(body)
-    return parse_arguments(script_of(run), Request(headers={"content-type": "application/json"}, body=data))
-
-
-def test_one_hinted_parameter_is_a_key_of_an_object_too() -> None:
-    def run(data: np.ndarray) -> Any:
-        return data
-
-    script = script_of(run)
-    assert (script.mode, script.sample, script.batchable) == ("object", None, True)
-    np.testing.assert_array_equal(arguments(run, {"data": [[1, 2]]})["data"], np.array([[1.0, 2.0]]))
-    with pytest.raises(Refused) as caught:
-        arguments(run, {"data": [[1, "x"]]})
-    assert caught.value.response.status == 422
-    assert orjson.loads(caught.value.response.body)["error"]["where"] == "data[0][1]"
-
-
-def test_several_hints_and_defaults() -> None:
-    def run(person: Person, limit: float = 2.5, mode: Literal["a", "b"] = "a", more: Any = None) -> Any:
-        return person
-
-    assert arguments(run, {"person": ANN}) == {"person": Person("Ann", 41, Address("Oslo"))}
-    assert arguments(run, {"person": ANN, "limit": 1, "more": {"x": 1}})["limit"] == 1.0
-    with pytest.raises(Refused) as caught:
-        arguments(run, {"person": ANN, "mode": "c"})
-    assert orjson.loads(caught.value.response.body)["error"]["where"] == "mode"
-
-
-def test_scripts_of_v1_get_the_body_as_before() -> None:
-    def text(data: str) -> Any: ...
-    def binary(data: bytes) -> Any: ...
-    def bare(data): ...  # type: ignore[no-untyped-def]
-    def anything(data: Any, limit: float = 1.0) -> Any: ...
-    def unknown(data: complex) -> Any: ...
-    def absent(data: NotImported) -> Any: ...  # type: ignore[name-defined]  # noqa: F821
-
-    for run in (text, bare, anything, unknown, absent):
-        assert arguments(run, b"\xef\xbb\xbf[1") == {"data": "[1"}
-    assert arguments(binary, b"\xff\x00") == {"data": b"\xff\x00"}
-    assert "not understood" in script_of(absent).warnings[0] and "NotImported" in script_of(absent).warnings[0]
-    assert "not understood" in script_of(unknown).warnings[0]
-
-
-def test_a_hint_that_is_not_understood_leaves_its_parameter_unchecked() -> None:
-    def run(a: complex, b: int) -> Any: ...
-
-    assert arguments(run, {"a": "?", "b": 1}) == {"a": "?", "b": 1}
-    assert "the type hint of 'a' is not understood" in script_of(run).warnings[0]
+        except ValidationError as error:
+            assert error.where.startswith("data")

@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import enum
 import json
-import types
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import jsonschema
@@ -21,15 +20,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mldeploy_jupyter.serving.azureml.rawhttp import rawhttp
-from mldeploy_jupyter.serving.ipc.failure import ContractError
 from mldeploy_jupyter.serving.schema.decorators import input_schema, output_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_orients import ORIENTS
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
 from mldeploy_jupyter.serving.scoring.openapi import describe_service
-from mldeploy_jupyter.serving.scoring.script import Script, inspect_script
+from mldeploy_jupyter.serving.scoring.script import Script
 from mldeploy_jupyter.serving.settings import Settings
+from tests.unit.serving.scripts import script_of
 
 FRAME = pd.DataFrame(
     {
@@ -57,12 +56,6 @@ SAMPLES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def script_of(run: Any) -> Script:
-    module = types.ModuleType("score")
-    module.__dict__.update(init=lambda: None, run=run)
-    return inspect_script(module)
-
-
 def sampled(kind: Any) -> Script:
     @input_schema("data", kind)
     @input_schema("mode", StandardPythonParameterType("fast"), optional=True)
@@ -75,7 +68,7 @@ def sampled(kind: Any) -> Script:
 
 @pytest.mark.parametrize("version", ["2.0", "3.0", "3.1"])
 @pytest.mark.parametrize("name", SAMPLES)
-def test_the_description_is_valid_for_every_sample(name: str, version: str) -> None:
+def test_the_document_is_valid_for_every_sample(name: str, version: str) -> None:
     for auth in (True, False):
         document = describe_service(
             sampled(SAMPLES[name]), Settings(service="s", revision=2, auth_enabled=auth), version
@@ -84,7 +77,7 @@ def test_the_description_is_valid_for_every_sample(name: str, version: str) -> N
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_the_sample_fits_the_schema_that_is_told_and_is_scored_by_it(name: str) -> None:
+def test_the_example_fits_its_schema_and_is_scored(name: str) -> None:
     script = sampled(SAMPLES[name])
     document = describe_service(script, Settings(), "3.1")
     content = document["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]
@@ -105,20 +98,7 @@ def test_scripts_without_samples_are_described_too(version: str) -> None:
         openapi_spec_validator.validate(describe_service(script_of(run), Settings(), version))
 
 
-def test_several_parameters_without_samples_are_keys_of_an_object() -> None:
-    script = script_of(lambda a, b, c=1: a)
-    assert script.mode == "object" and script.sample is None
-    assert [(p.name, p.required) for p in script.parameters] == [("a", True), ("b", True), ("c", False)]
-    assert script_of(lambda data, c=1: data).mode == "text"
-
-
-def test_raw_and_samples_exclude_each_other() -> None:
-    run = rawhttp(input_schema("data", StandardPythonParameterType(1))(lambda data: data))
-    with pytest.raises(ContractError, match="both @rawhttp and @input_schema"):
-        script_of(run)
-
-
-def test_a_key_is_described_only_where_one_is_asked_for() -> None:
+def test_a_key_is_described_only_if_the_service_requires_one() -> None:
     script = script_of(lambda data: data)
     assert "securitySchemes" in describe_service(script, Settings(), "3.1")["components"]
     assert "securitySchemes" not in describe_service(script, Settings(auth_enabled=False), "3.1")["components"]
@@ -266,7 +246,7 @@ def test_hints_are_described() -> None:
     assert (n["minimum"], n["exclusiveMinimum"]) == (0, True)
 
 
-def test_get_is_offered_for_raw_requests_only() -> None:
+def test_get_is_described_for_raw_scripts_only() -> None:
     raw = describe_service(script_of(rawhttp(lambda request: request)), Settings(), "3.1")["paths"]["/score"]
     assert set(raw) == {"post", "get", "options"} and "requestBody" not in raw["get"]
     assert set(describe_service(script_of(lambda data: data), Settings(), "3.1")["paths"]["/score"]) == {"post"}

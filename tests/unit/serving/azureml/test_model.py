@@ -1,15 +1,11 @@
-"""`Model.get_model_path` inside a service, without v1's traps; and the data collector."""
+"""`Model.get_model_path` in a service, without v1's traps."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from mldeploy_jupyter.serving.azureml.data_collector import ModelDataCollector
 from mldeploy_jupyter.serving.azureml.model import Model, ModelNotFoundException, NotInService, Run, WebserviceException
 
 
@@ -28,7 +24,7 @@ def put(app: Path, *parts: str) -> Path:
     return path
 
 
-def test_the_highest_version_is_the_default_by_number_not_by_text(app: Path) -> None:
+def test_the_default_is_the_highest_version_by_number(app: Path) -> None:
     put(app, "m", "2", "model.pkl")
     newest = put(app, "m", "10", "model.pkl")
     assert Model.get_model_path("m") == str(newest)
@@ -39,7 +35,7 @@ def test_the_highest_version_is_the_default_by_number_not_by_text(app: Path) -> 
             Model.get_model_path("m", version)  # type: ignore[arg-type]
 
 
-def test_stray_folders_and_hidden_files_are_no_versions_and_no_models(app: Path) -> None:
+def test_stray_folders_and_hidden_files_are_ignored(app: Path) -> None:
     model = put(app, "m", "1", "model.pkl")
     put(app, "m", "1", ".DS_Store")
     put(app, "m", ".ipynb_checkpoints", "x")
@@ -67,7 +63,7 @@ def test_a_path_in_the_current_folder_is_used_with_a_warning(app: Path, capsys: 
     assert "warning: no model 'local.pkl'" in capsys.readouterr().err
 
 
-def test_what_is_not_there_is_named_with_what_is(app: Path) -> None:
+def test_the_error_for_a_missing_model_lists_those_that_exist(app: Path) -> None:
     put(app, "ridge", "1", "model.pkl")
     put(app, "ridge", "3", "model.pkl")
     with pytest.raises(ModelNotFoundException, match="no model 'rigde' in this service; it has: ridge"):
@@ -79,38 +75,8 @@ def test_what_is_not_there_is_named_with_what_is(app: Path) -> None:
     assert caught.value.message.startswith("version must be")
 
 
-def test_what_needs_a_workspace_says_so() -> None:
+def test_names_that_need_a_workspace_raise_an_error_that_says_so() -> None:
     with pytest.raises(NotInService, match="get_model_path"):
         Model("ws", "m")
     with pytest.raises(NotInService, match="experiment"):
         Run.get_context()
-
-
-def test_collected_data_are_csv_lines_below_the_named_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLDEPLOY_MODEL_DATA", str(tmp_path))
-    collector = ModelDataCollector("../m", designation="inputs", feature_names=["a", "b"])
-    correlation = collector.collect(np.array([[1, 2], [3, 4]]))
-    collector.collect(pd.DataFrame({"a": [5], "b": ["x,y"]}), user_correlation_id="mine")
-    collector.collect([6, 7])
-    files = list(tmp_path.rglob("data.csv"))
-    assert len(files) == 1 and "inputs" in files[0].parts
-    rows = list(csv.reader(files[0].read_text().splitlines()))
-    assert rows[0] == ["$Timestamp", "$CorrelationId", "a", "b"]
-    assert [row[2:] for row in rows[1:]] == [["1", "2"], ["3", "4"], ["5", "x,y"], ["6", "7"]]
-    assert rows[1][1] == rows[2][1] == correlation and rows[3][1] == "mine"
-
-
-def test_without_a_folder_nothing_is_kept_and_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLDEPLOY_MODEL_DATA", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert ModelDataCollector("m").collect([1])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_cannot_be_written_never_fails_a_prediction(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("MLDEPLOY_MODEL_DATA", str(tmp_path / "file"))
-    assert ModelDataCollector("m").collect([1])
-    assert "model data is not kept" in capsys.readouterr().err

@@ -15,10 +15,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from mldeploy_jupyter.serving.scoring import tracing
 from mldeploy_jupyter.serving.settings import Settings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
-def test_without_tracing_nothing_of_it_is_imported() -> None:
+def test_opentelemetry_is_imported_only_if_the_settings_ask_for_it() -> None:
     source = (
         "import sys; from mldeploy_jupyter.serving import Settings;"
         "from mldeploy_jupyter.serving.scoring import tracing;"
@@ -28,7 +28,7 @@ def test_without_tracing_nothing_of_it_is_imported() -> None:
     subprocess.run([sys.executable, "-c", source], check=True, cwd=ROOT)
 
 
-def test_another_word_is_refused() -> None:
+def test_an_unknown_exporter_is_refused() -> None:
     with pytest.raises(ValueError, match=r"tracing must be 'otlp' or 'console', not 'zipkin'"):
         tracing.make_tracer(Settings(tracing="zipkin"))
 
@@ -45,14 +45,14 @@ HEADER = st.one_of(st.text(max_size=70), st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f
 
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from(["traceparent", "tracestate", "baggage"]), HEADER), st.text(max_size=20))
-def test_no_header_stops_a_request(tracer: tracing.Tracer, headers: dict[str, str], request_id: str) -> None:
+def test_any_headers_are_accepted(tracer: tracing.Tracer, headers: dict[str, str], request_id: str) -> None:
     call = tracer.start_span("POST", "/score", headers, request_id)
     with tracer.activate(call):
         pass
     tracer.end_span(call, 200, {"queue": 0.1, "parse": 0.2, "run": 1.0, "serialise": 0.1})
 
 
-def test_the_calls_of_a_batch_have_each_their_own_run() -> None:
+def test_each_request_of_a_batch_has_its_own_run_span() -> None:
     exporter = InMemorySpanExporter()
     tracer = tracing.Tracer(Settings(service="t"), exporter)
     calls = [tracer.start_span("POST", "/score", {}, str(number)) for number in range(3)]

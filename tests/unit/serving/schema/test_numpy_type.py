@@ -1,4 +1,4 @@
-"""What a numpy sample accepts, refuses and says where."""
+"""Samples of numpy: the values that they accept, and the place of those that they refuse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def parse(sample: Any, value: Any, **options: Any) -> Any:
     return NumpyParameterType(sample, **options).parse(value, "data")
 
 
-def misfit(sample: Any, value: Any, **options: Any) -> ValidationError:
+def error_for(sample: Any, value: Any, **options: Any) -> ValidationError:
     with pytest.raises(ValidationError) as caught:
         parse(sample, value, **options)
     return caught.value
@@ -85,8 +85,8 @@ def test_values_get_the_type_and_shape_of_the_sample(sample: Any, value: Any, ex
         (np.array(["2020"], dtype="M8[s]"), ["now"], "data[0]", "not a date or time in ISO 8601"),
     ],
 )
-def test_what_would_lose_something_is_refused_with_its_place(sample: Any, value: Any, where: str, words: str) -> None:
-    error = misfit(sample, value)
+def test_a_lossy_conversion_is_refused_with_its_place(sample: Any, value: Any, where: str, words: str) -> None:
+    error = error_for(sample, value)
     assert error.where == where
     assert words in str(error)
 
@@ -105,9 +105,9 @@ def test_what_would_lose_something_is_refused_with_its_place(sample: Any, value:
     ],
     ids=range(8),
 )
-def test_lossy_takes_what_loses_something_when_it_is_asked_for(sample: Any, value: Any, expected: Any) -> None:
+def test_lossy_accepts_conversions_that_lose_something(sample: Any, value: Any, expected: Any) -> None:
     assert parse(sample, value, lossy=True).tolist() == expected
-    misfit(sample, value)
+    error_for(sample, value)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_lossy_takes_what_loses_something_when_it_is_asked_for(sample: Any, valu
     ],
     ids=range(7),
 )
-def test_lossy_takes_nothing_that_has_no_value_there(sample: Any, value: Any) -> None:
-    assert misfit(sample, value, lossy=True).where == "data[0]"
+def test_lossy_refuses_values_with_nothing_to_fall_back_on(sample: Any, value: Any) -> None:
+    assert error_for(sample, value, lossy=True).where == "data[0]"
 
 
-def test_texts_that_numpy_would_shorten_are_refused() -> None:
-    assert "ends with a NUL" in str(misfit(np.array(["abc"]), ["a\0"]))
-    assert "ends with a NUL" in str(misfit(np.array([b"abc"]), ["a\0"]))
+def test_strings_that_numpy_would_shorten_are_refused() -> None:
+    assert "ends with a NUL" in str(error_for(np.array(["abc"]), ["a\0"]))
+    assert "ends with a NUL" in str(error_for(np.array([b"abc"]), ["a\0"]))
 
 
 def test_null_becomes_nan_and_nat_where_the_type_has_them() -> None:
@@ -140,19 +140,19 @@ def test_null_becomes_nan_and_nat_where_the_type_has_them() -> None:
 def test_structured_rows_are_objects_or_lists() -> None:
     result = parse(RECORD, [{"w": 1, "age": 3, "name": "x"}, [4, "yz", 0.5]])
     assert result.tolist() == [(3, "x", 1.0), (4, "yz", 0.5)]
-    assert misfit(RECORD, [{"age": 1.5, "name": "x", "w": 1}]).where == "data[0].age"
-    assert "'w' is missing" in str(misfit(RECORD, [{"age": 1, "name": "x"}]))
-    assert "'z' is unknown" in str(misfit(RECORD, [{"age": 1, "name": "x", "w": 1, "z": 1}]))
+    assert error_for(RECORD, [{"age": 1.5, "name": "x", "w": 1}]).where == "data[0].age"
+    assert "'w' is missing" in str(error_for(RECORD, [{"age": 1, "name": "x"}]))
+    assert "'z' is unknown" in str(error_for(RECORD, [{"age": 1, "name": "x", "w": 1, "z": 1}]))
 
 
-def test_without_enforcement_type_and_shape_come_from_the_data() -> None:
+def test_without_enforcement_dtype_and_shape_come_from_the_data() -> None:
     assert parse(np.array([[1]]), [1.5, 2.5], enforce_shape=False, enforce_column_type=False).tolist() == [1.5, 2.5]
     assert parse(np.array([[1, 2]]), [[1.5, 2]], enforce_column_type=False).tolist() == [[1.5, 2.0]]
     assert parse(np.array([[1]]), [[[4]]], enforce_shape=False).shape == (1, 1, 1)
-    assert misfit(np.array([1]), [[1, 2], [3]], enforce_shape=False).where == "data[1]"
+    assert error_for(np.array([1]), [[1, 2], [3]], enforce_shape=False).where == "data[1]"
 
 
-def test_a_sample_that_json_cannot_say_is_refused_at_once() -> None:
+def test_a_sample_without_a_form_in_json_is_refused() -> None:
     with pytest.raises(TypeError, match="complex128"):
         NumpyParameterType(np.array([1j]))
     with pytest.raises(TypeError, match="not list"):
@@ -173,7 +173,7 @@ def test_a_sample_that_json_cannot_say_is_refused_at_once() -> None:
         np.zeros((2, 0, 3)),
     ],
 )
-def test_a_sample_written_as_json_is_read_back(sample: Any) -> None:
+def test_a_sample_survives_a_round_trip(sample: Any) -> None:
     kind = NumpyParameterType(sample)
     result = kind.parse(kind.dump(), "data")
     assert result.dtype == sample.dtype
@@ -181,7 +181,7 @@ def test_a_sample_written_as_json_is_read_back(sample: Any) -> None:
 
 
 @given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=3, max_size=3), min_size=1))
-def test_any_whole_numbers_come_through_unchanged(rows: list[list[int]]) -> None:
+def test_any_integers_are_unchanged(rows: list[list[int]]) -> None:
     assert parse(np.array([[1, 2, 3]]), rows).tolist() == rows
 
 
@@ -189,7 +189,7 @@ SCALARS = st.none() | st.booleans() | st.floats() | st.text()
 
 
 @given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_whatever_comes_it_fits_or_is_a_misfit(value: Any) -> None:
+def test_any_value_fits_or_has_an_error_with_its_place(value: Any) -> None:
     for sample in (np.array([[1, 2]]), RECORD, np.array(["a"]), np.array(1.0), np.array(["2020"], dtype="M8[s]")):
         try:
             result = parse(sample, value)

@@ -1,4 +1,4 @@
-"""What a data frame sample accepts, refuses and says where, in every orient."""
+"""Samples of pandas, in every orient: the values that they accept, and the place of those that they refuse."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def parse(value: Any, orient: str = "records", sample: pd.DataFrame = SAMPLE, **
     return PandasParameterType(sample, orient=orient, **options).parse(value, "data")
 
 
-def misfit(value: Any, orient: str = "records", sample: pd.DataFrame = SAMPLE, **options: Any) -> ValidationError:
+def error_for(value: Any, orient: str = "records", sample: pd.DataFrame = SAMPLE, **options: Any) -> ValidationError:
     with pytest.raises(ValidationError) as caught:
         parse(value, orient, sample, **options)
     return caught.value
 
 
 @pytest.mark.parametrize("orient", ORIENTS)
-def test_the_sample_written_in_each_orient_is_read_back(orient: str) -> None:
+def test_a_sample_survives_a_round_trip_in_each_orient(orient: str) -> None:
     kind = PandasParameterType(SAMPLE, orient=orient)
     body = kind.dump()
     before = copy.deepcopy(body)
@@ -75,15 +75,15 @@ def test_columns_come_in_the_order_of_the_sample() -> None:
         ("table", {"schema": {}}, "data", "'data' is missing"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_place(orient: str, value: Any, where: str, words: str) -> None:
-    error = misfit(value, orient)
+def test_other_values_are_refused_with_their_place(orient: str, value: Any, where: str, words: str) -> None:
+    error = error_for(value, orient)
     assert error.where == where
     assert words in str(error)
 
 
-def test_another_orient_is_recognised() -> None:
-    assert "orient='split'" in misfit({"columns": ["age"], "data": [[1]]}).hint
-    assert "orient='records'" in misfit(ROWS, "split").hint
+def test_the_hint_names_another_orient() -> None:
+    assert "orient='split'" in error_for({"columns": ["age"], "data": [[1]]}).hint
+    assert "orient='records'" in error_for(ROWS, "split").hint
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_another_orient_is_recognised() -> None:
     ],
     ids=lambda value: str(getattr(value, "dtype", "")),
 )
-def test_pandas_own_types_are_kept(series: pd.Series, good: list, bad: Any) -> None:
+def test_extension_dtypes_are_kept(series: pd.Series, good: list, bad: Any) -> None:
     sample = pd.DataFrame({"c": series})
     frame = parse([{"c": value} for value in good], sample=sample)
     assert frame["c"].dtype == series.dtype
     assert frame["c"].isna().tolist() == [value is None for value in good]
     if bad is not None:
-        assert misfit([{"c": bad}], sample=sample).where == "data[0].c"
+        assert error_for([{"c": bad}], sample=sample).where == "data[0].c"
 
 
 def test_a_time_with_a_zone_is_the_same_moment_in_the_samples_zone() -> None:
@@ -116,7 +116,7 @@ def test_a_time_with_a_zone_is_the_same_moment_in_the_samples_zone() -> None:
     assert frame["t"][0] == pd.Timestamp("2021-07-01T12:00:00", tz="Europe/Berlin")
 
 
-def test_lossy_takes_what_loses_something_when_it_is_asked_for() -> None:
+def test_lossy_accepts_conversions_that_lose_something() -> None:
     sample = pd.DataFrame({"n": [1], "x": [1.5], "c": pd.Series(["u"], dtype="category"), "i": pd.array([1])})
     frame = parse(
         [{"n": 1.7, "x": "2.5", "c": "v", "i": None}, {"n": 2, "x": 1, "c": "u", "i": 3.9}], lossy=True, sample=sample
@@ -124,12 +124,12 @@ def test_lossy_takes_what_loses_something_when_it_is_asked_for() -> None:
     assert frame["n"].tolist() == [1, 2] and frame["x"].tolist() == [2.5, 1.0]
     assert frame["c"].isna().tolist() == [True, False] and frame["i"].tolist() == [pd.NA, 3]
     assert (frame.dtypes == sample.dtypes).all()
-    assert misfit([{"n": None, "x": 1, "c": "u", "i": 1}], lossy=True, sample=sample).where == "data[0].n"
-    assert misfit([{"n": 1}], lossy=True, sample=sample).where == "data[0]"
+    assert error_for([{"n": None, "x": 1, "c": "u", "i": 1}], lossy=True, sample=sample).where == "data[0].n"
+    assert error_for([{"n": 1}], lossy=True, sample=sample).where == "data[0]"
 
 
 @pytest.mark.parametrize("orient", ["index", "columns"])
-def test_a_sample_whose_names_come_twice_is_refused_at_once(orient: str) -> None:
+def test_a_sample_with_duplicate_names_is_refused(orient: str) -> None:
     with pytest.raises(ValueError, match="two columns of the same name"):
         PandasParameterType(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(ValueError, match="row names are all different"):
@@ -145,10 +145,10 @@ def test_no_rows_are_a_frame_without_rows() -> None:
 def test_without_enforcement_columns_and_types_come_from_the_data() -> None:
     frame = parse([{"age": 1.5, "extra": "x"}], enforce_shape=False, enforce_column_type=False)
     assert frame.to_dict("records") == [{"age": 1.5, "extra": "x"}]
-    assert misfit([{"age": 1.5}], enforce_shape=False).where == "data[0].age"
+    assert error_for([{"age": 1.5}], enforce_shape=False).where == "data[0].age"
 
 
-def test_a_wrong_sample_or_orient_is_refused_at_once() -> None:
+def test_a_wrong_sample_or_orient_is_refused() -> None:
     with pytest.raises(TypeError, match="not dict"):
         PandasParameterType({"a": [1]})
     with pytest.raises(ValueError, match="orient must be one of records"):
@@ -168,7 +168,7 @@ def test_a_wrong_sample_or_orient_is_refused_at_once() -> None:
     ],
     ids=range(7),
 )
-def test_times_and_categories_lose_nothing_either(series: pd.Series, bad: Any) -> None:
-    assert misfit([{"c": bad}], sample=pd.DataFrame({"c": series})).where == "data[0].c"
+def test_times_and_categories_lose_nothing(series: pd.Series, bad: Any) -> None:
+    assert error_for([{"c": bad}], sample=pd.DataFrame({"c": series})).where == "data[0].c"
     if bad not in ("now", "", "9999-01-01", True):
         assert parse([{"c": bad}], sample=pd.DataFrame({"c": series}), lossy=True)["c"].dtype == series.dtype

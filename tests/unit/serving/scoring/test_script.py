@@ -1,0 +1,144 @@
+"""The contract of an entry script: its parameters, how it gets its input, what is refused."""
+
+from __future__ import annotations
+
+import types
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+import pandas as pd
+import pytest
+
+from mldeploy_jupyter.serving.azureml.rawhttp import rawhttp
+from mldeploy_jupyter.serving.ipc.failure import ContractError
+from mldeploy_jupyter.serving.schema.decorators import input_schema
+from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
+from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
+from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
+from mldeploy_jupyter.serving.scoring.arguments import parse_arguments
+from mldeploy_jupyter.serving.scoring.messages import Refused, Request
+from mldeploy_jupyter.serving.scoring.script import inspect_script
+from tests.unit.serving.schema.test_hints import ANN, Address, Person
+from tests.unit.serving.scripts import script_of
+
+FRAME = pd.DataFrame({"n": [1, 2], "s": ["a", None]})
+
+
+def test_several_parameters_without_samples_are_keys_of_an_object() -> None:
+    script = script_of(lambda a, b, c=1: a)
+    assert script.mode == "object" and script.sample is None
+    assert [(p.name, p.required) for p in script.parameters] == [("a", True), ("b", True), ("c", False)]
+    assert script_of(lambda data, c=1: data).mode == "text"
+
+
+def test_raw_and_samples_exclude_each_other() -> None:
+    run = rawhttp(input_schema("data", StandardPythonParameterType(1))(lambda data: data))
+    with pytest.raises(ContractError, match="both @rawhttp and @input_schema"):
+        script_of(run)
+
+
+def test_a_script_is_batchable_if_its_one_parameter_has_rows() -> None:
+    rows, table = NumpyParameterType(np.zeros((1, 2))), PandasParameterType(FRAME)
+    one = StandardPythonParameterType({"a": 1})
+    assert script_of(input_schema("data", rows)(lambda data: data)).batchable
+    assert script_of(input_schema("data", table)(lambda data: data)).batchable
+    assert script_of(input_schema("data", StandardPythonParameterType([1]))(lambda data: data)).batchable
+    assert not script_of(input_schema("data", one)(lambda data: data)).batchable
+    assert not script_of(input_schema("data", NumpyParameterType(np.array(1)))(lambda data: data)).batchable
+    assert not script_of(input_schema("data", rows)(lambda data, more=1: data)).batchable
+    assert not script_of(input_schema("data", rows)(lambda data, request_headers: data)).batchable
+    assert not script_of(input_schema("data", rows, convert_to_provided_type=False)(lambda data: data)).batchable
+    assert not script_of(lambda data: data).batchable
+
+
+def arguments(run: Any, body: Any) -> dict[str, Any]:
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    return parse_arguments(script_of(run), Request(headers={"content-type": "application/json"}, body=data))
+
+
+def test_one_hinted_parameter_is_a_key_of_an_object() -> None:
+    def run(data: np.ndarray) -> Any:
+        return data
+
+    script = script_of(run)
+    assert (script.mode, script.sample, script.batchable) == ("object", None, True)
+    np.testing.assert_array_equal(arguments(run, {"data": [[1, 2]]})["data"], np.array([[1.0, 2.0]]))
+    with pytest.raises(Refused) as caught:
+        arguments(run, {"data": [[1, "x"]]})
+    assert caught.value.response.status == 422
+    assert orjson.loads(caught.value.response.body)["error"]["where"] == "data[0][1]"
+
+
+def test_several_hinted_parameters_with_defaults() -> None:
+    def run(person: Person, limit: float = 2.5, mode: Literal["a", "b"] = "a", more: Any = None) -> Any:
+        return person
+
+    assert arguments(run, {"person": ANN}) == {"person": Person("Ann", 41, Address("Oslo"))}
+    assert arguments(run, {"person": ANN, "limit": 1, "more": {"x": 1}})["limit"] == 1.0
+    with pytest.raises(Refused) as caught:
+        arguments(run, {"person": ANN, "mode": "c"})
+    assert orjson.loads(caught.value.response.body)["error"]["where"] == "mode"
+
+
+def test_a_script_without_understood_hints_gets_the_body_as_in_v1() -> None:
+    def text(data: str) -> Any: ...
+    def binary(data: bytes) -> Any: ...
+    def bare(data): ...  # type: ignore[no-untyped-def]
+    def anything(data: Any, limit: float = 1.0) -> Any: ...
+    def unknown(data: complex) -> Any: ...
+    def absent(data: NotImported) -> Any: ...  # type: ignore[name-defined]  # noqa: F821
+
+    for run in (text, bare, anything, unknown, absent):
+        assert arguments(run, b"\xef\xbb\xbf[1") == {"data": "[1"}
+    assert arguments(binary, b"\xff\x00") == {"data": b"\xff\x00"}
+    assert "not understood" in script_of(absent).warnings[0] and "NotImported" in script_of(absent).warnings[0]
+    assert "not understood" in script_of(unknown).warnings[0]
+
+
+def test_an_unknown_hint_leaves_its_parameter_unchecked() -> None:
+    def run(a: complex, b: int) -> Any: ...
+
+    assert arguments(run, {"a": "?", "b": 1}) == {"a": "?", "b": 1}
+    assert "the type hint of 'a' is not understood" in script_of(run).warnings[0]
+
+
+def run_with_two(a: Any, b: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"run": len}, "the entry script has no init() function"),
+        ({"init": lambda: None}, "the entry script has no run() function"),
+        ({"init": lambda: None, "run": 5}, "run in the entry script is int, not a function"),
+        ({"init": lambda path: None, "run": len}, "init() is called without arguments, but it requires path"),
+        ({"init": lambda: None, "run": lambda: 1}, "run() takes no input"),
+        ({"init": lambda: None, "run": lambda *rows: 1}, "*rows is not allowed"),
+        ({"init": lambda: None, "run": lambda data, /: 1}, "data is positional-only"),
+        ({"init": lambda: None, "run": rawhttp(run_with_two)}, "@rawhttp takes one parameter"),
+        (
+            {"init": lambda: None, "run": input_schema("x", StandardPythonParameterType(1))(lambda data: 1)},
+            "@input_schema names 'x', but the parameters of run() are: data",
+        ),
+    ],
+    ids=range(9),
+)
+def test_a_module_that_breaks_the_contract_is_refused(members: dict[str, Any], words: str) -> None:
+    module = types.ModuleType("score")
+    module.__dict__.update(members)
+    with pytest.raises(ContractError) as caught:
+        inspect_script(module)
+    assert words in str(caught.value)
+
+
+def test_a_sample_of_integers_and_a_swallowed_exception_are_warned_of() -> None:
+    def run(data: Any) -> Any:
+        try:
+            return data.tolist()
+        except Exception as error:
+            return str(error)
+
+    warnings = script_of(input_schema("data", NumpyParameterType(np.array([1])))(run)).warnings
+    assert "the sample of 'data' has only whole numbers" in warnings[0]
+    assert "a failure looks like a result" in warnings[1]
