@@ -13,9 +13,11 @@ def test_a_channel_carries_messages_in_order_with_their_descriptors() -> None:
     left, right = socket.socketpair()
     a, b = Channel(left), Channel(right)
     read, write = os.pipe()
-    threading.Thread(target=lambda: [a.send({"n": n}) for n in range(3)] and a.send({"n": 3}, [write])).start()
+    sender = threading.Thread(target=lambda: [a.send({"n": n}) for n in range(3)] and a.send({"n": 3}, [write]))
+    sender.start()
     assert [b.receive() for _ in range(3)] == [({"n": n}, []) for n in range(3)]
     message, fds = b.receive() or ({}, [])
+    sender.join()
     assert message == {"n": 3} and len(fds) == 1 and fds[0] != write
     assert not os.get_inheritable(fds[0])
     os.write(fds[0], b"through")
