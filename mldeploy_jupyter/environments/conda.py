@@ -81,12 +81,12 @@ def solve(
             failure = error
         if machine is not None and all(record.subdir == "noarch" for record in machine.records):
             return _checked(machine, emit)
-    try:
+    try:  # a Python of a channel, which compiled packages were built against
         return _checked(solver.solve([*spec.conda, _python_spec(spec)], []), emit)
     except EnvironmentBuildError as error:
         if error.code != "CondaConflict":
             raise
-        if machine is not None:
+        if machine is not None:  # the channels have no such Python, but packages that fit the machine's
             return _checked(machine, emit)
         if failure is None and re.search(r"[Nn]o candidates were found for python|python .*no candidates", error.why):
             raise pythons.no_python_error(spec.python, found, [_redact(channel) for channel in channels]) from None

@@ -42,14 +42,14 @@ def cell_converter(sample: Any, lossy: bool = False) -> Convert:
     if isinstance(dtype, pd.CategoricalDtype):
         # True == 1 in Python, but not in JSON.
         known = {(isinstance(item, bool), item): item for item in dtype.categories.tolist()}
-        return lambda value, where: _category(value, where, known, lossy)
+        return lambda value, where: _to_category(value, where, known, lossy)
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return lambda value, where: _timestamp(value, where, dtype.tz, dtype.unit, lossy)
+        return lambda value, where: _to_timestamp(value, where, dtype.tz, dtype.unit, lossy)
     if dtype.kind in "mM":
         unit = np.datetime_data(dtype)[0]
         if dtype.kind == "M":
-            return lambda value, where: _timestamp(value, where, None, unit, lossy)
-        return lambda value, where: _timedelta(value, where, unit, lossy)
+            return lambda value, where: _to_timestamp(value, where, None, unit, lossy)
+        return lambda value, where: _to_timedelta(value, where, unit, lossy)
     if pd.api.types.is_extension_array_dtype(dtype) and dtype.kind in "iufb":
         inner = converter(np.dtype(dtype.type), lossy)
         return lambda value, where: pd.NA if value is None else inner(value, where)
@@ -65,7 +65,7 @@ def _only_strings(sample: Any) -> bool:
     return bool(values) and all(type(value) is str for value in values)
 
 
-def _category(value: Any, where: str, known: dict[Any, Any], lossy: bool) -> Any:
+def _to_category(value: Any, where: str, known: dict[Any, Any], lossy: bool) -> Any:
     nested = isinstance(value, (list, dict))
     if value is None or (not nested and (isinstance(value, bool), value) in known):
         return value
@@ -75,7 +75,7 @@ def _category(value: Any, where: str, known: dict[Any, Any], lossy: bool) -> Any
     raise ValidationError(where, f"{short_repr(value)} is not one of the sample's categories", hint)
 
 
-def _timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any:
+def _to_timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any:
     import pandas as pd
 
     if value is None:
@@ -85,13 +85,13 @@ def _timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any
         stamp = pd.Timestamp(text if STARTS_WITH_YEAR.match(text) else "no date")  # pandas also accepts "now"
     except (ValueError, OverflowError):
         raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601") from None
-    stamp = _in_unit(stamp, value, where, unit, lossy)
+    stamp = _to_unit(stamp, value, where, unit, lossy)
     if zone is not None:
         return stamp.tz_localize(zone) if stamp.tzinfo is None else stamp.tz_convert(zone)
     return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
-def _timedelta(value: Any, where: str, unit: str, lossy: bool) -> Any:
+def _to_timedelta(value: Any, where: str, unit: str, lossy: bool) -> Any:
     import pandas as pd
 
     if value is None:
@@ -100,10 +100,10 @@ def _timedelta(value: Any, where: str, unit: str, lossy: bool) -> Any:
         found = pd.Timedelta(to_str(value, where))
     except (ValueError, OverflowError):
         raise ValidationError(where, f"{short_repr(value)} is not a duration, such as P1DT2H") from None
-    return _in_unit(found, value, where, unit, lossy)
+    return _to_unit(found, value, where, unit, lossy)
 
 
-def _in_unit(found: Any, value: Any, where: str, unit: str, lossy: bool) -> Any:
+def _to_unit(found: Any, value: Any, where: str, unit: str, lossy: bool) -> Any:
     try:
         return found.as_unit(unit, round_ok=lossy)
     except (ValueError, OverflowError):

@@ -77,29 +77,29 @@ Row = tuple[dict[str, Any], Callable[[str], str]]  # cells by column, and the pl
 Rows = tuple[Any, list[Row]]  # the row names (None: plain numbers), and the rows
 
 
-def _records(expected: Columns, value: Any, where: str) -> Rows:
+def _read_records(expected: Columns, value: Any, where: str) -> Rows:
     if not isinstance(value, list):
         raise ValidationError(
             where, f"expected a list of objects, one a row, got {json_type(value)}", _other_orient(value)
         )
     rows: list[Row] = []
     for index, row in enumerate(value):
-        rows.append(_row(expected, row, f"{where}[{index}]"))
+        rows.append(_read_row(expected, row, f"{where}[{index}]"))
     return None, rows
 
 
-def _row(expected: Columns, row: Any, where: str) -> Row:
+def _read_row(expected: Columns, row: Any, where: str) -> Row:
     if not isinstance(row, dict):
         raise ValidationError(where, f"expected an object with the columns, got {json_type(row)}")
     expected.check_names(list(row), where)
     return row, lambda name: f"{where}.{name}"
 
 
-def _values(expected: Columns, value: Any, where: str) -> Rows:
-    return None, _lists(expected, value, expected.names, where)
+def _read_values(expected: Columns, value: Any, where: str) -> Rows:
+    return None, _read_lists(expected, value, expected.names, where)
 
 
-def _lists(expected: Columns, value: Any, names: list[str], where: str) -> list[Row]:
+def _read_lists(expected: Columns, value: Any, names: list[str], where: str) -> list[Row]:
     if not isinstance(value, list):
         raise ValidationError(where, f"expected a list of rows, got {json_type(value)}")
     rows: list[Row] = []
@@ -114,24 +114,24 @@ def _lists(expected: Columns, value: Any, names: list[str], where: str) -> list[
     return rows
 
 
-def _split(expected: Columns, value: Any, where: str) -> Rows:
-    _object(value, where, ("columns", "data"))
+def _read_split(expected: Columns, value: Any, where: str) -> Rows:
+    _check_object(value, where, ("columns", "data"))
     names = value["columns"]
     if not isinstance(names, list) or len(set(map(str, names))) != len(names):
         raise ValidationError(f"{where}.columns", "expected a list of different column names")
     names = [str(name) for name in names]
     expected.check_names(names, f"{where}.columns")
-    rows = _lists(expected, value["data"], names, f"{where}.data")
-    return _index(value.get("index"), len(rows), f"{where}.index"), rows
+    rows = _read_lists(expected, value["data"], names, f"{where}.data")
+    return _check_index(value.get("index"), len(rows), f"{where}.index"), rows
 
 
-def _by_index(expected: Columns, value: Any, where: str) -> Rows:
-    _object(value, where, ())
-    return list(value), [_row(expected, row, f"{where}.{key}") for key, row in value.items()]
+def _read_by_index(expected: Columns, value: Any, where: str) -> Rows:
+    _check_object(value, where, ())
+    return list(value), [_read_row(expected, row, f"{where}.{key}") for key, row in value.items()]
 
 
-def _by_column(expected: Columns, value: Any, where: str) -> Rows:
-    _object(value, where, ())
+def _read_by_column(expected: Columns, value: Any, where: str) -> Rows:
+    _check_object(value, where, ())
     expected.check_names(list(value), where)
     index: list[str] = []
     for number, (name, column) in enumerate(value.items()):
@@ -149,8 +149,8 @@ def _by_column(expected: Columns, value: Any, where: str) -> Rows:
     return index, rows
 
 
-def _table(expected: Columns, value: Any, where: str) -> Rows:
-    _object(value, where, ("data",))
+def _read_table(expected: Columns, value: Any, where: str) -> Rows:
+    _check_object(value, where, ("data",))
     if not isinstance(value["data"], list):
         raise ValidationError(f"{where}.data", f"expected a list of objects, got {json_type(value['data'])}")
     # pandas writes the index as columns, named by the schema's primaryKey.
@@ -164,18 +164,18 @@ def _table(expected: Columns, value: Any, where: str) -> Rows:
         if not isinstance(row, dict):
             raise ValidationError(at, f"expected an object with the columns, got {json_type(row)}")
         index.append(next((row[key] for key in keys if key in row), number))
-        rows.append(_row(expected, {name: cell for name, cell in row.items() if name not in keys}, at))
-    return _index(index, len(rows), f"{where}.data.{keys[0] if keys else 'index'}"), rows
+        rows.append(_read_row(expected, {name: cell for name, cell in row.items() if name not in keys}, at))
+    return _check_index(index, len(rows), f"{where}.data.{keys[0] if keys else 'index'}"), rows
 
 
 # Raise `ValidationError` with the place of what does not fit.
 READERS: dict[str, Callable[[Columns, Any, str], Rows]] = {
-    "records": _records,
-    "values": _values,
-    "split": _split,
-    "index": _by_index,
-    "columns": _by_column,
-    "table": _table,
+    "records": _read_records,
+    "values": _read_values,
+    "split": _read_split,
+    "index": _read_by_index,
+    "columns": _read_by_column,
+    "table": _read_table,
 }
 
 
@@ -201,7 +201,7 @@ def orient_schema(orient: str, cells: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": ["data"]}
 
 
-def _object(value: Any, where: str, keys: tuple[str, ...]) -> None:
+def _check_object(value: Any, where: str, keys: tuple[str, ...]) -> None:
     if not isinstance(value, dict):
         raise ValidationError(where, f"expected an object, got {json_type(value)}", _other_orient(value))
     for key in keys:
@@ -217,7 +217,7 @@ def _other_orient(value: Any) -> str:
     return ""
 
 
-def _index(value: Any, rows: int, where: str) -> Any:
+def _check_index(value: Any, rows: int, where: str) -> Any:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != rows:

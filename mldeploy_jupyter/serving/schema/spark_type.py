@@ -52,7 +52,7 @@ class SparkParameterType(BuiltinParameterType):
         if not isinstance(value, list):
             raise ValidationError(where, f"expected a list of objects, one a row, got {json_type(value)}")
         rows = [
-            _struct(self._fields, row, f"{where}[{number}]", self.apply_sample_schema)
+            _to_struct(self._fields, row, f"{where}[{number}]", self.apply_sample_schema)
             for number, row in enumerate(value)
         ]
         session = self.sample_input.sparkSession
@@ -86,7 +86,7 @@ def _is_integer(kind: Any) -> bool:
     return isinstance(kind, str) and kind in _INTEGERS
 
 
-def _struct(fields: list[dict[str, Any]], value: Any, where: str, typed: bool = True) -> tuple[Any, ...]:
+def _to_struct(fields: list[dict[str, Any]], value: Any, where: str, typed: bool = True) -> tuple[Any, ...]:
     names = [field["name"] for field in fields]
     if not isinstance(value, dict):
         raise ValidationError(where, f"expected an object with the columns, got {json_type(value)}")
@@ -99,19 +99,19 @@ def _struct(fields: list[dict[str, Any]], value: Any, where: str, typed: bool = 
     if not typed:
         return ()
     return tuple(
-        _cell(field["type"], field["nullable"], value[name], f"{where}.{name}")
+        _to_cell(field["type"], field["nullable"], value[name], f"{where}.{name}")
         for name, field in zip(names, fields, strict=True)
     )
 
 
-def _cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
+def _to_cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
     """A JSON value as a value of a Spark type. `kind` is the type as `DataType.jsonValue()` writes it."""
     if value is None:
         if nullable:
             return None
         raise ValidationError(where, "got null, and the column takes none")
     if isinstance(kind, dict):
-        return _nested(kind, value, where)
+        return _to_nested(kind, value, where)
     if kind in _INTEGERS:
         bits = _INTEGERS[kind]
         return to_int(value, where, kind, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
@@ -122,24 +122,24 @@ def _cell(kind: Any, nullable: bool, value: Any, where: str) -> Any:
         if kind == "timestamp_ntz" and found.tzinfo is not None:
             raise ValidationError(where, f"{short_repr(value)} has a time zone, and the column has none")
         return found
-    return _decimal(kind, value, where)
+    return _to_decimal(kind, value, where)
 
 
-def _nested(kind: dict[str, Any], value: Any, where: str) -> Any:
+def _to_nested(kind: dict[str, Any], value: Any, where: str) -> Any:
     if kind["type"] == "struct":
-        return _struct(kind["fields"], value, where)
+        return _to_struct(kind["fields"], value, where)
     if kind["type"] == "array":
         if not isinstance(value, list):
             raise ValidationError(where, f"expected a list, got {json_type(value)}")
         inner, nullable = kind["elementType"], kind["containsNull"]
-        return [_cell(inner, nullable, item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [_to_cell(inner, nullable, item, f"{where}[{index}]") for index, item in enumerate(value)]
     if not isinstance(value, dict):
         raise ValidationError(where, f"expected an object, got {json_type(value)}")
     inner, nullable = kind["valueType"], kind["valueContainsNull"]
-    return {key: _cell(inner, nullable, item, f"{where}.{key}") for key, item in value.items()}
+    return {key: _to_cell(inner, nullable, item, f"{where}.{key}") for key, item in value.items()}
 
 
-def _decimal(kind: str, value: Any, where: str) -> decimal.Decimal:
+def _to_decimal(kind: str, value: Any, where: str) -> decimal.Decimal:
     precision, scale = _precision_and_scale(kind)
     if type(value) not in (int, float, str):
         raise ValidationError(where, f"expected a number ({kind}), got {json_type(value)}")

@@ -43,11 +43,11 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
     if isinstance(sample, dict):
         return _parse_dict(sample, value, where)
     if isinstance(sample, tuple):
-        items = _items(value, where)
+        items = _check_list(value, where)
         if len(items) != len(sample):
             raise ValidationError(where, f"expected {len(sample)} values, got {len(items)}")
         pairs = zip(sample, items, strict=True)
-        return tuple(_parse(like, item, f"{where}[{index}]") for index, (like, item) in enumerate(pairs))
+        return tuple(_parse(part, item, f"{where}[{index}]") for index, (part, item) in enumerate(pairs))
     if isinstance(sample, (list, set, frozenset)):
         alternatives = _distinct(sample)
         if (
@@ -56,7 +56,9 @@ def _parse(sample: Any, value: Any, where: str) -> Any:
             and set(map(type, value)) <= _EXACT & set(map(type, alternatives))
         ):
             return value  # no item needs a conversion
-        items = [_parse_any(alternatives, item, f"{where}[{index}]") for index, item in enumerate(_items(value, where))]
+        items = [
+            _parse_any(alternatives, item, f"{where}[{index}]") for index, item in enumerate(_check_list(value, where))
+        ]
         return items if isinstance(sample, list) else type(sample)(items)
     return SCALARS[type(sample)].parse(value, where)
 
@@ -78,16 +80,16 @@ def _parse_any(alternatives: list[Any], value: Any, where: str) -> Any:
     if not alternatives:
         return value
     first: ValidationError | None = None
-    for like in alternatives:
+    for alternative in alternatives:
         try:
-            return _parse(like, value, where)
+            return _parse(alternative, value, where)
         except ValidationError as error:
             first = first or error
     assert first is not None
     raise first
 
 
-def _items(value: Any, where: str) -> list[Any]:
+def _check_list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
         raise ValidationError(where, f"expected a list, got {json_type(value)}")
     return value
