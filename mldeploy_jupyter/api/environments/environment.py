@@ -76,7 +76,7 @@ class Environment(EnvironmentFields):
         if pip_version is not None:
             print("Environment.from_pip_requirements: pip_version is ignored; uv installs the packages")
         environment = Environment(name)
-        environment.python.conda_dependencies = sources.pip_requirements(file_path)
+        environment.python.conda_dependencies = sources.read_pip_requirements(file_path)
         return environment
 
     @staticmethod
@@ -86,7 +86,7 @@ class Environment(EnvironmentFields):
         Raises `EnvironmentBuildError` without conda, or when there is no such environment.
         """
         environment = Environment(name)
-        environment.python.conda_dependencies = sources.conda_environment(conda_environment_name)
+        environment.python.conda_dependencies = sources.read_conda_environment(conda_environment_name)
         return environment
 
     @staticmethod
@@ -97,7 +97,7 @@ class Environment(EnvironmentFields):
         Raises `EnvironmentBuildError` for a package installed from a local folder, which cannot be pinned.
         """
         environment = Environment(name)
-        environment.python.conda_dependencies = sources.kernel(modules)
+        environment.python.conda_dependencies = sources.pin_kernel(modules)
         return environment
 
     current = from_kernel
@@ -128,7 +128,7 @@ class Environment(EnvironmentFields):
         Packages come from at most one of the two files. Raises `UserErrorException`.
         """
         environment = _with_packages(name, conda_specification, pip_requirements)
-        environment.docker.base_dockerfile = sources.dockerfile_text(dockerfile)
+        environment.docker.base_dockerfile = sources.read_dockerfile(dockerfile)
         return environment
 
     @staticmethod
@@ -138,7 +138,7 @@ class Environment(EnvironmentFields):
         Raises `UserErrorException` when the folder has no Dockerfile.
         """
         environment = Environment(name)
-        environment.docker.build_context = sources.build_context_folder(docker_build_context)
+        environment.docker.build_context = sources.find_build_context(docker_build_context)
         return environment
 
     def clone(self, new_name: str) -> Environment:

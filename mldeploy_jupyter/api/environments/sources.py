@@ -20,7 +20,7 @@ NOTEBOOK_PACKAGES = frozenset(
 )
 
 
-def conda_environment(name: str) -> CondaDependencies:
+def read_conda_environment(name: str) -> CondaDependencies:
     """The packages that `conda env export --no-builds` lists.
 
     Raises `EnvironmentBuildError` without a conda command, or when conda knows no environment of that name.
@@ -47,7 +47,7 @@ def conda_environment(name: str) -> CondaDependencies:
     return CondaDependencies(_underlying_structure=yaml.safe_load(done.stdout))
 
 
-def kernel(modules: Iterable[str] | None) -> CondaDependencies:
+def pin_kernel(modules: Iterable[str] | None) -> CondaDependencies:
     """Exact pins of the packages that own `modules`, which are import names.
 
     None means every imported module except the notebook's own machinery.
@@ -60,18 +60,18 @@ def kernel(modules: Iterable[str] | None) -> CondaDependencies:
     pins = capture(names, sys.executable)
     local = [line.removeprefix("# ") for line in pins if line.startswith("#")]
     if modules is None:
-        local = [line for line in local if not _is_notebook(line.removeprefix("local: "))]
+        local = [line for line in local if not _is_notebook_package(line.removeprefix("local: "))]
     if local:
         raise EnvironmentBuildError(
             "the kernel uses packages that cannot be pinned",
             why="installed from a local folder: " + ", ".join(line.removeprefix("local: ") for line in local),
             hint="put their code in source_directory and call from_kernel(modules=[...]) with the others",
         )
-    kept = [pin for pin in pins if not pin.startswith("#") and not (modules is None and _is_notebook(pin))]
+    kept = [pin for pin in pins if not pin.startswith("#") and not (modules is None and _is_notebook_package(pin))]
     return CondaDependencies.create(python_version="{}.{}".format(*sys.version_info), pip_packages=kept)
 
 
-def pip_requirements(file_path: str | Path) -> CondaDependencies:
+def read_pip_requirements(file_path: str | Path) -> CondaDependencies:
     """The packages, options and constraints of a requirements file. Raises `UserErrorException`, `ConfigError`."""
     spec = read_requirements_file(check_path("file_path", file_path, '"requirements.txt"'))
     data: dict[str, Any] = {"dependencies": [{"pip": [*spec.pip_options, *spec.pip]}]}
@@ -80,7 +80,7 @@ def pip_requirements(file_path: str | Path) -> CondaDependencies:
     return CondaDependencies(_underlying_structure=data)
 
 
-def dockerfile_text(dockerfile: str | Path) -> str:
+def read_dockerfile(dockerfile: str | Path) -> str:
     """The text of a Dockerfile, given as its path or as the text itself.
 
     Raises `UserErrorException` when it cannot be read or has no FROM line.
@@ -105,7 +105,7 @@ def dockerfile_text(dockerfile: str | Path) -> str:
     return text
 
 
-def build_context_folder(context: Any) -> str:
+def find_build_context(context: Any) -> str:
     """The absolute path of a build context, which is a path or v1's object with `location`.
 
     Raises `UserErrorException` when the folder has no Dockerfile.
@@ -140,6 +140,6 @@ def find_interpreter(path: str) -> str:
     return os.path.abspath(found)
 
 
-def _is_notebook(line: str) -> bool:
+def _is_notebook_package(line: str) -> bool:
     name = line.partition("==")[0].lower().replace("_", "-")
     return name in NOTEBOOK_PACKAGES or name.startswith("jupyter")

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_path, check_workspace, find_source
-from mldeploy_jupyter.api.webservices.deploy_arguments import as_config, check_target, make_request
+from mldeploy_jupyter.api.webservices.deploy_arguments import check_target, make_request, to_deploy_config
 from mldeploy_jupyter.api.webservices.deployments import deploy
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 from mldeploy_jupyter.core.names import check_model_name
@@ -48,7 +48,7 @@ class OlderDeployMethods:
         paths = [check_path("a path of model_paths", path, "'model.pkl'") for path in model_paths]
         check_target(deployment_target)
         # Whatever `deploy` would refuse must be refused before a model version is made.
-        config = as_config(deployment_config)
+        config = to_deploy_config(deployment_config)
         make_request(check_workspace(workspace), name, [], image_config, config)
         deployment.check_can_start(workspace.folder, name, config.compute_type, overwrite=overwrite)
         for path in paths:

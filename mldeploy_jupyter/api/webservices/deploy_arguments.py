@@ -44,8 +44,8 @@ def make_request(
     return DeploymentRequest(
         name,
         config.target,
-        models=model_references(workspace, models),
-        inference_config=inference_data(inference_config),
+        models=resolve_models(workspace, models),
+        inference_config=to_inference_data(inference_config),
         deploy_config=config.to_dict(),
         kernel_python=sys.executable,
     )
@@ -72,7 +72,7 @@ def print_configuration(
     print_(f"Models: {', '.join(str(getattr(model, 'id', model)) for model in models) or 'none'}")
     if inference_config is not None:
         inference_config.print_configuration(print_)
-    from_data(as_config(deployment_config)).print_deploy_configuration(print_)
+    from_data(to_deploy_config(deployment_config)).print_deploy_configuration(print_)
 
 
 def check_target(deployment_target: Any) -> None:
@@ -85,7 +85,7 @@ def check_target(deployment_target: Any) -> None:
         )
 
 
-def as_config(given: Configuration | None) -> DeployConfig:
+def to_deploy_config(given: Configuration | None) -> DeployConfig:
     """The configuration as data; None is the local target with its defaults. Raises `UserErrorException`."""
     if given is None:
         return DeployConfig()
@@ -99,7 +99,7 @@ def as_config(given: Configuration | None) -> DeployConfig:
     return config
 
 
-def inference_data(config: InferenceConfig | None) -> dict[str, Any]:
+def to_inference_data(config: InferenceConfig | None) -> dict[str, Any]:
     """The inference config as data. Raises `UserErrorException` without one, `ConfigError` when it is wrong."""
     if config is None:
         raise UserErrorException(
@@ -116,7 +116,7 @@ def inference_data(config: InferenceConfig | None) -> dict[str, Any]:
     return config.to_data()
 
 
-def model_references(workspace: WorkspaceLike, models: Models) -> list[str]:
+def resolve_models(workspace: WorkspaceLike, models: Models) -> list[str]:
     """Ids of registered models (`name:version`), and absolute paths of files that are not registered.
 
     Raises `UserErrorException` for anything else, and for a model of another workspace.
@@ -127,15 +127,15 @@ def model_references(workspace: WorkspaceLike, models: Models) -> list[str]:
             why=f"it is of type {type(models).__name__}",
             hint="write models=[model]",
         )
-    references = [_model_reference(workspace, model) for model in models]
+    references = [_resolve_model(workspace, model) for model in models]
     return list(dict.fromkeys(references))
 
 
-def _model_reference(workspace: WorkspaceLike, model: Any) -> str:
+def _resolve_model(workspace: WorkspaceLike, model: Any) -> str:
     if model == "":
         raise UserErrorException("'' is not a model", why=_MODEL_FORMS, hint="remove it")
     if isinstance(model, (str, Path)):
-        return _named_model(workspace, model)
+        return _resolve_name(workspace, model)
     if not (hasattr(model, "id") and hasattr(model, "version")):
         raise UserErrorException(
             f"{type(model).__name__} is not a model",
@@ -152,7 +152,7 @@ def _model_reference(workspace: WorkspaceLike, model: Any) -> str:
     return str(model.id)
 
 
-def _named_model(workspace: WorkspaceLike, text: str | Path) -> str:
+def _resolve_name(workspace: WorkspaceLike, text: str | Path) -> str:
     """The id of the registered model `name:version` or `name` (its newest version), else the absolute path."""
     folder = workspace.find_folder()
     store = folder.open_store() if folder else None

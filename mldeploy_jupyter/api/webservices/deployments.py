@@ -14,12 +14,12 @@ from mldeploy_jupyter.api.webservices import metadata
 from mldeploy_jupyter.api.webservices.deploy_arguments import (
     Configuration,
     Models,
-    as_config,
     check_target,
-    inference_data,
     make_request,
-    model_references,
     print_configuration,
+    resolve_models,
+    to_deploy_config,
+    to_inference_data,
 )
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException
@@ -67,7 +67,7 @@ def deploy(
         models = list(models)  # read twice
     if show_output:
         print_configuration(models, inference_config, deployment_config)
-    config = as_config(deployment_config)
+    config = to_deploy_config(deployment_config)
     request = make_request(workspace, name, models, inference_config, config)
     spec = LaunchSpec(
         name,
@@ -112,9 +112,9 @@ def begin_update(
         ConfigError: the settings break a rule.
         DeploymentInProgress: another operation holds the service.
     """
-    given = as_config(changes.deployment_config) if changes.deployment_config is not None else None
-    models = model_references(workspace, changes.models) if changes.models is not None else None
-    inference = inference_data(changes.inference_config) if changes.inference_config is not None else None
+    given = to_deploy_config(changes.deployment_config) if changes.deployment_config is not None else None
+    models = resolve_models(workspace, changes.models) if changes.models is not None else None
+    inference = to_inference_data(changes.inference_config) if changes.inference_config is not None else None
     reads_source = bool(inference) or changes.reload
 
     def build(service: ServiceRecord | None, revision: RevisionRecord | None) -> DeploymentRequest:

@@ -9,7 +9,7 @@ import pytest
 
 from mldeploy_jupyter.api.models import Model
 from mldeploy_jupyter.api.webservices import InferenceConfig, LocalWebservice
-from mldeploy_jupyter.api.webservices.deploy_arguments import as_config, make_request, model_references
+from mldeploy_jupyter.api.webservices.deploy_arguments import make_request, resolve_models, to_deploy_config
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import ConfigError, UserErrorException
@@ -27,7 +27,7 @@ def registered(folder: Path) -> Workspace:
 
 def test_models_become_ids_or_absolute_paths_once_each(registered: Workspace, folder: Path) -> None:
     models: list[Any] = [Model(registered, "churn", version=1), "churn:1", "churn", "model.pkl", Path("model.pkl")]
-    assert model_references(registered, models) == ["churn:1", "churn:2", str(folder / "model.pkl")]
+    assert resolve_models(registered, models) == ["churn:1", "churn:2", str(folder / "model.pkl")]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_models_become_ids_or_absolute_paths_once_each(registered: Workspace, fo
 )
 def test_a_model_that_is_not_registered_is_named(registered: Workspace, model: Any, what: str, hint: str) -> None:
     with pytest.raises(UserErrorException) as caught:
-        model_references(registered, [model])
+        resolve_models(registered, [model])
     assert (caught.value.what, caught.value.hint) == (what, hint)
 
 
@@ -50,20 +50,20 @@ def test_a_model_of_another_workspace_is_refused(registered: Workspace, folder: 
     (folder / "other").mkdir()
     other = Workspace.create("other", path=folder / "other")
     with pytest.raises(UserErrorException, match="churn:2 belongs to another workspace"):
-        model_references(other, [Model(registered, "churn")])
+        resolve_models(other, [Model(registered, "churn")])
 
 
 def test_models_must_be_a_list(registered: Workspace) -> None:
     for models in ("churn", Path("model.pkl"), None):
         with pytest.raises(UserErrorException, match="models must be a list"):
-            model_references(registered, models)  # type: ignore[arg-type]
+            resolve_models(registered, models)  # type: ignore[arg-type]
 
 
 def test_a_configuration_is_taken_as_an_object_or_as_data() -> None:
-    assert as_config(None) == DeployConfig()
-    assert as_config(LocalWebservice.deploy_configuration(port=6789)).passed == {"port": 6789}
+    assert to_deploy_config(None) == DeployConfig()
+    assert to_deploy_config(LocalWebservice.deploy_configuration(port=6789)).passed == {"port": 6789}
     with pytest.raises(UserErrorException, match="the deployment configuration is not one"):
-        as_config({"port": 6789})  # type: ignore[arg-type]
+        to_deploy_config({"port": 6789})  # type: ignore[arg-type]
 
 
 def test_a_request_is_plain_data_and_creates_no_workspace(folder: Path) -> None:
