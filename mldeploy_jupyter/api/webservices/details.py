@@ -1,4 +1,4 @@
-"""A service as data: its record, `serialize`, its revisions and log lines, and the error when there is none."""
+"""A service as data: its record, `serialize`, its revisions and log lines, and the error for a missing one."""
 
 from __future__ import annotations
 

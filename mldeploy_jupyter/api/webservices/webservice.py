@@ -377,7 +377,7 @@ class Webservice(azure_v1.OlderDeployMethods):
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
         """Removes the service: processes, files, record. The parameters are v1's and have no effect.
 
-        As in v1, a service that does not exist is no error; a line says so.
+        As in v1, a service that does not exist is no error, only a printed line.
         """
         if details.find_record(self.workspace, self.name) is None:
             print(f"there is no service {self.name}: nothing to delete")

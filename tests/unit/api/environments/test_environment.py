@@ -35,7 +35,7 @@ def test_from_conda_and_requirements_files(tmp_path: Path) -> None:
     for environment in (conda, pip):
         spec = environment.to_spec().to_dict()
         assert {key: spec[key] for key in expected} == expected
-        # What is stored needs none of the files any more.
+        # What is stored needs none of the files.
         assert str(tmp_path) not in str(environment.to_dict())
         assert Environment.from_dict(environment.to_dict()).to_spec() == environment.to_spec()
     assert conda.to_spec().environment_variables == {"A": "1"}

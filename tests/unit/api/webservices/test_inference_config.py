@@ -63,7 +63,7 @@ def test_the_script_alone_uses_the_kernels_python(src: Path) -> None:
     assert data["entry_script"] == "score.py" and data["entry_path"] == str(src.parent / "score.py")
 
 
-def test_the_folder_is_that_of_the_writing(src: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_belong_to_the_folder_of_creation(src: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = InferenceConfig("score.py")
     monkeypatch.chdir(src)
     assert config.to_data()["entry_path"] == str(src.parent / "score.py")
@@ -74,7 +74,7 @@ def test_an_absolute_script_inside_the_directory(src: Path) -> None:
     assert config.to_data()["entry_script"] == "x/y/score.py"
 
 
-def test_data_goes_there_and_back_without_the_files(src: Path) -> None:
+def test_data_round_trips_without_the_files(src: Path) -> None:
     environment = Environment("e")
     environment.python.conda_dependencies.add_pip_package("six")  # type: ignore[union-attr]
     environment.docker.base_image = "image"
@@ -122,7 +122,7 @@ def test_environment_variables_and_requirements(src: Path) -> None:
         },
     ],
 )
-def test_all_that_is_wrong_is_said_at_once(src: Path, arguments: dict[str, Any], snapshot: object) -> None:
+def test_every_problem_is_named_at_once(src: Path, arguments: dict[str, Any], snapshot: object) -> None:
     for name in ("score.txt", "bad-name.py", "class.py"):
         (src.parent / name).write_text(SCRIPT)
     with pytest.raises(InferenceConfigError) as caught:
@@ -131,7 +131,7 @@ def test_all_that_is_wrong_is_said_at_once(src: Path, arguments: dict[str, Any],
     assert str(caught.value).replace(str(src.parent), "FOLDER") == snapshot
 
 
-def test_both_kinds_of_docker_base_are_too_many(src: Path) -> None:
+def test_an_image_and_a_dockerfile_exclude_each_other(src: Path) -> None:
     environment = Environment.from_dict({"docker": {"baseImage": "image", "baseDockerfile": "FROM image"}})
     with pytest.raises(InferenceConfigError, match="both base_image and base_dockerfile"):
         InferenceConfig("score.py", environment=environment)
@@ -162,7 +162,7 @@ def test_a_script_and_an_environment_that_are_both_wrong(src: Path) -> None:
     assert len(caught.value.problems) == 2
 
 
-def test_what_is_changed_after_reading_reaches_the_data(src: Path) -> None:
+def test_changes_after_reading_reach_the_data(src: Path) -> None:
     (src.parent / "other.py").write_text((src.parent / "score.py").read_text())
     data = InferenceConfig("score.py").to_data()
     again = InferenceConfig.from_data(data)
@@ -183,7 +183,7 @@ def test_what_is_changed_after_reading_reaches_the_data(src: Path) -> None:
         again.to_data()
 
 
-def test_a_config_of_a_private_image_can_be_changed_though_its_password_is_not_kept(src: Path) -> None:
+def test_a_config_can_be_changed_though_the_registry_password_is_not_stored(src: Path) -> None:
     registry = ContainerRegistry("a.example", "me", "hunter2")
     data = InferenceConfig("score.py", base_image="image", base_image_registry=registry).to_data()
     again = InferenceConfig.from_data(data)

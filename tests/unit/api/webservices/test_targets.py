@@ -72,9 +72,9 @@ def test_a_service_is_of_the_class_of_its_target(ws: Workspace) -> None:
     }
     with pytest.raises(WebserviceNotFound, match="it runs on ACI"):
         LocalWebservice(ws, "on-aci")
-    for look in (lambda: Webservice(None, "on-aci"), lambda: Webservice.list(None)):  # type: ignore[arg-type]
+    for call in (lambda: Webservice(None, "on-aci"), lambda: Webservice.list(None)):  # type: ignore[arg-type]
         with pytest.raises(UserErrorException, match="workspace is None"):
-            look()
+            call()
 
 
 def test_each_class_lists_its_own_services(ws: Workspace) -> None:

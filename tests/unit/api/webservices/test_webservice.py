@@ -22,13 +22,13 @@ def test_looking_services_up_creates_no_workspace(folder: Path, capsys: pytest.C
     assert Webservice.list(ws) == []
     later = LocalWebservice(ws, "abc", must_exist=False)
     later.delete()
-    for look in (
+    for call in (
         lambda: Webservice(ws, "abc"),
         lambda: later.state,
         lambda: Webservice.deserialize(ws, {"name": "abc"}),
     ):
         with pytest.raises(WebserviceNotFound, match="there is no service 'abc'"):
-            look()
+            call()
     with pytest.raises(UserErrorException, match="there is no model 'nope'"):
         Model.deploy(ws, "abc", ["nope"], None)
     with pytest.raises(MldeployError):
