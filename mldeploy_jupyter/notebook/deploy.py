@@ -80,9 +80,9 @@ def _run(session: Session, context: Context, args: Args, base: Command) -> Resul
         session.record_deployment(service.name)  # first: the wait may be interrupted
         show_deployment(session, service, wait, timeout_sec)
 
-    place = front_end(session.shell)
-    context.wait_by_default = place != "live"
-    context.show_deployment = show if place != "terminal" else None
+    kind = front_end(session.shell)
+    context.wait_by_default = kind != "live"
+    context.show_deployment = show if kind != "terminal" else None
     result = base.run(context, args)
     session.record_deployment(result.value.name)
     return result

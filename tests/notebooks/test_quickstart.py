@@ -1,4 +1,4 @@
-"""Every tutorial runs from its first cell to its last, and is saved without outputs that would go stale."""
+"""Every tutorial runs from its first cell to its last, and is saved without outputs that could go stale."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def test_a_tutorial_runs(notebook: Path, folder: Path) -> None:
         left = list(folder.rglob(".mldeploy/services/*/supervisor.json"))
     finally:
         for store in folder.rglob(".mldeploy"):
-            end_services(store.parent)  # of a tutorial that broke half-way
+            end_services(store.parent)  # of a tutorial that failed
     assert ran.returncode == 0, ran.stdout + ran.stderr
     cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
     assert f"{len(cells)} passed" in ran.stdout
-    assert not left, "the tutorial deletes what it made"
-    beside = {path.name for path in folder.iterdir()} - {notebook.name}
-    assert len(beside) == 1, f"a tutorial writes into one folder of its own, not {beside}"
+    assert not left, "the tutorial must delete its services"
+    written = {path.name for path in folder.iterdir()} - {notebook.name}
+    assert len(written) == 1, f"a tutorial writes into one folder, not {written}"
     ignored = (notebook.parents[1] / ".gitignore").read_text().splitlines()
-    assert f"/notebooks/{beside.pop()}/" in ignored
+    assert f"/notebooks/{written.pop()}/" in ignored
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -45,7 +45,7 @@ def test_a_tutorial_is_saved_clean(path: Path) -> None:
     assert "widgets" not in notebook.metadata
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            # nbval compares the outputs of the tagged cells, which say the same on every machine.
+            # nbval compares the outputs of the tagged cells, which are the same on every machine.
             checked = CHECKED in cell.metadata.get("tags", [])
             assert bool(cell.outputs) == checked and (cell.execution_count is not None) == checked, cell.source
 

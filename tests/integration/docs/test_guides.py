@@ -1,4 +1,4 @@
-"""Every block of every guide is run for real, so that the guides cannot lie."""
+"""Every block of every guide is run, so that the guides stay true."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.network) if name in NETWORK else name for name in PAGES]
 )
-def test_a_guide_does_what_it_says(name: str, folder: Path) -> None:
+def test_a_guide_runs_as_printed(name: str, folder: Path) -> None:
     reader = Reader(folder)
     try:
         reader.read((GUIDES / name).read_text())
@@ -36,7 +36,7 @@ def test_a_guide_does_what_it_says(name: str, folder: Path) -> None:
 
 
 @pytest.mark.postgres
-def test_the_team_s_guide_works_with_a_real_postgresql(folder: Path) -> None:
+def test_the_guide_to_team_stores_runs_with_postgresql(folder: Path) -> None:
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("PostgreSQL's server binaries are missing")
@@ -51,8 +51,8 @@ def test_the_team_s_guide_works_with_a_real_postgresql(folder: Path) -> None:
     assert any((artifacts / "churn").rglob("*"))
 
 
-def test_a_page_that_lies_is_found(folder: Path) -> None:
-    """The reader itself: wrong output, a failure that is not announced, one that is and does not come."""
+def test_the_reader_detects_wrong_pages(folder: Path) -> None:
+    """Wrong output, an unannounced failure, an announced failure that does not happen."""
     reader = Reader(folder)
     reader.read("```console\n$ echo one; echo two\none\n...\n```\n")
     for page in (
@@ -65,7 +65,7 @@ def test_a_page_that_lies_is_found(folder: Path) -> None:
     assert reader.ran == 4
 
 
-def test_blocks_are_told_apart() -> None:
+def test_blocks_and_commands_of_a_page() -> None:
     page = "a\n\n```python file=x.py\n1\n```\n\n```console\n$ a \\\n  b\nout\n$ c\n```\n"
     file, console = blocks_of(page)
     assert (file, file.file) == (Block("python", ("file=x.py",), "1\n", 3), "x.py")

@@ -10,7 +10,7 @@ from mldeploy_jupyter.notebook.magics import magics
 from mldeploy_jupyter.notebook.session import Session
 
 
-def test_completion_answers_only_on_our_lines(session: Session, folder: Path) -> None:
+def test_completion_matches_only_lines_of_these_magics(session: Session, folder: Path) -> None:
     (folder / "score.py").touch()
     matcher = Matcher(session, magics(session))
     assert matcher.find("%deploy churn --overw") == (["--overwrite"], "--overw")
@@ -29,7 +29,7 @@ def test_completion_answers_only_on_our_lines(session: Session, folder: Path) ->
         assert matcher.find(line) == (["model", "model.pkl"], "mod")
 
 
-def test_completion_offers_what_the_target_has_by_its_long_name(session: Session, folder: Path) -> None:
+def test_completion_offers_the_long_names_of_the_settings_of_the_target(session: Session, folder: Path) -> None:
     matcher = Matcher(session, magics(session))
     local, aci, aks = (matcher.find(f"%deploy x {to}--")[0] for to in ("", "--to aci ", "--cp aks "))
     assert {"--port", "--entry-script", "--target", "--tag", "--wait", "--worker-count", "--env"} <= set(local)

@@ -22,7 +22,7 @@ def test_the_help_of_a_magic_names_the_magic(capsys: pytest.CaptureFixture[str],
     assert capsys.readouterr().out.startswith("usage: %mldeploy model deploy ")
 
 
-def test_a_result_is_a_value_and_only_text_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_is_returned_or_its_text_printed(capsys: pytest.CaptureFixture[str]) -> None:
     context = Context(open_workspace)
     assert display_result(Result("setosa", "setosa", "setosa"), context) == "setosa"
     assert capsys.readouterr().out == ""

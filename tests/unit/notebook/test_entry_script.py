@@ -12,7 +12,7 @@ from mldeploy_jupyter.commands import UsageError
 from mldeploy_jupyter.notebook import entry_script
 
 
-def test_a_script_line_is_found_in_the_cell_as_it_was_typed() -> None:
+def test_the_script_is_located_in_the_cell_as_typed() -> None:
     assert entry_script.locate_script("\n\n%%entry_script s.py\nimport os\n", "s.py", "import os\n")[1] == 3
     assert entry_script.locate_script("%%entry_script s.py\nimport os\n", "s.py", "import os\n")[1] == 1
     # Run by code and not by a cell: the cell is made up.
@@ -20,7 +20,7 @@ def test_a_script_line_is_found_in_the_cell_as_it_was_typed() -> None:
     assert (source, offset) == ("%%entry_script s.py\nimport os\n", 1)
 
 
-def test_the_file_keeps_its_mode_and_is_plain_text(folder: Path) -> None:
+def test_the_written_file_keeps_its_mode(folder: Path) -> None:
     path = entry_script.write_file("score.py", "a = 1\n")
     assert path == folder / "score.py" and path.read_text() == "a = 1\n"
     path.chmod(0o640)
@@ -29,7 +29,7 @@ def test_the_file_keeps_its_mode_and_is_plain_text(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["score.txt", "nowhere/score.py"])
-def test_a_file_that_cannot_be_a_script_is_refused(folder: Path, name: str, snapshot: SnapshotAssertion) -> None:
+def test_file_names_that_cannot_be_a_script_are_refused(folder: Path, name: str, snapshot: SnapshotAssertion) -> None:
     with pytest.raises(UsageError) as caught:
         entry_script.write_file(name, "")
     assert str(caught.value).replace(str(folder), "FOLDER") == snapshot

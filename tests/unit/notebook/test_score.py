@@ -21,5 +21,5 @@ from mldeploy_jupyter.notebook.score import split_line
         ("--help", ["--help"]),
     ],
 )
-def test_the_words_of_score_keep_the_expression_whole(line: str, words: list[str]) -> None:
+def test_the_expression_is_one_word(line: str, words: list[str]) -> None:
     assert split_line(line) == words

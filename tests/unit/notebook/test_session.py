@@ -16,7 +16,7 @@ def kernel_shell(**content: Any) -> Any:
     return SimpleNamespace(kernel=SimpleNamespace(get_parent=lambda channel: parent), user_ns={})
 
 
-def test_front_ends_are_told_apart() -> None:
+def test_front_end_cell_id_raw_cell_and_notebook_path() -> None:
     assert front_end(SimpleNamespace()) == "terminal"
     assert front_end(kernel_shell(allow_stdin=True)) == "live"
     assert front_end(kernel_shell(allow_stdin=False)) == "headless"

@@ -1,4 +1,4 @@
-"""The view of a timeline: up to date, never in a flood, final at the end."""
+"""The view of a timeline: kept up to date, at a limited rate, with the final state at the end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def begin(journal: Journal) -> None:
     journal.write("", "state", state="running", service="churn", target="local", revision=1, stages=["check", "bundle"])
 
 
-def test_it_shows_what_is_known_before_the_first_event(tmp_path: Path, clock: Clock) -> None:
+def test_the_first_timeline_is_shown_before_the_first_event(tmp_path: Path, clock: Clock) -> None:
     shown: list[tuple[str, bool]] = []
     first = Timeline("Deploying", "churn", "local")
     view = TimelineView(
@@ -75,7 +75,7 @@ def test_a_flood_of_events_is_at_most_four_updates_a_second(journal: Journal, cl
     assert view.timeline.state == "Live"
 
 
-def test_the_clock_goes_on_once_a_second_when_nothing_happens(journal: Journal, clock: Clock) -> None:
+def test_the_elapsed_time_advances_once_a_second(journal: Journal, clock: Clock) -> None:
     shown: list[str] = []
     view = TimelineView(
         journal.path, lambda bundle, again: shown.append(bundle["text/plain"]), now=clock.now, clock=clock
@@ -88,14 +88,14 @@ def test_the_clock_goes_on_once_a_second_when_nothing_happens(journal: Journal, 
     assert len(shown) == 4 and shown[-1].splitlines()[0].endswith("3 s")
 
 
-def test_a_silent_journal_makes_it_ask_whether_the_runner_lives(journal: Journal, clock: Clock) -> None:
-    looks: list[float] = []
+def test_a_silent_journal_makes_it_check_the_runner(journal: Journal, clock: Clock) -> None:
+    checks: list[float] = []
 
-    def look() -> None:
-        looks.append(clock.seconds)
+    def check() -> None:
+        checks.append(clock.seconds)
         journal.write("", "state", "its runner died", state="interrupted")
 
-    view = TimelineView(journal.path, lambda *_: None, check_runner=look, now=clock.now, clock=clock)
+    view = TimelineView(journal.path, lambda *_: None, check_runner=check, now=clock.now, clock=clock)
     begin(journal)
 
     def tick(seconds: float | None = None) -> bool:
@@ -104,11 +104,11 @@ def test_a_silent_journal_makes_it_ask_whether_the_runner_lives(journal: Journal
 
     view.ended.wait = tick  # type: ignore[method-assign, assignment]
     view.wait()
-    assert len(looks) == 1 and looks[0] >= 2.0
+    assert len(checks) == 1 and checks[0] >= 2.0
     assert view.timeline.state == "Interrupted"
 
 
-def test_a_cells_end_waits_for_the_last_event_of_a_deployment_that_is_over(journal: Journal, clock: Clock) -> None:
+def test_catching_up_waits_for_the_last_event_of_an_ended_deployment(journal: Journal, clock: Clock) -> None:
     view = TimelineView(journal.path, lambda *_: None, is_over=lambda: True, now=clock.now, clock=clock)
     begin(journal)
 
@@ -122,7 +122,7 @@ def test_a_cells_end_waits_for_the_last_event_of_a_deployment_that_is_over(journ
     assert view.timeline.state == "Live"
 
 
-def test_an_old_journal_keeps_its_own_times(journal: Journal, clock: Clock) -> None:
+def test_an_old_journal_keeps_its_times(journal: Journal, clock: Clock) -> None:
     begin(journal)
     clock.seconds += 7
     journal.write("", "state", "its runner died", state="interrupted")

@@ -10,7 +10,7 @@ from syrupy.assertion import SnapshotAssertion
 from mldeploy_jupyter.notebook import views
 
 
-def test_displays_hide_keys_and_obey_no_log() -> None:
+def test_keys_are_hidden_and_control_sequences_of_logs_removed() -> None:
     shell = InteractiveShell()
     show = shell.display_formatter.format
     keys = views.Keys(("secret-one", "secret-two"))
@@ -21,7 +21,7 @@ def test_displays_hide_keys_and_obey_no_log() -> None:
     assert show(table)[0] == {"text/plain": "1 item", "text/html": "<p>1</p>"} and table == [1]
 
 
-def test_tables_are_escaped_and_plain(snapshot: SnapshotAssertion) -> None:
+def test_tables_escape_their_text(snapshot: SnapshotAssertion) -> None:
     record = SimpleNamespace(size=1_234_000)
     model = SimpleNamespace(
         name="<b>x</b>",

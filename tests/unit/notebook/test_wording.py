@@ -8,7 +8,7 @@ from mldeploy_jupyter.commands import UsageError
 from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words
 
 
-def test_messages_are_in_the_notebooks_words(snapshot: SnapshotAssertion) -> None:
+def test_shell_commands_in_messages_become_magics(snapshot: SnapshotAssertion) -> None:
     error = UsageError(
         "mldeploy model register needs --model-path",
         why="run: mldeploy model register --help",
