@@ -41,7 +41,7 @@ def encode(value: Any) -> bytes:
             return written
     except (TypeError, ValueError, RecursionError):
         pass
-    plain = _to_plain(value, "", 0)
+    plain = to_plain(value, "", 0)
     try:
         return orjson.dumps(plain)
     except (TypeError, ValueError):
@@ -121,12 +121,12 @@ def _records(frame: Any) -> list[dict[Any, Any]]:
 
 
 def _is_faithful(value: Any, written: bytes) -> bool:
-    """Whether `written`, by orjson, is what `_to_plain` would lead to.
+    """Whether `written`, by orjson, is what `to_plain` would lead to.
 
     orjson writes NaN as null, and some types, such as UUID, in a form of its own. So `value` is searched level by level
     for other types, for floats and for None. If it has floats, each "null" in `written` must come from a None.
     Example: both `[1.5, None]` and `[1.5, nan]` are written as `[1.5,null]`. The first has a None for the null; the
-    second has not, so it is not faithful, and `_to_plain` refuses the NaN. `[1.5, "null"]` takes the slow way in vain.
+    second has not, so it is not faithful, and `to_plain` refuses the NaN. `[1.5, "null"]` takes the slow way in vain.
 
     The search ends, because orjson refuses a value that contains itself.
     """
@@ -166,7 +166,7 @@ def _is_plain_array(item: Any) -> bool:
     return type(item).__module__ == "numpy" and type(item).__name__ == "ndarray" and item.dtype.char in _PLAIN_DTYPES
 
 
-def _to_plain(value: Any, where: str, depth: int) -> Any:
+def to_plain(value: Any, where: str, depth: int) -> Any:
     """`value` as plain Python values. Raises `NotJson` with the place of one without a form in JSON."""
     if depth > MAX_DEPTH:
         raise NotJson(
@@ -180,10 +180,10 @@ def _to_plain(value: Any, where: str, depth: int) -> Any:
         return _check_finite(float(value), where)
     if isinstance(value, dict):
         return {
-            _plain_key(key, where): _to_plain(item, _place_below(where, key), depth + 1) for key, item in value.items()
+            _plain_key(key, where): to_plain(item, _place_below(where, key), depth + 1) for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [_to_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
+        return [to_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
     for module, convert in (("numpy", _numpy_to_plain), ("pandas", _pandas_to_plain)):
         if module in sys.modules:
             found, converted = convert(sys.modules[module], value, where, depth)
@@ -199,19 +199,19 @@ def _numpy_to_plain(np: Any, value: Any, where: str, depth: int) -> tuple[bool, 
     if isinstance(value, np.datetime64):
         return True, None if np.isnat(value) else str(np.datetime_as_string(value))
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
-        return True, _to_plain(value.item(), where, depth + 1)
+        return True, to_plain(value.item(), where, depth + 1)
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f" and np.isfinite(value).all():
             return True, value.astype("float64").tolist()
         if value.dtype.kind in "iubU":
             return True, value.tolist()
         if value.ndim == 0:
-            return True, _to_plain(value[()], where, depth + 1)
+            return True, to_plain(value[()], where, depth + 1)
         if value.dtype.names:
             names = value.dtype.names
             rows = [{name: row[name] for name in names} for row in value]
-            return True, _to_plain(rows, where, depth + 1)
-        return True, [_to_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
+            return True, to_plain(rows, where, depth + 1)
+        return True, [to_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
     return False, None
 
 
@@ -220,13 +220,13 @@ def _pandas_to_plain(pd: Any, value: Any, where: str, depth: int) -> tuple[bool,
     if value is pd.NaT or value is getattr(pd, "NA", None):
         return True, None
     if isinstance(value, pd.DataFrame):
-        return True, _to_plain(value.to_dict(orient="records"), where, depth + 1)
+        return True, to_plain(value.to_dict(orient="records"), where, depth + 1)
     if isinstance(value, (pd.Series, pd.Index)):
-        return True, _to_plain(value.tolist(), where, depth + 1)
+        return True, to_plain(value.tolist(), where, depth + 1)
     if isinstance(value, pd.Timedelta):
         return True, value.isoformat()
     if type(value).__module__.startswith("pandas") and hasattr(value, "tolist"):  # extension arrays
-        return True, _to_plain(value.tolist(), where, depth + 1)
+        return True, to_plain(value.tolist(), where, depth + 1)
     return False, None
 
 

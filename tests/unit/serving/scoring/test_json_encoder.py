@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.scoring.json_encoder import NotJson, _to_plain, encode
+from mldeploy_jupyter.serving.scoring.json_encoder import NotJson, to_plain, encode
 
 Pair = namedtuple("Pair", "a b")
 
@@ -136,7 +136,7 @@ VALUES = (
 )
 def test_orjson_alone_writes_what_the_slow_way_does(value: Any) -> None:
     try:
-        expected: Any = orjson.dumps(_to_plain(value, "", 0))
+        expected: Any = orjson.dumps(to_plain(value, "", 0))
     except NotJson as error:
         expected = (error.where, error.text)
     try:
@@ -154,7 +154,7 @@ def test_frames_are_written_as_their_records(cells: list[float], name: Any, mixe
     if mixed:
         frame["more"] = pd.Series([1] * len(cells), dtype=object)
     try:
-        expected: Any = orjson.dumps(_to_plain(frame.to_dict(orient="records"), "", 0))
+        expected: Any = orjson.dumps(to_plain(frame.to_dict(orient="records"), "", 0))
     except NotJson as error:
         expected = (error.where, error.text)
     try:
