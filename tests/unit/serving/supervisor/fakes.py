@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,8 @@ class FakeWorker(WorkerProcess):
         self.answers: dict[str, dict[str, Any] | None] = {}
         self.gone = False  # sending fails
         self.exits_on = "stop"  # the order upon which it exits
+        self.responses: list[bytes | None] = []  # to private connections, one after another; None: no response
+        self.requests: list[bytes] = []  # that came on them
         self.killed = False
 
     def start(self, listener: socket.socket, **options: Any) -> None:
@@ -59,7 +63,18 @@ class FakeWorker(WorkerProcess):
         self.sent.append((op, args))
         if op == self.exits_on:
             self.die(signal=None)
+        if op == "adopt" and args.get("private") and not self.gone:
+            response = self.responses.pop(0) if self.responses else b"HTTP/1.1 200 OK\r\n\r\n{}"
+            threading.Thread(target=self._respond, args=(os.dup(fds[0]), response)).start()
         return not self.gone
+
+    def _respond(self, fd: int, response: bytes | None) -> None:
+        with socket.socket(fileno=fd) as connection:
+            self.requests.append(connection.recv(65536))
+            if response is None:
+                connection.recv(1)  # until the client gives up
+            else:
+                connection.sendall(response)
 
     def request(self, op: str, wait: float = 0.0, **args: Any) -> dict[str, Any] | None:
         self.send(op, **args)
