@@ -1,1 +1,4 @@
-"""The magics and what they show. Thin views over the command grammar and the API."""
+"""The magics and what they display: thin views over `commands` and `api`.
+
+Imports `commands` and the layers below it; the only room that may import IPython, and only inside functions.
+"""

@@ -28,10 +28,10 @@ from mldeploy_jupyter.notebook.session import Session, front_end
 
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
-The script is that of the last %%entry_script, the model the one it was checked with or one registered since, the
-target this machine; options say otherwise. A script whose check failed is deployed only when --script names it, or -m
-other models. A service that already serves exactly this is returned as it is. Returns the service at once and shows
-the timeline, which keeps itself up to date; --wait waits for the end."""
+The script is that of the last %%entry_script; the model is the one it was checked with, or one registered since; the
+target is this machine. Options override this. A script that failed its check is deployed only if --script names it, or
+-m names other models. A service that already serves exactly this is returned as it is. %deploy returns the service at
+once and shows the timeline, which stays up to date; --wait waits for the end."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 

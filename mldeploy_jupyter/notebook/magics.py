@@ -107,8 +107,8 @@ def _services_command(session: Session) -> Command:
 
 def _logs_command() -> Command:
     base = command("service", "get-logs")
-    doc = "Show the last lines of a service's log. With -f it follows the log\n"
-    doc += "until you interrupt it; the service goes on."
+    doc = "Show the last lines of a service's log.\n\n"
+    doc += "With -f it follows the log until you interrupt it; the service goes on."
     params = tuple(
         replace(param, doc=f"How many lines from the end. Default {LOG_LINES}.") if param.name == "num_lines" else param
         for param in base.params
