@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.scoring.json_encoder import NotJson, to_plain, encode
+from mldeploy_jupyter.serving.scoring.json_encoder import NotJson, encode, to_plain
 
 Pair = namedtuple("Pair", "a b")
 
