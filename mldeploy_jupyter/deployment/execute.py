@@ -83,8 +83,7 @@ def run_deployment(
     assert record is not None, f"deployment {deployment_id} is not in the store"
     request = DeploymentRequest.from_dict(record.request)
     journal = Journal(journal_path(folder, deployment_id), now)
-    # The lease is released after everything else: whoever finds a running deployment without a lease may conclude
-    # that its process died.
+    # The lease is released after everything else: a running deployment without a lease means that its process died.
     with Heartbeat(store, request.service, deployment_id) as lease:
         cancel = _cancel_check(folder, deployment_id, lease)
         stages = Stages(journal, clock)

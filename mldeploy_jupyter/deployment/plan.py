@@ -46,7 +46,7 @@ def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: S
     """Finds everything the request refers to and checks the entry script. Reads only.
 
     Raises:
-        ModelNotFoundException: a model is not registered (any more), or a path does not exist.
+        ModelNotFoundException: a model is not registered or was deleted, or a path does not exist.
         EntryScriptError: the script cannot serve.
         WebserviceException: the bundle of the revision to return to was pruned.
     """
@@ -258,7 +258,7 @@ def _load_bundle(service: str, number: int, folder: WorkspaceFolder, store: Stor
     if path is None or not (path / "bundle.json").exists():
         raise WebserviceException(
             f"revision {number} of {service} cannot be used",
-            why="its bundle is not on this machine (any more)" if revision else "there is no such revision",
+            why="its bundle is not on this machine, or was pruned" if revision else "there is no such revision",
             hint=f"deploy again, or choose a revision that `mldeploy service show -n {service}` lists",
         )
     return builder.load(path)

@@ -144,7 +144,7 @@ def _bundles_in_use(store: Store, kept_deployments: set[str]) -> set[str]:
 
 
 def _abandoned_services(folder: WorkspaceFolder, store: Store, before: float) -> list[Path]:
-    """The folders of services that the store does not know, that nobody changes now, and that do not run."""
+    """The folders of services that are not in the store, are not being changed, and do not run."""
     target = ProcessTarget(target_context(folder))
     known = {record.name for record in store.list_services()}
     return [

@@ -46,7 +46,7 @@ def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
 def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:
     """Raises `DeploymentInProgress` for an update whose caller died and which the service's supervisor completes.
 
-    No process holds its lease any more, so the lease alone would not stop another deployment.
+    Its lease has no live holder, so the lease alone would not stop another deployment.
     """
     deployment = store.get_deployment(service.deployment_id) if service.deployment_id else None
     if deployment is None or deployment.state != "running":

@@ -50,7 +50,7 @@ def explain(
     models: Iterable[Any] = (),
     timezone: tzinfo | None = None,
 ) -> Cause:
-    """The cause of a failure. Never raises, whatever the data: a failure that no rule knows keeps its own message.
+    """The cause of a failure. Never raises, even for odd data; a failure that no rule knows keeps its own message.
 
     `failure` is the data that the server or a target reported. `script` is the revision's entry script, `settings` are
     its server's settings, with three additions: `versions` (distribution -> version in its environment, which may be

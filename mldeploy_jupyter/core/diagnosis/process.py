@@ -56,7 +56,7 @@ def interpreter_failed(facts: Facts) -> Cause | None:
     python = str(facts.settings.get("python") or "")
     last = shorten(facts.last_log_line)
     why = "; ".join(part for part in (facts.message, last if last not in facts.message else "") if part)
-    hint = f"run {python or 'the interpreter'} --version in a terminal; if it fails, make the environment anew"
+    hint = f"run {python or 'the interpreter'} --version in a terminal; if it fails, build the environment again"
     what = "the service's Python interpreter could not start"
     return facts.cause(
         "interpreter-failed", what, why or "it ended before it said anything", hint, UNKNOWN_LOCATION, python=python

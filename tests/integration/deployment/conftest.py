@@ -1,4 +1,4 @@
-"""A workspace, a small entry script, and proof at the end that no process of a service is left."""
+"""A workspace with a small entry script, and a check at the end that no process of its services is left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace
+from mldeploy_jupyter.deployment import query_status
 from tests.engines.postgres import postgres, postgres_url  # noqa: F401
 from tests.polling import wait_until
 
@@ -23,6 +24,10 @@ def init():
 def run(data):
     return {{"answer": {answer}, "sent": json.loads(data)}}
 """
+
+SLOW = "import time\n\ndef init():\n    time.sleep(600)\n\ndef run(data):\n    return 1\n"
+
+BROKEN = "def init():\n    raise ValueError('no such thing')\n\ndef run(data):\n    return 1\n"
 
 
 def ready(service: Webservice) -> bool:
@@ -73,6 +78,25 @@ class Site:
                 if str(self.folder) in command or cwd.startswith(str(self.folder)):
                     found.append(f"{entry.name} {command}")
         return found
+
+
+def live(site: Site, **config: object) -> Webservice:
+    service = site.deploy(**config)
+    service.wait_for_deployment(timeout_sec=60)
+    return service
+
+
+def update(site: Site, service: Webservice, **options: bool) -> None:
+    service.update(inference_config=InferenceConfig(entry_script=str(site.folder / "score.py")), **options)
+
+
+def ask(service: Webservice) -> object:
+    key = {"Authorization": f"Bearer {service.get_keys()[0]}"}
+    return requests.post(service.scoring_uri, json=1, headers=key, timeout=20).json()["answer"]
+
+
+def supervisor_pid(site: Site) -> int:
+    return int(query_status(site.ws.folder, site.ws.folder.open_store().get_service("svc")).endpoint.details["pid"])
 
 
 @pytest.fixture

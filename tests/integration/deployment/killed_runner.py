@@ -1,4 +1,4 @@
-"""A runner that kills itself with SIGKILL after the journal's event number KILL_AFTER: run by test_runner_death.py."""
+"""A runner that kills itself with SIGKILL after the journal's event number KILL_AFTER. Run by test_recovery.py."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_a_missing_module(site: Site) -> None:
     assert "surely_not_installed" in str(error) and error.where == "score.py line 8"
 
 
-def test_the_joblib_of_the_2019_page(site: Site) -> None:
+def test_the_joblib_import_of_2019(site: Site) -> None:
     error = fail(site, "from sklearn.externals import joblib\ndef init():\n    pass\n")
     assert "import joblib" in error.hint
 
@@ -124,7 +124,7 @@ def test_an_init_that_takes_too_long_says_where_it_hung(site: Site) -> None:
     assert error.where == "score.py line 8" and "2 s" in str(error)
 
 
-def test_a_slow_init_that_is_within_its_time_is_waited_for_and_tells(site: Site) -> None:
+def test_a_slow_init_within_its_time_is_waited_for_and_reported(site: Site) -> None:
     """Fault 14."""
     site.write("import time\n\ndef init():\n    time.sleep(6)\n" + TAIL)
     service = site.deploy(init_timeout=60)
@@ -168,7 +168,7 @@ def test_a_crash_names_its_signal(site: Site) -> None:
     assert "SIGSEGV" in str(error)
 
 
-def test_a_kill_without_a_readable_counter_is_probably_memory(site: Site) -> None:
+def test_a_sigkill_without_a_readable_counter_is_probably_memory(site: Site) -> None:
     error = fail(site, "import signal\ndef init():\n    now()\n    os.kill(os.getpid(), signal.SIGKILL)\n")
     assert error.cause.code in ("killed", "out-of-memory")
 
@@ -233,7 +233,7 @@ def test_a_revision_over_its_memory_limit_is_refused_with_a_limit_that_would_do(
     assert "set memory_gb_limit=0." in error.hint
 
 
-def test_the_disk_being_full_is_said_and_nothing_is_left(site: Site) -> None:
+def test_a_full_disk_is_named_and_nothing_is_left(site: Site) -> None:
     """Fault 16: a bundle that does not fit."""
     import subprocess
 

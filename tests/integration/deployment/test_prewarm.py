@@ -28,7 +28,7 @@ def record_of(site: Site, **changed: Any) -> DeploymentRecord:
     return DeploymentRecord("d1", "svc", "local", request=request.to_dict())
 
 
-def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(site: Site) -> None:
+def test_the_caller_starts_the_supervisor_and_it_imports_the_scripts_modules(site: Site) -> None:
     site.write("import colorsys\n\ndef init():\n    pass\n\ndef run(data):\n    return colorsys.rgb_to_hsv(1, 0, 0)\n")
     service = site.deploy()
     service.wait_for_deployment(timeout_sec=60)
@@ -44,7 +44,7 @@ def test_the_caller_starts_what_serves_and_it_imports_what_the_script_imports(si
     assert not (again.journal.parent / PREWARM_FILE).exists()
 
 
-def test_it_goes_with_a_deployment_that_fails(site: Site) -> None:
+def test_the_supervisor_is_stopped_when_the_deployment_fails(site: Site) -> None:
     folder = site.ws.folder
     assert prewarm.start_prewarm(folder, record_of(site), {}) is not None
     ahead = prewarm.find_prewarm(folder, "d1")
@@ -55,7 +55,7 @@ def test_it_goes_with_a_deployment_that_fails(site: Site) -> None:
     wait_until(lambda: site.processes() == [], what=lambda: f"{site.processes()}")
 
 
-def test_one_that_never_comes_is_not_waited_for(site: Site) -> None:
+def test_a_supervisor_that_never_starts_is_not_waited_for(site: Site) -> None:
     ahead = prewarm.Prewarm(SupervisorClient(site.folder / "nothing"), {"pid": 0, "started": "1", "host": "another"})
     began = time.monotonic()
     ahead.wait_until_ready(clock=iter([0.0, 0.0, 100.0]).__next__, wait=lambda _: None)
@@ -73,7 +73,7 @@ def test_one_that_never_comes_is_not_waited_for(site: Site) -> None:
     ],
     ids=["update", "target", "port", "environment", "keys"],
 )
-def test_whatever_else_is_asked_has_none(site: Site, changed: dict[str, Any], secrets: dict[str, str]) -> None:
+def test_other_deployments_are_not_prewarmed(site: Site, changed: dict[str, Any], secrets: dict[str, str]) -> None:
     target = changed.pop("target", "local")
     record = record_of(site, **changed)
     record.request["target"] = target

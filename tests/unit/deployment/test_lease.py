@@ -28,7 +28,7 @@ def holds(store: Store) -> str:
     return lease.holder if lease else ""
 
 
-def test_the_first_takes_it_and_the_second_is_told_who_has_it(store: Store) -> None:
+def test_the_second_holder_is_told_the_id_of_the_first(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local"))
     acquire_lease(store, "svc", "one")
     with pytest.raises(DeploymentInProgress) as error:
@@ -36,7 +36,7 @@ def test_the_first_takes_it_and_the_second_is_told_who_has_it(store: Store) -> N
     assert error.value.deployment_id == "one"
 
 
-def test_a_dead_holder_is_no_hindrance(store: Store) -> None:
+def test_the_lease_of_a_dead_holder_is_taken_over(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local"))
     store.leases.acquire("svc", "one", LEASE_SECONDS, DEAD)
     acquire_lease(store, "svc", "two")
@@ -50,7 +50,7 @@ def test_a_holder_on_another_machine_is_believed_until_its_lease_runs_out(store:
         acquire_lease(store, "svc", "two")
 
 
-def test_a_deployment_that_has_ended_lets_go(store: Store) -> None:
+def test_the_lease_of_a_deployment_that_has_ended_is_taken_over(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local", state="live"))
     store.leases.acquire("svc", "one", LEASE_SECONDS, process_identity.identify_process())
     acquire_lease(store, "svc", "two")
@@ -63,14 +63,14 @@ def test_a_short_operation_is_waited_for(store: Store) -> None:
     assert holds(store) == "two"
 
 
-def test_a_short_operation_that_does_not_end_is_waited_for_only_so_long(store: Store) -> None:
+def test_a_short_operation_is_waited_for_only_a_few_seconds(store: Store) -> None:
     store.leases.acquire("svc", "control-1", LEASE_SECONDS, process_identity.identify_process())
     times = iter([0.0, 1.0, 2.0, 99.0])
     with pytest.raises(DeploymentInProgress):
         acquire_lease(store, "svc", "two", clock=lambda: next(times), wait=lambda _seconds: None)
 
 
-def test_the_heartbeat_keeps_the_lease_and_lets_go_at_the_end(store: Store) -> None:
+def test_the_heartbeat_renews_the_lease_and_releases_it_at_the_end(store: Store) -> None:
     acquire_lease(store, "svc", "one")
     first = store.leases.get("svc")
     with Heartbeat(store, "svc", "one", ttl=0.1) as heartbeat:

@@ -26,15 +26,15 @@ BUILT = EnvironmentSpec(pip=["numpy"])
         (EnvironmentSpec(interpreter="/usr/bin/python3"), "otlp", []),
     ],
 )
-def test_the_environment_gets_what_tracing_needs(spec: EnvironmentSpec, tracing: Any, expected: list[str]) -> None:
+def test_tracing_adds_packages_to_a_built_environment(spec: EnvironmentSpec, tracing: Any, expected: list[str]) -> None:
     made = _with_tracing(spec, DeployConfig(passed={"tracing": tracing} if tracing else {}))
     assert made is not None and made.pip == expected
 
 
-def test_without_an_environment_there_is_none_to_change() -> None:
+def test_tracing_needs_no_packages_without_an_environment() -> None:
     assert _with_tracing(None, DeployConfig(passed={"tracing": "otlp"})) is None
 
 
-def test_the_extra_of_the_package_is_what_the_server_asks_for() -> None:
+def test_the_tracing_extra_lists_the_same_packages() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert project["optional-dependencies"]["tracing"] == TRACING

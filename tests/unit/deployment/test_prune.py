@@ -68,7 +68,7 @@ def content(ws: Workspace) -> dict[str, list[str]]:
     return {name: sorted(os.listdir(root / name)) for name in ("deployments", "bundles", "services")}
 
 
-def test_what_is_needed_stays(ws: Workspace, used: list[set[str]]) -> None:
+def test_prune_keeps_what_serves_and_the_newest_deployments(ws: Workspace, used: list[set[str]]) -> None:
     before = content(ws)
     planned = prune_workspace(ws.folder, keep_deployments=2, dry_run=True, clock=later)
     assert content(ws) == before and used == []
@@ -91,7 +91,7 @@ def test_what_is_needed_stays(ws: Workspace, used: list[set[str]]) -> None:
     assert (again.deployments, again.bundles, again.services, again.blobs, again.bytes) == (0, 0, 0, 0, 0)
 
 
-def test_what_is_fresh_may_belong_to_a_deployment_on_its_way(ws: Workspace) -> None:
+def test_prune_keeps_fresh_files_of_deployments_without_a_record(ws: Workspace) -> None:
     (ws.folder.deployments / "unknown").mkdir()
     prune_workspace(ws.folder, keep_deployments=20)
     assert content(ws)["bundles"] == [f"bundle{number}" for number in range(1, 6)]
@@ -113,7 +113,7 @@ def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None
     assert content(ws)["bundles"] == ["bundle1", "bundle2"]
 
 
-def test_none_may_be_kept_but_what_serves_or_runs(ws: Workspace) -> None:
+def test_keeping_no_deployments_keeps_what_serves_or_runs(ws: Workspace) -> None:
     store = ws.folder.open_store()
     store.update_service("svc", deployment_id="d5")  # the last one failed; revision 1 of d1 serves still
     store.update_deployment("d3", state="running")
@@ -135,7 +135,7 @@ def test_environments_of_a_workspace_that_cannot_be_asked_are_kept(ws: Workspace
     assert "broken/.mldeploy" in report.notes[0]
 
 
-def test_a_workspace_that_is_not_there_stays_so(folder: Path) -> None:
+def test_pruning_does_not_create_a_workspace(folder: Path) -> None:
     assert prune(Workspace()) == PruneReport()  # the public function
     assert os.listdir(folder) == []
 
@@ -148,6 +148,6 @@ def test_the_report_reads_well() -> None:
 
 
 @pytest.mark.parametrize("keep", [-1, 1.5, True, "20"])
-def test_how_many_is_checked(folder: Path, keep: object) -> None:
+def test_the_number_to_keep_is_checked(folder: Path, keep: object) -> None:
     with pytest.raises(UserErrorException, match="whole number of at least 0"):
         prune(Workspace.create(), keep_deployments=keep)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def test_a_stage_is_opened_and_closed_once_with_its_duration(stages: Stages, tmp
     assert events[-1].data["seconds"] > 0
 
 
-def test_an_exception_leaves_the_stage_for_fail(stages: Stages, tmp_path: Path) -> None:
+def test_an_exception_leaves_the_stage_open_for_fail(stages: Stages, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), stages.stage("bundle"):
         raise RuntimeError
     stages.fail("the disk is full")

@@ -193,7 +193,7 @@ RAISED = {
 
 
 @pytest.mark.parametrize("name", RAISED)
-def test_what_a_script_raised_is_named(name, snapshot):
+def test_causes_of_exceptions_in_the_script(name, snapshot):
     text, stage, more = RAISED[name]
     try:
         compile(text, SCRIPT, "exec")
@@ -214,7 +214,7 @@ def test_what_a_script_raised_is_named(name, snapshot):
     ],
     ids=["file", "folder", "by name"],
 )
-def test_a_service_without_any_model_is_told_so(line, cell, snapshot):
+def test_a_service_without_a_model_is_told_to_name_one(line, cell, snapshot):
     text = init(line)
     script = in_cell(text) if cell else ScriptInfo("score.py", "source/score.py", text)
     known = {**SETTINGS, "model_dir": f"{ROOT}/azureml-models"}
@@ -326,7 +326,7 @@ PROCESS = {
 
 
 @pytest.mark.parametrize("name", PROCESS)
-def test_what_a_process_did_is_named(name, snapshot):
+def test_causes_of_a_process_that_ended(name, snapshot):
     text = "import os\n\n\ndef init():\n    download(model)\n"
     cause = explain(PROCESS[name], script=in_cell(text), settings=SETTINGS, models=[MODEL], timezone=UTC)
     assert shown(cause) == snapshot

@@ -72,7 +72,7 @@ def test_threads_do_not_tear_each_others_lines(tmp_path: Path) -> None:
     assert [event.seq for event in events] == list(range(1, 201))
 
 
-def test_following_yields_what_is_there_and_what_comes_and_ends_with_the_last_line(tmp_path: Path) -> None:
+def test_following_yields_old_and_new_events_to_the_last_line(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     journal = Journal(path)
     journal.write("check", "started")

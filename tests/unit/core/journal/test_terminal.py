@@ -82,7 +82,7 @@ def counter():
     return map(float, count()).__next__
 
 
-def test_elsewhere_every_finished_stage_is_one_line(snapshot):
+def test_without_a_terminal_every_finished_stage_is_one_line(snapshot):
     for name, events in {"live": LIVE, "failed": FAILED}.items():
         out = io.StringIO()
         timeline = show(events, out)
@@ -219,7 +219,7 @@ def test_a_journal_is_followed_while_it_is_written(tmp_path):
     assert out.getvalue().endswith("Live at http://127.0.0.1:1/score after 0.5 s\n")
 
 
-def test_it_stops_when_told_to_and_the_time_counts_on_meanwhile(tmp_path):
+def test_following_stops_when_told_to_and_time_goes_on_until_then(tmp_path):
     path, sleeps = tmp_path / "events.jsonl", []
     journal = Journal(path)
     journal.write("", "state", state="running", service="diabetes", target="local", stages=["check"])

@@ -73,7 +73,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_serve_is_refused_with_its_line(name, snapshot):
+def test_a_script_that_cannot_serve_is_refused_with_its_line(name, snapshot):
     with pytest.raises(EntryScriptError) as caught:
         check(BAD[name])
     error = caught.value
@@ -99,7 +99,7 @@ def test_unusual_but_good_scripts_pass(text):
 @pytest.mark.parametrize(
     "text", ["from model_server import init, run\n", "init = lambda: None\nrun = make()\n", "from lib import *\n"]
 )
-def test_functions_from_elsewhere_are_left_to_the_run(text):
+def test_imported_functions_are_not_checked(text):
     assert not check(text).known
 
 
@@ -110,13 +110,13 @@ def test_reading_a_script_warns_of_nothing_and_runs_nothing(capsys):
 
 
 @pytest.mark.parametrize("bad", ["def (", "\0", "x = (", "x = " + "(" * 5000])
-def test_every_question_refuses_what_cannot_be_parsed(bad):
+def test_check_and_lint_refuse_what_cannot_be_parsed(bad):
     for question in (check, find_undefined_names, find_init_locals, find_swallowed_exception):
         with pytest.raises(EntryScriptError):
             question(bad)
 
 
-def test_it_imports_nothing_heavy():
+def test_the_module_imports_nothing_heavy():
     module = "mldeploy_jupyter.core.script.entry_script"
     code = f"import sys, {module} as _; print({{'numpy', 'IPython', 'yaml'}} & {{*sys.modules}})"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -101,7 +101,7 @@ def test_two_kernels_at_once_give_out_every_version_once(tmp_path):
     assert sorted(versions) == list(range(1, 41))
 
 
-def test_a_broken_record_is_as_good_as_none(tmp_path):
+def test_a_broken_record_counts_as_missing(tmp_path):
     save_cell(tmp_path, record())
     (path,) = tmp_path.glob("*.json")
     for content in ("", "{", "[]", '{"file": 1}', "null"):
@@ -116,11 +116,11 @@ def test_odd_text_survives(tmp_path):
     assert find_cell(tmp_path, odd.script_digest).source == odd.source
 
 
-def test_nothing_is_invented_when_little_is_known():
+def test_a_record_without_prompt_and_time_names_the_line_only():
     bare = CellRecord("d", "score.py", "a\nb\n", time="not a time")
     assert describe_line(bare, 1) == "cell line 2"
 
 
 @pytest.mark.parametrize("line", [0, -1, 99])
-def test_a_line_that_is_not_there_has_no_excerpt(line):
+def test_a_line_out_of_range_has_no_excerpt(line):
     assert lines_around("a\nb", line) == []

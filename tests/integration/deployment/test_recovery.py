@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,10 +12,10 @@ import pytest
 from mldeploy_jupyter import Webservice
 from mldeploy_jupyter.core.errors import DeploymentInterrupted
 from mldeploy_jupyter.core.journal.journal import read_events
-from mldeploy_jupyter.deployment import launch
+from mldeploy_jupyter.deployment import launch, query_status
 from tests.polling import wait_until
 
-from .conftest import Site
+from .conftest import Site, ask, live, update
 
 HARNESS = str(Path(__file__).with_name("killed_runner.py"))
 LAST = 16  # events of a first deployment: the state, six stages opened and closed, three log lines
@@ -121,3 +123,35 @@ def test_any_process_sees_the_interruption(site: Site, monkeypatch: pytest.Monke
     )
     assert [item["state"] for item in json.loads(shown.stdout)] == ["Failed"]
     assert Webservice(site.ws, "svc").state == "Failed"
+
+
+FLOOD = """
+import time
+
+def init():
+    time.sleep(0.7)
+    for _ in range(30):
+        print("y" * 50_000, flush=True)
+
+def run(data):
+    return {"answer": 2}
+"""
+
+
+def test_a_suspended_runner_learns_how_its_deployment_ended(site: Site) -> None:
+    service = live(site)
+    site.write(FLOOD)
+    update(site, service, detached=True)
+    record = site.ws.folder.open_store().get_deployment(service.deployment_id)
+    status = lambda: query_status(site.ws.folder, site.ws.folder.open_store().get_service("svc"))  # noqa: E731
+    wait_until(
+        lambda: status().details["last_deploy"].get("deployment_id") == service.deployment_id,
+        what=lambda: "the supervisor was not asked",
+    )
+    os.kill(record.runner["pid"], signal.SIGSTOP)  # as a laptop that sleeps
+    try:
+        wait_until(lambda: status().revision == 2, what=lambda: "the supervisor did not go on")
+    finally:
+        os.kill(record.runner["pid"], signal.SIGCONT)
+    service.wait_for_deployment(timeout_sec=30)
+    assert ask(service) == 2 and site.ws.folder.open_store().get_service("svc").revision == 2

@@ -1,0 +1,173 @@
+"""Operations on a live service: keys, logs, stop and start, delete, and what happens when its processes die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import requests
+
+from mldeploy_jupyter import (
+    LocalWebservice,
+    Model,
+    Webservice,
+)
+from mldeploy_jupyter.core.errors import (
+    DeploymentFailed,
+    ModelInUse,
+    ScoringError,
+    WebserviceException,
+    WebserviceNotFound,
+)
+from tests.polling import wait_until
+
+from .conftest import BROKEN, SLOW, Site, live
+
+
+def test_the_two_keys_of_a_service_stay_different(site: Site) -> None:
+    service = live(site)
+    second = service.get_keys()[1]
+    service.update(deployment_config=LocalWebservice.deploy_configuration(primary_key=second), wait=True)
+    assert service.get_keys()[0] == second != service.get_keys()[1]
+
+
+def test_a_stopped_service_keeps_name_key_and_port(site: Site) -> None:
+    service = live(site)
+    before = (service.port, service.get_keys())
+    service.stop()
+    assert service.state == "Stopped"
+    with pytest.raises(ScoringError):
+        service.run({})
+    service.stop()
+    service.start()
+    assert (service.state, service.run({})["answer"]) == ("Healthy", 1)
+    assert (service.port, service.get_keys()) == before
+    service.restart()
+    assert service.run({})["answer"] == 1
+
+
+def test_keys_are_replaced_without_a_restart(site: Site) -> None:
+    service = live(site)
+    old, secondary = service.get_keys()
+    pid = service.get_logs()
+    service.regen_key("Primary")
+    new = service.get_keys()[0]
+    status = {
+        key: requests.post(
+            service.scoring_uri, json={}, headers={"Authorization": f"Bearer {key}"}, timeout=10
+        ).status_code
+        for key in (old, secondary, new)
+    }
+    assert status == {old: 401, secondary: 200, new: 200}
+    assert "stopp" not in service.get_logs()[len(pid) :]
+    service.regen_key("secondary", "a-key-of-my-own")
+    assert service.get_keys()[1] == "a-key-of-my-own"
+
+
+def test_a_service_is_found_from_another_process_and_folder(
+    site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    live(site)
+    shown = subprocess.run(
+        [sys.executable, "-m", "mldeploy_jupyter.cli", "service", "list", "--all", "--json"],
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "svc" in [item["name"] for item in json.loads(shown.stdout)]
+
+
+def test_a_request_that_fails_names_what_the_script_raised_and_its_line(site: Site) -> None:
+    site.write("def init():\n    pass\n\ndef run(data):\n    return json.loads(data)\n")
+    service = live(site)
+    with pytest.raises(ScoringError) as error:
+        service.run({})
+    assert error.value.why == "NameError: name 'json' is not defined"
+    assert error.value.where == "score.py line 5" and error.value.request_id in error.value.hint
+    answer = requests.post(
+        service.scoring_uri, json={}, headers={"Authorization": f"Bearer {service.get_keys()[0]}"}, timeout=10
+    )
+    assert "NameError" not in answer.text  # the answer itself goes to clients and tells nothing
+
+
+def test_a_log_that_is_written_late_still_names_what_the_script_raised(site: Site) -> None:
+    site.write("def init():\n    pass\n\ndef run(data):\n    raise ValueError('no such thing')\n")
+    service = live(site)
+    pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)  # the workers answer without it, and what they print waits for it
+    wake = threading.Timer(0.5, os.kill, (pid, signal.SIGCONT))
+    wake.start()
+    with pytest.raises(ScoringError) as error:
+        service.run({})
+    wake.join()
+    assert error.value.why == "ValueError: no such thing"
+
+
+def test_a_service_that_was_never_live_cannot_be_started(site: Site) -> None:
+    site.write(BROKEN)
+    service = site.deploy()
+    with pytest.raises(DeploymentFailed):
+        service.wait_for_deployment(timeout_sec=60)
+    with pytest.raises(WebserviceException, match="never been live"):
+        service.start()
+    service.stop()
+
+
+def test_a_worker_that_dies_comes_back(site: Site) -> None:
+    site.write("import os\n\ndef init():\n    pass\n\ndef run(data):\n    return os.getpid()\n")
+    service = live(site)
+    first = service.run({})
+    import os
+    import signal
+
+    os.kill(first, signal.SIGKILL)
+
+    def answers() -> bool:
+        try:
+            return bool(service.run({}) != first)
+        except ScoringError:
+            return False
+
+    wait_until(answers, what=lambda: "no worker came back", seconds=10)
+
+
+def test_a_supervisor_that_dies_leaves_no_worker_and_can_be_started(site: Site) -> None:
+    import os
+    import signal
+
+    service = live(site)
+    data = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())
+    os.kill(data["pid"], signal.SIGKILL)
+    wait_until(lambda: site.processes() == [], what=lambda: f"orphans: {site.processes()}")
+    assert service.state == "Unhealthy"
+    service.start()
+    assert (service.state, service.run({})["answer"]) == ("Healthy", 1)
+
+
+def test_delete_ends_a_deployment_under_way_and_leaves_nothing(site: Site) -> None:
+    site.write(SLOW)
+    service = site.deploy()
+    wait_until(lambda: len(site.processes()) >= 2, what=lambda: "it did not begin")
+    service.delete()
+    wait_until(lambda: site.processes() == [], what=lambda: f"left: {site.processes()}")
+    with pytest.raises(WebserviceNotFound):
+        Webservice(site.ws, "svc")
+    assert not (site.folder / ".mldeploy/services/svc").exists()
+
+
+def test_a_model_in_use_is_not_deleted(site: Site) -> None:
+    (site.folder / "m.txt").write_text("m")
+    model = Model.register(site.ws, str(site.folder / "m.txt"), "m")
+    service = site.deploy(models=[model])
+    service.wait_for_deployment(timeout_sec=60)
+    with pytest.raises(ModelInUse, match="svc"):
+        model.delete()
+    service.delete()
+    model.delete()
