@@ -1,5 +1,5 @@
-"""Fuzzing of the scoring server: what is in CI runs from `tests/unit/serving`, `run.py` goes on for as long as asked.
+"""Fuzzing of the scoring server. CI checks a few cases from `tests/unit/serving/test_fuzz.py`; these run longer.
 
 python -m tests.fuzz.run --minutes 5             random cases (Hypothesis), every property in turn
-python -m tests.fuzz.coverage http --minutes 5   led by coverage (`pip install atheris`); http, smuggling or score
+python -m tests.fuzz.coverage http --minutes 5   guided by coverage (`pip install atheris`); http, smuggling or score
 """

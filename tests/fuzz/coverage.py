@@ -1,4 +1,4 @@
-"""The properties led by coverage: python -m tests.fuzz.coverage http --minutes 5. Needs `pip install atheris`."""
+"""Checks the properties, guided by coverage: python -m tests.fuzz.coverage http --minutes 5. Needs atheris."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams of requests: right ones, those that are a little wrong, and bytes that are neither."""
+"""Streams of requests: valid ones, slightly invalid ones, and random bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BODIES = st.one_of(
     st.sampled_from([b"none", b"large", b"a", b"0\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"x" * 1200]),
     st.binary(max_size=40),
 )
-# In the place of a header: what two servers may read in two ways.
+# Replaces a header: lines that two servers may read differently.
 ODD = [
     b"content-length: 3", b"Content-Length: 3", b"content-length: 3, 3", b"content-length: 3,4", b"content-length: +3",
     b"content-length: -3", b"content-length: 03", b"content-length: 3 ", b"content-length:\t3", b"content-length: 0x3",
@@ -53,8 +53,8 @@ def chunked(parts: list[bytes], sizes: list[bytes], end: bytes, last: bytes) -> 
 
 
 @st.composite
-def right(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """A request that must be answered, and the body that it has."""
+def valid(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A request that must be answered, and its body."""
     body = draw(st.one_of(BODIES.filter(lambda b: len(b) <= 1000)))
     head = b"POST /score HTTP/1.1\r\nhost: x\r\n"
     if draw(st.booleans()):
@@ -65,7 +65,7 @@ def right(draw: st.DrawFn) -> tuple[bytes, bytes]:
 
 
 @st.composite
-def wrong(draw: st.DrawFn) -> bytes:
+def odd(draw: st.DrawFn) -> bytes:
     """A request in which any part may be odd. Many of them must be refused."""
     odd = draw(st.integers(0, 3))  # how much of it
 
@@ -91,8 +91,8 @@ def wrong(draw: st.DrawFn) -> bytes:
 
 
 def stream() -> st.SearchStrategy[bytes]:
-    """Several requests behind each other, some with bytes changed afterwards."""
-    several = st.lists(wrong() | right().map(lambda pair: pair[0]), min_size=1, max_size=4).map(b"".join)
+    """Several pipelined requests, some with bytes changed afterwards."""
+    several = st.lists(odd() | valid().map(lambda pair: pair[0]), min_size=1, max_size=4).map(b"".join)
     return several | st.builds(_changed, several, st.lists(_CHANGE, min_size=1, max_size=3))
 
 

@@ -1,4 +1,4 @@
-"""What must hold for every input: the properties that `run.py`, `coverage.py` and the unit tests try."""
+"""What must hold for every input: the properties that `run`, `coverage` and the unit tests check."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ STEPS = st.lists(
 
 
 def any_bytes_any_way(steps: list[tuple[str, bytes, list[int]]]) -> None:
-    """Whatever a client sends, in whatever pieces, read or not, gone or not, in time or not: nothing is left."""
+    """Random bytes in random pieces, from clients that stall, do not read, or disconnect: nothing is left behind."""
     bench = Bench()
     try:
         for name, data, cuts in steps:
             _step(bench, name, data, cuts)
-        bench.settle()
+        bench.finish()
         _check_answers(bench)
         if not bench.over:
             pipeline = bench.connection.pipeline
@@ -100,14 +100,14 @@ def _check_answers(bench: Bench) -> None:
     event(f"{len(found)} answers, over: {bench.over}")
 
 
-def right_requests_are_answered(requests: list[tuple[bytes, bytes]], cuts: list[int], full: bool, hold: bool) -> None:
-    """Requests in one go, in any pieces, read slowly: each gets its own answer, in order."""
+def valid_requests_are_answered(requests: list[tuple[bytes, bytes]], cuts: list[int], full: bool, hold: bool) -> None:
+    """Valid pipelined requests, in any pieces, read slowly: each gets its own answer, in order."""
     bench = Bench()
     try:
         bench.socket.full, bench.script_thread.holding = full, hold
         for piece in messages.pieces(b"".join(data for data, _ in requests), cuts):
             bench.feed(piece)
-        bench.settle()
+        bench.finish()
         found = answers(bytes(bench.socket.sent), [])
         wanted = [_echoed(body) for _, body in requests]
         assert [(status, body) for status, _, body in found] == wanted
@@ -121,7 +121,7 @@ def _echoed(body: bytes) -> tuple[int, bytes]:
 
 
 def cached_heads_change_nothing(requests: list[bytes], order: list[int], cuts: list[int]) -> None:
-    """What a connection makes of requests that come again is what it makes of them when it reads each head."""
+    """Repeated requests get the same answers with the head cache as without it."""
     chunks = [requests[place % len(requests)] for place in order]
     chunks += [*messages.pieces(b"".join(chunks), cuts), *chunks]
     seen = []
@@ -132,7 +132,7 @@ def cached_heads_change_nothing(requests: list[bytes], order: list[int], cuts: l
         try:
             for chunk in chunks:
                 bench.feed(chunk)
-            bench.settle()
+            bench.finish()
             found = answers(bytes(bench.socket.sent), [method for method, *_ in bench.app.answered])
             seen.append((list(bench.app.answered), [(status, body) for status, _, body in found], bench.over))
         finally:
@@ -144,13 +144,13 @@ def cached_heads_change_nothing(requests: list[bytes], order: list[int], cuts: l
 # -- two readers ---------------------------------------------------------------------------------------------
 
 
-def one_reading(data: bytes, cuts: list[int]) -> None:
-    """Ours and h11 agree on where each request ends, and on what is in it. Where one refuses, nothing follows."""
+def agrees_with_h11(data: bytes, cuts: list[int]) -> None:
+    """The server and h11 agree on where each request ends and on what is in it. After a refusal nothing follows."""
     bench = Bench()
     try:
         for piece in messages.pieces(data, cuts):
             bench.feed(piece)
-        bench.settle()
+        bench.finish()
         ours = list(bench.app.answered)
         ended = bench.over
         pending = bench.connection.arriving
@@ -175,7 +175,7 @@ def one_reading(data: bytes, cuts: list[int]) -> None:
 
 
 def read_by_h11(data: bytes) -> tuple[list[tuple[str, bytes, bytes | None]], str]:
-    """The requests that h11 finds, with a body of None for one that has not come whole, and why it stopped."""
+    """The requests that h11 finds, with a body of None for an incomplete one, and why it stopped."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     connection.receive_data(data)
     found: list[tuple[str, bytes, bytes | None]] = []
@@ -212,7 +212,7 @@ def _scorer(name: str) -> tuple[Scorer, set[int]]:
 
 
 def only_declared_answers(name: str, body: bytes, headers: dict[str, str]) -> None:
-    """A script that cannot fail: whatever it is sent, the answer is one that the description declares, never 5xx."""
+    """A script that cannot fail: every answer is one that the description declares, never 5xx."""
     scorer, declared = _scorer(name)
     response = scorer.score(Request(headers=headers, body=body))
     assert response.status in declared and response.status < 500, response.body

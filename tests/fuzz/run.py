@@ -1,4 +1,4 @@
-"""Tries the properties with random cases for as long as it is told: python -m tests.fuzz.run --minutes 5."""
+"""Checks the properties with random cases for a given time: python -m tests.fuzz.run --minutes 5."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ QUIET = {"deadline": None, "database": None, "suppress_health_check": list(Healt
 PROPERTIES: dict[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]] = {
     "http": (properties.any_bytes_any_way, (properties.STEPS,)),
     "pipeline": (
-        properties.right_requests_are_answered,
-        (st.lists(messages.right(), min_size=1, max_size=8), properties.CUTS, st.booleans(), st.booleans()),
+        properties.valid_requests_are_answered,
+        (st.lists(messages.valid(), min_size=1, max_size=8), properties.CUTS, st.booleans(), st.booleans()),
     ),
     "heads": (
         properties.cached_heads_change_nothing,
         (
-            st.lists(st.one_of(messages.wrong(), messages.right().map(lambda pair: pair[0])), min_size=1, max_size=3),
+            st.lists(st.one_of(messages.odd(), messages.valid().map(lambda pair: pair[0])), min_size=1, max_size=3),
             st.lists(st.integers(0, 2), min_size=1, max_size=8),
             properties.CUTS,
         ),
     ),
-    "smuggling": (properties.one_reading, (messages.stream(), properties.CUTS)),
+    "smuggling": (properties.agrees_with_h11, (messages.stream(), properties.CUTS)),
     "score": (lambda request: properties.only_declared_answers(*request), (properties.requests(),)),
 }
 
 
 def attempt(name: str, cases: int, start: int) -> int:
-    """Tries a property with so many cases; the number of those that were tried. Raises what it finds."""
+    """Checks a property with `cases` random cases. Returns how many ran; raises the failure that it finds."""
     prop, strategies = PROPERTIES[name]
     tried = 0
 

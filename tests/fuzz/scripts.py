@@ -1,4 +1,4 @@
-"""Entry scripts of every kind whose `run()` cannot fail, and bodies for them: right, nearly right and absurd."""
+"""Entry scripts of every kind whose `run()` cannot fail, and bodies for them: valid, nearly valid and absurd."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _encoded(value: Any) -> bytes:
 
 
 def _changed(value: Any, path: list[int], put: Any) -> Any:
-    """The value with another one somewhere in it."""
+    """The value with another one somewhere inside."""
     if not path:
         return put
     if isinstance(value, dict) and value:

@@ -218,7 +218,7 @@ class Bench:
             self.loop.call_soon(self.loop.stop)
             self.loop.run_forever()
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Ends every call of run(), and reads everything as the client."""
         self.script_thread.holding = False
         for _ in range(500):

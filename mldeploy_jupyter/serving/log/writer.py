@@ -71,14 +71,14 @@ def log(message: str, *, level: str = "info", request_id: str = "", logger: str 
             print(text_of(entry), file=sys.stderr, flush=True)
             return
         extra = "".join(f",{quote(name)}:{to_json(value)}" for name, value in fields.items())
-        write(_line(level, logger, request_id, message, extra))
+        _write(_line(level, logger, request_id, message, extra))
     except Exception:
         pass  # a failure to log must not fail the request
 
 
 def log_lines(logger: str, lines: list[tuple[RequestIds, str]], *, level: str = "info", extra: str = "") -> None:
     """Writes an entry for each line, with its request ids, in one go. `extra` is JSON: `,"name":value`."""
-    write("".join([_line(level, logger, ids, text, extra) for ids, text in lines]))
+    _write("".join([_line(level, logger, ids, text, extra) for ids, text in lines]))
 
 
 def add_access(
@@ -133,10 +133,10 @@ def flush_access() -> None:
     global _access
     if _access:
         pending, _access = _access, []
-        write("".join(pending))
+        _write("".join(pending))
 
 
-def write(lines: str) -> None:
+def _write(lines: str) -> None:
     """Writes whole lines. If the reader is gone they are lost, but the service goes on."""
     if _fd < 0:
         return

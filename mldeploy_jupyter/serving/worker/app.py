@@ -153,7 +153,7 @@ class App:
             text = f"the body is larger than {limit} bytes"
             return error_response(413, "too-large", text, "body", "Send fewer rows at a time.")
         if size and buffered + size > max(MIN_BUFFERED_LIMIT, 2 * limit):
-            text = "too many large bodies are in hand"
+            text = "too many large request bodies are in memory"
             return add_retry_after(error_response(503, "overloaded", text, "body", "Try again in a second."))
         return None
 

@@ -60,7 +60,7 @@ def _text(scoreboard: Scoreboard, service: str) -> bytes:
 
     workers = slots[1:]
     gauges = (
-        ("mldeploy_requests_in_flight", "Requests of /score in hand.", lambda s: s.fields[IN_FLIGHT]),
+        ("mldeploy_requests_in_flight", "Requests of /score in flight.", lambda s: s.fields[IN_FLIGHT]),
         ("mldeploy_connections", "Open connections.", lambda s: s.fields[CONNECTIONS]),
         ("mldeploy_worker_ready", "1 when the worker answers requests.", lambda s: s.fields[READY]),
         ("mldeploy_worker_start_time_seconds", "When it started.", lambda s: s.fields[STARTED] / 1000),

@@ -1,7 +1,7 @@
 """What a forked worker's zygote had imported, and which modules are worth importing before a fork.
 
 Reading a module writes to it (its reference count), so a forked process copies the page. Looking at every module would
-copy some 6 MB that are shared with other processes: only modules imported since the last look are touched.
+copy some 6 MB that are shared with other processes: only modules that are new since the last check are touched.
 """
 
 from __future__ import annotations

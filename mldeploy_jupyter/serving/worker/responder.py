@@ -120,7 +120,7 @@ class Responder:
 
     def _schedule_flush(self) -> None:
         if not self._busy():
-            writer.flush_access()  # the client may look at the log next, and finds its request there
+            writer.flush_access()  # the client may read the log next, and must find its request there
         elif not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_later(FLUSH_DELAY, self._flush)

@@ -37,7 +37,7 @@ def test_a_smuggled_request_is_read_as_h11_reads_it_or_refused(data: bytes) -> N
     bench = Bench()
     try:
         bench.feed(data)
-        bench.settle()
+        bench.finish()
         ours = [(method, target, body) for method, target, body, status in bench.app.answered if status == 200]
         found = answers(bytes(bench.socket.sent), [method for method, *_ in bench.app.answered])
         refused = found[-1][0] == 400
@@ -128,7 +128,7 @@ def test_an_idle_connection_is_handed_over_at_once_and_a_busy_one_after_its_answ
             bench.acceptor.draining = True
             bench.connection.release()
             assert bench.handed_over == ([] if busy else [-1])
-            bench.settle()
+            bench.finish()
             assert bench.handed_over == [-1] and statuses(bench) == ([200] if busy else [])
         finally:
             bench.end()

@@ -20,7 +20,7 @@ def post(body: bytes, key: bytes = b"first") -> bytes:
 def served(bench: Bench, *chunks: bytes) -> list[tuple[int, bytes]]:
     for chunk in chunks:
         bench.feed(chunk)
-    bench.settle()
+    bench.finish()
     found = answers(bytes(bench.socket.sent), [])
     bench.socket.sent.clear()
     return [(status, body) for status, _, body in found]

@@ -15,7 +15,7 @@ from tests.fuzz.wire import MAX_BODY, Bench, answers
 def ask(bench: Bench, line: str, headers: str = "", body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
     """One request (`GET /`) and its answer."""
     bench.feed(f"{line} HTTP/1.1\r\nhost: x\r\n{headers}content-length: {len(body)}\r\n\r\n".encode() + body)
-    bench.settle()
+    bench.finish()
     sent = bytes(bench.socket.sent)
     bench.socket.sent.clear()
     return answers(sent, [line.split()[0]])[0]
