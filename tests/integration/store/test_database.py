@@ -121,7 +121,7 @@ def test_the_store_is_private(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "store.db").stat().st_mode) == 0o600
 
 
-def test_what_is_no_store_is_explained(tmp_path: Path, snapshot) -> None:
+def test_an_unusable_database_is_explained(tmp_path: Path, snapshot) -> None:
     (tmp_path / "store.db").write_bytes(b"this is not a database, it is a text of some length" * 40)
     (tmp_path / "folder.db").mkdir()
     urls = [
@@ -154,7 +154,7 @@ def test_a_full_disk_is_a_storage_error(tmp_path: Path, monkeypatch: pytest.Monk
         assert connection.execute("SELECT count(*) FROM mldeploy_models").fetchone() == (1,)
 
 
-def test_the_journal_suits_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_journal_mode_depends_on_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def mode(path: Path) -> str:
         with closing(sqlite3.connect(path)) as connection:
             return connection.execute("PRAGMA journal_mode").fetchone()[0]
@@ -169,7 +169,7 @@ def test_the_journal_suits_the_file_system(tmp_path: Path, monkeypatch: pytest.M
     assert mode(tmp_path / "local.db") == "delete"
 
 
-def test_a_new_file_that_another_process_is_preparing_is_waited_for(tmp_path: Path) -> None:
+def test_set_journal_mode_waits_for_another_process(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
         other.execute("CREATE TABLE theirs (x)")
         other.execute("BEGIN")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from mldeploy_jupyter.core.errors import (
-    DeploymentInProgress,
     ModelNotFoundException,
     WebserviceException,
     WebserviceNotFound,
@@ -13,14 +12,12 @@ from mldeploy_jupyter.core.errors import (
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.store.store import Store
 
-RUNNER = {"pid": 1, "started": "2", "host": "h"}
-
 
 def service(name: str, **more: object) -> ServiceRecord:
     return ServiceRecord(name, "local", "Local", **more)  # type: ignore[arg-type]
 
 
-def test_a_model_comes_back_as_it_was_kept(store: Store) -> None:
+def test_a_model_is_read_back_unchanged(store: Store) -> None:
     record = ModelRecord(
         "m",
         digest="d",
@@ -40,7 +37,7 @@ def test_a_model_comes_back_as_it_was_kept(store: Store) -> None:
     assert store.list_models() == [added]
 
 
-def test_versions_count_from_one_and_are_never_given_out_again(store: Store) -> None:
+def test_versions_count_from_one_and_are_never_reused(store: Store) -> None:
     assert [store.add_model(ModelRecord("m")).version for _ in range(3)] == [1, 2, 3]
     assert store.delete_model("m", 3)
     assert not store.delete_model("m", 3)
@@ -127,34 +124,6 @@ def test_deployments(store: Store) -> None:
     assert store.remove_deployments(["d0", "nope"]) == 1
 
 
-def test_a_lease_is_held_by_one(store: Store) -> None:
-    lease = store.leases.acquire("s", "d1", 100, RUNNER)
-    assert store.leases.get("s") == lease and lease.runner == RUNNER
-    with pytest.raises(DeploymentInProgress) as caught:
-        store.leases.acquire("s", "d2", 100, RUNNER)
-    assert caught.value.deployment_id == "d1"
-    assert store.leases.acquire("s", "d1", 200, RUNNER).expires > lease.expires
-    assert store.leases.acquire("other", "d2", 100, RUNNER).service == "other"
-    assert not store.leases.renew("s", "d2", 100)
-    assert store.leases.renew("s", "d1", 300)
-    assert not store.leases.release("s", "d2")
-    assert store.leases.release("s", "d1")
-    assert store.leases.get("s") is None
-
-
-def test_an_expired_lease_is_taken_over(store: Store) -> None:
-    store.leases.acquire("s", "d1", -1, RUNNER)
-    assert store.leases.acquire("s", "d2", 100, {}).holder == "d2"
-    assert not store.leases.renew("s", "d1", 100)
-
-
-def test_only_the_lease_of_the_dead_holder_is_removed(store: Store) -> None:
-    store.leases.acquire("s", "d1", 100, RUNNER)
-    assert not store.leases.release("s", "d0")
-    assert store.leases.release("s", "d1")
-    assert store.leases.acquire("s", "d2", 100, {}).holder == "d2"
-
-
 def test_environments(store: Store) -> None:
     assert store.add_environment("e", {"conda": "a"}) == 1
     assert store.add_environment("e", {"conda": "b"}) == 2
@@ -162,26 +131,3 @@ def test_environments(store: Store) -> None:
     assert store.get_environment("e", 1) == {"conda": "a", "name": "e", "version": 1}
     assert store.get_environment("e", 3) is None
     assert [(e["name"], e["version"]) for e in store.list_environments()] == [("e", 2), ("e", 1)]
-
-
-def test_sqlite_measures_leases_with_the_clock_it_is_given(tmp_path) -> None:
-    now = [1000.0]
-    store = Store(f"sqlite:///{tmp_path}/s.db", clock=lambda: now[0])
-    assert store.leases.acquire("s", "d1", 10, {}).expires == 1010
-    now[0] = 1009.9
-    with pytest.raises(DeploymentInProgress):
-        store.leases.acquire("s", "d2", 10, {})
-    now[0] = 1010.0
-    assert store.leases.acquire("s", "d2", 10, {}).expires == 1020
-
-
-@pytest.mark.postgres
-def test_postgresql_measures_leases_with_its_own_clock(postgres_url: str) -> None:
-    """Two machines whose clocks are a day apart agree on who holds a lease."""
-    early, late = Store(postgres_url, clock=lambda: 0.0), Store(postgres_url, clock=lambda: 4e9)
-    lease = early.leases.acquire("s", "d1", 60, {})
-    assert 1.7e9 < lease.expires < 4e9
-    with pytest.raises(DeploymentInProgress):
-        late.leases.acquire("s", "d2", 60, {})
-    early.close()
-    late.close()

@@ -17,7 +17,7 @@ def test_an_error_prints_as_three_lines() -> None:
     ]
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_empty_parts_are_not_printed() -> None:
     assert str(MldeployError("it broke")) == "error: it broke"
     assert str(MldeployError("it broke", where="line 7")) == "error: it broke\ncause: line 7"
 
@@ -27,7 +27,7 @@ def test_the_message_begins_with_the_code_where_v1s_callers_look_for_it() -> Non
     assert MldeployError("it broke", why="too old").message == "it broke: too old"
 
 
-def test_an_error_goes_to_json_without_empty_parts() -> None:
+def test_as_dict_has_no_empty_parts() -> None:
     assert MldeployError("a", hint="b").as_dict() == {"code": "Error", "what": "a", "hint": "b"}
 
 
@@ -49,7 +49,7 @@ CLASSES = [
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_every_error_stands_in_the_tree_and_has_a_code_of_its_own(kind: type[MldeployError]) -> None:
+def test_every_error_is_in_the_tree_and_has_its_own_code(kind: type[MldeployError]) -> None:
     assert errors.__doc__ is not None and f"{kind.__name__} " in errors.__doc__
     assert [other.__name__ for other in CLASSES if other.code == kind.code] == [kind.__name__]
 

@@ -41,7 +41,7 @@ MOUNTS = """\
         ("/twice/x", "ext4", False),
     ],
 )
-def test_the_file_system_of_a_path(tmp_path: Path, path: str, kind: str, network: bool) -> None:
+def test_filesystem_type_of_a_path(tmp_path: Path, path: str, kind: str, network: bool) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS)
     assert filesystem_type(Path(path), mounts) == kind
@@ -53,7 +53,7 @@ def test_no_mountinfo_is_no_error(tmp_path: Path) -> None:
     assert filesystem_type(tmp_path) != ""
 
 
-def test_a_write_is_whole_or_absent(tmp_path: Path) -> None:
+def test_atomic_write_is_whole_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "f"
     atomic_write(path, "ä")
     assert path.read_bytes() == "ä".encode() and stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -65,7 +65,7 @@ def test_a_write_is_whole_or_absent(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["f"]
 
 
-def test_missing_parents_are_private_too(tmp_path: Path) -> None:
+def test_make_private_dir_makes_private_parents(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         make_private_dir(tmp_path / "a" / "b")

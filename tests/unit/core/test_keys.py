@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,13 @@ from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.keys import ServiceKeys, ensure_keys, read_keys, replace_key
 
 
-def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
+def test_keys_are_generated_once(tmp_path: Path) -> None:
     first = ensure_keys(tmp_path / "keys.json")
     assert ensure_keys(tmp_path / "keys.json") == first
     assert first.primary != first.secondary and len(first.primary) >= 32
 
 
-def test_keys_that_are_given_win(tmp_path: Path) -> None:
+def test_given_keys_replace_those_in_the_file(tmp_path: Path) -> None:
     ensure_keys(tmp_path / "keys.json")
     assert ensure_keys(tmp_path / "keys.json", "chosen-primary").primary == "chosen-primary"
 
@@ -52,18 +54,18 @@ def test_a_wrong_name_or_value_changes_nothing(tmp_path: Path, name: str, value:
 
 
 @pytest.mark.parametrize("same", ["primary", "secondary"])
-def test_a_key_is_not_replaced_by_one_that_is_there(tmp_path: Path, same: str) -> None:
+def test_a_key_in_use_is_refused_as_the_new_key(tmp_path: Path, same: str) -> None:
     before = ensure_keys(tmp_path / "keys.json")
     with pytest.raises(UserErrorException, match="the key cannot be used"):
         replace_key(tmp_path / "keys.json", "Secondary", getattr(before, same))
     assert read_keys(tmp_path / "keys.json") == before
 
 
-def test_a_key_is_never_shown(tmp_path: Path) -> None:
+def test_repr_shows_no_key(tmp_path: Path) -> None:
     assert "secret" not in repr(ServiceKeys("secret-one", "secret-two"))
 
 
-def test_a_service_gets_a_secret_for_its_tokens_also_one_that_is_there(tmp_path: Path) -> None:
+def test_a_keys_file_of_an_earlier_version_gets_a_token_secret(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     path.write_text('{"primaryKey": "p", "secondaryKey": "s"}')  # as an earlier version wrote it
     keys = ensure_keys(path)
@@ -71,10 +73,28 @@ def test_a_service_gets_a_secret_for_its_tokens_also_one_that_is_there(tmp_path:
     assert ensure_keys(path) == keys and keys.token_secret not in repr(keys)
 
 
-def test_a_new_secret_leaves_the_keys(tmp_path: Path) -> None:
+def test_a_new_token_secret_leaves_the_keys(tmp_path: Path) -> None:
     before = ensure_keys(tmp_path / "keys.json")
     after = replace_key(tmp_path / "keys.json", "Token")
     assert after.token_secret != before.token_secret
     assert (after.primary, after.secondary) == (before.primary, before.secondary)
     with pytest.raises(UserErrorException, match="the key cannot be used"):
         replace_key(tmp_path / "keys.json", "Token", "mine")
+
+
+REPLACE = """
+import sys
+from pathlib import Path
+from mldeploy_jupyter.core import keys
+for number in range(150):
+    keys.replace_key(Path(sys.argv[1]), sys.argv[2], f"{sys.argv[2]}-{number:05d}")
+"""
+
+
+def test_two_processes_replace_one_key_each(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    ensure_keys(path)
+    both = [subprocess.Popen([sys.executable, "-c", REPLACE, str(path), name]) for name in ("Primary", "Secondary")]
+    assert [process.wait(60) for process in both] == [0, 0]
+    left = read_keys(path)
+    assert left is not None and (left.primary, left.secondary) == ("Primary-00149", "Secondary-00149")

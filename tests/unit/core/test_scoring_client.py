@@ -51,7 +51,7 @@ def test_json_goes_out_and_comes_back() -> None:
 
 
 @pytest.mark.parametrize("sent", ["{}", b"{}"])
-def test_text_and_bytes_go_as_they_are(sent: str | bytes) -> None:
+def test_text_and_bytes_are_sent_as_they_are(sent: str | bytes) -> None:
     adapter = Scripted((200, "application/json", "{}"))
     client(adapter).run(sent)
     assert adapter.sent[0].body == b"{}"
@@ -69,7 +69,7 @@ def test_numpy_and_pandas_are_written_as_lists() -> None:
     assert json.loads(adapter.sent[1].body or b"") == {"data": [{"a": 1}]}
 
 
-def test_a_missing_value_goes_as_null() -> None:
+def test_nan_is_sent_as_null() -> None:
     import numpy as np
     import pandas as pd
 
@@ -82,7 +82,7 @@ def test_a_missing_value_goes_as_null() -> None:
     assert sent == [[{"a": None, "b": [1.5, None]}], [{"a": 1.0}, {"a": None}], {"data": [None, 2.0]}]
 
 
-def test_an_infinity_is_refused_with_its_place() -> None:
+def test_an_infinity_is_refused_with_its_path() -> None:
     adapter = Scripted()
     with pytest.raises(UserErrorException) as caught:
         client(adapter).run({"rows": [{"a": 1.0}, {"a": float("-inf")}]})
@@ -104,21 +104,21 @@ def test_an_input_that_is_no_json_is_refused_before_anything_is_sent() -> None:
     assert adapter.sent == []
 
 
-def test_a_regenerated_key_is_asked_for_once() -> None:
+def test_a_replaced_key_is_fetched_once() -> None:
     adapter = Scripted((200, "application/json", "1"), (401, "application/json", "{}"), (200, "application/json", "2"))
     asked = client(adapter)
     assert [asked.run({}), asked.run({})] == [1, 2]
     assert [r.headers["Authorization"] for r in adapter.sent] == ["Bearer k1", "Bearer k1", "Bearer k2"]
 
 
-def test_a_refused_key_is_not_asked_for_without_end() -> None:
+def test_a_refused_key_is_fetched_only_once_more() -> None:
     adapter = Scripted((401, "application/json", '{"message": "no key"}'))
     with pytest.raises(ScoringError) as error:
         client(adapter).run({})
     assert error.value.status_code == 401 and len(adapter.sent) == 1
 
 
-def test_an_error_carries_the_servers_reason_place_and_id() -> None:
+def test_an_error_has_the_servers_reason_line_and_request_id() -> None:
     body = '{"message": "1.7 is not a whole number", "error": {"code": "x", "where": "data[3].age", "hint": "send 1"}}'
     with pytest.raises(ScoringError) as error:
         client(Scripted((422, "application/json", body))).run({})
@@ -145,7 +145,7 @@ def test_no_answer_is_an_error_with_the_next_command() -> None:
     assert "nothing listens there" in error.value.why and "mldeploy service" in error.value.hint
 
 
-def test_a_credential_is_asked_for_again_before_a_token_ends() -> None:
+def test_a_token_is_fetched_again_before_it_expires() -> None:
     adapter = Scripted(*[(200, "application/json", "1")] * 3)
     session = requests.Session()
     session.mount("http://", adapter)

@@ -44,7 +44,7 @@ nasty = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3), st.char
 @example("\x1b\x1b[31m[31mx")
 @example("\x1b[3\x1b[K1mx")
 @example("\x1b]0;title\x1b]0;\x07[2J")
-def test_no_escape_but_colours_survives(text):
+def test_clean_keeps_no_escape_but_colours(text):
     cleaned = clean(text)
     assert not FORBIDDEN.search(SGR.sub("", cleaned))
     assert not FORBIDDEN.search(clean(text, colour=False))
@@ -86,7 +86,7 @@ def test_plain_text_is_left_alone(text):
         ("tab\tkept", "tab\tkept"),
     ],
 )
-def test_known_tricks(raw, shown):
+def test_clean_on_known_attacks(raw, shown):
     assert clean(raw) == shown
 
 
@@ -108,7 +108,7 @@ def test_a_flood_on_one_line_takes_linear_time(piece):
     assert large < 40 * small + 0.05
 
 
-def test_columns():
+def test_display_width_and_fit():
     assert display_width("漢字e\u0301") == 5
     assert fit("漢字漢字", 5) == "漢字…" and fit("short", 5) == "short" and fit("x", 0) == ""
     assert one_line(" a\x1b[2J\n\tb ") == "a b"

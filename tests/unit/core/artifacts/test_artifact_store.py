@@ -77,7 +77,7 @@ def test_a_folder_comes_back_byte_for_byte(artifacts: ArtifactStore, model: Path
     assert names(artifacts, "tmp") == []
 
 
-def test_a_file_stands_under_its_basename(artifacts: ArtifactStore, model: Path) -> None:
+def test_a_file_is_stored_under_its_basename(artifacts: ArtifactStore, model: Path) -> None:
     _, size, files = artifacts.put(model / "deep" / "er" / "a")
     assert list(files) == ["a"] and size == 4
     assert list(artifacts.put(model / "empty", basename="m.pkl")[2]) == ["m.pkl"]
@@ -123,7 +123,7 @@ def test_links_inside_the_folder_are_followed(artifacts: ArtifactStore, model: P
     assert files["named/link"] == files["named/deep/er/a"] == files["named/folder/b"]
 
 
-def test_what_cannot_be_kept_is_refused(local: ArtifactStore, model: Path, tmp_path: Path, snapshot) -> None:
+def test_files_that_cannot_be_stored_are_refused(local: ArtifactStore, model: Path, tmp_path: Path, snapshot) -> None:
     (tmp_path / "outside").write_bytes(b"secret")
     wrong: dict[str, Path] = {}
     for name in ("leaves", "circle", "itself", "broken", "socket", "empty", "encoding"):
@@ -234,7 +234,7 @@ def test_named_files(artifacts: ArtifactStore) -> None:
     assert artifacts.read_bytes("journals/d1.jsonl") is None
 
 
-def test_sweep_keeps_what_is_wanted(model: Path, tmp_path: Path) -> None:
+def test_sweep_keeps_wanted_blobs(model: Path, tmp_path: Path) -> None:
     for url in (str(tmp_path / "swept"), f"memory://{uuid.uuid4().hex}"):
         artifacts = ArtifactStore(url, clock=lambda: time.time() + LONG_AGO)
         _, _, files = artifacts.put(model)
@@ -275,7 +275,7 @@ def test_sweep_removes_what_dead_writers_left(local: ArtifactStore, tmp_path: Pa
     assert os.listdir(tmp_path / "artifacts" / "tmp") == []
 
 
-def test_too_little_space_is_said_before_anything_is_read(
+def test_a_full_disk_is_found_before_anything_is_read(
     local: ArtifactStore, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, snapshot
 ) -> None:
     monkeypatch.setattr(locations, "free_bytes", lambda path: 1_500_000)

@@ -30,7 +30,7 @@ def content(
     return builder.BundleContent("project", {"score.py": source}, "score.py", made, **changes)  # type: ignore[arg-type]
 
 
-def test_the_same_inputs_give_the_same_folder(tmp_path: Path) -> None:
+def test_equal_inputs_give_the_same_folder(tmp_path: Path) -> None:
     first = builder.build(content(tmp_path), tmp_path / "bundles")
     second = builder.build(content(tmp_path), tmp_path / "bundles")
     assert first.path == second.path
@@ -48,7 +48,7 @@ def test_the_same_inputs_give_the_same_folder(tmp_path: Path) -> None:
         {"environment": {"variables": {"A": "1"}}},
     ],
 )
-def test_another_input_gives_another_digest(tmp_path: Path, change: dict[str, object]) -> None:
+def test_every_input_counts_for_the_digest(tmp_path: Path, change: dict[str, object]) -> None:
     base = builder.compute_digest(content(tmp_path))
     assert builder.compute_digest(content(tmp_path, **change)) != base  # type: ignore[arg-type]
 
@@ -96,7 +96,7 @@ def test_a_damaged_model_is_found(tmp_path: Path) -> None:
     assert builder.find_damaged_files(made) == ["app/azureml-models/m0/1/model.pkl"]
 
 
-def test_giving_up_between_files_leaves_nothing(tmp_path: Path) -> None:
+def test_a_cancelled_build_leaves_nothing(tmp_path: Path) -> None:
     def stop() -> None:
         raise KeyboardInterrupt
 

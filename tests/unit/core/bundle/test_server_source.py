@@ -10,7 +10,7 @@ from pathlib import Path
 from mldeploy_jupyter.core.bundle import server_source
 
 
-def test_a_folder_s_link_leads_to_this_installation_whatever_was_there(tmp_path: Path) -> None:
+def test_link_package_replaces_a_link_to_another_installation(tmp_path: Path) -> None:
     folder = server_source.link_package(tmp_path / "server")
     place = folder / server_source.PACKAGE
     assert os.readlink(place) == server_source.ROOT
@@ -24,7 +24,7 @@ def test_a_folder_s_link_leads_to_this_installation_whatever_was_there(tmp_path:
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
 
 
-def test_what_was_placed_is_linked_and_what_has_changed_is_not(tmp_path: Path) -> None:
+def test_files_are_linked_from_the_last_bundle_unless_they_changed(tmp_path: Path) -> None:
     found = server_source.read_files()
     assert "settings.py" in found and os.path.join("schema", "number_arrays.py") in found
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))

@@ -17,7 +17,7 @@ def write(folder: Path, files: dict[str, str]) -> None:
         path.write_text(text)
 
 
-def test_without_a_directory_the_imported_modules_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_source_directory_imports_are_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(
         tmp_path,
         {
@@ -43,7 +43,7 @@ def test_without_a_directory_the_imported_modules_travel(tmp_path: Path, monkeyp
     assert all(path.is_absolute() and path.is_file() for path in files.values())
 
 
-def test_a_directory_travels_without_what_never_belongs(tmp_path: Path) -> None:
+def test_a_source_directory_is_included_without_ignored_files(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -65,20 +65,20 @@ def test_a_directory_travels_without_what_never_belongs(tmp_path: Path) -> None:
     assert list(list_source_files("x/score.py", tmp_path)) == [".amlignore", "data/keep.csv", "x/.hidden", "x/score.py"]
 
 
-def test_the_script_travels_even_if_a_pattern_names_it(tmp_path: Path) -> None:
+def test_the_entry_script_is_included_even_if_a_pattern_ignores_it(tmp_path: Path) -> None:
     write(tmp_path, {"score.py": "", ".amlignore": "*\n"})
     assert list(list_source_files("score.py", tmp_path)) == ["score.py"]
 
 
 @pytest.mark.parametrize("script", ["nope.py", "../outside.py", "/etc/hostname"])
-def test_a_script_outside_or_missing_is_refused(tmp_path: Path, script: str) -> None:
+def test_an_entry_script_outside_or_missing_is_refused(tmp_path: Path, script: str) -> None:
     folder = tmp_path / "src"
     write(tmp_path, {"outside.py": "", "src/a.py": ""})
     with pytest.raises(UserErrorException, match="there is no entry script"):
         list_source_files(script, folder)
 
 
-def test_too_much_names_the_largest(tmp_path: Path, snapshot: object) -> None:
+def test_too_large_a_source_directory_is_refused(tmp_path: Path, snapshot: object) -> None:
     write(tmp_path, {"score.py": "", "a.bin": "x" * 3000, "b/c.bin": "x" * 200_000, "d.bin": "x" * 100_000})
     with pytest.raises(UserErrorException) as caught:
         list_source_files("score.py", tmp_path, size_limit=250_000)

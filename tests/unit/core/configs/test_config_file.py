@@ -56,7 +56,7 @@ def test_a_trailing_comma_reads_the_same_on_every_python(text: str, line: int, c
 
 
 @pytest.mark.parametrize("text", ["[,]", "{,}", "[1,,]", '{"a": }', '{"a": [1,}', "[1,", '{"a": 1, "b"}', '["a,"', ""])
-def test_other_errors_are_no_trailing_comma(text: str) -> None:
+def test_other_json_errors_are_not_called_a_trailing_comma(text: str) -> None:
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads(text)
     error = caught.value

@@ -178,13 +178,13 @@ def test_every_violation_and_its_message(
         ("AKSENDPOINT", {"traffic_percentile": 100}),
     ],
 )
-def test_what_v1_takes_is_taken(kind: str, passed: dict[str, Any]) -> None:
+def test_values_that_v1_accepts_are_accepted(kind: str, passed: dict[str, Any]) -> None:
     config = FACTORIES[kind](**passed)
     assert config.config.passed == {name: value for name, value in passed.items() if value is not None}
     config.validate_configuration()
 
 
-def test_a_secret_is_in_no_message_and_no_saved_form() -> None:
+def test_secrets_are_in_no_message_and_no_saved_form() -> None:
     config = make_config("Local", {"primary_key": "s3cr3t-key", "port": "x"})
     with pytest.raises(ConfigViolations) as caught:
         config.validate()
@@ -200,7 +200,7 @@ def test_a_secret_is_in_no_message_and_no_saved_form() -> None:
     assert config.secrets() == {"primary_key": "s3cr3t-key"}
 
 
-def test_violations_are_data_too() -> None:
+def test_violations_as_data() -> None:
     with pytest.raises(ConfigViolations) as caught:
         api.aci_configuration(cpu_cores=0, vnet_name="v")
     assert caught.value.as_dict()["violations"] == [
@@ -221,7 +221,7 @@ def test_defaults_depend_on_what_was_passed() -> None:
     assert all(DeployConfig(kind).resolve()["auth_enabled"] is True for kind in SPECS)
 
 
-def test_a_default_is_nobodys_to_change() -> None:
+def test_changing_a_resolved_default_changes_no_other() -> None:
     DeployConfig("Local").resolve()["tags"]["a"] = 1
     assert DeployConfig("Local").resolve()["tags"] == {}
 
@@ -300,7 +300,7 @@ anything = st.recursive(
 
 
 @given(st.sampled_from(list(SPECS)), st.data())
-def test_no_value_is_a_traceback(kind: str, data: st.DataObject) -> None:
+def test_any_value_is_valid_or_a_config_error(kind: str, data: st.DataObject) -> None:
     names = list(SPECS[kind].by_name)
     passed = data.draw(st.dictionaries(st.sampled_from(names), anything, max_size=4))
     config = make_config(kind, passed)
@@ -313,7 +313,7 @@ def test_no_value_is_a_traceback(kind: str, data: st.DataObject) -> None:
     assert DeployConfig.from_dict(json.loads(json.dumps(config.to_dict(include_secrets=True)))) == config
 
 
-def test_turning_one_kind_of_auth_on_takes_the_other_back() -> None:
+def test_turning_keys_or_tokens_on_drops_the_other() -> None:
     keys = DeployConfig("Local", {"auth_enabled": True, "port": 1})
     tokens = keys.with_settings(token_auth_enabled=True)
     assert tokens.passed == {"port": 1, "token_auth_enabled": True}

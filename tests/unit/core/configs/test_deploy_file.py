@@ -64,7 +64,7 @@ BAD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_wrong_is_named_by_its_path(name: str, folder: Path, snapshot: SnapshotAssertion) -> None:
+def test_every_problem_has_its_path(name: str, folder: Path, snapshot: SnapshotAssertion) -> None:
     write_file(folder, BAD[name])
     with pytest.raises(ConfigError) as caught:
         read_deploy_config("deploymentconfig.json")

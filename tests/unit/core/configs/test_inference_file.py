@@ -15,7 +15,7 @@ from mldeploy_jupyter.core.errors import ConfigError
 from .documents import write_file
 
 
-def test_the_form_of_2019(folder: Path) -> None:
+def test_the_inference_config_of_2019(folder: Path) -> None:
     data = {
         "entryScript": "score.py",
         "runtime": "python",
@@ -45,7 +45,7 @@ def test_both_spellings_of_docker_steps(spelling: str, folder: Path) -> None:
     assert read_inference_config(path)["extra_docker_file_steps"] == "steps"
 
 
-def test_the_later_form(folder: Path) -> None:
+def test_the_inference_config_with_an_environment(folder: Path) -> None:
     environment = {
         "name": "e",
         "version": None,
@@ -100,7 +100,7 @@ def test_a_wrong_inference_config_is_refused(name: str, folder: Path, snapshot: 
     assert str(caught.value) == snapshot
 
 
-def test_the_script_may_come_from_elsewhere(folder: Path) -> None:
+def test_the_entry_script_may_be_optional(folder: Path) -> None:
     assert read_inference_config(write_file(folder, {"runtime": "python"}, "i.json"), need_script=False) == {
         "runtime": "python"
     }

@@ -81,7 +81,7 @@ def test_the_schema_is_a_schema(kind: str) -> None:
         json_schema("nowhere")
 
 
-def test_defaults_are_the_schemas_defaults() -> None:
+def test_the_schema_has_the_defaults() -> None:
     schema = json_schema("aks")
     cpu = schema["properties"]["containerResourceRequirements"]["properties"]["cpu"]
     assert cpu["default"] == DeployConfig("AKS").resolve()["cpu_cores"]

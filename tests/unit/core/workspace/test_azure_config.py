@@ -13,7 +13,7 @@ from mldeploy_jupyter.core.workspace.azure_config import find_azure_config
 AZURE = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
 
 
-def test_the_nearest_upwards(folder: Path) -> None:
+def test_the_nearest_config_of_azure_is_found(folder: Path) -> None:
     deep = folder / "a" / "b"
     deep.mkdir(parents=True)
     assert find_azure_config(deep) is None
@@ -30,7 +30,7 @@ def test_the_nearest_upwards(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ['{"workspace_name": 3}', "no json"])
-def test_a_file_that_cannot_be_used_is_said(folder: Path, content: str, snapshot) -> None:
+def test_an_unusable_azure_config_is_explained(folder: Path, content: str, snapshot) -> None:
     (folder / "azure.json").write_text(content)
     with pytest.raises(WorkspaceError) as caught:
         find_azure_config(folder / "azure.json")

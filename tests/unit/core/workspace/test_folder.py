@@ -17,7 +17,7 @@ def no_announcement(line: str) -> None:
     pytest.fail(f"nothing was to be made: {line}")
 
 
-def test_it_is_private(folder: Path) -> None:
+def test_a_workspace_is_private(folder: Path) -> None:
     before = os.umask(0)
     try:
         made = create_workspace()
@@ -43,7 +43,7 @@ def test_it_is_private(folder: Path) -> None:
     }
 
 
-def test_it_is_found_upwards(folder: Path) -> None:
+def test_a_workspace_is_found_from_folders_below(folder: Path) -> None:
     deep = folder / "a" / "b"
     deep.mkdir(parents=True)
     assert find_workspace(deep) is None
@@ -93,7 +93,7 @@ def test_another_users_workspace_above_is_not_used(folder: Path, monkeypatch: py
     assert find_workspace(environ={"MLDEPLOY_WORKSPACE": str(made.root)}) == made
 
 
-def test_the_first_write_makes_it_and_says_so_once(folder: Path) -> None:
+def test_ensure_workspace_creates_and_announces_it_once(folder: Path) -> None:
     said: list[str] = []
     made = ensure_workspace(announce=said.append)
     assert said == [f"Created workspace {folder.name} in {folder}/.mldeploy"]
@@ -102,7 +102,7 @@ def test_the_first_write_makes_it_and_says_so_once(folder: Path) -> None:
     assert ensure_workspace(folder / "sub", announce=no_announcement) == made
 
 
-def test_places_may_be_relative_absolute_or_urls(folder: Path) -> None:
+def test_store_and_artifacts_may_be_relative_absolute_or_urls(folder: Path) -> None:
     made = create_workspace("a")
     assert made.store_url == f"sqlite:///{folder}/a/.mldeploy/store.db"
     assert made.artifacts_url == f"{folder}/a/.mldeploy/artifacts"
@@ -122,7 +122,7 @@ def test_store_and_artifacts_are_opened_once(folder: Path) -> None:
     assert create_workspace("other").open_store() is not made.open_store()
 
 
-def test_the_errors(folder: Path, snapshot) -> None:
+def test_errors_of_workspaces(folder: Path, snapshot) -> None:
     create_workspace("there")
     (folder / "broken" / ".mldeploy").mkdir(parents=True)
     (folder / "file").write_text("")
@@ -143,7 +143,7 @@ def test_the_errors(folder: Path, snapshot) -> None:
     assert texts == snapshot
 
 
-def test_a_current_folder_that_was_removed_is_said(folder: Path) -> None:
+def test_a_removed_current_folder_is_explained(folder: Path) -> None:
     from mldeploy_jupyter.api.webservices import InferenceConfig
 
     gone = folder / "gone"

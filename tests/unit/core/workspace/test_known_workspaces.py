@@ -11,7 +11,7 @@ from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_work
 from mldeploy_jupyter.core.workspace.known_workspaces import remember_root
 
 
-def test_known_workspaces(folder: Path) -> None:
+def test_the_list_keeps_existing_workspaces_only(folder: Path) -> None:
     index = folder / "index" / "workspaces.json"
     made = [create_workspace(folder / name) for name in ("b", "a")]
     for one in (*made, made[0]):
@@ -28,7 +28,7 @@ def test_known_workspaces(folder: Path) -> None:
     assert json.loads(index.read_text()) == [str(made[0].root)]
 
 
-def test_a_home_that_cannot_be_written_stops_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_cannot_be_written_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "file").write_text("")
     monkeypatch.setenv("MLDEPLOY_HOME", str(folder / "file"))
     assert ensure_workspace(announce=lambda line: None).root.is_dir()

@@ -124,7 +124,7 @@ def test_one_of_several_processes_gets_a_lease(store_url: str) -> None:
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_processes_that_make_the_workspace_at_once_make_one(tmp_path: Path, attempt: int) -> None:
+def test_processes_that_create_a_workspace_at_once_create_one(tmp_path: Path, attempt: int) -> None:
     ids = run_at_once(FIRST, *((str(tmp_path),) for _ in range(3)))
     assert ids[0] == ids[1] == ids[2]
     folder = next(folder for folder in list_workspaces() if folder.root.parent == tmp_path)

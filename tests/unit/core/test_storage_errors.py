@@ -1,0 +1,48 @@
+"""Errors of storage say what to do."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.storage_errors import check_digest, explain_remote_errors, explain_write_errors
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_explained_with_the_bytes_needed(tmp_path: Path, number: int) -> None:
+    with pytest.raises(StorageError, match=f"the disk of {tmp_path} is full") as caught:
+        with explain_write_errors(tmp_path, needed=2_500_000):
+            raise OSError(number, "no space")
+    assert caught.value.why.startswith("2.5 MB are needed") and "mldeploy prune" in caught.value.hint
+
+
+def test_another_write_error_names_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=f"files could not be written under {tmp_path}"):
+        with explain_write_errors(tmp_path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_an_existing_file_passes_through(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError), explain_write_errors(tmp_path):
+        raise FileExistsError
+
+
+def test_any_error_of_a_remote_location_is_explained_but_a_missing_file() -> None:
+    with (
+        pytest.raises(StorageError, match="cannot be reached: memory://x") as caught,
+        explain_remote_errors("memory://x"),
+    ):
+        raise RuntimeError("no route")
+    assert caught.value.why == "RuntimeError: no route"
+    with pytest.raises(FileNotFoundError), explain_remote_errors("memory://x"):
+        raise FileNotFoundError
+
+
+def test_a_wrong_digest_or_size_is_damage() -> None:
+    check_digest("m.pkl", "ab", 3, "ab", 3)
+    for digest, size in (("cd", 3), ("ab", 4)):
+        with pytest.raises(StorageError, match=r"damaged: m\.pkl"):
+            check_digest("m.pkl", "ab", 3, digest, size)
