@@ -1,7 +1,7 @@
 """The process that runs the entry script and answers requests.
 
-`python -m mldeploy_serving.worker` and `from mldeploy_serving.worker import main` start it: supervisors of every
-version use one of the two.
+Supervisors of every version start it by `python -m mldeploy_serving.worker` or `mldeploy_serving.worker.main`. Imports
+`..http`, `..scoring`, `..azureml` and the rooms below them; only the zygote imports it.
 """
 
 

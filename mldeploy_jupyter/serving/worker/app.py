@@ -34,7 +34,7 @@ from .responder import Responder
 
 MAX_ID = 100  # characters of a request id
 
-# Bytes of request bodies in memory that are always accepted; more only as long as two of the largest size fit.
+# Bytes. All request bodies in memory may take this much, or twice `max_body_bytes` if that is more.
 MIN_BUFFERED_LIMIT = 256 * 1024 * 1024
 
 _OPEN_PATHS = frozenset(("/", "/ready", "/metrics"))
@@ -188,7 +188,7 @@ class App:
         self.queue.submit(exchange, request)
 
     def abandon(self, exchange: Exchange) -> None:
-        """The client disconnected before its answer."""
+        """Drops a request whose client disconnected."""
         if self.tracer is not None and exchange.job is not None and exchange.job.request.span is not None:
             self.tracer.abandon_span(exchange.job.request.span)
         self.queue.abandon(exchange)
