@@ -39,7 +39,7 @@ def test_an_exception_is_explained_at_its_line(either: Site) -> None:
     cause = checked.explain(ScriptInfo("score.py", checked.settings["entry_script"]))
     assert not checked.ok
     assert (cause.code, cause.where) == ("init-raised", "score.py line 2")
-    assert cause.hint.endswith("then run the cell again")
+    assert cause.hint == "correct the line, then check it again"
 
 
 def test_a_script_that_ends_its_process_is_told_by_its_exit_code(either: Site) -> None:
