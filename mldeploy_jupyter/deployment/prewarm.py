@@ -23,7 +23,7 @@ from mldeploy_jupyter.core.bundle import server_source
 from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.core.files import atomic_write
+from mldeploy_jupyter.core.files import atomic_write, read_json
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, ModelRecord
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.deployment.files import PREWARM_FILE, REQUEST_FILE
@@ -89,7 +89,7 @@ def find_prewarm(folder: WorkspaceFolder, deployment_id: str) -> Prewarm | None:
     """The prewarm that the caller started for this deployment, if any. For the runner."""
     deployment_folder = folder.deployments / deployment_id
     try:
-        request, process = (json.loads((deployment_folder / name).read_text()) for name in (REQUEST_FILE, PREWARM_FILE))
+        request, process = (read_json(deployment_folder / name) for name in (REQUEST_FILE, PREWARM_FILE))
     except (OSError, ValueError):
         return None
     return Prewarm(SupervisorClient(folder.services / request["service"]), process)

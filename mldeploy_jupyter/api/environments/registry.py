@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.api.arguments import check_text
 from mldeploy_jupyter.core.errors import EnvironmentBuildError, StorageError, UserErrorException
-from mldeploy_jupyter.core.files import file_lock, write_json
+from mldeploy_jupyter.core.files import file_lock, read_json, write_json
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 LATEST = "latest"  # always the newest version; cannot be assigned
@@ -116,10 +115,10 @@ def _labels_path(folder: WorkspaceFolder) -> Path:
 def _read_labels(path: Path) -> dict[str, dict[str, Any]]:
     """Version by label, for each environment's name."""
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        return read_json(path)
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise StorageError(
             f"the labels cannot be read: {path}", why=str(error), hint="it is JSON; correct it"
         ) from None

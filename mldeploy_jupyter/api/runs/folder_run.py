@@ -13,7 +13,7 @@ from typing import Any
 
 from mldeploy_jupyter.api.runs.backend import combine_values
 from mldeploy_jupyter.core.errors import StorageError, UserErrorException
-from mldeploy_jupyter.core.files import make_private_dir, write_json
+from mldeploy_jupyter.core.files import make_private_dir, read_json, write_json
 from mldeploy_jupyter.core.records import utc_now
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -115,10 +115,10 @@ class FolderRun:
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            return dict(json.loads((self.folder / name).read_text("utf-8")))
+            return read_json(self.folder / name)
         except FileNotFoundError:
             return {}
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             what = "properties" if name == self.PROPERTIES else "state"
             raise StorageError(
                 f"the run's {what} cannot be read: {self.folder / name}",

@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.files import atomic_write, file_lock
+from mldeploy_jupyter.core.files import atomic_write, file_lock, read_json
 from mldeploy_jupyter.core.records import JsonRecord
 
 KEPT_PER_FILE = 50  # texts of each script file; the oldest are removed
@@ -122,6 +122,6 @@ def _records_of(folder: Path, file: str) -> list[CellRecord]:
 
 def _read(path: Path) -> CellRecord | None:
     try:
-        return CellRecord.from_dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError):  # removed meanwhile, or not one of our files
+        return CellRecord.from_dict(read_json(path))
+    except (OSError, ValueError, TypeError):  # removed meanwhile, or not one of our files
         return None
