@@ -73,9 +73,9 @@ class Workspace:
     def _from_folder(cls, folder: WorkspaceFolder, azure: dict[str, str] | None = None) -> Workspace:
         """The workspace of an existing folder."""
         workspace = cls.__new__(cls)
-        workspace._azure = azure or {}
+        workspace._azure = azure or {}  # noqa: SLF001  a second constructor
         workspace.start = folder.root.parent
-        workspace._existing = folder
+        workspace._existing = folder  # noqa: SLF001  a second constructor
         return workspace
 
     @classmethod

@@ -66,7 +66,7 @@ class Run:
             run = cls.__new__(cls)
             run.workspace = workspace
             run.id = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-            run._backend = backend = FolderRun(workspace.folder.runs / run.id)
+            run._backend = backend = FolderRun(workspace.folder.runs / run.id)  # noqa: SLF001  a second constructor
             backend.begin()
             _offline_run = run
         return _offline_run
