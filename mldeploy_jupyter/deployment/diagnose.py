@@ -50,8 +50,7 @@ def diagnose_failure(
 
 def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any]) -> Cause:
     """One of our own errors as a cause. If it names a line of the script, the cause shows that line of the cell."""
-    from mldeploy_jupyter.core.diagnosis import Cause
-    from mldeploy_jupyter.core.script import notebook_cells
+    from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo, SourceMap
 
     where: str = error.where
     excerpt: list[dict[str, Any]] = []
@@ -60,15 +59,10 @@ def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dic
     if not inference.get("source_directory"):
         path = Path(inference.get("entry_path") or "")
     if line and path.is_file():
-        content = path.read_bytes()
-        cell = notebook_cells.find_cell(folder.cells, notebook_cells.script_digest(content))
-        if cell is not None:
-            where = notebook_cells.describe_line(
-                cell, line, newest=notebook_cells.newest_version(folder.cells, cell.file)
-            )
-            excerpt = notebook_cells.cell_excerpt(cell, line)
-        else:
-            excerpt = notebook_cells.lines_around(content.decode("utf-8", "replace"), line)
+        script = ScriptInfo.from_content(path.read_bytes(), folder.cells, name=path.name)
+        location = SourceMap(script, {}).locate_line(line)
+        where = location.where if script.cell else where
+        excerpt = location.excerpt
     return Cause(error.code, error.what, error.why, error.hint, where, excerpt)
 
 
@@ -86,11 +80,8 @@ def diagnose_defect(error: Exception) -> Cause:
 
 def _bundled_script(folder: WorkspaceFolder, bundle: Bundle, inference: dict[str, Any]) -> ScriptInfo:
     from mldeploy_jupyter.core.diagnosis import ScriptInfo
-    from mldeploy_jupyter.core.script import notebook_cells
 
     path = bundle.app / bundle.entry_script
-    content = path.read_bytes()
-    cell = notebook_cells.find_cell(folder.cells, notebook_cells.script_digest(content))
     name = Path(bundle.entry_script).relative_to(bundle.manifest["source_directory"])
     original = Path(inference.get("entry_path") or "").parent
     shipped = {entry.name for entry in path.parent.iterdir()}
@@ -99,13 +90,8 @@ def _bundled_script(folder: WorkspaceFolder, bundle: Bundle, inference: dict[str
         for entry in sorted(original.iterdir()):
             if entry.name not in shipped and (entry.suffix == ".py" or (entry / "__init__.py").is_file()):
                 beside.append(entry.name)
-    return ScriptInfo(
-        name=str(name),
-        path=bundle.entry_script,
-        text=content.decode("utf-8", "replace"),
-        cell=cell,
-        newest=notebook_cells.newest_version(folder.cells, cell.file) if cell else 0,
-        beside=tuple(beside),
+    return ScriptInfo.from_content(
+        path.read_bytes(), folder.cells, name=str(name), path=bundle.entry_script, beside=tuple(beside)
     )
 
 

@@ -50,7 +50,7 @@ def record_not_live(
 ) -> None:
     """Records that a deployment ended without becoming live; the old revision, if there is one, goes on serving.
 
-    `revision` is the number the deployment had got, 0 for none.
+    `revision` is the number of the deployment's revision, 0 if it has none yet.
     """
     service = store.get_service(service_name)
     serving = service.revision if service else 0

@@ -65,9 +65,7 @@ def _find_exception(request_id: str, entries: Iterable[LogLine]) -> tuple[str, l
 
 
 def _locate(folder: WorkspaceFolder, script: Path, line: int) -> str:
-    from mldeploy_jupyter.core.script import notebook_cells
+    from mldeploy_jupyter.core.diagnosis import ScriptInfo, SourceMap
 
-    cell = notebook_cells.find_cell(folder.cells, notebook_cells.script_digest(script.read_bytes()))
-    if cell is None:
-        return f"{script.name} line {line}"
-    return notebook_cells.describe_line(cell, line, newest=notebook_cells.newest_version(folder.cells, cell.file))
+    info = ScriptInfo.from_content(script.read_bytes(), folder.cells, name=script.name)
+    return SourceMap(info, {}).locate_line(line).where

@@ -130,8 +130,8 @@ def _run_forked(folder: WorkspaceFolder, settings: dict[str, Any]) -> tuple[dict
     None when no service of this workspace can fork it. Also None when the script ended its process or its error
     speaks of forking: the same in a new process shows whether the fork was at fault.
     """
-    for place in _service_folders(folder.services):
-        supervisor = SupervisorClient(place)
+    for service_folder in _service_folders(folder.services):
+        supervisor = SupervisorClient(service_folder)
         served = supervisor.read_live().get("settings") or {}
         if any(served.get(name) != settings[name] for name in ("python", "env")) or supervisor.find_process() is None:
             continue

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.explain import explain
-from mldeploy_jupyter.core.diagnosis.source_map import ScriptInfo
+from mldeploy_jupyter.core.diagnosis.source_map import ScriptInfo, SourceMap
 
-__all__ = ["Cause", "ScriptInfo", "explain"]
+__all__ = ["Cause", "ScriptInfo", "SourceMap", "explain"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from mldeploy_jupyter.core.script import notebook_cells
@@ -29,6 +29,13 @@ class ScriptInfo:
     cell: CellRecord | None = None
     newest: int = 0
     beside: tuple[str, ...] = ()
+
+    @classmethod
+    def from_content(cls, content: bytes, cells: Path, **fields: Any) -> ScriptInfo:
+        """The script with the cell that wrote it, if `cells` (the workspace's folder of cells) has that."""
+        cell = notebook_cells.find_cell(cells, notebook_cells.script_digest(content))
+        newest = notebook_cells.newest_version(cells, cell.file) if cell else 0
+        return cls(text=content.decode("utf-8", "replace"), cell=cell, newest=newest, **fields)
 
 
 @dataclass(frozen=True)

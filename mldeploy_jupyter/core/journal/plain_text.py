@@ -143,17 +143,17 @@ def cause_lines(cause: dict[str, Any], width: int = 80, colour: bool = False) ->
 
 
 def describe_state(timeline: Timeline) -> str:
-    place = TARGETS.get(timeline.target, one_line(timeline.target))
+    target = TARGETS.get(timeline.target, one_line(timeline.target))
     revision = f", revision {timeline.revision}" if timeline.revision else ""
     if timeline.state in ("Deploying", "Updating"):
-        return f"{timeline.state.lower()}{' to' if timeline.state == 'Deploying' else ' on'} {place}{revision}"
+        return f"{timeline.state.lower()}{' to' if timeline.state == 'Deploying' else ' on'} {target}{revision}"
     if timeline.state == "Live":
-        return f"live on {place}{revision}"
+        return f"live on {target}{revision}"
     if timeline.state == "Not started":
         return "not started"
     stage = next((s for s in timeline.stages if s.status == timeline.state), None)
-    said = f"{timeline.state.lower()} in {one_line(stage.title)}" if stage else timeline.state.lower()
-    return f"{said}, revision {timeline.serving} still serving" if timeline.serving else said
+    text = f"{timeline.state.lower()} in {one_line(stage.title)}" if stage else timeline.state.lower()
+    return f"{text}, revision {timeline.serving} still serving" if timeline.serving else text
 
 
 def elapsed_text(timeline: Timeline) -> str:
