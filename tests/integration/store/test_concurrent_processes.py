@@ -1,4 +1,4 @@
-"""Several processes at one workspace: nobody gets another's number, nobody waits for ever."""
+"""Several processes at one workspace: no number is assigned twice, and no process waits forever."""
 
 from __future__ import annotations
 

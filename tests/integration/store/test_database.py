@@ -1,4 +1,4 @@
-"""Versions of the store: an older one is brought up to date, a newer one is refused, a strange one is explained."""
+"""Schema versions: an older store is migrated, a newer one refused, an unusable database explained."""
 
 from __future__ import annotations
 

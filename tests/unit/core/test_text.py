@@ -1,4 +1,4 @@
-"""Log text obeys nobody: only colours survive."""
+"""Log text cannot control a terminal: only colours are let through."""
 
 from __future__ import annotations
 

@@ -32,6 +32,6 @@ def test_files_are_linked_from_the_last_bundle_unless_they_changed(tmp_path: Pat
     server_source.install_files(found, str(second))
     same = (first / "settings.py").stat().st_ino
     assert (second / "settings.py").stat().st_ino == same
-    (first / "settings.py").write_text("# somebody wrote into the bundle")
+    (first / "settings.py").write_text("# changed inside the bundle")
     server_source.install_files(found, str(third))
     assert (third / "settings.py").read_bytes() == Path(server_source.ROOT, "settings.py").read_bytes()
