@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from mldeploy_jupyter.azureml.finder import PAGE, ROOT, MigrationFinder, V1Module
-from mldeploy_jupyter.azureml.names import MODULES
+from mldeploy_jupyter.azureml.v1_modules import MODULES
 from mldeploy_jupyter.core.errors import UserErrorException
 
 __all__ = ["MigrationTooLate", "migrate"]

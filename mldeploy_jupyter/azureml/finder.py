@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from mldeploy_jupyter.azureml.names import MODULES
+from mldeploy_jupyter.azureml.v1_modules import MODULES
 from mldeploy_jupyter.core.errors import UserErrorException
 
 PAGE = "docs/migrating.md"

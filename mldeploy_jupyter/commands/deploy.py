@@ -23,7 +23,7 @@ from mldeploy_jupyter.commands.script_defaults import fill_script
 from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, service_result
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import NameInUse
-from mldeploy_jupyter.core.names import make_service_name
+from mldeploy_jupyter.core.name_rules import make_service_name
 
 _MODELS: tuple[Param, ...] = (
     Param(

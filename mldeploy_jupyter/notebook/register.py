@@ -17,7 +17,7 @@ from mldeploy_jupyter.commands import Args, Command, Context, Result, UsageError
 from mldeploy_jupyter.commands.formatting import pairs
 from mldeploy_jupyter.commands.python_code import call, program
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.core.names import check_model_name
+from mldeploy_jupyter.core.name_rules import check_model_name
 from mldeploy_jupyter.notebook.session import Session
 
 DOC = """Register a file, a folder, or a variable of the notebook as the next version of a model.

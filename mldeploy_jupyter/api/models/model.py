@@ -30,7 +30,7 @@ from mldeploy_jupyter.core.errors import (
     UserErrorException,
     WebserviceException,
 )
-from mldeploy_jupyter.core.names import check_model_name
+from mldeploy_jupyter.core.name_rules import check_model_name
 from mldeploy_jupyter.core.records import ModelRecord
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from mldeploy_jupyter.api.models.library_scan import scan_libraries
 from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration, check_resources
 from mldeploy_jupyter.core.artifacts.file_tree import list_files
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
-from mldeploy_jupyter.core.names import check_model_name
+from mldeploy_jupyter.core.name_rules import check_model_name
 from mldeploy_jupyter.core.process_identity import user_name
 from mldeploy_jupyter.core.records import ModelRecord
 

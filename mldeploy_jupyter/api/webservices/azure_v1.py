@@ -11,7 +11,7 @@ from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_path,
 from mldeploy_jupyter.api.webservices.deploy_arguments import check_target, make_request, to_deploy_config
 from mldeploy_jupyter.api.webservices.deployments import deploy
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
-from mldeploy_jupyter.core.names import check_model_name
+from mldeploy_jupyter.core.name_rules import check_model_name
 from mldeploy_jupyter.core.records import DeploymentRecord
 
 

@@ -13,7 +13,7 @@ from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike
 from mldeploy_jupyter.api.webservices.deploy_configuration import WebserviceDeploymentConfiguration, from_data
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
-from mldeploy_jupyter.core.names import check_service_name
+from mldeploy_jupyter.core.name_rules import check_service_name
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord
 
 if TYPE_CHECKING:

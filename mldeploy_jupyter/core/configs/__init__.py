@@ -29,7 +29,7 @@ from mldeploy_jupyter.core.configs.fields import Field, Spelling, Violation, des
 from mldeploy_jupyter.core.configs.inference_file import read_inference_config
 from mldeploy_jupyter.core.configs.json_schema import json_schema
 from mldeploy_jupyter.core.configs.signature import docstring_of, signature_of
-from mldeploy_jupyter.core.names import check_model_name, check_service_name, make_model_name, make_service_name
+from mldeploy_jupyter.core.name_rules import check_model_name, check_service_name, make_model_name, make_service_name
 
 __all__ = [
     "METADATA",

@@ -7,7 +7,7 @@ from typing import Any
 
 from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, at_least, keys_differ, one_kind_of_auth, shared_fields
 from mldeploy_jupyter.core.configs.fields import Field, Violation
-from mldeploy_jupyter.core.names import NAMESPACE, NAMESPACE_RULE, SERVICE_NAME, SERVICE_NAME_RULE
+from mldeploy_jupyter.core.name_rules import NAMESPACE, NAMESPACE_RULE, SERVICE_NAME, SERVICE_NAME_RULE
 
 _shared = shared_fields(token=True)
 _AUTOSCALE = (

@@ -7,7 +7,7 @@ The server reports failures as plain data (`serving/ipc/failure.py`); `explain` 
 from __future__ import annotations
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
-from mldeploy_jupyter.core.diagnosis.explain import explain
+from mldeploy_jupyter.core.diagnosis.rules import explain
 from mldeploy_jupyter.core.diagnosis.source_map import ScriptInfo, SourceMap
 
 __all__ = ["Cause", "ScriptInfo", "SourceMap", "explain"]

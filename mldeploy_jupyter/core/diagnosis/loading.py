@@ -13,7 +13,7 @@ from mldeploy_jupyter.core.diagnosis.facts import (
     quoted_text,
     shorten,
 )
-from mldeploy_jupyter.core.diagnosis.models import (
+from mldeploy_jupyter.core.diagnosis.model_facts import (
     SHOWN_FILES,
     changed_libraries,
     format_files,

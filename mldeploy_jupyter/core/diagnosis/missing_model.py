@@ -13,7 +13,7 @@ from mldeploy_jupyter.core.diagnosis.facts import (
     exception_attribute,
     quoted_text,
 )
-from mldeploy_jupyter.core.diagnosis.models import SHOWN_FILES, format_files, list_model_files, model_field
+from mldeploy_jupyter.core.diagnosis.model_facts import SHOWN_FILES, format_files, list_model_files, model_field
 
 _CODE = "model-file-missing"
 

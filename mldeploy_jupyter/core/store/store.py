@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.core.store.database import Database
-from mldeploy_jupyter.core.store.leases import Leases
+from mldeploy_jupyter.core.store.lease_rows import Leases
 from mldeploy_jupyter.core.store.rows import Rows, change_row, from_row, next_number, to_row
 from mldeploy_jupyter.core.store.tables import tables
 

@@ -13,12 +13,12 @@ from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from .generation import Aborted, Emit, Generation
-from .limits import Limits
 from .respawn import Respawner
 from .rollout import Rollouts
 from .script_check import check_script
 from .spawn import RunInMain
 from .watchdog import start_watchdog
+from .worker_limits import Limits
 from .worker_pool import WorkerPool
 from .worker_process import request_all
 from .zygote_pool import ZygotePool

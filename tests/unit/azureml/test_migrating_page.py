@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.azureml.names import MODULES
+from mldeploy_jupyter.azureml.v1_modules import MODULES
 from mldeploy_jupyter.commands import COMMANDS
 
 PAGE = Path(__file__).parents[3] / "docs" / "migrating.md"

@@ -228,7 +228,7 @@ MEANING = {
     "syntax-error": "the script is not Python",
     "worker-lost": "a worker ended before it got traffic",
 }
-SNAPSHOT = ROOT / "tests" / "unit" / "core" / "diagnosis" / "__snapshots__" / "test_explain.ambr"
+SNAPSHOT = ROOT / "tests" / "unit" / "core" / "diagnosis" / "__snapshots__" / "test_rules.ambr"
 
 
 def cause_examples() -> dict[str, tuple[str, str]]:

@@ -11,8 +11,8 @@ import pytest
 from mldeploy_jupyter.serving.ipc.scoreboard import OVER_MEMORY, RECYCLED, RESTARTS
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor.generation import Aborted, Generation
-from mldeploy_jupyter.serving.supervisor.limits import memory_failure
 from mldeploy_jupyter.serving.supervisor.respawn import Respawner
+from mldeploy_jupyter.serving.supervisor.worker_limits import memory_failure
 from tests.unit.serving.supervisor.fakes import FakePool, FakeWorker
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.core.names import check_model_name, check_service_name, make_model_name, make_service_name
+from mldeploy_jupyter.core.name_rules import check_model_name, check_service_name, make_model_name, make_service_name
 
 
 @pytest.mark.parametrize("name", ["abc", "a-b", "a" * 32, "myservice", "a1--2"])

@@ -9,7 +9,7 @@ import pytest
 from mldeploy_jupyter.serving.ipc.failure import failure
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor.generation import Aborted
-from mldeploy_jupyter.serving.supervisor.limits import Limits, memory_failure, requests_until_replaced
+from mldeploy_jupyter.serving.supervisor.worker_limits import Limits, memory_failure, requests_until_replaced
 from mldeploy_jupyter.serving.supervisor.worker_process import WorkerProcess
 from tests.polling import wait_until
 from tests.unit.serving.supervisor.fakes import FakeLog, FakeWorker

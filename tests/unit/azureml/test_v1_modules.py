@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mldeploy_jupyter.azureml.names import MODULES
+from mldeploy_jupyter.azureml.v1_modules import MODULES
 
 
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in MODULES.items() for name in names])
