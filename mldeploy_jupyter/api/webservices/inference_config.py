@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -219,18 +218,12 @@ class InferenceConfig(KnownNames):
     def _script_problems(self, errors: list[MldeployError]) -> list[str]:
         if not self.entry_script:
             return ["entry_script is missing"]
-        script, stem = self._script(), Path(self.entry_script).stem
+        script = self._script()
         problems = []
         if self.source_directory is not None and not script.is_relative_to(self.source_directory):
             return [f"entry_script {self.entry_script} is outside source_directory {self.source_directory}"]
         if script.suffix != ".py":
             problems.append(f"entry_script {self.entry_script} does not end in .py")
-        elif not stem.isidentifier():
-            problems.append(
-                f"entry_script {self.entry_script}: {stem!r} is not a Python name, so it cannot be imported"
-            )
-        elif keyword.iskeyword(stem):
-            problems.append(f"entry_script {self.entry_script}: {stem!r} is a Python keyword, so it cannot be imported")
         if not script.is_file():
             kind = "source_directory" if self.source_directory else "the current folder"
             problems.append(f"entry_script {self.entry_script} does not exist in {kind} {self._folder}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import keyword
+import re
 import sys
 import textwrap
 import types
@@ -92,8 +94,7 @@ def load_script(settings: Settings) -> Script:
 def _import_file(path: Path) -> types.ModuleType:
     if not path.is_file():
         raise FileNotFoundError(2, "No such file or directory", str(path))
-    taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
-    name = f"entry_script_{path.stem}" if taken else path.stem
+    name = _module_name(path.stem)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -104,6 +105,14 @@ def _import_file(path: Path) -> types.ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _module_name(stem: str) -> str:
+    """The name of the script's module. The file may have any name, such as `my-score.py`: it is loaded by its path."""
+    taken = stem in sys.modules or stem in sys.stdlib_module_names
+    if stem.isidentifier() and not keyword.iskeyword(stem) and not taken:
+        return stem
+    return "entry_script_" + re.sub(r"\W", "_", stem)  # a dot would make it a module of a package
 
 
 def inspect_script(module: types.ModuleType) -> Script:

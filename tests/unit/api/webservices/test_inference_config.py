@@ -101,8 +101,6 @@ def test_environment_variables_and_requirements(src: Path) -> None:
         {"entry_script": "nope.py", "source_directory": "abc"},
         {"entry_script": "../score.py", "source_directory": "abc"},
         {"entry_script": "score.txt"},
-        {"entry_script": "bad-name.py"},
-        {"entry_script": "class.py"},
         {"entry_script": "score.py", "source_directory": "nowhere"},
         {"entry_script": "score.py", "runtime": "java", "cuda_version": "8.0", "enable_gpu": "yes"},
         {"entry_script": "score.py", "runtime": "spark-py", "base_image": "x"},
@@ -123,12 +121,17 @@ def test_environment_variables_and_requirements(src: Path) -> None:
     ],
 )
 def test_every_problem_is_named_at_once(src: Path, arguments: dict[str, Any], snapshot: object) -> None:
-    for name in ("score.txt", "bad-name.py", "class.py"):
-        (src.parent / name).write_text(SCRIPT)
+    (src.parent / "score.txt").write_text(SCRIPT)
     with pytest.raises(InferenceConfigError) as caught:
         InferenceConfig(**arguments)
     assert isinstance(caught.value, WebserviceException)  # what v1 raised
     assert str(caught.value).replace(str(src.parent), "FOLDER") == snapshot
+
+
+@pytest.mark.parametrize("name", ["my-score.py", "01_score.py", "my score.py", "class.py", "score.v2.py", "größe.py"])
+def test_a_script_is_loaded_by_its_path_so_any_name_will_do(src: Path, name: str) -> None:
+    (src.parent / name).write_text(SCRIPT)
+    assert InferenceConfig(name).to_data()["entry_script"] == name
 
 
 def test_an_image_and_a_dockerfile_exclude_each_other(src: Path) -> None:

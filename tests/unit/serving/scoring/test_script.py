@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import types
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +20,8 @@ from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
 from mldeploy_jupyter.serving.scoring.arguments import parse_arguments
 from mldeploy_jupyter.serving.scoring.messages import Refused, Request
-from mldeploy_jupyter.serving.scoring.script import inspect_script
+from mldeploy_jupyter.serving.scoring.script import inspect_script, load_script
+from mldeploy_jupyter.serving.settings import Settings
 from tests.unit.serving.schema.test_hints import ANN, Address, Person
 from tests.unit.serving.scripts import script_of
 
@@ -142,3 +145,17 @@ def test_a_sample_of_integers_and_a_swallowed_exception_are_warned_of() -> None:
     warnings = script_of(input_schema("data", NumpyParameterType(np.array([1])))(run)).warnings
     assert "the sample of 'data' has only whole numbers" in warnings[0]
     assert "a failure looks like a result" in warnings[1]
+
+
+@pytest.mark.parametrize("name", ["my-score.py", "01_score.py", "my score.py", "class.py", "score.v2.py", "json.py"])
+def test_a_script_may_have_any_file_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / name).write_text(
+        "import dataclasses\n\n@dataclasses.dataclass\nclass Row:\n    n: 'int'\n\n"
+        "def init(): pass\ndef run(data): return data\n"
+    )
+    script = load_script(Settings(app_root=str(tmp_path), entry_script=name))
+    assert script.run("x") == "x"
+    module = script.module.__name__
+    assert module.isidentifier() and sys.modules.pop(module) is script.module
