@@ -43,8 +43,20 @@ VERSIONS = [b"HTTP/1.1"] * 6 + [
     b"http/1.1",
     b"HTTP/1.10",
     b"HTTP/11",
+    b"RTSP/1.0",
+    b"ICE/1.1",
 ]
 SIZES = [b"%x", b"%X", b"0%x", b"%x;a=b", b"%x ;a", b"%x ", b" %x", b"+%x", b"0x%x", b"%x;\n", b"%x\t", b"%x_0", b"-%x"]
+
+
+# Behind the last chunk. All of them are allowed, or must be refused; none may change the request.
+TRAILERS = [
+    b"x: trailer", b"authorization: Bearer b", b"host: z", b"connection: close", b"content-type: text/plain", b"x:",
+    b"content-length: 3", b"transfer-encoding: chunked", b"connection: upgrade\r\nupgrade: h2c", b"x: \0", b"x : y",
+    b"x", b"x: y\r\n z", b"x: y\nz: y", b": y", b"x: " + b"y" * 70_000, b"y" * 70_000 + b": x",
+    b"\r\n".join([b"x: y"] * 201),
+]  # fmt: skip
+SPACES = [b" "] * 6 + [b"  ", b"\t", b" \t", b"\x0b", b"\0", b""]
 
 
 def chunked(parts: list[bytes], sizes: list[bytes], end: bytes, last: bytes) -> bytes:
@@ -74,14 +86,14 @@ def odd(draw: st.DrawFn) -> bytes:
 
     body = draw(BODIES)
     how = draw(st.sampled_from(["length", "chunked", "both", "none"]))
-    lines = [of(METHODS) + b" " + of(TARGETS) + b" " + of(VERSIONS), b"host: x"]
+    lines = [of(METHODS) + of(SPACES) + of(TARGETS) + of(SPACES) + of(VERSIONS), b"host: x"]
     if how in ("length", "both"):
         lines.append(b"content-length: %d" % max(0, len(body) + draw(st.sampled_from([0, 0, 0, 0, -1, 1]))))
     if how in ("chunked", "both"):
         lines.append(b"transfer-encoding: chunked")
         at = draw(st.integers(0, len(body)))
         last = of([b"0\r\n\r\n", b"0\r\n\r\n", b"0\r\nx: y\r\n\r\n", b"00\r\n\r\n", b"0\n\n", b"0\r\n", b"0;a\r\n\r\n",
-                   b"0\r\ncontent-length: 3\r\n\r\n", b"0\r\n\r\r\n", b"0 \r\n\r\n"])  # fmt: skip
+                   b"0\r\n\r\r\n", b"0 \r\n\r\n", b"0\r\n%b\r\n\r\n" % of(TRAILERS)])  # fmt: skip
         body = chunked([body[:at], body[at:]], [of(SIZES), of(SIZES)], of(ENDS), last)
     for _ in range(odd):
         lines.insert(draw(st.integers(1, len(lines))), draw(st.sampled_from(ODD)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol, cast
@@ -19,14 +19,22 @@ import httptools
 
 from ..ipc.failure import describe
 from ..log import writer
-from ..scoring.messages import Response, error_response
+from ..scoring.messages import Refused, Response, error_response
 from .application import Application
 from .exchange import Exchange
 from .head_cache import CachedHead
+from .request_line import check_request_line
 
-MAX_HEAD_BYTES = 64 * 1024  # of a request's line and headers
+MAX_HEAD_BYTES = 64 * 1024  # of a request's line and headers, and of its trailers
 
-MAX_HEADER_COUNT = 200
+MAX_HEADER_COUNT = 200  # of headers, and of trailers
+
+MAX_EXCESS = MAX_HEAD_BYTES + 65536  # bytes received that are no body; a head may arrive with the start of its body
+
+# Bytes beside the body that each piece of a body may bring along. A chunk has 6: its size and two line ends.
+CHUNK_OVERHEAD = 16
+
+MAX_BLANK = 16  # bytes of empty lines before a request
 
 MAX_PIPELINED = 1024  # requests on one connection; in memory each takes many times its bytes on the wire
 
@@ -82,8 +90,13 @@ class Connection(asyncio.Protocol):
 
         # Parser state
         self._parser: httptools.HttpRequestParser | None = None  # made when needed: an idle connection costs little
-        self._head_bytes = 0  # of the request's line and headers
-        self._request_bytes = 0  # as received, since the request's first byte
+        self._head_bytes = 0  # of the request's line and headers, then of its trailers
+        self._header_count = 0  # of headers, then of trailers
+        self._excess = 0  # bytes received since the request's first byte, less what its body explains
+        self._line: bytearray | None = bytearray()  # of the request line, as far as it came; None: it was accepted
+        self._may_begin = False  # whether the parser is at the start of a request whose line is checked
+        self._blank = 0  # bytes of empty lines before the request
+        self._tail = b""  # the last 3 bytes that were parsed
         self._lone_chunk = b""  # the data that is being parsed, if it arrived while no request was here
 
         # Current requests
@@ -150,7 +163,11 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client may close its half and still read: complete requests are answered."""
         self.input_ended = True
-        if self.pipeline and self.pipeline[-1].complete and not self.lingering_since:
+        if self.lingering_since:
+            return False
+        if self.arriving is not None:
+            self._refuse(error_response(400, "bad-request", "the request is not whole: the connection ended in it"))
+        if self.pipeline:
             self.pipeline[-1].close = True
             return True
         return False
@@ -183,20 +200,25 @@ class Connection(asyncio.Protocol):
 
     def _parse(self, data: bytes, lone: bool) -> bool:
         """Parses received data; `lone`: it arrived while no request was here. False: the data was refused."""
-        parser = self._parser or self._new_parser()
         self._lone_chunk = data if lone else b""
-        self._request_bytes += len(data)
+        self._excess += len(data)
         try:
-            while True:
+            for segment in self._split(data):
+                parser = self._parser or self._new_parser()
                 try:
-                    parser.feed_data(data)
-                    break
+                    parser.feed_data(segment)
                 except httptools.HttpParserUpgrade as upgrade:
-                    data = self._decline_upgrade(parser, data[upgrade.args[0] :])
-                    if not data:
+                    again = self._decline_upgrade(parser, segment[upgrade.args[0] :])
+                    if not again:
                         return False
-                    parser = self._new_parser()
+                    self._new_parser().feed_data(again)
+        except Refused as refused:
+            self._refuse(refused.response)
+            return False
         except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, Refused):
+                self._refuse(error.__context__.response)
+                return False
             text = f"internal error of the server: {describe(error.__context__ or error)}"
             writer.log(text, level="error", traceback="".join(traceback.format_exception(error)))
             self._refuse(error_response(500, "server-failed", "the server failed; the entry script is not at fault"))
@@ -205,15 +227,66 @@ class Connection(asyncio.Protocol):
             self._refuse(error_response(400, "bad-request", "this is not HTTP/1.1, or not whole"))
             return False
         exchange = self.arriving
-        # The parser reports a header once it is complete; this ends a header that never is.
-        if exchange is not None and not exchange.admitted and self._request_bytes > MAX_HEAD_BYTES + 65536:
-            self._refuse(_headers_too_large())
+        # The parser reports a header or a trailer once it is complete; this ends one that never is.
+        if exchange is not None and self._excess > MAX_EXCESS:
+            self._refuse(_trailers_too_large() if exchange.admitted else _headers_too_large())
             return False
         return True
 
+    def _split(self, data: bytes) -> Iterator[bytes]:
+        """Cuts received data so that no piece has parts of two requests. Checks each request line on the way.
+
+        The parser does not say where a request ended in what it was given. So a head or a chunked body is cut behind
+        every empty line, one of which is its end, and another body by its length. Raises `Refused`.
+        """
+        start, size = 0, len(data)
+        while start < size and not (self.input_ended and self.arriving is None):
+            line = self._line
+            if line is not None:
+                if not line:
+                    start = self._skip_blank(data, start)
+                    if start == size:
+                        return
+                    self._may_begin = True
+                end = data.find(b"\n", start) + 1
+                line += data[start : end or size]
+                if not end:
+                    yield data[start:]
+                    return
+                refusal = check_request_line(bytes(line))
+                if refusal is not None:
+                    raise Refused(refusal)
+                self._line, self._blank = None, 0
+            end = self._find_cut(data, start)
+            segment = data[start:end]
+            self._tail = (self._tail + segment[-3:])[-3:]
+            start = end
+            yield segment
+
+    def _skip_blank(self, data: bytes, start: int) -> int:
+        """Where the first line that is not empty begins. A client may send an empty line before a request."""
+        end = start
+        while data[end : end + 1] in (b"\r", b"\n"):
+            end += 1
+            self._blank += 1
+            if self._blank > MAX_BLANK:
+                raise Refused(error_response(400, "bad-request", "too many empty lines before the request"))
+        self._excess = len(data) - end
+        return end
+
+    def _find_cut(self, data: bytes, start: int) -> int:
+        exchange = self.arriving
+        if exchange is not None and exchange.admitted and "transfer-encoding" not in exchange.headers:
+            return min(len(data), start + int(exchange.headers["content-length"]) - exchange.body_size)
+        across = (self._tail + data[start : start + 3]).find(b"\r\n\r\n")  # an empty line may come in two pieces
+        if across >= 0:
+            return start + across + 4 - len(self._tail)
+        end = data.find(b"\r\n\r\n", start)
+        return len(data) if end < 0 else end + 4
+
     def _new_parser(self) -> httptools.HttpRequestParser:
         self._parser = parser = httptools.HttpRequestParser(self)
-        # Data after a request that closes the connection is ignored, not an error.
+        # A trailer `Connection: close` must not change the request.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
@@ -234,7 +307,7 @@ class Connection(asyncio.Protocol):
                 text = ", ".join(option for option in options if option.lower() not in ("upgrade", "http2-settings"))
             if name != "upgrade" and (text or name != "connection"):
                 head += b"\r\n" + name.encode("latin-1") + b": " + text.encode("latin-1")
-        self.arriving, self._lone_chunk = None, b""
+        self.arriving, self._lone_chunk, self._may_begin = None, b"", True
         return head + b"\r\n\r\n" + rest
 
     # -- calls of the parser --------------------------------------------------------------------------
@@ -242,12 +315,15 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self.input_ended:
             return
+        if not self._may_begin:
+            raise Refused(error_response(400, "bad-request", "the end of the request before is not clear"))
+        self._may_begin = False
         if len(self.pipeline) >= MAX_PIPELINED:
             self.input_ended = self.pipeline[-1].close = True
             return
         self.waiting_since = now = perf_counter()
         self.arriving = Exchange(self, now)
-        self._head_bytes = self._request_bytes = 0
+        self._head_bytes = self._header_count = 0
 
     def on_url(self, url: bytes) -> None:
         exchange = self.arriving
@@ -258,10 +334,16 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         exchange = self.arriving
-        if exchange is None or exchange.admitted:  # a trailer after a chunked body must not change the request
+        if exchange is None:
             return
         self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > MAX_HEAD_BYTES:
+        self._header_count += 1
+        too_large = self._head_bytes > MAX_HEAD_BYTES or self._header_count > MAX_HEADER_COUNT
+        if exchange.admitted:  # a trailer after a chunked body, which must not change the request
+            if too_large:
+                raise Refused(_trailers_too_large())
+            return
+        if too_large:
             return
         headers, key, text = exchange.headers, _header_name(name), value.decode("latin-1")
         if key in headers:
@@ -276,7 +358,7 @@ class Connection(asyncio.Protocol):
             return
         headers = exchange.headers
         exchange.method = parser.get_method().decode("latin-1")
-        if self._head_bytes > MAX_HEAD_BYTES or len(headers) > MAX_HEADER_COUNT:
+        if self._head_bytes > MAX_HEAD_BYTES or self._header_count > MAX_HEADER_COUNT:
             exchange.early_response, exchange.close, exchange.path = _headers_too_large(), True, "/"
         else:
             if parser.should_upgrade():  # the parser stops here; see _decline_upgrade
@@ -294,14 +376,19 @@ class Connection(asyncio.Protocol):
                     if not exchange.expects_continue and exchange.early_response is None:
                         text = "only 100-continue can be expected"
                         exchange.early_response = error_response(417, "expectation-failed", text, "expect")
-            elif version == "1.0":
+            else:
                 exchange.http10 = True
                 if "transfer-encoding" in headers and exchange.early_response is None:
                     # HTTP/1.0 has no chunks, so an intermediary may read the request otherwise (RFC 9112, 6.1).
                     _reject(exchange, "an HTTP/1.0 request cannot come in chunks", "transfer-encoding")
-            else:
-                _reject(exchange, f"HTTP/{version} is not spoken here")
+            coding = headers.get("transfer-encoding", "chunked").lower()
+            # Where chunked is not the last, the end of the body is unknown, and the parser refuses the request.
+            if coding != "chunked" and coding.endswith("chunked") and exchange.early_response is None:
+                text = "the only transfer coding is chunked"
+                exchange.early_response = error_response(501, "not-implemented", text, "transfer-encoding")
+                exchange.close = True
         exchange.admitted = True
+        self._head_bytes = self._header_count = 0
         if not parser.should_keep_alive():
             exchange.close = True
         self.input_ended = exchange.close
@@ -315,8 +402,15 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             return
         exchange.body_size += len(body)
+        self._excess = max(0, self._excess - 2 * len(body) - CHUNK_OVERHEAD)
         exchange.expects_continue = False
         if exchange.early_response is not None:
+            return
+        if exchange.path != "/score":  # no other route reads it
+            if exchange.body_size > LINGER_BYTES:
+                text = f"{exchange.path} takes no body"
+                exchange.early_response = error_response(413, "too-large", text, "body")
+                self._advance()
             return
         owner = self.owner
         exchange.early_response = self.app.check_body_size(exchange.body_size, owner.buffered - exchange.buffered)
@@ -333,7 +427,7 @@ class Connection(asyncio.Protocol):
         if exchange is None or not exchange.admitted:
             return
         self.arriving = None
-        self.waiting_since, self._request_bytes = perf_counter(), 0
+        self.waiting_since, self._excess, self._line = perf_counter(), 0, bytearray()
         exchange.complete = True
         parts = exchange.body_parts
         if parts:
@@ -539,3 +633,8 @@ def _reject(exchange: Exchange, text: str, where: str = "") -> None:
 
 def _headers_too_large() -> Response:
     return error_response(431, "headers-too-large", "the request's headers are too large")
+
+
+def _trailers_too_large() -> Response:
+    text = "the extensions and trailers of the request's chunks are too large"
+    return error_response(431, "headers-too-large", text)

@@ -132,6 +132,8 @@ AMBIGUOUS = {
     + HOST
     + AUTH
     + b"connection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    "RTSP": b"GET / RTSP/1.0\r\n" + HOST + b"\r\n",
+    "two spaces before the target": b"GET  / HTTP/1.1\r\n" + HOST + b"\r\n",
     "no version": b"GET /\r\n" + HOST + b"\r\n",
     "an unknown version": b"GET / HTTP/3.7\r\n" + HOST + b"\r\n",
     "HTTP/2 with prior knowledge": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -230,9 +232,9 @@ def test_a_client_that_closed_its_half_still_gets_its_answer(echo: Supervised) -
         wire.socket.shutdown(socket.SHUT_WR)
         assert wire.answer()[2] == b"POST:1" and wire.ended()
     with Wire(echo) as wire:
-        wire.send(post(b"1" * 100)[:-50])
+        wire.send(post(b"1") + post(b"1" * 100)[:-50])
         wire.socket.shutdown(socket.SHUT_WR)
-        assert wire.ended()
+        assert wire.answer()[2] == b"POST:1" and wire.answer()[0] == 400 and wire.ended()
 
 
 def test_100_continue_is_sent_when_the_body_is_wanted(echo: Supervised) -> None:

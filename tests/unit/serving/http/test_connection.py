@@ -48,6 +48,143 @@ def test_a_smuggled_request_is_read_as_h11_reads_it_or_refused(data: bytes) -> N
         bench.end()
 
 
+LINES = {
+    "two spaces before the target": b"GET  / HTTP/1.1\r\n",
+    "two spaces before the version": b"GET /  HTTP/1.1\r\n",
+    "tabs": b"GET\t/\tHTTP/1.1\r\n",
+    "a space at the end": b"GET / HTTP/1.1 \r\n",
+    "a space at the start": b" GET / HTTP/1.1\r\n",
+    "RTSP": b"GET / RTSP/1.0\r\n",
+    "RTSP/1.1": b"GET / RTSP/1.1\r\n",
+    "ICE": b"SOURCE / ICE/1.0\r\n",
+    "HTTP/2.0": b"GET / HTTP/2.0\r\n",
+    "HTTP/0.9": b"GET / HTTP/0.9\r\n",
+    "no version": b"GET /\r\n",
+    "LF alone": b"GET / HTTP/1.1\n",
+    "a control character": b"GET /\x01 HTTP/1.1\r\n",
+    "DEL": b"GET /\x7f HTTP/1.1\r\n",
+    "a byte beyond ASCII": b"GET /\xff HTTP/1.1\r\n",
+    "lower case": b"get / HTTP/1.1\r\n",
+}
+GOOD = {
+    "alone": b"",
+    "behind a length": b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na",
+    "behind chunks": HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx: y\r\n\r\n",
+    "behind no body": b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("before", GOOD.values(), ids=GOOD)
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_a_request_line_is_read_strictly_wherever_it_comes(line: bytes, before: bytes) -> None:
+    data = before + line + b"host: x\r\n\r\n"
+    for pieces in ([data], [before, data[len(before) :]], [bytes([byte]) for byte in data]):
+        bench = Bench()
+        try:
+            for piece in pieces:
+                bench.feed(piece)
+            bench.settle()
+            assert statuses(bench) == [200] * bool(before) + [400] and bench.over
+        finally:
+            bench.end()
+
+
+def test_empty_lines_before_a_request_are_few() -> None:
+    for blank, status in ((b"\r\n", 200), (b"\r\n" * 8, 200), (b"\r\n" * 9, 400), (b"\r\n" * 100_000, 400)):
+        for pieces in ([blank + NEXT], [*[blank[n : n + 7] for n in range(0, min(len(blank), 70), 7)], NEXT]):
+            bench = Bench()
+            try:
+                for piece in pieces:
+                    bench.feed(piece)
+                bench.settle()
+                assert statuses(bench) == [status]
+            finally:
+                bench.end()
+
+
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+TOO_MUCH = {
+    "a trailer without an end": (b"0\r\na: ", b"a" * 65_536, 431),
+    "the name of a trailer without an end": (b"0\r\n", b"a" * 65_536, 431),
+    "many trailers": (b"0\r\n", b"a: b\r\n" * 10, 431),
+    "an extension without an end": (b"1;", b"a" * 65_536, 431),
+    "a size without an end": (b"", b"0" * 65_536, 431),
+    "an extension at each chunk": (b"", b"1;" + b"a" * 1000 + b"\r\nx\r\n", 431),
+    "tiny chunks": (b"", b"1\r\nx\r\n" * 100, 413),
+}
+
+
+@pytest.mark.parametrize("line", [b"POST /score", b"GET /"])
+@pytest.mark.parametrize(("start", "more", "status"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_what_chunks_bring_beside_the_body_is_limited(start: bytes, more: bytes, status: int, line: bytes) -> None:
+    bench = Bench(max_body_bytes=100_000)
+    try:
+        bench.feed(CHUNKED.replace(b"POST /score", line) + start)
+        sent = 0
+        while not bench.over and sent < 8 << 20:
+            bench.feed(more)
+            sent += len(more)
+        assert statuses(bench) == [status]
+    finally:
+        bench.end()
+
+
+def test_a_body_in_tiny_chunks_is_a_body() -> None:
+    bench = Bench(max_body_bytes=400_000)
+    try:
+        bench.feed(CHUNKED)
+        for _ in range(3000):
+            bench.feed(b"1\r\nx\r\n" * 100)
+        bench.feed(b"0\r\na: b\r\n\r\n")
+        assert [body for _, _, body in answers(bytes(bench.socket.sent), [])] == [b":" + b"x" * 300_000]
+    finally:
+        bench.end()
+
+
+def test_many_small_headers_of_one_name_are_as_many_headers() -> None:
+    bench = Bench()
+    try:
+        bench.feed(HEAD + b"a: b\r\n" * 201 + b"\r\n")
+        assert statuses(bench) == [431]
+    finally:
+        bench.end()
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity, chunked", b"deflate,chunked"])
+def test_another_transfer_coding_than_chunked_is_not_implemented(coding: bytes) -> None:
+    bench = Bench()
+    try:
+        bench.feed(HEAD + b"transfer-encoding: " + coding + b"\r\n\r\n1\r\na\r\n0\r\n\r\n" + NEXT)
+        assert statuses(bench) == [501] and bench.over
+    finally:
+        bench.end()
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["answered at once", "answered later"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"garbage\r\n\r\n",
+        b"body without a length",
+        b"GET / HT",
+        HEAD + b"content-length: 5\r\n\r\nabc",
+        CHUNKED + b"1\r\n",
+    ],
+    ids=["garbage", "no length", "half a line", "half a body", "half a chunk"],
+)
+def test_a_client_that_closes_its_half_gets_its_answer_and_then_the_refusal(rest: bytes, held: bool) -> None:
+    bench = Bench()
+    try:
+        bench.script_thread.holding = held
+        bench.feed(POST % 1 + b"a" + rest)
+        bench.eof()
+        bench.settle()
+        assert statuses(bench) == [200, 400] and bench.over
+        assert answers(bytes(bench.socket.sent), [])[0][2] == b":a"
+    finally:
+        bench.end()
+
+
 POST = b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
 
 
