@@ -262,7 +262,7 @@ def _find_port_holder(port: int) -> dict[str, Any] | None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            from mldeploy_jupyter.serving.system.procfs import find_port_holder
+            from mldeploy_jupyter.serving.system.port_holder import find_port_holder
 
             return {"message": error.strerror or str(error), "errno": error.errno, "holder": find_port_holder(port)}
     return None

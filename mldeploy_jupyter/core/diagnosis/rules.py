@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import Any
 
-from mldeploy_jupyter.core.diagnosis import loading, missing_model, process, script
+from mldeploy_jupyter.core.diagnosis import loading_rules, missing_model_rule, process_rules, script_rules
 from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.facts import Facts, Rule
 from mldeploy_jupyter.core.diagnosis.source_map import ScriptInfo
@@ -14,31 +14,31 @@ from mldeploy_jupyter.core.diagnosis.source_map import ScriptInfo
 # Order matters. That a process was killed says more than the last exception it raised; that the script is broken, more
 # than what it then could not find; that a model cannot be loaded, more than the bare exception.
 RULES: tuple[Rule, ...] = (
-    process.already_worded,
-    process.cancelled,
-    process.busy,
-    process.port_in_use,
-    process.interpreter_failed,
-    process.init_timeout,
-    process.memory_limit,
-    process.out_of_memory,
-    process.killed,
-    process.exited,
-    script.syntax_error,
-    script.contract,
-    script.sklearn_externals,
-    loading.damaged,
-    loading.defined_in_notebook,
-    loading.corrupt,
-    loading.wrong_version,
-    missing_model.model_file_missing,
-    script.helper_missing,
-    script.module_missing,
-    script.other_file_missing,
-    script.notebook_name,
-    script.sample_failed,
-    script.script_raised,
-    process.worker_lost,
+    process_rules.already_worded,
+    process_rules.cancelled,
+    process_rules.busy,
+    process_rules.port_in_use,
+    process_rules.interpreter_failed,
+    process_rules.init_timeout,
+    process_rules.memory_limit,
+    process_rules.out_of_memory,
+    process_rules.killed,
+    process_rules.exited,
+    script_rules.syntax_error,
+    script_rules.contract,
+    script_rules.sklearn_externals,
+    loading_rules.damaged,
+    loading_rules.defined_in_notebook,
+    loading_rules.corrupt,
+    loading_rules.wrong_version,
+    missing_model_rule.model_file_missing,
+    script_rules.helper_missing,
+    script_rules.module_missing,
+    script_rules.other_file_missing,
+    script_rules.notebook_name,
+    script_rules.sample_failed,
+    script_rules.script_raised,
+    process_rules.worker_lost,
 )
 
 
@@ -62,4 +62,4 @@ def explain(
         cause = rule(facts)
         if cause is not None:
             return cause
-    return process.unknown(facts)
+    return process_rules.unknown(facts)

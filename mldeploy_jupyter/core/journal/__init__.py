@@ -9,12 +9,12 @@ from mldeploy_jupyter.core.journal.html import render_html
 from mldeploy_jupyter.core.journal.plain_text import (
     cause_lines,
     closing_lines,
-    format_duration,
     heading,
     render_text,
     stage_line,
 )
 from mldeploy_jupyter.core.journal.timeline import StageView, Timeline, apply_event, fold, update_elapsed
+from mldeploy_jupyter.core.journal.wording import format_duration
 
 __all__ = [
     "StageView",

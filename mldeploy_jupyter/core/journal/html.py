@@ -5,16 +5,9 @@ from __future__ import annotations
 import re
 from html import escape
 
-from mldeploy_jupyter.core.journal.plain_text import (
-    MARKS,
-    cause_lines,
-    closing_lines,
-    count_text,
-    describe_state,
-    elapsed_text,
-    format_duration,
-)
+from mldeploy_jupyter.core.journal.plain_text import cause_lines, closing_lines
 from mldeploy_jupyter.core.journal.timeline import StageView, Timeline
+from mldeploy_jupyter.core.journal.wording import MARKS, count_text, describe_state, elapsed_text, format_duration
 from mldeploy_jupyter.core.text import one_line
 
 # A number and its unit, which a line break must not separate.

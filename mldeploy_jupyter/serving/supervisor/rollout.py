@@ -11,9 +11,10 @@ from typing import Any
 
 from ..ipc.failure import failure
 from ..settings import Settings
-from ..system import listening_socket, procfs
+from ..system import listening_socket
 from ..system.background import run_in_background
 from ..system.json_file import write_json
+from ..system.port_holder import find_port_holder
 from .generation import Aborted, Deployment, Emit, Generation
 from .probe import ProbeError, probe
 from .startup import make_ready
@@ -189,7 +190,7 @@ class Rollouts:
 def bind_failure(port: int, error: OSError) -> dict[str, Any]:
     """The failure of a port that cannot be listened on, with the process that holds it."""
     taken = error.errno == errno.EADDRINUSE
-    holder = procfs.find_port_holder(port) if taken else None
+    holder = find_port_holder(port) if taken else None
     text = f"port {port}: {error.strerror}"
     return failure("port-in-use" if taken else "spawn-failed", "rollout", text, port=port, holder=holder)
 

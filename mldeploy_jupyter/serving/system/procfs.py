@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 PROC = Path("/proc")
 
@@ -139,27 +138,3 @@ def list_open_files(pid: int | str = "self", proc: Path = PROC) -> set[str]:
         except OSError:
             continue  # closed since it was listed
     return found
-
-
-def find_port_holder(port: int, proc: Path = PROC) -> dict[str, Any] | None:
-    """`{"pid", "command"}` of the process that listens on TCP port `port`; None where that cannot be read."""
-    sockets = _listening_sockets(port, proc)
-    holders = [pid for pid in list_pids(proc) if sockets and sockets & list_open_files(pid, proc)]
-    if not holders:
-        return None
-    pid = min(holders)
-    try:
-        command = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-    except OSError:
-        command = ""
-    return {"pid": pid, "command": command.strip()}
-
-
-def _listening_sockets(port: int, proc: Path) -> set[str]:
-    sockets = set()
-    for table in ("tcp", "tcp6"):
-        for line in read_file("net", table, proc).splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:  # 0A: listening
-                sockets.add(f"socket:[{fields[9]}]")
-    return sockets

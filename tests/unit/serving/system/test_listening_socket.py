@@ -7,7 +7,7 @@ import os
 import pytest
 
 from mldeploy_jupyter.serving.system.listening_socket import open_listener
-from mldeploy_jupyter.serving.system.procfs import find_port_holder
+from mldeploy_jupyter.serving.system.port_holder import find_port_holder
 
 
 def test_the_holder_of_a_port_is_found_and_a_free_one_has_none() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.serving.system import procfs
+from mldeploy_jupyter.serving.system.port_holder import find_port_holder
 from tests.polling import wait_until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there is a /proc on Linux only")
@@ -58,7 +59,7 @@ def test_without_proc_the_answers_are_empty(tmp_path: Path) -> None:
     assert procfs.read_environment(1, none) == [] and procfs.read_rss(1, none) is None
     assert procfs.read_sizes(1, "status", none) is None and procfs.count_threads(proc=none) is None
     assert procfs.list_open_files(proc=none) == set() == procfs.list_mapped_files(proc=none)
-    assert procfs.find_port_holder(80, none) is None and not procfs.waits_for_lock(1, none)
+    assert find_port_holder(80, none) is None and not procfs.waits_for_lock(1, none)
     assert procfs.read_boot_id(none) == ""
 
 
