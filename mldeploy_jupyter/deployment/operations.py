@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import keys
-from mldeploy_jupyter.core.errors import WebserviceException, WebserviceNotFound
+from mldeploy_jupyter.core.errors import MldeployError, WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.files import cancel_path
 from mldeploy_jupyter.deployment.lease import Heartbeat, acquire_lease
@@ -78,10 +78,7 @@ def control_service(folder: WorkspaceFolder, name: str, action: Action) -> Servi
         try:
             target.control(service, action, _discard_event)
         except TargetFailure as failure:
-            from mldeploy_jupyter.core.diagnosis import explain
-
-            cause = explain(failure.failure, script=None, settings={}, models=[])
-            raise cause.to_error(name, service.deployment_id) from None
+            raise _explain_failure(service, failure.failure) from None
         status = target.status(service)
         changes: dict[str, Any] = {"state": status.state}
         if status.endpoint is not None:
@@ -132,14 +129,23 @@ def get_keys(folder: WorkspaceFolder, name: str) -> keys.ServiceKeys:
 def regenerate_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.ServiceKeys:
     """Replaces one key, also in the running service, without a restart. The other key stays valid.
 
-    `which` and `value` are as in `core.keys.replace_key`. Raises `WebserviceException` when the service runs
-    elsewhere.
+    `which` and `value` are as in `core.keys.replace_key`.
+
+    Raises:
+        WebserviceException: the service runs elsewhere.
+        DeploymentFailed: its supervisor does not answer; the key was not replaced.
     """
     service = _find_service(folder, name)
     require_local(folder, service)
     target = open_target(service.target, target_context(folder))
+    failure = target.status(service).failure or {}
+    if failure.get("code") == "supervisor-silent":
+        raise _explain_failure(service, failure)
     replaced = keys.replace_key(folder.services / service.name / "keys.json", which, value)
-    target.control(service, "regen_keys", _discard_event)
+    try:
+        target.control(service, "regen_keys", _discard_event)
+    except TargetFailure as silent:
+        raise _explain_failure(service, silent.failure) from None
     return replaced
 
 
@@ -180,6 +186,13 @@ def read_logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: b
     service = _find_service(folder, name)
     require_local(folder, service)
     return open_target(service.target, target_context(folder)).logs(service, tail=tail, follow=follow)
+
+
+def _explain_failure(service: ServiceRecord, failure: dict[str, Any]) -> MldeployError:
+    from mldeploy_jupyter.core.diagnosis import explain
+
+    cause = explain(failure, script=None, settings={"service": service.name}, models=[])
+    return cause.to_error(service.name, service.deployment_id)
 
 
 def _find_service(folder: WorkspaceFolder, name: str) -> ServiceRecord:

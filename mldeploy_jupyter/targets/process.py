@@ -133,7 +133,12 @@ class ProcessTarget:
                 )
             _require_ok(service, supervisor.call("restart"))
         elif action == "regen_keys" and supervisor.find_process() is not None:
-            _require_ok(service, supervisor.call("keys"))
+            try:
+                _require_ok(service, supervisor.call("keys"))
+            except TargetFailure:
+                if supervisor.find_process() is not None:
+                    raise
+                # It ended meanwhile; the next one reads the keys when it starts.
 
     def status(self, service: ServiceRecord) -> ServiceStatus:
         supervisor = self._supervisor(service.name)
@@ -237,7 +242,7 @@ def _status_without_process(supervisor: SupervisorClient) -> ServiceStatus:
         "Unhealthy" if crashed else "Stopped",
         revision=live.get("revision", 0),
         deployment_id=live.get("deployment_id", ""),
-        failure={"code": "supervisor-lost", "message": "the supervisor process is gone"} if crashed else None,
+        failure=supervisor.describe_lost() if crashed else None,
     )
 
 

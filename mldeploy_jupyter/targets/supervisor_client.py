@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ START_SECONDS = 20.0  # allowed for a supervisor to write supervisor.json; usual
 
 STOP_SECONDS = 15.0  # allowed to drain and end; then the supervisor is killed
 
-STATUS_SECONDS = 5.0  # allowed for an answer that needs no work, such as a status
+STATUS_SECONDS = 5.0  # allowed for an answer that needs no work, such as a status; then it counts as hung
 
 
 class SupervisorClient:
@@ -123,20 +124,47 @@ class SupervisorClient:
     ) -> dict[str, Any]:
         """Sends one request of the control protocol (`serving/ipc/control_client.py`) and returns the answer.
 
-        `timeout` is the longest silence in seconds; None waits as long as the supervisor lives.
+        `timeout` is the longest silence in seconds; None waits as long as the supervisor answers at all.
 
         Raises:
-            TargetFailure: it does not run, or went away before it answered.
+            TargetFailure: it does not run, went away before it answered, or does not answer.
         """
         from mldeploy_jupyter.serving.ipc import control_client
 
         process = self.find_process()
         if process is None:
-            raise TargetFailure({"code": "supervisor-lost", "message": "the supervisor process is gone"})
+            raise TargetFailure(self.describe_lost())
         try:
             return control_client.call(process["control"], op, on_event=on_event, timeout=timeout, **arguments)
+        except control_client.NoAnswer as error:
+            raise TargetFailure(self._describe_silent(process["pid"], str(error))) from error
         except control_client.ControlError as error:
-            raise TargetFailure({"code": "supervisor-lost", "message": f"the supervisor went away: {error}"}) from error
+            lost = {**self.describe_lost(), "message": f"the supervisor went away: {error}"}
+            raise TargetFailure(lost) from error
+
+    def describe_lost(self) -> dict[str, Any]:
+        """The failure of a supervisor that ended without being told to."""
+        name = self.folder.name
+        return {
+            "code": "supervisor-lost",
+            "message": "the supervisor process is gone",
+            "what": f"the supervisor of {name} is gone",
+            "why": "its process ended without being told to: it was killed, or this machine was restarted",
+            "hint": f"start it again with `mldeploy service start -n {name}`" if self.read_live() else "deploy it again",
+        }
+
+    def _describe_silent(self, pid: int, message: str) -> dict[str, Any]:
+        """The failure of a supervisor that is there and does not answer."""
+        from mldeploy_jupyter.serving.system import procfs
+
+        name = self.folder.name
+        hint = f"end it with `mldeploy service stop -n {name}`, then `mldeploy service start -n {name}`"
+        why = f"process {pid} does not answer although it runs"
+        if procfs.is_stopped(pid):
+            why = f"process {pid} is stopped by a signal (SIGSTOP)"
+            hint = f"let it go on with `kill -CONT {pid}`, or {hint}"
+        what = f"the supervisor of {name} does not answer"
+        return {"code": "supervisor-silent", "message": message, "what": what, "why": why, "hint": hint}
 
     def await_live(self) -> None:
         """Waits until a supervisor that was started with `resume` serves its revision again.
@@ -162,11 +190,11 @@ class SupervisorClient:
         process = self.find_process()
         if process is not None:
             pid, start = process["pid"], process_identity.start_time(process["pid"])
-            try:
+            end = self._clock()  # one that does not answer is killed at once
+            with suppress(TargetFailure):
+                self.call("status", timeout=STATUS_SECONDS)
+                end = self._clock() + STOP_SECONDS
                 self.call("stop", timeout=STOP_SECONDS)
-            except TargetFailure:
-                pass
-            end = self._clock() + STOP_SECONDS
             # The start time tells whether the pid still is the supervisor's: pids are reused.
             while start and process_identity.start_time(pid) == start:
                 if self._clock() > end:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..ipc.control_client import ANSWER_WAIT, SILENCE
 from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..system.identity import folder_identity
@@ -21,6 +22,9 @@ from ..system.json_file import read_json
 from .generation import Emit
 
 MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 104 to 108
+
+# Seconds after which a client has given a request up: a supervisor that was stopped meanwhile does not carry it out.
+MAX_AGE = SILENCE + ANSWER_WAIT
 
 SEND_TIMEOUT = 2  # seconds for a client to read an event, before it counts as disconnected
 
@@ -81,8 +85,13 @@ class ControlServer:
             try:
                 request = json.loads(lines.readline() or b"null")
                 op = request.pop("op")
+                sent = float(request.pop("sent", time.monotonic()))  # missing from older clients
             except (ValueError, AttributeError, KeyError, OSError, TypeError):
                 emit({"ok": False, "failure": failure("bad-request", "", "one JSON object with an op is expected")})
+                return
+            if op != "stop" and time.monotonic() - sent > MAX_AGE:
+                self._log.write(f"{op} is not carried out: its client gave it up meanwhile", level="warning")
+                emit({"ok": False, "failure": failure("expired", op, "the request came too late")})
                 return
             try:
                 emit(handle(op, request, emit))

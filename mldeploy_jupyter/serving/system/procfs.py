@@ -67,6 +67,12 @@ def start_time(pid: int | str = "self", proc: Path = PROC) -> int:
     return stat.start_time if stat is not None and stat.state not in "ZX" else 0
 
 
+def is_stopped(pid: int | str, proc: Path = PROC) -> bool:
+    """Whether a signal such as SIGSTOP keeps a process from running; False for one that a debugger holds."""
+    stat = read_stat(pid, proc)
+    return stat is not None and stat.state == "T"
+
+
 def list_session(leader: int, proc: Path = PROC) -> list[int]:
     """The pids of the processes in the session of `leader`."""
     return [pid for pid in list_pids(proc) if (stat := read_stat(pid, proc)) is not None and stat.session == leader]
