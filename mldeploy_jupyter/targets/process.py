@@ -145,7 +145,7 @@ class ProcessTarget:
         if supervisor.find_process() is None:
             return _status_without_process(supervisor)
         try:
-            answer = supervisor.call("status", timeout=STATUS_SECONDS)
+            answer = supervisor.call("status", timeout=STATUS_SECONDS, ask_workers=True)
         except TargetFailure as error:
             return ServiceStatus("Unhealthy", failure=error.failure)
         last = answer.get("last_deploy") or {}

@@ -150,7 +150,9 @@ class SupervisorClient:
             "message": "the supervisor process is gone",
             "what": f"the supervisor of {name} is gone",
             "why": "its process ended without being told to: it was killed, or this machine was restarted",
-            "hint": f"start it again with `mldeploy service start -n {name}`" if self.read_live() else "deploy it again",
+            "hint": f"start it again with `mldeploy service start -n {name}`"
+            if self.read_live()
+            else "deploy it again",
         }
 
     def _describe_silent(self, pid: int, message: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The client of a supervisor's control socket.
 
-Protocol 1: one request a connection, as a line of JSON. It is answered by lines of JSON: events, then the answer. `sent`
-is when the request was sent, in seconds on the monotonic clock, which all processes of a machine share: a supervisor
-that was stopped does not carry out what nobody waits for any longer.
+Protocol 1: one request a connection, as a line of JSON. It is answered by lines of JSON: events, then the answer.
+`sent` is when the request was sent, in seconds on the monotonic clock, which all processes of a machine share: a
+supervisor that was stopped does not carry out what nobody waits for any longer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-
 
 SILENCE = 2.0  # seconds without a line after which a supervisor that may be busy is asked whether it still answers
 

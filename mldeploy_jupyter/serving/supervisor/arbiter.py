@@ -6,21 +6,23 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..settings import Settings
+from ..system.background import run_in_background
 from .generation import Aborted, Emit, Generation
 from .respawn import Respawner
 from .rollout import Rollouts
 from .script_check import check_script
 from .spawn import RunInMain
-from .watchdog import start_watchdog
+from .watchdog import find_hang, hang_failure, start_watchdog
 from .worker_limits import Limits
 from .worker_pool import WorkerPool
-from .worker_process import request_all
+from .worker_process import WorkerProcess, request_all
 from .zygote_pool import ZygotePool
 
 PAUSE_WAIT = 0.5  # seconds: no connection is accepted during the pause, so do not wait long for a stuck worker
@@ -57,13 +59,13 @@ class Arbiter:
         self._respawner = Respawner(self.pool)
         self.rollouts = Rollouts(self.pool, host, self.switch)
         self._limits = Limits(log, self._respawner.recycle)
-        start_watchdog(self.pool.list_workers, log)
+        start_watchdog(self.pool.list_watched, self._zygotes.check, log)
 
     def handle(self, op: str, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         """The answer to an operation of the control protocol; `emit` sends the events before it."""
         match op:
             case "status":
-                return self.status()
+                return self.status(ask_workers=bool(request.get("ask_workers")))
             case "deploy":
                 return self.rollouts.deploy(request, emit)
             case "cancel":
@@ -78,19 +80,23 @@ class Arbiter:
                 return self._begin_imports(request)
         return {"ok": False, "failure": failure("bad-request", "", f"no such op: {op}")}
 
-    def status(self) -> dict[str, Any]:
+    def status(self, ask_workers: bool = False) -> dict[str, Any]:
+        """With `ask_workers`, the state is Live only when a live worker answers; `failure` says why none does."""
         last = self.rollouts.last  # read first: when it says that a revision is live, `live` is that one
         live, workers = self.pool.live, self.pool.list_workers()
+        state, hang = live.state if live else "Empty", None
+        if live is not None and state == "Live" and ask_workers:
+            hang = _find_hang([worker for worker in live.workers if worker.state == "live"])
         return {
             "ok": True,
             "pid": os.getpid(),
             "port": self.pool.port,
-            "state": live.state if live else "Empty",
+            "state": "Unhealthy" if hang else state,
             "revision": live.settings.revision if live else None,
             "deployment_id": live.deployment_id if live else None,
             "workers": [worker.describe() for worker in workers],
             "last_deploy": last,
-            "failure": live.failure if live else None,
+            "failure": hang or (live.failure if live else None),
             "last_exit": self._respawner.last_exit,
             "settings": live.settings.to_dict() if live else None,
             "forking": self._zygotes.describe(),
@@ -171,3 +177,10 @@ class Arbiter:
             self._on_port()
         except OSError as error:
             self._log.write(f"the new port could not be written down: {error}")
+
+
+def _find_hang(workers: list[WorkerProcess]) -> dict[str, Any] | None:
+    """The failure of the first of the workers when none of them answers; None as soon as one does."""
+    results = [run_in_background(partial(find_hang, worker)) for worker in workers]
+    reasons = [result() for result in results]
+    return hang_failure(workers[0], reasons[0]) if reasons and all(reasons) else None

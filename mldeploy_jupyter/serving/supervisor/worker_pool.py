@@ -81,6 +81,11 @@ class WorkerPool:
         with self._lock:
             return list(self._workers)
 
+    def list_watched(self) -> list[WorkerProcess]:
+        """The workers, and the processes that check a script."""
+        with self._lock:
+            return [*self._workers, *self._checks]
+
     def list_pids(self) -> set[int]:
         """The processes for whose end a thread of the supervisor waits."""
         with self._lock:
@@ -293,7 +298,8 @@ class WorkerPool:
             self.deliver_connections()
         elif message["event"] == "stuck":
             self.scoreboard.service_fields[STUCK] += 1
-            self.log.write(f"worker {worker.pid}: run() passed its deadline and did not end; replacing the worker")
+            reason = message.get("reason") or "run() passed its deadline and did not end"
+            self.log.write(f"worker {worker.pid}: {reason}; replacing the worker", level="warning")
             threading.Thread(target=self._on_stuck, args=(worker,), daemon=True).start()
 
     def _read_keys(self) -> dict[str, str]:

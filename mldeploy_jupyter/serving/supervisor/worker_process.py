@@ -151,6 +151,11 @@ class WorkerProcess:
         finally:
             del self._answers[number]
 
+    @property
+    def has_heartbeat(self) -> bool:
+        """Whether it beats without requests, too. Workers of older versions do not."""
+        return "heartbeat" in self.ready
+
     def count_answered(self) -> int:
         """How many requests of /score it has answered."""
         if self.scoreboard is None or not self.slot or self.exited.is_set():

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..log.service_log import ServiceLog
 from ..settings import Settings
+from ..system import procfs
 from ..system.json_file import read_json, write_json
 from ..system.process_state import become_subreaper
 from .spawn import RunInMain, SpawnedProcess
@@ -164,6 +165,29 @@ class ZygotePool:
         with self._lock:
             self._drop_zygote()
 
+    def check(self) -> None:
+        """Gives up a zygote that has nothing to do and answers nothing, and starts another. Waits for its answer.
+
+        One that is in use has its own time limits.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            zygote = self._zygote
+            if zygote is None or not zygote.alive or zygote.busy or self._closed:
+                return
+            try:
+                zygote.ping()
+            except ForkUnsafe as unsafe:
+                if self._closed:
+                    return
+                text = f"process {zygote.process.pid}, which workers are forked from, does not answer ({unsafe})"
+                self._log.write(f"{text}; starting another", level="warning")
+                self._drop_zygote()
+                threading.Thread(target=self._replace_zygote, args=(zygote.settings,), daemon=True).start()
+        finally:
+            self._lock.release()
+
     def fits(self, settings: Settings) -> bool:
         """Whether a zygote runs that can be forked for `settings`."""
         zygote = self._zygote
@@ -199,8 +223,10 @@ class ZygotePool:
         if not self._import(zygote, settings, give_up):
             return None
         process, self._spare = self._spare, None
-        if process is not None and os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
-            process.discard()  # it has died
+        if process is not None and (
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) or procfs.is_stopped(process.pid)
+        ):
+            process.discard()  # it has died, or never moves again
             process = None
         return self._check_files_later(zygote, process or zygote.fork())
 

@@ -17,12 +17,17 @@ from ..log import entry
 from ..log.service_log import ServiceLog
 from ..log.worker_output import read_output
 from ..settings import Settings
+from ..system import procfs
 from ..system.process_mark import kill_marked, new_mark
 from .spawn import RunInMain, SpawnedProcess, kill_group, set_send_timeout, spawn_process
 
 IMPORT_TIMEOUT = 60.0  # seconds for one module; the zygote does without a slower one
 
 ANSWER_TIMEOUT = 10.0  # seconds for every other order
+
+PING_TIMEOUT = 3.0  # seconds for a zygote that has nothing to do to answer
+
+STOPPED_TIMEOUT = 3.0  # seconds in which a zygote that a signal has stopped may be awaited
 
 MIN_LIFE = 10.0  # seconds: a zygote that died earlier would probably die again
 
@@ -136,6 +141,15 @@ class ZygoteProcess:
 
         return SpawnedProcess(pid, ours, read, reap, mark, forked=True)
 
+    @property
+    def busy(self) -> bool:
+        """Whether it imports modules, and therefore answers nothing else."""
+        return not self._greeted or bool(self._unread_imports)
+
+    def ping(self) -> None:
+        """Raises `ForkUnsafe` when it does not answer within `PING_TIMEOUT`; it is killed then."""
+        self.await_event("answer", self.send("ping"), PING_TIMEOUT)
+
     def lived_long_enough(self) -> bool:
         """Whether another zygote is worth starting after this one died."""
         return time.monotonic() - self._spawned_at > MIN_LIFE
@@ -164,13 +178,20 @@ class ZygoteProcess:
         if number in self._unread_events:
             return self._unread_events.pop(number)
         deadline = time.monotonic() + wait
+        moved = time.monotonic()
         while True:
             try:
                 found = self._events.get(timeout=0.05)
             except queue.Empty:
                 if give_up():
                     return None
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                if not procfs.is_stopped(self.process.pid):
+                    moved = now
+                elif now - moved > STOPPED_TIMEOUT:
+                    self.kill()
+                    raise ForkUnsafe("a signal has stopped it") from None
+                if now > deadline:
                     self.kill()
                     raise ForkUnsafe(f"it did not end within {wait:g} s", self._importing) from None
                 continue

@@ -60,6 +60,16 @@ class RequestQueue:
         """Whether requests wait or run."""
         return bool(self._jobs)
 
+    @property
+    def oldest(self) -> Job | None:
+        """The job that has been here longest; None when there is none."""
+        return next(iter(self._jobs), None)
+
+    @property
+    def running(self) -> bool:
+        """Whether a call of `run()` is being made."""
+        return any(job.running for job in self._jobs)
+
     def submit(self, exchange: Exchange, request: Request) -> None:
         """Queues a request for `run()`, or refuses it with 429 when too many wait."""
         if self._stuck:

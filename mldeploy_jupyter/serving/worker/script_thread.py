@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from ..ipc.failure import describe, traceback_text
 from ..log import writer
@@ -64,6 +64,13 @@ class ScriptThread:
             if not job.abandoned:
                 job.abandoned = True
                 self._abandoned += not job.claimed
+
+    def poke(self) -> Callable[[], bool]:
+        """Asks for a sign of life, in turn after the waiting jobs. The function returned says whether it came."""
+        job = Job(None, cast(Any, None))  # an abandoned job is taken and makes no call
+        self.abandon(job)
+        self._queue.put(job)
+        return lambda: job.claimed
 
     def serve(self) -> None:
         """Runs jobs in this thread until `stop`."""
@@ -245,6 +252,11 @@ class AsyncScriptThread(ScriptThread):
     def submit(self, job: Job) -> None:
         self._unfinished += 1
         self.user_loop.call_soon_threadsafe(self._start_job, job)
+
+    def poke(self) -> Callable[[], bool]:
+        answered = threading.Event()
+        self.user_loop.call_soon_threadsafe(answered.set)
+        return answered.is_set
 
     def serve(self) -> None:
         asyncio.set_event_loop(self.user_loop)

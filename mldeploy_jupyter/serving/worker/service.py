@@ -28,6 +28,7 @@ from ..settings import Settings
 from . import preload
 from .app import App
 from .batching import Batcher
+from .heartbeat import INTERVAL, Heartbeat
 from .jobs import Job
 from .sample import sample_body, sample_failure, sample_request
 from .script_thread import AsyncScriptThread, ScriptThread
@@ -63,6 +64,13 @@ class Service:
         slot.fields[STARTED] = int(time.time() * 1000)
         self._loop = _new_loop()
         self.app = App(settings, scoreboard, slot, self._loop, on_stuck=lambda: self._send_event("stuck"))
+        self._heartbeat = Heartbeat(
+            self._loop,
+            slot,
+            self.app.queue,
+            lambda: self.script_thread if self.app.phase == "ready" and not self._draining else None,
+            lambda: self._send_event("stuck", reason="the script's thread takes no request"),
+        )
         self.finished = threading.Event()
         self._listener = listener
         self._draining = False
@@ -114,6 +122,7 @@ class Service:
             "modules": preload.packages_since(before),
             "openapi_ok": can_describe(script, self.settings),
             "offer": offer,
+            "heartbeat": INTERVAL,  # missing from older workers, which beat only while they have requests
             "warnings": [*script.warnings, *scorer.warnings],
         }
 
@@ -174,6 +183,8 @@ class Service:
         if op == "adopt":
             for fd in fds:
                 self._acceptor.adopt(socket.socket(fileno=fd), message.get("private", False))
+        elif op == "ping":
+            self._acknowledge(message)
         elif op == "accept":
             self._acceptor.accept()
             self._acknowledge(message)
@@ -209,6 +220,7 @@ class Service:
         if early:
             self._acceptor.accept()
         self._loop.call_soon(started.set)
+        self._loop.call_soon(self._heartbeat.beat)
         self._loop.run_forever()
 
     def _hand_over(self, fd: int) -> None:

@@ -5,8 +5,8 @@ and has one thread, so nothing is in progress when it forks. A child becomes a w
 parent is the supervisor, not this process, which may therefore die without harm to the workers.
 
 Orders come on a channel (`ipc/channel.py`). `import` (modules) and `look` are answered with `unsafe`, `culprit`,
-`failed`, `changed` and `modules`, as far as they apply; `fork` (with the descriptors of a worker's channel and of its
-output) with `pid`.
+`failed`, `changed` and `modules`, as far as they apply; `ping` with nothing; `fork` (with the descriptors of a worker's
+channel and of its output) with `pid`.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class Zygote:
                     return worker_channel
             elif order["op"] == "import":
                 self._answer(order, **self._import(order["modules"]))
+            elif order["op"] == "ping":
+                self._answer(order)
             else:
                 self._answer(order, changed=self._files.find_changed())
                 self._cache_entry_points()

@@ -78,6 +78,9 @@ class Supervised:
     def score(self, data: Any = 1, **more: Any) -> requests.Response:
         return requests.post(f"{self.url}/score", **{"json": data, "headers": KEY, "timeout": 20, **more})
 
+    def metrics(self) -> str:
+        return requests.get(f"{self.url}/metrics", timeout=20).text
+
     def pids(self) -> list[int]:
         return [w["pid"] for w in self.ask("status")["workers"] if w["state"] == "live"]
 

@@ -1,0 +1,160 @@
+"""Processes that hang without a request, or that a signal has stopped: found within 10 seconds, replaced or reported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.integration.serving.supervised import ECHO, Supervised
+from tests.polling import wait_until
+
+LIMIT = 10.0  # seconds in which a hang is found
+
+# What hangs is told by a file, so that no request is in hand when it does.
+SCRIPT = """
+    import asyncio, ctypes, os, pathlib, signal, threading, time
+
+    def hold_the_lock():
+        ctypes.PyDLL(None).usleep(60_000_000)
+
+    def block_the_loop():
+        import gc
+        for loop in gc.get_objects():
+            if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_running():
+                loop.call_soon_threadsafe(time.sleep, 60)
+
+    def lock_the_script():
+        lock = threading.Lock()
+        lock.acquire()
+        signal.signal(signal.SIGUSR1, lambda *_: lock.acquire())
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def init():
+        def wait():
+            while not pathlib.Path("HOW").exists(): time.sleep(0.05)
+            how = pathlib.Path("HOW").read_text()
+            pathlib.Path("HOW").unlink()
+            globals()[how]()
+        threading.Thread(target=wait, daemon=True).start()
+
+    def run(data): return "ok"
+"""
+ASYNC = """
+    import asyncio, json, time
+    def init(): pass
+    async def run(data):
+        if json.loads(data) == "later": asyncio.get_running_loop().call_later(0.1, time.sleep, 60)
+        return "ok"
+"""
+
+
+def hang(service: Supervised, how: str) -> None:
+    path = service.root / f"app{service.revision}" / "HOW"
+    path.with_suffix(".next").write_text(how)
+    path.with_suffix(".next").rename(path)
+
+
+def await_another(service: Supervised, before: list[int], seconds: float = LIMIT) -> None:
+    """Waits until another worker serves and answers."""
+    wait_until(
+        lambda: (now := service.pids()) and not set(now) & set(before), seconds, lambda: f"another worker: {service.log}"
+    )
+    assert wait_until(lambda: (r := service.score("x")).ok and r)
+
+
+@pytest.mark.parametrize("how", ["hold_the_lock", "block_the_loop", "lock_the_script"])
+def test_a_worker_that_hangs_without_a_request_is_replaced(supervised: Supervised, how: str) -> None:
+    assert supervised.deploy(SCRIPT, drain_timeout=1)["ok"]
+    before = supervised.pids()
+    hang(supervised, how)
+    await_another(supervised, before, 2 * LIMIT)
+    assert "it hung" in supervised.log or "the script's thread takes no request" in supervised.log
+
+
+def test_an_async_script_whose_loop_is_blocked_by_a_task_is_replaced(supervised: Supervised) -> None:
+    assert supervised.deploy(ASYNC, drain_timeout=1)["ok"]
+    before = supervised.pids()
+    assert supervised.score("later").ok
+    await_another(supervised, before, 2 * LIMIT)
+
+
+@pytest.mark.parametrize("in_hand", [False, True])
+def test_a_worker_stopped_by_a_signal_is_replaced(supervised: Supervised, in_hand: bool) -> None:
+    source = ECHO.replace("return", "__import__('time').sleep(60 * (data == '\"wait\"')); return") if in_hand else ECHO
+    assert supervised.deploy(source)["ok"]
+    before = supervised.pids()
+    with ThreadPoolExecutor(1) as pool:
+        if in_hand:
+            waiting = pool.submit(supervised.score, "wait", timeout=60)
+            wait_until(lambda: 'in_flight{service="t"} 1' in supervised.metrics() or waiting.done())
+        os.kill(before[0], signal.SIGSTOP)
+        status = supervised.ask("status", ask_workers=True)
+        assert status["state"] == "Unhealthy" and "signal" in status["failure"]["why"]
+        await_another(supervised, before)
+    assert supervised.ask("status", ask_workers=True)["state"] == "Live"
+    assert supervised.ask("status")["last_exit"]["code"] == "worker-hung"
+
+
+def test_of_two_workers_the_other_answers_and_the_service_is_live(supervised: Supervised) -> None:
+    assert supervised.deploy(workers=2)["ok"]
+    stopped, other = supervised.pids()
+    os.kill(stopped, signal.SIGSTOP)
+    assert supervised.ask("status", ask_workers=True)["state"] == "Live"
+    wait_until(lambda: len(now := supervised.pids()) == 2 and stopped not in now, LIMIT, "another worker")
+    assert other in supervised.pids()
+
+
+def test_a_stopped_zygote_is_replaced_and_delays_no_deployment(supervised: Supervised) -> None:
+    assert supervised.deploy()["ok"]
+    forking = wait_until(lambda: (f := supervised.ask("status")["forking"])["spare"] and f)
+    os.kill(forking["pid"], signal.SIGSTOP)
+    wait_until(lambda: supervised.ask("status")["forking"]["pid"] not in (forking["pid"], None), 2 * LIMIT, "another")
+    forking = wait_until(lambda: (f := supervised.ask("status")["forking"])["spare"] and f)
+    os.kill(forking["spare"], signal.SIGSTOP)
+    os.kill(forking["pid"], signal.SIGSTOP)
+    began = time.monotonic()
+    assert supervised.deploy()["ok"]
+    assert time.monotonic() - began < 2 * LIMIT
+
+
+def test_a_worker_that_a_signal_stops_in_init_fails_the_deployment_at_once(supervised: Supervised) -> None:
+    source = "import os, signal\ndef init(): os.kill(os.getpid(), signal.SIGSTOP)\ndef run(data): return 1\n"
+    began = time.monotonic()
+    answer = supervised.deploy(source)
+    assert time.monotonic() - began < 2 * LIMIT
+    assert answer["failure"]["code"] == "worker-hung" and answer["failure"]["stage"] == "init"
+
+
+def test_a_long_init_and_a_long_call_are_no_hang(supervised: Supervised) -> None:
+    source = """
+        import ctypes, json
+        def init(): ctypes.PyDLL(None).usleep(9_500_000)  # keeps the global lock
+        def run(data):
+            ctypes.PyDLL(None).usleep(9_500_000)
+            return 1
+    """
+    assert supervised.deploy(source)["ok"]
+    before = supervised.pids()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(supervised.score, timeout=60)
+        wait_until(lambda: supervised.ask("status", ask_workers=True)["state"] == "Live" and waiting.running())
+        assert waiting.result().json() == 1
+    assert supervised.pids() == before
+
+
+def test_workers_outlive_a_pause_of_the_supervisor(supervised: Supervised) -> None:
+    """What stood still may have been this machine: nobody is ended for a silence that the supervisor shared."""
+    assert supervised.deploy(workers=2)["ok"]
+    before = supervised.pids()
+    processes = [supervised.process.pid, *before]
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > LIMIT)
+    for pid in processes:
+        os.kill(pid, signal.SIGCONT)
+    assert supervised.score("x").ok and supervised.pids() == before
