@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,24 +17,25 @@ LIMIT = 10.0  # seconds in which a hang is found
 
 # What hangs is told by a file, so that no request is in hand when it does.
 SCRIPT = """
-    import asyncio, ctypes, os, pathlib, signal, threading, time
+    import ctypes, os, pathlib, signal, sys, threading, time
+
+    lock = threading.Lock()
 
     def hold_the_lock():
         ctypes.PyDLL(None).usleep(60_000_000)
 
     def block_the_loop():
-        import gc
-        for loop in gc.get_objects():
-            if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_running():
-                loop.call_soon_threadsafe(time.sleep, 60)
+        ident = next(thread.ident for thread in threading.enumerate() if thread.name == "loop")
+        frame = sys._current_frames()[ident]
+        while "_run_loop" not in frame.f_code.co_name: frame = frame.f_back
+        frame.f_locals["self"]._loop.call_soon_threadsafe(time.sleep, 60)
 
     def lock_the_script():
-        lock = threading.Lock()
         lock.acquire()
-        signal.signal(signal.SIGUSR1, lambda *_: lock.acquire())
         os.kill(os.getpid(), signal.SIGUSR1)
 
     def init():
+        signal.signal(signal.SIGUSR1, lambda *_: lock.acquire())
         def wait():
             while not pathlib.Path("HOW").exists(): time.sleep(0.05)
             how = pathlib.Path("HOW").read_text()
@@ -90,7 +92,7 @@ def test_a_worker_stopped_by_a_signal_is_replaced(supervised: Supervised, in_han
     with ThreadPoolExecutor(1) as pool:
         if in_hand:
             waiting = pool.submit(supervised.score, "wait", timeout=60)
-            wait_until(lambda: 'in_flight{service="t"} 1' in supervised.metrics() or waiting.done())
+            wait_until(lambda: re.search(r"requests_in_flight\S* 1\n", supervised.metrics()) or waiting.done())
         os.kill(before[0], signal.SIGSTOP)
         status = supervised.ask("status", ask_workers=True)
         assert status["state"] == "Unhealthy" and "signal" in status["failure"]["why"]
