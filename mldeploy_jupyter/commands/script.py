@@ -174,6 +174,8 @@ def ok_line(script: Script, checked: ScriptCheck) -> str:
         parts.append(f"sample {values} in {format_duration(sample.get('seconds'))}")
     else:
         parts.append("run() was not called: @input_schema would give it a sample")
+        if result.get("input"):
+            parts.append(f"it takes {result['input']}")
     if checked.models:
         parts.append("model " + ", ".join(model.id for model in checked.models))
     return f"ok: {script.name} ({', '.join(parts)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..azureml.rawhttp import AMLRequest, Headers, is_json_type
-from ..schema.base import AbstractParameterType, ValidationError, json_type
+from ..schema.base import AbstractParameterType, ValidationError, json_type, short_repr
 from .json_body import parse_json, refuse_deep_nesting
 from .messages import Refused, Request, error_response
 from .script import HEADERS, Parameter, Script
@@ -89,6 +89,8 @@ def _arguments_from_json(script: Script, request: Request) -> dict[str, Any]:
         if result is None:
             result = _parse_value(declared.param_type, value, name)
         arguments[name] = result
+    if len(arguments) < len(data) and not script.ignores_unknown_keys:
+        raise Refused(_unknown_key(script, data))
     return arguments
 
 
@@ -107,6 +109,16 @@ def _parse_value(param_type: AbstractParameterType, value: Any, name: str) -> An
 def _missing_parameter(parameter: Parameter, data: dict[str, Any]) -> Any:
     hint = f"The body has: {', '.join(map(str, data)) or 'nothing'}."
     return error_response(422, "missing-parameter", f"the body has no {parameter.name!r}", parameter.name, hint)
+
+
+def _unknown_key(script: Script, data: dict[str, Any]) -> Any:
+    from difflib import get_close_matches
+
+    names = [parameter.name for parameter in script.parameters]
+    key = next(key for key in data if key not in names)
+    near = get_close_matches(key, names, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"The parameters are: {', '.join(names)}."
+    return error_response(422, "unknown-parameter", f"run() has no parameter {short_repr(key)}", key[:80], hint)
 
 
 def _expected(script: Script) -> str:

@@ -46,7 +46,7 @@ def describe_service(script: Script, settings: Settings, version: str) -> dict[s
         "version": settings.label,
         "description": settings.description or f"Scores with the service {settings.service or 'ML service'}.",
     }
-    request, media, example = _request(script)
+    request, media, example = request_of(script)
     result = script.output.schema() if script.output is not None else {}
     if version != "3.1":
         request, result = to_dialect(request, version), to_dialect(result, version)
@@ -58,7 +58,7 @@ def describe_service(script: Script, settings: Settings, version: str) -> dict[s
     return _openapi(info, script, settings, version, content, result)
 
 
-def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
+def request_of(script: Script) -> tuple[dict[str, Any], str, Any]:
     """The body's schema, its media type and an example (None without samples)."""
     if script.mode in ("raw", "bytes"):
         return {}, "application/octet-stream", None
@@ -69,6 +69,8 @@ def _request(script: Script) -> tuple[dict[str, Any], str, Any]:
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     if required:
         schema["required"] = required
+    if not script.ignores_unknown_keys:
+        schema["additionalProperties"] = False
     return schema, "application/json", script.sample
 
 

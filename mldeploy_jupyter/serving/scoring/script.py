@@ -40,7 +40,8 @@ class Script:
 
     `mode` is what `run()` gets: `raw` (an `AMLRequest`), `text` (the body as a string), `bytes` (the body), or `object`
     (the values of a JSON object, by parameter). `run` is without its decorators. `parameters` leaves `request_headers`
-    out. `output` is the parameter type of the result, or None. `warnings` are for the author of the script.
+    out. `ignores_unknown_keys` of an object is for scripts with `@input_schema`, as in v1; others refuse such keys.
+    `output` is the parameter type of the result, or None. `warnings` are for the author of the script.
     """
 
     module: types.ModuleType
@@ -50,8 +51,17 @@ class Script:
     mode: str
     wants_headers: bool
     is_async: bool
+    ignores_unknown_keys: bool = False
     output: Any = None
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def input(self) -> str:
+        """What a request's body must be, in words: "a JSON object with text, optional top_k"."""
+        if self.mode != "object":
+            return {"raw": "any request", "text": "the body as text", "bytes": "the body as bytes"}[self.mode]
+        names = [p.name if p.required else f"optional {p.name}" for p in self.parameters]
+        return f"a JSON object with {', '.join(names)}"
 
     @property
     def sample(self) -> dict[str, Any] | None:
@@ -131,6 +141,7 @@ def inspect_script(module: types.ModuleType) -> Script:
         hinted = [_with_hint(p, hints, warnings) for p in parameters]
         mode = _input_mode(parameters, declared, hints)
         parameters = hinted if mode == "object" else parameters
+        warnings += _object_warnings(parameters, declared, hints)
         warnings += [f"the type hint of {name!r} is not understood: {why}" for name, why in failed.items()]
         output = output or _type_of(hints.get("return"))
     return Script(
@@ -141,6 +152,7 @@ def inspect_script(module: types.ModuleType) -> Script:
         mode=mode,
         wants_headers=HEADERS in signature,
         is_async=inspect.iscoroutinefunction(undecorated),
+        ignores_unknown_keys=bool(declared),
         output=output,
         warnings=[*warnings, *_integer_warnings(parameters), *_swallowed_exceptions(undecorated)],
     )
@@ -197,14 +209,25 @@ def _parameter_of(parameter: inspect.Parameter, declared: Declared | None) -> Pa
 def _input_mode(parameters: list[Parameter], declared: dict[str, Declared], hints: dict[str, Any]) -> str:
     """The mode of a script without `@rawhttp`.
 
-    One parameter without a sample gets the body as a string, as in v1, unless its hint asks for something else.
+    The body is an object with an entry for each parameter. Only a lone parameter without a sample gets the body itself,
+    as in v1: as bytes with the hint `bytes`; as a string with the hint `str`, without a hint, or with one that checks
+    nothing.
     """
-    if declared or sum(p.required for p in parameters) > 1:
+    if declared or len(parameters) > 1:
         return "object"
     hint = hints.get(parameters[0].name, str)
     if hint in (str, bytes):
         return "text" if hint is str else "bytes"
     return "object" if _type_of(hint) is not None else "text"
+
+
+def _object_warnings(parameters: list[Parameter], declared: dict[str, Declared], hints: dict[str, Any]) -> list[str]:
+    """A warning for what may be a script of v1, whose first parameter got the body as a string."""
+    names = [p.name for p in parameters]
+    if declared or len(names) < 2 or sum(p.required for p in parameters) > 1 or any(name in hints for name in names):
+        return []
+    text = f"run() has {len(names)} parameters, so it takes a JSON object with {', '.join(names)}"
+    return [f"{text}; for the body as text, as in v1, it must have one"]
 
 
 def _type_of(hint: Any) -> Any:

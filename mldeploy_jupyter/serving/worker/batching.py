@@ -98,7 +98,7 @@ class Batcher:
                         return None
                 data, plain = parse_json(request.body)
                 value = data.get(self._name) if type(data) is dict else None
-                if type(value) is not list or not value:
+                if type(value) is not list or not value or len(data) > 1:
                     return None
                 values.append(value)
                 numbers = numbers and plain

@@ -4,7 +4,8 @@
 
 The result is one JSON line. It goes to `--result`, or to the file descriptor in MLDEPLOY_RESULT_FD, or to standard
 output. What the script prints goes to standard error, so it cannot corrupt the result.
-`{"ok", "failure"?, "init_seconds"?, "sample"?: {"input", "output", "seconds"}, "modules": {...}, "warnings": [...]}`
+`{"ok", "failure"?, "init_seconds"?, "input"?, "sample"?: {"input", "output", "seconds"}, "modules": {...},
+"warnings": [...]}`. The first `input` is in words, what a request's body must be; that of the sample is its data.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def check(settings: Settings) -> dict[str, Any]:
         import_hook.install()
         script = load_script(settings)
         result["warnings"] += script.warnings
+        result["input"] = script.input
         stage = "init"
         script.init()
         result["init_seconds"] = round(time.monotonic() - began, 6)

@@ -20,6 +20,7 @@ from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 from mldeploy_jupyter.serving.schema.standard_type import StandardPythonParameterType
 from mldeploy_jupyter.serving.scoring.arguments import parse_arguments
 from mldeploy_jupyter.serving.scoring.messages import Refused, Request
+from mldeploy_jupyter.serving.scoring.openapi import request_of
 from mldeploy_jupyter.serving.scoring.script import inspect_script, load_script
 from mldeploy_jupyter.serving.settings import Settings
 from tests.unit.serving.schema.test_hints import ANN, Address, Person
@@ -32,7 +33,6 @@ def test_several_parameters_without_samples_are_keys_of_an_object() -> None:
     script = script_of(lambda a, b, c=1: a)
     assert script.mode == "object" and script.sample is None
     assert [(p.name, p.required) for p in script.parameters] == [("a", True), ("b", True), ("c", False)]
-    assert script_of(lambda data, c=1: data).mode == "text"
 
 
 def test_raw_and_samples_exclude_each_other() -> None:
@@ -88,7 +88,7 @@ def test_a_script_without_understood_hints_gets_the_body_as_in_v1() -> None:
     def text(data: str) -> Any: ...
     def binary(data: bytes) -> Any: ...
     def bare(data): ...  # type: ignore[no-untyped-def]
-    def anything(data: Any, limit: float = 1.0) -> Any: ...
+    def anything(data: Any) -> Any: ...
     def unknown(data: complex) -> Any: ...
     def absent(data: NotImported) -> Any: ...  # type: ignore[name-defined]  # noqa: F821
 
@@ -97,6 +97,92 @@ def test_a_script_without_understood_hints_gets_the_body_as_in_v1() -> None:
     assert arguments(binary, b"\xff\x00") == {"data": b"\xff\x00"}
     assert "not understood" in script_of(absent).warnings[0] and "NotImported" in script_of(absent).warnings[0]
     assert "not understood" in script_of(unknown).warnings[0]
+
+
+def functions(source: str) -> Any:
+    scope: dict[str, Any] = {"np": np, "pd": pd, "Any": Any}
+    exec(source, scope)
+    return scope["run"]
+
+
+# The signature, and what run() gets: the body itself, or a JSON object with an entry for each parameter.
+MODES = {
+    "data": "text",
+    "data: str": "text",
+    "data: str = 'a'": "text",
+    "data: bytes": "bytes",
+    "data: Any": "text",
+    "data: complex": "text",
+    "data, request_headers": "text",
+    "data: str, request_headers: dict": "text",
+    "data: int": "object",
+    "data: dict": "object",
+    "data: np.ndarray": "object",
+    "data: pd.DataFrame": "object",
+    "data: str | None": "object",
+    "data: list[str] = []": "object",
+    "text: str, top_k: int = 3": "object",
+    "text: str, top_k=3": "object",
+    "text, top_k: int = 3": "object",
+    "left, right=1": "object",
+    "left=1, right=1": "object",
+    "left, right": "object",
+    "left, right: int = 1": "object",
+    "left: int, right: int = 1": "object",
+    "left: str, right: str": "object",
+    "left: str = 'a', right: str = 'b'": "object",
+    "data: bytes, name: str = ''": "object",
+    "data: Any, limit: float = 1.0": "object",
+    "data: complex, *, limit=1.0": "object",
+    "data, *, limit: int = 1, request_headers": "object",
+}
+
+
+@pytest.mark.parametrize("signature", MODES)
+def test_only_a_lone_parameter_gets_the_body_itself(signature: str) -> None:
+    script = script_of(functions(f"def run({signature}): return data"))
+    assert script.mode == MODES[signature]
+    request, _, _ = request_of(script)
+    assert set(request.get("properties", {})) == (
+        {p.name for p in script.parameters} if script.mode == "object" else set()
+    )
+
+
+@pytest.mark.parametrize("signature", [name for name, mode in MODES.items() if mode == "object"])
+def test_every_parameter_can_be_sent_and_no_other_key(signature: str) -> None:
+    run = functions(f"def run({signature}): return data")
+    values = {"text": "hello", "top_k": 5, "left": 2, "right": 3, "data": None, "name": "n", "limit": 2}
+    examples = {"int": 1, "dict": {}, "np.ndarray": [[1.0]], "pd.DataFrame": [{"a": 1}], "list[str]": ["a"]}
+    body = {}
+    for parameter in script_of(run).parameters:
+        hint = next((part.partition(":")[2] for part in signature.split(", ") if part.startswith(parameter.name)), "")
+        hint = hint.partition("=")[0].strip()
+        body[parameter.name] = {"str": "x", "bytes": "eA==", **examples}.get(hint, values[parameter.name])
+    assert arguments(run, body).keys() - {"request_headers"} == body.keys()
+    with pytest.raises(Refused) as caught:
+        arguments(run, {**body, "unknown": 1})
+    assert orjson.loads(caught.value.response.body)["error"]["code"] == "unknown-parameter"
+
+
+def test_a_misspelled_parameter_is_refused_with_the_name_it_resembles() -> None:
+    def run(people: list[str], order: str = "name") -> Any: ...
+
+    with pytest.raises(Refused) as caught:
+        arguments(run, {"people": ["a"], "ordr": "age"})
+    answer = orjson.loads(caught.value.response.body)
+    assert (caught.value.response.status, answer["error"]["where"]) == (422, "ordr")
+    assert (answer["message"], answer["error"]["hint"]) == ("run() has no parameter 'ordr'", "Did you mean 'order'?")
+
+
+def test_a_script_with_samples_ignores_unknown_keys_as_in_v1() -> None:
+    run = input_schema("data", StandardPythonParameterType([1]))(lambda data, more=1: data)
+    assert arguments(run, {"data": [1], "extra": 1}) == {"data": [1]}
+
+
+def test_a_first_parameter_that_had_the_text_in_v1_is_warned_of() -> None:
+    assert "for the body as text, as in v1" in script_of(lambda data, limit=1: data).warnings[0]
+    assert not script_of(lambda data, request_headers: data).warnings
+    assert not script_of(functions("def run(text: str, top_k: int = 3): return text")).warnings
 
 
 def test_an_unknown_hint_leaves_its_parameter_unchecked() -> None:
