@@ -1,6 +1,20 @@
 """From a model in a notebook to a live, tested, measured web service.
 
-The public names are loaded when they are first used, so that `import mldeploy_jupyter` costs next to nothing.
+In a notebook, `%load_ext mldeploy_jupyter` adds these magics; `%NAME?` shows the help of one:
+
+    %register NAME MODEL            a file, folder or variable becomes the next version of a model
+    %%entry_script                  the cell with init() and run() is written to score.py and checked
+    %deploy NAME                    model and script become a live service
+    %score NAME DATA                scores data with the service
+    %update NAME                    changes the service while it serves
+    %services [NAME]                lists services, or shows one
+    %logs NAME                      shows a service's log
+    %rollback NAME                  goes back to an older revision
+    %stop NAME, %start NAME         ends a service's processes, and starts them again
+    %cancel NAME, %delete NAME      cancels a deployment, deletes a service
+    %mldeploy                       lists all magics and commands, and runs any command
+
+In Python: `Workspace`, `Model`, `Environment`, `InferenceConfig`, `LocalWebservice` and `Webservice`.
 """
 
 from __future__ import annotations
@@ -24,8 +38,9 @@ if TYPE_CHECKING:
     )
     from mldeploy_jupyter.api.workspace import Workspace, prune
     from mldeploy_jupyter.azureml import migrate
-    from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
+    from mldeploy_jupyter.core.errors import MldeployError, ScoringError, WebserviceException
 
+# The names are loaded when they are first used, so that `import mldeploy_jupyter` costs next to nothing.
 # Public name -> the module that defines it, below this package.
 _HOMES = {
     "AciWebservice": "api.webservices",
@@ -40,6 +55,7 @@ _HOMES = {
     "Model": "api.models",
     "ResourceConfiguration": "api.models",
     "Run": "api.runs",
+    "ScoringError": "core.errors",
     "Webservice": "api.webservices",
     "WebserviceException": "core.errors",
     "Workspace": "api.workspace",
@@ -60,6 +76,7 @@ __all__ = [
     "Model",
     "ResourceConfiguration",
     "Run",
+    "ScoringError",
     "Webservice",
     "WebserviceException",
     "Workspace",
@@ -78,11 +95,11 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """`%load_ext mldeploy_jupyter`: loads the magics."""
+    """`%load_ext mldeploy_jupyter`: adds the magics, from %register to %delete. `%mldeploy` lists them."""
     from mldeploy_jupyter.notebook import extension
 
     extension.load(ipython)

@@ -88,10 +88,10 @@ def run(words: Sequence[str], *, context: Context) -> Result:
 
         number = version("mldeploy-jupyter")
         return Result(number, f"mldeploy {number}", {"version": number})
-    if not rest or rest[0] in ("-h", "--help", "help"):
+    if not rest or rest[0] in ("-h", "--help", "--help-all", "help"):
         return _help(rest[1:] if rest[:1] == ["help"] else [])
     groups = {item.path[0] for item in COMMANDS if len(item.path) > 1}
-    if rest[0] in groups and rest[1:2] in (["-h"], ["--help"]):
+    if rest[0] in groups and rest[1:2] in (["-h"], ["--help"], ["--help-all"]):
         return _help(rest[:1])
     found, rest = find_command(rest, COMMANDS)
     return run_command(found, [*leading, *rest], context)
@@ -101,8 +101,8 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
     """Parses the words after a command's own words and runs it. Raises as `run`."""
     args = parse(found, words)
     context.json = context.json or args.json
-    if args.help:
-        text = command_help(found, context.prefix)
+    if args.help or args.help_all:
+        text = command_help(found, context.prefix, every_option=args.help_all)
         return Result(text, text, {"help": text})
     for name in ("resource_group", "subscription_id"):
         if getattr(args, name) is not None:

@@ -32,7 +32,7 @@ def complete(command: Command, words: Sequence[str], context: Context) -> list[s
 def values_of(param: Param, start: str, context: Context) -> list[str]:
     """The values of a parameter that begin with `start`."""
     if param.choices:
-        found = list(param.choices)
+        found = list(param.offered_choices)
     elif param.kind == "toggle":
         found = ["true", "false"]
     else:
@@ -47,7 +47,7 @@ def _matching_flags(param: Param, start: str, before: Sequence[str]) -> list[str
     `--to` the target is local.
     """
     found = [flag for flag in param.flags if flag == start or (len(flag) > 4 and flag.startswith(start))]
-    if param.group == OTHER_TARGETS:
+    if param.group.startswith(OTHER_TARGETS):
         targets = [after for word, after in pairwise(before) if word in _TARGET_FLAGS]
         compute_type = TARGETS.get(targets[-1], "Local") if targets else "Local"
         if param.name.removeprefix("config_") not in find_spec(compute_type).by_name:

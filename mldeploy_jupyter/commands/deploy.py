@@ -41,6 +41,7 @@ _MODELS: tuple[Param, ...] = (
         "list",
         completion="file",
         metavar="FILE",
+        advanced=True,
     ),
 )
 
@@ -246,7 +247,7 @@ COMMANDS: tuple[Command, ...] = (
             *CONFIG_PARAMS,
         ),
         deploy,
-        "model deploy churn -m churn:3 --entry-script score.py --to local",
+        "model deploy churn -m churn:3 --entry-script score.py",
     ),
     Command(
         ("service", "update"),

@@ -24,7 +24,8 @@ class Param:
     """A parameter of a command. Without `flags` it is positional; with `positional` its value may also stand alone.
 
     Kinds: a `switch` is present or absent; a `toggle` takes true or false, and means true without a value; a `list`
-    takes several values and may be repeated. `group` is its heading in the help.
+    takes several values and may be repeated. `group` is its heading in the help. `advanced` ones are shown by
+    `--help-all` only. Of its `choices` those in `hidden_choices` are accepted, but neither completed nor in the help.
     """
 
     name: str
@@ -37,6 +38,12 @@ class Param:
     completion: Completion = ""
     metavar: str = ""
     group: str = "Options"
+    advanced: bool = False
+    hidden_choices: tuple[str, ...] = ()
+
+    @property
+    def offered_choices(self) -> tuple[str, ...]:
+        return tuple(choice for choice in self.choices if choice not in self.hidden_choices)
 
     @property
     def display_name(self) -> str:
@@ -153,12 +160,20 @@ COMMON: tuple[Param, ...] = (
         group=_COMMON,
     ),
     Param(
-        "output", ("--output", "-o"), "json is the same as --json.", choices=("json", "jsonc", "table"), group=_COMMON
+        "output",
+        ("--output", "-o"),
+        "json is the same as --json.",
+        choices=("json", "jsonc", "table"),
+        group=_COMMON,
+        advanced=True,
     ),
     Param(
         "show_python", ("--show-python",), "Also print the Python call the command stands for.", "switch", group=_COMMON
     ),
-    Param("resource_group", ("--resource-group", "-g"), "Accepted as in v1, but not used.", group=_COMMON),
-    Param("subscription_id", ("--subscription-id",), "Accepted as in v1, but not used.", group=_COMMON),
-    Param("help", ("--help", "-h"), "Show this help.", "switch", group=_COMMON),
+    Param(
+        "resource_group", ("--resource-group", "-g"), "Accepted as in v1, but not used.", group=_COMMON, advanced=True
+    ),
+    Param("subscription_id", ("--subscription-id",), "Accepted as in v1, but not used.", group=_COMMON, advanced=True),
+    Param("help", ("--help", "-h"), "Show the help.", "switch", group=_COMMON),
+    Param("help_all", ("--help-all",), "Show the help with every option.", "switch", group=_COMMON),
 )

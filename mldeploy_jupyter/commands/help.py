@@ -21,15 +21,16 @@ def overview(commands: Sequence[Command], group: str = "") -> str:
         "From a model to a live, tested, measured web service.",
         "",
     ]
+    width = max(len(command.name) for command in commands)
     group_above = shown[0].path[0] if shown else ""
     for command in shown:
         if command.path[0] != group_above:
             lines.append("")
             group_above = command.path[0]
-        lines.append(f"  {command.name:<22} {command.summary}")
+        lines.append(f"  {command.name:<{width}}  {command.summary}")
     lines += [
         "",
-        "  --version              Print the version.",
+        f"  {'--version':<{width}}  Print the version.",
         "",
         "Each command has its own help: mldeploy model deploy --help",
     ]
@@ -47,30 +48,36 @@ def usage(command: Command, prefix: str = "mldeploy ") -> str:
     return "usage: " + " ".join([*words, "[OPTIONS]"])
 
 
-def command_help(command: Command, prefix: str = "mldeploy ") -> str:
-    """The help of one command: usage, description, options by group, example."""
+def command_help(command: Command, prefix: str = "mldeploy ", every_option: bool = False) -> str:
+    """The help of one command: usage, description, options by group, example.
+
+    Without `every_option` it has the options that most people need, each with its usual names only.
+    """
     lines = [usage(command, prefix), "", command.doc]
     arguments = [param for param in command.positionals if not param.flags]
     if arguments:
         lines += ["", "Arguments:", *(line for param in arguments for line in _entry(param.placeholder, param.doc))]
-    groups = dict.fromkeys(param.group for param in command.all_params if param.flags)
-    for group in sorted(groups, key=lambda group: group == OTHER_TARGETS):  # options that cannot be used yet come last
+    shown = [param for param in command.all_params if param.flags and (every_option or not param.advanced)]
+    groups = dict.fromkeys(param.group for param in shown)
+    # Options that cannot be used yet come last.
+    for group in sorted(groups, key=lambda group: group.startswith(OTHER_TARGETS)):
         lines += ["", f"{group}:"]
-        for param in command.all_params:
-            if param.flags and param.group == group:
-                lines += _entry(_option_words(param), _description(param))
+        for param in shown:
+            if param.group == group:
+                lines += _entry(_option_words(param, every_option), _description(param))
     if command.example:
         lines += ["", "Example:", f"  {prefix}{command.example}"]
     return "\n".join(lines)
 
 
-def _option_words(param: Param) -> str:
-    flags = ", ".join(sorted(param.flags, key=lambda flag: (flag.startswith("--"), len(flag))))
+def _option_words(param: Param, every_name: bool) -> str:
+    names = [flag for flag in param.flags if every_name or len(flag) == 2 or flag == param.display_name]
+    flags = ", ".join(sorted(names, key=lambda flag: (flag.startswith("--"), len(flag))))
     if param.kind == "switch":
         return flags
     value = "true|false" if param.kind == "toggle" else param.placeholder
     if param.choices:
-        value = "{" + ",".join(param.choices) + "}"
+        value = "{" + ",".join(param.offered_choices) + "}"
     return f"{flags} {value}" + (" ..." if param.kind == "list" else "")
 
 

@@ -15,7 +15,6 @@ from mldeploy_jupyter.core.configs import (
     Field,
     Problem,
     Spelling,
-    find_spec,
     make_config,
     paths_in_file,
     raise_problems,
@@ -29,7 +28,14 @@ TARGETS = {"local": "Local", "aci": "ACI", "aks": "AKS", "aksendpoint": "AKSENDP
 
 SETTINGS = "Settings of the target"
 
-OTHER_TARGETS = "Settings of the targets of later versions (ACI, AKS)"
+AVAILABLE_TARGETS = ("local",)  # the others are known, and come with a later version
+
+OTHER_TARGETS = "Not in this version: settings of "  # begins the headings of the settings that local services lack
+
+_TITLES = {"aci": "ACI", "aks": "AKS", "aksendpoint": "AKS endpoints"}
+
+# The settings that most people need. `--help-all` shows the others.
+_BASIC_SETTINGS = ("port", "auth_enabled", "tags", "environment_variables", "worker_count")
 
 _KINDS: dict[str, ParamKind] = {
     "boolean": "toggle",
@@ -41,7 +47,7 @@ _KINDS: dict[str, ParamKind] = {
 
 
 def _config_params() -> tuple[Param, ...]:
-    """One option for every setting of any target. Its help names the targets that have it, unless all do."""
+    """One option for every setting of any target. Its heading in the help names the targets."""
     fields: dict[str, Field] = {}
     targets: dict[str, list[str]] = {}
     for spec in SPECS.values():
@@ -50,7 +56,6 @@ def _config_params() -> tuple[Param, ...]:
             targets.setdefault(field.name, []).append(spec.compute_type.lower())
     params = []
     for name, field in fields.items():
-        suffix = "" if len(targets[name]) == len(SPECS) else f" ({', '.join(targets[name])})"
         metavar = (
             "KEY=VALUE"
             if field.kind == "mapping"
@@ -61,14 +66,20 @@ def _config_params() -> tuple[Param, ...]:
             Param(
                 f"config_{name}",
                 field.flags,
-                field.doc + suffix,
+                field.doc,
                 _KINDS.get(field.kind, "text"),
                 completion=completion,  # type: ignore[arg-type]
                 metavar=metavar or name.upper().replace("_", "-"),
-                group=SETTINGS if name in find_spec("Local").by_name else OTHER_TARGETS,
+                group=SETTINGS if "local" in targets[name] else _other_heading(targets[name]),
+                advanced=name not in _BASIC_SETTINGS,
             )
         )
     return tuple(params)
+
+
+def _other_heading(targets: list[str]) -> str:
+    titles = [_TITLES[name] for name in targets]
+    return OTHER_TARGETS + (" and ".join(titles[:2]) if "aci" in targets and len(titles) > 1 else titles[0])
 
 
 CONFIG_PARAMS = _config_params()
@@ -77,9 +88,11 @@ TARGET_PARAMS: tuple[Param, ...] = (
     Param(
         "target",
         ("--target", "--to", "--compute-type", "--cp"),
-        "Where the service runs: local is this machine, and the default; the others come with a later version.",
+        "Where the service runs. local, the default, is this machine.",
         choices=tuple(TARGETS),
         completion="target",
+        advanced=len(AVAILABLE_TARGETS) == 1,
+        hidden_choices=tuple(name for name in TARGETS if name not in AVAILABLE_TARGETS),
     ),
     Param(
         "deploy_config",
@@ -87,6 +100,7 @@ TARGET_PARAMS: tuple[Param, ...] = (
         "The deploymentconfig.json (or YAML). Options override it.",
         completion="file",
         metavar="FILE",
+        advanced=True,
     ),
 )
 
@@ -100,6 +114,7 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
         completion="file",
         metavar="FILE",
         group=_SCRIPT,
+        advanced=True,
     ),
     Param(
         "entry_script",
@@ -138,12 +153,14 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
         ("--environment-name", "-e"),
         "The name of an environment that is registered in the workspace.",
         group=_SCRIPT,
+        advanced=True,
     ),
     Param(
         "environment_version",
         ("--environment-version", "--ev"),
         "Its version. The latest when left out.",
         group=_SCRIPT,
+        advanced=True,
     ),
     Param(
         "environment_directory",
@@ -152,8 +169,9 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
         completion="file",
         metavar="FOLDER",
         group=_SCRIPT,
+        advanced=True,
     ),
-    Param("runtime", ("--runtime", "--rt"), "v1's runtime: python or spark-py.", group=_SCRIPT),
+    Param("runtime", ("--runtime", "--rt"), "v1's runtime: python or spark-py.", group=_SCRIPT, advanced=True),
     Param(
         "extra_docker_file_steps",
         ("--extra-docker-file-steps", "--ds"),
@@ -161,11 +179,20 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
         completion="file",
         metavar="FILE",
         group=_SCRIPT,
+        advanced=True,
     ),
-    Param("base_image", ("--base-image", "--bi"), "The image to build on.", group=_SCRIPT),
-    Param("base_image_registry", ("--base-image-registry", "--ir"), "The registry of the base image.", group=_SCRIPT),
-    Param("cuda_version", ("--cuda-version", "--cv"), "The CUDA version.", group=_SCRIPT),
-    Param("enable_gpu", ("--enable-gpu", "--eg"), "Whether the image has CUDA.", "toggle", group=_SCRIPT),
+    Param("base_image", ("--base-image", "--bi"), "The image to build on.", group=_SCRIPT, advanced=True),
+    Param(
+        "base_image_registry",
+        ("--base-image-registry", "--ir"),
+        "The registry of the base image.",
+        group=_SCRIPT,
+        advanced=True,
+    ),
+    Param("cuda_version", ("--cuda-version", "--cv"), "The CUDA version.", group=_SCRIPT, advanced=True),
+    Param(
+        "enable_gpu", ("--enable-gpu", "--eg"), "Whether the image has CUDA.", "toggle", group=_SCRIPT, advanced=True
+    ),
 )
 
 

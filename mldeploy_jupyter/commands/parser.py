@@ -78,7 +78,7 @@ def parse(command: Command, words: Sequence[str]) -> Args:
     _assign_positionals(command, args, rest)
     if str(args.output).lower() in ("json", "jsonc"):
         args.json = True
-    if not args.help:
+    if not (args.help or args.help_all):
         _check_values(command, args)
     return args
 

@@ -286,7 +286,9 @@ COMMANDS: tuple[Command, ...] = (
                 metavar="N",
             ),
             Param("follow", ("--follow", "-f"), "Follow the log until Ctrl-C.", "switch"),
-            Param("init", ("--init", "-i"), "Accepted as in v1; init() writes to the same log.", "switch"),
+            Param(
+                "init", ("--init", "-i"), "Accepted as in v1; init() writes to the same log.", "switch", advanced=True
+            ),
         ),
         get_logs,
         "service get-logs churn -f",

@@ -66,6 +66,18 @@ def update_command(session: Session) -> Command:
     return Command(("update",), UPDATE_DOC, _params(base), run, "update churn -m churn:4")
 
 
+def rollback_command(session: Session) -> Command:
+    base = command("service", "rollback")
+
+    def run(context: Context, args: Args) -> Result:
+        result = _run(session, context, args, base)
+        return replace(result, python=service_program(args.name, result.python))
+
+    doc = "Go back to an older revision; the present one serves until that one answers.\n\n"
+    doc += "%services NAME shows the revisions that you can go back to."
+    return Command(("rollback",), doc, _params(base), run, "rollback churn")
+
+
 def _params(base: Command) -> tuple[Param, ...]:
     own = {"wait": _WAIT, "no_wait": _NO_WAIT}
     return tuple(own.get(param.name, param) for param in base.params)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,24 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.magics import Magic
 
 
-def run_magic(session: Session, magic: Magic, line: str, cell: str | None = None) -> Any:
-    """Runs a magic and returns its value for the notebook.
+def run_magic(
+    session: Session,
+    magic: Magic,
+    line: str,
+    cell: str | None = None,
+    local_ns: Mapping[str, Any] | None = None,
+) -> Any:
+    """Runs a magic and returns its value for the notebook. `local_ns` has the variables of the function that calls it.
 
     Raises `UsageError` for wrong words and the command's own `MldeployError`, both in a notebook's words, and
     `WaitInterrupted` when the user interrupts it.
     """
     context = make_context(session)
+    if local_ns is not None and local_ns is not session.namespace:
+        # One dict, because a comprehension or lambda in an expression sees its globals only.
+        context.namespace = {**session.namespace, **local_ns}
     try:
-        result = _run(magic, line, cell, context)
+        result = _run(session, magic, line, cell, context)
     except UsageError as error:
         raise in_magic_words(error, magic.name, magic.covers) from None
     except MldeployError as error:
@@ -38,7 +48,7 @@ def run_magic(session: Session, magic: Magic, line: str, cell: str | None = None
     return display_result(result, context)
 
 
-def _run(magic: Magic, line: str, cell: str | None, context: Context) -> Result:
+def _run(session: Session, magic: Magic, line: str, cell: str | None, context: Context) -> Result:
     # On the line of a cell magic there is no expression, so it is split like a shell line.
     split = magic.words if magic.words is not None and cell is None else shlex.split
     try:
@@ -46,11 +56,19 @@ def _run(magic: Magic, line: str, cell: str | None, context: Context) -> Result:
     except ValueError as error:  # shlex: no closing quotation
         raise UsageError("the line cannot be read", why=f"{error}", hint="close the quotes") from None
     if magic.command is None:
-        return run(words, context=context)
+        result = run(words, context=context)
+        if _is_help(result) and (not words or words[0].startswith("-")):
+            from mldeploy_jupyter.notebook.magics import magics, overview
+
+            commands = result.text.partition("\n\n")[2].partition("\n\n")[2]
+            text = f"{overview(magics(session))}\n\nCommands, as in %mldeploy model list:\n\n{commands}"
+            return replace(result, text=text, data={"help": text})
+        return result
     chosen = magic.cell_command(cell) if cell is not None and magic.cell_command else magic.command
     result = run_command(chosen, words, context)
     if _is_help(result):
-        return replace(result, text=magic.doc, data={"help": magic.doc})
+        text = magic.help(every_option="--help-all" in words)
+        return replace(result, text=text, data={"help": text})
     return result
 
 

@@ -6,6 +6,7 @@ Loading must be fast, so heavy packages are imported only when a magic runs.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import MldeployError
@@ -70,19 +71,20 @@ def unload(shell: Any) -> None:
 
 
 def _register(session: Session, magic: Any) -> None:
-    from IPython.core.magic import no_var_expand
+    from IPython.core.magic import needs_local_scope, no_var_expand
 
     from mldeploy_jupyter.notebook.dispatch import run_magic
 
-    def run(line: str, cell: str | None = None) -> Any:
-        return run_magic(session, magic, line, cell)
+    def run(line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        return run_magic(session, magic, line, cell, local_ns)
 
     if magic.kind == "line":
-        function: Any = lambda line: run(line)  # noqa: E731
+        function: Any = lambda line, local_ns=None: run(line, None, local_ns)  # noqa: E731
     elif magic.kind == "cell":
-        function = lambda line, cell: run(line, cell)  # noqa: E731
+        function = lambda line, cell, local_ns=None: run(line, cell, local_ns)  # noqa: E731
     else:
         function = run
+    needs_local_scope(function)  # in a function, its variables count as well as the notebook's
     function.__name__ = magic.name
     function.__qualname__ = f"%{magic.name}"
     function.__doc__ = magic.doc

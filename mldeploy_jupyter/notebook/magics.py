@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,11 +19,13 @@ LOG_LINES = 100  # that %logs shows by default
 
 MLDEPLOY_DOC = """usage: %mldeploy COMMAND [OPTIONS]
 
-Run any command of the command line and return its object. %mldeploy --help lists the commands,
+Run any command of the command line and return its object. %mldeploy alone lists the magics and the commands,
 %mldeploy COMMAND --help shows one.
 
 Example:
   %mldeploy model list --latest"""
+
+MLDEPLOY_SUMMARY = "Run any command of the command line and return its object."
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,38 @@ class Magic:
     words: Callable[[str], list[str]] | None = None
 
     @property
+    def sign(self) -> str:
+        return "%%" if self.kind == "cell" else "%"
+
+    @property
+    def summary(self) -> str:
+        return self.command.summary if self.command is not None else MLDEPLOY_SUMMARY
+
+    @property
     def doc(self) -> str:
-        sign = "%%" if self.kind == "cell" else "%"
-        return command_help(self.command, sign) if self.command is not None else MLDEPLOY_DOC
+        return self.help()
+
+    def help(self, every_option: bool = False) -> str:
+        return command_help(self.command, self.sign, every_option) if self.command is not None else MLDEPLOY_DOC
+
+
+def overview(table: Sequence[Magic]) -> str:
+    """Every magic and what it does."""
+    width = max(len(magic.sign + magic.name) for magic in table)
+    lines = [f"  {magic.sign + magic.name:<{width}}  {magic.summary}" for magic in table]
+    return "\n".join(["Magics, in the order of a first service:", "", *lines, "", "%NAME? shows the help of one."])
 
 
 def magics(session: Session) -> tuple[Magic, ...]:
     """Every magic of a session."""
     return (
+        Magic("register", command=register.register_command(session), covers="model register"),
         Magic(
             "entry_script",
             "cell",
             entry_script.command(session, ""),
             cell_command=lambda cell: entry_script.command(session, cell),
         ),
-        Magic("register", command=register.register_command(session), covers="model register"),
         Magic("deploy", command=deploy.deploy_command(session), covers="model deploy"),
         Magic(
             "score",
@@ -69,6 +88,9 @@ def magics(session: Session) -> tuple[Magic, ...]:
         Magic("update", command=deploy.update_command(session), covers="service update"),
         Magic("services", command=_services_command(session), covers="service list"),
         Magic("logs", command=_logs_command(), covers="service get-logs"),
+        Magic("rollback", command=deploy.rollback_command(session), covers="service rollback"),
+        Magic("stop", command=_shortcut("service", "stop"), covers="service stop"),
+        Magic("start", command=_shortcut("service", "start"), covers="service start"),
         Magic("cancel", command=_shortcut("service", "cancel"), covers="service cancel"),
         Magic("delete", command=_shortcut("service", "delete"), covers="service delete"),
         Magic("mldeploy"),

@@ -37,12 +37,12 @@ def register_command(session: Session) -> Command:
 
     def run(context: Context, args: Args) -> Result:
         if not args.asset_path and not args.model_path:
-            raise _no_model_named(session, args.name)
+            raise _no_model_named(session, context, args.name)
         if args.asset_path:
             return base.run(context, args)
         check_model_name(args.name)
         with ExitStack() as stack:
-            dump = _dump_variable(session, args, stack)
+            dump = _dump_variable(session, context, args, stack)
             result = base.run(context, args)
         # The file of a variable is temporary, so the printed program writes one here.
         return replace(
@@ -52,22 +52,24 @@ def register_command(session: Session) -> Command:
     return Command(("register",), DOC, params, run, "register churn model.pkl --tag stage=test")
 
 
-def _dump_variable(session: Session, args: Args, stack: ExitStack) -> list[str]:
+def _dump_variable(session: Session, context: Context, args: Args, stack: ExitStack) -> list[str]:
     """Replaces a path that is the name of a variable by the file its value was written to.
 
     Returns the Python that writes it, nothing for a path. The file lives as long as `stack`.
     """
-    word = args.model_path
-    if not word.isidentifier() or word not in session.namespace:
-        near = get_close_matches(word, _variables(session), n=1)
-        if near and not os.path.exists(word):
+    word, namespace = args.model_path, context.namespace or {}
+    if not word.isidentifier() or word not in namespace:
+        if word.isidentifier() and not os.path.exists(word):
+            near = get_close_matches(word, _variables(session, context), n=1)
             raise UserErrorException(
                 f"there is no file, folder or variable {word}",
                 why=f"looked in {os.getcwd()} and in the notebook",
-                hint=f"did you mean the variable {near[0]}?",
+                hint=f"did you mean the variable {near[0]}?"
+                if near
+                else _register_example(session, context, args.name),
             )
         return []
-    value = session.namespace[word]
+    value = namespace[word]
     if os.path.exists(word):
         print(f"note: {word} is a file or folder here, and that is registered, not the variable {word}")
         return []
@@ -84,22 +86,27 @@ def _dump_variable(session: Session, args: Args, stack: ExitStack) -> list[str]:
     return [f"with open({path.name!r}, 'wb') as file:", f"    pickle.dump({word}, file)"]
 
 
-def _variables(session: Session) -> list[str]:
+def _variables(session: Session, context: Context) -> list[str]:
     """The user's variables that may hold a model."""
     hidden = session.shell.user_ns_hidden
     return [
         name
-        for name, value in session.namespace.items()
+        for name, value in (context.namespace or {}).items()
         if name not in hidden and name[:1] != "_" and not isinstance(value, (type, ModuleType))
     ]
 
 
-def _no_model_named(session: Session, name: str) -> UsageError:
-    fitted = [word for word in _variables(session) if hasattr(session.namespace[word], "predict")]
+def _register_example(session: Session, context: Context, name: str) -> str:
+    namespace = context.namespace or {}
+    fitted = [word for word in _variables(session, context) if hasattr(namespace[word], "predict")]
+    return f"for example: %register {name} {fitted[-1] if fitted else 'model.pkl'}"
+
+
+def _no_model_named(session: Session, context: Context, name: str) -> UsageError:
     return UsageError(
         f"%register {name} names no model",
         why="after the model's name comes its file, its folder, or a variable that holds it",
-        hint=f"for example: %register {name} {fitted[-1] if fitted else 'model.pkl'}",
+        hint=_register_example(session, context, name),
     )
 
 

@@ -74,7 +74,7 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
         value: Any = cell
         code = repr(cell)
     else:
-        value, code = _evaluate(session, args.expression), args.expression
+        value, code = _evaluate(session, context, args.expression), args.expression
     service = find_service(context, args)
     parameter = _wrapping_parameter(service, value)
     if parameter:
@@ -99,9 +99,12 @@ def _check_json(name: str, text: str) -> None:
         ) from None
 
 
-def _evaluate(session: Session, expression: str) -> Any:
+def _evaluate(session: Session, context: Context, expression: str) -> Any:
+    variables, scope = context.namespace, session.shell.user_global_ns
+    if variables is not session.namespace:  # called in a function, whose variables come first
+        scope = {**scope, **(variables or {})}
     try:
-        return eval(compile(expression, "<%score>", "eval"), session.shell.user_global_ns, session.namespace)
+        return eval(compile(expression, "<%score>", "eval"), scope, variables)
     except Exception as error:  # the user's expression may raise anything
         raise UsageError(
             f"{expression} cannot be evaluated",

@@ -38,7 +38,9 @@ def check_help(item: Command, snapshot: SnapshotAssertion) -> None:
     text = run([*item.path, "--help"], context=make_context()).text
     assert text == snapshot
     assert run([*item.path, "-h"], context=make_context()).text == text
-    assert all(flag in text for param in item.all_params for flag in param.flags)
+    assert all(param.display_name in text for param in item.all_params if not param.advanced)
+    every = run([*item.path, "--help-all"], context=make_context()).text
+    assert all(flag in every for param in item.all_params for flag in param.flags)
 
 
 def check_usage_error(line: str, folder: Path, snapshot: SnapshotAssertion) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
+import mldeploy_jupyter
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.notebook import extension
+from mldeploy_jupyter.notebook.magics import magics
+from mldeploy_jupyter.notebook.session import Session
 
 FRESH = """
 import json, sys, time
@@ -35,7 +40,7 @@ clean = (len(shell.Completer.custom_matchers) == completer
          and shell.display_formatter.mimebundle_formatter.deferred_printers == formatters)
 print(json.dumps({"took": took, "new": new, "there": there, "twice": twice, "left": left, "clean": clean}))
 """
-NAMES = ["cancel", "delete", "deploy", "entry_script", "logs", "mldeploy", "register", "score", "services", "update"]
+NAMES = sorted(magic.name for magic in magics(Session(None)))
 HEAVY = ["sqlalchemy", "requests", "ipywidgets", "plotly", "yaml", "fsspec", "docker", "kubernetes", "uvicorn", "numpy"]
 
 
@@ -55,6 +60,35 @@ def test_importing_the_package_loads_no_ipython() -> None:
     code = "import sys, mldeploy_jupyter; print([m for m in ('IPython', 'sqlalchemy') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_help_of_the_package_lists_every_magic() -> None:
+    for magic in magics(Session(None)):
+        assert f"{magic.sign}{magic.name}" in (mldeploy_jupyter.__doc__ or "")
+
+
+def test_a_magic_sees_the_variables_of_the_function_that_calls_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In `def`, `async def` and comprehensions, and for a comprehension inside the expression."""
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "mldeploy_jupyter")
+    for code in CALLS:
+        shell.run_cell(code)
+        text = capsys.readouterr().out
+        # The expression was evaluated, and only the service is missing.
+        assert "there is no workspace" in text or "there is no service" in text, text
+    shell.run_cell("local = 1\ndef keep():\n    fitted = {'factor': 3}\n    %register factor fitted\nkeep()")
+    assert "The variable fitted (dict) is kept" in capsys.readouterr().out
+
+
+CALLS = (
+    "def ask(value):\n    answer = %score echo {'v': value}\n    return answer\nask(1)",
+    "def ask(values):\n    factor = 2\n    answer = %score echo [v * factor for v in values]\n    return answer\nask([1])",
+    "async def ask(value):\n    answer = %score echo value\n    return answer\nawait ask(1)",
+    "def ask(values):\n    return [get_ipython().run_line_magic('score', 'echo v') for v in values]\nask([1])",
+    "top = 3\n%score echo top",
+)
 
 
 def test_native_windows_is_refused() -> None:
