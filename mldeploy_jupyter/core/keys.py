@@ -44,10 +44,24 @@ def read_keys(path: Path) -> ServiceKeys | None:
 
 
 def write_keys(path: Path, keys: ServiceKeys) -> None:
-    """Writes the file whole or not at all; only its owner may read it."""
+    """Writes the file whole or not at all; only its owner may read it.
+
+    Until `confirm_keys` is called, `are_confirmed` says that a running service may still have the keys before these.
+    """
     make_private_dir(path.parent)
+    _unconfirmed(path).touch(mode=0o600)
     data = {"primaryKey": keys.primary, "secondaryKey": keys.secondary, "tokenSecret": keys.token_secret}
     write_json(path, data, mode=0o600)
+
+
+def are_confirmed(path: Path) -> bool:
+    """Whether the running service has the keys in the file, as far as the process that wrote them came."""
+    return not _unconfirmed(path).exists()
+
+
+def confirm_keys(path: Path) -> None:
+    """Notes that the running service has the keys in the file, or that none runs. Raises `OSError`."""
+    _unconfirmed(path).unlink(missing_ok=True)
 
 
 def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = None) -> ServiceKeys:
@@ -100,6 +114,10 @@ def _ensure(path: Path, primary: str | None = None, secondary: str | None = None
     if keys != current:
         write_keys(path, keys)
     return keys
+
+
+def _unconfirmed(path: Path) -> Path:
+    return path.with_name(f"{path.name}.unconfirmed")
 
 
 def _lock(path: Path) -> AbstractContextManager[None]:

@@ -19,7 +19,7 @@ from mldeploy_jupyter.deployment.operations import (
     uses_token_auth,
 )
 from mldeploy_jupyter.deployment.plan import is_unchanged
-from mldeploy_jupyter.deployment.recovery import refresh_service
+from mldeploy_jupyter.deployment.recovery import recover_lost_deployments, refresh_service
 from mldeploy_jupyter.deployment.request_errors import find_request_error
 from mldeploy_jupyter.deployment.status import display_state, query_status, remote_location, require_local
 
@@ -38,6 +38,7 @@ __all__ = [
     "journal_path",
     "query_status",
     "read_logs",
+    "recover_lost_deployments",
     "refresh_service",
     "regenerate_key",
     "remote_location",

@@ -133,18 +133,16 @@ def _create_records(
     make_private_dir(deployment_folder)
     (deployment_folder / REQUEST_FILE).write_text(json.dumps(request.to_dict(), indent=1))
     Journal(journal_path(folder, deployment_id)).close()
-    # Not durable yet: these rows become so with the revision that is written before the target is called.
-    store.add_deployment(record, durable=False)
-    if service is None:
-        store.save_service(_new_service(spec, target, folder.id))
     state = {
         "state": "Updating" if service is not None and service.revision else "Deploying",
         "target": target,
         "compute_type": spec.compute_type,
         "deployment_id": deployment_id,
     }
-    store.change_service(spec.name, lambda service: {**state, **spec.describe(service)}, durable=False)
-    return record
+    # Not durable yet: these rows become so with the revision that is written before the target is called.
+    return store.begin_deployment(
+        record, _new_service(spec, target, folder.id), lambda service: {**state, **spec.describe(service)}
+    )
 
 
 def _new_service(spec: LaunchSpec, target: str, workspace_id: str) -> ServiceRecord:

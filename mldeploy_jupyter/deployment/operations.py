@@ -123,7 +123,7 @@ def get_keys(folder: WorkspaceFolder, name: str) -> keys.ServiceKeys:
             why="it asks for tokens (token_auth_enabled)",
             hint="call get_access_token(); the header is the same: Authorization: Bearer <token>",
         )
-    return keys.ensure_keys(folder.services / service.name / "keys.json")
+    return _ensure_keys(folder, service)
 
 
 def regenerate_key(folder: WorkspaceFolder, name: str, which: str, value: str | None = None) -> keys.ServiceKeys:
@@ -142,10 +142,7 @@ def regenerate_key(folder: WorkspaceFolder, name: str, which: str, value: str | 
     if failure.get("code") == "supervisor-silent":
         raise _explain_failure(service, failure)
     replaced = keys.replace_key(folder.services / service.name / "keys.json", which, value)
-    try:
-        target.control(service, "regen_keys", _discard_event)
-    except TargetFailure as silent:
-        raise _explain_failure(service, silent.failure) from None
+    _pass_keys(folder, service)
     return replaced
 
 
@@ -165,7 +162,7 @@ def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = 
             why="it is opened with keys" if service.auth_enabled else "it is open: it asks for neither key nor token",
             hint="call get_keys(), or turn tokens on with update(token_auth_enabled=True)",
         )
-    secret = keys.ensure_keys(folder.services / service.name / "keys.json").token_secret
+    secret = _ensure_keys(folder, service).token_secret
     issued = now()
     return Token(tokens.sign(secret, name, issued), issued + tokens.REFRESH_AFTER, issued + tokens.LIFETIME)
 
@@ -193,6 +190,22 @@ def _explain_failure(service: ServiceRecord, failure: dict[str, Any]) -> Mldeplo
 
     cause = explain(failure, script=None, settings={"service": service.name}, models=[])
     return cause.to_error(service.name, service.deployment_id)
+
+
+def _ensure_keys(folder: WorkspaceFolder, service: ServiceRecord) -> keys.ServiceKeys:
+    """The keys in the service's file, which the running service has too when this returns."""
+    path = folder.services / service.name / "keys.json"
+    found = keys.ensure_keys(path)
+    if not keys.are_confirmed(path):  # the process that wrote them was killed before the service had them
+        _pass_keys(folder, service)
+    return found
+
+
+def _pass_keys(folder: WorkspaceFolder, service: ServiceRecord) -> None:
+    try:
+        open_target(service.target, target_context(folder)).control(service, "regen_keys", _discard_event)
+    except TargetFailure as silent:
+        raise _explain_failure(service, silent.failure) from None
 
 
 def _find_service(folder: WorkspaceFolder, name: str) -> ServiceRecord:

@@ -16,6 +16,7 @@ from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspaces
 from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.deployment.recovery import recover_lost_deployments
 from mldeploy_jupyter.targets.process import ProcessTarget
 
 GRACE_SECONDS = 3600  # age below which an unknown file may belong to a deployment that has no record yet
@@ -75,6 +76,7 @@ def prune_workspace(
     if folder is None:
         return PruneReport(dry_run=dry_run)
     store, artifacts = folder.open_store(), folder.open_artifacts()
+    recover_lost_deployments(folder)
     kept, old = _split_deployments(store, keep_deployments)
     before = clock() - GRACE_SECONDS
 

@@ -1,6 +1,7 @@
 """Finds deployments whose runner died, and records how they ended.
 
-Whatever reads a service calls `refresh_service` first, so no reader ever shows a deployment as running that is not. A
+Whatever reads a service calls `refresh_service` first, so no reader ever shows a deployment as running that is not.
+`recover_lost_deployments` also finds those that no service knows. A
 first deployment or an overwrite that was still loading is cancelled and recorded as interrupted, unless the target had
 switched already: then it is live. An update that the service's supervisor has received is completed by the supervisor,
 and recorded by a later refresh.
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.journal.journal import Journal, read_events
-from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
+from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.diagnose import diagnose_failure
 from mldeploy_jupyter.deployment.files import journal_path
 from mldeploy_jupyter.deployment.lease import LEASE_SECONDS
@@ -30,10 +31,12 @@ def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
     """The service's record, after the end of a deployment whose runner died was recorded. None: no such service."""
     store = folder.open_store()
     service = store.get_service(name)
-    if service is None or not service.deployment_id:
-        return service
-    deployment = store.get_deployment(service.deployment_id)
-    if deployment is None or deployment.state != "running" or not _is_abandoned(store, deployment):
+    if service is None:
+        return None
+    deployment = store.get_deployment(service.deployment_id) if service.deployment_id else None
+    if deployment is None or deployment.state != "running":
+        return _correct_state(store, service)
+    if not _is_abandoned(store, deployment):
         return service
     if _acquire_for_recovery(store, deployment):
         try:
@@ -41,6 +44,20 @@ def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
         finally:
             store.leases.release(name, _recovery_holder(deployment))
     return store.get_service(name)
+
+
+def recover_lost_deployments(folder: WorkspaceFolder) -> None:
+    """Records the end of every deployment that no process carries out.
+
+    Those that their service does not name have none either: a deployment is named by its service until it has ended.
+    """
+    store = folder.open_store()
+    for deployment in store.list_deployments(state="running"):
+        service = store.get_service(deployment.service)
+        if service is not None and service.deployment_id == deployment.id:
+            refresh_service(folder, service.name)
+        elif _is_abandoned(store, deployment):
+            _end_lost(folder, deployment)
 
 
 def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:
@@ -58,6 +75,36 @@ def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:
             why="its caller is gone, and the service's supervisor finishes it",
             hint=f"wait for it with `mldeploy service wait -n {deployment.service}`",
         )
+
+
+def _correct_state(store: Store, service: ServiceRecord) -> ServiceRecord:
+    """Ends the state of a service that is deploying or updating although no deployment is under way."""
+    if service.state not in ("Deploying", "Updating"):
+        return service
+    lease = store.leases.get(service.name)
+    if (
+        lease is not None
+        and lease.expires > store.leases.now()
+        and process_identity.is_alive(lease.runner) is not False
+    ):
+        return service  # an operation is just beginning or ending
+    current = store.get_service(service.name)
+    if current != service:
+        return current or service
+    return store.update_service(service.name, state="Live" if service.revision else "Failed")
+
+
+def _end_lost(folder: WorkspaceFolder, deployment: DeploymentRecord) -> None:
+    store, text = folder.open_store(), "its process died before it had begun"
+    revision = store.get_revision(deployment.service, deployment.revision) if deployment.revision else None
+    if revision is not None and revision.deployment_id == deployment.id and revision.outcome == "pending":
+        store.update_revision(deployment.service, revision.number, outcome="failed")
+    if journal_path(folder, deployment.id).exists():
+        journal = Journal(journal_path(folder, deployment.id))
+        journal.write("", "state", text, state="interrupted", serving=0)
+        journal.close()
+    cause = {"code": "interrupted", "what": text, "at": ""}
+    store.update_deployment(deployment.id, state="interrupted", finished_time=utc_now(), cause=cause)
 
 
 def _is_abandoned(store: Store, deployment: DeploymentRecord) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import WebserviceException
-from mldeploy_jupyter.core.keys import ensure_keys
+from mldeploy_jupyter.core.keys import confirm_keys, ensure_keys
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.targets.base import (
     Action,
@@ -112,6 +112,7 @@ class ProcessTarget:
         if any(given_keys):
             ensure_keys(keys_path, *given_keys)
             supervisor.call("keys")
+        confirm_keys(keys_path)
         details: dict[str, Any] = {k: answer[k] for k in ("modules", "sample_scored", "warnings") if k in answer}
         return _endpoint(answer["port"], process["pid"], **details)
 
@@ -132,13 +133,15 @@ class ProcessTarget:
                     hint=f"start it with `mldeploy service start -n {service.name}`",
                 )
             _require_ok(service, supervisor.call("restart"))
-        elif action == "regen_keys" and supervisor.find_process() is not None:
-            try:
-                _require_ok(service, supervisor.call("keys"))
-            except TargetFailure:
-                if supervisor.find_process() is not None:
-                    raise
-                # It ended meanwhile; the next one reads the keys when it starts.
+        elif action == "regen_keys":
+            if supervisor.find_process() is not None:
+                try:
+                    _require_ok(service, supervisor.call("keys"))
+                except TargetFailure:
+                    if supervisor.find_process() is not None:
+                        raise
+                    # It ended meanwhile; the next one reads the keys when it starts.
+            confirm_keys(supervisor.folder / "keys.json")
 
     def status(self, service: ServiceRecord) -> ServiceStatus:
         supervisor = self._supervisor(service.name)

@@ -86,7 +86,9 @@ def main() -> None:
         (folder / "m.txt").write_text("2")
         fill(folder, options.services, options.models)
         draw = 'shell.display_formatter.format(shell.run_line_magic("services", ""))'
-        complete = 'with provisionalcompleter(): print(len(list(shell.Completer.completions("%register model-99", 18))))'
+        complete = (
+            'with provisionalcompleter(): print(len(list(shell.Completer.completions("%register model-99", 18))))'
+        )
         measured = [
             ("mldeploy --version", run(folder, "--version")),
             ("service list", run(folder, "service", "list")),

@@ -233,6 +233,10 @@ class Model:
         Raises `ModelInUse` while a service uses it, `ModelNotFoundException` when it was deleted before.
         """
         store = self.workspace.folder.open_store()
+        if store.services_using(self.id):
+            from mldeploy_jupyter.deployment import recover_lost_deployments
+
+            recover_lost_deployments(self.workspace.folder)  # a deployment whose process was killed uses no model
         services = store.services_using(self.id)
         if services:
             raise ModelInUse(

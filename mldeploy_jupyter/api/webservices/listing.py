@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.tag_filters import matches, parse_filter
 from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.deployment import recover_lost_deployments
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import ServiceRecord
@@ -35,6 +36,7 @@ def list_records(
     wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
     if folder is None:
         return []
+    recover_lost_deployments(folder)
     store = folder.open_store()
     return [
         record

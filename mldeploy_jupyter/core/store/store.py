@@ -161,8 +161,14 @@ class Store:
         return record
 
     def remove_service(self, name: str) -> bool:
-        """Removes the service, its revisions and its lease; its deployments stay. False when there was none."""
+        """Removes the service, its revisions and its lease. False when there was none.
+
+        Its deployments stay; one that has no end, because its process was killed, is marked as interrupted.
+        """
+        deployments = self._tables.deployments
         with self._rows.write() as connection:
+            running = (deployments.c.service == name, deployments.c.state == "running")
+            connection.execute(deployments.update().where(*running).values(state="interrupted"))
             for table in (self._tables.revisions, self._tables.leases):
                 connection.execute(table.delete().where(table.c.service == name))
             services = self._tables.services
@@ -231,6 +237,29 @@ class Store:
         with self._rows.write(durable) as connection:
             connection.execute(table.insert().values(**to_row(table, added)))
         return added
+
+    def begin_deployment(
+        self, record: DeploymentRecord, service: ServiceRecord, change: Callable[[ServiceRecord], dict[str, Any]]
+    ) -> DeploymentRecord:
+        """Adds a deployment and changes its service in one transaction: neither is ever there without the other.
+
+        `service` is added when there is none of its name. Not durable. Raises what `change` raises.
+        """
+        table, services = self._tables.deployments, self._tables.services
+        where = (services.c.name == service.name,)
+
+        def begin(connection: Connection) -> DeploymentRecord:
+            if connection.execute(services.select().where(*where).with_for_update()).first() is None:
+                connection.execute(services.insert().values(**to_row(services, service)))
+
+            def stamp(current: ServiceRecord) -> dict[str, Any]:
+                return {"updated_time": utc_now(), **change(current)}
+
+            change_row(connection, services, ServiceRecord, where, stamp)
+            connection.execute(table.insert().values(**to_row(table, record)))
+            return record
+
+        return self._rows.write_retrying(begin, durable=False)
 
     def get_deployment(self, id: str) -> DeploymentRecord | None:
         """The deployment with this id."""

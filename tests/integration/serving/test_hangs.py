@@ -63,7 +63,9 @@ def hang(service: Supervised, how: str) -> None:
 def await_another(service: Supervised, before: list[int], seconds: float = LIMIT) -> None:
     """Waits until another worker serves and answers."""
     wait_until(
-        lambda: (now := service.pids()) and not set(now) & set(before), seconds, lambda: f"another worker: {service.log}"
+        lambda: (now := service.pids()) and not set(now) & set(before),
+        seconds,
+        lambda: f"another worker: {service.log}",
     )
     assert wait_until(lambda: (r := service.score("x")).ok and r)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.core.keys import ServiceKeys, ensure_keys, read_keys, replace_key
+from mldeploy_jupyter.core.keys import ServiceKeys, are_confirmed, confirm_keys, ensure_keys, read_keys, replace_key
 
 
 def test_keys_are_generated_once(tmp_path: Path) -> None:
@@ -24,7 +24,19 @@ def test_given_keys_replace_those_in_the_file(tmp_path: Path) -> None:
 def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
     ensure_keys(tmp_path / "keys.json")
     assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
-    assert {path.name for path in tmp_path.iterdir()} == {"keys.json", ".keys.json.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"keys.json", ".keys.json.lock", "keys.json.unconfirmed"}
+
+
+def test_new_keys_are_unconfirmed_until_the_service_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    assert are_confirmed(path)
+    ensure_keys(path)
+    assert not are_confirmed(path)
+    confirm_keys(path)
+    ensure_keys(path)
+    assert are_confirmed(path)
+    replace_key(path, "Primary")
+    assert not are_confirmed(path)
 
 
 @pytest.mark.parametrize("name", ["Primary", "primary", "PRIMARY"])

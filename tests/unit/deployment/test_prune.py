@@ -17,6 +17,8 @@ from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.deployment.prune import PruneReport, prune_workspace
 
+ELSEWHERE = {"pid": 1, "started": "1", "host": "another/machine"}
+
 
 def later() -> float:
     return time.time() + 7200
@@ -103,20 +105,22 @@ def test_prune_keeps_fresh_files_of_deployments_without_a_record(ws: Workspace) 
 
 def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None:
     store = ws.folder.open_store()
-    store.update_deployment("d2", state="running")
-    store.leases.acquire("svc", "d2", 600, {})
+    store.update_deployment("d2", state="running", runner=ELSEWHERE)
+    store.leases.acquire("svc", "d2", 600, ELSEWHERE)
     prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["deployments"] == ["d1", "d2", "d5"]
     assert len(content(ws)["bundles"]) == 5
     store.leases.release("svc", "d2")  # its runner died
     prune_workspace(ws.folder, keep_deployments=1, clock=later)
-    assert content(ws)["bundles"] == ["bundle1", "bundle2"]
+    assert content(ws)["deployments"] == ["d1", "d5"]
+    assert content(ws)["bundles"] == ["bundle1"]
 
 
 def test_keeping_no_deployments_keeps_what_serves_or_runs(ws: Workspace) -> None:
     store = ws.folder.open_store()
     store.update_service("svc", deployment_id="d5")  # the last one failed; revision 1 of d1 serves still
-    store.update_deployment("d3", state="running")
+    store.update_deployment("d3", state="running", runner=ELSEWHERE)
+    store.leases.acquire("svc", "d3", 600, ELSEWHERE)
     context = Context(open_workspace, out=StringIO(), err=StringIO())
     by_words = run(["prune", "--keep-deployments", "0", "--dry-run"], context=context)
     assert by_words.data["deployments"] == 2

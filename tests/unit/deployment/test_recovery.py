@@ -9,10 +9,14 @@ import pytest
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.journal.journal import Journal, read_events
-from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 from mldeploy_jupyter.deployment.files import journal_path
-from mldeploy_jupyter.deployment.recovery import refresh_service, refuse_unfinished_update
+from mldeploy_jupyter.deployment.recovery import (
+    recover_lost_deployments,
+    refresh_service,
+    refuse_unfinished_update,
+)
 
 HERE = process_identity.identify_process()
 DEAD = {**HERE, "started": "1"}
@@ -82,3 +86,48 @@ def test_an_update_that_its_supervisor_completes_blocks_another(
     with pytest.raises(DeploymentInProgress) as error:
         refuse_unfinished_update(store, service)
     assert error.value.deployment_id == "d1"
+
+
+def states(workspace: WorkspaceFolder) -> dict[str, str]:
+    return {deployment.id: deployment.state for deployment in workspace.open_store().list_deployments()}
+
+
+def test_a_deployment_that_no_service_names_ends_and_pins_no_model(workspace: WorkspaceFolder) -> None:
+    store = workspace.open_store()
+    store.add_deployment(DeploymentRecord("lost", "gone", "local", request={"models": ["m:1"]}, runner=DEAD))
+    store.leases.acquire("gone", "lost", 600, DEAD)
+    store.add_deployment(DeploymentRecord("beginning", "new", "local", runner=HERE))
+    store.leases.acquire("new", "beginning", 600, HERE)
+    assert store.services_using("m:1") == ["gone"]
+    recover_lost_deployments(workspace)
+    assert states(workspace) == {"lost": "interrupted", "beginning": "running", "d1": "interrupted"}
+    assert store.services_using("m:1") == []
+
+
+def test_a_deployment_that_its_service_never_named_releases_its_revision(
+    workspace: WorkspaceFolder, service: ServiceRecord
+) -> None:
+    store = workspace.open_store()
+    store.update_deployment("d1", runner=DEAD)
+    store.update_service("svc", deployment_id="older")
+    recover_lost_deployments(workspace)
+    revision = store.get_revision("svc", 1)
+    assert revision is not None and revision.outcome == "failed"
+    assert [event.data.get("state") for event in read_events(journal_path(workspace, "d1"))][-1] == "interrupted"
+
+
+@pytest.mark.parametrize(("revision", "state"), [(0, "Failed"), (1, "Live")])
+def test_a_service_that_waits_for_no_deployment_is_not_in_transition(
+    workspace: WorkspaceFolder, service: ServiceRecord, revision: int, state: str
+) -> None:
+    store = workspace.open_store()
+    store.update_service("svc", deployment_id="", state="Updating", revision=revision)
+    store.leases.acquire("svc", "d2", 600, HERE)
+    assert refresh_service(workspace, "svc").state == "Updating"  # type: ignore[union-attr]
+    store.leases.acquire("svc", "d2", 600, DEAD)
+    assert refresh_service(workspace, "svc").state == state  # type: ignore[union-attr]
+
+
+def test_deleting_a_service_ends_its_deployments(workspace: WorkspaceFolder, service: ServiceRecord) -> None:
+    workspace.open_store().remove_service("svc")
+    assert states(workspace) == {"d1": "interrupted"}

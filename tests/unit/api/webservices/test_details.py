@@ -27,7 +27,7 @@ def test_serialize_has_the_settings_with_defaults_and_no_secret(ws: Workspace) -
 def test_serialize_before_the_first_revision_is_live(ws: Workspace) -> None:
     ws.folder.open_store().update_service("on-local", revision=0)
     data = Webservice(ws, "on-local").serialize()
-    assert (data["models"], data["settings"], data["environment"], data["state"]) == ([], None, None, "Transitioning")
+    assert (data["models"], data["settings"], data["environment"], data["state"]) == ([], None, None, "Failed")
 
 
 def test_revisions_are_listed_newest_first(ws: Workspace) -> None:
