@@ -73,11 +73,11 @@ def _read_script(file: str) -> Script:
 
 
 def check_source(script: Script) -> None:
-    """Checks what the source tells: syntax, `init()`, `run()`. Raises `EntryScriptError` with the line of the cell."""
-    from mldeploy_jupyter.core.script import entry_script, notebook_cells
+    """Checks what the source tells: syntax, functions, names. Raises `EntryScriptError` with the line of the cell."""
+    from mldeploy_jupyter.core.script import name_check, notebook_cells
 
     try:
-        entry_script.check(script.text, script.name)
+        name_check.check_source(script.text, script.name, script.notebook_names)
     except EntryScriptError as error:
         if script.cell is not None:
             if error.line:
@@ -153,7 +153,15 @@ def _explain(script: Script, checked: ScriptCheck) -> MldeployError:
     from mldeploy_jupyter.core.diagnosis import ScriptInfo, explain
 
     version = script.cell.version if script.cell is not None else 0
-    info = ScriptInfo(script.name, checked.settings["entry_script"], script.text, script.cell, version)
+    info = ScriptInfo(
+        script.name,
+        checked.settings["entry_script"],
+        script.text,
+        script.cell,
+        version,
+        original=str(script.path),
+        notebook_names=script.notebook_names,
+    )
     settings = {**checked.settings, "checking": True}
     cause = explain(checked.result.get("failure") or {}, script=info, settings=settings, models=checked.models)
     error = EntryScriptError(cause.what, why=cause.why, hint=cause.hint, where=cause.where, code=cause.code)

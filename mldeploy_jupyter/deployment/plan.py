@@ -15,7 +15,7 @@ from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
-from mldeploy_jupyter.core.script import entry_script
+from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.targets import TargetContext
 
@@ -66,7 +66,7 @@ def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: S
     directory = data.get("source_directory")
     files = list_source_files(data["entry_script"] if directory else data["entry_path"], directory)
     script = Path(data["entry_script"]).as_posix() if directory else Path(data["entry_path"]).name
-    entry_script.check(files[script].read_text("utf-8", "replace"), script)
+    name_check.check_source(files[script].read_text("utf-8", "replace"), script)
     return Inputs(models, records, files, Path(directory).name if directory else "source", script, environment, config)
 
 

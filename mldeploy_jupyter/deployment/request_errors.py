@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo, SourceMap, explain
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.targets import LogLine, open_target
@@ -23,16 +24,19 @@ LOG_LINES = 5000  # of the end of the log that are searched
 _RAISED = "run() raised "
 
 
-def find_request_error(folder: WorkspaceFolder, service: ServiceRecord, request_id: str) -> tuple[str, str]:
-    """The exception that the script raised for a request, and where: the line of the cell, or of the script.
+def find_request_error(
+    folder: WorkspaceFolder, service: ServiceRecord, request_id: str
+) -> tuple[str, str, Cause | None]:
+    """The exception that the script raised for a request, where, and its cause if it has a name.
 
-    Each is "" when the log does not say. Only for a service on this machine.
+    `where` is the line of the cell, or of the script. Both texts are "" when the log does not say. Only for a service
+    on this machine.
     """
     from mldeploy_jupyter.core.bundle import builder
 
     revision = folder.open_store().get_revision(service.name, service.revision)
     if not request_id or revision is None or not revision.bundle_digest:
-        return "", ""
+        return "", "", None
     target = open_target(service.target, target_context(folder))
     deadline = time.monotonic() + LOG_SECONDS
     while True:
@@ -46,9 +50,20 @@ def find_request_error(folder: WorkspaceFolder, service: ServiceRecord, request_
     script = bundle.app / bundle.entry_script
     frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))
     lines_of_script = [int(line) for file, line in frames if file == str(script)]
+    info = _script_info(folder, script)
+    cause = _named_cause(raised, info, service.name)
     if not raised or not lines_of_script:
-        return raised, ""
-    return raised, _locate(folder, script, lines_of_script[-1])
+        return raised, "", cause
+    return raised, SourceMap(info, {}).locate_line(lines_of_script[-1]).where, cause
+
+
+def _named_cause(raised: str, script: ScriptInfo, service: str) -> Cause | None:
+    """The cause of a name or module that the script lacks; None for other exceptions."""
+    kind, _, message = raised.partition(": ")
+    if kind not in ("NameError", "ModuleNotFoundError"):
+        return None
+    failure = {"code": "run-raised", "stage": "run", "exception": {"type": kind, "message": message}}
+    return explain(failure, script=script, settings={"service": service, "updating": True})
 
 
 def _find_exception(request_id: str, entries: Iterable[LogLine]) -> tuple[str, list[str], bool]:
@@ -64,8 +79,5 @@ def _find_exception(request_id: str, entries: Iterable[LogLine]) -> tuple[str, l
     return raised, own, any(entry.entry.get("logger") == "access" for entry in found)
 
 
-def _locate(folder: WorkspaceFolder, script: Path, line: int) -> str:
-    from mldeploy_jupyter.core.diagnosis import ScriptInfo, SourceMap
-
-    info = ScriptInfo.from_content(script.read_bytes(), folder.cells, name=script.name)
-    return SourceMap(info, {}).locate_line(line).where
+def _script_info(folder: WorkspaceFolder, script: Path) -> ScriptInfo:
+    return ScriptInfo.from_content(script.read_bytes(), folder.cells, name=script.name)

@@ -233,10 +233,10 @@ class InferenceConfig(KnownNames):
 
     def _parse(self, script: Path, errors: list[MldeployError]) -> None:
         from mldeploy_jupyter.core.files import read_user_text
-        from mldeploy_jupyter.core.script.entry_script import check
+        from mldeploy_jupyter.core.script.name_check import check_source
 
         try:
-            check(read_user_text(script, "entry script"), script.name)
+            check_source(read_user_text(script, "entry script"), script.name)
         except MldeployError as error:
             errors.append(error)
 

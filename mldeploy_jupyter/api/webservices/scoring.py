@@ -117,11 +117,13 @@ def _explain_script_error(folder: WorkspaceFolder, record: ServiceRecord, error:
     """
     if error.status_code != 500 or deployment.remote_location(folder, record):
         return
-    raised, where = deployment.find_request_error(folder, record, error.request_id)
+    raised, where, cause = deployment.find_request_error(folder, record, error.request_id)
     if not raised:
         return
     error.why, error.where = raised, where
     if raised.startswith(("JSONDecodeError", "json.JSONDecodeError", "orjson.JSONDecodeError")):
         error.hint = f"is the input JSON? Correct it; or correct the line and update {record.name}"
+    elif cause is not None:
+        error.why, error.hint = f"{cause.what}: {raised}", cause.hint
     else:
         error.hint = f"correct the line and update {record.name}; the log has the traceback at {error.request_id}"

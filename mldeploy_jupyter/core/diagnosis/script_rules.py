@@ -10,9 +10,15 @@ from mldeploy_jupyter.core.diagnosis.facts import Facts, describe_exception, exc
 from mldeploy_jupyter.core.diagnosis.source_map import UNKNOWN_LOCATION
 from mldeploy_jupyter.core.environment.distributions import distribution_of
 from mldeploy_jupyter.core.errors import EntryScriptError
-from mldeploy_jupyter.core.script import entry_script, lint
+from mldeploy_jupyter.core.script import entry_script, lint, name_check
 
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
+
+# Messages of the server (`serving/scoring/script.py`) that advise after a colon, and why.
+_CONTRACTS = {
+    "run() is a generator": "a service sends one whole answer",
+    "run() is wrapped in a function that hides its parameters": "a request is passed by the names of the parameters",
+}
 
 
 def syntax_error(facts: Facts) -> Cause | None:
@@ -46,8 +52,15 @@ def contract(facts: Facts) -> Cause | None:
         location = facts.source.locate_line(error.line)
         if "syntax error" not in error.what and facts.script.text:
             return facts.cause("contract", error.what, error.why, error.hint, location)
+    message = facts.message.removeprefix("ContractError: ")
+    what, _, advice = message.partition(": ")
+    if what in _CONTRACTS and advice:
+        why = _CONTRACTS[what]
+        return facts.cause(
+            "contract", what, why, f"{advice}, {facts.retry_hint()}", facts.source.locate_function("run")
+        )
     hint = f"define init() and run(data) in {facts.script.name}, {facts.retry_hint()}"
-    return facts.cause("contract", f"{facts.script.name} cannot serve", facts.message, hint)
+    return facts.cause("contract", f"{facts.script.name} cannot serve", message, hint)
 
 
 def sklearn_externals(facts: Facts) -> Cause | None:
@@ -114,16 +127,23 @@ def notebook_name(facts: Facts) -> Cause | None:
         return None
     match = re.search(r"name '([^']+)'", str(raised.get("message") or ""))
     name = exception_attribute(raised, "name") or (match[1] if match else "")
-    local, free = _undefined_names(facts)
-    if name in local:
-        what = f"{name} is known only inside init()"
-        why = f"init() assigns it without saying global {name}: {describe_exception(raised)}"
-        return facts.cause("global-missing", what, why, f"add global {name} to init(), {facts.retry_hint()}", name=name)
-    if name in free or not facts.script.text:
-        what = f"the script uses {name}, which lives only in the notebook"
-        why = f"a service runs the script alone: {describe_exception(raised)}"
-        hint = f"define or import {name} in {facts.script.name}, {facts.retry_hint()}"
-        return facts.cause("notebook-name", what, why, hint, name=name)
+    owner, free, suggested = _undefined_name(facts, name)
+    if owner:
+        what = f"{name} is known only inside {owner}()"
+        why = f"{owner}() assigns it without saying global {name}: {describe_exception(raised)}"
+        hint = f"write global {name} as the first line of {owner}(), {facts.retry_hint()}"
+        return facts.cause("global-missing", what, why, hint, name=name)
+    if free or not facts.script.text:
+        hint = suggested or f"define or import {name} in {facts.script.name}"
+        known = facts.script.notebook_names
+        if known is not None and name in known:
+            what = f"the script uses {name}, which lives only in the notebook"
+            why = f"a service runs the script alone: {describe_exception(raised)}"
+            hint = f"define or import {name} in {facts.script.name}, {facts.retry_hint()}"
+            return facts.cause("notebook-name", what, why, hint, name=name)
+        what = f"{name} is not defined in the script"
+        why = f"a service runs the script alone, without a notebook's variables: {describe_exception(raised)}"
+        return facts.cause("name-error", what, why, f"{hint}, {facts.retry_hint()}", name=name)
     what = f"{name} is not defined where it is used"
     return facts.cause(
         "name-error",
@@ -185,14 +205,16 @@ def _version(facts: Facts, package: str) -> str:
     return next((version for name, version in facts.versions.items() if name.lower() == package.lower()), "")
 
 
-def _undefined_names(facts: Facts) -> tuple[set[str], set[str]]:
-    """Names that are only local variables of init(), and all names that the script uses and does not define."""
+def _undefined_name(facts: Facts, name: str) -> tuple[str, bool, str]:
+    """Of a name: the function that has it as a local variable, whether the script defines it nowhere, how to get it."""
     try:
-        text = facts.script.text
-        free = {name for name, _ in lint.find_undefined_names(text)}
-        return lint.find_init_locals(text) & free, free
+        free = any(name == undefined for undefined, _ in lint.find_undefined_names(facts.script.text))
+        if not free:
+            return "", False, ""
+        tree, code = entry_script.parse_and_compile(facts.script.text, facts.script.name)
     except EntryScriptError:
-        return set(), set()
+        return "", False, ""
+    return name_check.find_local_owners(tree, code).get(name, ""), True, name_check.suggest_definition(name, tree)
 
 
 def _run_line(facts: Facts) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path, PurePath
@@ -20,7 +21,8 @@ class ScriptInfo:
 
     `name` is what the user calls it, `path` its path inside the bundle, `text` its source. `cell` is the run of the
     cell that wrote it, `newest` the newest version of that cell's file, if known. `beside` names the Python files and
-    packages that are in the folder of the original but were not shipped.
+    packages that are in the folder of the original but were not shipped. `original` is the file that the user edits,
+    "" when it is not known. `notebook_names` are the variables of the notebook, None when they are not known.
     """
 
     name: str = "score.py"
@@ -29,6 +31,8 @@ class ScriptInfo:
     cell: CellRecord | None = None
     newest: int = 0
     beside: tuple[str, ...] = ()
+    original: str = ""
+    notebook_names: Container[str] | None = None
 
     @classmethod
     def from_content(cls, content: bytes, cells: Path, **fields: Any) -> ScriptInfo:

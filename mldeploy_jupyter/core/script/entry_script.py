@@ -17,6 +17,10 @@ from mldeploy_jupyter.core.errors import EntryScriptError
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
+_SCHEMA = ("input_schema", "output_schema")  # decorators that pass on what `run` returns
+
+_KEEPS_SIGNATURE = {"update_wrapper", "__wrapped__", "__signature__"}  # as functools.wraps does
+
 LINE_SHOWN = 100  # characters, at most, of a line of the script in a message
 
 
@@ -56,7 +60,8 @@ def check(text: str, filename: str = "score.py") -> EntryScript:
     """Checks that the script can serve, and returns what it defines.
 
     Raises `EntryScriptError` with the line for a syntax error, a missing `init` or `run`, an `init` that is async or
-    has required parameters, and a `run` without parameters or with `*args`, `**kwargs` or positional-only parameters.
+    has required parameters, a `run` without parameters or with `*args`, `**kwargs` or positional-only parameters, a
+    `run` that is a generator, and a decorator that hides its parameters.
     """
     tree, _ = parse_and_compile(text, filename)
     bindings = dict(iter_bindings(tree.body))
@@ -70,6 +75,7 @@ def check(text: str, filename: str = "score.py") -> EntryScript:
     if init is not None:
         _check_init(init, filename, lines)
     if run is not None:
+        _check_decorators(run, functions, filename, lines)
         _check_run(run, filename, lines)
     return EntryScript(
         filename=filename,
@@ -189,10 +195,50 @@ def _check_run(run: Function, filename: str, lines: list[str]) -> None:
         raise _contract_error(
             run, filename, lines, "run() takes no parameter", "it is called with the request's body", hint
         )
+    # Another decorator may collect what a generator yields.
+    if is_generator(run) and all(_decorator(node).rpartition(".")[2] in _SCHEMA for node in run.decorator_list):
+        raise _contract_error(
+            next(node for node in own_nodes(run) if isinstance(node, ast.Yield | ast.YieldFrom)),
+            filename,
+            lines,
+            "run() is a generator",
+            "a yield makes it one, and a service sends one whole answer",
+            "collect the parts in a list and return it, as in return list(...)",
+        )
+
+
+def _check_decorators(run: Function, functions: dict[str, Function], filename: str, lines: list[str]) -> None:
+    """Refuses a decorator of the script itself whose inner function hides the parameters of `run`."""
+    for node in run.decorator_list:
+        maker = outer = functions.get(_decorator(node))
+        # A call makes the decorator first: the inner function is one level deeper.
+        for _ in range(2 if isinstance(node, ast.Call) else 1):
+            maker, outer = (_returned_function(maker) if maker is not None else None), maker
+        if maker is None or outer is None or maker.decorator_list or not (maker.args.vararg or maker.args.kwarg):
+            continue
+        raise _contract_error(
+            maker,
+            filename,
+            lines,
+            f"the decorator {_decorator(node)} hides the parameters of run()",
+            "a request is passed by the names of the parameters, and the function that it puts in run()'s place "
+            "has none",
+            f"write @functools.wraps({next((arg.arg for arg in outer.args.args), 'function')}) above def {maker.name}",
+        )
+
+
+def _returned_function(maker: Function) -> Function | None:
+    """The inner function that `maker` returns, if it is clear which one that is."""
+    inner = {node.name: node for node in maker.body if isinstance(node, Function)}
+    returned = [node.value for node in own_nodes(maker) if isinstance(node, ast.Return)]
+    spelt = {getattr(node, "attr", getattr(node, "id", "")) for node in own_nodes(maker)}
+    if len(returned) == 1 and isinstance(returned[0], ast.Name) and not spelt & _KEEPS_SIGNATURE:
+        return inner.get(returned[0].id)
+    return None
 
 
 def _contract_error(
-    node: Function, filename: str, lines: list[str], what: str, why: str, hint: str
+    node: Function | ast.expr, filename: str, lines: list[str], what: str, why: str, hint: str
 ) -> EntryScriptError:
     text = next(iter(lines[node.lineno - 1 : node.lineno]), "")
     where = f"{filename} line {node.lineno}"
@@ -249,3 +295,16 @@ def iter_bindings(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
 
 def names_in(node: ast.AST) -> set[str]:
     return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+
+
+def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below `node` in source order, without those in nested functions and classes."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, Function | ast.ClassDef | ast.Lambda):
+            yield child
+            yield from own_nodes(child)
+
+
+def is_generator(function: Function) -> bool:
+    """Whether the function has a `yield` of its own."""
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own_nodes(function))

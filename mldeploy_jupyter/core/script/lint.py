@@ -8,7 +8,13 @@ import dis
 from collections.abc import Iterator
 from types import CodeType
 
-from mldeploy_jupyter.core.script.entry_script import Function, iter_bindings, names_in, parse_and_compile
+from mldeploy_jupyter.core.script.entry_script import (
+    Function,
+    iter_bindings,
+    names_in,
+    own_nodes,
+    parse_and_compile,
+)
 
 # Names that every module has, besides the builtins.
 MODULE_NAMES = frozenset(
@@ -31,29 +37,14 @@ def find_undefined_names(text: str) -> list[tuple[str, int]]:
         return []
     # The compiler has already resolved the scope of every name, so its instructions are read instead of the tree.
     defined, used = set(), dict[str, int]()
-    for scope in _scopes(code):
-        own = set()
+    for scope in iter_scopes(code):
         for instruction in dis.get_instructions(scope):
-            name, operation = instruction.argval, instruction.opname
-            if operation == "STORE_GLOBAL" or (operation == "STORE_NAME" and scope is code):
-                defined.add(name)
-            elif operation == "STORE_NAME":
-                own.add(name)  # a class body
-            elif operation in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"} and name not in own:
-                positions = instruction.positions
-                line = (positions.lineno if positions else None) or 0
-                used[name] = min(line, used.get(name, line))
+            if instruction.opname == "STORE_GLOBAL" or (instruction.opname == "STORE_NAME" and scope is code):
+                defined.add(instruction.argval)
+        for name, line, _ in global_loads(scope):
+            used[name] = min(line, used.get(name, line))
     known = defined | MODULE_NAMES | (set(dir(builtins)) - KERNEL_NAMES)
     return sorted(((name, line) for name, line in used.items() if name not in known), key=lambda item: item[1])
-
-
-def find_init_locals(text: str) -> set[str]:
-    """The names that are local to `init()`, as assigned names are without `global`. Raises `EntryScriptError`."""
-    _, code = parse_and_compile(text, "score.py")
-    for scope in _scopes(code):
-        if scope.co_qualname == "init":
-            return set(scope.co_varnames) | set(scope.co_cellvars)
-    return set()
 
 
 def find_swallowed_exception(text: str) -> int | None:
@@ -65,14 +56,14 @@ def find_swallowed_exception(text: str) -> int | None:
     run = dict(iter_bindings(tree.body)).get("run")
     if not isinstance(run, Function):
         return None
-    for handler in (node for node in _own_nodes(run) if isinstance(node, ast.ExceptHandler)):
+    for handler in (node for node in own_nodes(run) if isinstance(node, ast.ExceptHandler)):
         if handler.type is not None and not names_in(handler.type) & {"Exception", "BaseException"}:
             continue
         tainted = {handler.name} if handler.name else set()
-        for node in _own_nodes(handler):
+        for node in own_nodes(handler):
             if not isinstance(node, ast.Assign | ast.AnnAssign | ast.Return) or node.value is None:
                 continue
-            if not _contains_exception(node.value, tainted):
+            if not contains_exception(node.value, tainted):
                 continue
             if isinstance(node, ast.Return):
                 return node.lineno
@@ -81,22 +72,30 @@ def find_swallowed_exception(text: str) -> int | None:
     return None
 
 
-def _scopes(code: CodeType) -> Iterator[CodeType]:
+def global_loads(scope: CodeType) -> Iterator[tuple[str, int, int]]:
+    """Where the code loads names that are not its own, without its inner scopes: name, line (from 1), column (from 0).
+
+    Line and column are 0 where Python keeps none.
+    """
+    own = set()
+    for instruction in dis.get_instructions(scope):
+        name, operation = instruction.argval, instruction.opname
+        if operation == "STORE_NAME" and scope.co_name != "<module>":
+            own.add(name)  # a class body
+        elif operation in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"} and name not in own:
+            positions = instruction.positions
+            yield name, (positions.lineno if positions else 0) or 0, (positions.col_offset if positions else 0) or 0
+
+
+def iter_scopes(code: CodeType) -> Iterator[CodeType]:
+    """The code of the module, and of every function, class and comprehension in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _scopes(constant)
+            yield from iter_scopes(constant)
 
 
-def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below `node` in source order, without those in nested functions and classes."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, Function | ast.ClassDef | ast.Lambda):
-            yield child
-            yield from _own_nodes(child)
-
-
-def _contains_exception(value: ast.expr, tainted: set[str]) -> bool:
+def contains_exception(value: ast.expr, tainted: set[str]) -> bool:
     # An AMLResponse has a status code of its own, so clients see the failure.
     if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] == "AMLResponse":
         return False

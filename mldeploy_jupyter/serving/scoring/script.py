@@ -130,10 +130,12 @@ def inspect_script(module: types.ModuleType) -> Script:
     init, run = (_function(module, name) for name in ("init", "run"))
     _check_init(init)
     declared, output, undecorated = declared_of(run)
-    signature = inspect.signature(undecorated).parameters
-    _check_signature(signature, declared)
-    parameters = [_parameter_of(p, declared.get(p.name)) for p in signature.values() if p.name != HEADERS]
     takes_raw_http = is_raw(run) or is_raw(undecorated)
+    if not takes_raw_http and (inspect.isgeneratorfunction(undecorated) or inspect.isasyncgenfunction(undecorated)):
+        raise ContractError("run() is a generator: collect the parts in a list and return it, as in return list(...)")
+    signature = inspect.signature(undecorated).parameters
+    _check_signature(undecorated, signature, declared)
+    parameters = [_parameter_of(p, declared.get(p.name)) for p in signature.values() if p.name != HEADERS]
     _check_input(parameters, declared, takes_raw_http)
     mode, warnings = "raw", list[str]()
     if not takes_raw_http:
@@ -179,9 +181,15 @@ def _check_init(init: Callable[..., Any]) -> None:
         raise ContractError(f"init() is called without arguments, but it requires {', '.join(required)}")
 
 
-def _check_signature(signature: Mapping[str, inspect.Parameter], declared: dict[str, Declared]) -> None:
+def _check_signature(
+    run: Callable[..., Any], signature: Mapping[str, inspect.Parameter], declared: dict[str, Declared]
+) -> None:
     for parameter in signature.values():
         if parameter.kind in _VARIADIC:
+            name, path = getattr(run, "__name__", ""), getattr(run, "__qualname__", "")
+            if name != "run" and name.isidentifier() and "<locals>" in path:  # a decorator's inner function
+                advice = f"write @functools.wraps(...) above def {name}, or name its parameters"
+                raise ContractError(f"run() is wrapped in a function that hides its parameters: {advice}")
             stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise ContractError(f"run() must name its parameters; {stars}{parameter.name} is not allowed")
         if parameter.kind is parameter.POSITIONAL_ONLY:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.bundle import builder
+from mldeploy_jupyter.core.diagnosis import Cause
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.core.script import notebook_cells
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -27,7 +28,7 @@ def script(workspace: WorkspaceFolder, service: ServiceRecord) -> Path:
     return bundle.app / bundle.entry_script
 
 
-def find(workspace: WorkspaceFolder, request_id: str, *lines: str) -> tuple[str, str]:
+def find(workspace: WorkspaceFolder, request_id: str, *lines: str) -> tuple[str, str, Cause | None]:
     logs = workspace.services / "svc" / "logs"
     logs.mkdir(parents=True)
     (logs / "service.log").write_text("".join(f"2026-11-22T10:00:00.000Z [r1 42] {line}\n" for line in lines))
@@ -39,7 +40,7 @@ def find(workspace: WorkspaceFolder, request_id: str, *lines: str) -> tuple[str,
 def test_the_line_of_the_script_is_named(workspace: WorkspaceFolder, script: Path) -> None:
     frame = f'  File "{script}", line 5, in run'
     found = find(workspace, "abc", "[abc] run() raised KeyError: 'x'", f"[abc] {frame}", "[other] run() raised A: b")
-    assert found == ("KeyError: 'x'", "score.py line 5")
+    assert found == ("KeyError: 'x'", "score.py line 5", None)
 
 
 def test_the_line_of_the_cell_is_named_where_a_cell_wrote_the_script(workspace: WorkspaceFolder, script: Path) -> None:
@@ -47,16 +48,24 @@ def test_the_line_of_the_cell_is_named_where_a_cell_wrote_the_script(workspace: 
     cell = notebook_cells.CellRecord(digest, "score.py", f"%%entry_script score.py\n{SCRIPT}", execution_count=3)
     notebook_cells.save_cell(workspace.cells, cell)
     found = find(workspace, "abc", "[abc] run() raised KeyError: 'x'", f'[abc]   File "{script}", line 5, in run')
-    assert found == ("KeyError: 'x'", "cell [3] line 6")
+    assert found == ("KeyError: 'x'", "cell [3] line 6", None)
 
 
 def test_an_exception_in_a_library_has_no_line(workspace: WorkspaceFolder, script: Path) -> None:
     found = find(workspace, "abc", "[abc] run() raised A: b", '[abc]   File "/lib/x.py", line 5, in f')
-    assert found == ("A: b", "")
+    assert found == ("A: b", "", None)
 
 
 @pytest.mark.parametrize("request_id", ["", "abc"])
 def test_a_service_without_a_bundle_or_a_request_without_an_id_has_no_error(
     workspace: WorkspaceFolder, service: ServiceRecord, request_id: str
 ) -> None:
-    assert find_request_error(workspace, service, request_id) == ("", "")
+    assert find_request_error(workspace, service, request_id) == ("", "", None)
+
+
+def test_a_name_that_the_script_lacks_has_a_cause_with_the_way_out(workspace: WorkspaceFolder, script: Path) -> None:
+    text = "[abc] run() raised NameError: name 'model' is not defined"
+    raised, where, cause = find(workspace, "abc", text, f'[abc]   File "{script}", line 5, in run')
+    assert (raised, where) == ("NameError: name 'model' is not defined", "score.py line 5")
+    assert cause is not None and cause.code == "name-error"
+    assert cause.hint == "define model before this line, save score.py, then update svc again"

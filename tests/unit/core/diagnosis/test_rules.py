@@ -121,7 +121,8 @@ RAISED = {
         {"versions": {"scikit-learn": "1.9.1"}},
     ),
     "sklearn.externals": ("from sklearn.externals import joblib\n" + init("pass"), "import", {}),
-    "name from the notebook": (init("print(scaler)"), "init", {}),
+    "name that the script lacks": (init("print(scaler)"), "init", {}),
+    "name of an import that is missing": (init("DataFrame()"), "init", {}),
     "name without global": ("def init():\n    model = 1\n\n\ndef run(data):\n    return model\n", "probe", {}),
     "name used too early": ("print(late)\nlate = 1\n" + init("pass"), "import", {}),
     "model file with a wrong name": (
@@ -202,6 +203,13 @@ def test_causes_of_exceptions_in_the_script(name, snapshot):
     else:
         cause = case(text, stage, **more)
     assert shown(cause) == snapshot
+
+
+@pytest.mark.parametrize("name", ["scaler"], ids=["name from the notebook"])
+def test_a_name_that_the_notebook_has_is_said_to_live_there(name, snapshot):
+    text = init(f"print({name})")
+    script = in_cell(text, notebook_names={name})
+    assert shown(explain(failure_of(text), script=script, settings=SETTINGS, timezone=UTC)) == snapshot
 
 
 @pytest.mark.parametrize("cell", [True, False], ids=["cell", "file"])

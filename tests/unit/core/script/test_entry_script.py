@@ -10,7 +10,7 @@ import pytest
 
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script.entry_script import Parameter, check
-from mldeploy_jupyter.core.script.lint import find_init_locals, find_swallowed_exception, find_undefined_names
+from mldeploy_jupyter.core.script.lint import find_swallowed_exception, find_undefined_names
 
 GOOD = "def init():\n    pass\n\n\ndef run(data):\n    return data\n"
 
@@ -47,6 +47,12 @@ def test_a_good_script_is_described():
     assert (script.init_line, script.run_line) == (6, 13)
 
 
+HIDING = (
+    "import functools\ndef init(): pass\ndef timed(function):\n    {wraps}\n"
+    "    def inner(*args, **kwargs): return function(*args, **kwargs)\n    {extra}\n    return inner\n"
+    "@timed\ndef run(data): return data\n"
+)
+
 BAD = {
     "syntax error": "def init():\n    pass\n\ndef run(data)\n    return data\n",
     "unclosed bracket": GOOD + "x = (1,\n",
@@ -69,6 +75,14 @@ BAD = {
     "run with *args": GOOD.replace("run(data)", "run(*args)"),
     "run with **kwargs": GOOD.replace("run(data)", "run(data, *rest, **kwargs)"),
     "run by position only": GOOD.replace("run(data)", "run(data, /)"),
+    "run is a generator": GOOD.replace("return data", "for row in data:\n        yield row"),
+    "run is an async generator with a schema": GOOD.replace(
+        "def run(data):\n    return", "@input_schema('data', 1)\nasync def run(data):\n    yield"
+    ),
+    "decorator hides the parameters": HIDING.format(wraps="", extra=""),
+    "decorator with arguments hides the parameters": "def init(): pass\ndef retry(times):\n    def deco(f):\n"
+    "        async def again(*a, **k): return await f(*a, **k)\n        return again\n    return deco\n"
+    "@retry(3)\nasync def run(data): return data\n",
 }
 
 
@@ -90,6 +104,14 @@ def test_a_script_that_cannot_serve_is_refused_with_its_line(name, snapshot):
         "def init(): pass\nif True:\n    def run(data): pass\nelse:\n    def run(data): pass\n",
         "def init(): pass\ntry:\n    from fast import run\nexcept ImportError:\n    def run(data): pass\n",
         GOOD + "x = '\\d'\n",
+        HIDING.format(wraps="@functools.wraps(function)", extra=""),
+        HIDING.format(wraps="", extra="functools.update_wrapper(inner, function)"),
+        HIDING.format(wraps="", extra="inner.__wrapped__ = function"),
+        GOOD.replace("return data", "def parts():\n        yield data\n    return list(parts())"),
+        GOOD.replace("return data", "return sum(x for x in data)"),
+        "from lib import collect\n@collect\n"
+        + GOOD.replace("return data", "yield data").replace("def init():\n    pass\n\n\n", "")
+        + "def init(): pass\n",
     ],
 )
 def test_unusual_but_good_scripts_pass(text):
@@ -111,7 +133,7 @@ def test_reading_a_script_warns_of_nothing_and_runs_nothing(capsys):
 
 @pytest.mark.parametrize("bad", ["def (", "\0", "x = (", "x = " + "(" * 5000])
 def test_check_and_lint_refuse_what_cannot_be_parsed(bad):
-    for question in (check, find_undefined_names, find_init_locals, find_swallowed_exception):
+    for question in (check, find_undefined_names, find_swallowed_exception):
         with pytest.raises(EntryScriptError):
             question(bad)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.script.lint import find_init_locals, find_swallowed_exception, find_undefined_names
+from mldeploy_jupyter.core.script.lint import find_swallowed_exception, find_undefined_names
 
 FREE = {
     "a plain name": ("def run(d): return model.predict(d)", [("model", 1)]),
@@ -68,11 +68,6 @@ def test_the_standard_library_has_no_undefined_names():
     for module in (argparse, ast_module, dataclasses, json.decoder, pathlib, typing):
         text = Path(module.__file__).read_text("utf-8")
         assert find_undefined_names(text) == [], module.__name__
-
-
-def test_find_init_locals():
-    assert find_init_locals("def init():\n model = 1\n global b\n b = 2\n") == {"model"}
-    assert find_init_locals("def other():\n model = 1\n") == set()
 
 
 SWALLOW = {
