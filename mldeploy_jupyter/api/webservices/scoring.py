@@ -124,6 +124,7 @@ def _explain_script_error(folder: WorkspaceFolder, record: ServiceRecord, error:
     if raised.startswith(("JSONDecodeError", "json.JSONDecodeError", "orjson.JSONDecodeError")):
         error.hint = f"is the input JSON? Correct it; or correct the line and update {record.name}"
     elif cause is not None:
-        error.why, error.hint = f"{cause.what}: {raised}", cause.hint
+        error.why = f"{cause.what}: {raised}"
+        error.hint = f"{cause.hint}; the log has the traceback at {error.request_id}"
     else:
         error.hint = f"correct the line and update {record.name}; the log has the traceback at {error.request_id}"

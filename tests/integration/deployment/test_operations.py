@@ -19,6 +19,7 @@ from mldeploy_jupyter import (
 )
 from mldeploy_jupyter.core.errors import (
     DeploymentFailed,
+    MldeployError,
     ModelInUse,
     ScoringError,
     WebserviceException,
@@ -85,16 +86,34 @@ def test_a_service_is_found_from_another_process_and_folder(
 
 
 def test_a_request_that_fails_names_what_the_script_raised_and_its_line(site: Site) -> None:
-    site.write("def init():\n    pass\n\ndef run(data):\n    return json.loads(data)\n")
+    site.write("def init():\n    pass\n\ndef run(data):\n    if data:\n        return json.loads(data)\n")
     service = live(site)
     with pytest.raises(ScoringError) as error:
         service.run({})
-    assert error.value.why == "NameError: name 'json' is not defined"
-    assert error.value.where == "score.py line 5" and error.value.request_id in error.value.hint
+    assert error.value.why == "json is not defined in the script: NameError: name 'json' is not defined"
+    assert error.value.where == "score.py line 6" and error.value.request_id in error.value.hint
+    assert error.value.hint.startswith(f"write import json, save score.py, then update {service.name} again; ")
     answer = requests.post(
         service.scoring_uri, json={}, headers={"Authorization": f"Bearer {service.get_keys()[0]}"}, timeout=10
     )
     assert "NameError" not in answer.text  # the answer itself goes to clients and tells nothing
+
+
+@pytest.mark.parametrize("operation", ["deploy", "update"])
+def test_a_script_that_cannot_answer_never_goes_live(site: Site, operation: str) -> None:
+    if operation == "update":
+        site.write("def init():\n    pass\n\ndef run(data):\n    return data\n")
+        service = live(site)
+    site.write("def init():\n    model = 1\n\ndef run(data):\n    return model\n")
+    with pytest.raises(MldeployError) as refused:
+        if operation == "deploy":
+            live(site)
+        else:
+            service.reload(wait=True)
+    assert refused.value.what == "model is known only inside init()"
+    assert refused.value.hint.startswith("write global model as the first line of init()")
+    if operation == "update":
+        assert service.run("still here") == "still here"
 
 
 def test_a_log_that_is_written_late_still_names_what_the_script_raised(site: Site) -> None:

@@ -91,7 +91,9 @@ def test_a_syntax_error_is_shown_in_the_cell_and_the_file_is_kept(kernel: Kernel
 def test_names_of_the_notebook_give_a_warning_and_then_an_error(kernel: Kernel) -> None:
     kernel.ok("threshold = 3")
     script = "def init():\n    pass\n\ndef run(data):\n    return threshold\n"
-    ran = kernel.ok(f"%%entry_script --no-check\n{script}")
+    refused = no_traceback(kernel.run(f"%%entry_script\n{script}"))
+    assert "the script uses threshold, which lives only in the notebook" in refused and "line 6" in refused
+    ran = kernel.ok("%%entry_script --no-check\n" + script.replace("return", "return data or"))
     assert "warning: line 6: threshold lives only in this notebook" in ran.stream
     late = kernel.run("%%entry_script\ndef init():\n    print(threshold)\n\ndef run(data):\n    return 1\n")
     assert "threshold" in no_traceback(late) and ">    3      print(threshold)" in late.error
