@@ -433,5 +433,5 @@ def _not_found(start: Path) -> WorkspaceError:
     return WorkspaceError(
         f"there is no workspace in {start.absolute()} or above it",
         why="neither .mldeploy/ nor .azureml/config.json was found",
-        hint="Workspace.create(), or mldeploy workspace create",
+        hint="name one with -w (in Python: Workspace.get(path=...)), or create one: mldeploy workspace create",
     )

@@ -1,36 +1,104 @@
-"""Finds services by name: in the workspace found from here, or in any workspace of the user."""
+"""Finds services by name. What changes a service finds those of one workspace; what reads may look further."""
 
 from __future__ import annotations
 
-from typing import Any
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.grammar import Args, Context
 from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound, WorkspaceError
 
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
 
 def find_service(context: Context, args: Args) -> Any:
-    """The service `args.name`: in the workspace found from here, or, without `--path`, in any of the user's workspaces.
+    """The service `args.name` of the workspace that `--path` names, or of the one found from here; of no other.
 
-    Raises `WebserviceNotFound`, or `UsageError` when several workspaces have a service of that name.
+    Raises `WebserviceNotFound`, or `WorkspaceError` without a workspace. The hint names the workspaces that have a
+    service of that name.
     """
     from mldeploy_jupyter.api.webservices import Webservice
+    from mldeploy_jupyter.core.workspace.folder import list_workspaces
 
     try:
         return Webservice(context.workspace(args.path), args.name)
     except (WorkspaceError, WebserviceNotFound) as error:
-        # Their subclasses mean that the workspace is broken, or the service is out of reach.
-        if args.path is not None or type(error) not in (WorkspaceError, WebserviceNotFound):
+        if _may_be_elsewhere(args, error):
+            folders = [folder for folder in list_workspaces() if folder.store_url.startswith("sqlite")]
+            found = _folders_with(args.name, folders)
+            error.hint = _name_one(args.name, found) if found else error.hint
+        raise
+
+
+def find_service_anywhere(context: Context, args: Args, *, beyond_workspace: bool = True) -> Any:
+    """The service `args.name` for a command that only reads: `find_service`, then any workspace of the user.
+
+    A note says which workspace has it. Without `beyond_workspace` the others are searched only where there is no
+    workspace here. Raises `WebserviceNotFound`, or `UsageError` when several workspaces have a service of that name.
+    """
+    from mldeploy_jupyter.api.webservices import Webservice
+    from mldeploy_jupyter.core.workspace.folder import list_workspaces
+
+    try:
+        return Webservice(context.workspace(args.path), args.name)
+    except (WorkspaceError, WebserviceNotFound) as error:
+        if not _may_be_elsewhere(args, error):
             raise
         not_found = error
-    found = [service for service in all_services(context) if service.name == args.name]
-    if not found:
+    if isinstance(not_found, WebserviceNotFound) and not beyond_workspace:
+        return find_service(context, args)
+    folders = list_workspaces()
+    found = _folders_with(args.name, folders, context.note)
+    if len(found) == 1:
+        folder = found[0]
+        context.note(f"note: {args.name} is in the workspace {folder.config.name}, {folder.root.parent}")
+        return Webservice(context.workspace(str(folder.root)), args.name)
+    if found:
+        places = ", ".join(str(folder.root.parent) for folder in found)
+        raise UsageError(
+            f"{args.name} is in several workspaces", why=f"they are {places}", hint=_name_one(args.name, found)
+        )
+    if isinstance(not_found, WebserviceNotFound):
         raise not_found
-    if len(found) > 1:
-        folders = ", ".join(str(service.workspace.folder.root.parent) for service in found)
-        hint = f"name one: --path {found[0].workspace.folder.root.parent}"
-        raise UsageError(f"{args.name} is in several workspaces", why=f"they are {folders}", hint=hint)
-    return found[0]
+    raise WebserviceNotFound(
+        f"no workspace has a service {args.name!r}",
+        why=f"there is none in {Path.cwd()} or above it, and none of your {len(folders)} workspaces has that service"
+        if folders
+        else "you have no workspace yet",
+        hint="see what there is with `mldeploy service list --all`",
+    )
+
+
+def _may_be_elsewhere(args: Args, error: MldeployError) -> bool:
+    # Subclasses mean that the workspace is broken, or the service is out of reach.
+    return args.path is None and type(error) in (WorkspaceError, WebserviceNotFound)
+
+
+def _folders_with(
+    name: str, folders: Sequence[WorkspaceFolder], note: Callable[[str], None] | None = None
+) -> list[WorkspaceFolder]:
+    """The workspaces with a service of that name: one row is read in each, and no process is asked.
+
+    One that cannot be read is left out; `note` gets a line about it.
+    """
+    found = []
+    for folder in folders:
+        try:
+            if folder.open_store().get_service(name) is not None:
+                found.append(folder)
+        except MldeployError as error:
+            if note is not None:
+                note(f"note: the workspace {folder.root.parent} is left out: {error.message}")
+    return found
+
+
+def _name_one(name: str, folders: Sequence[WorkspaceFolder]) -> str:
+    places = " or ".join(f"-w {shlex.quote(str(folder.root.parent))}" for folder in folders[:3])
+    return f"if you mean the {name} of another workspace, name that: {places}"
 
 
 def find_live_revision(store: Any, name: str) -> Any:

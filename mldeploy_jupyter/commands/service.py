@@ -10,7 +10,7 @@ from typing import Any
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.formatting import listing, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
-from mldeploy_jupyter.commands.lookup import all_services, find_service
+from mldeploy_jupyter.commands.lookup import all_services, find_service, find_service_anywhere
 from mldeploy_jupyter.commands.options import TARGETS
 from mldeploy_jupyter.commands.python_code import call
 from mldeploy_jupyter.commands.waiting import TIMEOUT, WAIT, check_waiting, finish, follow, service_result
@@ -41,7 +41,12 @@ def list_services(context: Context, args: Args) -> Result:
         rows.append([*row, service.workspace.folder.root.parent] if everywhere else row)
     head = ("NAME", "STATE", "TARGET", "SCORING URI", *(("WORKSPACE",) if everywhere else ()))
     text = table(rows, head) if rows else "No services. Deploy one with: mldeploy model deploy"
-    return Result(services, text, [service.serialize() for service in services], "Webservice.list(ws)")
+    return Result(services, text, [_as_data(service) for service in services], "Webservice.list(ws)")
+
+
+def _as_data(service: Any) -> dict[str, Any]:
+    """The service for `--json`, with the folder of its workspace: names of workspaces may repeat."""
+    return {**service.serialize(), "workspacePath": str(service.workspace.folder.root.parent)}
 
 
 def _matches(service: Any, args: Args) -> bool:
@@ -62,11 +67,11 @@ def _matches(service: Any, args: Args) -> bool:
 
 
 def show(context: Context, args: Args) -> Result:
-    service = find_service(context, args)
+    service = find_service_anywhere(context, args)
     data, revisions = service.serialize(), service.revisions
     text = f"{listing(data)}\n\n{_revision_table(revisions, data['revision'])}" if revisions else listing(data)
     python = call("Webservice", "ws", repr(service.name))
-    return Result(service, text, {**data, "revisions": revisions}, python)
+    return Result(service, text, {**_as_data(service), "revisions": revisions}, python)
 
 
 def _revision_table(revisions: list[dict[str, Any]], serving: int) -> str:
@@ -83,7 +88,7 @@ def _revision_table(revisions: list[dict[str, Any]], serving: int) -> str:
 
 def run(context: Context, args: Args) -> Result:
     data = _read_input(context, args)
-    service = find_service(context, args)
+    service = find_service_anywhere(context, args, beyond_workspace=False)
     answer = service.run(data)
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False, default=str)
     return Result(answer, text, answer, call("service.run", repr(data)))
@@ -127,7 +132,7 @@ def get_logs(context: Context, args: Args) -> Result:
         raise UsageError(f"--num-lines cannot be {lines}", why="it must be at least 0", hint="leave it out for 5000")
     if args.init:
         context.note("note: --init is accepted as in v1; init() writes to the same log.")
-    service = find_service(context, args)
+    service = find_service_anywhere(context, args)
     if args.follow:
         try:
             for line in service.follow_logs():
@@ -137,7 +142,7 @@ def get_logs(context: Context, args: Args) -> Result:
             context.note("Stopped following; the service goes on.")
         return Result(service, "", None, "service.follow_logs()")
     text = service.get_logs(num_lines=lines)
-    data = {"name": service.name, "logs": text}
+    data = {"name": service.name, "workspacePath": str(service.workspace.folder.root.parent), "logs": text}
     if context.json:
         data["entries"] = service.log_entries(lines)
     return Result(text, _printable(context, text), data, call("service.get_logs", num_lines=lines))
@@ -185,7 +190,7 @@ def regen_key(context: Context, args: Args) -> Result:
 
 
 def wait(context: Context, args: Args) -> Result:
-    service = find_service(context, args)
+    service = find_service_anywhere(context, args)
     follow(context, service, args.timeout_sec)
     python = call("service.wait_for_deployment", show_output=True, timeout_sec=args.timeout_sec)
     return service_result(service, python)
@@ -241,7 +246,7 @@ COMMANDS: tuple[Command, ...] = (
         ("service", "list"),
         "List services. From a folder without a workspace: those of all your workspaces.",
         (
-            Param("all", ("--all", "-a"), "The services of all your workspaces.", "switch"),
+            Param("all", ("--all", "--all-workspaces", "-a"), "The services of all your workspaces.", "switch"),
             Param("compute_type", ("--compute-type", "-c"), "Only services of this target.", choices=tuple(TARGETS)),
             Param("model_id", ("--model-id",), "Only services with this model, name:version.", completion="model id"),
             Param("model_name", ("--model-name",), "Only services with a version of this model.", completion="model"),

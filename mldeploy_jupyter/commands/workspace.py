@@ -21,7 +21,7 @@ def open_workspace(path: str | None, *, write: bool = False, announce: Callable[
     """
     from mldeploy_jupyter.api.workspace import Workspace
 
-    if path is not None and not Path(path).exists() and "/" not in path:
+    if path is not None and "/" not in path and _is_name(path, write):
         return Workspace.get(name=path)
     try:
         workspace = Workspace.from_config(path)
@@ -38,6 +38,21 @@ def open_workspace(path: str | None, *, write: bool = False, announce: Callable[
             hint="run: mldeploy model register -n NAME -p FILE",
         )
     return workspace
+
+
+def _is_name(word: str, write: bool) -> bool:
+    """Whether `--path` means a known workspace of that name: no folder is called so, or one that is no workspace.
+
+    Such a folder would stand for the workspace around it, which the word does not name.
+    """
+    from mldeploy_jupyter.core.workspace.folder import FOLDER, list_workspaces
+
+    folder = Path(word)
+    if not folder.exists():
+        return True
+    if write or folder.name in (".", "..", FOLDER) or (folder / FOLDER / "config.json").is_file():
+        return False
+    return any(known.config.name == word for known in list_workspaces())
 
 
 def _details(workspace: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, command, command_help
-from mldeploy_jupyter.commands.lookup import find_service
+from mldeploy_jupyter.commands.lookup import find_service_anywhere
 from mldeploy_jupyter.commands.python_code import call, service_program
 from mldeploy_jupyter.notebook import deploy, entry_script, register, score
 from mldeploy_jupyter.notebook.session import Session
@@ -118,7 +118,7 @@ def _services_command(session: Session) -> Command:
             return result if result.value else replace(result, value=None, text="No services. Deploy one with %deploy")
         from mldeploy_jupyter.notebook.timeline_view import show_deployment
 
-        service = find_service(context, args)
+        service = find_service_anywhere(context, args)
         show_deployment(session, service)
         return Result(service, "", service.serialize(), service_program(args.name, "service"))
 

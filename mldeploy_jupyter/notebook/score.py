@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
-from mldeploy_jupyter.commands.lookup import find_service
+from mldeploy_jupyter.commands.lookup import find_service_anywhere
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.service import NAME
 from mldeploy_jupyter.notebook.session import Session
@@ -75,7 +75,7 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
         code = repr(cell)
     else:
         value, code = _evaluate(session, context, args.expression), args.expression
-    service = find_service(context, args)
+    service = find_service_anywhere(context, args, beyond_workspace=False)
     parameter = _wrapping_parameter(service, value)
     if parameter:
         value, code = {parameter: value}, f"{{{parameter!r}: {code}}}"

@@ -11,8 +11,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.formatting import table
-from mldeploy_jupyter.core.errors import WebserviceNotFound
+from mldeploy_jupyter.core.errors import WebserviceNotFound, WorkspaceError
 from mldeploy_jupyter.core.text import clean
+from mldeploy_jupyter.core.workspace.folder import find_workspace
 from mldeploy_jupyter.notebook.session import Session, prompt_number
 
 if TYPE_CHECKING:
@@ -114,8 +115,9 @@ def _describe_auth(name: str, data: dict[str, Any]) -> str:
 
 
 def services_bundle(services: Sequence[Webservice]) -> Bundle:
-    """A table of services: the columns of `%services`."""
-    rows = []
+    """A table of services: the columns of `%services`, with the workspace where one is not that of this folder."""
+    rows: list[tuple[str, ...]] = []
+    places = _places(services)
     for service in services:
         try:
             data = service.serialize()
@@ -131,7 +133,21 @@ def services_bundle(services: Sequence[Webservice]) -> Bundle:
             )
         except WebserviceNotFound:
             rows.append((service.name, "deleted", "-", "-", "-", "-"))
-    return _grid(rows, ("Service", "State", "Revision", "Models", "Scoring URI", "Updated"))
+    head: tuple[str, ...] = ("Service", "State", "Revision", "Models", "Scoring URI", "Updated")
+    if places:
+        rows = [(*row, place) for row, place in zip(rows, places, strict=True)]
+        head = (*head, "Workspace")
+    return _grid(rows, head)
+
+
+def _places(services: Sequence[Webservice]) -> list[str]:
+    """The folder of each service's workspace; [] when all are of the workspace that commands here use."""
+    try:
+        here = find_workspace()
+    except WorkspaceError:
+        here = None
+    roots = [service.workspace.folder.root for service in services]
+    return [] if here is not None and set(roots) == {here.root} else [str(root.parent) for root in roots]
 
 
 def model_bundle(model: Model) -> Bundle:

@@ -15,7 +15,7 @@ def test_completion_matches_only_lines_of_these_magics(session: Session, folder:
     matcher = Matcher(session, magics(session))
     assert matcher.find("%deploy churn --overw") == (["--overwrite"], "--overw")
     assert matcher.find("svc = %deploy churn --to l") == (["local"], "l")
-    assert matcher.find("a, b = %services --al") == (["--all"], "--al")
+    assert matcher.find("a, b = %services --al") == (["--all-workspaces"], "--al")
     assert matcher.find("%%entry_script sc") == (["score.py"], "sc")
     assert matcher.find("%register churn m") == (["model"], "m")
     assert matcher.find("%mldeploy mod") == (["model"], "mod")
