@@ -62,13 +62,11 @@ def find_service_anywhere(context: Context, args: Args, *, beyond_workspace: boo
         raise UsageError(
             f"{args.name} is in several workspaces", why=f"they are {places}", hint=_name_one(args.name, found)
         )
-    if isinstance(not_found, WebserviceNotFound):
+    if isinstance(not_found, WebserviceNotFound) or not folders:
         raise not_found
     raise WebserviceNotFound(
         f"no workspace has a service {args.name!r}",
-        why=f"there is none in {Path.cwd()} or above it, and none of your {len(folders)} workspaces has that service"
-        if folders
-        else "you have no workspace yet",
+        why=f"there is no workspace in {Path.cwd()} or above it, and none of your {len(folders)} has that service",
         hint="see what there is with `mldeploy service list --all`",
     )
 
