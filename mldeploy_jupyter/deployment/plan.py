@@ -134,6 +134,7 @@ def server_settings(
         "auth_enabled": config.get("auth_enabled", True) is not False and config.get("token_auth_enabled") is not True,
         "token_auth_enabled": config.get("token_auth_enabled") is True,
         "cors_origins": list(config.get("cors_origins") or []),
+        "allowed_hosts": list(config.get("allowed_hosts") or []),
         "title": revision.service,
         "description": config.get("description") or "",
     }

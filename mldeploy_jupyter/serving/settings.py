@@ -29,7 +29,8 @@ class Settings:
 
     `token_auth_enabled` requires a signed token in place of a key. `tracing` sends OpenTelemetry spans: `otlp` to where
     the usual OTEL_ variables say, or `console`; empty for none. `debug` puts the traceback into the response to a
-    failed request. `cors_origins` names browser origins, or is `["*"]`.
+    failed request. `cors_origins` names browser origins, or is `["*"]`. `allowed_hosts` are host names beside those of
+    loopback that a request may name, or `["*"]`.
     """
 
     service: str = ""
@@ -58,6 +59,7 @@ class Settings:
     tracing: str = ""
     preload: list[str] = field(default_factory=list)
     cors_origins: list[str] = field(default_factory=list)
+    allowed_hosts: list[str] = field(default_factory=list)
     debug: bool = False
     title: str = ""
     description: str = ""

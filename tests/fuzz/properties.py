@@ -87,7 +87,7 @@ def _check_answers(bench: Bench) -> None:
     found = answers(bytes(bench.socket.sent), [method for method, *_ in answered])
     assert len(found) <= len(answered)
     for status, headers, body in found:
-        assert status in (200, 204, 400, 401, 404, 405, 408, 413, 417, 429, 431, 501, 503, 504), (status, body)
+        assert status in (200, 204, 400, 401, 403, 404, 405, 408, 413, 417, 429, 431, 501, 503, 504), (status, body)
         assert headers["x-ms-request-id"] and headers["date"]
         if status >= 400 and body:
             assert json.loads(body)["error"]["code"], body
@@ -156,7 +156,7 @@ def agrees_with_h11(data: bytes, cuts: list[int]) -> None:
         pending = bench.connection.arriving
     finally:
         bench.end()
-    refused = bool(ours) and ended and ours[-1][3] in (400, 413, 417, 431, 501)
+    refused = bool(ours) and ended and ours[-1][3] in (400, 403, 413, 417, 431, 501)
     theirs, why = read_by_h11(data)
     for number, ((method, target, body, status), other) in enumerate(zip(ours, theirs, strict=False)):
         if refused and number == len(ours) - 1:

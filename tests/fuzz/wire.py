@@ -168,7 +168,9 @@ class Bench:
     """One connection, and the server around it."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = Settings(**{"auth_enabled": False, "max_body_bytes": MAX_BODY, **settings})
+        self.settings = Settings(
+            **{"auth_enabled": False, "max_body_bytes": MAX_BODY, "allowed_hosts": ["x"], **settings}
+        )
         self.loop = _loop
         self.app = RecordingApp(self.settings, _scoreboard)
         self.app.scorer = Scorer(_script)

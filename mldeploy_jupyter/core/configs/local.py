@@ -5,6 +5,7 @@ v1 had only `port`. Settings that v1 had for AKS have the same name and the same
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,6 +29,15 @@ def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
         if isinstance(name, str) and (not name or "=" in name or "\0" in name):
             limit = f"must not have {name!r} as the name of a variable"
             yield Violation("environment_variables", "a dict", limit, "use a name without '=', such as MY_VARIABLE")
+
+
+def hosts_are_names(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    """The rule that allowed hosts are names or addresses, without a scheme, port or path."""
+    hosts = passed.get("allowed_hosts")
+    for host in hosts if isinstance(hosts, list) else []:
+        if isinstance(host, str) and not re.fullmatch(r"\*|\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+", host):
+            limit = "must have names of hosts, without scheme, port or path"
+            yield Violation("allowed_hosts", repr(host), limit, "pass {allowed_hosts=['app.example.com']}")
 
 
 LOCAL = ConfigSpec(
@@ -65,6 +75,8 @@ LOCAL = ConfigSpec(
               "503.", 30_000, "maxQueueWaitMs", ("--mr", "--max-request-wait-time"), minimum=1, maximum=1000 * DAY),
         Field("tracing", "string", "Where OpenTelemetry spans go: otlp (as the OTEL_ variables say), console, or off.",
               "off", "tracing", ("--tracing",), pattern="otlp|console|off", rule="must be 'otlp', 'console' or 'off'"),
+        Field("allowed_hosts", "strings", "Host names, beside localhost, 127.0.0.1 and [::1], by which proxies and "
+              "tunnels may call the service. *: any.", [], "allowedHosts", ("--allowed-hosts",)),
     ),
-    (keys_differ, variables_are_strings, one_kind_of_auth),
+    (keys_differ, variables_are_strings, hosts_are_names, one_kind_of_auth),
 )  # fmt: skip

@@ -28,6 +28,7 @@ from ..scoring.tracing import Tracer
 from ..settings import Settings
 from . import metrics
 from .auth import Auth
+from .host_check import HostCheck
 from .jobs import BatchResult, Job
 from .request_queue import RequestQueue, add_retry_after
 from .responder import Responder
@@ -46,7 +47,7 @@ class App:
     """The application behind `http` (`http.application.Application`). Every method is called on the loop's thread.
 
     `phase` goes import, init, sample, ready; only the last one answers `/score`. `on_stuck()` is called when a call of
-    `run()` cannot be ended, so that the worker must be replaced.
+    `run()` cannot be ended, so that the worker must be replaced. `bound` is the address that the service listens on.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class App:
         slot: Slot,
         loop: asyncio.AbstractEventLoop,
         on_stuck: Callable[[], None] = lambda: None,
+        bound: str = "127.0.0.1",
     ) -> None:
         self.settings = settings
         self.scorer: Scorer | None = None
@@ -63,6 +65,7 @@ class App:
         self.phase_since = time.monotonic()
         self.tracer: Tracer | None = None
         self.auth = Auth(settings)
+        self._host_check = HostCheck(settings.allowed_hosts, settings.cors_origins, bound)
         self.head_cache = HeadCache(self.auth)
         self.queue = RequestQueue(settings, slot, loop, self.send_response, self.send_batch, on_stuck)
         self._responder = Responder(settings, slot, loop, lambda: self.queue.busy)
@@ -95,6 +98,8 @@ class App:
         refusal = self.assign_request_id(exchange)
         if exchange.early_response is None:
             scored = exchange.path == "/score"
+            if refusal is None and not exchange.connection.private:
+                refusal = self._host_check.refuse(exchange)
             exchange.early_response = refusal or (
                 self._admit_score(exchange, buffered) if scored else self._admit_other(exchange)
             )

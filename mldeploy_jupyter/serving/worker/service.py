@@ -63,7 +63,8 @@ class Service:
         slot.fields[PID], slot.fields[REVISION] = os.getpid(), max(0, settings.revision)
         slot.fields[STARTED] = int(time.time() * 1000)
         self._loop = _new_loop()
-        self.app = App(settings, scoreboard, slot, self._loop, on_stuck=lambda: self._send_event("stuck"))
+        bound = str(listener.getsockname()[0])
+        self.app = App(settings, scoreboard, slot, self._loop, lambda: self._send_event("stuck"), bound)
         self._heartbeat = Heartbeat(
             self._loop,
             slot,

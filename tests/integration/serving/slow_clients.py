@@ -17,8 +17,10 @@ import sys
 from collections import Counter
 from types import TracebackType
 
-HEAD = b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer first-key\r\ncontent-type: application/json\r\n"
-LARGE = b"GET /score?large=1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer first-key\r\n\r\n"
+HEAD = (
+    b"POST /score HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer first-key\r\ncontent-type: application/json\r\n"
+)
+LARGE = b"GET /score?large=1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer first-key\r\n\r\n"
 CONTENT = {
     "head": b"GET / HTTP/1.1\r\nx: ",
     "body": HEAD + b"content-length: 1000\r\n\r\n",

@@ -16,7 +16,7 @@ import pytest
 from tests.integration.serving.supervised import Supervised
 
 AUTH = b"authorization: Bearer first-key\r\ncontent-type: application/json\r\n"
-HOST = b"host: x\r\n"
+HOST = b"host: localhost\r\n"
 SCRIPT = """
     import json, time
     from azureml.contrib.services.aml_request import rawhttp
@@ -307,7 +307,7 @@ def test_too_large_heads_are_refused(echo: Supervised) -> None:
 
 def test_other_forms_of_request_targets_are_accepted_or_refused(echo: Supervised) -> None:
     with Wire(echo) as wire:
-        wire.send(b"GET http://x/ HTTP/1.1\r\n" + HOST + b"\r\n")
+        wire.send(b"GET http://localhost/ HTTP/1.1\r\n" + HOST + b"\r\n")
         assert wire.answer()[2] == b"Healthy"
         wire.send(b"GET /%2e%2e/etc/passwd HTTP/1.1\r\n" + HOST + b"\r\n")
         assert wire.answer()[0] == 404

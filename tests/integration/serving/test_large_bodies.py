@@ -73,7 +73,8 @@ def test_a_body_in_tiny_chunks_takes_no_more_than_its_size(supervised: Supervise
     (worker,) = supervised.pids()
     assert supervised.score("1").json() == 3
     before = peak(worker)
-    head = b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer first-key\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = b"POST /score HTTP/1.1\r\nhost: localhost\r\n"
+    head += b"authorization: Bearer first-key\r\ntransfer-encoding: chunked\r\n\r\n"
     with socket.create_connection(("127.0.0.1", supervised.facts["port"]), timeout=60) as connection:
         connection.sendall(head + b"2\r\nab\r\n" * 500_000 + b"0\r\n\r\n")
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
@@ -104,7 +105,8 @@ def test_a_hundred_large_bodies_at_once_are_refused_before_they_fill_the_memory(
     assert supervised.score().status_code == 200
     (worker,) = supervised.pids()
     before = psutil.Process(worker).memory_info().rss
-    head = b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer first-key\r\ncontent-type: application/json\r\n"
+    head = b"POST /score HTTP/1.1\r\nhost: localhost\r\n"
+    head += b"authorization: Bearer first-key\r\ncontent-type: application/json\r\n"
     port = supervised.facts["port"]
     clients = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(100)]
     try:

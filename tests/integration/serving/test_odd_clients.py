@@ -48,7 +48,7 @@ def answer_of(connection: socket.socket) -> tuple[int, bytes]:
 def test_a_post_that_offers_http_2_is_answered_in_http_1(shared: Supervised) -> None:
     shared.deploy()
     offer = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n"
-    head = b"POST /score HTTP/1.1\r\nhost: x\r\n" + AUTH + offer + b"content-length: 3\r\n\r\n"
+    head = b"POST /score HTTP/1.1\r\nhost: localhost\r\n" + AUTH + offer + b"content-length: 3\r\n\r\n"
     with connect(shared) as connection:
         connection.sendall(head + b"[1]")
         assert answer_of(connection) == (200, b"[1]")
@@ -56,7 +56,9 @@ def test_a_post_that_offers_http_2_is_answered_in_http_1(shared: Supervised) -> 
         connection.sendall(b"2]" + head + b"[3]")
         assert [answer_of(connection)[1]] == [b"[2]"]
     with connect(shared) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n")
+        connection.sendall(
+            b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n"
+        )
         assert answer_of(connection) == (200, b"Healthy") and connection.recv(1) == b""
 
 
@@ -98,11 +100,11 @@ def test_a_path_cannot_forge_a_line_of_the_log(supervised: Supervised) -> None:
 def test_an_early_refusal_does_not_block_its_connection(supervised: Supervised) -> None:
     supervised.deploy()
     with connect(supervised) as connection:
-        connection.sendall(b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n[1,")
+        connection.sendall(b"POST /score HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n[1,")
         assert answer_of(connection)[0] == 401
         assert supervised.deploy()["ok"]
         connection.sendall(b"2,3,4,]")
-        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         connection.settimeout(10)  # the old worker would keep it for half a minute
         assert answer_of(connection) == (200, b"Healthy")
 

@@ -113,5 +113,5 @@ def test_the_longest_idle_connections_are_closed_when_descriptors_run_out(superv
         quick(good_client(supervised, 1), "with 500 descriptors")
         assert 0 < newer.open() < 500
         with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            connection.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 200")

@@ -23,7 +23,9 @@ SLEEPY = """
         time.sleep(seconds)
         return seconds
 """
-HEAD = b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer first-key\r\ncontent-type: application/json\r\n"
+HEAD = (
+    b"POST /score HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer first-key\r\ncontent-type: application/json\r\n"
+)
 
 
 def raw_connection(service: Supervised) -> socket.socket:

@@ -135,7 +135,7 @@ def test_the_span_of_a_disconnected_client_is_ended_too(supervised: Supervised, 
     assert supervised.deploy(slow, tracing="otlp", env=otel(receiver.endpoint))["ok"]
     with socket.create_connection(("127.0.0.1", supervised.facts["port"])) as client:
         client.sendall(
-            b"POST /score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer first-key\r\nx-request-id: left\r\n"
+            b"POST /score HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer first-key\r\nx-request-id: left\r\n"
             b"content-type: application/json\r\ncontent-length: 1\r\n\r\n1"
         )
         # Reset at its end: one that only closes may still read, and is answered.

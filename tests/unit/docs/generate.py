@@ -115,6 +115,7 @@ BROKEN: dict[str, list[dict[str, Any]]] = {
         {"secondary_key": "second-key"},
         {"environment_variables": {"N": 1}},
         {"environment_variables": {"A=B": "1"}},
+        {"allowed_hosts": ["https://app.example.com"]},
         {"auth_enabled": True, "token_auth_enabled": True},
     ],
     "ACI": [

@@ -15,7 +15,7 @@ from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.system.listening_socket import open_listener
 from mldeploy_jupyter.serving.worker.app import App
 
-PROBE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+PROBE = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
 class Server:

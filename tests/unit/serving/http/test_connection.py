@@ -83,7 +83,7 @@ def test_a_request_line_is_read_strictly_wherever_it_comes(line: bytes, before: 
         try:
             for piece in pieces:
                 bench.feed(piece)
-            bench.settle()
+            bench.finish()
             assert statuses(bench) == [200] * bool(before) + [400] and bench.over
         finally:
             bench.end()
@@ -96,7 +96,7 @@ def test_empty_lines_before_a_request_are_few() -> None:
             try:
                 for piece in pieces:
                     bench.feed(piece)
-                bench.settle()
+                bench.finish()
                 assert statuses(bench) == [status]
             finally:
                 bench.end()
@@ -178,7 +178,7 @@ def test_a_client_that_closes_its_half_gets_its_answer_and_then_the_refusal(rest
         bench.script_thread.holding = held
         bench.feed(POST % 1 + b"a" + rest)
         bench.eof()
-        bench.settle()
+        bench.finish()
         assert statuses(bench) == [200, 400] and bench.over
         assert answers(bytes(bench.socket.sent), [])[0][2] == b":a"
     finally:
