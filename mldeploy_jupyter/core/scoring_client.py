@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mldeploy_jupyter.core.errors import ScoringError, UserErrorException
+from mldeploy_jupyter.core.errors import ScoringError
+from mldeploy_jupyter.core.scoring_body import make_body, needs_document
 
 if TYPE_CHECKING:
     import requests
 
+
+DOCUMENT_LIFETIME = 2.0  # seconds until a service's OpenAPI document is read again; an update may change it
 
 KEY_LIFETIME = 2700.0  # seconds until the key or token is fetched again; tokens expire after 3600
 
@@ -43,19 +44,26 @@ class ScoringClient:
         self._key: str | None = None
         self._fetched = 0.0
         self._session = session
+        self._document: dict[str, Any] | None = None
+        self._document_read: float | None = None
 
     def run(self, input_data: Any, *, headers: dict[str, str] | None = None) -> Any:
         """The service's answer: JSON as Python data, other text as `str`, anything else as `bytes`.
 
-        `str` and `bytes` are sent as they are; other input is sent as JSON, with numpy and pandas values as lists and
-        NaN as null.
+        `str` and `bytes` are sent as they are; other input is sent as JSON (`json_values.py`). What is no object is
+        sent under the name of the service's one parameter (`scoring_body.py`).
 
         Raises:
             ScoringError: there was no answer, or one with another status than 200.
             UserErrorException: the input cannot be written as JSON.
         """
-        body = input_data if isinstance(input_data, (str, bytes)) else _to_json(input_data)
-        response = self.post(body.encode() if isinstance(body, str) else body, headers)
+        depends = needs_document(input_data)
+        body = make_body(input_data, self._read_document() if depends else None)
+        response = self.post(body, headers)
+        if depends and response.status_code == 422:  # perhaps it was updated since
+            self._document_read = None
+            current = make_body(input_data, self._read_document())
+            response = self.post(current, headers) if current != body else response
         if response.status_code != 200:
             raise _status_error(self.uri, response)
         if "json" in response.headers.get("content-type", ""):
@@ -67,6 +75,23 @@ class ScoringClient:
 
         Raises `ScoringError` when there was no response.
         """
+        return self._request("POST", self.uri, body, headers)
+
+    def _read_document(self) -> dict[str, Any] | None:
+        """The service's OpenAPI document, at most `DOCUMENT_LIFETIME` seconds old; None when it has none."""
+        if self._document_read is None or self._clock() - self._document_read > DOCUMENT_LIFETIME:
+            response = self._request("GET", f"{self.uri.rpartition('/')[0]}/swagger.json")
+            try:
+                found = response.json() if response.status_code == 200 else None
+            except ValueError:
+                found = None
+            self._document = found if isinstance(found, dict) else None
+            self._document_read = self._clock()
+        return self._document
+
+    def _request(
+        self, method: str, uri: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> requests.Response:
         import requests
 
         session = self._open()
@@ -80,7 +105,7 @@ class ScoringClient:
             if self._key:
                 sent["Authorization"] = f"Bearer {self._key}"
             try:
-                response = session.post(self.uri, data=body, headers=sent, timeout=self.timeout)
+                response = session.request(method, uri, data=body, headers=sent, timeout=self.timeout)
             except requests.RequestException as error:
                 raise ScoringError(
                     f"no answer from {self.uri}",
@@ -105,42 +130,6 @@ class ScoringClient:
             if urlsplit(self.uri).hostname in ("127.0.0.1", "localhost", "::1"):
                 self._session.trust_env = False
         return self._session
-
-
-def _to_json(value: Any) -> str:
-    try:
-        try:
-            return json.dumps(value, default=_to_plain, allow_nan=False)
-        except ValueError:  # NaN, infinity or a circular reference
-            return json.dumps(_without_nan(json.loads(json.dumps(value, default=_to_plain)), "input"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UserErrorException(
-            "the input cannot be written as JSON",
-            why=str(error),
-            hint="send lists, dicts, numbers, strings, numpy arrays or DataFrames; or bytes, which go as they are",
-        ) from None
-
-
-def _without_nan(value: Any, where: str) -> Any:
-    """The JSON data with None for NaN. Raises `ValueError` for an infinity, with its path (`where`)."""
-    if isinstance(value, float) and not math.isfinite(value):
-        if math.isnan(value):
-            return None
-        raise ValueError(f"{where} is {value}, and JSON has no infinity")
-    if isinstance(value, dict):
-        return {key: _without_nan(item, f"{where}[{key!r}]") for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    return value
-
-
-def _to_plain(value: Any) -> Any:
-    if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a DataFrame
-        return value.to_dict(orient="records")
-    for method in ("tolist", "to_dict", "isoformat"):
-        if hasattr(value, method):
-            return getattr(value, method)()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _describe_failure(error: Exception) -> str:

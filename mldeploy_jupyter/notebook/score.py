@@ -15,8 +15,8 @@ from mldeploy_jupyter.notebook.session import Session
 DOC = """Score data with a service and return its response.
 
 The data is a Python expression over the notebook's variables, a file, or, with %%score, the JSON in the cell.
-An array, a DataFrame or a list is sent under the name of the one parameter of run() when that has a sample
-(@input_schema); a dict, a str and bytes are sent as they are. Waits for a deployment under way."""
+Where the service takes a JSON object, an array, a DataFrame, a list or a number is sent under the name of the one
+parameter of run(). A dict is sent as it is. Waits for a deployment under way."""
 
 PARAMS: tuple[Param, ...] = (
     NAME,
@@ -76,9 +76,6 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
     else:
         value, code = _evaluate(session, context, args.expression), args.expression
     service = find_service_anywhere(context, args, beyond_workspace=False)
-    parameter = _wrapping_parameter(service, value)
-    if parameter:
-        value, code = {parameter: value}, f"{{{parameter!r}: {code}}}"
     response = service.run(value)
     text = response if isinstance(response, str) else json.dumps(response, ensure_ascii=False, default=str)
     return Result(response, text, response, service_program(args.name, f"service.run({code})"))
@@ -111,25 +108,6 @@ def _evaluate(session: Session, context: Context, expression: str) -> Any:
             why=f"{type(error).__name__}: {error}",
             hint="it is a Python expression over the notebook's variables; for a file write --data FILE",
         ) from None
-
-
-def _wrapping_parameter(service: Any, value: Any) -> str:
-    """The parameter of `run()` under whose name the value is sent; "" when the value is sent as it is."""
-    if isinstance(value, (dict, str, bytes)):
-        return ""
-    from mldeploy_jupyter.core.bundle import builder
-    from mldeploy_jupyter.core.script import entry_script
-
-    store = service.workspace.folder.open_store()
-    service.scoring_uri  # noqa: B018  waits for a deployment under way, so that its script is live
-    revision = store.get_revision(service.name, service.revision)
-    if revision is None or not revision.bundle_digest:
-        return ""
-    bundle = builder.load(service.workspace.folder.bundles / revision.bundle_digest)
-    script = entry_script.check((bundle.app / bundle.entry_script).read_text("utf-8", "replace"))
-    required = [parameter.name for parameter in script.parameters if parameter.required]
-    has_sample = any(name.rpartition(".")[2] == "input_schema" for name in script.decorators)
-    return required[0] if has_sample and len(required) == 1 else ""
 
 
 def _is_number(text: str) -> bool:

@@ -230,6 +230,9 @@ class Webservice(azure_v1.OlderDeployMethods):
     def run(self, input_data: Any = _NOT_GIVEN, *, input: Any = _NOT_GIVEN) -> Any:
         """Scores one input: `bytes` and `str` are sent as they are, anything else as JSON.
 
+        Where the service takes a JSON object, an array, a table, a list or a number is sent under the name of the one
+        parameter of the script's `run()`; a dict is sent as it is. Tables may be pandas', polars' or pyarrow's.
+
         Waits for a deployment under way. `input` and `input_data` mean the same; v1 used both.
 
         Raises:

@@ -13,6 +13,10 @@ from typing import Any
 from .base import ValidationError, short_repr
 from .scalars import Convert, to_bool, to_float, to_int, to_str
 
+_DURATION = re.compile(
+    r"(-)?P(?:(\d{1,9})D)?(?:T(?:(\d{1,12})H)?(?:(\d{1,12})M)?(?:(\d{1,12})(?:\.(\d{1,9}))?S)?)?", re.ASCII
+)
+
 STARTS_WITH_YEAR = re.compile(r"[+-]?\d{4}")
 
 
@@ -36,6 +40,33 @@ def to_datetime64(value: Any, where: str, dtype: Any, lossy: bool = False) -> An
     except (ValueError, OverflowError):
         raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601") from None
     if lost and not lossy and not np.isnat(exact):
+        raise ValidationError(where, f"{short_repr(value)} cannot be a {dtype} without losing precision")
+    return converted
+
+
+def to_timedelta64(value: Any, where: str, dtype: Any) -> Any:
+    """A `numpy.timedelta64` from a count of its unit, or from ISO 8601 such as `P1DT2H`; null becomes NaT.
+
+    Raises `ValidationError` for anything else, and for precision that `dtype` does not have.
+    """
+    import numpy as np
+
+    unit: Any = np.datetime_data(dtype)[0]
+    if value is None:
+        return np.timedelta64("NaT", unit)
+    if type(value) is not str:
+        return np.timedelta64(to_int(value, where, str(dtype), -(2**63) + 1, 2**63 - 1), unit)
+    match = _DURATION.fullmatch(value)
+    if match is None or value.endswith(("P", "T")):
+        raise ValidationError(where, f"{short_repr(value)} is not a duration, such as P1DT2H")
+    sign, days, hours, minutes, seconds, fraction = match.groups()
+    whole = ((int(days or 0) * 24 + int(hours or 0)) * 60 + int(minutes or 0)) * 60 + int(seconds or 0)
+    count = (whole * 10**9 + int((fraction or "").ljust(9, "0"))) * (-1 if sign else 1)
+    if abs(count) >= 2**63:
+        raise ValidationError(where, f"{short_repr(value)} is out of the range of {dtype}")
+    exact = np.timedelta64(count, "ns")
+    converted = exact.astype(dtype)
+    if converted.astype("timedelta64[ns]") != exact:
         raise ValidationError(where, f"{short_repr(value)} cannot be a {dtype} without losing precision")
     return converted
 
@@ -90,8 +121,7 @@ def _strict_converter(dtype: Any, lossy: bool) -> Convert:
     if kind == "M":
         return lambda value, where: to_datetime64(value, where, dtype, lossy)
     if kind == "m":
-        unit: Any = np.datetime_data(dtype)[0]
-        return lambda value, where: np.timedelta64(to_int(value, where, name, -(2**63) + 1, 2**63 - 1), unit)
+        return lambda value, where: to_timedelta64(value, where, dtype)
     if kind == "O":
         return lambda value, where: value
     raise TypeError(f"a sample of type {name} has no form in JSON")

@@ -21,8 +21,11 @@ class Scripted(BaseAdapter):
         self.sent: list[requests.PreparedRequest] = []
 
     def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
-        self.sent.append(request)
-        answer = self.answers.pop(0)
+        if request.method == "GET":  # the OpenAPI document, which this service does not have
+            answer: Any = (404, "application/json", "{}")
+        else:
+            self.sent.append(request)
+            answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         response = requests.Response()
@@ -86,7 +89,7 @@ def test_an_infinity_is_refused_with_its_path() -> None:
     adapter = Scripted()
     with pytest.raises(UserErrorException) as caught:
         client(adapter).run({"rows": [{"a": 1.0}, {"a": float("-inf")}]})
-    assert caught.value.why == "input['rows'][1]['a'] is -inf, and JSON has no infinity"
+    assert caught.value.why == "rows[1].a: it is -inf, and JSON has no infinity"
     assert adapter.sent == []
 
 
@@ -156,3 +159,38 @@ def test_a_token_is_fetched_again_before_it_expires() -> None:
         asked.run({})
     assert [r.headers["Authorization"] for r in adapter.sent] == ["Bearer t1", "Bearer t1", "Bearer t2"]
     assert REFRESH_AFTER <= KEY_LIFETIME < LIFETIME
+
+
+class Described(Scripted):
+    """A service whose document can change."""
+
+    parameter = "data"
+
+    def send(self, request: requests.PreparedRequest, **rest: Any) -> requests.Response:  # type: ignore[override]
+        response = super().send(request, **rest)
+        if request.method == "GET":
+            schema = {"type": "object", "properties": {self.parameter: {}}}
+            content = {"application/json": {"schema": schema}}
+            document = {"paths": {"/score": {"post": {"requestBody": {"content": content}}}}}
+            response.status_code, response._content = 200, json.dumps(document).encode()
+        return response
+
+
+def test_the_name_of_the_parameter_is_read_again_after_an_update() -> None:
+    adapter = Described((200, "application/json", "1"), (422, "application/json", "{}"), (200, "application/json", "2"))
+    asked = client(adapter)
+    assert asked.run([1]) == 1
+    adapter.parameter = "rows"
+    assert asked.run([1]) == 2
+    assert [json.loads(request.body or b"") for request in adapter.sent] == [
+        {"data": [1]},
+        {"data": [1]},
+        {"rows": [1]},
+    ]
+
+
+def test_a_refusal_of_what_was_sent_is_not_tried_again() -> None:
+    adapter = Described((422, "application/json", '{"message": "data: expected a number"}'))
+    with pytest.raises(ScoringError, match="422"):
+        client(adapter).run(["x"])
+    assert len(adapter.sent) == 1

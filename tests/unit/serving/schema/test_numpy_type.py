@@ -197,3 +197,14 @@ def test_any_value_fits_or_has_an_error_with_its_place(value: Any) -> None:
             assert error.where.startswith("data")
         else:
             assert result.dtype == sample.dtype
+
+
+def test_durations_come_as_counts_or_in_iso_8601() -> None:
+    seconds = NumpyParameterType(np.array([90], dtype="m8[s]"))
+    for body in ([90, None], ["P0DT0H1M30S", None], ["PT90S", None]):
+        found = seconds.parse(body, "data")
+        assert found[0] == np.timedelta64(90, "s") and np.isnat(found[1])
+    assert seconds.parse(["-P1D"], "data")[0] == np.timedelta64(-86400, "s")
+    for text in ("P", "PT", "90", "P1Y", "PT1.5S", "P999999999D"):
+        with pytest.raises(ValidationError, match=r"data\[0\]"):
+            NumpyParameterType(np.array([90], dtype="m8[s]")).parse([text], "data")
