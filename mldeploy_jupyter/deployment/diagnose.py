@@ -91,7 +91,12 @@ def _bundled_script(folder: WorkspaceFolder, bundle: Bundle, inference: dict[str
             if entry.name not in shipped and (entry.suffix == ".py" or (entry / "__init__.py").is_file()):
                 beside.append(entry.name)
     return ScriptInfo.from_content(
-        path.read_bytes(), folder.cells, name=str(name), path=bundle.entry_script, beside=tuple(beside)
+        path.read_bytes(),
+        folder.cells,
+        name=str(name),
+        path=bundle.entry_script,
+        beside=tuple(beside),
+        original=str(inference.get("entry_path") or ""),
     )
 
 

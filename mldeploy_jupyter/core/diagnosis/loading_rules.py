@@ -20,7 +20,7 @@ from mldeploy_jupyter.core.diagnosis.model_facts import (
     list_model_files,
     recorded_libraries,
 )
-from mldeploy_jupyter.core.environment.distributions import distribution_of
+from mldeploy_jupyter.core.environment.distributions import distribution_of, known_distribution
 
 # Files and lines in a traceback that mean a model is being loaded.
 _LOADERS = re.compile(r"pickle|joblib|numpy_pickle|npyio|serialization\.py|persistence|/zipfile|skops|saving_lib")
@@ -81,7 +81,7 @@ def damaged(facts: Facts) -> Cause | None:
 
 def corrupt(facts: Facts) -> Cause | None:
     raised = next((e for e in facts.exceptions() if _is_broken(e)), None)
-    if raised is None or not _is_loading(facts):
+    if raised is None or not is_loading(facts):
         return None
     text = str(raised.get("message") or "")
     what, why = "the model file cannot be read", f"it is damaged or of another format: {describe_exception(raised)}"
@@ -98,7 +98,7 @@ def corrupt(facts: Facts) -> Cause | None:
 def wrong_version(facts: Facts) -> Cause | None:
     raised = next((e for e in facts.exceptions() if _is_version(e, facts)), None)
     warned = any("InconsistentVersionWarning" in line for line in facts.log_tail)
-    if raised is None and not (warned and _is_loading(facts)):
+    if raised is None and not (warned and is_loading(facts)):
         return None
     raised = raised or next(facts.exceptions(), None)
     changed = changed_libraries(facts)
@@ -114,14 +114,16 @@ def wrong_version(facts: Facts) -> Cause | None:
         hint = "save it with protocol=4, or give the service the Python that trained it, then register and deploy again"
     else:
         why = f"the libraries in the service cannot read it: {said}"
-        recorded = recorded_libraries(facts)
+        # Versions that the service is known to have are those that have just failed.
+        served = {name.lower() for name in facts.versions}
+        recorded = {name: v for name, v in recorded_libraries(facts).items() if name.lower() not in served}
         pins = " ".join(f"{name}=={version}" for name, version in recorded.items())
-        pin = f"pin {pins}" if pins else "pin the versions that trained it"
-        hint = f"{pin} in the environment, or train and register the model again, then {facts.deploy_hint()}"
+        pin = f"pin {pins} in the environment, or " if pins else ""
+        hint = f"{pin}train and register the model again with the libraries of the service, then {facts.deploy_hint()}"
     return facts.cause("model-version", what, why, hint, differences=[list(item) for item in changed])
 
 
-def _is_loading(facts: Facts) -> bool:
+def is_loading(facts: Facts) -> bool:
     """The user's innermost line calls something that loads, or what it called is a known loader."""
     frames = facts.frames()
     own = [index for index, frame in enumerate(frames) if facts.source.is_own(frame)]
@@ -147,14 +149,14 @@ def _is_version(exception: ExceptionData, facts: Facts) -> bool:
     kind, text = str(exception.get("type")), str(exception.get("message") or "")
     if any(part in text for part in _VERSION_TEXTS) or kind == "InconsistentVersionWarning":
         return True
-    if not _is_loading(facts):
+    if not is_loading(facts):
         return False
     if kind in ("ModuleNotFoundError", "ImportError"):
         # A module inside a package that is there (numpy._core, sklearn.ensemble.forest) has moved.
         module = exception_attribute(exception, "name") or quoted_text(text)
         top = distribution_of(module)
         known = {name.lower() for name in facts.versions}
-        return "." in module and (not known or top.lower() in known)
+        return "." in module and (top.lower() in known if known else bool(known_distribution(module)))
     if kind == "AttributeError":
         return "get attribute" in text or "has no attribute" in text or "module" in text
     return kind == "TypeError" and ("code expected" in text or "takes" in text or "code()" in text)

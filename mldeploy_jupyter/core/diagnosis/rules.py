@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import Any
 
-from mldeploy_jupyter.core.diagnosis import loading_rules, missing_model_rule, process_rules, script_rules
+from mldeploy_jupyter.core.diagnosis import (
+    loading_rules,
+    missing_model_rule,
+    module_rules,
+    process_rules,
+    script_rules,
+)
 from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.facts import Facts, Rule
 from mldeploy_jupyter.core.diagnosis.source_map import ScriptInfo
@@ -32,8 +38,12 @@ RULES: tuple[Rule, ...] = (
     loading_rules.corrupt,
     loading_rules.wrong_version,
     missing_model_rule.model_file_missing,
-    script_rules.helper_missing,
-    script_rules.module_missing,
+    module_rules.relative_import,
+    module_rules.helper_missing,
+    module_rules.azureml_missing,
+    module_rules.local_module,
+    module_rules.pickled_module,
+    module_rules.module_missing,
     script_rules.other_file_missing,
     script_rules.notebook_name,
     script_rules.sample_failed,

@@ -8,7 +8,6 @@ from pathlib import PurePath
 from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.facts import Facts, describe_exception, exception_attribute, shorten
 from mldeploy_jupyter.core.diagnosis.source_map import UNKNOWN_LOCATION
-from mldeploy_jupyter.core.environment.distributions import distribution_of
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script import entry_script, lint, name_check
 
@@ -71,37 +70,6 @@ def sklearn_externals(facts: Facts) -> Cause | None:
     what = "scikit-learn no longer brings joblib as sklearn.externals.joblib"
     hint = f"write import joblib in place of this line, {facts.retry_hint()}"
     return facts.cause("sklearn-externals", what, describe_exception(raised), hint, module="sklearn.externals")
-
-
-def helper_missing(facts: Facts) -> Cause | None:
-    module = _missing_module(facts)
-    if not module or module.partition(".")[0] not in _unshipped_helpers(facts):
-        return None
-    top = module.partition(".")[0]
-    what = f"the helper module {top} is not in the service"
-    why = f"it lies beside {facts.script.name}, but was not shipped with it"
-    hint = 'set source_directory="." in InferenceConfig(...) so that the whole folder goes along, '
-    hint += f"then {facts.deploy_hint()}"
-    return facts.cause("helper-missing", what, why, hint, module=module)
-
-
-def module_missing(facts: Facts) -> Cause | None:
-    module = _missing_module(facts)
-    if not module:
-        return None
-    top, package = module.partition(".")[0], distribution_of(module)
-    raised = facts.find_exception("ModuleNotFoundError")
-    why = describe_exception(raised) if raised else facts.message
-    if "." in module and any(name.lower() == package.lower() for name in facts.versions):
-        what = f"the service's {package} has no module {module}"
-        why = f"it has version {_version(facts, package)}: {why}"
-        hint = f"pin the version of {package} that has it in the environment, then {facts.deploy_hint()}"
-        return facts.cause("module-missing", what, why, hint, module=module, distribution=package)
-    what = f"the module {top} is not installed in the service's environment"
-    named = "" if package.lower() == top.lower() else f" (the package that brings {top})"
-    hint = f"add {package}{named} to the conda file or the requirements; if the service uses this kernel's own "
-    hint += f"packages, %pip install {package}; then {facts.deploy_hint()}"
-    return facts.cause("module-missing", what, why, hint, module=module, distribution=package)
 
 
 def other_file_missing(facts: Facts) -> Cause | None:
@@ -187,22 +155,6 @@ def script_raised(facts: Facts) -> Cause | None:
     if facts.stage == "init" or facts.code == "init-raised":
         return facts.cause("init-raised", f"init() raised {kind}", why, hint, exception=kind)
     return facts.cause(facts.code or "raised", f"the script raised {kind}", why, hint, exception=kind)
-
-
-def _missing_module(facts: Facts) -> str:
-    raised = facts.find_exception("ModuleNotFoundError")
-    if raised is None:
-        return ""
-    match = re.search(r"No module named '([^']+)'", str(raised.get("message") or ""))
-    return exception_attribute(raised, "name") or (match[1] if match else "")
-
-
-def _unshipped_helpers(facts: Facts) -> set[str]:
-    return {PurePath(name).name.removesuffix(".py") for name in facts.script.beside}
-
-
-def _version(facts: Facts, package: str) -> str:
-    return next((version for name, version in facts.versions.items() if name.lower() == package.lower()), "")
 
 
 def _undefined_name(facts: Facts, name: str) -> tuple[str, bool, str]:

@@ -15,7 +15,13 @@ DISTRIBUTIONS = {
     "dotenv": "python-dotenv",
     "faiss": "faiss-cpu",
     "fitz": "PyMuPDF",
+    "category_encoders": "category-encoders",
+    "feature_engine": "feature-engine",
     "git": "GitPython",
+    "huggingface_hub": "huggingface-hub",
+    "imblearn": "imbalanced-learn",
+    "pytorch_lightning": "pytorch-lightning",
+    "sentence_transformers": "sentence-transformers",
     "jose": "python-jose",
     "jwt": "PyJWT",
     "magic": "python-magic",
@@ -39,11 +45,47 @@ DISTRIBUTIONS = {
     "zmq": "pyzmq",
 }
 
+# Well-known modules whose distribution has their name. Any other name on an index may be a stranger's.
+SAME_NAMES = frozenset(
+    """
+    accelerate aiohttp altair arviz catboost cloudpickle cupy cvxpy dask datasets dill duckdb einops fastapi flair
+    flask gensim geopandas h5py httpx hyperopt jax joblib keras lifelines lightgbm lightning llvmlite matplotlib
+    mlflow mxnet networkx nltk numba numexpr numpy onnx onnxruntime openpyxl optuna orjson pandas peft plotly polars
+    prophet psutil pyarrow pydantic pymc pyod requests rich rioxarray safetensors scipy seaborn sentencepiece shap
+    shapely skops spacy sqlalchemy statsmodels sympy tables tabulate tensorflow textblob tiktoken timm tokenizers
+    torch torchaudio torchvision tqdm transformers treelite ujson xarray xgboost xlrd zstandard
+    """.split()  # noqa: SIM905
+)
+
 
 def distribution_of(module: str) -> str:
     """The distribution to install for `module`: from the table, or else its top-level name."""
     top = module.partition(".")[0]
     return DISTRIBUTIONS.get(module) or DISTRIBUTIONS.get(top) or top
+
+
+def known_distribution(module: str) -> str:
+    """The distribution that surely provides `module`: installed here, or well known; "" for any other.
+
+    Advice to install anything else could bring in a stranger's package of the same name.
+    """
+    top = module.partition(".")[0]
+    name, version = installed_distribution(top)
+    if version or module in DISTRIBUTIONS or top in DISTRIBUTIONS:
+        return distribution_of(module) if not version else name
+    return top if top in SAME_NAMES else ""
+
+
+def imported_as(distribution: str) -> str:
+    """The distribution for the name of an import that was given in place of a distribution; "" for any other name.
+
+    `sklearn` -> `scikit-learn`. The names are compared as PyPI does: `PIL` and `pil` are one.
+    """
+    normal = distribution.lower().replace("_", "-").replace(".", "-")
+    for module, name in DISTRIBUTIONS.items():
+        if module.lower().replace("_", "-") == normal and name.lower() != normal and "." not in module:
+            return name
+    return ""
 
 
 def installed_distribution(module: str) -> tuple[str, str]:

@@ -115,6 +115,10 @@ RAISED = {
         {},
     ),
     "module with its own name": ("import lightgbmm\n" + init("pass"), "import", {}),
+    "model of a module of the user's": (loading(b"\x80\x04\x8c\x0asrc.models\x8c\x01R\x93."), "init", {}),
+    "model written by dill": (loading(b"\x80\x04\x8c\x0b__builtin__\x8c\x04list\x93."), "init", {}),
+    "training part of v1": ("import azureml.train\n" + init("pass"), "import", {}),
+    "relative import": ("from .helper import f\n" + init("pass"), "import", {}),
     "submodule of an older package": (
         "import sklearn.gone.deeper\n" + init("pass"),
         "import",
@@ -202,6 +206,22 @@ def test_causes_of_exceptions_in_the_script(name, snapshot):
         cause = explain({**from_exception(error, "import")}, script=in_cell(text), settings=SETTINGS, timezone=UTC)
     else:
         cause = case(text, stage, **more)
+    assert shown(cause) == snapshot
+
+
+@pytest.mark.parametrize("in_model", [False, True], ids=["imported", "in the model"])
+@pytest.mark.parametrize("original", ["nb/score.py", "own/src/score.py"])
+def test_a_module_that_lies_elsewhere_is_named_with_its_path(original, in_model, tmp_path, monkeypatch, snapshot):
+    monkeypatch.chdir(tmp_path)
+    for name in ("nb/score.py", "lib/cleaning.py", "own/src/score.py", "own/src/helper.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    module = "src.helper" if "src" in original else "cleaning"
+    pickled = b"\x80\x04\x8c" + bytes([len(module)]) + module.encode() + b"\x8c\x01R\x93."
+    text = loading(pickled) if in_model else f"import {module}\n" + init("pass")
+    script = ScriptInfo("score.py", "source/score.py", text, original=str(tmp_path / original))
+    cause = explain(failure_of(text, "init" if in_model else "import"), script=script, settings=SETTINGS, timezone=UTC)
+    assert (cause.code, "%pip" in shown(cause)) == ("module-missing", False)
     assert shown(cause) == snapshot
 
 

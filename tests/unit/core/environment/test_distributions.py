@@ -6,7 +6,14 @@ from importlib import metadata
 
 import pytest
 
-from mldeploy_jupyter.core.environment.distributions import DISTRIBUTIONS, distribution_of, installed_distribution
+from mldeploy_jupyter.core.environment.distributions import (
+    DISTRIBUTIONS,
+    SAME_NAMES,
+    distribution_of,
+    imported_as,
+    installed_distribution,
+    known_distribution,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,3 +38,38 @@ def test_an_installed_module_has_the_version_of_its_distribution() -> None:
 def test_the_installed_distribution_wins_over_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DISTRIBUTIONS, "numpy", "another-numpy")
     assert installed_distribution("numpy") == ("numpy", metadata.version("numpy"))
+
+
+@pytest.mark.parametrize(
+    ("module", "distribution"),
+    [
+        ("yaml", "PyYAML"),
+        ("cv2.gapi", "opencv-python"),
+        ("torch.nn", "torch"),
+        ("cleaning", ""),
+        ("src.helper", ""),
+        ("utils", ""),
+        ("__builtin__", ""),
+    ],
+)
+def test_only_a_known_distribution_is_advised(module: str, distribution: str) -> None:
+    assert known_distribution(module) == distribution
+
+
+@pytest.mark.parametrize(
+    ("name", "distribution"),
+    [
+        ("sklearn", "scikit-learn"),
+        ("PIL", "pillow"),
+        ("cv2", "opencv-python"),
+        ("numpy", ""),
+        ("pyyaml", ""),
+        ("x", ""),
+    ],
+)
+def test_a_name_of_an_import_is_translated(name: str, distribution: str) -> None:
+    assert imported_as(name) == distribution
+
+
+def test_no_name_is_in_both_tables() -> None:
+    assert not SAME_NAMES & set(DISTRIBUTIONS)
