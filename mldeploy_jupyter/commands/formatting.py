@@ -6,9 +6,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import UsageError
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices.details import Revisions
 
 
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
@@ -18,6 +21,25 @@ def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     )
+
+
+REVISION_HEAD = ("REVISION", "OUTCOME", "MODELS", "MADE")
+
+
+def revision_rows(revisions: Revisions) -> list[tuple[str, str, str, str]]:
+    """The cells of a table of revisions, in the columns of `REVISION_HEAD`."""
+    rows = []
+    for revision in revisions:
+        made = revision["created_time"][:16].replace("T", " ")
+        models = ", ".join(revision["models"]) or "-"
+        outcome = revisions.describe_outcome(revision)
+        rows.append((str(revision["number"]), outcome, models, f"{made} UTC" if made else "-"))
+    return rows
+
+
+def revision_table(revisions: Revisions) -> str:
+    """The revisions, newest first."""
+    return table(revision_rows(revisions), REVISION_HEAD)
 
 
 def listing(values: Mapping[str, Any]) -> str:

@@ -78,6 +78,8 @@ class Context:
     for the deployment that it began when neither `--wait` nor `--no-wait` is given. `show_deployment(service, wait,
     timeout_sec)` shows that deployment; without one it is shown on the error stream while the command waits.
 
+    With `isatty` `err` is a screen, on which a line may be overwritten.
+
     `namespace` holds the notebook's variables. `defaults` stand in for omitted options: `entry_script` (a path) and
     `models` (ids). With `update_live`, `model deploy` updates a live service of that name.
     """

@@ -96,6 +96,7 @@ def run_check(context: Context, args: Args, script: Script, models: list[str], f
 
     records = find_models(folder, models)
     python, variables = _prepare_interpreter(context, args)
+    progress = CheckProgress(context, script.name, [record.id for record in records])
     try:
         checked = check_script(
             folder,
@@ -104,6 +105,7 @@ def run_check(context: Context, args: Args, script: Script, models: list[str], f
             python=python,
             init_timeout=args.init_timeout or INIT_TIMEOUT,
             variables=variables,
+            on_progress=progress.update,
         )
     except KeyboardInterrupt:
         again = f"%%entry_script {script.name} --no-check" if script.cell is not None else ""
@@ -113,7 +115,9 @@ def run_check(context: Context, args: Args, script: Script, models: list[str], f
             hint=f"run the cell again, or write {again}" if again else "run the command again",
             code="Interrupted",
         ) from None
-    _note_output(context, checked)
+    finally:
+        progress.end()
+    _note_output(context, checked, progress)
     if not checked.result.get("ok"):
         raise _explain(script, checked)
     for warning in run_warnings(script, checked):
@@ -139,14 +143,67 @@ def _prepare_interpreter(context: Context, args: Args) -> tuple[str, dict[str, s
     return prepared.python, dict(spec.environment_variables)
 
 
-def _note_output(context: Context, checked: ScriptCheck) -> None:
+class CheckProgress:
+    """Shows that a check goes on: what the script prints and, on a screen, the seconds it has taken.
+
+    Nothing is shown during the first second, in which most checks end.
+    """
+
+    def __init__(self, context: Context, script: str, models: list[str]) -> None:
+        self.seen = 0  # lines of the output that are shown, or are in `withheld`
+        self.withheld: list[str] = []  # warnings, some of which are the server's, that are shown at the end
+        self._context = context
+        self._text = f"checking {script}{' with ' if models else ''}{', '.join(models)}: init() and the sample ..."
+        self._began = context.clock()
+        self._seconds = 0  # shown last
+        self._counter = ""  # on the screen
+
+    def update(self, output: list[str]) -> None:
+        """Shows what is new in `output`, the script's lines so far."""
+        if len(output) < self.seen:  # the script is run again, in a new interpreter
+            self.seen, self.withheld = 0, []
+        seconds = int(self._context.clock() - self._began)
+        if seconds < 1 or self._context.json:
+            return
+        if self._seconds == 0 and not self._context.isatty:
+            self._context.note(self._text)
+        new = output[self.seen : OUTPUT_LINES]
+        self.seen += len(new)
+        shown = [line for line in new if not line.startswith("warning: ")]
+        self.withheld += [line for line in new if line.startswith("warning: ")]
+        if shown:
+            self._overwrite("")
+            for line in shown:
+                self._context.note(_output_line(line))
+        if self._context.isatty and (shown or seconds != self._seconds):
+            self._overwrite(f"{self._text} {seconds} s")
+        self._seconds = seconds
+
+    def end(self) -> None:
+        """Removes the seconds from the screen."""
+        self._overwrite("")
+
+    def _overwrite(self, text: str) -> None:
+        if self._counter or text:
+            blank = f"\r{' ' * len(self._counter)}\r" if self._counter else ""
+            self._context.err.write(blank + text)
+            self._context.err.flush()
+            self._counter = text
+
+
+def _output_line(line: str) -> str:
+    return f"  | {clean(line, colour=False)}"
+
+
+def _note_output(context: Context, checked: ScriptCheck, progress: CheckProgress) -> None:
+    """Shows the last lines of the script's output that `progress` has not shown."""
     # The server prints its warnings, too; `run_warnings` shows them with better lines.
     warnings = {f"warning: {warning}" for warning in checked.result.get("warnings") or []}
-    lines = [line for line in checked.output if line not in warnings]
+    lines = [line for line in [*progress.withheld, *checked.output[progress.seen :]] if line not in warnings]
     if len(lines) > OUTPUT_LINES:
-        context.note(f"  | ({len(lines) - OUTPUT_LINES} lines before)")
+        context.note(f"  | ({len(lines) - OUTPUT_LINES} lines {'left out' if progress.seen else 'before'})")
     for line in lines[-OUTPUT_LINES:]:
-        context.note(f"  | {clean(line, colour=False)}")
+        context.note(_output_line(line))
 
 
 def _explain(script: Script, checked: ScriptCheck) -> MldeployError:

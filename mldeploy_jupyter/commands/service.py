@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import listing, split_filters, table
+from mldeploy_jupyter.commands.formatting import listing, revision_table, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.lookup import all_services, find_service, find_service_anywhere
 from mldeploy_jupyter.commands.options import TARGETS
@@ -69,21 +69,9 @@ def _matches(service: Any, args: Args) -> bool:
 def show(context: Context, args: Args) -> Result:
     service = find_service_anywhere(context, args)
     data, revisions = service.serialize(), service.revisions
-    text = f"{listing(data)}\n\n{_revision_table(revisions, data['revision'])}" if revisions else listing(data)
+    text = f"{listing(data)}\n\n{revision_table(revisions)}" if revisions else listing(data)
     python = call("Webservice", "ws", repr(service.name))
     return Result(service, text, {**_as_data(service), "revisions": revisions}, python)
-
-
-def _revision_table(revisions: list[dict[str, Any]], serving: int) -> str:
-    """The revisions, newest first. `service rollback` can go back to those whose outcome is `kept`."""
-    rows = []
-    for revision in revisions:
-        outcome = "serves" if revision["number"] == serving else revision["outcome"]
-        if revision["rolled_back_to"]:
-            outcome += f", rolled back to {revision['rolled_back_to']}"
-        made = revision["created_time"][:16].replace("T", " ")
-        rows.append((revision["number"], outcome, ", ".join(revision["models"]) or "-", f"{made} UTC" if made else "-"))
-    return table(rows, ("REVISION", "OUTCOME", "MODELS", "MADE"))
 
 
 def run(context: Context, args: Args) -> Result:
@@ -199,10 +187,7 @@ def wait(context: Context, args: Args) -> Result:
 def rollback(context: Context, args: Args) -> Result:
     check_waiting(args)
     service = find_service(context, args)
-    service.rollback(args.revision, detached=context.detached)
-    deployment = service.workspace.folder.open_store().get_deployment(service.deployment_id)
-    if deployment is not None:
-        context.note(f"{service.name} goes back to what revision {deployment.request['revision']} was.")
+    service.rollback(args.revision, detached=context.detached)  # says where it goes back to
     python = call("service.rollback", **({"revision": args.revision} if args.revision else {}))
     return finish(context, args, service, python)
 

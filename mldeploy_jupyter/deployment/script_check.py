@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,10 @@ FOLDER_PREFIX = "check-"  # of the temporary folder in the workspace; the proces
 OVERHEAD_SECONDS = 3.0  # allowed beyond init()'s own limit: the interpreter's start and end, the sample
 
 SILENCE_SECONDS = 15.0  # without a sign of life from a supervisor, which sends four a second, it is given up
+
+PROGRESS_SECONDS = 0.25  # between two reports of what a check prints
+
+OnProgress = Callable[[list[str]], object]
 
 # A line of the stacks that faulthandler writes, innermost frame first.
 _STACK_LINE = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$')
@@ -98,12 +102,13 @@ def check_script(
     python: str,
     init_timeout: float = 300.0,
     variables: dict[str, str] | None = None,
+    on_progress: OnProgress = lambda lines: None,
 ) -> ScriptCheck:
     """Builds a temporary bundle of the script, its helper modules and the models, and runs it with `python`.
 
     The check is a fork of a live service with the same interpreter and `variables`, whose imports are loaded
     already, or else a new process. `init_timeout` is in seconds. An interrupt ends the process; the bundle is removed
-    in any case.
+    in any case. `on_progress` is called about four times a second with the lines that the script has printed so far.
 
     Raises:
         UserErrorException: there is no such script, or its source is too large.
@@ -114,17 +119,19 @@ def check_script(
         bundle = _build_bundle(script, models, folder, temporary)
         settings = bundle_settings(bundle, python=python, variables=variables or {}, models=models)
         settings["init_timeout"] = init_timeout
-        answer = _run_forked(folder, settings)
+        answer = _run_forked(folder, settings, on_progress)
         if answer is not None:
             result, output = answer
         else:
-            result, output = _run_process(bundle, settings, temporary)
+            result, output = _run_process(bundle, settings, temporary, on_progress)
         if not result.get("ok"):
             result.setdefault("failure", {})["model_tree"] = _model_files(bundle)
     return ScriptCheck(result, output, settings, time.monotonic() - started, models)
 
 
-def _run_forked(folder: WorkspaceFolder, settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]] | None:
+def _run_forked(
+    folder: WorkspaceFolder, settings: dict[str, Any], on_progress: OnProgress
+) -> tuple[dict[str, Any], list[str]] | None:
     """The result and output of a check in a fork of a live service's zygote (`serving/supervisor/script_check.py`).
 
     None when no service of this workspace can fork it. Also None when the script ended its process or its error
@@ -140,6 +147,7 @@ def _run_forked(folder: WorkspaceFolder, settings: dict[str, Any]) -> tuple[dict
         def on_event(event: dict[str, Any], output: list[str] = output) -> None:
             if event.get("event") == "log":
                 output.append(event.get("text", ""))
+            on_progress(output)
 
         try:
             answer = supervisor.call("check", on_event, timeout=SILENCE_SECONDS, settings=settings)
@@ -172,7 +180,9 @@ def _service_folders(root: Path) -> list[Path]:
     return [folder for _, folder in sorted(found, reverse=True)]
 
 
-def _run_process(bundle: Bundle, settings: dict[str, Any], temporary: Path) -> tuple[dict[str, Any], list[str]]:
+def _run_process(
+    bundle: Bundle, settings: dict[str, Any], temporary: Path, on_progress: OnProgress
+) -> tuple[dict[str, Any], list[str]]:
     """The result and output of a check in a new interpreter."""
     from mldeploy_jupyter.core.bundle.server_source import PACKAGE
 
@@ -196,7 +206,7 @@ def _run_process(bundle: Bundle, settings: dict[str, Any], temporary: Path) -> t
         )
     exit_code: int | None = None
     try:
-        exit_code = process.wait(settings["init_timeout"] + OVERHEAD_SECONDS)
+        exit_code = _await_exit(process, settings["init_timeout"] + OVERHEAD_SECONDS, log_path, on_progress)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)  # faulthandler then writes where init() hangs
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -211,6 +221,22 @@ def _run_process(bundle: Bundle, settings: dict[str, Any], temporary: Path) -> t
         return json.loads(result_path.read_text("utf-8")), output
     except (OSError, ValueError):
         return _failed_without_result(exit_code, settings["init_timeout"], output)
+
+
+def _await_exit(process: subprocess.Popen[bytes], limit: float, log_path: Path, on_progress: OnProgress) -> int:
+    """The exit code. Passes on what the process prints. Raises `TimeoutExpired` after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    lines, partial = list[str](), b""  # `partial` is a line that has no end yet
+    with log_path.open("rb") as log:
+        while True:
+            try:
+                return process.wait(min(PROGRESS_SECONDS, max(0.0, deadline - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= deadline:
+                    raise
+                *new, partial = (partial + log.read()).split(b"\n")
+                lines += [line.decode("utf-8", "backslashreplace") for line in new]
+                on_progress(lines)
 
 
 def _failed_without_result(

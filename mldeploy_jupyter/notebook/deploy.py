@@ -24,7 +24,7 @@ from mldeploy_jupyter.commands.python_code import (
 )
 from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
 from mldeploy_jupyter.core.errors import EntryScriptError, WorkspaceError
-from mldeploy_jupyter.notebook.session import Session, front_end
+from mldeploy_jupyter.notebook.session import Session
 
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
@@ -66,11 +66,11 @@ def update_command(session: Session) -> Command:
     return Command(("update",), UPDATE_DOC, _params(base), run, "update churn -m churn:4")
 
 
-def rollback_command(session: Session) -> Command:
+def rollback_command() -> Command:
     base = command("service", "rollback")
 
     def run(context: Context, args: Args) -> Result:
-        result = _run(session, context, args, base)
+        result = base.run(context, args)
         return replace(result, python=service_program(args.name, result.python))
 
     doc = "Go back to an older revision; the present one serves until that one answers.\n\n"
@@ -84,17 +84,15 @@ def _params(base: Command) -> tuple[Param, ...]:
 
 
 def _run(session: Session, context: Context, args: Args, base: Command) -> Result:
-    """Runs the command. The front end decides whether it waits by default, and how the deployment is shown."""
+    """Runs the command and remembers the service that it deployed."""
+    shown = context.show_deployment
 
     def show(service: Any, wait: bool, timeout_sec: float | None) -> None:
-        from mldeploy_jupyter.notebook.timeline_view import show_deployment
-
         session.record_deployment(service.name)  # first: the wait may be interrupted
-        show_deployment(session, service, wait, timeout_sec)
+        if shown is not None:
+            shown(service, wait, timeout_sec)
 
-    kind = front_end(session.shell)
-    context.wait_by_default = kind != "live"
-    context.show_deployment = show if kind != "terminal" else None
+    context.show_deployment = show
     result = base.run(context, args)
     session.record_deployment(result.value.name)
     return result

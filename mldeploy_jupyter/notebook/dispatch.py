@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, open_workspace, run, run_command
+from mldeploy_jupyter.commands.waiting import follow
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
 from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words
 
 if TYPE_CHECKING:
@@ -73,17 +74,34 @@ def _run(session: Session, magic: Magic, line: str, cell: str | None, context: C
 
 
 def make_context(session: Session) -> Context:
-    """The context of the session's commands. Notes go to standard output: a notebook paints its error stream red."""
-    return Context(
+    """The context of the session's commands. Notes go to standard output: a notebook paints its error stream red.
+
+    The front end decides whether a command waits by default, and how a deployment is shown.
+    """
+    kind = front_end(session.shell)
+
+    def show(service: Any, wait: bool, timeout_sec: float | None) -> None:
+        if kind != "terminal":
+            from mldeploy_jupyter.notebook.timeline_view import show_deployment
+
+            show_deployment(session, service, wait, timeout_sec)
+        elif wait:
+            session.timeline_cells[service.deployment_id] = prompt_number(session.shell) or 0
+            follow(context, service, timeout_sec)
+
+    context = Context(
         open_workspace,
         out=sys.stdout,
         err=sys.stdout,
-        wait_by_default=False,
+        isatty=kind != "headless",
+        wait_by_default=kind != "live",
+        show_deployment=show,
         namespace=session.namespace,
         defaults={"models": last_registered()},
         update_live=True,
         prefix="%mldeploy ",
     )
+    return context
 
 
 def last_registered() -> list[str]:

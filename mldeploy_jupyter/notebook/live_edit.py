@@ -7,6 +7,7 @@ serving when that fails. So `init()` runs once instead of twice.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,8 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     else:
         update_args.entry_script, update_args.model, update_args.no_wait = str(path), args.models, True
         fill_script(update_args, live)
-        service = command("service", "update").run(context, update_args).value
+        # Without a timeline: one line tells the result.
+        service = command("service", "update").run(replace(context, show_deployment=None), update_args).value
     session.record_deployment(service.name)
     try:
         service.wait_for_deployment()

@@ -88,7 +88,7 @@ def magics(session: Session) -> tuple[Magic, ...]:
         Magic("update", command=deploy.update_command(session), covers="service update"),
         Magic("services", command=_services_command(session), covers="service list"),
         Magic("logs", command=_logs_command(), covers="service get-logs"),
-        Magic("rollback", command=deploy.rollback_command(session), covers="service rollback"),
+        Magic("rollback", command=deploy.rollback_command(), covers="service rollback"),
         Magic("stop", command=_shortcut("service", "stop"), covers="service stop"),
         Magic("start", command=_shortcut("service", "start"), covers="service start"),
         Magic("cancel", command=_shortcut("service", "cancel"), covers="service cancel"),

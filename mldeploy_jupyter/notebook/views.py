@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.commands.formatting import table
+from mldeploy_jupyter.commands.formatting import REVISION_HEAD, revision_rows, table
 from mldeploy_jupyter.core.errors import WebserviceNotFound, WorkspaceError
 from mldeploy_jupyter.core.text import clean
 from mldeploy_jupyter.core.workspace.folder import find_workspace
@@ -19,6 +19,7 @@ from mldeploy_jupyter.notebook.session import Session, prompt_number
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models import Model
     from mldeploy_jupyter.api.webservices import Webservice
+    from mldeploy_jupyter.api.webservices.details import Revisions
 
 Bundle = dict[str, str]
 Rows = Sequence[Sequence[str]]
@@ -87,22 +88,27 @@ def as_table(value: Any) -> Any:
     return value
 
 
-def service_bundle(service: Webservice, errors: bool = True) -> Bundle:
-    """A service: its state, address and models, never its keys. `errors` False leaves out why it failed."""
+def service_bundle(service: Webservice, below_timeline: bool = False) -> Bundle:
+    """A service: its state, address and models, never its keys. Below a timeline, what that does not say."""
     try:
         data, state = service.serialize(), service.shown_state
     except WebserviceNotFound:
         return _bundle(f"{service.name}   deleted", [], ())
     revision = f", revision {data['revision']}" if data["revision"] else ""
+    kept = [str(number) for number in service.revisions.kept] if data["revision"] else []
     rows = [
         ("Scoring URI", data["scoringUri"] or ""),
         ("Models", ", ".join(data["models"])),
         ("Keys", _describe_auth(service.name, data)),
         ("Description", data["description"] or ""),
         ("Tags", ", ".join(f"{key}={value}" for key, value in (data["tags"] or {}).items())),
+        ("Roll back", f"%rollback {service.name} --revision {' | '.join(kept)}" if kept else ""),
         ("Updated", _minute(data["updatedTime"])),
     ]
-    error = data["error"] if errors and state != "Live" else None
+    if below_timeline:
+        rows = [row for row in rows if row[0] not in ("Scoring URI", "Updated")]
+        return _bundle("", [row for row in rows if row[1]], ())
+    error = data["error"] if state != "Live" else None
     closing = [f"{key}: {error[part]}" for key, part in _ERROR_PARTS if error.get(part)] if error else []
     heading = f"{service.name}   {STATE_WORDS.get(state, state)} {_target_name(data['computeType'])}{revision}"
     return _bundle(heading, [row for row in rows if row[1]], closing)
@@ -150,6 +156,11 @@ def _places(services: Sequence[Webservice]) -> list[str]:
     return [] if here is not None and set(roots) == {here.root} else [str(root.parent) for root in roots]
 
 
+def revisions_bundle(revisions: Revisions) -> Bundle:
+    """A table of revisions: what `service.revisions` shows."""
+    return _grid(revision_rows(revisions), tuple(word.capitalize() for word in REVISION_HEAD))
+
+
 def model_bundle(model: Model) -> Bundle:
     """A model: its version, size, tags and time of registration."""
     rows = [
@@ -187,41 +198,57 @@ def add_formatters(session: Session) -> None:
     """Registers how IPython displays services and models. By name, so that loading the magics does not import them."""
     formatter = session.shell.display_formatter.mimebundle_formatter
 
+    def has_timeline(value: Webservice) -> bool:
+        """Whether the running cell shows the timeline of the service's deployment."""
+        return session.timeline_cells.get(value.deployment_id) == (prompt_number(session.shell) or 0)
+
     def service(value: Webservice) -> Bundle:
-        # A timeline in the same cell shows the state and the error; here they would go stale.
-        same_cell = session.timeline_cells.get(value.deployment_id) == (prompt_number(session.shell) or 0)
-        timelines = [view for view in session.timelines.values() if same_cell and view.journal == value.journal]
-        if any(not view.ended.is_set() for view in timelines):
-            note = ": its state is above"
-            html = f"<p><strong>{_html(value.name)}</strong>{note}</p>\n"
-            return {"text/plain": value.name + note, "text/html": html}
-        return service_bundle(value, errors=not timelines)
+        return service_bundle(value, below_timeline=has_timeline(value))
+
+    def show_nothing_twice(value: Webservice) -> None:
+        # The state would go stale below a timeline that still changes, so nothing is displayed.
+        running = [view for view in session.timelines.values() if not view.ended.is_set()]
+        if not (has_timeline(value) and any(view.journal == value.journal for view in running)):
+            raise NotImplementedError  # IPython's way to go on to the next formatter
 
     formatter.for_type_by_name(*_SERVICE, lambda value, include=None, exclude=None: service(value))
     formatter.for_type_by_name(*_MODEL, lambda value, include=None, exclude=None: model_bundle(value))
+    formatter.for_type_by_name(*_REVISIONS, lambda value, include=None, exclude=None: revisions_bundle(value))
+    display = session.shell.display_formatter
+    display.ipython_display_formatter.for_type_by_name(*_SERVICE, show_nothing_twice)
+    # IPython's printer of lists would come before the bundle's text.
+    display.formatters["text/plain"].for_type_by_name(
+        *_REVISIONS, lambda value, printer, cycle: printer.text(revisions_bundle(value)["text/plain"])
+    )
 
 
 def remove_formatters(session: Session) -> None:
     """Removes what `add_formatters` registered."""
-    formatter = session.shell.display_formatter.mimebundle_formatter
-    for module, name in (_SERVICE, _MODEL):
-        formatter.deferred_printers.pop((module, name), None)
-        formatter.type_printers.pop(getattr(sys.modules.get(module), name, None), None)
+    display = session.shell.display_formatter
+    for formatter in (
+        display.mimebundle_formatter,
+        display.ipython_display_formatter,
+        display.formatters["text/plain"],
+    ):
+        for module, name in (_SERVICE, _MODEL, _REVISIONS):
+            formatter.deferred_printers.pop((module, name), None)
+            formatter.type_printers.pop(getattr(sys.modules.get(module), name, None), None)
 
 
 _SERVICE = ("mldeploy_jupyter.api.webservices.webservice", "Webservice")
+_REVISIONS = ("mldeploy_jupyter.api.webservices.details", "Revisions")
 _MODEL = ("mldeploy_jupyter.api.models.model", "Model")
 
 
 def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
     width = max((len(row[0]) for row in rows), default=0)
-    lines = [heading, *(f"  {name:<{width}}  {value}" for name, value in rows), *closing]
+    lines = [*([heading] if heading else []), *(f"  {name:<{width}}  {value}" for name, value in rows), *closing]
     name, _, rest = heading.partition("   ")
     cells = "".join(
         f'<tr><th style="text-align: left">{_html(name)}</th><td style="text-align: left">{_html(value)}</td></tr>\n'
         for name, value in rows
     )
-    html = f"<p><strong>{_html(name)}</strong> {_html(rest)}</p>\n"
+    html = f"<p><strong>{_html(name)}</strong> {_html(rest)}</p>\n" if heading else ""
     html += f"<table>\n<tbody>\n{cells}</tbody>\n</table>\n" if rows else ""
     html += f"<p>{'<br>'.join(map(_html, closing))}</p>\n" if closing else ""
     return {"text/plain": "\n".join(map(_line, lines)), "text/html": html}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
@@ -40,6 +41,11 @@ def require_record(workspace: WorkspaceLike, name: str) -> ServiceRecord:
     )
 
 
+def last_error(record: ServiceRecord) -> dict[str, Any] | None:
+    """Why the last deployment failed; None after a success, and while another is under way."""
+    return None if record.state in ("Deploying", "Updating") else record.error
+
+
 def serialize(record: ServiceRecord, live: RevisionRecord | None, *, state: str, workspace: str) -> dict[str, Any]:
     """The service as JSON data with v1's keys; `live` is its live revision, `workspace` the name of its workspace."""
     passed = live.deploy_config.get("passed", {}) if live else {}
@@ -51,7 +57,7 @@ def serialize(record: ServiceRecord, live: RevisionRecord | None, *, state: str,
         "state": state,
         "createdTime": record.created_time,
         "updatedTime": record.updated_time,
-        "error": record.error,
+        "error": last_error(record),
         "computeType": record.compute_type,
         "workspaceName": workspace,
         "authEnabled": record.auth_enabled,
@@ -94,10 +100,32 @@ def live_revision(folder: WorkspaceFolder, record: ServiceRecord) -> RevisionRec
     return folder.open_store().get_revision(record.name, record.revision) if record.revision else None
 
 
-def list_revisions(folder: WorkspaceFolder, name: str) -> list[dict[str, Any]]:
+class Revisions(list[dict[str, Any]]):
+    """A list of revisions as data. A notebook shows it as a table; `serving` is the number of the one that serves."""
+
+    def __init__(self, revisions: Iterable[dict[str, Any]], serving: int) -> None:
+        super().__init__(revisions)
+        self.serving = serving
+
+    def __repr__(self) -> str:
+        return repr([{**revision, "bundle_digest": revision["bundle_digest"][:8]} for revision in self])
+
+    def describe_outcome(self, revision: dict[str, Any]) -> str:
+        """Such as `serves (revision 1 again)`. `service rollback` can go back to those that are `kept`."""
+        outcome = "serves" if revision["number"] == self.serving else str(revision["outcome"])
+        return f"{outcome} (revision {revision['rolled_back_to']} again)" if revision["rolled_back_to"] else outcome
+
+    @property
+    def kept(self) -> list[int]:
+        """The numbers of the revisions that `service.rollback` can go back to, oldest first."""
+        return sorted(revision["number"] for revision in self if revision["outcome"] == "kept")
+
+
+def list_revisions(folder: WorkspaceFolder, service: ServiceRecord) -> Revisions:
     """Every revision of the service as data (`REVISION_KEYS`), newest first."""
-    revisions = sorted(folder.open_store().list_revisions(name), key=lambda revision: -revision.number)
-    return [{key: revision.to_dict()[key] for key in REVISION_KEYS} for revision in revisions]
+    revisions = sorted(folder.open_store().list_revisions(service.name), key=lambda revision: -revision.number)
+    data = [{key: revision.to_dict()[key] for key in REVISION_KEYS} for revision in revisions]
+    return Revisions(data, service.revision)
 
 
 def format_log_line(line: LogLine) -> str:

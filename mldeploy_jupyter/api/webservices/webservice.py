@@ -113,7 +113,8 @@ class Webservice(azure_v1.OlderDeployMethods):
     updated_time = ServiceAttribute(lambda record: record.updated_time, "ISO 8601, in UTC.")
     created_by = ServiceAttribute(lambda record: record.created_by)
     error = ServiceAttribute(
-        lambda record: record.error, "The cause of the last deployment's failure as data; None after a success."
+        details.last_error,
+        "The cause of the last deployment's failure as data; None after a success, and while another is under way.",
     )
     revision = ServiceAttribute(
         lambda record: record.revision, "The number of the revision that serves; 0 before the first is live."
@@ -159,9 +160,9 @@ class Webservice(azure_v1.OlderDeployMethods):
         return list(live.models) if live else []
 
     @property
-    def revisions(self) -> List[dict[str, Any]]:
-        """Every revision, newest first: number, outcome, models, time, digest of the bundle."""
-        return details.list_revisions(self._folder, self.name)
+    def revisions(self) -> details.Revisions:
+        """Every revision, newest first, as a list of dicts: number, outcome, models, time, digest of the bundle."""
+        return details.list_revisions(self._folder, self.record)
 
     def live_revision(self) -> RevisionRecord | None:
         """The record of the revision that serves; None before the first is live."""
@@ -340,14 +341,16 @@ class Webservice(azure_v1.OlderDeployMethods):
         self._follow(deployments.begin_update(self.workspace, self.name, changes, detached=detached), wait)
 
     def rollback(self, revision: int | None = None, wait: bool = False, *, detached: bool | None = None) -> None:
-        """Serves an older revision again; by default the newest that was live before this one.
+        """Serves an older revision again; by default the newest that was live before this one. Prints which one.
 
         Raises `WebserviceException` when there is no such revision, `UserErrorException` when `revision` is no number.
         """
         if revision is not None:
             revision = check_whole_number("revision", revision, 1)
         detached = deployments.needs_process(detached, wait)
-        self._follow(deployments.begin_rollback(self._folder, self.name, revision, detached=detached), wait)
+        record = deployments.begin_rollback(self._folder, self.name, revision, detached=detached)
+        print(f"{self.name} goes back to what revision {record.request['revision']} was.")
+        self._follow(record, wait)
 
     def cancel(self) -> bool:
         """Cancels the deployment under way; the live revision goes on serving. Returns False when there is none."""

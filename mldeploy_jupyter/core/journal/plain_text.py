@@ -9,6 +9,9 @@ from mldeploy_jupyter.core.journal.timeline import StageView, Timeline
 from mldeploy_jupyter.core.journal.wording import MARKS, count_text, describe_state, elapsed_text, format_duration
 from mldeploy_jupyter.core.text import clean, display_width, fit, one_line
 
+OUTPUT_LINES_READ = 20  # of a running stage, to find one that is not blank
+OUTPUT_COLUMNS = 60
+
 NAME_COLUMNS, TIME_COLUMNS, BAR_COLUMNS = 15, 10, 21
 
 
@@ -30,7 +33,7 @@ def render_text(
     """
     lines = [heading(timeline, width, unicode), ""]
     for stage in timeline.shown_stages:
-        lines.append(stage_line(stage, width, colour, unicode))
+        lines.append(stage_line(stage, width, colour, unicode, output=not log_lines))
         if log_lines and stage.status == "Running":
             for line in stage.log[-log_lines:]:
                 lines.append(_paint("     " + fit(one_line(line), width - 5, "…" if unicode else "..."), "2", colour))
@@ -54,14 +57,19 @@ def heading(timeline: Timeline, width: int = 80, unicode: bool = True, elapsed: 
     return (left + " " * max(2, width - display_width(left) - display_width(right)) + right).rstrip()
 
 
-def stage_line(stage: StageView, width: int = 80, colour: bool = False, unicode: bool = True) -> str:
-    """One stage: mark, name, duration, detail."""
+def stage_line(
+    stage: StageView, width: int = 80, colour: bool = False, unicode: bool = True, output: bool = False
+) -> str:
+    """One stage: mark, name, duration, detail; with `output`, also the last line that a running one printed."""
     unicode_mark, ascii_mark, shade = MARKS[stage.status]
     mark = f" {unicode_mark} " if unicode else f"{ascii_mark} "
     is_dimmed = stage.status in ("Waiting", "Cancelled", "Not reached", "Not needed")
     took = format_duration(stage.seconds) if stage.status not in ("Waiting", "Not needed") else ""
     rest = f"{one_line(stage.title):<{NAME_COLUMNS}}{took:>{TIME_COLUMNS}}   "
-    rest += fit(_stage_detail(stage, unicode), width - len(mark) - len(rest), "…" if unicode else "...")
+    detail = _stage_detail(stage, unicode)
+    if output and (line := last_output(stage)):
+        detail = f"{detail}: {line}"
+    rest += fit(detail, width - len(mark) - len(rest), "…" if unicode else "...")
     return (_paint(mark + rest.rstrip(), shade, colour) if is_dimmed else _paint(mark, shade, colour) + rest).rstrip()
 
 
@@ -121,6 +129,14 @@ def _stage_detail(stage: StageView, unicode: bool) -> str:
     if stage.status == "Failed":
         return detail or "failed"
     return ", ".join(part for part in (stage.status.lower(), detail) if part)
+
+
+def last_output(stage: StageView) -> str:
+    """The last line that a running stage printed, such as what `init()` prints; "" without one."""
+    if stage.status != "Running" or stage.fraction is not None:  # a fraction tells enough
+        return ""
+    lines = [line for line in stage.log[-OUTPUT_LINES_READ:] if line.strip()]
+    return fit(one_line(lines[-1]), OUTPUT_COLUMNS) if lines else ""
 
 
 def _wrapped(label: str, text: str, width: int) -> list[str]:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from .conftest import SCRIPT, Kernel, Ran
-from .support import no_traceback
+from .support import last_text, no_traceback
 
 
 def test_from_register_to_delete(prepared: Kernel, folder: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_notebook_can_be_run_twice(prepared: Kernel) -> None:
     prepared.ok("%register factor factor.json")
     prepared.ok(f"%%entry_script\n{SCRIPT}")
     prepared.ok("%deploy factor --wait")
-    assert "revision 2" in prepared.ok("%services factor").result
+    assert "revision 2" in last_text(prepared.ok("%services factor"))
 
 
 WRONG: list[tuple[str, list[str]]] = [
@@ -89,12 +89,34 @@ def test_a_cancel_or_deploy_without_effect_says_so_and_draws_nothing(prepared: K
     assert "factor goes back to what revision 1 was" in prepared.ok("%mldeploy service rollback factor --wait").stream
 
 
+def test_nothing_is_shown_twice_and_a_rollback_shows_its_own_outcome(prepared: Kernel) -> None:
+    """The timeline tells state and address; the service below it adds what it knows besides."""
+    for line in ("%deploy factor --wait", "%services factor"):
+        shown = prepared.ok(line)
+        assert "live on this machine, revision 1" in last_text(shown) and "Scoring URI" in shown.html[-2]
+        assert shown.result.startswith("  Models  factor:1\n") and "Scoring URI" not in shown.result
+    began = prepared.ok("%update factor")
+    assert not began.result and len(began.displays) == 1
+    prepared.ok('%score factor {"value": 1}')
+
+    broken = SCRIPT.replace("def init():\n", "def init():\n    1 / 0\n")
+    assert "ZeroDivisionError" in no_traceback(prepared.run(f"%%entry_script --update factor\n{broken}"))
+    back = prepared.ok("%rollback factor")
+    assert "factor goes back to what revision 1 was" in back.stream
+    assert "ZeroDivisionError" not in back.stream + back.result + last_text(back)
+    assert prepared.ok("svc = %services factor\nsvc.wait_for_deployment()\nsvc.error is None").result == "True"
+    assert "serves (revision 1 again)" in prepared.ok("svc.revisions").result
+    assert "%rollback factor --revision 1 | 2" in prepared.ok("svc").result
+    assert "stopped on this machine" in prepared.ok("%stop factor").result
+    assert "live on this machine" in prepared.ok("%start factor").result
+
+
 def test_help_and_completion(prepared: Kernel) -> None:
     prepared.ok("%deploy factor --wait")
     text = prepared.inspect("%deploy")
     assert "usage: %deploy [NAME] [OPTIONS]" in text and "--port" in text and "%deploy churn" in text
     assert "--port" in prepared.ask("%deploy factor --po")["matches"]
-    assert prepared.ask("svc = %deploy factor --to ")["matches"] == ["aci", "aks", "aksendpoint", "local"]
+    assert prepared.ask("svc = %deploy factor --to ")["matches"] == ["local"]
     assert prepared.ask("%logs fa")["matches"] == ["factor"]
     assert "factor:1" in prepared.ask("%deploy x -m fact")["matches"]
     assert prepared.ask("%mldeploy service get-l")["matches"] == ["get-logs"]

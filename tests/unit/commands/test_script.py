@@ -53,6 +53,34 @@ def checked_cell(source: str, offset: int, names: Container[str] = ()) -> script
     return script.Script(Path("score.py"), "score.py", source, cell, names)
 
 
+def test_a_check_that_takes_longer_than_a_second_shows_that_it_goes_on() -> None:
+    now = [0.0]
+    context = make_context(isatty=True, clock=lambda: now[0])
+    progress = script.CheckProgress(context, "score.py", ["iris:1"])
+    progress.update(["loading"])
+    assert notes(context) == ""  # most checks end within the first second
+    now[0] = 4.2
+    progress.update(["loading", "warning: the server's", "half way"])
+    progress.update(["loading", "warning: the server's", "half way"])
+    counter = "checking score.py with iris:1: init() and the sample ... 4 s"
+    assert notes(context) == f"  | loading\n  | half way\n{counter}"
+    progress.end()
+    assert notes(context).endswith(f"\r{' ' * len(counter)}\r")
+    assert progress.withheld == ["warning: the server's"] and progress.seen == 3
+    # A new interpreter begins again.
+    progress.update(["loading"])
+    assert progress.seen == 1 and progress.withheld == []
+
+    # Where nothing can be overwritten there is one line.
+    now[0] = 0.0
+    context = make_context(clock=lambda: now[0])
+    progress = script.CheckProgress(context, "score.py", [])
+    for now[0] in (2.0, 3.0):
+        progress.update([])
+    progress.end()
+    assert notes(context) == "checking score.py: init() and the sample ...\n"
+
+
 SERVES = "def init():\n    print('loaded')\n\n\ndef run(data):\n    return data\n"
 
 

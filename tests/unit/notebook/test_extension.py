@@ -84,7 +84,7 @@ def test_a_magic_sees_the_variables_of_the_function_that_calls_it(
 
 CALLS = (
     "def ask(value):\n    answer = %score echo {'v': value}\n    return answer\nask(1)",
-    "def ask(values):\n    factor = 2\n    answer = %score echo [v * factor for v in values]\n    return answer\nask([1])",
+    "def ask(values):\n    k = 2\n    answer = %score echo [v * k for v in values]\n    return answer\nask([1])",
     "async def ask(value):\n    answer = %score echo value\n    return answer\nawait ask(1)",
     "def ask(values):\n    return [get_ipython().run_line_magic('score', 'echo v') for v in values]\nask([1])",
     "top = 3\n%score echo top",

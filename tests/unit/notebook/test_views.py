@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 from IPython.core.interactiveshell import InteractiveShell
 from syrupy.assertion import SnapshotAssertion
 
+from mldeploy_jupyter.api.webservices.details import Revisions
 from mldeploy_jupyter.notebook import views
 
 
@@ -19,6 +21,23 @@ def test_keys_are_hidden_and_control_sequences_of_logs_removed() -> None:
     assert show(log)[0] == {"text/plain": "plain \x1b[31mred\x1b[0m <script>"}
     table = views.Table([1], lambda items: {"text/plain": f"{len(items)} item", "text/html": "<p>1</p>"})
     assert show(table)[0] == {"text/plain": "1 item", "text/html": "<p>1</p>"} and table == [1]
+
+
+def test_revisions_are_a_list_and_a_table(snapshot: SnapshotAssertion) -> None:
+    data = [
+        {"number": 3, "outcome": "live", "rolled_back_to": 1},
+        {"number": 2, "outcome": "failed", "rolled_back_to": 0},
+        {"number": 1, "outcome": "kept", "rolled_back_to": 0},
+    ]
+    common = {"models": ["iris:1"], "created_time": "2026-11-22T17:00:00.000Z", "bundle_digest": "0123456789abcdef" * 4}
+    revisions = Revisions(({**row, **common} for row in data), serving=3)
+    assert revisions == [{**row, **common} for row in data] and json.loads(json.dumps(revisions)) == revisions
+    assert "'bundle_digest': '01234567'}" in repr(revisions)
+    assert revisions.kept == [1]
+    assert views.revisions_bundle(revisions)["text/plain"] == snapshot
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "mldeploy_jupyter")
+    assert shell.display_formatter.format(revisions)[0] == views.revisions_bundle(revisions)
 
 
 def test_tables_escape_their_text(snapshot: SnapshotAssertion) -> None:

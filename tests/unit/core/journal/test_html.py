@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from mldeploy_jupyter.core.journal import fold, render_html
+from mldeploy_jupyter.core.journal import fold, render_html, render_text
 from tests.unit.core.journal.journals import JOURNALS, begun
 
 
@@ -30,3 +30,10 @@ def test_html_has_one_heading_one_table_and_one_line_and_escapes_all_text():
     sides = {("style", "text-align: left"), ("style", "text-align: right")}
     assert {attribute for _, attrs in seen for attribute in attrs} == sides
     assert "\x1b" not in html and "<script" not in html
+
+
+def test_a_running_stage_shows_the_last_line_that_its_script_printed():
+    w = begun().at(1, "rollout", "started").at(2, "rollout", "log", "epoch 3 of <10>").at(3, "rollout", "log", " ")
+    assert "epoch 3 of &lt;10&gt;</td>" in render_html(fold(w.events))
+    assert "running: epoch 3 of <10>" in "\n".join(render_text(fold(w.events)))
+    assert "epoch" not in render_html(fold(w.at(4, "rollout", "finished").events))
