@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,11 +27,30 @@ class Declared:
     optional: bool = False
 
 
+@dataclass(frozen=True)
+class Declaration:
+    """The declared inputs by parameter, the declared output or None, and the function without any decorator.
+
+    `call` is the function to call with converted arguments: with all decorators but those of the schema. It is a
+    coroutine function when `is_async` says so of the function.
+    """
+
+    inputs: dict[str, Declared]
+    output: AbstractParameterType | None
+    undecorated: Callable[..., Any]
+    call: Callable[..., Any]
+
+
 @dataclass
 class _Schema:
     undecorated: Callable[..., Any]
+    target: Callable[..., Any]  # what the wrapper calls: `undecorated`, or another decorator around it
     inputs: dict[str, Declared] = field(default_factory=dict)
     output: AbstractParameterType | None = None
+    wrapper: Any = None  # whose schema this is; functools.wraps copies it to others
+
+
+_converted: ContextVar[bool] = ContextVar("converted", default=False)
 
 
 def input_schema(
@@ -71,22 +91,76 @@ def output_schema(output_type: AbstractParameterType) -> Callable[[Callable[...,
     return decorate
 
 
-def declared_of(function: Any) -> tuple[dict[str, Declared], AbstractParameterType | None, Callable[..., Any]]:
-    """The declared inputs by parameter, the declared output or None, and the function without the decorators."""
+def declared_of(function: Any) -> Declaration:
+    """What the decorators of a function declare, also where another decorator is above or between them."""
     schema: _Schema | None = getattr(function, _DECLARED, None)
     if schema is None:
-        return {}, None, function
-    return dict(schema.inputs), schema.output, schema.undecorated
+        return Declaration({}, None, function, _awaited(function))
+    # Copied by functools.wraps to a decorator above, or the target is one between: it is called too.
+    target = schema.target if schema.wrapper is function else function
+    call = _without_conversion(target) if hasattr(target, _DECLARED) else _awaited(target)
+    return Declaration(dict(schema.inputs), schema.output, schema.undecorated, call)
+
+
+def is_async(function: Any) -> bool:
+    """Whether a call of the function gives a coroutine, as far as its decorators tell (functools.wraps)."""
+    while function is not None:
+        if inspect.iscoroutinefunction(function):
+            return True
+        function = getattr(function, "__wrapped__", None)
+    return False
+
+
+def _awaited(function: Any) -> Callable[..., Any]:
+    """The function as it is; as a coroutine function, where a plain decorator is around one."""
+    if inspect.iscoroutinefunction(function) or not is_async(function):
+        return function  # type: ignore[no-any-return]
+
+    async def call(**arguments: Any) -> Any:
+        result = function(**arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    return call
+
+
+def _without_conversion(function: Any) -> Callable[..., Any]:
+    """The function for arguments that are converted already: the wrappers below it pass them on."""
+    if is_async(function):
+        inner = _awaited(function)
+
+        async def call_async(**arguments: Any) -> Any:
+            token = _converted.set(True)
+            try:
+                return await inner(**arguments)
+            finally:
+                _converted.reset(token)
+
+        return call_async
+
+    def call(**arguments: Any) -> Any:
+        token = _converted.set(True)
+        try:
+            return function(**arguments)
+        finally:
+            _converted.reset(token)
+
+    return call
 
 
 def _wrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], _Schema]:
     inner: _Schema | None = getattr(function, _DECLARED, None)
-    schema = _Schema(inner.undecorated, dict(inner.inputs), inner.output) if inner else _Schema(function)
+    if inner is None:
+        schema = _Schema(function, function)
+    else:
+        target = inner.target if inner.wrapper is function else function
+        schema = _Schema(inner.undecorated, target, dict(inner.inputs), inner.output)
     signature = inspect.signature(schema.undecorated)
 
     # A direct call, in a notebook, converts its arguments as the service does.
-    @functools.wraps(schema.undecorated)
+    @functools.wraps(schema.target)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if _converted.get():
+            return schema.target(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
         for name, declared in schema.inputs.items():
             value = bound.arguments.get(name)
@@ -96,7 +170,8 @@ def _wrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], _Schema]:
                 and not isinstance(value, declared.param_type.sample_data_type)
             ):
                 bound.arguments[name] = declared.param_type.parse(value, name)
-        return schema.undecorated(*bound.args, **bound.kwargs)
+        return schema.target(*bound.args, **bound.kwargs)
 
+    schema.wrapper = wrapper
     setattr(wrapper, _DECLARED, schema)
     return wrapper, schema

@@ -18,7 +18,7 @@ from typing import Any
 from ..azureml.rawhttp import is_raw
 from ..ipc.failure import ContractError
 from ..schema.base import UnknownHint
-from ..schema.decorators import Declared, declared_of
+from ..schema.decorators import Declared, declared_of, is_async
 from ..schema.hints import resolve_hints, type_from_hint
 from ..settings import Settings
 
@@ -39,8 +39,8 @@ class Script:
     """A loaded entry script.
 
     `mode` is what `run()` gets: `raw` (an `AMLRequest`), `text` (the body as a string), `bytes` (the body), or `object`
-    (the values of a JSON object, by parameter). `run` is without its decorators. `parameters` leaves `request_headers`
-    out. `ignores_unknown_keys` of an object is for scripts with `@input_schema`, as in v1; others refuse such keys.
+    (the values of a JSON object, by parameter). `run` is without the schema's decorators; others are called. `parameters`
+    leaves `request_headers` out. `ignores_unknown_keys` of an object is for scripts with `@input_schema`, as in v1; others refuse such keys.
     `output` is the parameter type of the result, or None. `warnings` are for the author of the script.
     """
 
@@ -129,7 +129,8 @@ def inspect_script(module: types.ModuleType) -> Script:
     """The contract of an imported entry script. Raises `ContractError` when it is not an entry script."""
     init, run = (_function(module, name) for name in ("init", "run"))
     _check_init(init)
-    declared, output, undecorated = declared_of(run)
+    declaration = declared_of(run)
+    declared, output, undecorated = declaration.inputs, declaration.output, declaration.undecorated
     takes_raw_http = is_raw(run) or is_raw(undecorated)
     if not takes_raw_http and (inspect.isgeneratorfunction(undecorated) or inspect.isasyncgenfunction(undecorated)):
         raise ContractError("run() is a generator: collect the parts in a list and return it, as in return list(...)")
@@ -149,11 +150,11 @@ def inspect_script(module: types.ModuleType) -> Script:
     return Script(
         module=module,
         init=init,
-        run=undecorated,
+        run=declaration.call,
         parameters=parameters,
         mode=mode,
         wants_headers=HEADERS in signature,
-        is_async=inspect.iscoroutinefunction(undecorated),
+        is_async=is_async(run),
         ignores_unknown_keys=bool(declared),
         output=output,
         warnings=[*warnings, *_integer_warnings(parameters), *_swallowed_exceptions(undecorated)],
