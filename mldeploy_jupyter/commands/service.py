@@ -123,13 +123,13 @@ def get_logs(context: Context, args: Args) -> Result:
     service = find_service_anywhere(context, args)
     if args.follow:
         try:
-            for line in service.follow_logs():
+            for line in service.follow_logs(timestamps=args.timestamps):
                 context.out.write(_printable(context, line) + "\n")
                 context.out.flush()
         except KeyboardInterrupt:
             context.note("Stopped following; the service goes on.")
         return Result(service, "", None, "service.follow_logs()")
-    text = service.get_logs(num_lines=lines)
+    text = service.get_logs(num_lines=lines, timestamps=args.timestamps or context.json)
     data = {"name": service.name, "workspacePath": str(service.workspace.folder.root.parent), "logs": text}
     if context.json:
         data["entries"] = service.log_entries(lines)
@@ -276,6 +276,12 @@ COMMANDS: tuple[Command, ...] = (
                 metavar="N",
             ),
             Param("follow", ("--follow", "-f"), "Follow the log until Ctrl-C.", "switch"),
+            Param(
+                "timestamps",
+                ("--timestamps",),
+                "The whole time, process id and request id before every line. --json has the entries as data.",
+                "switch",
+            ),
             Param(
                 "init", ("--init", "-i"), "Accepted as in v1; init() writes to the same log.", "switch", advanced=True
             ),

@@ -143,7 +143,7 @@ def _logs_command() -> Command:
         if args.follow:
             lines = "for line in service.follow_logs():\n    print(line)"
             return Result(None, "", None, service_program(args.name, lines))
-        logs = call("service.get_logs", num_lines=args.num_lines)
+        logs = call("service.get_logs", num_lines=args.num_lines, timestamps=args.timestamps or None)
         return Result(LogText(result.value), "", result.data, service_program(args.name, f"print({logs})"))
 
     return Command(("logs",), doc, params, run_logs, "logs churn -f")

@@ -9,6 +9,8 @@ from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.core.configs import METADATA, DeployConfig
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceNotFound
+from mldeploy_jupyter.core.records import utc_now
+from mldeploy_jupyter.serving.log.entry import describe_ids
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
@@ -128,8 +130,35 @@ def list_revisions(folder: WorkspaceFolder, service: ServiceRecord) -> Revisions
     return Revisions(data, service.revision)
 
 
-def format_log_line(line: LogLine) -> str:
-    """A log entry as text: each of its lines with the entry's time and source, if it has a time."""
+def today() -> str:
+    """The date in UTC, as it begins the times of the log."""
+    return utc_now()[:10]
+
+
+def format_log_line(line: LogLine, timestamps: bool = False, today: str = "") -> str:
+    """A log entry as text: time in UTC, revision or source, the request's short id, text; more lines are indented.
+
+    The date is left out when it is `today`, such as 2026-11-26. With `timestamps` each line has the whole time, the
+    source with its process id, and the whole id.
+    """
     if not line.time:
         return str(line.text)
-    return "\n".join(f"{line.time} [{line.source}] {text}" for text in line.text.split("\n"))
+    lines = line.text.split("\n")
+    if timestamps:
+        return "\n".join(f"{line.time} [{line.source}] {text}" for text in lines)
+    words = [f"{line.time[11:19]}Z", line.source.partition(" ")[0]]
+    if line.time[:10] != today:
+        words.insert(0, line.time[5:10])
+    if line.request_ids:
+        prefix = f"[{describe_ids(line.request_ids)}] "
+        lines = [text.removeprefix(prefix) for text in lines]
+        words.append(short_id(line.request_ids[0]))
+    return "\n    ".join([" ".join([*words, lines[0]]), *lines[1:]])
+
+
+def short_id(request_id: str) -> str:
+    """The first eight characters of a generated id; a client's own short id as it is."""
+    return request_id if len(request_id) <= SHORT_ID else request_id[:8]
+
+
+SHORT_ID = 12  # characters of a request's id that are shown whole

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.webservices import deployments
+from mldeploy_jupyter.api.webservices.details import short_id
 from mldeploy_jupyter.api.webservices.waiting import STATUS_CHECK_SECONDS
 from mldeploy_jupyter.core.errors import ScoringError
 
@@ -125,6 +126,8 @@ def _explain_script_error(folder: WorkspaceFolder, record: ServiceRecord, error:
         error.hint = f"is the input JSON? Correct it; or correct the line and update {record.name}"
     elif cause is not None:
         error.why = f"{cause.what}: {raised}"
-        error.hint = f"{cause.hint}; the log has the traceback at {error.request_id}"
+        error.hint = f"{cause.hint}; the log has the traceback at {short_id(error.request_id)}"
     else:
-        error.hint = f"correct the line and update {record.name}; the log has the traceback at {error.request_id}"
+        error.hint = (
+            f"correct the line and update {record.name}; the log has the traceback at {short_id(error.request_id)}"
+        )

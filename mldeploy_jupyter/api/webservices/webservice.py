@@ -199,14 +199,21 @@ class Webservice(azure_v1.OlderDeployMethods):
         """v1's refresh, which every attribute does by itself. Raises `WebserviceNotFound` when the service is gone."""
         self.record  # noqa: B018
 
-    def get_logs(self, num_lines: int = 5000, init: bool = False, raw: bool = False) -> str:
-        """The last `num_lines` lines of the service's log; `raw` leaves out time and source.
+    def get_logs(
+        self, num_lines: int = 5000, init: bool = False, raw: bool = False, *, timestamps: bool = False
+    ) -> str:
+        """The last `num_lines` lines of the service's log.
 
+        A line has the time in UTC, the revision and the beginning of the request's id; the further lines of a
+        traceback are indented. `timestamps` gives every line the whole time, process id and request id, `raw` none.
         `init` is v1's and changes nothing, because init() writes to the same log. Raises `UserErrorException` when
         `num_lines` is no whole number.
         """
-        lines = self._read_logs(num_lines)
-        return "\n".join(line.text if raw else details.format_log_line(line) for line in lines)
+        today = details.today()
+        entries = self._read_logs(num_lines)
+        texts = [line.text if raw else details.format_log_line(line, timestamps, today) for line in entries]
+        lines = "\n".join(texts).split("\n")
+        return "\n".join(lines[max(0, len(lines) - num_lines) :])
 
     def log_entries(self, num_lines: int = 5000) -> list[dict[str, Any]]:
         """The last entries of the log as data: `time`, `level`, `logger`, `message`, `request_id` and so on.
@@ -216,13 +223,13 @@ class Webservice(azure_v1.OlderDeployMethods):
         lines = self._read_logs(num_lines)
         return [line.entry or {"time": line.time, "logger": line.source, "message": line.text} for line in lines]
 
-    def follow_logs(self, num_lines: int = 20) -> Iterator[str]:
-        """Yields the last lines, then new ones as they come, until the service stops.
+    def follow_logs(self, num_lines: int = 20, *, timestamps: bool = False) -> Iterator[str]:
+        """Yields the last entries, then new ones as they come, until the service stops; in the form of `get_logs`.
 
         Raises `UserErrorException` when `num_lines` is no whole number.
         """
         for line in self._read_logs(num_lines, follow=True):
-            yield details.format_log_line(line)
+            yield details.format_log_line(line, timestamps, details.today())
 
     def _read_logs(self, num_lines: Any, follow: bool = False) -> Iterator[LogLine]:
         tail = check_whole_number("num_lines", num_lines, 0)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -104,8 +105,13 @@ def text_of(entry: dict[str, Any]) -> str:
     ids = ids_of(entry)
     if not ids:
         return "\n".join(lines)
-    prefix = _printable(ids[0]) + (f" +{len(ids) - 1}" if len(ids) > 1 else "")
+    prefix = describe_ids(ids)
     return "\n".join(f"[{prefix}] {line}" for line in lines)
+
+
+def describe_ids(ids: Sequence[str]) -> str:
+    """The ids as `text_of` writes them: the first, and how many more there are."""
+    return _printable(ids[0]) + (f" +{len(ids) - 1}" if len(ids) > 1 else "")
 
 
 _OWN_LOGGERS = ("print", "stderr", "server", "raw", "supervisor")

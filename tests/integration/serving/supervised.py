@@ -93,7 +93,9 @@ class Supervised:
     @property
     def log(self) -> str:
         """The log as a person reads it."""
-        return "\n".join(format_log_line(line) for line in read_log(self.folder / "logs" / "service.log"))
+        return "\n".join(
+            format_log_line(line, timestamps=True) for line in read_log(self.folder / "logs" / "service.log")
+        )
 
     def end(self) -> None:
         if self.process is None:

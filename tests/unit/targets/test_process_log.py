@@ -90,7 +90,9 @@ def test_a_traceback_is_one_entry_of_the_tail_and_shown_whole(tmp_path: Path) ->
     path.write_bytes(entry(1) + entries.format_line("raised", logger="server", request_id="i", traceback="a\nb"))
     (last,) = read_log(path, tail=1)
     assert last.text == "[i] raised\n[i] a\n[i] b"
-    assert format_log_line(last) == "\n".join(f"{last.time} [server] [i] {text}" for text in ("raised", "a", "b"))
+    every = "\n".join(f"{last.time} [server] [i] {text}" for text in ("raised", "a", "b"))
+    assert format_log_line(last, timestamps=True) == every
+    assert format_log_line(last, today=last.time[:10]) == f"{last.time[11:19]}Z server i raised\n    a\n    b"
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mldeploy_jupyter.api.webservices import Webservice
@@ -44,7 +46,13 @@ def test_a_missing_service_suggests_the_nearest_name(ws: Workspace) -> None:
     assert caught.value.why == "its services are: on-aci, on-aks, on-aksendpoint, on-local"
 
 
-def test_every_line_of_a_log_entry_has_its_time_and_source() -> None:
-    line = LogLine(time="12:00", source="server", text="a\nb")
-    assert format_log_line(line) == "12:00 [server] a\n12:00 [server] b"
+def test_a_log_entry_has_its_time_source_and_request_once() -> None:
+    request = "30ce33ef-d48e-4625-9073-136d0000000d"
+    line = LogLine("2026-11-26T13:42:24.506Z", "r1 16037", f"[{request}] a\n[{request}] b", request_ids=(request,))
+    assert format_log_line(line, today="2026-11-26") == "13:42:24Z r1 30ce33ef a\n    b"
+    assert format_log_line(line, today="2026-11-27") == "11-26 13:42:24Z r1 30ce33ef a\n    b"
+    every = format_log_line(line, timestamps=True).split("\n")
+    assert every == [f"{line.time} [r1 16037] [{request}] {text}" for text in "ab"]
+    several = replace(line, text="[me +1] a", request_ids=("me", "you"))
+    assert format_log_line(several, today="2026-11-26") == "13:42:24Z r1 me a"
     assert format_log_line(LogLine(time="", source="raw", text="a\nb")) == "a\nb"
