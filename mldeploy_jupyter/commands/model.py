@@ -139,7 +139,7 @@ def list_(context: Context, args: Args) -> Result:
             model.name,
             model.version,
             model.model_framework,
-            model.serialize()["createdTime"][:19],
+            model.record.created_time[:19],
             _tag_words(model.tags),
         )
         for model in models
@@ -149,7 +149,8 @@ def list_(context: Context, args: Args) -> Result:
         if rows
         else "No models. Register one with: mldeploy model register"
     )
-    return Result(models, text, [model.serialize() for model in models], call("Model.list", "ws", **kwargs))
+    data = [model.serialize() for model in models] if context.json else None
+    return Result(models, text, data, call("Model.list", "ws", **kwargs))
 
 
 def _tag_words(values: dict[str, Any] | None) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 Record = TypeVar("Record", bound="JsonRecord")
@@ -15,6 +16,11 @@ Record = TypeVar("Record", bound="JsonRecord")
 def utc_now() -> str:
     """The time now, as records have it: `2026-01-31T12:00:00.000Z`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@cache
+def _field_names(kind: type[JsonRecord]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class JsonRecord:
 
     @classmethod
     def from_dict(cls: type[Record], data: dict[str, Any]) -> Record:
-        known = {f.name for f in fields(cls)}
+        known = _field_names(cls)
         return cls(**{key: value for key, value in data.items() if key in known})
 
 

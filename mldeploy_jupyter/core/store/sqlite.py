@@ -21,6 +21,7 @@ BUSY_SECONDS = 10  # how long a writer waits for another one
 
 def create_sqlite_engine(url: URL, path: Path) -> Engine:
     """An engine for the SQLite file at `path`, which is the `url`'s database."""
+    import orjson
     import sqlalchemy as sa
 
     # A write-ahead log needs memory shared between processes, which a network file system cannot give.
@@ -30,7 +31,7 @@ def create_sqlite_engine(url: URL, path: Path) -> Engine:
         # Closing the last connection moves the whole log into the file, which takes longer than a transaction.
         pool = {"poolclass": sa.QueuePool, "pool_size": POOL_SIZE, "max_overflow": -1}
     arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
-    engine = sa.create_engine(url, connect_args=arguments, **pool)
+    engine = sa.create_engine(url, connect_args=arguments, json_deserializer=orjson.loads, **pool)
     _listen(engine, journal, path)
     return engine
 

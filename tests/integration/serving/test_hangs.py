@@ -1,4 +1,4 @@
-"""Processes that hang without a request, or that a signal has stopped: found within 10 seconds, replaced or reported."""
+"""Processes that hang without a request, or that a signal stopped: found within 10 s, replaced or reported."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def hang(service: Supervised, how: str) -> None:
 
 def await_another(service: Supervised, before: list[int], seconds: float = LIMIT) -> None:
     """Waits until another worker serves and answers."""
-    wait_until(
-        lambda: (now := service.pids()) and not set(now) & set(before),
-        seconds,
-        lambda: f"another worker: {service.log}",
-    )
+
+    def replaced() -> bool:
+        return bool((now := service.pids()) and not set(now) & set(before))
+
+    wait_until(replaced, seconds, lambda: f"another worker: {service.log}")
     assert wait_until(lambda: (r := service.score("x")).ok and r)
 
 
