@@ -6,11 +6,15 @@ import glob
 import os
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.commands.grammar import Command, Completion, Context, Param
 from mldeploy_jupyter.commands.options import OTHER_TARGETS, TARGETS
 from mldeploy_jupyter.core.configs import find_spec
 from mldeploy_jupyter.core.errors import MldeployError
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.store.store import Store
 
 
 def complete(command: Command, words: Sequence[str], context: Context) -> list[str]:
@@ -92,11 +96,11 @@ def _names(completion: Completion, start: str, context: Context) -> list[str]:
     if not completion:
         return []
     try:
-        store = context.workspace().folder.open_store()
+        store: Store = context.workspace().folder.open_store()
         if completion == "service":
-            return [service.name for service in store.list_services()]
-        models = store.list_models()
+            return store.list_service_names()
+        models = store.list_model_ids(start.partition(":")[0])
     except MldeployError:
         return []  # without a workspace there are no names to complete
-    names = [model.name for model in models]
-    return names if completion == "model" else names + [model.id for model in models]
+    names = [name for name, _ in models]
+    return names if completion == "model" else names + [f"{name}:{version}" for name, version in models]

@@ -149,8 +149,7 @@ def list_(context: Context, args: Args) -> Result:
         if rows
         else "No models. Register one with: mldeploy model register"
     )
-    data = [model.serialize() for model in models] if context.json else None
-    return Result(models, text, data, call("Model.list", "ws", **kwargs))
+    return Result(models, text, [model.serialize() for model in models], call("Model.list", "ws", **kwargs))
 
 
 def _tag_words(values: dict[str, Any] | None) -> str:

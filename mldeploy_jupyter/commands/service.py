@@ -22,6 +22,7 @@ NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, pos
 
 def list_services(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.webservices import Webservice
+    from mldeploy_jupyter.api.webservices.overview import read_overviews
     from mldeploy_jupyter.core.workspace.folder import find_workspace
 
     everywhere = args.all
@@ -33,36 +34,37 @@ def list_services(context: Context, args: Args) -> Result:
             raise
         workspace, everywhere = None, True
     services = all_services(context) if workspace is None else Webservice.list(workspace)
-    services = [service for service in services if _matches(service, args)]
+    overviews = [read for read in read_overviews(services) if _matches(read.data, args)]
+    services = [read.service for read in overviews]
     rows = []
-    for service in services:
-        data = service.serialize()
-        row = [service.name, service.shown_state, data.get("computeType"), data.get("scoringUri")]
-        rows.append([*row, service.workspace.folder.root.parent] if everywhere else row)
+    for read in overviews:
+        row = [read.service.name, read.shown_state, read.data["computeType"], read.data["scoringUri"]]
+        rows.append([*row, read.service.workspace.folder.root.parent] if everywhere else row)
     head = ("NAME", "STATE", "TARGET", "SCORING URI", *(("WORKSPACE",) if everywhere else ()))
     text = table(rows, head) if rows else "No services. Deploy one with: mldeploy model deploy"
-    return Result(services, text, [_as_data(service) for service in services], "Webservice.list(ws)")
+    data = [_add_folder(read.data, read.service) for read in overviews]
+    return Result(services, text, data, "Webservice.list(ws)")
 
 
-def _as_data(service: Any) -> dict[str, Any]:
-    """The service for `--json`, with the folder of its workspace: names of workspaces may repeat."""
-    return {**service.serialize(), "workspacePath": str(service.workspace.folder.root.parent)}
+def _add_folder(data: dict[str, Any], service: Any) -> dict[str, Any]:
+    """A service's data for `--json`, with the folder of its workspace: names of workspaces may repeat."""
+    return {**data, "workspacePath": str(service.workspace.folder.root.parent)}
 
 
-def _matches(service: Any, args: Args) -> bool:
-    """Whether the service passes the filters of `service list`."""
+def _matches(service: dict[str, Any], args: Args) -> bool:
+    """Whether the service, as data, passes the filters of `service list`."""
     from mldeploy_jupyter.api.tag_filters import matches, parse_filter
 
-    if args.compute_type and service.compute_type.lower() != args.compute_type.lower():
+    if args.compute_type and service["computeType"].lower() != args.compute_type.lower():
         return False
-    models = [str(model) for model in service.serialize().get("models") or []]
+    models = service["models"]
     if args.model_id and args.model_id not in models:
         return False
     if args.model_name and not any(model.partition(":")[0] == args.model_name for model in models):
         return False
     tags, properties = split_filters(args.tag), split_filters(args.property)
-    return matches(service.tags or {}, parse_filter("tags", tags)) and matches(
-        service.properties or {}, parse_filter("properties", properties)
+    return matches(service["tags"] or {}, parse_filter("tags", tags)) and matches(
+        service["properties"] or {}, parse_filter("properties", properties)
     )
 
 
@@ -71,7 +73,7 @@ def show(context: Context, args: Args) -> Result:
     data, revisions = service.serialize(), service.revisions
     text = f"{listing(data)}\n\n{revision_table(revisions)}" if revisions else listing(data)
     python = call("Webservice", "ws", repr(service.name))
-    return Result(service, text, {**_as_data(service), "revisions": revisions}, python)
+    return Result(service, text, {**_add_folder(data, service), "revisions": revisions}, python)
 
 
 def run(context: Context, args: Args) -> Result:

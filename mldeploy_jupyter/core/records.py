@@ -5,9 +5,8 @@ Times are ISO 8601 strings in UTC with milliseconds. Digests are lower-case SHA-
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, TypeVar
 
 Record = TypeVar("Record", bound="JsonRecord")
@@ -16,11 +15,6 @@ Record = TypeVar("Record", bound="JsonRecord")
 def utc_now() -> str:
     """The time now, as records have it: `2026-01-31T12:00:00.000Z`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@cache
-def _field_names(kind: type[JsonRecord]) -> frozenset[str]:
-    return frozenset(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,7 @@ class JsonRecord:
 
     @classmethod
     def from_dict(cls: type[Record], data: dict[str, Any]) -> Record:
-        known = _field_names(cls)
+        known = cls.__dataclass_fields__
         return cls(**{key: value for key, value in data.items() if key in known})
 
 

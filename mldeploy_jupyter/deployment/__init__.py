@@ -21,7 +21,13 @@ from mldeploy_jupyter.deployment.operations import (
 from mldeploy_jupyter.deployment.plan import is_unchanged
 from mldeploy_jupyter.deployment.recovery import recover_lost_deployments, refresh_service
 from mldeploy_jupyter.deployment.request_errors import find_request_error
-from mldeploy_jupyter.deployment.status import display_state, query_status, remote_location, require_local
+from mldeploy_jupyter.deployment.status import (
+    display_state,
+    query_status,
+    query_statuses,
+    remote_location,
+    require_local,
+)
 
 __all__ = [
     "LaunchSpec",
@@ -37,6 +43,7 @@ __all__ = [
     "is_unchanged",
     "journal_path",
     "query_status",
+    "query_statuses",
     "read_logs",
     "recover_lost_deployments",
     "refresh_service",

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.targets import Endpoint
 
 
+_CANCELLED = {
+    "code": "cancelled",
+    "what": "the deployment was cancelled",
+    "why": "someone asked for it before it was live",
+    "hint": "deploy it again when you want it",
+}
+
+
 def record_live(
     store: Store, journal: Journal, revision: RevisionRecord, endpoint: Endpoint, text: str = "", **event_data: Any
 ) -> None:
@@ -58,6 +66,8 @@ def record_not_live(
         store.update_revision(service_name, revision, outcome="failed")
     # An interrupted deployment says nothing about the service, so the last error stays.
     error: dict[str, Any] = {} if state == "interrupted" else {"error": cause}
+    if state == "cancelled" and not serving:  # a service that was never live has failed or was cancelled: say which
+        error = {"error": _CANCELLED}
     store.update_service(service_name, state="Live" if serving else "Failed", updated_time=utc_now(), **error)
     if state == "failed":
         event_data["cause"] = cause

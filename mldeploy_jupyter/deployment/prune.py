@@ -128,10 +128,11 @@ def _is_deploying(store: Store) -> bool:
 
 def _revisions(store: Store) -> list[tuple[RevisionRecord, bool]]:
     """Every revision, and whether it serves."""
+    serving = {service.name: service.revision for service in store.list_services()}
     return [
-        (revision, revision.number == service.revision)
-        for service in store.list_services()
-        for revision in store.list_revisions(service.name)
+        (revision, revision.number == serving[revision.service])
+        for revision in store.list_revisions()
+        if revision.service in serving
     ]
 
 

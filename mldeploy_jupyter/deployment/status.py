@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterable
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.deployment.plan import target_context
-from mldeploy_jupyter.targets import ServiceStatus, open_target
+from mldeploy_jupyter.targets import ServiceStatus, Target, open_target
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+
+PARALLEL = 16  # threads that ask targets
+
+STATUSES_SECONDS = 6.0  # allowed for the answers of all services together; one service has 5
+
+_LATE = {
+    "code": "status-late",
+    "what": "the service did not say in time what it does",
+    "why": f"too many services were asked at once, or do not answer: {STATUSES_SECONDS:g} s had passed",
+    "hint": "ask for it alone with `mldeploy service show NAME`",
+}
 
 
 def query_status(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStatus:
@@ -21,13 +37,59 @@ def query_status(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStat
     return open_target(service.target, target_context(folder)).status(service)
 
 
+def query_statuses(folder: WorkspaceFolder, services: Iterable[ServiceRecord]) -> dict[str, ServiceStatus]:
+    """What the targets report of many services, by name. They are asked side by side, for `STATUSES_SECONDS` in all."""
+    context = target_context(folder)
+    targets: dict[str, Target] = {}
+    statuses, asked = {}, []
+    for service in services:
+        if remote_location(folder, service):
+            statuses[service.name] = query_status(folder, service)
+            continue
+        target = targets.get(service.target) or targets.setdefault(service.target, open_target(service.target, context))
+        asked.append((target, service))
+    results: SimpleQueue[tuple[str, ServiceStatus | BaseException]] = SimpleQueue()
+    waiting = SimpleQueue[tuple[Target, ServiceRecord] | None]()
+    for item in [*asked, *[None] * PARALLEL]:
+        waiting.put(item)
+    for _ in range(min(PARALLEL, len(asked))):
+        threading.Thread(target=_ask_targets, args=(waiting, results), daemon=True).start()
+    end = time.monotonic() + STATUSES_SECONDS
+    for _ in asked:
+        try:
+            name, found = results.get(timeout=max(0.0, end - time.monotonic()))
+        except Empty:
+            break
+        if isinstance(found, BaseException):
+            raise found
+        statuses[name] = found
+    for _, service in asked:
+        statuses.setdefault(service.name, ServiceStatus("Unhealthy", service.revision, failure=_LATE))
+    return statuses
+
+
+def _ask_targets(
+    waiting: SimpleQueue[tuple[Target, ServiceRecord] | None],
+    results: SimpleQueue[tuple[str, ServiceStatus | BaseException]],
+) -> None:
+    while (item := waiting.get()) is not None:
+        target, service = item
+        try:
+            results.put((service.name, target.status(service)))
+        except BaseException as error:
+            results.put((service.name, error))
+
+
 def display_state(service: ServiceRecord, status: ServiceStatus) -> str:
-    """Deploying, Updating, Live, Unhealthy, Failed or Stopped."""
+    """Deploying, Updating, Live, Unhealthy, Failed, Cancelled or Stopped."""
     if service.state in ("Deploying", "Updating"):
         return service.state
-    if status.state == "Absent":
-        return "Failed" if not service.revision else "Unhealthy"
-    return status.state
+    state = status.state
+    if state == "Absent":
+        state = "Unhealthy" if service.revision else "Failed"
+    if state == "Failed" and (service.error or {}).get("code") == "cancelled":
+        return "Cancelled"
+    return state
 
 
 def remote_location(folder: WorkspaceFolder, service: ServiceRecord) -> str:

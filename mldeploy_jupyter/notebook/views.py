@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.formatting import REVISION_HEAD, revision_rows, table
-from mldeploy_jupyter.core.errors import WebserviceNotFound, WorkspaceError
+from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.text import clean
 from mldeploy_jupyter.core.workspace.folder import find_workspace
 from mldeploy_jupyter.notebook.session import Session, prompt_number
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.models import Model
     from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.api.webservices.details import Revisions
+    from mldeploy_jupyter.api.webservices.overview import Overview
 
 Bundle = dict[str, str]
 Rows = Sequence[Sequence[str]]
@@ -31,6 +32,7 @@ STATE_WORDS = {
     "Live": "live on",
     "Unhealthy": "unhealthy on",
     "Failed": "failed on",
+    "Cancelled": "cancelled on",
     "Stopped": "stopped on",
 }
 
@@ -90,10 +92,10 @@ def as_table(value: Any) -> Any:
 
 def service_bundle(service: Webservice, below_timeline: bool = False) -> Bundle:
     """A service: its state, address and models, never its keys. Below a timeline, what that does not say."""
-    try:
-        data, state = service.serialize(), service.shown_state
-    except WebserviceNotFound:
+    overviews = _read_overviews([service])
+    if not overviews:
         return _bundle(f"{service.name}   deleted", [], ())
+    data, state = overviews[0].data, overviews[0].shown_state
     revision = f", revision {data['revision']}" if data["revision"] else ""
     kept = [str(number) for number in service.revisions.kept] if data["revision"] else []
     rows = [
@@ -114,6 +116,12 @@ def service_bundle(service: Webservice, below_timeline: bool = False) -> Bundle:
     return _bundle(heading, [row for row in rows if row[1]], closing)
 
 
+def _read_overviews(services: Sequence[Webservice]) -> list[Overview]:
+    from mldeploy_jupyter.api.webservices.overview import read_overviews
+
+    return read_overviews(services)
+
+
 def _describe_auth(name: str, data: dict[str, Any]) -> str:
     if data["tokenAuthEnabled"]:
         return f"off; it asks for tokens, see %mldeploy service get-access-token {name}"
@@ -124,21 +132,22 @@ def services_bundle(services: Sequence[Webservice]) -> Bundle:
     """A table of services: the columns of `%services`, with the workspace where one is not that of this folder."""
     rows: list[tuple[str, ...]] = []
     places = _places(services)
+    found = {read.service: read for read in _read_overviews(services)}
     for service in services:
-        try:
-            data = service.serialize()
-            rows.append(
-                (
-                    service.name,
-                    service.shown_state,
-                    str(data["revision"] or "-"),
-                    ", ".join(data["models"]) or "-",
-                    data["scoringUri"] or "-",
-                    _minute(data["updatedTime"]),
-                )
-            )
-        except WebserviceNotFound:
+        if service not in found:
             rows.append((service.name, "deleted", "-", "-", "-", "-"))
+            continue
+        data = found[service].data
+        rows.append(
+            (
+                service.name,
+                found[service].shown_state,
+                str(data["revision"] or "-"),
+                ", ".join(data["models"]) or "-",
+                data["scoringUri"] or "-",
+                _minute(data["updatedTime"]),
+            )
+        )
     head: tuple[str, ...] = ("Service", "State", "Revision", "Models", "Scoring URI", "Updated")
     if places:
         rows = [(*row, place) for row, place in zip(rows, places, strict=True)]

@@ -15,7 +15,18 @@ from mldeploy_jupyter.serving.log.entry import describe_ids
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
-    from mldeploy_jupyter.targets import LogLine
+    from mldeploy_jupyter.targets import LogLine, ServiceStatus
+
+# The states that tables show, and v1's words for them; v1 had none for a stopped service.
+STATES = {
+    "Deploying": "Transitioning",
+    "Updating": "Transitioning",
+    "Live": "Healthy",
+    "Unhealthy": "Unhealthy",
+    "Failed": "Failed",
+    "Cancelled": "Failed",
+    "Stopped": "Stopped",
+}
 
 REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest", "deployment_id", "rolled_back_to")
 
@@ -34,7 +45,7 @@ def require_record(workspace: WorkspaceLike, name: str) -> ServiceRecord:
     import difflib
 
     folder = workspace.find_folder()
-    names = [record.name for record in folder.open_store().list_services()] if folder else []
+    names = folder.open_store().list_service_names() if folder else []
     near = difflib.get_close_matches(str(name), names, n=1)
     raise WebserviceNotFound(
         f"there is no service {name!r} in the workspace {workspace.name}",
@@ -43,12 +54,21 @@ def require_record(workspace: WorkspaceLike, name: str) -> ServiceRecord:
     )
 
 
-def last_error(record: ServiceRecord) -> dict[str, Any] | None:
-    """Why the last deployment failed; None after a success, and while another is under way."""
-    return None if record.state in ("Deploying", "Updating") else record.error
+def find_error(record: ServiceRecord, status: ServiceStatus) -> dict[str, Any] | None:
+    """Why the service is unhealthy, else why the last deployment failed; None without both, and during another."""
+    state = deployment.display_state(record, status)
+    if state in ("Deploying", "Updating"):
+        return None
+    if state != "Unhealthy" or not status.failure:
+        return record.error
+    from mldeploy_jupyter.core.diagnosis import explain
+
+    return explain(status.failure, settings={"service": record.name, "updating": True}).to_dict()
 
 
-def serialize(record: ServiceRecord, live: RevisionRecord | None, *, state: str, workspace: str) -> dict[str, Any]:
+def serialize(
+    record: ServiceRecord, live: RevisionRecord | None, status: ServiceStatus, *, workspace: str
+) -> dict[str, Any]:
     """The service as JSON data with v1's keys; `live` is its live revision, `workspace` the name of its workspace."""
     passed = live.deploy_config.get("passed", {}) if live else {}
     return {
@@ -56,10 +76,10 @@ def serialize(record: ServiceRecord, live: RevisionRecord | None, *, state: str,
         "description": record.description,
         "tags": record.tags,
         "properties": record.properties,
-        "state": state,
+        "state": STATES[deployment.display_state(record, status)],
         "createdTime": record.created_time,
         "updatedTime": record.updated_time,
-        "error": last_error(record),
+        "error": find_error(record, status),
         "computeType": record.compute_type,
         "workspaceName": workspace,
         "authEnabled": record.auth_enabled,

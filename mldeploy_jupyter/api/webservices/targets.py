@@ -18,6 +18,7 @@ from mldeploy_jupyter.api.webservices.deploy_configuration import (
     aks_endpoint_configuration,
     local_configuration,
 )
+from mldeploy_jupyter.api.webservices.overview import read_overviews
 from mldeploy_jupyter.api.webservices.webservice import Webservice
 from mldeploy_jupyter.core.errors import UserErrorException
 
@@ -88,9 +89,12 @@ class LocalWebservice(Webservice):
     def list(  # type: ignore[override]  # v1's order on this class
         cls, workspace: WorkspaceLike, model_name: str | None = None, model_id: str | None = None, all: bool = False
     ) -> List[Webservice]:
-        """The local services, oldest first. `all` includes stopped ones and those that failed before they were live."""
+        """The local services, oldest first. `all` includes stopped ones and those that were never live."""
         found = Webservice.list(workspace, cls._compute_type, model_name=model_name, model_id=model_id)
-        return [service for service in found if all or service.shown_state not in ("Stopped", "Failed")]
+        if all:
+            return found
+        hidden = ("Stopped", "Failed", "Cancelled")
+        return [read.service for read in read_overviews(found) if read.shown_state not in hidden]
 
     @property
     def port(self) -> int | None:

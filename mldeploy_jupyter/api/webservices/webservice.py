@@ -31,16 +31,6 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-# The states that tables show, and v1's words for them; v1 had none for a stopped service.
-STATES = {
-    "Deploying": "Transitioning",
-    "Updating": "Transitioning",
-    "Live": "Healthy",
-    "Unhealthy": "Unhealthy",
-    "Failed": "Failed",
-    "Stopped": "Stopped",
-}
-
 KINDS: dict[str, type[Webservice]] = {}  # by compute type; each subclass adds itself
 
 _NOT_GIVEN: Any = object()
@@ -112,10 +102,6 @@ class Webservice(azure_v1.OlderDeployMethods):
     created_time = ServiceAttribute(lambda record: record.created_time, "ISO 8601, in UTC.")
     updated_time = ServiceAttribute(lambda record: record.updated_time, "ISO 8601, in UTC.")
     created_by = ServiceAttribute(lambda record: record.created_by)
-    error = ServiceAttribute(
-        details.last_error,
-        "The cause of the last deployment's failure as data; None after a success, and while another is under way.",
-    )
     revision = ServiceAttribute(
         lambda record: record.revision, "The number of the revision that serves; 0 before the first is live."
     )
@@ -123,13 +109,19 @@ class Webservice(azure_v1.OlderDeployMethods):
     @property
     def state(self) -> str:
         """v1's word: Transitioning, Healthy, Unhealthy or Failed; and Stopped, which v1 had not. Asks the target."""
-        return STATES[self.shown_state]
+        return details.STATES[self.shown_state]
 
     @property
     def shown_state(self) -> str:
-        """Deploying, Updating, Live, Unhealthy, Failed or Stopped. Asks the target."""
+        """Deploying, Updating, Live, Unhealthy, Failed, Cancelled or Stopped. Asks the target."""
         record = self.record
         return deployment.display_state(record, deployment.query_status(self._folder, record))
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Why it is unhealthy now, else why the last deployment failed; None after a success, and during another."""
+        record = self.record
+        return details.find_error(record, deployment.query_status(self._folder, record))
 
     @property
     def token_auth_enabled(self) -> bool:
@@ -416,8 +408,8 @@ class Webservice(azure_v1.OlderDeployMethods):
     def serialize(self) -> dict[str, Any]:
         """The service as JSON data with v1's names; without its keys."""
         record = self.record
-        live = details.live_revision(self._folder, record)
-        return details.serialize(record, live, state=self.state, workspace=self.workspace.name)
+        live, status = details.live_revision(self._folder, record), deployment.query_status(self._folder, record)
+        return details.serialize(record, live, status, workspace=self.workspace.name)
 
     @classmethod
     def deserialize(cls, workspace: WorkspaceLike, webservice_payload: dict[str, Any]) -> Webservice:
@@ -457,8 +449,16 @@ class Webservice(azure_v1.OlderDeployMethods):
         records = listing.list_records(folder, compute_type, model_name, model_id, tags, properties)
         if image_name or image_id or image_digest:
             return []
-        found = [Webservice(workspace, record.name) for record in records]
-        return [service for service in found if cls._compute_type in ("", service.compute_type)]
+        wanted = [record for record in records if cls._compute_type in ("", record.compute_type)]
+        return [cls._from_record(workspace, record) for record in wanted]
+
+    @classmethod
+    def _from_record(cls, workspace: WorkspaceLike, record: ServiceRecord) -> Webservice:
+        """As `Webservice(workspace, record.name)`, without a look into the store."""
+        service = object.__new__(KINDS.get(record.compute_type, Webservice))
+        Webservice.__init__(service, workspace, record.name)
+        service._deployment_id = record.deployment_id
+        return service
 
     # ------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.store.database import Database
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Row, Table
+    from sqlalchemy import ColumnElement, Connection, CursorResult, Row, Table
 
 Record = TypeVar("Record", bound=JsonRecord)
 
@@ -113,5 +113,14 @@ def to_row(table: Table, record: JsonRecord) -> dict[str, Any]:
 
 def from_row(kind: type[Record], row: Row[Any]) -> Record:
     """The record in a row that `to_row` made."""
-    columns = dict(row._mapping)
+    return _from_columns(kind, dict(row._mapping))
+
+
+def from_rows(kind: type[Record], result: CursorResult[Any]) -> list[Record]:
+    """The records in the rows of a query; several times as fast as row by row."""
+    names = tuple(result.keys())
+    return [_from_columns(kind, dict(zip(names, row, strict=True))) for row in result]
+
+
+def _from_columns(kind: type[Record], columns: dict[str, Any]) -> Record:
     return kind.from_dict({**columns.pop("data"), **columns})

@@ -15,7 +15,7 @@ from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceExcep
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.core.store.database import Database
 from mldeploy_jupyter.core.store.lease_rows import Leases
-from mldeploy_jupyter.core.store.rows import Rows, change_row, from_row, next_number, to_row
+from mldeploy_jupyter.core.store.rows import Rows, change_row, from_row, from_rows, next_number, to_row
 from mldeploy_jupyter.core.store.tables import tables
 
 if TYPE_CHECKING:
@@ -71,13 +71,25 @@ class Store:
             query = query.where(table.c.name == name)
         order = (table.c.created_time.desc(), table.c.name, table.c.version.desc())
         with self._rows.read() as connection:
-            records = [from_row(ModelRecord, row) for row in connection.execute(query.order_by(*order))]
+            records = from_rows(ModelRecord, connection.execute(query.order_by(*order)))
         if not latest:
             return records
         highest: dict[str, int] = {}
         for record in records:
             highest[record.name] = max(record.version, highest.get(record.name, 0))
         return [record for record in records if record.version == highest[record.name]]
+
+    def list_model_ids(self, start: str = "") -> list[tuple[str, int]]:
+        """Name and version of every model whose name begins with `start`, by name; without their other columns."""
+        import sqlalchemy as sa
+
+        table = self._tables.models
+        query = sa.select(table.c.name, table.c.version).where(table.c.deleted == 0)
+        query = query.where(table.c.name.startswith(start, autoescape=True)) if start else query
+        with self._rows.read() as connection:
+            return [
+                (row.name, row.version) for row in connection.execute(query.order_by(table.c.name, table.c.version))
+            ]
 
     def change_model(self, name: str, version: int, change: Callable[[ModelRecord], dict[str, Any]]) -> ModelRecord:
         """Gives fields the values that `change` computes from the current record; none when it raises.
@@ -103,11 +115,11 @@ class Store:
     def services_using(self, model_id: str) -> list[str]:
         """The services with the model `name:version` in their live revision, a pending one or a running deployment."""
         using = set()
-        for service in self.list_services():
-            for revision in self.list_revisions(service.name):
-                in_use = revision.number == service.revision or revision.outcome == "pending"
-                if in_use and model_id in revision.models:
-                    using.add(service.name)
+        serving = {service.name: service.revision for service in self.list_services()}
+        for revision in self.list_revisions():
+            in_use = revision.number == serving.get(revision.service) or revision.outcome == "pending"
+            if in_use and revision.service in serving and model_id in revision.models:
+                using.add(revision.service)
         for deployment in self.list_deployments(state="running"):
             if model_id in deployment.request.get("models", ()):
                 using.add(deployment.service)
@@ -136,8 +148,15 @@ class Store:
         """Every service, by name."""
         table = self._tables.services
         with self._rows.read() as connection:
-            rows = connection.execute(table.select().order_by(table.c.name)).all()
-        return [from_row(ServiceRecord, row) for row in rows]
+            return from_rows(ServiceRecord, connection.execute(table.select().order_by(table.c.name)))
+
+    def list_service_names(self) -> list[str]:
+        """The name of every service."""
+        import sqlalchemy as sa
+
+        table = self._tables.services
+        with self._rows.read() as connection:
+            return list(connection.execute(sa.select(table.c.name).order_by(table.c.name)).scalars())
 
     def update_service(self, name: str, *, durable: bool = True, **fields: Any) -> ServiceRecord:
         """Changes fields of a service. Raises `WebserviceNotFound`."""
@@ -196,12 +215,16 @@ class Store:
         table = self._tables.revisions
         return self._rows.get(table, RevisionRecord, table.c.service == service, table.c.number == number)
 
-    def list_revisions(self, service: str) -> list[RevisionRecord]:
-        """The revisions of a service, newest first."""
+    def list_revisions(self, service: str | None = None, *, outcome: str | None = None) -> list[RevisionRecord]:
+        """The revisions of a service or of all, with one outcome or with any; newest first within a service."""
         table = self._tables.revisions
-        query = table.select().where(table.c.service == service).order_by(table.c.number.desc())
+        query = table.select().order_by(table.c.service, table.c.number.desc())
+        if service is not None:
+            query = query.where(table.c.service == service)
+        if outcome is not None:
+            query = query.where(table.c.outcome == outcome)
         with self._rows.read() as connection:
-            return [from_row(RevisionRecord, row) for row in connection.execute(query)]
+            return from_rows(RevisionRecord, connection.execute(query))
 
     def update_revision(self, service: str, number: int, *, durable: bool = True, **fields: Any) -> RevisionRecord:
         """Changes fields of a revision. Raises `WebserviceException` when there is none."""
@@ -278,7 +301,7 @@ class Store:
         if limit is not None:
             query = query.limit(limit)
         with self._rows.read() as connection:
-            return [from_row(DeploymentRecord, row) for row in connection.execute(query)]
+            return from_rows(DeploymentRecord, connection.execute(query))
 
     def update_deployment(self, id: str, *, durable: bool = True, **fields: Any) -> DeploymentRecord:
         """Changes fields of a deployment. Raises `WebserviceException` when there is none."""

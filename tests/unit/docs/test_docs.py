@@ -158,7 +158,7 @@ def test_the_page_of_files_is_complete() -> None:
 
 def test_states_of_a_service_are_documented() -> None:
     """The word that tables show and v1's word of `service.state`, once and as the code has them."""
-    from mldeploy_jupyter.api.webservices.webservice import STATES
+    from mldeploy_jupyter.api.webservices.details import STATES
 
     page = (generate.ROOT / "docs" / "concepts" / "deployments.md").read_text()
     assert dict(re.findall(r"^\| (\w+) \| `(\w+)` \|", page, re.M)) == STATES

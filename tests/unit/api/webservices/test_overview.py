@@ -1,0 +1,85 @@
+"""Lists of many services: a number of queries and of waits that does not grow with them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mldeploy_jupyter import Webservice, Workspace
+from mldeploy_jupyter.api.webservices.overview import read_overviews
+from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
+from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+from mldeploy_jupyter.deployment import query_statuses, status
+from mldeploy_jupyter.targets import ServiceStatus
+from mldeploy_jupyter.targets.process import ProcessTarget
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Workspace:
+    return Workspace.create(path=str(tmp_path), exist_ok=True)
+
+
+def add_services(folder: WorkspaceFolder, count: int) -> None:
+    """Services that were live and have no process, as after a restart of the machine."""
+    store = folder.open_store()
+    for number in range(count):
+        name = f"service-{number}"
+        store.add_revision(RevisionRecord(name, models=["m:1"], outcome="live"), durable=False)
+        store.save_service(ServiceRecord(name, "local", "Local", state="Live", revision=1))
+
+
+@contextmanager
+def count_queries(folder: WorkspaceFolder) -> Iterator[list[str]]:
+    queries: list[str] = []
+    engine = folder.open_store()._database.engine
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        queries.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    yield queries
+    sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def test_a_list_takes_as_many_queries_for_fifty_services_as_for_five(ws: Workspace) -> None:
+    counts = []
+    for count in (5, 50):
+        add_services(ws.folder, count)
+        with count_queries(ws.folder) as queries:
+            found = read_overviews(Webservice.list(ws))
+        assert {read.shown_state for read in found} == {"Unhealthy"} and len(found) == count
+        assert found[0].data == Webservice(ws, found[0].service.name).serialize()
+        counts.append(len(queries))
+    assert counts[0] == counts[1] < 10
+
+
+def test_a_service_deleted_meanwhile_is_left_out(ws: Workspace) -> None:
+    add_services(ws.folder, 2)
+    services = Webservice.list(ws)
+    ws.folder.open_store().remove_service("service-0")
+    assert [read.service.name for read in read_overviews(services)] == ["service-1"]
+
+
+def test_targets_are_asked_side_by_side_and_one_that_is_late_hides_no_other(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_services(ws.folder, 40)
+    held = threading.Event()
+
+    def answer(self: ProcessTarget, service: ServiceRecord) -> ServiceStatus:
+        if service.name == "service-3":
+            held.wait(30)
+        return ServiceStatus("Live")
+
+    monkeypatch.setattr(ProcessTarget, "status", answer)
+    monkeypatch.setattr(status, "STATUSES_SECONDS", 0.3)
+    statuses = query_statuses(ws.folder, ws.folder.open_store().list_services())
+    held.set()
+    late = statuses.pop("service-3")
+    assert late.state == "Unhealthy" and late.failure["code"] == "status-late"
+    assert [found.state for found in statuses.values()] == ["Live"] * 39
