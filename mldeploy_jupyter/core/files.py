@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -94,10 +95,22 @@ def write_json(path: Path, data: Any, *, mode: int = 0o600, exclusive: bool = Fa
     atomic_write(path, text, mode=mode, exclusive=exclusive)
 
 
+# The longer mark first: that of UTF-32 begins with that of UTF-16.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
 def read_user_text(path: Path, kind: str) -> str:
-    """The text of a file that the user named, a `kind` of file. Raises `ConfigError` when it cannot be read."""
+    """The text of a file that the user named, a `kind` of file. Raises `ConfigError` when it cannot be read.
+
+    It is UTF-8, or what its byte order mark says: PowerShell's `>` writes UTF-16.
+    """
     try:
-        return path.read_text("utf-8-sig")
+        return decode_text(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(
             f"there is no {kind} at {path}",
@@ -108,6 +121,15 @@ def read_user_text(path: Path, kind: str) -> str:
         raise ConfigError(
             f"the {kind} {path} cannot be read", why=str(error), hint="give a readable UTF-8 text file"
         ) from None
+
+
+def decode_text(content: bytes) -> str:
+    """The text of a file, by its byte order mark, else UTF-8; with "\\n" at the ends of lines.
+
+    Raises `UnicodeDecodeError`.
+    """
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8-sig")
+    return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 @contextmanager

@@ -185,7 +185,7 @@ class _Solver:
         try:
             coroutine = solve(
                 sources,
-                specs,
+                [_match_spec(spec) for spec in specs],
                 gateway=gateway,
                 locked_packages=[_machine_record(prefer)] if prefer else None,
                 virtual_packages=VirtualPackage.detect(),
@@ -282,6 +282,26 @@ def run_cancellable(coroutine: Coroutine[Any, Any, Any], cancel: Cancel = never)
         raise
 
 
+def _match_spec(text: str) -> Any:
+    """What the solver takes, read as conda reads it: `name=version=build` and `name=version.*`, too.
+
+    Raises `EnvironmentBuildError`.
+    """
+    from rattler import MatchSpec
+
+    try:
+        return MatchSpec(text, strict=False)
+    except Exception as error:
+        if not _from_rattler(error):
+            raise
+        raise EnvironmentBuildError(
+            f"the conda package {text!r} is not understood",
+            why=str(error),
+            hint="write it as name=1.2 in the conda file",
+            code="CondaFileInvalid",
+        ) from None
+
+
 def _from_rattler(error: Exception) -> bool:
     return type(error).__module__.split(".")[0] in ("rattler", "exceptions")
 
@@ -294,10 +314,14 @@ def _explain(error: Exception, packages: list[str]) -> EnvironmentBuildError:
     names = ", ".join(packages)
     cls = type(error).__name__
     if cls == "SolverError":
+        hint = "change the version named above in the conda file, or add the channel that has it"
+        if any(re.match(r"[\w.-]+=[^=]+=[^=]+$", package) for package in packages):
+            hint = "builds belong to one system and are removed in time: export again without them, with "
+            hint += "conda env export --no-builds (or --from-history)"
         return EnvironmentBuildError(
             "the conda packages cannot be solved",
             why=re.sub(r"^Cannot solve the request because of: ", "", reason),
-            hint="change the version named above in the conda file, or add the channel that has it",
+            hint=hint,
             code="CondaConflict",
         )
     if cls in ("InvalidMatchSpecError", "InvalidChannelError", "InvalidVersionSpecError"):

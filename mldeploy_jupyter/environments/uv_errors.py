@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 
+from mldeploy_jupyter.core.environment.distributions import imported_as
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
+from mldeploy_jupyter.environments.pythons import floor, floor_text
+
+# What uv or a build backend puts before the message at hand.
+_ORNAMENT = r"^[\s│├╰─▶×]*(?:error: |cause: |Caused by: )?"
+
+_PRINTED_SHOWN = 200  # characters, at most, of a line that a build printed
 
 
-def explain_failure(output: str, *, doing: str) -> EnvironmentBuildError:
-    """The error for uv's standard error. `doing` completes "the environment cannot be ...": locked, built."""
+def explain_failure(output: str, *, doing: str, requirements: Iterable[str] = ()) -> EnvironmentBuildError:
+    """The error for uv's standard error. `doing` completes "the environment cannot be ...": locked, built.
+
+    `requirements` are the lines that the user wrote; the hint names the one at fault where it can.
+    """
     what, reasons = f"the environment cannot be {doing}", _reasons(output)
     for rule in _RULES:
         error = rule(output, what, reasons)
         if error is not None:
-            return error
+            return _with_line_at_fault(error, output, list(requirements))
     return EnvironmentBuildError(
         what, why=reasons or "uv gave no reason", hint="see the log above; uv's own words are there"
     )
+
+
+def _with_line_at_fault(error: EnvironmentBuildError, output: str, requirements: list[str]) -> EnvironmentBuildError:
+    """The error of a failed build, with the requirement that only admits versions which must be built."""
+    built = re.search(r"[Ff]ailed to (?:download and )?build[: ]+`?([A-Za-z0-9._-]+)==([^`\s]+)`", output)
+    if error.code != "BuildFailed" or built is None:
+        return error
+    for text in requirements:
+        name = re.match(r"[A-Za-z0-9._-]+", text)
+        asked = text.partition("--hash")[0].partition(";")[0].strip()
+        if name and _normal(name[0]) == _normal(built[1]) and re.search(r"[<>!~]", asked) and "==" not in asked:
+            error.hint = f"loosen {asked}: of the versions that it admits, {built[2]} has no wheel for this Python"
+    return error
 
 
 # Each rule returns None when `text`, uv's output, is not its case.
@@ -40,10 +64,11 @@ def _package_not_found(text: str, what: str, reasons: str) -> EnvironmentBuildEr
     )
     if missing is None:
         return None
+    hint = f"correct the name {missing[1]}, or name its index with --extra-index-url in the requirements"
     return EnvironmentBuildError(
         f"{what}: there is no package {missing[1]}",
         why=f"{missing[1]} was not found in the package index",
-        hint=f"correct the name {missing[1]}, or name its index with --extra-index-url in the requirements",
+        hint=_hint_of_name(missing[1]) or hint,
         code="PackageNotFound",
     )
 
@@ -79,17 +104,56 @@ def _disk_full(text: str, what: str, reasons: str) -> EnvironmentBuildError | No
     )
 
 
+def _hash_mismatch(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
+    # What a build prints may have these words, too: uv's own come before it, and two digests follow them.
+    mismatch = re.search(
+        rf"{_ORNAMENT}Hash mismatch for `([^`]+)`\s+Expected:\s+(\w+:\w+)\s+Computed:\s+(\w+:\w+)",
+        _without_build_output(text),
+        re.MULTILINE,
+    )
+    if mismatch is None:
+        return None
+    return EnvironmentBuildError(
+        f"{what}: a package is not the one that was locked",
+        why=f"Hash mismatch for {mismatch[1]}: expected {mismatch[2]}, computed {mismatch[3]}",
+        hint="find out who changed the package; a new lock is made when the requirements change",
+        code="HashMismatch",
+    )
+
+
 def _build_failed(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
     if not re.search(r"Failed to build|build backend|Build backend|Failed to download and build", text):
         return None
     name = re.search(r"[Ff]ailed to (?:download and )?build[: ]+`?([A-Za-z0-9._-]+)", text)
     package = name[1].partition("==")[0] if name else "a package"
-    printed = re.findall(r"^\s*(.*(?:fatal error|Error): .*)$", text.partition("[stderr]")[2], re.MULTILINE)
+    printed = re.findall(r"^\s*(.*(?:fatal error|[Ee]rror): .*)$", text.partition("[stderr]")[2], re.MULTILINE)
+    printed = [line for line in printed if len(line) <= _PRINTED_SHOWN]  # not the command of a compiler
+    hint = f"choose a version of {package} that has a wheel for this Python, or install what its build needs"
     return EnvironmentBuildError(
         f"{what}: {package} could not be built from its source",
         why="; ".join([reasons, *printed[:1]]),
-        hint=f"choose a version of {package} that has a wheel for this Python, or install what its build needs",
+        hint=_hint_of_name(package) or hint,
         code="BuildFailed",
+    )
+
+
+def _no_wheel(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
+    found = re.search(r"Because (?:only )?(\S+?) has no (?:usable wheels|wheels with a matching)", text)
+    if found is None:
+        return None
+    package = re.split("[=<>!~]", found[1])[0]
+    tags = re.search(rf"wheels for `{re.escape(package)}`[^\n]*?tags?: ([^\n]+)", text)
+    pythons = [f"{tag[0]}.{tag[1]}" for tag in re.findall(r"`cp(\d)(\d+)", tags[1])] if tags else []
+    usable = [python for python in dict.fromkeys(pythons) if tuple(map(int, python.split("."))) >= floor()]
+    hint = f"take a newer version of {package}"
+    if usable:
+        hint += f", or write python={usable[-1]} in a conda file: it has builds for Python {', '.join(usable)}"
+    elif pythons:
+        hint += (
+            f": this one has builds for Python {', '.join(pythons)} only, and a service needs {floor_text()} or newer"
+        )
+    return EnvironmentBuildError(
+        f"{what}: {found[1]} has no build for this Python", why=reasons, hint=hint, code="VersionNotFound"
     )
 
 
@@ -123,10 +187,36 @@ _RULES: list[Callable[[str, str, str], EnvironmentBuildError | None]] = [
     _index_refused,
     _no_network,
     _disk_full,
+    _hash_mismatch,
     _build_failed,
+    _no_wheel,
     _version_not_found,
     _conflict,
 ]
+
+
+def _hint_of_name(name: str) -> str:
+    """The hint for a name that is no distribution: an import's, or a module of Python itself; "" for any other."""
+    distribution = imported_as(name)
+    if distribution:
+        return f"write {distribution} in place of {name}, which is the name of its import"
+    if name.replace("-", "_") in sys.stdlib_module_names:
+        return f"take {name} out of the requirements: it is a part of Python"
+    return ""
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _without_build_output(text: str) -> str:
+    """uv's own lines: not what a package's build printed, which is indented below [stdout] or [stderr]."""
+    kept, inside = [], False
+    for line in text.splitlines():
+        inside = bool(re.match(r"\s*\[(stdout|stderr)\]", line)) or (inside and (not line or line[0].isspace()))
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _reasons(text: str) -> str:

@@ -89,13 +89,6 @@ def install_pip(folder: Path, lock: str, uv: Uv) -> None:
     try:
         replace(uv, folder=folder).run(command)
     except UvError as error:
-        if "hash" in error.output.lower() and "mismatch" in error.output.lower():
-            raise EnvironmentBuildError(
-                "the environment cannot be built: a package is not the one that was locked",
-                why=re.sub(r"\s+", " ", error.output.split("error:")[-1]).strip(),
-                hint="find out who changed the package; a new lock is made when the requirements change",
-                code="HashMismatch",
-            ) from None
         raise explain_failure(error.output, doing="built") from None
 
 
@@ -103,7 +96,7 @@ def _conflict_with_server(
     error: UvError, command: list[str], requirements: list[str], server: list[str], uv: Uv
 ) -> EnvironmentBuildError:
     """The error for a failed lock. If only the scoring server's requirements are in the way, it names both sides."""
-    found = explain_failure(error.output, doing="locked")
+    found = explain_failure(error.output, doing="locked", requirements=requirements)
     if found.code not in ("RequirementsConflict", "VersionNotFound"):
         return found
     try:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mldeploy_jupyter.core.environment.distributions import imported_as
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError
-from mldeploy_jupyter.core.files import read_user_text
+from mldeploy_jupyter.core.files import decode_text, read_user_text
 
 # Option as written -> its spelling in `Requirements.options` (None: left out, every lock has it), takes a value.
 OPTIONS: dict[str, tuple[str | None, bool]] = {
@@ -109,7 +110,7 @@ def _option(
         if path in open_files:
             raise ConfigError(f"{value} includes itself", hint="remove the circle of -r lines", where=where)
         try:
-            text = path.read_text("utf-8-sig")
+            text = decode_text(path.read_bytes())
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"the file {value} cannot be read", why=str(error), hint="correct the path in that line", where=where
@@ -118,7 +119,10 @@ def _option(
         _read(text, path.parent, path.name, found, target, (*open_files, path))
         return
     if name in ("-e", "--editable"):
-        raise _local_project(value, where)
+        requirement = _requirement(_editable_repository(value, where), folder, where, found)
+        if requirement not in into:
+            into.append(requirement)
+        return
     if name not in OPTIONS:
         raise ConfigError(
             f"the option {name} is not understood",
@@ -157,9 +161,10 @@ def _requirement(line: str, folder: Path, where: str, found: Requirements) -> st
             hint='write it as "name", "name==1.2" or "name>=1.2,<2"',
             where=where,
         ) from None
+    _refuse_import_name(requirement.name, text, where)
     if requirement.url:
         if requirement.url.startswith("file:"):
-            raise _local_project(requirement.url, where)
+            raise _built_elsewhere(requirement.name, requirement.url, where)
         _refuse_password(requirement.url, where)
     return " ".join([str(requirement), *(f"--hash={value.strip()}" for value in hashes)])
 
@@ -190,6 +195,50 @@ def _local_wheel(text: str, folder: Path, where: str, found: Requirements) -> st
     if option not in found.options:
         found.options.append(option)
     return f"{name}=={version}"
+
+
+def _editable_repository(value: str, where: str) -> str:
+    """The requirement for `-e git+https://...@COMMIT#egg=NAME`, as pip freeze writes a checkout.
+
+    Raises `ConfigError` for a folder.
+    """
+    if not re.match(r"(git|hg|svn|bzr)\+", value):
+        raise _local_project(value, where)
+    url, _, fragment = value.partition("#")
+    parts = dict(part.partition("=")[::2] for part in fragment.split("&"))
+    name = parts.pop("egg", "")
+    if not name:
+        raise ConfigError(
+            f"the repository {url} has no name",
+            why="a package of a repository is installed by name",
+            hint=f"write NAME @ {url}",
+            where=where,
+        )
+    rest = "&".join(f"{key}={text}" for key, text in parts.items() if key)
+    return f"{name} @ {url}" + (f"#{rest}" if rest else "")
+
+
+def _built_elsewhere(name: str, url: str, where: str) -> ConfigError:
+    # pip freeze writes such lines for packages that conda installed.
+    return ConfigError(
+        f"{name} points to a folder in which it was built, {url}",
+        why="a service must not depend on a folder that can change or move",
+        hint=f"write {name}==VERSION; pip list --format=freeze writes a whole environment so",
+        where=where,
+    )
+
+
+def _refuse_import_name(name: str, line: str, where: str) -> None:
+    """Raises `ConfigError` for the name of an import that PyPI has no usable package of."""
+    if name.lower() not in ("sklearn", "cv2", "pil", "skimage"):
+        return
+    distribution = imported_as(name)
+    raise ConfigError(
+        f"there is no package {name}",
+        why=f"{name} is the name of an import; its package is {distribution}",
+        hint=f"write {line.replace(name, distribution, 1)}",
+        where=where,
+    )
 
 
 def _local_project(text: str, where: str) -> ConfigError:

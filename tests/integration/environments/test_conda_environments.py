@@ -82,6 +82,19 @@ def test_a_package_is_solved_installed_and_imported(
     assert (again.built, again.kind, again.python) == (False, "conda", prepared.python)
 
 
+@pytest.mark.parametrize("spec", ["words=2.1=0", "words=2.*", "words==2.1", "words 2.1 0"])
+def test_a_package_is_read_as_conda_reads_it(made: Make, conda_of: Specs, spec: str) -> None:
+    assert "# conda words=2.1=0 noarch" in made(conda_of(spec)).lock
+
+
+def test_a_build_that_is_gone_leads_to_an_export_without_builds(made: Make, conda_of: Specs) -> None:
+    with pytest.raises(EnvironmentBuildError, match="cannot be solved") as caught:
+        made(conda_of("words=2.1=pyhd3eb1b0_1"))
+    assert "conda env export --no-builds" in caught.value.hint
+    with pytest.raises(EnvironmentBuildError, match="'words=!!' is not understood"):
+        made(conda_of("words=!!"))
+
+
 def test_a_lock_kept_elsewhere_installs_the_same(
     made: Make, add_conda_package: Add, conda_of: Specs, channel: Path, tmp_path: Path
 ) -> None:

@@ -54,6 +54,20 @@ def test_requirements_with_everything(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_is_read_in_the_encoding_of_its_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "requirements.txt"
+    (tmp_path / "more.txt").write_bytes("tqdm\r\n".encode(encoding))
+    path.write_bytes("humanize==4.9.0  # größer\r\n-r more.txt\r\n".encode(encoding))
+    assert read_requirements_file(path).pip == ["humanize==4.9.0", "tqdm"]
+
+
+def test_a_checkout_as_pip_freeze_writes_it_is_its_repository(tmp_path: Path) -> None:
+    url = "git+https://git.invalid/team/mine.git@0123456789abcdef0123456789abcdef01234567"
+    text = f"-e {url}#egg=mine\n--editable={url}#egg=part&subdirectory=part\n"
+    assert requirements(tmp_path, text).pip == [f"mine @ {url}", f"part @ {url}#subdirectory=part"]
+
+
 def test_a_wrong_requirements_file_says_what_and_where(tmp_path: Path, snapshot: object) -> None:
     (tmp_path / "circle.txt").write_text("-r circle.txt\n")
     texts = []
@@ -65,6 +79,10 @@ def test_a_wrong_requirements_file_says_what_and_where(tmp_path: Path, snapshot:
         "-r circle.txt\n",
         "--install-option=x\n",
         "--index-url\n",
+        "six @ file:///home/conda/feedstock_root/build_artifacts/six_1/work\n",
+        "-e git+https://git.invalid/team/mine.git@0123\n",
+        "sklearn>=1.0\n",
+        "cv2\n",
         "--index-url https://me:secret@index.invalid/simple\n",
     ]:
         with pytest.raises(ConfigError) as caught:
