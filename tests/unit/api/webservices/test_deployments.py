@@ -14,6 +14,12 @@ from mldeploy_jupyter.core.errors import ConfigError, UserErrorException, Webser
 from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
 
 
+@pytest.fixture(autouse=True)
+def _nothing_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of the same process have begun deployments."""
+    monkeypatch.setattr(deployments, "begun", [])
+
+
 @pytest.fixture
 def outcomes(ws: Workspace) -> Workspace:
     """`on-local` with revisions 1 (was live), 2 (failed), 3 (was live) and 4 (live)."""
