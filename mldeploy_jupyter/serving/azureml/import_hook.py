@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..schema import base, decorators, numpy_type, pandas_type, spark_type, standard_type
-from . import data_collector, model, rawhttp
+from . import aml_response, data_collector, model, rawhttp
 
 _REQUEST = {"AMLRequest": rawhttp.AMLRequest, "rawhttp": rawhttp.rawhttp}
 
-_RESPONSE = {"AMLResponse": rawhttp.AMLResponse}
+_RESPONSE = {"AMLResponse": aml_response.AMLResponse}
 
 _ERRORS = {
     "WebserviceException": model.WebserviceException,

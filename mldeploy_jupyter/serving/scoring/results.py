@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ..azureml.rawhttp import AMLResponse
+from ..azureml.aml_response import AMLResponse, header_problem
 from ..schema.base import ValidationError
 from .json_encoder import NotJson, encode
 from .messages import Response
@@ -66,38 +66,41 @@ class ReportedMismatches:
 
 _INDEX = re.compile(r"\[\d+\]")
 
-# Characters that would end a header early, and so let a script's data inject another (RFC 9110, section 5).
-_BAD_NAME = re.compile(rb'[\x00-\x20\x7f()<>@,;:\\"/\[\]?={}]')
-
-_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
 
 def _encode_aml_response(result: AMLResponse) -> Response:
-    message = result.message
-    if not 200 <= result.status_code <= 599:
-        text = f"the status {result.status_code} cannot be sent"
-        raise NotJson("status_code", text, "Use a status from 200 to 599.")
+    message, status = result.message, int(result.status_code)
     headers = [
-        (name.lower().encode("latin-1"), part.strip().encode("latin-1"))
-        for name, value in result.response_headers.items()
-        for part in str(value).split(",")
+        (name, part.strip()) for name, value in result.response_headers.items() for part in str(value).split(",")
     ]
-    if result.json_str:
-        body, media = encode(message), b"application/json"
-    elif isinstance(message, (bytes, bytearray, memoryview)):
-        body, media = bytes(message), b"application/octet-stream"
-    elif isinstance(message, str):
-        body, media = message.encode(), b"text/html; charset=utf-8"
-    else:
-        body, media = encode(message), b"application/json"
+    # What was set in `headers` replaces what the constructor got.
+    headers = [pair for pair in headers if pair[0] not in result.headers]
     for name, part in headers:
-        if not name or _BAD_NAME.search(name) or _BAD_VALUE.search(part):
-            shown = name.decode("latin-1")
-            raise NotJson(shown, "the header has characters that cannot be sent", "Leave line breaks out.")
-    if result.status_code in (204, 205, 304):  # no body may follow: clients would read it as the next response
+        if problem := header_problem(name, part):
+            raise NotJson(name[:80], problem, "Leave line breaks out.")
+    pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in (*headers, *result.headers)]
+    body, media = _encode_message(message, result.json_str)
+    if status in (204, 205, 304):  # no body may follow: clients would read it as the next response
         body = b""
-    headers = [pair for pair in headers if pair[0] not in (b"content-length", b"transfer-encoding", b"connection")]
-    if not any(name == b"content-type" for name, _ in headers):
-        headers.append((b"content-type", media))
-    failed = result.run_function_failed or result.status_code >= 500
-    return Response(result.status_code, body, headers, failed=failed)
+    pairs = [pair for pair in pairs if pair[0] not in (b"content-length", b"transfer-encoding", b"connection")]
+    if not any(name == b"content-type" for name, _ in pairs):
+        pairs.append((b"content-type", media))
+    return Response(status, body, pairs, failed=result.run_function_failed or status >= 500)
+
+
+def _encode_message(message: Any, json_str: bool) -> tuple[bytes, bytes]:
+    """The body and its content type."""
+    if message is None:
+        return b"{}", b"application/json"
+    if json_str:
+        return encode(message), b"application/json"
+    if callable(getattr(message, "read", None)):
+        message = message.read()
+    elif hasattr(message, "__next__"):
+        parts = list(message)
+        if all(isinstance(part, (str, bytes)) for part in parts):
+            message = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return bytes(message), b"application/octet-stream"
+    if isinstance(message, str):
+        return message.encode(), b"text/html; charset=utf-8"
+    return encode(message), b"application/json"

@@ -39,9 +39,9 @@ class Script:
     """A loaded entry script.
 
     `mode` is what `run()` gets: `raw` (an `AMLRequest`), `text` (the body as a string), `bytes` (the body), or `object`
-    (the values of a JSON object, by parameter). `run` is without the schema's decorators; others are called. `parameters`
-    leaves `request_headers` out. `ignores_unknown_keys` of an object is for scripts with `@input_schema`, as in v1; others refuse such keys.
-    `output` is the parameter type of the result, or None. `warnings` are for the author of the script.
+    (the values of a JSON object, by parameter). `run` has all its decorators but those of the schema. `parameters`
+    leaves `request_headers` out. `ignores_unknown_keys` is for scripts with `@input_schema`, as in v1; others refuse
+    such keys. `output` is the parameter type of the result, or None. `warnings` are for the author of the script.
     """
 
     module: types.ModuleType

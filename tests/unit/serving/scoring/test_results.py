@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-from mldeploy_jupyter.serving.azureml.rawhttp import AMLResponse
+from mldeploy_jupyter.serving.azureml.aml_response import AMLResponse
 from mldeploy_jupyter.serving.schema.decorators import output_schema
 from mldeploy_jupyter.serving.schema.numpy_type import NumpyParameterType
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
