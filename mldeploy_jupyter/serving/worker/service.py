@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -28,6 +29,7 @@ from ..settings import Settings
 from . import preload
 from .app import App
 from .batching import Batcher
+from .event_loops import new_loop, new_script_loop
 from .heartbeat import INTERVAL, Heartbeat
 from .jobs import Job
 from .sample import sample_body, sample_failure, sample_request
@@ -62,7 +64,7 @@ class Service:
         slot = scoreboard.slot(slot_number)
         slot.fields[PID], slot.fields[REVISION] = os.getpid(), max(0, settings.revision)
         slot.fields[STARTED] = int(time.time() * 1000)
-        self._loop = _new_loop()
+        self._loop = new_loop()
         bound = str(listener.getsockname()[0])
         self.app = App(settings, scoreboard, slot, self._loop, lambda: self._send_event("stuck"), bound)
         self._heartbeat = Heartbeat(
@@ -130,7 +132,8 @@ class Service:
     def _attach_script_thread(self, scorer: Scorer) -> None:
         script_thread: ScriptThread
         if scorer.script.is_async:
-            script_thread = AsyncScriptThread(_new_loop)
+            path = Path(self.settings.app_root, self.settings.entry_script)
+            script_thread = AsyncScriptThread(lambda: new_script_loop(path))
             script_thread.score, script_thread.on_error = scorer.score_async, scorer.failure_response
         else:
             script_thread = ScriptThread(self.settings.max_concurrent)
@@ -279,12 +282,3 @@ def can_describe(script: Script, settings: Settings) -> bool:
         writer.log(f"/swagger.json cannot be made: {type(error).__name__}: {error}", level="warning")
         return False
     return True
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
