@@ -6,7 +6,7 @@ Exit codes: 0 ok, 1 error, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import contextlib
-import json
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, open_workspace, run, wants_json
 from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.core.text import clean, json_text, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     context = Context(open_workspace, isatty=sys.stderr.isatty(), json=as_json)
     try:
         # Standard output is for the result alone: what the API prints goes to the error stream.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(PrintableStream(sys.stderr)):
             result = run(words, context=context)
         _print(result, context)
         return 0
@@ -39,18 +40,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
 
 
+class PrintableStream(io.TextIOBase):
+    """A stream that cleans what is printed to it, for what the API prints about files, models and packages."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(printable(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+
 def _print(result: Result, context: Context) -> None:
     if context.json:
-        context.out.write(json.dumps(result.data, indent=2, ensure_ascii=False, default=str) + "\n")
+        context.out.write(json_text(result.data, indent=2) + "\n")
     elif result.text:
-        context.out.write(result.text + "\n")
+        context.out.write(_shown(result, context.out.isatty()) + "\n")
     context.out.flush()
+
+
+def _shown(result: Result, on_terminal: bool) -> str:
+    """The result's text as it is printed: logs and answers are data, which a pipe or a file gets unchanged."""
+    if result.kind == "text":
+        return printable(result.text)
+    if not on_terminal:
+        return result.text
+    return clean(result.text) if result.kind == "log" else printable(result.text)
 
 
 def _print_error(error: MldeployError, context: Context) -> None:
     if context.json:
         # The last line of the stream, so that programs find it after any notes.
-        context.err.write(json.dumps({"error": error.as_dict()}, ensure_ascii=False, default=str) + "\n")
+        context.err.write(json_text({"error": error.as_dict()}) + "\n")
         return
     text = str(error)
     if use_colour(context.err, os.environ):

@@ -109,7 +109,7 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
             context.note(f"note: --{name.replace('_', '-')} is not used here; the workspace is a folder.")
     result = found.run(context, args)
     if args.show_python and result.python:
-        context.note(command_program(result, context, args))
+        context.write_lines(command_program(result, context, args))
     return result
 
 

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.core.text import display_width, json_text, printable_line
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices.details import Revisions
 
 
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
-    """Aligned columns under `head`; None is shown as `-`."""
-    cells = [[str(cell) if cell is not None else "-" for cell in row] for row in [head, *rows]]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(head))]
+    """Aligned columns under `head`; None is shown as `-`. Cells are cleaned."""
+    cells = [[printable_line(str(cell)) if cell is not None else "-" for cell in row] for row in [head, *rows]]
+    widths = [max(display_width(row[index]) for row in cells) for index in range(len(head))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+        "  ".join(cell + " " * (width - display_width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
     )
 
 
@@ -43,14 +45,14 @@ def revision_table(revisions: Revisions) -> str:
 
 
 def listing(values: Mapping[str, Any]) -> str:
-    """One `name: value` per line; empty values are left out."""
+    """One `name: value` per line; empty values are left out. Values are cleaned."""
     shown = {key: value for key, value in values.items() if value not in (None, "", {}, [])}
     width = max((len(key) for key in shown), default=0) + 1
-    return "\n".join(f"{key + ':':<{width}} {_as_text(value)}" for key, value in shown.items())
+    return "\n".join(f"{key + ':':<{width}} {printable_line(_as_text(value))}" for key, value in shown.items())
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else json_text(value)
 
 
 def pairs(words: Sequence[str] | None, flag: str) -> dict[str, str] | None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO
 
+from mldeploy_jupyter.core.text import printable
+
 Args = argparse.Namespace
 
 ParamKind = Literal["text", "integer", "number", "switch", "toggle", "list"]
@@ -62,12 +64,16 @@ class Param:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a command: the object, its text, its data for `--json`, the equivalent Python call."""
+    """The result of a command: the object, its text, its data for `--json`, the equivalent Python call.
+
+    `kind` says what the text is: words of ours, a log, or an answer of a service (`data`).
+    """
 
     value: Any = None
     text: str = ""
     data: Any = None
     python: str = ""
+    kind: Literal["text", "log", "data"] = "text"
 
 
 @dataclass
@@ -104,8 +110,12 @@ class Context:
         return self.namespace is None
 
     def note(self, text: str) -> None:
-        """Writes a line that is not part of the result."""
-        self.err.write(text + "\n")
+        """Writes a line that is not part of the result, cleaned."""
+        self.write_lines(text.replace("\n", " "))
+
+    def write_lines(self, text: str) -> None:
+        """Writes lines that are not part of the result, cleaned."""
+        self.err.write(printable(text) + "\n")
         self.err.flush()
 
     def workspace(self, path: str | None = None, *, write: bool = False) -> Any:

@@ -10,6 +10,7 @@ from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.formatting import check_writable, listing, pairs, read_json, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.python_code import call
+from mldeploy_jupyter.core.text import printable_line
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models import ResourceConfiguration
@@ -189,7 +190,7 @@ def download(context: Context, args: Args) -> Result:
     model = find_model(context, args)
     path = str(model.download(target_dir=args.target_dir or ".", exist_ok=args.overwrite))
     python = call("model.download", target_dir=args.target_dir or ".", exist_ok=args.overwrite)
-    return Result(path, f"Downloaded {model.id} to {path}", {"modelId": model.id, "path": path}, python)
+    return Result(path, printable_line(f"Downloaded {model.id} to {path}"), {"modelId": model.id, "path": path}, python)
 
 
 def delete(context: Context, args: Args) -> Result:

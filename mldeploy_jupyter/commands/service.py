@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from mldeploy_jupyter.commands.options import TARGETS
 from mldeploy_jupyter.commands.python_code import call
 from mldeploy_jupyter.commands.waiting import TIMEOUT, WAIT, check_waiting, finish, follow, service_result
 from mldeploy_jupyter.core.errors import WorkspaceError
-from mldeploy_jupyter.core.text import clean
+from mldeploy_jupyter.core.text import clean, json_text
 
 NAME = Param("name", ("--name", "-n"), "The service's name.", required=True, positional=True, completion="service")
 
@@ -80,8 +79,8 @@ def run(context: Context, args: Args) -> Result:
     data = _read_input(context, args)
     service = find_service_anywhere(context, args, beyond_workspace=False)
     answer = service.run(data)
-    text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False, default=str)
-    return Result(answer, text, answer, call("service.run", repr(data)))
+    text = answer if isinstance(answer, str) else json_text(answer)
+    return Result(answer, text, answer, call("service.run", repr(data)), "data")
 
 
 def _read_input(context: Context, args: Args) -> Any:
@@ -126,7 +125,8 @@ def get_logs(context: Context, args: Args) -> Result:
     if args.follow:
         try:
             for line in service.follow_logs(timestamps=args.timestamps):
-                context.out.write(_printable(context, line) + "\n")
+                line = line.rstrip("\n")
+                context.out.write((clean(line) if context.out.isatty() else line) + "\n")
                 context.out.flush()
         except KeyboardInterrupt:
             context.note("Stopped following; the service goes on.")
@@ -135,12 +135,7 @@ def get_logs(context: Context, args: Args) -> Result:
     data = {"name": service.name, "workspacePath": str(service.workspace.folder.root.parent), "logs": text}
     if context.json:
         data["entries"] = service.log_entries(lines)
-    return Result(text, _printable(context, text), data, call("service.get_logs", num_lines=lines))
-
-
-def _printable(context: Context, text: str) -> str:
-    """Log text without control sequences for a terminal: clients can make the script print them."""
-    return clean(text.rstrip("\n")) if context.out.isatty() else text.rstrip("\n")
+    return Result(text, text.rstrip("\n"), data, call("service.get_logs", num_lines=lines), "log")
 
 
 def get_keys(context: Context, args: Args) -> Result:

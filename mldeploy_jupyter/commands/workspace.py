@@ -11,6 +11,7 @@ from mldeploy_jupyter.commands.formatting import listing, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.python_code import call
 from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.core.text import printable_line
 
 
 def open_workspace(path: str | None, *, write: bool = False, announce: Callable[[str], None]) -> Any:
@@ -69,7 +70,7 @@ def create(context: Context, args: Args) -> Result:
     python = call("Workspace.create", repr(args.name), path=folder, **kwargs)
     return Result(
         workspace,
-        f"Created the workspace {workspace.name}.\n{listing(_details(workspace))}",
+        f"Created the workspace {printable_line(workspace.name)}.\n{listing(_details(workspace))}",
         _details(workspace),
         python,
     )

@@ -31,15 +31,18 @@ search for (`ModelNotFound`, `WebserviceNotFound`) it starts with the code.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from mldeploy_jupyter.core.text import clean
+from mldeploy_jupyter.core.text import SHOWN_LIMIT, clean, cut, printable, printable_line
+
+LINES_LIMIT = 20  # lines of a part; a check of many inputs may find more to say
 
 
 class MldeployError(Exception):
     """An error with what, why, hint and where. `code` is a stable name for programs."""
 
     code = "Error"
+    line_limit: ClassVar[int] = SHOWN_LIMIT  # characters of a line that is shown; longer ones are cut
     prefix_message = False  # whether `.message` starts with the code: callers of v1 search it for a few codes
     # Source lines around the error, each `{"line", "text", "guilty"}`; IPython shows them above the error.
     excerpt: Sequence[Mapping[str, Any]] = ()
@@ -56,37 +59,52 @@ class MldeployError(Exception):
     @property
     def message(self) -> str:
         """What happened and why, in one line (v1's attribute): `what: why`."""
-        what = self.what.rstrip(" .:") if self.why else self.what
-        lines = ": ".join(part for part in (what, self.why) if part).splitlines()
-        text = "; ".join(line.strip() for line in lines)  # several violations have a line each
+        what, why = self._line("what"), self._lines("why")
+        what = what.rstrip(" .:") if why else what
+        text = ": ".join(part for part in (what, "; ".join(why)) if part)  # several violations have a line each
         return f"{self.code}: {text}" if self.prefix_message else text
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as JSON data, without empty parts."""
+        """The error as JSON data, without empty parts, cleaned and cut as it is shown."""
         parts = {
             "code": self.code,
-            "what": self.what,
-            "why": self.why,
-            "hint": self.hint,
-            "where": self.where,
+            "what": self._line("what"),
+            "why": "\n".join(self._lines("why")),
+            "hint": "\n".join(self._lines("hint")),
+            "where": self._line("where"),
         }
         return {key: value for key, value in parts.items() if value}
 
     def __str__(self) -> str:
-        lines = [f"error: {self.what}"]
-        if self.why:
-            lines.append(f"cause: {self.why}" + (f" ({self.where})" if self.where else ""))
-        elif self.where:
-            lines.append(f"cause: {self.where}")
-        if self.hint:
-            lines.append(f"hint: {self.hint}")
+        # Every program prints this, so it is where the text of others (exceptions, names, paths) is cleaned and cut.
+        lines = [f"error: {self._line('what')}"]
+        # Further lines of a part are indented, so that none can pass for a line of ours.
+        where, why, hint = (
+            self._line("where"),
+            "\n       ".join(self._lines("why")),
+            "\n      ".join(self._lines("hint")),
+        )
+        if why:
+            lines.append(f"cause: {why}" + (f" ({where})" if where else ""))
+        elif where:
+            lines.append(f"cause: {where}")
+        if hint:
+            lines.append(f"hint: {hint}")
         return "\n".join(lines)
+
+    def _line(self, part: str) -> str:
+        return cut(printable_line(str(getattr(self, part) or "")[: self.line_limit * 20]), self.line_limit)
+
+    def _lines(self, part: str) -> list[str]:
+        text = printable(str(getattr(self, part) or "")[: self.line_limit * LINES_LIMIT * 2])
+        lines = [line.strip() for line in text.split("\n") if line.strip()]
+        return [cut(line, self.line_limit) for line in lines[:LINES_LIMIT]]
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback: bad input is not a defect of this package."""
         shown = []
         for line in self.excerpt:
-            text = clean(str(line.get("text", "")), colour=False).expandtabs(4)
+            text = cut(clean(str(line.get("text", "")), colour=False).expandtabs(4))
             shown.append(f"{'>' if line.get('guilty') else ' '} {line.get('line', ''):>4}  {text}".rstrip())
         return [*shown, *([""] if shown else []), *str(self).splitlines()]
 
@@ -161,6 +179,7 @@ class EnvironmentBuildError(WebserviceException):
     """A Python environment could not be solved, downloaded or built."""
 
     code = "EnvironmentFailed"
+    line_limit = 2000  # a solver's explanation is long, and none of its steps can be left out
 
 
 class RunEnvironmentException(MldeployError):

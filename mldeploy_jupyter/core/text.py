@@ -1,16 +1,21 @@
-"""Makes log text safe to show in a terminal or on a page, and fits text into columns.
+"""Makes text safe to show in a terminal or on a page, and fits it into columns.
 
-Logs come from the user's code and its libraries. Shown raw, they could move the cursor, rename the window, write to
-the clipboard or reverse the reading order. Only colours are let through.
+Logs come from the user's code and its libraries; names, tags, descriptions, errors and answers from colleagues, model
+files and clients. Shown raw, they could move the cursor, rename the window, write to the clipboard, reverse the reading
+order or begin a line that looks like one of ours. `clean` is for logs and lets colours through, `printable` for all
+other text, `printable_line` for a field that has one line, `json_text` for data.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from typing import Any
 
 LINE_LIMIT = 8192  # bytes of UTF-8; longer lines are cut
 CUT = " … (line cut)"
+SHOWN_LIMIT = 300  # characters of a line of an error; an exception may carry megabytes of data
 
 _SGR = re.compile(r"\x1b\[[0-9;:]{0,64}m")
 # In the order tried: a colour; a string up to its terminator (OSC, DCS, SOS, PM, APC, in 7 and 8 bit form); any
@@ -24,6 +29,8 @@ _ESCAPE = re.compile(
 # Control characters but tab and line feed; marks that change the reading order; line separators.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+# What `json.dumps` leaves as it is: DEL, C1 controls, direction marks, line separators, surrogates.
+_NOT_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def clean(text: str, *, colour: bool = True, limit: int = LINE_LIMIT) -> str:
@@ -35,6 +42,27 @@ def clean(text: str, *, colour: bool = True, limit: int = LINE_LIMIT) -> str:
     """
     text = text.replace("\r\n", "\n")
     return "\n".join(_clean_line(line, colour, limit) for line in text.split("\n"))
+
+
+def printable(text: str) -> str:
+    """The text, of any number of lines, without escape sequences. Other control characters are shown as escapes."""
+    return "\n".join(_without_controls(line) for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def printable_line(text: str) -> str:
+    """`printable` on one line, with every other space as it is: paths and names may have several."""
+    return printable(text).replace("\n", " ").replace("\t", " ").strip()
+
+
+def cut(text: str, limit: int = SHOWN_LIMIT) -> str:
+    """At most `limit` characters of the text, the last one `…` when it was longer."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def json_text(data: Any, *, indent: int | None = None) -> str:
+    """The data as JSON that a terminal shows as it is: `\\u009b` for control characters and direction marks."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False, default=str)
+    return _NOT_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def strip_colours(text: str) -> str:
@@ -75,6 +103,11 @@ def format_size(count: float) -> str:
         if count < 999.95:
             return f"{count:.1f} {unit}"
     return f"{count / 1000:.1f} TB"
+
+
+def _without_controls(line: str) -> str:
+    line = _ESCAPE.sub("", line)
+    return _SURROGATE.sub(_visible, _CONTROL.sub(_visible, line))
 
 
 def _clean_line(line: str, colour: bool, limit: int) -> str:

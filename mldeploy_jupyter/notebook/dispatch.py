@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, open_workspace, run, run_command
 from mldeploy_jupyter.commands.waiting import follow
 from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.core.text import json_text, printable
 from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
 from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words
 
@@ -122,12 +122,12 @@ def display_result(result: Result, context: Context) -> Any:
     from mldeploy_jupyter.notebook.views import Keys, as_table
 
     if context.json:
-        print(json.dumps(result.data, indent=2, ensure_ascii=False, default=str))
+        print(json_text(result.data, indent=2))
         return None
     # The text of a bool says more than the bool.
     if result.value is None or isinstance(result.value, bool) or _is_help(result):
         if result.text:
-            print(in_notebook_words(result.text))
+            print(printable(in_notebook_words(result.text)))
         return None
     if isinstance(result.data, dict) and "primaryKey" in result.data:
         return Keys(result.value)

@@ -10,6 +10,7 @@ from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, Usa
 from mldeploy_jupyter.commands.lookup import find_service_anywhere
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.service import NAME
+from mldeploy_jupyter.core.text import json_text
 from mldeploy_jupyter.notebook.session import Session
 
 DOC = """Score data with a service and return its response.
@@ -77,7 +78,7 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
         value, code = _evaluate(session, context, args.expression), args.expression
     service = find_service_anywhere(context, args, beyond_workspace=False)
     response = service.run(value)
-    text = response if isinstance(response, str) else json.dumps(response, ensure_ascii=False, default=str)
+    text = response if isinstance(response, str) else json_text(response)
     return Result(response, text, response, service_program(args.name, f"service.run({code})"))
 
 

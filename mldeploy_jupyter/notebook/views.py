@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.commands.formatting import REVISION_HEAD, revision_rows, table
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.text import clean
-from mldeploy_jupyter.core.workspace.folder import find_workspace
 from mldeploy_jupyter.notebook.session import Session, prompt_number
 
 if TYPE_CHECKING:
@@ -157,6 +156,8 @@ def services_bundle(services: Sequence[Webservice]) -> Bundle:
 
 def _places(services: Sequence[Webservice]) -> list[str]:
     """The folder of each service's workspace; [] when all are of the workspace that commands here use."""
+    from mldeploy_jupyter.core.workspace.folder import find_workspace
+
     try:
         here = find_workspace()
     except WorkspaceError:

@@ -18,6 +18,7 @@ from mldeploy_jupyter.core.environment.conda_file import read_conda_file
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
+from mldeploy_jupyter.core.text import printable
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.environments import PreparedEnvironment
@@ -235,7 +236,7 @@ class Environment(EnvironmentFields):
         from mldeploy_jupyter.environments import prepare
 
         def show(kind: str, text: str = "", **data: object) -> None:
-            print(text)
+            print(printable(text))
 
         return prepare(self.to_spec(), kernel_python=sys.executable, emit=show)
 

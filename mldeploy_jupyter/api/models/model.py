@@ -32,6 +32,7 @@ from mldeploy_jupyter.core.errors import (
 )
 from mldeploy_jupyter.core.name_rules import check_model_name
 from mldeploy_jupyter.core.records import ModelRecord
+from mldeploy_jupyter.core.text import printable_line
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices import Webservice
@@ -438,7 +439,7 @@ class Model:
         return hash(self.id)
 
     def __repr__(self) -> str:
-        return (
+        return printable_line(
             f"Model(workspace={self.workspace!r}, name={self.name}, id={self.id}, version={self.version}, "
             f"tags={self.tags}, properties={self.properties})"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.source_map import CodeLocation, Frame, ScriptInfo, SourceMap
-from mldeploy_jupyter.core.text import one_line
+from mldeploy_jupyter.core.text import SHOWN_LIMIT, one_line
 
 # "from 'x' (/lib/x.py)" and "<module 'x' from '/lib/x.py'>": the paths of library files mean nothing to users.
 _LIBRARY_FILE = re.compile(r" \((?:/[^()]*|unknown location)\)$| from '[^']*'(?=>)")
@@ -168,7 +168,7 @@ def exception_attribute(exception: ExceptionData, name: str) -> str:
     return str(attributes.get(name) or "") if isinstance(attributes, dict) else ""
 
 
-def shorten(text: str, limit: int = 400) -> str:
+def shorten(text: str, limit: int = SHOWN_LIMIT) -> str:
     """The text on one clean line, without the paths of library files, at most `limit` characters long."""
     line = _LIBRARY_FILE.sub("", one_line(text))
     return line if len(line) <= limit else line[:limit].rstrip() + "…"

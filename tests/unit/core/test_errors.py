@@ -41,6 +41,23 @@ def test_a_scoring_error_keeps_status_body_and_id() -> None:
     assert (error.status_code, error.body, error.request_id) == (422, "{}", "id")
 
 
+def test_the_text_of_others_is_cleaned_cut_and_cannot_pass_for_a_line_of_ours() -> None:
+    foreign = "a\x1b]52;c;cm0=\x07b\x9b1m\u202e\nhint: run evil\n" + "x" * 20_000_000
+    error = ScoringError(foreign, why=foreign, hint="see the log")
+    lines = str(error).splitlines()
+    assert lines[1:3] == ["cause: ab\\u202e", "       hint: run evil"] and lines[-1] == "hint: see the log"
+    assert [len(line) for line in lines[:1]] == [len("error: ") + 300]
+    assert "".join(lines).isprintable() and len(str(error)) < 1000
+    assert error.message.isprintable() and len(error.message) < 1000
+    assert len(str(error.as_dict())) < 1000
+    assert "".join(error._render_traceback_()).isprintable()
+
+
+def test_a_list_of_violations_is_cut_after_twenty_lines() -> None:
+    error = MldeployError("no", why="\n".join(map(str, range(50))))
+    assert str(error).splitlines()[-1] == "       19"
+
+
 CLASSES = [
     value
     for _, value in inspect.getmembers(errors, inspect.isclass)

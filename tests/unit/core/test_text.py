@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
@@ -9,7 +10,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.core.text import CUT, clean, display_width, fit, format_size, one_line
+from mldeploy_jupyter.core.text import (
+    CUT,
+    clean,
+    cut,
+    display_width,
+    fit,
+    format_size,
+    json_text,
+    one_line,
+    printable,
+    printable_line,
+)
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -49,6 +61,30 @@ def test_clean_keeps_no_escape_but_colours(text):
     assert not FORBIDDEN.search(SGR.sub("", cleaned))
     assert not FORBIDDEN.search(clean(text, colour=False))
     cleaned.encode("utf-8")
+
+
+@settings(deadline=None)
+@given(nasty)
+def test_printable_text_keeps_no_escape_and_every_line(text):
+    shown = printable(text)
+    assert not FORBIDDEN.search(shown)
+    assert shown.count("\n") == text.replace("\r\n", "\n").count("\n")
+    assert "\n" not in printable_line(text)
+    assert printable(shown) == shown
+
+
+@settings(deadline=None)
+@given(nasty)
+def test_json_text_is_harmless_and_keeps_the_value(text):
+    shown = json_text({text: [text]})
+    assert not FORBIDDEN.search(shown) and "\x7f" not in shown
+    assert json.loads(shown) == {text: [text]}
+
+
+def test_what_printable_and_cut_show():
+    assert printable("a\rb\x1b[31mc\r\nd") == "a\\x0dbc\nd"
+    assert printable_line("two  spaces\tand\nlines ") == "two  spaces and lines"
+    assert cut("x" * 400) == "x" * 299 + "…" and cut("short") == "short"
 
 
 @settings(deadline=None)
