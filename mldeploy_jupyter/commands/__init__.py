@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mldeploy_jupyter.commands import deploy, model, script, service, workspace
+from mldeploy_jupyter.commands import deploy, model, script, service, shell_completion, workspace
 from mldeploy_jupyter.commands.completion import complete, values_of
 from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
 from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Context, Param, Result
@@ -39,7 +39,14 @@ __all__ = [
     "wants_json",
 ]
 
-_ALL = (*model.COMMANDS, *deploy.COMMANDS, *service.COMMANDS, *script.COMMANDS, *workspace.COMMANDS)
+_ALL = (
+    *model.COMMANDS,
+    *deploy.COMMANDS,
+    *service.COMMANDS,
+    *script.COMMANDS,
+    *workspace.COMMANDS,
+    *shell_completion.COMMANDS,
+)
 _ORDER = (
     "model register",
     "model list",
@@ -68,6 +75,7 @@ _ORDER = (
     "workspace show",
     "workspace list",
     "prune",
+    "completion",
 )
 COMMANDS: tuple[Command, ...] = tuple(sorted(_ALL, key=lambda item: _ORDER.index(item.name)))
 
@@ -79,6 +87,9 @@ def run(words: Sequence[str], *, context: Context) -> Result:
     command's own `MldeployError`.
     """
     rest = list(words)
+    if rest[:1] == [shell_completion.COMPLETE]:
+        candidates = complete_line(rest[2:] if rest[1:2] == ["--"] else rest[1:], context)
+        return Result(candidates, "\n".join(candidates), candidates)
     leading: list[str] = []  # options before the command
     while rest and rest[0] in ("--json", "--show-python"):
         leading.append(rest.pop(0))

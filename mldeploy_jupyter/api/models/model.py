@@ -6,7 +6,7 @@ import os
 from builtins import list as List  # `Model.list` hides the name inside the class
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from mldeploy_jupyter.api.arguments import (
     WorkspaceLike,
@@ -35,7 +35,10 @@ from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.text import printable_line
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.webservices import Webservice
+    from pathlib import Path
+
+    from mldeploy_jupyter.api.webservices import InferenceConfig, Webservice
+    from mldeploy_jupyter.api.webservices.deploy_arguments import Configuration
 
 Value = TypeVar("Value")
 
@@ -353,9 +356,9 @@ class Model:
     def deploy(
         workspace: WorkspaceLike,
         name: str,
-        models: List[Any],
-        inference_config: Any = None,
-        deployment_config: Any = None,
+        models: List[Model | str | Path],
+        inference_config: InferenceConfig | None = None,
+        deployment_config: Configuration | None = None,
         deployment_target: Any = None,
         overwrite: bool = False,
         show_output: bool = False,
@@ -377,9 +380,9 @@ class Model:
 
     @staticmethod
     def print_configuration(
-        models: List[Any],
-        inference_config: Any = None,
-        deployment_config: Any = None,
+        models: List[Model | str | Path],
+        inference_config: InferenceConfig | None = None,
+        deployment_config: Configuration | None = None,
         deployment_target: Any = None,
         print_: Callable[[str], object] = print,
     ) -> None:
@@ -394,12 +397,12 @@ class Model:
     @staticmethod
     def package(
         workspace: WorkspaceLike,
-        models: List[Any],
-        inference_config: Any = None,
+        models: List[Model | str | Path],
+        inference_config: InferenceConfig | None = None,
         generate_dockerfile: bool = False,
         image_name: str | None = None,
         image_label: str | None = None,
-    ) -> Any:
+    ) -> NoReturn:
         """Not in this version: raises `TargetNotAvailable`."""
         raise TargetNotAvailable(
             "Model.package is not in this version",
@@ -411,13 +414,13 @@ class Model:
     def profile(
         workspace: WorkspaceLike,
         profile_name: str,
-        models: List[Any],
-        inference_config: Any,
+        models: List[Model | str | Path],
+        inference_config: InferenceConfig,
         input_dataset: Any,
         cpu: float | None = None,
         memory_in_gb: float | None = None,
         description: str | None = None,
-    ) -> Any:
+    ) -> NoReturn:
         """Not in this version: raises `TargetNotAvailable`."""
         raise TargetNotAvailable(
             "Model.profile is not in this version",

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_path, check_workspace, find_source
-from mldeploy_jupyter.api.webservices.deploy_arguments import check_target, make_request, to_deploy_config
+from mldeploy_jupyter.api.webservices.deploy_arguments import (
+    Configuration,
+    check_target,
+    make_request,
+    to_deploy_config,
+)
 from mldeploy_jupyter.api.webservices.deployments import deploy
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 from mldeploy_jupyter.core.name_rules import check_model_name
 from mldeploy_jupyter.core.records import DeploymentRecord
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
 
 
 class OlderDeployMethods:
@@ -32,8 +40,8 @@ class OlderDeployMethods:
         workspace: WorkspaceLike,
         name: str,
         model_paths: list[str],
-        image_config: Any,
-        deployment_config: Any = None,
+        image_config: InferenceConfig,
+        deployment_config: Configuration | None = None,
         deployment_target: Any = None,
         overwrite: bool = False,
     ) -> Self:
@@ -64,9 +72,9 @@ class OlderDeployMethods:
         cls,
         workspace: WorkspaceLike,
         name: str,
-        models: list[ModelLike],
-        image_config: Any,
-        deployment_config: Any = None,
+        models: list[ModelLike | str | Path],
+        image_config: InferenceConfig,
+        deployment_config: Configuration | None = None,
         deployment_target: Any = None,
         overwrite: bool = False,
     ) -> Self:
@@ -79,9 +87,9 @@ class OlderDeployMethods:
         cls,
         workspace: WorkspaceLike,
         name: str,
-        models: list[ModelLike],
-        image_config: Any,
-        deployment_config: Any = None,
+        models: list[ModelLike | str | Path],
+        image_config: InferenceConfig,
+        deployment_config: Configuration | None = None,
         wait: bool = False,
     ) -> Self:
         """As `Model.deploy` with a local configuration and `overwrite=True`."""

@@ -25,6 +25,8 @@ from mldeploy_jupyter.core.errors import DeploymentFailed, ScoringError, UserErr
 from mldeploy_jupyter.core.records import ServiceRecord
 
 if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices.deploy_arguments import Configuration
+    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
     from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
     from mldeploy_jupyter.targets import LogLine
@@ -33,7 +35,13 @@ Value = TypeVar("Value")
 
 KINDS: dict[str, type[Webservice]] = {}  # by compute type; each subclass adds itself
 
-_NOT_GIVEN: Any = object()
+
+class _NotGiven:
+    def __repr__(self) -> str:  # as a signature shows it
+        return "..."
+
+
+_NOT_GIVEN: Any = _NotGiven()
 
 
 class ServiceAttribute(RecordAttribute[ServiceRecord, Value]):
@@ -294,11 +302,11 @@ class Webservice(azure_v1.OlderDeployMethods):
 
     def update(
         self,
-        models: List[ModelLike] | None = None,
-        image_config: Any = None,
-        deployment_config: Any = None,
+        models: List[ModelLike | str | Path] | None = None,
+        image_config: None = None,
+        deployment_config: Configuration | None = None,
         wait: bool = False,
-        inference_config: Any = None,
+        inference_config: InferenceConfig | None = None,
         *,
         tags: dict[str, Any] | None = None,
         properties: dict[str, Any] | None = None,

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.polling import wait_until
 
 from .conftest import SCRIPT, Kernel
-from .support import no_traceback
+from .support import last_text, no_traceback
 
 
 def test_a_failing_script_names_the_line_of_the_cell_as_it_was_run(prepared: Kernel) -> None:
@@ -47,7 +47,7 @@ def test_a_script_that_failed_its_check_is_deployed_only_by_its_name(prepared: K
     no_traceback(prepared.run(f"%%entry_script\n{broken}"))
     assert "score.py failed its check" in no_traceback(prepared.run("%update factor --wait"))
     assert "score.py failed its check" in no_traceback(prepared.run("%deploy factor --wait"))
-    assert "revision 1" in prepared.ok("%services factor").result
+    assert "revision 1" in last_text(prepared.ok("%services factor"))
     named = prepared.run("%deploy factor --script score.py --wait")
     assert "faktor" in no_traceback(named)  # the engine's own check
     # Corrected in an editor, it is another script; a cell that checks well clears it too.

@@ -1,0 +1,57 @@
+"""An editor completes on what the public calls return."""
+
+from __future__ import annotations
+
+import inspect
+
+import jedi
+import pytest
+
+import mldeploy_jupyter
+
+SETUP = """\
+from mldeploy_jupyter import Environment, InferenceConfig, LocalWebservice, Model, Webservice, Workspace
+ws = Workspace.from_config()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("ws.", {"models", "webservices", "environments"}),
+        ("Workspace.create('x').", {"models"}),
+        ("Model.register(ws, 'f', 'n').", {"version", "tags", "download"}),
+        ("Model(ws, 'n').", {"version"}),
+        ("Model.list(ws)[0].", {"version"}),
+        ("Model.deploy(ws, 'n', [], None).", {"wait_for_deployment", "run", "rollback"}),
+        ("Webservice.list(ws)[0].", {"get_logs"}),
+        ("Webservice(ws, 'n').", {"scoring_uri"}),
+        ("Webservice(ws, 'n').scoring_uri.", {"split"}),
+        ("Webservice(ws, 'n').get_logs().", {"splitlines"}),
+        ("Webservice(ws, 'n').get_access_token().", {"access_token"}),
+        ("Webservice(ws, 'n').revisions.", {"kept", "append"}),
+        ("Environment.from_pip_requirements('e', 'r').", {"register"}),
+        ("ws.webservices['n'].", {"run"}),
+        ("ws.models['n'].", {"version"}),
+        ("InferenceConfig(entry_script='s').", {"entry_script"}),
+        ("mldeploy_jupyter.", {"ScoringError", "Workspace"}),
+    ],
+)
+def test_an_editor_completes(code: str, names: set[str]) -> None:
+    source = f"import mldeploy_jupyter\n{SETUP}{code}"
+    assert names <= {found.name for found in jedi.Script(source).complete()}
+
+
+def test_signatures_show_no_objects() -> None:
+    for name in mldeploy_jupyter.__all__:
+        for attribute, value in inspect.getmembers(getattr(mldeploy_jupyter, name)):
+            if inspect.isroutine(value) and not attribute.startswith("_"):
+                try:
+                    shown = str(inspect.signature(value))
+                except ValueError:
+                    continue
+                assert " at 0x" not in shown, f"{name}.{attribute}{shown}"
+
+
+def test_the_names_of_the_package_are_the_public_ones() -> None:
+    assert [name for name in dir(mldeploy_jupyter) if not name.startswith("__")] == sorted(mldeploy_jupyter.__all__)
