@@ -98,6 +98,13 @@ def replace_key(path: Path, name: str, value: str | None = None) -> ServiceKeys:
     return keys
 
 
+def replace_all_keys(path: Path) -> None:
+    """Replaces both keys and the secret of the tokens; to be called while no service runs with them."""
+    with _lock(path):
+        write_keys(path, ServiceKeys(make_key(), make_key(), make_key()))
+        confirm_keys(path)
+
+
 def _unusable(why: str) -> UserErrorException:
     return UserErrorException("the key cannot be used", why=why, hint="leave it out to have one made")
 

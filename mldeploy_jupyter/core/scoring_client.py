@@ -19,13 +19,18 @@ DOCUMENT_LIFETIME = 2.0  # seconds until a service's OpenAPI document is read ag
 KEY_LIFETIME = 2700.0  # seconds until the key or token is fetched again; tokens expire after 3600
 
 
+class NothingSent(ScoringError):
+    """What listens at the address is not proven to be the service, so it was sent neither the key nor the input."""
+
+
 class ScoringClient:
     """Posts to one scoring URI over connections that are kept alive.
 
     `key` returns the key or the token, "" for a service without authentication. It is called before the first request,
     after `KEY_LIFETIME` seconds (when a token has a quarter of an hour left) and after a 401, so a replaced key is
-    picked up. `session` is a `requests.Session` or an object with its interface. `timeout` is in seconds and limits
-    the connection and each pause of the server.
+    picked up. `refuse` is asked on each new connection, before anything is sent: it returns why what listens there
+    may not be the service, or "". `session` is a `requests.Session` or an object with its interface. `timeout` is in
+    seconds and limits the connection and each pause of the server.
     """
 
     def __init__(
@@ -33,6 +38,7 @@ class ScoringClient:
         uri: str,
         key: Callable[[], str],
         *,
+        refuse: Callable[[], str] | None = None,
         session: requests.Session | None = None,
         timeout: float = 120.0,
         clock: Callable[[], float] = time.monotonic,
@@ -40,6 +46,7 @@ class ScoringClient:
         self.uri = uri
         self.timeout = timeout
         self._fetch_key = key
+        self._refuse = refuse
         self._clock = clock
         self._key: str | None = None
         self._fetched = 0.0
@@ -55,6 +62,7 @@ class ScoringClient:
 
         Raises:
             ScoringError: there was no answer, or one with another status than 200.
+            NothingSent: the connection was refused.
             UserErrorException: the input cannot be written as JSON.
         """
         depends = needs_document(input_data)
@@ -73,7 +81,7 @@ class ScoringClient:
     def post(self, body: bytes, headers: dict[str, str] | None = None) -> requests.Response:
         """The response to one request, of any status. After a 401 it is sent once more with a newly fetched key.
 
-        Raises `ScoringError` when there was no response.
+        Raises `ScoringError` when there was no response, `NothingSent` when the connection was refused.
         """
         return self._request("POST", self.uri, body, headers)
 
@@ -94,6 +102,8 @@ class ScoringClient:
     ) -> requests.Response:
         import requests
 
+        from mldeploy_jupyter.core.checked_connections import ConnectionRefused
+
         session = self._open()
         if self._clock() - self._fetched > KEY_LIFETIME:
             self._key = None
@@ -106,6 +116,12 @@ class ScoringClient:
                 sent["Authorization"] = f"Bearer {self._key}"
             try:
                 response = session.request(method, uri, data=body, headers=sent, timeout=self.timeout)
+            except ConnectionRefused as refused:
+                raise NothingSent(
+                    f"nothing was sent to {self.uri}",
+                    why=str(refused),
+                    hint="see the service's state with `mldeploy service list`",
+                ) from None
             except requests.RequestException as error:
                 raise ScoringError(
                     f"no answer from {self.uri}",
@@ -129,6 +145,10 @@ class ScoringClient:
             # Requests to this machine must not go through a proxy, even if the environment names one.
             if urlsplit(self.uri).hostname in ("127.0.0.1", "localhost", "::1"):
                 self._session.trust_env = False
+            if self._refuse is not None:
+                from mldeploy_jupyter.core.checked_connections import CheckingAdapter
+
+                self._session.mount("http://", CheckingAdapter(self._refuse))
         return self._session
 
 

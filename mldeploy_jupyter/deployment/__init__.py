@@ -25,6 +25,7 @@ from mldeploy_jupyter.deployment.status import (
     display_state,
     query_status,
     query_statuses,
+    refuse_endpoint,
     remote_location,
     require_local,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "read_logs",
     "recover_lost_deployments",
     "refresh_service",
+    "refuse_endpoint",
     "regenerate_key",
     "remote_location",
     "require_local",

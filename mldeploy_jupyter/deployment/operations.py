@@ -55,8 +55,10 @@ def cancel_deployment(folder: WorkspaceFolder, name: str) -> bool:
     return True
 
 
-def control_service(folder: WorkspaceFolder, name: str, action: Action) -> ServiceRecord:
-    """Stops, starts or restarts a service, or makes it read its keys again.
+def control_service(
+    folder: WorkspaceFolder, name: str, action: Action, tell: Callable[[str], Any] = lambda text: None
+) -> ServiceRecord:
+    """Stops, starts or restarts a service, or makes it read its keys again. `tell` gets what the owner should know.
 
     Raises:
         WebserviceNotFound: there is no such service.
@@ -76,7 +78,7 @@ def control_service(folder: WorkspaceFolder, name: str, action: Action) -> Servi
     target = open_target(service.target, target_context(folder))
     with _hold_lease(folder, name):
         try:
-            target.control(service, action, _discard_event)
+            target.control(service, action, lambda stage, kind, text="", **data: tell(text))
         except TargetFailure as failure:
             raise _explain_failure(service, failure.failure) from None
         status = target.status(service)

@@ -102,6 +102,18 @@ def remote_location(folder: WorkspaceFolder, service: ServiceRecord) -> str:
     return ""
 
 
+def refuse_endpoint(folder: WorkspaceFolder, service: ServiceRecord, uri: str) -> str:
+    """Why what listens at `uri` is not proven to be the service; "" when it is, or when its target cannot tell.
+
+    A target that can tell has a method `refuse_endpoint(service, uri)`. It is called on every new connection.
+    """
+    location = remote_location(folder, service)
+    if location:
+        return f"the service runs {'in' if 'folder' in location else 'on'} {location}"
+    refuse = getattr(open_target(service.target, target_context(folder)), "refuse_endpoint", None)
+    return str(refuse(service, uri)) if refuse is not None else ""
+
+
 def require_local(folder: WorkspaceFolder, service: ServiceRecord) -> None:
     """Raises `WebserviceException` when the service runs elsewhere: a process cannot be changed through a database."""
     location = remote_location(folder, service)

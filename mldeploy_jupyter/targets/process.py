@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import WebserviceException
-from mldeploy_jupyter.core.keys import confirm_keys, ensure_keys
+from mldeploy_jupyter.core.keys import confirm_keys, ensure_keys, replace_all_keys
 from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.serving.system.port_holder import holds_port
 from mldeploy_jupyter.targets.base import (
     Action,
     Cancel,
@@ -89,6 +91,7 @@ class ProcessTarget:
         emit("rollout", "started")
         process = supervisor.find_process()
         was_stopped = process is None and bool(supervisor.read_live()) and not supervisor.has_crashed()
+        _replace_exposed_keys(supervisor, lambda text: emit("rollout", "log", text))
         # Also for a running service: one made by an older version has no secret for tokens.
         ensure_keys(keys_path, *(given_keys if process is None else ()))
         if process is None:
@@ -119,9 +122,11 @@ class ProcessTarget:
     def control(self, service: ServiceRecord, action: Action, emit: Emit) -> None:
         supervisor = self._supervisor(service.name)
         if action == "stop":
+            _replace_exposed_keys(supervisor, lambda text: emit("", "log", text))
             supervisor.stop()
         elif action == "start":
             if supervisor.find_process() is None:
+                _replace_exposed_keys(supervisor, lambda text: emit("", "log", text))
                 port = service.endpoint.get("port") or supervisor.read_live().get("port") or 0
                 supervisor.start(port, 0, resume=True)
             supervisor.await_live()
@@ -203,6 +208,18 @@ class ProcessTarget:
             if not supervisor.read_live():
                 supervisor.stop()
 
+    def refuse_endpoint(self, service: ServiceRecord, uri: str) -> str:
+        """Why what listens at `uri` is not proven to be the service; "" when its supervisor holds that port.
+
+        A supervisor listens as long as it lives, and nobody else can take its port meanwhile.
+        """
+        process, port = self._supervisor(service.name).find_process(), urlsplit(uri).port
+        if process is None:
+            return f"its supervisor process is gone, and another program listens on port {port}"
+        if process.get("port") != port and not holds_port(process["pid"], port or 0):
+            return f"the service listens on port {process.get('port')} now, and another program on port {port}"
+        return ""
+
     def is_running(self, name: str) -> bool:
         """Whether the service has a supervisor process on this machine."""
         return self._supervisor(name).find_process() is not None
@@ -222,6 +239,24 @@ def _endpoint(port: int, pid: int, **details: Any) -> Endpoint:
     uri = f"http://{HOST}:{port}"
     details = {"port": port, "pid": pid, "host": process_identity.host_name(), **details}
     return Endpoint(f"{uri}/score", f"{uri}/swagger.json", details)
+
+
+def _replace_exposed_keys(supervisor: SupervisorClient, tell: Callable[[str], None]) -> None:
+    """Replaces the keys of a service whose supervisor died without being stopped.
+
+    Its port was free from then on, and clients may have sent their keys or tokens to whoever took it.
+    """
+    keys_path, settings = supervisor.folder / "keys.json", supervisor.read_live().get("settings") or {}
+    if not supervisor.has_crashed() or not keys_path.exists():
+        return
+    if settings.get("token_auth_enabled"):
+        replaced = "its tokens are void"
+    elif settings.get("auth_enabled", True):
+        replaced = f"its keys are replaced: mldeploy service get-keys {supervisor.folder.name}"
+    else:
+        return
+    replace_all_keys(keys_path)
+    tell(f"{supervisor.folder.name} had died, and another program could have taken its port; {replaced}")
 
 
 def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:

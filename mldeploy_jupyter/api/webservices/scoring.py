@@ -12,10 +12,10 @@ from mldeploy_jupyter.api.webservices import deployments
 from mldeploy_jupyter.api.webservices.details import short_id
 from mldeploy_jupyter.api.webservices.waiting import STATUS_CHECK_SECONDS
 from mldeploy_jupyter.core.errors import ScoringError
+from mldeploy_jupyter.core.scoring_client import NothingSent, ScoringClient
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import ServiceRecord
-    from mldeploy_jupyter.core.scoring_client import ScoringClient
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 LAST_EXIT_AGE = timedelta(seconds=5)  # a worker that ended longer ago did not cause the failure at hand
@@ -28,17 +28,19 @@ class ServiceCaller:
 
     `find_uri` returns the scoring URI and may wait for a deployment. It takes longer than a small request, so it is
     called only when this process began a deployment since, when the last call got no answer, or after
-    `STATUS_CHECK_SECONDS`. `credential` returns the key or token, or "".
+    `STATUS_CHECK_SECONDS`. `credential` returns the key or token, or "". `refuse` returns why what listens at a URI is
+    not proven to be the service, or "".
     """
 
     def __init__(
         self,
         find_uri: Callable[[], str],
         credential: Callable[[], str],
+        refuse: Callable[[str], str] = lambda uri: "",
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._find_uri, self._credential, self._clock = find_uri, credential, clock
+        self._find_uri, self._credential, self._refuse, self._clock = find_uri, credential, refuse, clock
         self._client: ScoringClient | None = None
         self._checked: float | None = None
         self._begun = 0
@@ -47,7 +49,14 @@ class ServiceCaller:
         """The service's answer to `data`. Raises `ScoringError`, and what `find_uri` and `credential` raise."""
         client = self._current_client()
         try:
-            return client.run(data)
+            try:
+                return client.run(data)
+            except NothingSent:  # the service may have moved to another port
+                self._checked = None
+                moved = self._current_client()
+                if moved is client:
+                    raise
+                return moved.run(data)
         except ScoringError as error:
             if not error.request_id:
                 self._checked = None  # the service did not answer: it may have moved
@@ -64,9 +73,8 @@ class ServiceCaller:
         if self._client is None or not fresh:
             uri = self._find_uri()
             if self._client is None or self._client.uri != uri:
-                from mldeploy_jupyter.core.scoring_client import ScoringClient
-
-                self._client = ScoringClient(uri, self._credential)
+                self.close()
+                self._client = ScoringClient(uri, self._credential, refuse=lambda: self._refuse(uri))
             self._begun, self._checked = begun, now
         return self._client
 
@@ -85,8 +93,13 @@ def _explain_no_answer(folder: WorkspaceFolder, record: ServiceRecord, error: Sc
     if status.state == "Stopped" or (status.failure or {}).get("code") == "supervisor-lost":
         error.what = f"{name} does not run"
         error.why = "it was stopped" if status.state == "Stopped" else "its supervisor process is gone"
-        error.why += "; another program answered on its port" if error.status_code is not None else ""
+        if isinstance(error, NothingSent):
+            error.why += "; another program listens on its port, and was sent nothing"
+        elif error.status_code is not None:
+            error.why += "; another program answered on its port"
         error.hint = f"start it with `mldeploy service start {name}`"
+    elif isinstance(error, NothingSent):
+        error.hint = f"see its state with `mldeploy service show {name}`"
     elif error.status_code is None:
         broken = any(word in error.why for word in ("aborted", "reset", "Disconnected", "Broken pipe"))
         end = _wait_for_worker_exit(folder, record, status) if broken else None

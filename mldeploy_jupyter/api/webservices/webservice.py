@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
 from dataclasses import replace
@@ -86,7 +87,7 @@ class Webservice(azure_v1.OlderDeployMethods):
     def __init__(self, workspace: WorkspaceLike, name: str, must_exist: bool = True) -> None:
         self.workspace = workspace
         self.name = name
-        self._caller = scoring.ServiceCaller(lambda: self.scoring_uri, self._credential)
+        self._caller = scoring.ServiceCaller(lambda: self.scoring_uri, self._credential, self._refuse_endpoint)
 
     @classmethod
     def from_deployment(cls, workspace: WorkspaceLike, record: DeploymentRecord, wait: bool = False) -> Self:
@@ -298,6 +299,10 @@ class Webservice(azure_v1.OlderDeployMethods):
             return self.get_access_token().access_token
         return self.get_keys()[0] if self.auth_enabled else ""
 
+    def _refuse_endpoint(self, uri: str) -> str:
+        """Why what listens at `uri` is not proven to be the service, or ""."""
+        return deployment.refuse_endpoint(self._folder, self.record, uri)
+
     # Changing ---------------------------------------------------------------------------------------------------
 
     def update(
@@ -366,11 +371,13 @@ class Webservice(azure_v1.OlderDeployMethods):
     def start(self) -> None:
         """Starts a stopped service with the revision it had.
 
+        After its processes had died, its keys are replaced, because another program could have taken its port.
+
         Raises:
             DeploymentFailed: it did not start, for example because another process has its port.
         """
         try:
-            deployment.control_service(self._folder, self.name, "start")
+            deployment.control_service(self._folder, self.name, "start", _print_note)
         except DeploymentFailed as error:
             if getattr(error.cause, "code", "") == "port-in-use":  # a service keeps its port
                 error.hint = (
@@ -381,7 +388,7 @@ class Webservice(azure_v1.OlderDeployMethods):
 
     def stop(self) -> None:
         """Ends the service's processes once their requests are answered; name, keys, revisions and port stay."""
-        deployment.control_service(self._folder, self.name, "stop")
+        deployment.control_service(self._folder, self.name, "stop", _print_note)
 
     def restart(self) -> None:
         """Replaces the workers of the live revision one by one; no request is lost."""
@@ -484,3 +491,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         self._deployment_id = record.id
         if wait:
             self.wait_for_deployment()
+
+
+def _print_note(text: str) -> None:
+    print(text, file=sys.stderr)  # standard output may be read as JSON

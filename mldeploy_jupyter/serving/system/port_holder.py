@@ -1,4 +1,4 @@
-"""Which process listens on a port, for the message that a port is in use."""
+"""Which process listens on a port."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def find_port_holder(port: int, proc: Path = procfs.PROC) -> dict[str, Any] | No
     except OSError:
         command = ""
     return {"pid": pid, "command": command.strip()}
+
+
+def holds_port(pid: int, port: int, proc: Path = procfs.PROC) -> bool:
+    """Whether the process listens on TCP port `port`; False where that cannot be read."""
+    return bool(_listening_sockets(port, proc) & procfs.list_open_files(pid, proc))
 
 
 def _listening_sockets(port: int, proc: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -14,6 +15,7 @@ from mldeploy_jupyter.api.webservices import deployments
 from mldeploy_jupyter.api.webservices.scoring import ServiceCaller
 from mldeploy_jupyter.api.webservices.waiting import STATUS_CHECK_SECONDS
 from mldeploy_jupyter.core.errors import ScoringError
+from mldeploy_jupyter.core.scoring_client import NothingSent
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -88,3 +90,18 @@ def test_a_call_without_an_answer_makes_the_next_one_look_again(uri: str) -> Non
     assert caller.run(1) == [1, "Bearer key"]
     assert lookup.calls == 2
     caller.close()
+
+
+def test_a_service_that_moved_is_found_again_before_the_call_fails(uri: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stale = f"http://127.0.0.1:{stranger.getsockname()[1]}/score"
+        lookup = Lookup(stale)
+        caller = ServiceCaller(lookup.find, lambda: "key", lambda asked: "" if asked == uri else "another program")
+        with pytest.raises(NothingSent):
+            caller.run(0)
+        assert lookup.calls == 2
+        lookup.uri = stale
+        caller._current_client()
+        lookup.uri = uri
+        assert caller.run(1) == [1, "Bearer key"]
+        caller.close()

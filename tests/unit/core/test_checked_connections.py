@@ -1,0 +1,90 @@
+"""A connection is checked before anything is sent on it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from threading import Thread
+
+import pytest
+
+from mldeploy_jupyter.core.scoring_client import NothingSent, ScoringClient
+
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\n1"
+
+END = b"end"
+
+
+class Listener:
+    """Answers every request, `per_connection` of them on a connection, and keeps what it received."""
+
+    def __init__(self, per_connection: int = 100) -> None:
+        self.per_connection = per_connection
+        self.received: list[bytes] = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = self.socket.getsockname()
+        self.uri = f"http://127.0.0.1:{self.address[1]}/score"
+        self.thread = Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        with self.socket:
+            while True:
+                connection, _ = self.socket.accept()
+                with connection:
+                    data = connection.recv(65536)
+                    if data == END:
+                        return
+                    self.received.append(data)
+                    for _ in range(self.per_connection - 1):
+                        if not data:
+                            break
+                        connection.sendall(ANSWER)
+                        data = connection.recv(65536)
+                        self.received[-1] += data
+                    if data:
+                        connection.sendall(ANSWER)
+
+    def close(self) -> list[bytes]:
+        """What was received, a piece for each connection."""
+        if self.thread.is_alive():
+            with socket.create_connection(self.address) as last:
+                last.sendall(END)
+        self.thread.join(10)
+        return self.received
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    found = Listener()
+    yield found
+    found.close()
+
+
+def test_nothing_is_sent_on_a_refused_connection(listener: Listener) -> None:
+    client = ScoringClient(listener.uri, lambda: "secret", refuse=lambda: "it is somebody else")
+    with pytest.raises(NothingSent) as caught:
+        client.run({"data": 1})
+    assert caught.value.why == "it is somebody else" and caught.value.status_code is None
+    client.close()
+    assert listener.close() == [b""]
+
+
+def test_a_connection_is_checked_once_and_each_new_one_again(listener: Listener) -> None:
+    reasons = ["", "", "it is somebody else"]
+    client = ScoringClient(listener.uri, lambda: "secret", refuse=lambda: reasons.pop(0))
+    assert [client.run({"data": n}) for n in range(3)] == [1, 1, 1] and len(reasons) == 2
+    client.close()
+    assert client.run({"data": 3}) == 1 and len(reasons) == 1
+    client.close()
+
+
+def test_a_connection_that_broke_is_not_replaced_unchecked() -> None:
+    listener = Listener(per_connection=1)
+    reasons = ["", "it is somebody else"]
+    client = ScoringClient(listener.uri, lambda: "secret", refuse=lambda: reasons.pop(0))
+    assert client.run({"data": 1}) == 1
+    with pytest.raises(NothingSent):
+        client.run({"data": 2})
+    client.close()
+    assert [bool(data) for data in listener.close()] == [True, False]
