@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.core.errors import EntryScriptError, MldeployError
-from mldeploy_jupyter.core.text import clean
+from mldeploy_jupyter.core.text import clean, printable_line
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
@@ -153,7 +153,8 @@ class CheckProgress:
         self.seen = 0  # lines of the output that are shown, or are in `withheld`
         self.withheld: list[str] = []  # warnings, some of which are the server's, that are shown at the end
         self._context = context
-        self._text = f"checking {script}{' with ' if models else ''}{', '.join(models)}: init() and the sample ..."
+        names = f"{script}{' with ' if models else ''}{', '.join(models)}"
+        self._text = printable_line(f"checking {names}: init() and the sample ...")
         self._began = context.clock()
         self._seconds = 0  # shown last
         self._counter = ""  # on the screen

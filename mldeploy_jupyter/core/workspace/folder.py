@@ -126,11 +126,12 @@ def find_workspace(
 
     Without `start`, it is the workspace that the variable MLDEPLOY_WORKSPACE names, or the one nearest to the current
     directory. The search ends at the home directory and at the border of the file system. Raises `WorkspaceError` when
-    the variable names no workspace, when `config.json` cannot be read, or when the folder belongs to another user.
+    the variable names no workspace, when `config.json` cannot be read, or when the folder belongs to another user and
+    the variable does not name the folder `.mldeploy` itself.
     """
     named = environ.get(VARIABLE)
     if start is None and named:
-        folder = _load_named(Path(named).expanduser().absolute())
+        folder = _load_named(Path(named).expanduser().absolute(), environ)
         if folder is None:
             raise WorkspaceError(
                 f"{VARIABLE} names no workspace: {named}",
@@ -146,12 +147,10 @@ def find_workspace(
             why="it was removed while this program stood in it",
             hint="change to a folder that exists: cd, or os.chdir(...)",
         ) from None
-    if here.name == FOLDER and (here / "config.json").is_file():
-        return load_workspace(here)
-    for directory in search_folders(here):
-        root = directory / FOLDER
-        if (root / "config.json").is_file():
-            _check_owner(root)
+    roots = [directory / FOLDER for directory in search_folders(here)]
+    for root in [here, *roots] if here.name == FOLDER else roots:
+        if _is_workspace(root):
+            _check_owner(root, environ)
             return load_workspace(root)
     return None
 
@@ -201,6 +200,7 @@ def create_workspace(
             make_private_dir(root)
         except FileExistsError as error:
             raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", error.filename) from None
+        _check_owner(root)
         root.chmod(0o700)
         if not (root / ".gitignore").exists():
             atomic_write(root / ".gitignore", "*\n")  # models and keys do not belong in a repository
@@ -276,30 +276,42 @@ def delete_workspace(folder: WorkspaceFolder) -> None:
 
 
 def list_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
-    """Every workspace that this user has created or written to, by path."""
+    """Every workspace that this user has created or written to, by path, without those that belong to others now."""
     folders = []
     for root in known_workspaces.list_roots(index=index):
         try:
+            _check_owner(root)
             folders.append(load_workspace(root))
-        except WorkspaceError:
+        except (WorkspaceError, OSError):
             continue  # one broken workspace must not hide the others
     return folders
 
 
-def _load_named(path: Path) -> WorkspaceFolder | None:
+def _load_named(path: Path, environ: Mapping[str, str]) -> WorkspaceFolder | None:
     """The workspace whose folder, or the folder around it, is `path`."""
-    for root in (path, path / FOLDER):
-        if (root / "config.json").is_file() and (root.name == FOLDER or root == path / FOLDER):
+    for root in (path, path / FOLDER) if path.name == FOLDER else (path / FOLDER,):
+        if _is_workspace(root):
+            _check_owner(root, environ)
             return load_workspace(root)
     return None
 
 
-def _check_owner(root: Path) -> None:
-    # The owner of the folder decides what this program unpickles.
-    if root.stat().st_uid != os.geteuid():
+def _is_workspace(root: Path) -> bool:
+    # os.path, because `Path.is_file` raises an error for a folder that only others may look into.
+    return os.path.isfile(root / "config.json")
+
+
+def _check_owner(root: Path, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises `WorkspaceError` for a folder or a link of another user, unless MLDEPLOY_WORKSPACE names this very folder.
+
+    Its owner decides what this program unpickles, and where its orders go.
+    """
+    owners = {root.lstat().st_uid, root.stat().st_uid}
+    trusted = environ.get(VARIABLE)
+    if owners != {os.geteuid()} and (not trusted or Path(trusted).expanduser().absolute() != root):
         raise WorkspaceError(
             f"the workspace belongs to another user: {root}",
-            why="it was found by searching upwards, and its owner could make this program load any model",
+            why="its owner could make this program load any model",
             hint=f"if you trust it: export {VARIABLE}={root}",
         )
 

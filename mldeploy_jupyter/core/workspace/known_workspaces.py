@@ -55,7 +55,7 @@ def _change(path: Path, add: str | None = None) -> None:
 
 
 def _is_workspace(root: str) -> bool:
-    return (Path(root) / "config.json").is_file()
+    return os.path.isfile(Path(root) / "config.json")  # never raises, also where only others may look
 
 
 def _read(path: Path) -> list[str]:

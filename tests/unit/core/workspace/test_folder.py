@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
-from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_workspace, find_workspace
+from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_workspace, find_workspace, list_workspaces
 
 
 def no_announcement(line: str) -> None:
@@ -91,6 +91,40 @@ def test_another_users_workspace_above_is_not_used(folder: Path, monkeypatch: py
     with pytest.raises(WorkspaceError, match="belongs to another user"):
         find_workspace(folder)
     assert find_workspace(environ={"MLDEPLOY_WORKSPACE": str(made.root)}) == made
+
+
+def test_another_users_workspace_is_not_used_whatever_way_it_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = create_workspace(folder / "theirs")
+    (folder / "link").symlink_to(folder / "theirs")
+    (folder / "ours").mkdir()
+    (folder / "ours" / ".mldeploy").symlink_to(made.root)
+    assert list_workspaces() == [made]
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    for place in ("theirs", "theirs/.mldeploy", "link", "link/.mldeploy", "ours", "ours/.mldeploy"):
+        with pytest.raises(WorkspaceError, match="belongs to another user"):
+            find_workspace(folder / place)
+        os.chdir(folder / place)
+        with pytest.raises(WorkspaceError, match="belongs to another user"):
+            find_workspace()
+        os.chdir(folder)
+    with pytest.raises(WorkspaceError, match="belongs to another user"):
+        find_workspace(environ={"MLDEPLOY_WORKSPACE": str(folder / "theirs")})  # not the folder itself
+    with pytest.raises(WorkspaceError, match="belongs to another user"):
+        create_workspace(folder / "theirs", exist_ok=True)
+    assert list_workspaces() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_link_of_another_user_is_not_followed(folder: Path) -> None:
+    made = create_workspace(folder / "ours")
+    link = folder / ".mldeploy"
+    link.symlink_to(made.root)
+    assert find_workspace(folder) is not None
+    os.lchown(link, 12345, -1)
+    with pytest.raises(WorkspaceError, match="belongs to another user"):
+        find_workspace(folder)
 
 
 def test_ensure_workspace_creates_and_announces_it_once(folder: Path) -> None:
