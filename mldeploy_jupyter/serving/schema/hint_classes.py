@@ -74,6 +74,10 @@ def _object_node(cls: type, required: dict[str, bool], seen: dict[Any, Any], mak
     }
     if any(required.values()):
         schema["required"] = [name for name, is_required in required.items() if is_required]
+    if positional:  # as run() returns it, and as clients may send it
+        size = {"minItems": len(nodes), "maxItems": len(nodes)}
+        items = [node.schema for node in nodes.values()]
+        schema = {"anyOf": [schema, {"type": "array", "prefixItems": items, "items": {}, **size}]}
     return HintNode(parse, schema)
 
 

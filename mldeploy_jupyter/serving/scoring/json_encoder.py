@@ -6,6 +6,9 @@ the place of a value that JSON cannot express.
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+import enum
 import json
 import math
 import sys
@@ -29,7 +32,11 @@ class NotJson(Exception):
 
 
 def encode(value: Any) -> bytes:
-    """`value` as JSON: numpy and pandas values are encoded, NaN and infinity refused. Raises `NotJson`."""
+    """`value` as JSON: numpy and pandas values are encoded, NaN and infinity refused. Raises `NotJson`.
+
+    In tables and columns of pandas, NaN is a missing value, and becomes null.
+    """
+    result = value
     try:
         if type(value) is list and (types := set(map(type, value))) <= _PLAIN:  # the usual result
             written = orjson.dumps(value)
@@ -41,7 +48,7 @@ def encode(value: Any) -> bytes:
             return written
     except (TypeError, ValueError, RecursionError):
         pass
-    plain = to_plain(value, "", 0)
+    plain = to_plain(result, "", 0)
     try:
         return orjson.dumps(plain)
     except (TypeError, ValueError):
@@ -172,17 +179,19 @@ def to_plain(value: Any, where: str, depth: int) -> Any:
         raise NotJson(
             where[:80], "the result is nested too deeply, or contains itself", "Return plain lists and dicts."
         )
-    if value is None or isinstance(value, (str, bool)):
-        return str(value) if isinstance(value, str) else value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value, where, depth + 1)
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return _check_finite(float(value), where)
     if isinstance(value, dict):
-        return {
-            _plain_key(key, where): to_plain(item, _place_below(where, key), depth + 1) for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
+        return _dict_to_plain(value, where, depth)
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [to_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
     for module, convert in (("numpy", _numpy_to_plain), ("pandas", _pandas_to_plain)):
         if module in sys.modules:
@@ -191,7 +200,24 @@ def to_plain(value: Any, where: str, depth: int) -> Any:
                 return converted
     if hasattr(value, "isoformat"):
         return value.isoformat()
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return _dict_to_plain(fields, where, depth)
+    if callable(getattr(value, "model_dump", None)) and not isinstance(value, type):  # pydantic
+        return to_plain(value.model_dump(mode="json", by_alias=True), where, depth + 1)
     raise NotJson(where, f"a value of type {_type_name(type(value))} has no form in JSON", _hint_for(value))
+
+
+def _dict_to_plain(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        name = _plain_key(key, where)
+        if name in found:
+            raise NotJson(where, f"two keys are {name!r} in JSON", "Rename one of them.")
+        found[name] = to_plain(item, _place_below(where, name), depth + 1)
+    return found
 
 
 def _numpy_to_plain(np: Any, value: Any, where: str, depth: int) -> tuple[bool, Any]:
@@ -220,14 +246,33 @@ def _pandas_to_plain(pd: Any, value: Any, where: str, depth: int) -> tuple[bool,
     if value is pd.NaT or value is getattr(pd, "NA", None):
         return True, None
     if isinstance(value, pd.DataFrame):
-        return True, to_plain(value.to_dict(orient="records"), where, depth + 1)
+        return True, to_plain(_frame_to_rows(value, where), where, depth + 1)
     if isinstance(value, (pd.Series, pd.Index)):
-        return True, to_plain(value.tolist(), where, depth + 1)
+        return True, to_plain(_present(value), where, depth + 1)
     if isinstance(value, pd.Timedelta):
         return True, value.isoformat()
     if type(value).__module__.startswith("pandas") and hasattr(value, "tolist"):  # extension arrays
-        return True, to_plain(value.tolist(), where, depth + 1)
+        return True, to_plain(_present(value), where, depth + 1)
     return False, None
+
+
+def _frame_to_rows(frame: Any, where: str) -> list[dict[str, Any]]:
+    """The rows of a data frame as dicts, with None for missing values, and labels of columns as text."""
+    names = [str(label) for label in frame.columns.tolist()]
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise NotJson(where, f"the data frame has two columns named {name!r}", "Rename one of them.")
+    columns = [_present(frame.iloc[:, position]) for position in range(len(names))]
+    rows = zip(*columns, strict=True) if columns else [()] * len(frame)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _present(column: Any) -> list[Any]:
+    """The values of a column, an index or an extension array, with None for NaN, NaT and NA."""
+    if not hasattr(column, "isna"):
+        return column.tolist()  # type: ignore[no-any-return]
+    pairs = zip(column.tolist(), column.isna().tolist(), strict=True)
+    return [None if missing else item for item, missing in pairs]
 
 
 def _check_finite(value: float, where: str) -> float:
@@ -238,6 +283,8 @@ def _check_finite(value: float, where: str) -> float:
 
 
 def _plain_key(key: Any, where: str) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
     if isinstance(key, str):
         return str(key)
     if isinstance(key, bool) or key is None:
@@ -256,8 +303,6 @@ def _type_name(kind: type) -> str:
 
 
 def _hint_for(value: Any) -> str:
-    if isinstance(value, (bytes, bytearray)):
-        return "Return AMLResponse(data, 200) to send bytes as they are."
-    if isinstance(value, (set, frozenset)) or hasattr(value, "__next__"):
+    if hasattr(value, "__next__"):
         return "Return list(...) instead."
     return "Return lists, dicts, strings and numbers."

@@ -14,12 +14,18 @@ from .messages import Response
 from .script import Script
 
 
-def encode_result(result: Any) -> Response:
-    """The response that carries `result`. Raises `NotJson` when it cannot be sent."""
+def encode_result(result: Any, is_declared: bool = True) -> Response:
+    """The response that carries `result`. Raises `NotJson` when it cannot be sent.
+
+    Bytes become base64 where `run()` declares what it returns (`is_declared`): without that, they may be a picture.
+    """
     if isinstance(result, AMLResponse):
         return _encode_aml_response(result)
     if result is None:
         return Response(200, b"{}")
+    if isinstance(result, (bytes, bytearray)) and not is_declared:
+        hint = "Return AMLResponse(data, 200) to send bytes as they are; the hint `-> bytes` makes them base64."
+        raise NotJson("", f"a value of type {type(result).__name__} has no form in JSON", hint)
     return Response(200, encode(result))
 
 

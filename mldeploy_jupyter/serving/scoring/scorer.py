@@ -137,7 +137,7 @@ class Scorer:
         try:
             if isinstance(result, str):
                 self._warn_of_json_string(result)
-            response = encode_result(result)
+            response = encode_result(result, self.script.output is not None)
             if self.script.output is not None:
                 self._check_output(result, response, request)
             return response
