@@ -37,11 +37,11 @@ def diagnose_failure(
     if bundle_path is not None:
         bundle = builder.load(bundle_path)
         script = _bundled_script(folder, bundle, inference)
-        root = bundle.app / "azureml-models"
-        tree = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-        failure.setdefault("model_tree", tree[:50])
+        failure.setdefault("model_tree", sorted(bundle.files_below(f"app/{builder.MODELS}/"))[:50])
         if failure.get("stage") in ("import", "init", "probe") and failure.get("exception"):
-            failure.setdefault("damaged", builder.find_damaged_files(bundle))
+            failure.setdefault(
+                "damaged", builder.find_damaged_files(bundle, Path(settings.get("app_root") or bundle.app))
+            )
     failure.setdefault("versions", _locked_versions(lock))
     service = folder.open_store().get_service(str(settings.get("service") or ""))
     settings = {**settings, "updating": service is not None and service.revision > 0}

@@ -13,13 +13,14 @@ import weakref
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, WebserviceException
 from mldeploy_jupyter.core.journal.journal import STAGES, Journal, read_events
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, utc_now
 from mldeploy_jupyter.core.text import format_size
-from mldeploy_jupyter.deployment import diagnose, prewarm
+from mldeploy_jupyter.deployment import diagnose, imported_files, prewarm, working_folder
 from mldeploy_jupyter.deployment.files import cancel_path, journal_path
 from mldeploy_jupyter.deployment.lease import Heartbeat
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
@@ -105,6 +106,8 @@ def run_deployment(
                 stages.emit(stages.current, "log", line)
             outcome = _end_failed(state, diagnose.diagnose_defect(error))
         journal.close()
+        if outcome != "live":
+            working_folder.remove_unused(folder.services / request.service)
         if end is not None:
             end.set()
         # The deployment has ended. If the service was deleted since or the disk is full, that changes nothing.
@@ -138,11 +141,18 @@ def _run_stages(state: ExecutionState, target: Target, prewarmed: prewarm.Prewar
     assert service is not None
     revision = _create_revision(state, target)
     inputs, plan = _check(state, target, Plan(request, service, revision, secrets=state.secrets))
-    bundle = _build_bundle(state, inputs)
+    app = working_folder.working_folder(state.folder.services / request.service, revision.number)
+    bundle = _build_bundle(state, inputs, app if target.capabilities.needs_python else None)
     python = _prepare_environment(state, inputs) if target.capabilities.needs_python else ""
     variables = dict(inputs.environment.environment_variables) if inputs.environment else {}
     state.settings = server_settings(
-        bundle, revision, plan.config, python=python, variables=variables, models=inputs.records
+        bundle,
+        revision,
+        plan.config,
+        python=python,
+        variables=variables,
+        models=inputs.records,
+        app=app if target.capabilities.needs_python else None,
     )
     # This write is durable, and so is every earlier one with it: from here on, the target may switch.
     revision = state.revision = state.store.update_revision(
@@ -155,9 +165,20 @@ def _run_stages(state: ExecutionState, target: Target, prewarmed: prewarm.Prewar
     plan = replace(plan, revision=revision, bundle=bundle.path, python=python, settings=state.settings)
     if prewarmed is not None:
         prewarmed.wait_until_ready()
+    began = time.time()
     endpoint = target.apply(plan, Strategy(), state.stages.emit, state.cancel)
-    record_live(state.store, state.journal, revision, endpoint, seconds=state.stages.elapsed)
     state.modules = endpoint.details.get("modules") or {}
+    _record_imported(state, revision, began)
+    record_live(state.store, state.journal, revision, endpoint, seconds=state.stages.elapsed)
+
+
+def _record_imported(state: ExecutionState, revision: RevisionRecord, began: float) -> None:
+    """Records what the service imported from outside of its bundle; a later deployment asks whether it has changed."""
+    app = str(state.settings.get("app_root") or "")
+    state.environment["imported"] = imported_files.record(state.modules, app, began)
+    # The service is live already; what is missing in the store only costs a needless update.
+    with suppress(MldeployError):
+        state.store.update_revision(revision.service, revision.number, durable=False, environment=state.environment)
 
 
 def _create_revision(state: ExecutionState, target: Target) -> RevisionRecord:
@@ -205,8 +226,11 @@ def _check(state: ExecutionState, target: Target, plan: Plan) -> tuple[Inputs, P
     return inputs, plan
 
 
-def _build_bundle(state: ExecutionState, inputs: Inputs) -> Bundle:
-    """Locks the environment, whose lock is part of the bundle, and builds the bundle."""
+def _build_bundle(state: ExecutionState, inputs: Inputs, app: Path | None) -> Bundle:
+    """Locks the environment, whose lock is part of the bundle, and builds the bundle.
+
+    `app` is the working folder to make from it; None for a target whose services do not run in a folder of ours.
+    """
     from mldeploy_jupyter import environments
 
     with state.stages.stage("bundle") as set_detail:
@@ -225,6 +249,9 @@ def _build_bundle(state: ExecutionState, inputs: Inputs) -> Bundle:
                 state.lock, python = locked.text, locked.python_version
         bundle = make_bundle(inputs, state.folder, lock=state.lock, python=python, check=state.cancel)
         state.bundle = bundle
+        if app is not None:
+            working_folder.remove_unused(app.parent.parent.parent)
+            working_folder.create(bundle, state.folder.open_artifacts(), app, check=state.cancel)
         sizes = [size for _digest, size in bundle.manifest["files"].values()]
         set_detail(f"{_count(len(sizes), 'file')} with the server, {format_size(sum(sizes))}, {bundle.digest[:8]}")
         state.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceExcep
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
-from mldeploy_jupyter.targets import TargetContext
+from mldeploy_jupyter.deployment import imported_files
+from mldeploy_jupyter.serving.system import caller_environment
+from mldeploy_jupyter.targets import TargetContext, open_target
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
@@ -58,7 +61,7 @@ def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: S
         bundle = _load_bundle(request.service, request.revision, folder, store)
         records = registered_models(request.models, store)
         return Inputs(records=records, environment=environment, config=config, existing_bundle=bundle)
-    found = [_find_model(reference, folder, store) for reference in request.models]
+    found = [_find_model(reference, store) for reference in request.models]
     models, records = [model for model, _ in found], [record for _, record in found if record is not None]
     if request.keep_source:
         files, name, script = _bundled_source(_load_bundle(request.service, request.keep_source, folder, store))
@@ -73,14 +76,21 @@ def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: S
 def make_bundle(
     inputs: Inputs, folder: WorkspaceFolder, *, lock: str, python: str, check: Callable[[], None]
 ) -> builder.Bundle:
-    """Builds the bundle, or finds one with the same content. `check` is called between files and may raise."""
+    """Builds the bundle, or finds one with the same content. `check` is called between files and may raise.
+
+    One that is there is verified, and repaired. Raises `StorageError` when it cannot be.
+    """
     if inputs.existing_bundle is not None:
+        builder.repair(inputs.existing_bundle)
         return inputs.existing_bundle
     return builder.build(_bundle_content(inputs, lock=lock, python=python), folder.bundles, check=check)
 
 
 def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -> bool:
     """Whether the service's live revision already is what the request would make.
+
+    That counts everything that the service imports or finds: models, script and helper modules, the lock or the
+    packages of the interpreter, the user's own packages outside of the bundle, the environment variables.
 
     Raises what `collect_inputs` raises: a request that cannot be carried out is not "unchanged".
     """
@@ -90,16 +100,25 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
         return False
     if not _same_settings(service, revision, request) or service.target != request.target:
         return False
+    from mldeploy_jupyter import environments
+
     inputs = collect_inputs(request, folder, store)
     lock, python = "", ""
     if inputs.environment is not None:
-        from mldeploy_jupyter import environments
-
         locked = environments.lock(inputs.environment, kernel_python=request.kernel_python)
         lock, python = locked.text, locked.python_version
-    elif revision.environment.get("python") != request.kernel_python:
+    else:
+        interpreter = (request.kernel_python, environments.lock_current(request.kernel_python).digest)
+        if (revision.environment.get("python"), revision.environment.get("digest")) != interpreter:
+            return False
+    if builder.compute_digest(_bundle_content(inputs, lock=lock, python=python)) != revision.bundle_digest:
         return False
-    return builder.compute_digest(_bundle_content(inputs, lock=lock, python=python)) == revision.bundle_digest
+    imported = revision.environment.get("imported")
+    if imported is None or imported_files.find_changed(imported):  # None: unknown, as in revisions of earlier versions
+        return False
+    # A target that does not tell has variables that a caller cannot change.
+    environment = open_target(service.target, target_context(folder)).status(service).details.get("environment")
+    return not environment or environment == caller_environment.digest(os.environ)
 
 
 def server_settings(
@@ -110,14 +129,16 @@ def server_settings(
     python: str,
     variables: dict[str, str],
     models: Iterable[ModelRecord] = (),
+    app: Path | None = None,
 ) -> dict[str, Any]:
     """The settings (`serving/settings.py`) of the scoring server of this revision.
 
-    `config` is the deploy configuration with its defaults, `variables` are those of the environment.
+    `config` is the deploy configuration with its defaults, `variables` are those of the environment, `app` is the
+    working folder (default: that of the bundle).
     """
     variables = {**variables, **(config.get("environment_variables") or {})}
     return {
-        **bundle_settings(bundle, python=python, variables=variables, models=models),
+        **bundle_settings(bundle, python=python, variables=variables, models=models, app=app),
         "service": revision.service,
         "revision": revision.number,
         "revision_label": f"{revision.number}-{bundle.digest[:8]}",
@@ -141,21 +162,25 @@ def server_settings(
 
 
 def bundle_settings(
-    bundle: builder.Bundle, *, python: str, variables: dict[str, str], models: Iterable[ModelRecord]
+    bundle: builder.Bundle,
+    *,
+    python: str,
+    variables: dict[str, str],
+    models: Iterable[ModelRecord],
+    app: Path | None = None,
 ) -> dict[str, Any]:
-    """The server's settings that say what it runs: the bundle's folders, the interpreter, what to import first."""
-    prefix = f"app/{bundle.manifest['source_directory']}/"
-    source = {
-        name.removeprefix(prefix): bundle.path / name for name in bundle.manifest["files"] if name.startswith(prefix)
-    }
+    """The server's settings that say what it runs: the folders, the interpreter, what to import first."""
+    name = bundle.manifest["source_directory"]
+    source = {file: bundle.app / name / file for file in bundle.files_below(f"app/{name}/")}
+    app = bundle.app if app is None else app
     return {
         "python": python,
         "server_path": str(bundle.server),
         "server_digest": bundle.server_digest,
-        "app_root": str(bundle.app),
-        "source_directory": bundle.manifest["source_directory"],
+        "app_root": str(app),
+        "source_directory": name,
         "entry_script": bundle.entry_script,
-        "model_dir": str(bundle.model_dir),
+        "model_dir": str(app / bundle.model_folder),
         "env": variables,
         "preload": modules_to_preload(source, models),
     }
@@ -167,12 +192,9 @@ def registered_models(references: list[str], store: Store) -> list[ModelRecord]:
     return [record for record in found if record is not None]
 
 
-def registered_model(record: ModelRecord, folder: WorkspaceFolder) -> builder.BundleModel:
-    """A registered model as a part of a bundle; its files come from the artifacts."""
-    artifacts = folder.open_artifacts()
-    return builder.BundleModel(
-        record.name, record.version, record.files, lambda target: artifacts.materialize(record.files, target)
-    )
+def registered_model(record: ModelRecord) -> builder.BundleModel:
+    """A registered model as a part of a bundle."""
+    return builder.BundleModel(record.name, record.version, record.files)
 
 
 def target_context(folder: WorkspaceFolder, clients: dict[str, Any] | None = None) -> TargetContext:
@@ -211,12 +233,10 @@ def _with_tracing(environment: EnvironmentSpec | None, config: DeployConfig) -> 
     return replace(environment, pip=[*environment.pip, *TRACING])
 
 
-def _find_model(
-    reference: str, folder: WorkspaceFolder, store: Store
-) -> tuple[builder.BundleModel, ModelRecord | None]:
+def _find_model(reference: str, store: Store) -> tuple[builder.BundleModel, ModelRecord | None]:
     record = _find_registered(reference, store)
     if record is not None:
-        return registered_model(record, folder), record
+        return registered_model(record), record
     path = Path(reference)
     if path.is_absolute() and path.exists():
         return _local_model(path), None
@@ -239,18 +259,11 @@ def _local_model(path: Path) -> builder.BundleModel:
     else:
         found = {f"{path.name}/{p.relative_to(path)}": p for p in sorted(path.rglob("*")) if p.is_file()}
 
-    def copy_to(target: Path) -> None:
-        import shutil
-
-        for relative, source in found.items():
-            (target / relative).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target / relative)
-
     manifest: dict[str, list[Any]] = {}
     for relative, source in found.items():
         with source.open("rb") as file:
             manifest[relative] = [hashlib.file_digest(file, "sha256").hexdigest(), source.stat().st_size]
-    return builder.BundleModel(path.name, 0, manifest, copy_to)
+    return builder.BundleModel(path.name, 0, manifest, found)
 
 
 def _load_bundle(service: str, number: int, folder: WorkspaceFolder, store: Store) -> builder.Bundle:
@@ -268,8 +281,9 @@ def _load_bundle(service: str, number: int, folder: WorkspaceFolder, store: Stor
 def _bundled_source(bundle: builder.Bundle) -> tuple[dict[str, Path], str, str]:
     """The source files of a bundle by relative path, the name of their folder, and the entry script among them."""
     name = bundle.manifest["source_directory"]
-    root = bundle.app / name
-    # A service compiles its modules in place; the results are not part of the source.
-    paths = sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    script = Path(bundle.entry_script).relative_to(name).as_posix()
-    return {str(path.relative_to(root)): path for path in paths}, name, script
+    files = bundle.files_below(f"app/{name}/")
+    paths = {file: bundle.app / name / file for file in files}
+    damaged = [file for file, (digest, _) in files.items() if not builder.has_digest(paths[file], digest)]
+    if damaged:
+        raise builder.damaged_error(bundle, f"app/{name}/{damaged[0]}")
+    return paths, name, Path(bundle.entry_script).relative_to(name).as_posix()

@@ -10,6 +10,7 @@ The caller records which process it started before the runner begins; the runner
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -28,6 +29,7 @@ from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, M
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.deployment.files import PREWARM_FILE, REQUEST_FILE
 from mldeploy_jupyter.deployment.plan import registered_models
+from mldeploy_jupyter.serving.system.caller_environment import inherited
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import START_SECONDS, STATUS_SECONDS, SupervisorClient
 
@@ -126,5 +128,6 @@ def _settings(request: DeploymentRequest, folder: Path, models: list[ModelRecord
         "server_path": str(server_source.link_package(folder / "server")),
         "server_digest": server_source.compute_digest(server_source.read_files()),
         "env": dict(_config(request).get("environment_variables") or {}),
+        "inherited": inherited(os.environ),
         "preload": modules_to_preload(source, models),
     }

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mldeploy_jupyter.core.bundle.builder import MODELS
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
+from mldeploy_jupyter.core.files import read_json_if_valid
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspaces
+from mldeploy_jupyter.deployment import working_folder
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.deployment.recovery import recover_lost_deployments
 from mldeploy_jupyter.targets.process import ProcessTarget
@@ -84,21 +87,24 @@ def prune_workspace(
     deployments = [folder.deployments / record.id for record in old] + unknown
     # A running deployment may be about to reuse an old bundle.
     bundles_in_use = _bundles_in_use(store, {record.id for record in kept})
-    bundles = [] if _is_deploying(store) else _other_entries(folder.bundles, bundles_in_use, before)
+    deploying = _is_deploying(store)
+    bundles = [] if deploying else _other_entries(folder.bundles, bundles_in_use, before)
     services = _abandoned_services(folder, store, before)
-    size = sum(_size(path) for path in (*deployments, *bundles, *services))
+    others = [] if deploying else sorted(set(folder.services.glob("*")) - set(services))
+    unused = [path for service in others for path in working_folder.list_unused(service)]
+    size = sum(_size(path) for path in (*deployments, *bundles, *services, *unused))
     counts = (len(old) + len(unknown), len(bundles), len(services))
     if dry_run:
-        blobs, freed = artifacts.measure_unreferenced(_blobs_in_use(store))
+        blobs, freed = artifacts.measure_unreferenced(_blobs_in_use(store, folder, bundles))
         return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True)
 
     for record in old:
         artifacts.remove_file(f"journals/{record.id}.jsonl")
-    for path in (*deployments, *bundles, *services):
+    for path in (*deployments, *bundles, *services, *unused):
         shutil.rmtree(path, ignore_errors=True)
     # Rows last: after a prune that was killed, the next one finds the same deployments again.
     store.remove_deployments([record.id for record in old])
-    blobs, freed = artifacts.sweep(lambda: _blobs_in_use(store))
+    blobs, freed = artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
     freed += _sweep_model_cache(folder, store)
     swept, notes = _sweep_environments(folder)
     return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
@@ -157,8 +163,13 @@ def _abandoned_services(folder: WorkspaceFolder, store: Store, before: float) ->
     ]
 
 
-def _blobs_in_use(store: Store) -> set[str]:
-    return {digest for model in store.list_models() for digest, _ in model.files.values()}
+def _blobs_in_use(store: Store, folder: WorkspaceFolder, removed: list[Path]) -> set[str]:
+    """The digests of registered models, and of those in bundles that stay: a rollback copies them again."""
+    used = {digest for model in store.list_models() for digest, _ in model.files.values()}
+    for path in set(folder.bundles.glob("*")) - set(removed):
+        files = (read_json_if_valid(path / "bundle.json") or {}).get("files") or {}
+        used |= {entry[0] for name, entry in files.items() if name.startswith(f"app/{MODELS}/")}
+    return used
 
 
 def _sweep_model_cache(folder: WorkspaceFolder, store: Store) -> int:

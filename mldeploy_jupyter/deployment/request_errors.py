@@ -48,8 +48,9 @@ def find_request_error(
         time.sleep(0.01)
     bundle = builder.load(folder.bundles / revision.bundle_digest)
     script = bundle.app / bundle.entry_script
+    running = Path(revision.settings.get("app_root") or bundle.app) / bundle.entry_script
     frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))
-    lines_of_script = [int(line) for file, line in frames if file == str(script)]
+    lines_of_script = [int(line) for file, line in frames if file == str(running)]
     info = _script_info(folder, script)
     cause = _named_cause(raised, info, service.name)
     if not raised or not lines_of_script:

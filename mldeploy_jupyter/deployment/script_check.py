@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ModelNotFoundException
+from mldeploy_jupyter.deployment import working_folder
 from mldeploy_jupyter.deployment.plan import bundle_settings, registered_model
-from mldeploy_jupyter.serving.supervisor.spawn import DROPPED_VARIABLES
+from mldeploy_jupyter.serving.system.caller_environment import inherited
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 
@@ -116,8 +117,10 @@ def check_script(
     """
     started = time.monotonic()
     with _temporary_folder(folder) as temporary:
-        bundle = _build_bundle(script, models, folder, temporary)
-        settings = bundle_settings(bundle, python=python, variables=variables or {}, models=models)
+        bundle = _build_bundle(script, models, temporary)
+        app = temporary / "app"
+        working_folder.create(bundle, folder.open_artifacts(), app)
+        settings = bundle_settings(bundle, python=python, variables=variables or {}, models=models, app=app)
         settings["init_timeout"] = init_timeout
         answer = _run_forked(folder, settings, on_progress)
         if answer is not None:
@@ -150,7 +153,9 @@ def _run_forked(
             on_progress(output)
 
         try:
-            answer = supervisor.call("check", on_event, timeout=SILENCE_SECONDS, settings=settings)
+            answer = supervisor.call(
+                "check", on_event, timeout=SILENCE_SECONDS, settings={**settings, "inherited": inherited(os.environ)}
+            )
         except TargetFailure:
             continue
         if not answer.get("ok"):  # it does not fork, or its imports do not fit
@@ -191,13 +196,13 @@ def _run_process(
     # faulthandler shows where a crash or a hanging init() was.
     command = [settings["python"], "-P", "-X", "faulthandler", "-m", f"{PACKAGE}.check"]
     command += ["--settings", str(settings_path), "--result", str(result_path)]
-    environ = {name: value for name, value in os.environ.items() if name not in DROPPED_VARIABLES}
+    environ = inherited(os.environ)
     environ |= {"PYTHONPATH": str(bundle.server), "PYTHONUNBUFFERED": "1"}
     environ |= {"PYTHONIOENCODING": "utf-8:backslashreplace"}
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             command,
-            cwd=bundle.app,
+            cwd=settings["app_root"],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -272,22 +277,23 @@ def _split_fatal_error(lines: list[str]) -> tuple[list[str], list[dict[str, Any]
     return lines[:begin], stack[::-1]
 
 
-def _build_bundle(script: Path, models: list[ModelRecord], folder: WorkspaceFolder, temporary: Path) -> Bundle:
+def _build_bundle(script: Path, models: list[ModelRecord], temporary: Path) -> Bundle:
     from mldeploy_jupyter.core.bundle.builder import BundleContent, build
     from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 
-    parts = [registered_model(model, folder) for model in models]
+    parts = [registered_model(model) for model in models]
     return build(BundleContent("source", list_source_files(script), script.name, parts), temporary / "bundles")
 
 
 def _model_files(bundle: Bundle) -> list[str]:
-    root = bundle.app / "azureml-models"
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())[:50]
+    from mldeploy_jupyter.core.bundle.builder import MODELS
+
+    return sorted(bundle.files_below(f"app/{MODELS}/"))[:50]
 
 
 @contextlib.contextmanager
 def _temporary_folder(folder: WorkspaceFolder) -> Iterator[Path]:
-    """A folder in the workspace, on the disk that has the models, so that they are linked and not copied."""
+    """A folder in the workspace, on the disk that has the models, so that they can be cloned."""
     for left_behind in folder.root.glob(f"{FOLDER_PREFIX}*-*"):
         pid = left_behind.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():

@@ -50,6 +50,7 @@ __all__ = [
     "capture",
     "interpreters",
     "lock",
+    "lock_current",
     "prepare",
     "sweep",
 ]

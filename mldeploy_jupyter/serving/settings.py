@@ -15,7 +15,8 @@ class Settings:
     `mldeploy_serving` (empty: the supervisor's own copy) and `server_digest` identifies its content (empty: computed
     from the files). `app_root` is the working folder (`AML_APP_ROOT`), `source_directory` a name below it or empty,
     `entry_script` a path relative to `app_root`, `model_dir` an absolute path. `env` are the user's environment
-    variables. `preload` are modules that the zygote imports for all workers.
+    variables. `inherited` is the environment of the caller (empty: the supervisor's own); it may hold secrets, so it is
+    sent to the supervisor and written nowhere. `preload` are modules that the zygote imports for all workers.
 
     Times in seconds: `init_timeout`, `drain_timeout`, and for a client `head_timeout` to send the request line and
     headers, `body_timeout` to send a body (plus a second for each 4 KiB), `stalled_timeout` to read some of a response,
@@ -44,6 +45,7 @@ class Settings:
     entry_script: str = "score.py"
     model_dir: str = ""
     env: dict[str, str] = field(default_factory=dict)
+    inherited: dict[str, str] = field(default_factory=dict, repr=False)
     workers: int = 1
     init_timeout: float = 300.0
     scoring_timeout_ms: int = 60_000
@@ -75,7 +77,8 @@ class Settings:
         return self.revision_label or str(self.revision)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Everything but `inherited`."""
+        return {name: value for name, value in asdict(self).items() if name != "inherited"}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settings:

@@ -163,7 +163,12 @@ class ProcessTarget:
             deployment_id=answer.get("deployment_id") or "",
             endpoint=_endpoint(answer["port"], answer["pid"]),
             failure=answer.get("failure") or last.get("failure"),
-            details={"workers": answer.get("workers", []), "last_deploy": last, "last_exit": answer.get("last_exit")},
+            details={
+                "workers": answer.get("workers", []),
+                "last_deploy": last,
+                "last_exit": answer.get("last_exit"),
+                "environment": answer.get("environment", ""),
+            },
         )
 
     def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from mldeploy_jupyter.core.errors import DeploymentCancelled
+from mldeploy_jupyter.serving.system.caller_environment import inherited
 from mldeploy_jupyter.targets.base import Cancel, Emit, Plan, Strategy, TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import STATUS_SECONDS, SupervisorClient
 
@@ -30,7 +32,7 @@ def roll_out(
         answer = supervisor.call(
             "deploy",
             events,
-            settings={**plan.settings, "probes": strategy.probes},
+            settings={**plan.settings, "probes": strategy.probes, "inherited": inherited(os.environ)},
             deployment_id=plan.revision.deployment_id,
             **({"port": port} if port and port != process.get("port") else {}),
         )

@@ -26,7 +26,7 @@ def download(folder: WorkspaceFolder, record: ModelRecord, target_dir: str | os.
     try:
         with explain_write_errors(target, record.size):
             target.mkdir(parents=True, exist_ok=True)
-            folder.open_artifacts().materialize(record.files, staged, link=False)
+            folder.open_artifacts().materialize(record.files, staged)
             for name in record.files:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staged / name, target / name)

@@ -98,7 +98,7 @@ def _materialize_in_cache(folder: WorkspaceFolder, record: ModelRecord) -> Path:
         staged = cached.with_name(f".{record.version}.{secrets.token_hex(4)}")
         try:
             # Copies, not links to the blobs: a script may write beside or into its model.
-            folder.open_artifacts().materialize(record.files, staged, link=False)
+            folder.open_artifacts().materialize(record.files, staged)
             staged.rename(cached)
         except OSError:
             if not cached.is_dir():  # otherwise another process was faster

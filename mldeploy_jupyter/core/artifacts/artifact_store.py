@@ -1,6 +1,7 @@
 """Content-addressed storage for the bytes of models and archived journals.
 
     blobs/<ab>/<sha256>        the content of one file, read-only, never changed
+    verified/<sha256>          see `verified.py`
     files/<name>               small named files, such as archived journals
     tmp/<host>-<boot>-<pid>-<start>-<random>/   staging folder of a registration under way
 
@@ -20,7 +21,6 @@ from typing import IO
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts.file_tree import Manifest, list_files, manifest_digest, total_size
-from mldeploy_jupyter.core.artifacts.hashed_copy import copy_stream
 from mldeploy_jupyter.core.artifacts.locations import open_location
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.storage_errors import check_digest, explain_write_errors
@@ -110,11 +110,12 @@ class ArtifactStore:
         """The blob as a binary file, not verified. Raises `FileNotFoundError` when there is none."""
         return self._location.open(_blob_key(digest))
 
-    def materialize(self, files: Manifest, target: Path, *, link: bool = True) -> None:
-        """Writes the files of a manifest below `target` and verifies every byte.
+    def materialize(self, files: Manifest, target: Path) -> None:
+        """Writes the files of a manifest below `target`, each compared with its digest.
 
-        With `link`, a file on the same file system becomes a hard link to its read-only blob and takes no space.
-        Without it, for root, and across file systems, it is a copy with the usual mode.
+        They are copies with the usual mode, which share their blocks with the blobs where the file system can clone
+        them (Btrfs, XFS): what is written to them reaches no blob. A large blob that
+        was compared before and has not changed since is not read again for its digest.
 
         Raises:
             StorageError: a blob is missing or damaged; the error names the file.
@@ -124,8 +125,7 @@ class ArtifactStore:
             path = target / _checked_name(name)
             with explain_write_errors(target, needed=size):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                if not (link and self._link(name, digest, size, path)):
-                    self._copy_out(name, digest, size, path)
+                self._copy_out(name, digest, size, path)
 
     def remove_file(self, name: str) -> None:
         """Removes a named file, if there is one."""
@@ -164,34 +164,21 @@ class ArtifactStore:
 
     # Helpers
 
-    def _link(self, name: str, digest: str, size: int, path: Path) -> bool:
-        if not self._location.can_link:
-            return False
-        with self._open_for(name, digest) as blob:
-            check_digest(name, digest, size, *copy_stream(blob, lambda _: None))
-        return self._location.link(_blob_key(digest), path)
-
     def _copy_out(self, name: str, digest: str, size: int, path: Path) -> None:
         temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
         try:
-            with self._open_for(name, digest) as blob, temporary.open("xb") as file:
-                check_digest(name, digest, size, *copy_stream(blob, file.write))
+            try:
+                found = self._location.copy_out(_blob_key(digest), temporary)
+            except FileNotFoundError:
+                raise StorageError(
+                    f"a registered file is gone from the artifacts: {name}",
+                    why=f"there is no blob {digest} in {self.url}",
+                    hint="register the model again, which stores its content again",
+                ) from None
+            check_digest(name, digest, size, *found)
             os.link(temporary, path)  # unlike a rename, fails when the name is taken
         finally:
             temporary.unlink(missing_ok=True)
-
-    @contextmanager
-    def _open_for(self, name: str, digest: str) -> Iterator[IO[bytes]]:
-        try:
-            file = self.open_blob(digest)
-        except FileNotFoundError:
-            raise StorageError(
-                f"a registered file is gone from the artifacts: {name}",
-                why=f"there is no blob {digest} in {self.url}",
-                hint="register the model again, which stores its content again",
-            ) from None
-        with file:
-            yield file
 
 
 def _blob_key(digest: str) -> str:

@@ -1,20 +1,16 @@
-"""Copies and hashes a file's bytes in one pass, in bounded memory."""
+"""Copies a file of the user and hashes it in one pass; a file that changes meanwhile is refused."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from mldeploy_jupyter.core.artifacts.file_tree import unreadable
+from mldeploy_jupyter.core.copying import copy_stream
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import file_version
-
-CHUNK = 2 * 1024 * 1024  # bytes read at a time; two such buffers are in memory
 
 
 def copy_file(path: Path, write: Callable[[memoryview], object], progress: Callable[[int], None]) -> tuple[str, int]:
@@ -41,40 +37,3 @@ def copy_file(path: Path, write: Callable[[memoryview], object], progress: Calla
             hint="wait until the model is saved whole, then register it again; nothing was registered",
         )
     return digest, size
-
-
-def copy_stream(
-    source: Any, write: Callable[[memoryview], object], progress: Callable[[int], None] | None = None
-) -> tuple[str, int]:
-    """Passes all of `source` to `write` and returns its SHA-256 and its number of bytes.
-
-    One thread hashes a chunk while this one writes it and reads the next into the other buffer.
-    """
-    hasher, size = hashlib.sha256(), 0
-    buffers = (memoryview(bytearray(CHUNK)), memoryview(bytearray(CHUNK)))
-    turn = 0
-    with ThreadPoolExecutor(1, "mldeploy-hash") as pool:
-        pending = None
-        while length := source.readinto(buffers[turn]):
-            if pending is not None:
-                pending.result()
-            chunk = buffers[turn][:length]
-            if length < CHUNK:  # usually the last chunk: a small one is not worth a thread
-                hasher.update(chunk)
-                pending = None
-            else:
-                pending = pool.submit(hasher.update, chunk)
-            write(chunk)
-            size += length
-            turn = 1 - turn
-            if progress is not None:
-                progress(size)
-        if pending is not None:
-            pending.result()
-    return hasher.hexdigest(), size
-
-
-def write_all(fd: int, chunk: memoryview) -> None:
-    """Writes the whole chunk; one `os.write` may write a part of it. Raises `OSError`."""
-    while chunk:
-        chunk = chunk[os.write(fd, chunk) :]

@@ -5,7 +5,6 @@ A key is a relative path with `/`. A blob is written to a staging folder below `
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import unquote
 
-from mldeploy_jupyter.core.artifacts.hashed_copy import copy_file, copy_stream, write_all
+from mldeploy_jupyter.core.artifacts.hashed_copy import copy_file
+from mldeploy_jupyter.core.artifacts.verified import VerifiedFiles
+from mldeploy_jupyter.core.copying import copy_blocks, copy_stream, write_all
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import atomic_write, file_lock, free_bytes, fsync_dir, make_private_dir
 from mldeploy_jupyter.core.storage_errors import disk_full, explain_remote_errors, explain_write_errors
@@ -26,10 +27,6 @@ class Location(Protocol):
     """Bytes under keys. Every method raises `StorageError` when they cannot be read or written."""
 
     locks_work: bool  # whether `lock` keeps sweeps and registrations apart
-
-    @property
-    def can_link(self) -> bool:
-        """Whether `link` may be tried."""
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
         """The lock of this location: shared for a registration, exclusive for a sweep."""
@@ -55,8 +52,11 @@ class Location(Protocol):
 
     def exists(self, key: str) -> bool: ...
 
-    def link(self, key: str, path: Path) -> bool:
-        """Makes `path` a hard link to the content. False where the file system does not allow it."""
+    def copy_out(self, key: str, target: Path) -> tuple[str, int]:
+        """Copies the content to the new file `target` and returns its digest and its size in bytes.
+
+        The copy shares nothing that a later write could reach. Raises `FileNotFoundError` when there is none.
+        """
 
     def remove(self, key: str) -> None:
         """Removes a file or a folder, if there is one."""
@@ -84,13 +84,9 @@ class LocalFolder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._verified = VerifiedFiles(root / "verified")
         with explain_write_errors(root):
             make_private_dir(root)
-
-    @property
-    def can_link(self) -> bool:
-        # Root can write to read-only files, so a script that changed its model would change the registered one.
-        return os.geteuid() != 0
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
         return file_lock(self._root / ".lock", shared=shared)
@@ -103,7 +99,7 @@ class LocalFolder:
             make_private_dir(self._root / staging)
 
     def copy_in(self, source: Path, key: str, size: int, progress: Callable[[int], None]) -> tuple[str, int]:
-        fd = os.open(self._root / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+        fd = os.open(self._root / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         try:
             with explain_write_errors(self._root, needed=size):
                 copied = copy_file(source, lambda chunk: write_all(fd, chunk), progress)
@@ -120,6 +116,7 @@ class LocalFolder:
                 os.replace(self._root / staged, path)
                 fsync_dir(path.parent)
                 fsync_dir(path.parent.parent)
+            self._verified.remember(digest, path.stat())
 
     def write(self, key: str, content: bytes) -> None:
         with explain_write_errors(self._root, needed=len(content)):
@@ -132,14 +129,17 @@ class LocalFolder:
     def exists(self, key: str) -> bool:
         return (self._root / key).is_file()
 
-    def link(self, key: str, path: Path) -> bool:
-        try:
-            os.link(self._root / key, path)
-        except OSError as error:
-            if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                return False
-            raise
-        return True
+    def copy_out(self, key: str, target: Path) -> tuple[str, int]:
+        with self.open(key) as blob, target.open("xb", buffering=0) as copy:
+            before = os.fstat(blob.fileno())
+            digest = key.rpartition("/")[2]
+            if self._verified.knows(digest, before):
+                copy_blocks(blob.fileno(), copy.fileno())
+                return digest, os.fstat(copy.fileno()).st_size
+            found, size = copy_stream(blob, lambda chunk: write_all(copy.fileno(), chunk))
+        if found == digest:
+            self._verified.remember(digest, before)
+        return found, size
 
     def remove(self, key: str) -> None:
         path = self._root / key
@@ -147,6 +147,7 @@ class LocalFolder:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+            self._verified.forget(path.name)
 
     def list_files(self, folder: str) -> Iterator[Entry]:
         for path in sorted((self._root / folder).rglob("*")):
@@ -164,7 +165,6 @@ class RemoteLocation:
     """Anything that fsspec can reach. Files of a back end without times of change count as changed just now."""
 
     locks_work = False
-    can_link = False
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         from fsspec.core import url_to_fs
@@ -210,8 +210,9 @@ class RemoteLocation:
         with explain_remote_errors(self._url):
             return bool(self._fs.exists(f"{self._root}/{key}"))
 
-    def link(self, key: str, path: Path) -> bool:
-        return False
+    def copy_out(self, key: str, target: Path) -> tuple[str, int]:
+        with self.open(key) as blob, target.open("xb", buffering=0) as copy:
+            return copy_stream(blob, lambda chunk: write_all(copy.fileno(), chunk))
 
     def remove(self, key: str) -> None:
         with explain_remote_errors(self._url):

@@ -1,14 +1,16 @@
-"""Builds bundles: content-addressed folders that services run from.
+"""Builds bundles: content-addressed folders that services are made from.
 
     bundles/<digest>/
         bundle.json                  the manifest: every file with its SHA-256, and what the folder is for
-        app/                         the service's working folder (AML_APP_ROOT)
+        app/
             <source folder>/...      the entry script and its helpers
-            azureml-models/<name>/<version>/...
+            azureml-models/<name>/<version>/...      only of models that are not registered
         server/mldeploy_serving/     the scoring server, as source
         environment.lock             exact pins, where an environment is made from a lock
 
-The digest is that of the manifest: equal inputs give the same folder, and an existing one is used again.
+The digest is that of the manifest: equal inputs give the same folder, and an existing one is used again. The manifest
+names the files of registered models too; their bytes stay in the artifacts. No script ever runs in a bundle: each
+revision gets a folder of its own, copied from it (`deployment/working_folder.py`).
 """
 
 from __future__ import annotations
@@ -23,24 +25,27 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.bundle import server_source
+from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import make_private_dir, read_json
 
 FORMAT = 1
 
+MODELS = "azureml-models"  # the folder of all models, below the working folder
+
 
 @dataclass(frozen=True)
 class BundleModel:
-    """A model in a bundle. `copy_to(target)` puts its files below `target`; `files` is its manifest."""
+    """A model in a bundle; `files` is its manifest. `paths` are its files where the artifacts do not have them."""
 
     name: str
     version: int
     files: dict[str, list[Any]]
-    copy_to: Callable[[Path], None]
+    paths: dict[str, Path] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
-        return f"azureml-models/{self.name}/{self.version}"
+        return f"{MODELS}/{self.name}/{self.version}"
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,7 @@ class Bundle:
     @property
     def server_digest(self) -> str:
         """The digest of the scoring server in this bundle."""
-        prefix = f"server/{server_source.PACKAGE}/"
-        files = self.manifest["files"].items()
-        server = {name.removeprefix(prefix): entry for name, entry in files if name.startswith(prefix)}
-        return server_source.compute_digest(server)
+        return server_source.compute_digest(self.files_below(f"server/{server_source.PACKAGE}/"))
 
     @property
     def entry_script(self) -> str:
@@ -93,27 +95,58 @@ class Bundle:
         return str(self.manifest["entry_script"])
 
     @property
-    def model_dir(self) -> Path:
-        """AZUREML_MODEL_DIR: the version folder of the only model, otherwise the root of all models (v1's rule)."""
+    def model_folder(self) -> str:
+        """AZUREML_MODEL_DIR below `app`: the version folder of the only model, else the root of all (v1's rule)."""
         models = self.manifest["models"]
-        return self.app / (models[0]["folder"] if len(models) == 1 else "azureml-models")
+        return str(models[0]["folder"]) if len(models) == 1 else MODELS
+
+    def files_below(self, folder: str) -> dict[str, list[Any]]:
+        """The files below a folder of the bundle by their path below it, with digest and size."""
+        found = self.manifest["files"].items()
+        return {name.removeprefix(folder): entry for name, entry in found if name.startswith(folder)}
 
 
 def build(content: BundleContent, bundles: Path, *, check: Callable[[], None] = lambda: None) -> Bundle:
-    """Builds the bundle, unless it exists. `check` is called between files; an error that it raises ends the build.
+    """Builds the bundle, or verifies the one that exists and replaces what was damaged.
 
-    The folder is filled under a temporary name and renamed last, so a folder named by a digest is complete.
+    `check` is called between files; an error that it raises ends the build. The folder is filled under a temporary name
+    and renamed last, so a folder named by a digest is complete.
 
     Raises:
-        StorageError: a file vanished or could not be read, or the disk is full.
+        StorageError: a file vanished, changed or could not be read, or the disk is full.
     """
     server = _read_server()
     manifest = _manifest(content, server, check)
     text = _to_json(manifest)
     target = bundles / hashlib.sha256(text.encode()).hexdigest()
-    if not (target / "bundle.json").exists():
-        _fill(target, text, server, content, check)
+    if (target / "bundle.json").exists():
+        repair(Bundle(target, manifest), {**_sources(content), **_server_sources(server)})
+    else:
+        _fill(target, manifest, text, server, content, check)
     return Bundle(target, manifest)
+
+
+def repair(bundle: Bundle, sources: dict[str, Path] | None = None) -> None:
+    """Compares the files of the bundle with its manifest and replaces those that differ.
+
+    They are copied from `sources`, by default the installed server's, unless these differ, too. Files of registered
+    models are left out: the artifacts have them. Raises `StorageError` for a file that cannot be replaced.
+    """
+    sources = _server_sources(_read_server()) if sources is None else sources
+    for name, (digest, _size) in bundle.manifest["files"].items():
+        path, source = bundle.path / name, sources.get(name)
+        if (source is None and name.startswith(f"app/{MODELS}/")) or has_digest(path, digest):
+            continue
+        replacement = path.with_name(f".{path.name}.{os.urandom(3).hex()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if source is None or not copy_verified(source, replacement, digest):
+                raise damaged_error(bundle, name)
+            os.replace(replacement, path)
+        except OSError as error:
+            raise _build_error(error) from error
+        finally:
+            replacement.unlink(missing_ok=True)
 
 
 def compute_digest(content: BundleContent) -> str:
@@ -135,20 +168,17 @@ def load(path: Path) -> Bundle:
     return Bundle(path, read_json(path / "bundle.json"))
 
 
-def find_damaged_files(bundle: Bundle, below: str = "app/azureml-models/") -> list[str]:
-    """The bundle's files below this path that differ from its manifest, by default those of models.
+def find_damaged_files(bundle: Bundle, app: Path) -> list[str]:
+    """The files of models in the working folder `app` that differ from the manifest, by their path in the bundle.
 
     Reads every byte of them, so call it only when a model could not be loaded.
     """
-    damaged = []
-    for name, (digest, _size) in bundle.manifest["files"].items():
-        if name.startswith(below):
-            try:
-                if _digest(bundle.path / name)[0] != digest:
-                    damaged.append(name)
-            except OSError:
-                damaged.append(name)
-    return damaged
+    models = bundle.files_below("app/")
+    return [
+        f"app/{name}"
+        for name, (digest, _size) in models.items()
+        if name.startswith(f"{MODELS}/") and not has_digest(app / name, digest)
+    ]
 
 
 def _to_json(manifest: dict[str, Any]) -> str:
@@ -156,8 +186,15 @@ def _to_json(manifest: dict[str, Any]) -> str:
 
 
 def _sources(content: BundleContent) -> dict[str, Path]:
-    """The files of the source folder by their path in the bundle."""
-    return {f"app/{content.source_name}/{name}": path for name, path in sorted(content.source.items())}
+    """The files of the source folder and of models that are not registered, by their path in the bundle."""
+    found = {f"app/{content.source_name}/{name}": path for name, path in sorted(content.source.items())}
+    for model in content.models:
+        found |= {f"app/{model.folder}/{name}": path for name, path in model.paths.items()}
+    return found
+
+
+def _server_sources(server: dict[str, list[Any]]) -> dict[str, Path]:
+    return {f"server/{server_source.PACKAGE}/{name}": Path(server_source.ROOT, name) for name in server}
 
 
 def _read_server() -> dict[str, list[Any]]:
@@ -170,9 +207,9 @@ def _read_server() -> dict[str, list[Any]]:
 def _manifest(content: BundleContent, server: dict[str, list[Any]], check: Callable[[], None]) -> dict[str, Any]:
     files = {f"server/{server_source.PACKAGE}/{name}": entry for name, entry in server.items()}
     try:
-        for name, path in _sources(content).items():
+        for name, path in content.source.items():
             check()
-            files[name] = _digest(path)
+            files[f"app/{content.source_name}/{name}"] = _digest(path)
     except OSError as error:
         raise _build_error(error) from error
     for model in content.models:
@@ -191,42 +228,62 @@ def _manifest(content: BundleContent, server: dict[str, list[Any]], check: Calla
 
 
 def _fill(
-    target: Path, manifest: str, server: dict[str, list[Any]], content: BundleContent, check: Callable[[], None]
+    target: Path,
+    manifest: dict[str, Any],
+    text: str,
+    server: dict[str, list[Any]],
+    content: BundleContent,
+    check: Callable[[], None],
 ) -> None:
-    """Creates the folder `target` with everything in it, `manifest` being the text of its `bundle.json`."""
+    """Creates the folder `target` with everything in it; `text` is that of its `bundle.json`."""
     temporary = target.with_name(f".{target.name[:16]}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
         make_private_dir(temporary)
         for name, path in _sources(content).items():
             check()
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, temporary / name)
-        versions = server_source.install_files(server, str(temporary / "server" / server_source.PACKAGE))
-        for model in content.models:
-            check()
-            folder = temporary / "app" / model.folder
-            folder.mkdir(parents=True, exist_ok=True)
-            model.copy_to(folder)
-        (temporary / "app" / "azureml-models").mkdir(exist_ok=True)
+            if not copy_verified(path, temporary / name, manifest["files"][name][0]):
+                raise StorageError(
+                    f"{path.name} changed while the bundle was made",
+                    why=f"another program was writing {path}",
+                    hint="deploy again when it is saved; nothing was changed",
+                )
+        server_source.install_files(server, str(temporary / "server" / server_source.PACKAGE))
         if content.lock:
             (temporary / "environment.lock").write_text(content.lock)
-        (temporary / "bundle.json").write_text(manifest)
+        (temporary / "bundle.json").write_text(text)
         try:
             os.rename(temporary, target)
         except OSError:
             if not (target / "bundle.json").exists():  # if it exists, another process built the same bundle
                 raise
-        server_source.remember_bundle(server, str(target / "server" / server_source.PACKAGE), versions)
     except OSError as error:
         raise _build_error(error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def has_digest(path: Path, digest: str) -> bool:
+    """Whether the file is there and has this SHA-256."""
+    try:
+        return bool(_digest(path)[0] == digest)
+    except OSError:
+        return False
+
+
 def _digest(path: Path) -> list[Any]:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return [digest, path.stat().st_size]
+
+
+def damaged_error(bundle: Bundle, name: str) -> StorageError:
+    """The error for a file of the bundle that is not what its manifest says."""
+    return StorageError(
+        f"the bundle is damaged: {name}",
+        why=f"it was changed or removed in {bundle.path}",
+        hint="deploy the script again, which makes a new bundle",
+    )
 
 
 def _build_error(error: OSError) -> StorageError:

@@ -1,8 +1,7 @@
 """The scoring server's source files, which every bundle contains.
 
-They are the same in nearly all bundles, so this process remembers their digests and where a bundle has them: a file is
-read again only when its version (`file_version`) has changed, and is hard-linked from an earlier bundle where possible.
-Paths are plain strings, because an update examines about eighty files while the user waits.
+This process remembers their digests: a file is read again only when its version (`file_version`) has changed. Paths are
+plain strings, because an update examines about a hundred files while the user waits.
 """
 
 from __future__ import annotations
@@ -25,10 +24,6 @@ ROOT = str(Path(__file__).absolute().parents[2] / "serving")
 Version = tuple[int, ...]  # of `file_version`
 
 _digests: dict[str, tuple[Version, list[Any]]] = {}  # path -> its version, [sha256, size in bytes]
-
-_installed: dict[
-    str, tuple[str, Version, list[Any]]
-] = {}  # name -> its path in the last bundle, version, [sha256, size]
 
 
 def read_files() -> dict[str, list[Any]]:
@@ -67,32 +62,15 @@ def link_package(folder: Path) -> Path:
     return folder
 
 
-def install_files(files: dict[str, list[Any]], target: str) -> dict[str, Version]:
-    """Puts the files into the folder `target`: links to those of the last bundle, else copies.
+def install_files(files: dict[str, list[Any]], target: str) -> None:
+    """Copies the files into the folder `target`. Raises `OSError`.
 
-    Returns their versions, for `remember_bundle`. Raises `OSError`.
+    No links: the files of a bundle must not change with those of another one.
     """
     for folder in sorted({os.path.dirname(name) for name in files}):
         os.makedirs(os.path.join(target, folder), exist_ok=True)
-    return {name: _install(name, content, os.path.join(target, name)) for name, content in files.items()}
-
-
-def remember_bundle(files: dict[str, list[Any]], target: str, versions: dict[str, Version]) -> None:
-    """Lets the next bundle link to the files in the folder `target` of a finished bundle."""
-    for name, version in versions.items():
-        _installed[name] = (os.path.join(target, name), version, files[name])
-
-
-def _install(name: str, content: list[Any], target: str) -> Version:
-    last = _installed.get(name)
-    try:
-        if last is not None and last[2] == content and file_version(os.stat(last[0])) == last[1]:
-            os.link(last[0], target)
-            return last[1]
-    except OSError:  # that bundle is gone, or the file system has no hard links
-        pass
-    shutil.copyfile(os.path.join(ROOT, name), target)
-    return file_version(os.stat(target))
+    for name in files:
+        shutil.copyfile(os.path.join(ROOT, name), os.path.join(target, name))
 
 
 def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

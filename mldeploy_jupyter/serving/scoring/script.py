@@ -96,7 +96,7 @@ def load_script(settings: Settings) -> Script:
         if folder in sys.path:
             sys.path.remove(folder)
         sys.path.insert(0, folder)
-    # A bundle is named by the digest of its files: importing must not add compiled ones.
+    # The files of a bundle have its digest, the server's too: importing must not add compiled ones.
     sys.dont_write_bytecode = True
     return inspect_script(_import_file(path))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..settings import Settings
+from ..system import caller_environment
 from ..system.background import run_in_background
 from .generation import Aborted, Emit, Generation
 from .respawn import Respawner
@@ -99,6 +101,7 @@ class Arbiter:
             "failure": hang or (live.failure if live else None),
             "last_exit": self._respawner.last_exit,
             "settings": live.settings.to_dict() if live else None,
+            "environment": caller_environment.digest((live and live.settings.inherited) or os.environ),
             "forking": self._zygotes.describe(),
         }
 
@@ -126,6 +129,7 @@ class Arbiter:
         pool.deliver_connections()
         if old is not None:
             pool.drain(old.workers, old.settings.drain_timeout)
+            self._remove_working_folder(old)
         if new_port:
             old_listener.close()
         for worker in list(new.workers):
@@ -171,6 +175,23 @@ class Arbiter:
         except TypeError as error:
             return {"ok": False, "failure": failure("bad-request", "rollout", str(error))}
         return {"ok": True}
+
+    def _remove_working_folder(self, old: Generation) -> None:
+        """Removes the folder that a drained revision ran in, when its last worker has ended. Does not wait for that.
+
+        Earlier versions ran revisions in folders that are not below the service's own; these stay.
+        """
+        app, live = Path(old.settings.app_root), self.pool.live
+        if not app.is_relative_to(self.pool.folder / "revisions") or (live and live.settings.app_root == str(app)):
+            return
+        workers = list(old.workers)
+
+        def remove() -> None:
+            for worker in workers:
+                worker.exited.wait()
+            shutil.rmtree(app.parent, ignore_errors=True)
+
+        threading.Thread(target=remove, daemon=True).start()
 
     def _announce_port(self) -> None:
         try:

@@ -15,10 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..settings import Settings
-from ..system import process_mark, server_package
-
-# Names in the supervisor's environment that would change how a worker starts.
-DROPPED_VARIABLES = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONHOME", "PYTHONPATH", "MPLBACKEND", "JPY_PARENT_PID")
+from ..system import caller_environment, process_mark, server_package
 
 _FROM_ARGUMENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mldeploy_serving.{module} import main; main()"
 
@@ -98,7 +95,8 @@ def spawn_process(module: str, settings: Settings, mark: str, in_main: RunInMain
                 stdout=write,
                 stderr=write,
                 pass_fds=(theirs.fileno(),),
-                cwd=settings.app_root or None,
+                # A zygote outlives the folder of the revision that it was started for; its forks change theirs.
+                cwd=(settings.app_root if module == "worker" else "") or None,
                 env=process_environment(settings, mark),
                 start_new_session=True,
             )
@@ -128,10 +126,9 @@ def kill_group(pid: int) -> None:
 
 
 def process_environment(settings: Settings, mark: str) -> dict[str, str]:
-    """The environment of a worker or zygote: the supervisor's, the user's variables, the server's own."""
-    inherited = {key: value for key, value in os.environ.items() if key not in DROPPED_VARIABLES}
+    """The environment of a worker or zygote: the caller's or supervisor's, the user's variables, the server's own."""
     return {
-        **inherited,
+        **caller_environment.inherited(settings.inherited or os.environ),
         **settings.env,
         "PYTHONPATH": settings.server_path or str(server_package.import_root()),
         process_mark.VARIABLE: mark,

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..log.service_log import ServiceLog
 from ..settings import Settings
-from ..system import procfs
+from ..system import caller_environment, procfs
 from ..system.json_file import read_json, write_json
 from ..system.process_state import become_subreaper
 from .spawn import RunInMain, SpawnedProcess
@@ -310,7 +310,8 @@ class ZygotePool:
 
 def _zygote_key(settings: Settings) -> ZygoteKey:
     server = settings.server_digest or digest_server(settings.server_path)
-    return (settings.python, server, repr(sorted(settings.env.items())))
+    inherited = caller_environment.digest(settings.inherited or os.environ)
+    return (settings.python, server, inherited + repr(sorted(settings.env.items())))
 
 
 _digests: dict[tuple[int, ...], bytes] = {}

@@ -32,7 +32,7 @@ def record_imports(server_modules: set[str], package: str) -> None:
     for name in imported_after(_last):
         top = name.partition(".")[0]
         if top not in _server_tops and top not in imported_tops:
-            imported_tops[top] = getattr(sys.modules.get(top), "__file__", None) or ""
+            imported_tops[top] = _origin(top)
         if f"{name}.".startswith(f"{package}.") and hasattr(sys.modules.get(name), "__path__"):
             _server_packages.append(sys.modules[name])
     _last = next(reversed(sys.modules))
@@ -116,14 +116,19 @@ def libraries_since(earlier: set[str]) -> list[str]:
 
 
 def packages_since(earlier: set[str]) -> dict[str, str]:
-    """The top-level modules that the script imported: name -> file ("" for built-in ones and namespaces)."""
+    """The top-level modules that the script imported: name -> file (a folder for namespaces, "" for built-in ones)."""
     server = (__package__ or "").partition(".")[0]
     names = {name.partition(".")[0] for name in imported_since(earlier)} | imported_tops.keys()
     names -= {server, "__main__", *_PROVIDED, *sys.stdlib_module_names}
-    return {
-        name: imported_tops.get(name) or getattr(sys.modules.get(name), "__file__", None) or ""
-        for name in sorted(names)
-    }
+    return {name: imported_tops.get(name) or _origin(name) for name in sorted(names)}
+
+
+def _origin(name: str) -> str:
+    module = sys.modules.get(name)
+    try:
+        return getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", [])), "")
+    except Exception:  # a module may answer anything
+        return ""
 
 
 class ImportedFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import socket
 import stat
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
@@ -20,7 +21,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts import locations
 from mldeploy_jupyter.core.artifacts.artifact_store import GRACE_SECONDS, ArtifactStore
-from mldeploy_jupyter.core.artifacts.hashed_copy import CHUNK
+from mldeploy_jupyter.core.artifacts.verified import WORTH_REMEMBERING
+from mldeploy_jupyter.core.copying import CHUNK
 from mldeploy_jupyter.core.errors import StorageError
 
 LONG_AGO = 10 * GRACE_SECONDS
@@ -68,10 +70,10 @@ def test_a_folder_comes_back_byte_for_byte(artifacts: ArtifactStore, model: Path
     assert files == {name: [hashlib.sha256(data).hexdigest(), len(data)] for name, data in expected.items()}
     assert size == sum(map(len, expected.values()))
     assert seen[-1] == (size, size) and seen == sorted(seen)
-    for target, link in ((tmp_path / "linked", True), (tmp_path / "copied", False)):
-        artifacts.materialize(files, target, link=link)
-        found = {p.relative_to(target).as_posix(): p.read_bytes() for p in target.rglob("*") if p.is_file()}
-        assert found == expected
+    target = tmp_path / "copied"
+    artifacts.materialize(files, target)
+    found = {p.relative_to(target).as_posix(): p.read_bytes() for p in target.rglob("*") if p.is_file()}
+    assert found == expected
     assert artifacts.put(model) == (digest, size, files)
     assert len(names(artifacts, "blobs")) == 4
     assert names(artifacts, "tmp") == []
@@ -88,29 +90,59 @@ def test_a_file_is_stored_under_its_basename(artifacts: ArtifactStore, model: Pa
     ]
 
 
-def test_a_script_that_runs_as_root_cannot_change_the_registry(
-    local: ArtifactStore, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    _, _, files = local.put(model)
-    local.materialize(files, tmp_path / "bundle")
-    with (tmp_path / "bundle" / "model" / ".hidden").open("a") as file:
-        file.write("changed by a service")
-    local.materialize(files, tmp_path / "again")  # verifies every blob
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
 
 
-def test_blobs_are_read_only_and_linked(
-    local: ArtifactStore, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _write_through_a_map(path: Path) -> None:
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[0] ^= 255
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_append, _write_through_a_map, lambda p: os.truncate(p, 1), lambda p: p.chmod(0o777), Path.unlink,
+     lambda p: p.rename(p.with_name("other"))],
+    ids=["append", "mmap", "truncate", "chmod", "unlink", "rename"],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [100, WORTH_REMEMBERING + 5])
+def test_what_is_written_to_a_copy_reaches_no_blob(
+    local: ArtifactStore, tmp_path: Path, change: Callable[[Path], object], size: int
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    _, _, files = local.put(model)
-    local.materialize(files, tmp_path / "linked")
-    linked = tmp_path / "linked" / "model" / ".hidden"
-    assert linked.stat().st_nlink == 2
-    assert stat.S_IMODE(linked.stat().st_mode) == 0o444
-    local.materialize(files, tmp_path / "copied", link=False)
-    copied = tmp_path / "copied" / "model" / ".hidden"
-    assert copied.stat().st_nlink == 1 and stat.S_IMODE(copied.stat().st_mode) & stat.S_IWUSR
+    content = os.urandom(size)
+    (tmp_path / "m").write_bytes(content)
+    _, _, files = local.put(tmp_path / "m")
+    blob = next((tmp_path / "artifacts" / "blobs").rglob("??*/*"))
+    for number in range(2):
+        local.materialize(files, tmp_path / str(number))
+        copy = tmp_path / str(number) / "m"
+        assert copy.read_bytes() == content and copy.stat().st_nlink == 1
+        assert stat.S_IMODE(copy.stat().st_mode) & stat.S_IWUSR
+        change(copy)
+    assert blob.read_bytes() == content and stat.S_IMODE(blob.stat().st_mode) == 0o400
+
+
+def test_a_large_blob_is_not_read_again_for_its_digest(
+    local: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m").write_bytes(os.urandom(WORTH_REMEMBERING))
+    _, _, files = local.put(tmp_path / "m")
+    hashed: list[object] = []
+    copy = locations.copy_stream
+    monkeypatch.setattr(locations, "copy_stream", lambda *args: hashed.append(args) or copy(*args))
+    local.materialize(files, tmp_path / "a")
+    assert not hashed
+    blob = next((tmp_path / "artifacts" / "blobs").rglob("??*/*"))
+    os.utime(blob)  # its ctime changed, so it may have been written to
+    local.materialize(files, tmp_path / "b")
+    local.materialize(files, tmp_path / "c")
+    assert len(hashed) == 1
+    assert {(tmp_path / name / "m").read_bytes() for name in "abc"} == {blob.read_bytes()}
+
+
+def test_the_folders_are_private(local: ArtifactStore, model: Path, tmp_path: Path) -> None:
+    local.put(model)
     root = tmp_path / "artifacts"
     assert {stat.S_IMODE(path.stat().st_mode) for path in (root, *root.rglob("*")) if path.is_dir()} == {0o700}
 
@@ -195,10 +227,9 @@ def test_damage_is_found_before_a_model_is_used(local: ArtifactStore, tmp_path: 
         blob.unlink()
     else:
         blob.write_bytes(b"0123456780" if damage == "flipped" else b"01234")
-    for link in (True, False):
-        with pytest.raises(StorageError) as caught:
-            local.materialize(files, tmp_path / "out", link=link)
-        assert not (tmp_path / "out" / "m.pkl").exists()
+    with pytest.raises(StorageError) as caught:
+        local.materialize(files, tmp_path / "out")
+    assert not (tmp_path / "out" / "m.pkl").exists()
     assert str(caught.value).replace(str(tmp_path), "FOLDER") == snapshot(name=damage)
     local.put(tmp_path / "m.pkl")  # registering it again heals it
     local.materialize(files, tmp_path / "out")
@@ -217,9 +248,8 @@ def test_a_file_in_the_way_is_not_replaced(artifacts: ArtifactStore, model: Path
     _, _, files = artifacts.put(model / "empty")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "empty").write_bytes(b"mine")
-    for link in (True, False):
-        with pytest.raises(FileExistsError):
-            artifacts.materialize(files, tmp_path / "out", link=link)
+    with pytest.raises(FileExistsError):
+        artifacts.materialize(files, tmp_path / "out")
     assert (tmp_path / "out" / "empty").read_bytes() == b"mine"
     assert os.listdir(tmp_path / "out") == ["empty"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.artifacts.hashed_copy import CHUNK, copy_file, copy_stream
+from mldeploy_jupyter.core.artifacts.hashed_copy import copy_file
+from mldeploy_jupyter.core.copying import CHUNK, copy_stream
 from mldeploy_jupyter.core.errors import StorageError
 
 

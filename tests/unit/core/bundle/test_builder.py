@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,13 +19,7 @@ def content(
     model.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
     made = [
-        builder.BundleModel(
-            f"m{n}",
-            n + 1,
-            {"model.pkl": [digest, 7]},
-            lambda target: shutil.copyfile(model, target / "model.pkl") and None,
-        )
-        for n in range(models)
+        builder.BundleModel(f"m{n}", n + 1, {"model.pkl": [digest, 7]}, {"model.pkl": model}) for n in range(models)
     ]
     return builder.BundleContent("project", {"score.py": source}, "score.py", made, **changes)  # type: ignore[arg-type]
 
@@ -58,27 +52,37 @@ def test_the_layout_is_that_of_v1(tmp_path: Path) -> None:
     assert (made.app / "project/score.py").is_file()
     assert (made.app / "azureml-models/m0/1/model.pkl").read_bytes() == b"weights"
     assert made.entry_script == "project/score.py"
-    assert made.model_dir == made.app / "azureml-models/m0/1"
+    assert made.model_folder == "azureml-models/m0/1"
     assert (made.server / "mldeploy_serving/supervisor/__main__.py").is_file()
 
 
 @pytest.mark.parametrize("models", [0, 2])
 def test_with_none_or_several_models_the_model_folder_is_their_root(tmp_path: Path, models: int) -> None:
     made = builder.build(content(tmp_path, models=models), tmp_path / "bundles")
-    assert made.model_dir == made.app / "azureml-models" and made.model_dir.is_dir()
+    assert made.model_folder == "azureml-models"
 
 
 def test_a_bundle_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
-    def explode(_target: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    broken = builder.BundleContent(
-        "p", {"score.py": tmp_path / "score.py"}, "score.py", [builder.BundleModel("m", 1, {}, explode)]
-    )
+    model = builder.BundleModel("m", 0, {"model.pkl": ["0" * 64, 7]}, {"model.pkl": tmp_path / "gone.pkl"})
     (tmp_path / "score.py").write_text("")
+    broken = builder.BundleContent("p", {"score.py": tmp_path / "score.py"}, "score.py", [model])
     with pytest.raises(StorageError, match="could not be made") as error:
         builder.build(broken, tmp_path / "bundles")
-    assert "No space left" in error.value.why
+    assert "No such file" in error.value.why
+    assert list((tmp_path / "bundles").iterdir()) == []
+
+
+def test_a_file_that_changes_while_the_bundle_is_made_is_refused(tmp_path: Path) -> None:
+    changing = content(tmp_path)
+
+    def check() -> None:  # called before each file, the second time after the digest was computed
+        calls.append(None)
+        if len(calls) == 2:
+            (tmp_path / "score.py").write_text("def init(): another()\n")
+
+    calls: list[None] = []
+    with pytest.raises(StorageError, match=r"score\.py changed while the bundle was made"):
+        builder.build(changing, tmp_path / "bundles", check=check)
     assert list((tmp_path / "bundles").iterdir()) == []
 
 
@@ -91,9 +95,43 @@ def test_a_vanished_file_is_named(tmp_path: Path) -> None:
 
 def test_a_damaged_model_is_found(tmp_path: Path) -> None:
     made = builder.build(content(tmp_path), tmp_path / "bundles")
-    assert builder.find_damaged_files(made) == []
+    assert builder.find_damaged_files(made, made.app) == []
     (made.app / "azureml-models/m0/1/model.pkl").write_bytes(b"weight")
-    assert builder.find_damaged_files(made) == ["app/azureml-models/m0/1/model.pkl"]
+    assert builder.find_damaged_files(made, made.app) == ["app/azureml-models/m0/1/model.pkl"]
+
+
+FILES = ["app/project/score.py", "app/azureml-models/m0/1/model.pkl", "server/mldeploy_serving/settings.py"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b"changed"), Path.unlink])
+def test_a_bundle_that_is_used_again_is_what_its_digest_says(
+    tmp_path: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    made = builder.build(content(tmp_path), tmp_path / "bundles")
+    before = (made.path / name).read_bytes()
+    damage(made.path / name)
+    builder.build(content(tmp_path), tmp_path / "bundles")
+    assert (made.path / name).read_bytes() == before
+    assert {path.name for path in (made.path / name).parent.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_without_its_source_a_bundle_gets_back_the_server_only(tmp_path: Path) -> None:
+    made = builder.build(content(tmp_path), tmp_path / "bundles")
+    server = made.path / FILES[2]
+    before = server.read_bytes()
+    server.write_text("damaged")
+    builder.repair(made)
+    assert server.read_bytes() == before
+    (made.path / FILES[0]).write_text("damaged")
+    with pytest.raises(StorageError, match=r"the bundle is damaged: app/project/score\.py"):
+        builder.repair(made)
+
+
+def test_bundles_share_no_file(tmp_path: Path) -> None:
+    first = builder.build(content(tmp_path), tmp_path / "bundles")
+    second = builder.build(content(tmp_path, script="def init(): pass\n"), tmp_path / "bundles")
+    assert {path.stat().st_nlink for made in (first, second) for path in made.path.rglob("*") if path.is_file()} == {1}
 
 
 def test_a_cancelled_build_leaves_nothing(tmp_path: Path) -> None:

@@ -24,14 +24,12 @@ def test_link_package_replaces_a_link_to_another_installation(tmp_path: Path) ->
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
 
 
-def test_files_are_linked_from_the_last_bundle_unless_they_changed(tmp_path: Path) -> None:
+def test_every_bundle_gets_files_of_its_own(tmp_path: Path) -> None:
     found = server_source.read_files()
     assert "settings.py" in found and os.path.join("schema", "number_arrays.py") in found
-    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
-    server_source.remember_bundle(found, str(first), server_source.install_files(found, str(first)))
-    server_source.install_files(found, str(second))
-    same = (first / "settings.py").stat().st_ino
-    assert (second / "settings.py").stat().st_ino == same
-    (first / "settings.py").write_text("# changed inside the bundle")
-    server_source.install_files(found, str(third))
-    assert (third / "settings.py").read_bytes() == Path(server_source.ROOT, "settings.py").read_bytes()
+    for name in ("first", "second"):
+        server_source.install_files(found, str(tmp_path / name))
+    (tmp_path / "first" / "settings.py").write_text("# changed inside the bundle")
+    installed = tmp_path / "second" / "settings.py"
+    assert installed.read_bytes() == Path(server_source.ROOT, "settings.py").read_bytes()
+    assert installed.stat().st_nlink == 1

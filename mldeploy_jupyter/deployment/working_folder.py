@@ -1,0 +1,103 @@
+"""The folder that the workers of one revision run in: a private copy of the bundle's files and of its models.
+
+    services/<name>/revisions/<number>/app/       AML_APP_ROOT
+        <source folder>/...
+        azureml-models/<name>/<version>/...       AZUREML_MODEL_DIR, or its parent
+
+Whatever a script writes, appends, renames or deletes there stays with its revision: the bundle, the registry and every
+other service keep the bytes that were registered. Where the file system clones files (Btrfs, XFS), the copy takes
+neither time nor space. The supervisor removes the folder when the last worker of the revision has ended.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mldeploy_jupyter.core.bundle.builder import MODELS, Bundle, damaged_error
+from mldeploy_jupyter.core.copying import copy_verified
+from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.files import make_private_dir
+from mldeploy_jupyter.core.storage_errors import explain_write_errors
+from mldeploy_jupyter.targets import TargetFailure
+from mldeploy_jupyter.targets.supervisor_client import STATUS_SECONDS, SupervisorClient
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
+
+FOLDER = "revisions"  # in the folder of a service
+
+
+def working_folder(service_folder: Path, revision: int) -> Path:
+    """The working folder of a revision of the service."""
+    return service_folder / FOLDER / str(revision) / "app"
+
+
+def create(bundle: Bundle, artifacts: ArtifactStore, app: Path, *, check: Callable[[], None] = lambda: None) -> None:
+    """Makes the working folder `app`, each file compared with its digest. `check` is called between models.
+
+    Raises:
+        StorageError: the bundle or a registered file is damaged or gone, or the disk is full.
+    """
+    make_private_dir(app / MODELS)
+    for name, (digest, size) in bundle.files_below("app/").items():
+        if not name.startswith(f"{MODELS}/"):
+            _copy(bundle, name, digest, size, app)
+    for model in bundle.manifest["models"]:
+        check()
+        files = bundle.files_below(f"app/{model['folder']}/")
+        target = app / model["folder"]
+        if not model["version"]:  # never registered: only the bundle has it
+            for name, (digest, size) in files.items():
+                _copy(bundle, f"{model['folder']}/{name}", digest, size, app)
+            continue
+        try:
+            artifacts.materialize(files, target)
+        except StorageError:
+            # Bundles of earlier versions have their models. One may have been deleted from the registry since.
+            if not all((bundle.app / model["folder"] / name).is_file() for name in files):
+                raise
+            shutil.rmtree(target, ignore_errors=True)
+            for name, (digest, size) in files.items():
+                _copy(bundle, f"{model['folder']}/{name}", digest, size, app)
+
+
+def remove_unused(service_folder: Path) -> None:
+    """Removes what deployments that failed or were killed left behind. The caller holds the service's lease.
+
+    Spared are the revision that serves or served, and those that the supervisor has workers of or deploys.
+    """
+    for path in list_unused(service_folder):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def list_unused(service_folder: Path) -> list[Path]:
+    """The folders that `remove_unused` removes; none while the supervisor does not answer."""
+    found = sorted((service_folder / FOLDER).glob("*"))
+    if not found:
+        return []
+    supervisor = SupervisorClient(service_folder)
+    used = {supervisor.read_live().get("revision", 0)}
+    if supervisor.find_process() is not None:
+        try:
+            status = supervisor.call("status", timeout=STATUS_SECONDS)
+        except TargetFailure:
+            return []
+        used |= {status.get("revision"), *(worker.get("revision") for worker in status.get("workers") or [])}
+        last = status.get("last_deploy") or {}
+        used |= {last.get("revision")} if last.get("outcome") == "running" else set()
+    return [path for path in found if path.name not in {str(number) for number in used}]
+
+
+def _copy(bundle: Bundle, name: str, digest: str, size: int, app: Path) -> None:
+    target = app / name
+    with explain_write_errors(app, needed=size):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            intact = copy_verified(bundle.app / name, target, digest)
+        except FileNotFoundError:
+            intact = False
+    if not intact:
+        raise damaged_error(bundle, f"app/{name}")
