@@ -73,7 +73,7 @@ class ScoringClient:
             current = make_body(input_data, self._read_document())
             response = self.post(current, headers) if current != body else response
         if response.status_code != 200:
-            raise _status_error(self.uri, response)
+            raise _status_error(self.uri, response, with_key=bool(self._key))
         if "json" in response.headers.get("content-type", ""):
             return response.json()
         return response.text if response.headers.get("content-type", "").startswith("text/") else response.content
@@ -161,7 +161,7 @@ def _describe_failure(error: Exception) -> str:
     return type(error).__name__ + ": " + text[:200]
 
 
-def _status_error(uri: str, response: requests.Response) -> ScoringError:
+def _status_error(uri: str, response: requests.Response, with_key: bool) -> ScoringError:
     body = response.text
     try:
         data = response.json()
@@ -172,7 +172,8 @@ def _status_error(uri: str, response: requests.Response) -> ScoringError:
     request_id = response.headers.get("x-ms-request-id", "")
     see = f"its log has more: look for the request id {request_id}"
     if response.status_code < 500:  # the log has nothing more about a client's error
-        see = f"see what it takes: GET {uri.rpartition('/')[0]}/swagger.json"
+        header = "-H 'Authorization: Bearer KEY' " if with_key else ""
+        see = f"see what it takes: curl {header}{uri.rpartition('/')[0]}/swagger.json"
     return ScoringError(
         f"the service answered {response.status_code}",
         why=message + (f" (at {where})" if where and where not in message else ""),

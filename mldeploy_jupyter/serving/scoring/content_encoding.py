@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from .messages import Response, error_response
+from .messages import Response, body_too_large, error_response
 
 ACCEPTED = ("gzip", "deflate")
 
@@ -38,8 +38,7 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes | Response:
         text, hint = f"the body is not {names[0]}: {error}", "Leave the header out if it is not compressed."
         return error_response(400, "bad-encoding", text, "content-encoding", hint)
     except _TooLarge:
-        text = f"the body is larger than {limit} bytes once it is decompressed"
-        return error_response(413, "too-large", text, "body", "Send fewer rows at a time.")
+        return body_too_large(limit, " once it is decompressed")
 
 
 class _TooLarge(Exception):

@@ -61,6 +61,13 @@ class Refused(Exception):
         self.response = response
 
 
+def body_too_large(limit: int, when: str = "") -> Response:
+    """The refusal of a body of more than `limit` bytes. `when` completes its sentence."""
+    size = f"{limit / (1 << 20):.4g} MB" if limit >= 1 << 20 else f"{limit} bytes"
+    hint = "Send fewer rows at a time. The service's owner can raise max_request_body_mb."
+    return error_response(413, "too-large", f"the body is larger than {size}{when}", "body", hint)
+
+
 def error_response(status: int, code: str, message: str, where: str = "", hint: str = "", **more: Any) -> Response:
     """An error as JSON: `{"message", "error": {"code", "where", "hint", ...}}`."""
     error = {"code": code, "where": where, "hint": hint, **more}

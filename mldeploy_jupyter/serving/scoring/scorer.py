@@ -17,6 +17,7 @@ from ..ipc.failure import describe, traceback_text
 from ..log import writer
 from .arguments import parse_arguments
 from .content_encoding import decompress
+from .example_hint import ExampleHint
 from .json_encoder import NotJson
 from .messages import DeadlineExceeded, Refused, Request, Response, error_response
 from .results import ReportedMismatches, encode_result, output_mismatch
@@ -39,6 +40,7 @@ class Scorer:
         self.tracer: Tracer | None = None
         self._warned_of_string = False
         self.warnings: list[str] = []
+        self._example_hint = ExampleHint(script)
 
     def score(self, request: Request) -> Response:
         """Calls `run()` in this thread. A script that fails gives a response of status 500, and raises nothing."""
@@ -111,6 +113,7 @@ class Scorer:
                 request = self._decompressed(request)
             return parse_arguments(self.script, request)
         except Refused as refused:
+            self._example_hint.complete(refused.response)
             refused.response.timings = {"queue": 0.0, "parse": (perf_counter() - began) * 1000}
             raise
         except Exception as error:

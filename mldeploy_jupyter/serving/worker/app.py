@@ -21,7 +21,7 @@ from ..ipc import scoreboard as fields
 from ..ipc.failure import describe as describe_error
 from ..ipc.scoreboard import Scoreboard, Slot
 from ..log import writer
-from ..scoring.messages import Request, Response, error_response
+from ..scoring.messages import Request, Response, body_too_large, error_response
 from ..scoring.openapi import VERSIONS, describe_service
 from ..scoring.scorer import Scorer
 from ..scoring.tracing import Tracer
@@ -155,8 +155,7 @@ class App:
         """
         limit = self.settings.max_body_bytes
         if size > limit:
-            text = f"the body is larger than {limit} bytes"
-            return error_response(413, "too-large", text, "body", "Send fewer rows at a time.")
+            return body_too_large(limit)
         if size and buffered + size > max(MIN_BUFFERED_LIMIT, 2 * limit):
             text = "too many large request bodies are in memory"
             return add_retry_after(error_response(503, "overloaded", text, "body", "Try again in a second."))
@@ -164,9 +163,9 @@ class App:
 
     def _admit_other(self, exchange: Exchange) -> Response | None:
         if exchange.path not in _OPEN_PATHS and exchange.path != "/swagger.json":
-            return error_response(
-                404, "not-found", f"no such path: {exchange.path}", exchange.path, "The service answers at /score."
-            )
+            slash = exchange.path.startswith("/score/")
+            hint = f"The service answers at /score{', without a slash behind it' if slash else ''}."
+            return error_response(404, "not-found", f"no such path: {exchange.path}", exchange.path, hint)
         return None if exchange.method in ("GET", "HEAD") else _not_allowed(exchange.method, ("GET", "HEAD"))
 
     def handle(self, exchange: Exchange) -> None:

@@ -94,7 +94,8 @@ def test_an_infinity_is_refused_with_its_path() -> None:
 
 
 def test_the_log_is_named_only_where_it_has_more() -> None:
-    for status, hint in ((422, "see what it takes: GET http://127.0.0.1:1/swagger.json"), (500, "its log has more")):
+    see = "see what it takes: curl -H 'Authorization: Bearer KEY' http://127.0.0.1:1/swagger.json"
+    for status, hint in ((422, see), (500, "its log has more")):
         with pytest.raises(ScoringError) as caught:
             client(Scripted((status, "application/json", '{"message": "no"}'))).run({})
         assert caught.value.hint.startswith(hint)

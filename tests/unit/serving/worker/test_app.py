@@ -108,3 +108,21 @@ def test_a_defect_is_answered_with_500_and_the_connection_goes_on(
     bench.app.scorer = scorer
     assert ask(bench, "POST /score", "authorization: Bearer key\r\n", b"x")[2] == b":x"
     bench.end()
+
+
+def test_a_slash_behind_score_is_named(bench: Bench) -> None:
+    for path, hint in (("/score/", "without a slash behind it."), ("/none", "The service answers at /score.")):
+        status, _, body = ask(bench, f"POST {path}")
+        assert status == 404 and json.loads(body)["error"]["hint"].endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("limit", "size"), [(100 << 20, "100 MB"), (3 << 19, "1.5 MB"), (1000, "1000 bytes"), (10**9, "953.7 MB")]
+)
+def test_a_body_that_is_too_large_names_the_limit_and_its_setting(limit: int, size: str) -> None:
+    bench = Bench(max_body_bytes=limit)
+    response = bench.app.check_body_size(limit + 1, 0)
+    assert response is not None and response.status == 413
+    content = json.loads(response.body)
+    assert content["message"] == f"the body is larger than {size}" and "max_request_body_mb" in content["error"]["hint"]
+    bench.end()
