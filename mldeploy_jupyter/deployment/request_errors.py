@@ -76,8 +76,20 @@ def _find_exception(request_id: str, entries: Iterable[LogLine]) -> tuple[str, l
     found = [entry for entry in entries if mark in entry.text]
     lines = [line for entry in found for line in entry.text.split("\n")]
     own = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
-    raised = next((text.removeprefix(_RAISED) for text in own if text.startswith(_RAISED)), "")
-    return raised, own, any(entry.entry.get("logger") == "access" for entry in found)
+    return _exception_text(own), own, any(entry.entry.get("logger") == "access" for entry in found)
+
+
+def _exception_text(lines: list[str]) -> str:
+    """The exception with its whole message, in one line; "" when there is none. Its traceback follows in the log."""
+    begin = next((number for number, line in enumerate(lines) if line.startswith(_RAISED)), None)
+    if begin is None:
+        return ""
+    message = [lines[begin].removeprefix(_RAISED)]
+    for line in lines[begin + 1 :]:
+        if line.startswith(("Traceback (most recent call last)", "  File ")) or not line.strip():
+            break
+        message.append(line.strip())
+    return " ".join(message)
 
 
 def _script_info(folder: WorkspaceFolder, script: Path) -> ScriptInfo:

@@ -17,6 +17,7 @@ from ..ipc.failure import describe, traceback_text
 from ..log import writer
 from .arguments import parse_arguments
 from .content_encoding import decompress
+from .estimator_errors import client_fault
 from .example_hint import ExampleHint
 from .json_encoder import NotJson
 from .messages import DeadlineExceeded, Refused, Request, Response, error_response
@@ -67,7 +68,7 @@ class Scorer:
                 with self.tracer.activate(request.span):
                     result = await self.script.run(**arguments)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
-            return self._timed_failure(error, request, parse_ms, started)
+            return self._timed_failure(error, request, arguments, parse_ms, started)
         return self._timed_response(result, request, parse_ms, started)
 
     def call_run(self, request: Request, arguments: dict[str, Any], parse_ms: float = 0.0) -> Response:
@@ -85,7 +86,7 @@ class Scorer:
         except DeadlineExceeded:
             raise
         except BaseException as error:  # sys.exit() in run() fails one request; it does not end the service
-            return self._timed_failure(error, request, parse_ms, started)
+            return self._timed_failure(error, request, arguments, parse_ms, started)
         return self._timed_response(result, request, parse_ms, started)
 
     def _timed_response(self, result: Any, request: Request, parse_ms: float, started: float) -> Response:
@@ -97,10 +98,22 @@ class Scorer:
         }  # fmt: skip
         return response
 
-    def _timed_failure(self, error: BaseException, request: Request, parse_ms: float, started: float) -> Response:
-        response = self.failure_response(error, request)
+    def _timed_failure(
+        self, error: BaseException, request: Request, arguments: dict[str, Any], parse_ms: float, started: float
+    ) -> Response:
+        response = self._refusal(error, request, arguments) or self.failure_response(error, request)
         response.timings = {"queue": 0.0, "parse": parse_ms, "run": (perf_counter() - started) * 1000}
         return response
+
+    def _refusal(self, error: BaseException, request: Request, arguments: dict[str, Any]) -> Response | None:
+        """The response of status 422 when the client's data is certainly at fault for what `run()` raised."""
+        if type(error) is not ValueError or self.script.mode != "object":
+            return None
+        try:
+            found = client_fault(error, arguments, self.parse_arguments(request, 0.0))
+        except Exception:  # an estimator or a value of the script's own, while it was looked at
+            return None
+        return None if found is None else error_response(422, "does-not-fit", str(found), found.where, found.hint)
 
     def parse_arguments(self, request: Request, began: float) -> dict[str, Any]:
         """The arguments of `run()`. `began`: `perf_counter()` before the call, for the timings of a refusal.

@@ -51,6 +51,19 @@ def test_the_line_of_the_cell_is_named_where_a_cell_wrote_the_script(workspace: 
     assert found == ("KeyError: 'x'", "cell [3] line 6", None)
 
 
+def test_a_message_of_several_lines_is_whole(workspace: WorkspaceFolder, script: Path) -> None:
+    lines = (
+        "run() raised ValueError: wrong names",
+        "unseen:",
+        "- c",
+        "",
+        "Traceback (most recent call last):",
+        "  File",
+    )
+    found = find(workspace, "abc", *(f"[abc] {line}" for line in lines))
+    assert found[0] == "ValueError: wrong names unseen: - c"
+
+
 def test_an_exception_in_a_library_has_no_line(workspace: WorkspaceFolder, script: Path) -> None:
     found = find(workspace, "abc", "[abc] run() raised A: b", '[abc]   File "/lib/x.py", line 5, in f')
     assert found == ("A: b", "", None)
