@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mldeploy_jupyter.serving.ipc.scoreboard import BEAT, STUCK, Scoreboard
 from mldeploy_jupyter.serving.settings import Settings
-from mldeploy_jupyter.serving.supervisor.watchdog import GRACE, LockDetector, check_heartbeat, silent_seconds
-from tests.unit.serving.supervisor.fakes import FakeLog, FakeWorker
+from mldeploy_jupyter.serving.supervisor.watchdog import (
+    GRACE,
+    SILENT_CHECKS,
+    STOPPED_CHECKS,
+    LockDetector,
+    Watchdog,
+    check_heartbeat,
+    find_hang,
+    silent_seconds,
+)
+from mldeploy_jupyter.serving.system import procfs
+from tests.polling import wait_until
+from tests.unit.serving.supervisor.fakes import FakeLog, FakeWorker, pids
 
 
 def silent_worker(seconds: float, timeout_ms: int = 1000) -> FakeWorker:
@@ -71,3 +87,91 @@ def test_time_without_work_counts_while_a_process_waits_for_a_lock(tmp_path: Pat
 def test_a_process_that_cannot_be_read_is_not_locked(tmp_path: Path) -> None:
     detector = LockDetector(7, tmp_path)
     assert detector.locked_seconds() == 0 and not detector.is_locked()
+
+
+def beating_worker(pid: int = 0, **facts: object) -> FakeWorker:
+    """A live worker that beats also without requests."""
+    worker = silent_worker(0)
+    worker.pid, worker.ready = pid or next(pids), {"event": "ready", "heartbeat": 2.0, **facts}
+    worker.scoreboard.slot(worker.slot).end_request(-1)
+    return worker
+
+
+def check_often(worker: FakeWorker, times: int, each: Callable[[], None] = lambda: None) -> FakeLog:
+    log = FakeLog()
+    watchdog = Watchdog(lambda: [worker], log)
+    for _ in range(times):
+        each()
+        watchdog.check()
+    return log
+
+
+def test_a_worker_without_a_request_whose_loop_stands_still_is_ended() -> None:
+    worker = beating_worker()
+    assert "event loop has not moved" in check_often(worker, SILENT_CHECKS + 1).texts[0]
+    assert worker.killed and worker.exit_failure()["code"] == "worker-hung"
+    assert worker.scoreboard.service_fields[STUCK] == 1
+
+
+def test_a_worker_that_beats_is_left_alone() -> None:
+    worker = beating_worker()
+    fields = worker.scoreboard.slot(worker.slot).fields
+
+    def beat() -> None:
+        fields[BEAT] += 1
+
+    check_often(worker, 3 * SILENT_CHECKS, beat)
+    assert not worker.killed
+
+
+def test_a_worker_of_an_older_version_beats_only_with_requests() -> None:
+    worker = beating_worker()
+    worker.ready = {"event": "ready"}
+    check_often(worker, 3 * SILENT_CHECKS)
+    assert not worker.killed
+
+
+def test_a_call_that_keeps_the_global_lock_has_its_time_limit() -> None:
+    """Nothing in the worker answers then. Where another thread does, the lock is free, and only the loop hangs."""
+    worker = beating_worker()
+    worker.scoreboard.slot(worker.slot).begin_request(b"r")
+    worker.answers["stack"] = None
+    check_often(worker, 3 * SILENT_CHECKS)
+    assert not worker.killed
+    worker.answers["stack"] = {"frames": []}
+    check_often(worker, SILENT_CHECKS + 1)
+    assert worker.killed
+
+
+def test_a_worker_that_a_signal_stopped_is_ended_in_any_state() -> None:
+    with sleeping_process() as pid:
+        worker = beating_worker(pid)
+        worker.state = "starting"
+        assert check_often(worker, STOPPED_CHECKS).texts == []
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: procfs.is_stopped(pid))
+        assert find_hang(worker) == "a signal has stopped its process"
+        assert "a signal has stopped" in check_often(worker, STOPPED_CHECKS).texts[0]
+        assert worker.killed and worker.exit_failure()["stage"] == "import"
+
+
+def test_a_live_worker_is_asked_whether_it_answers() -> None:
+    worker = beating_worker()
+    assert find_hang(worker) == ""
+    worker.answers["ping"] = None
+    assert "has not answered" in find_hang(worker)
+    worker.scoreboard.slot(worker.slot).begin_request(b"r")  # a call of run() may keep it busy
+    assert find_hang(worker) == ""
+    worker.ready = {}
+    worker.scoreboard.slot(worker.slot).end_request(-1)
+    assert find_hang(worker) == ""  # of an older version: it does not know the question
+
+
+@contextmanager
+def sleeping_process() -> Iterator[int]:
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
