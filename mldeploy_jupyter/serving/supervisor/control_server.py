@@ -34,10 +34,11 @@ Handle = Callable[[str, dict[str, Any], Emit], dict[str, Any]]
 class ControlServer:
     """Listens on `path`, a socket in the service's folder, or in a temporary one if the folder's path is too long."""
 
-    def __init__(self, folder: Path, log: ServiceLog) -> None:
+    def __init__(self, folder: Path, log: ServiceLog, clock: Callable[[], float] = time.monotonic) -> None:
         """Replaces the socket of a supervisor that died: the caller holds the folder's lock."""
         self._folder = folder
         self._log = log
+        self._clock = clock
         _remove_stale_socket(folder)
         self.path = folder / "control.sock"
         if len(os.fsencode(self.path)) > MAX_SOCKET_PATH:
@@ -85,11 +86,11 @@ class ControlServer:
             try:
                 request = json.loads(lines.readline() or b"null")
                 op = request.pop("op")
-                sent = float(request.pop("sent", time.monotonic()))  # missing from older clients
+                sent = float(request.pop("sent", self._clock()))  # missing from older clients
             except (ValueError, AttributeError, KeyError, OSError, TypeError):
                 emit({"ok": False, "failure": failure("bad-request", "", "one JSON object with an op is expected")})
                 return
-            if op != "stop" and time.monotonic() - sent > MAX_AGE:
+            if op != "stop" and self._clock() - sent > MAX_AGE:
                 self._log.write(f"{op} is not carried out: its client gave it up meanwhile", level="warning")
                 emit({"ok": False, "failure": failure("expired", op, "the request came too late")})
                 return

@@ -17,6 +17,7 @@ from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor.spawn import SpawnedProcess
 from mldeploy_jupyter.serving.supervisor.zygote_pool import ATTEMPTS, ZygotePool, digest_server
 from mldeploy_jupyter.serving.supervisor.zygote_process import ForkUnsafe, ZygoteProcess
+from mldeploy_jupyter.serving.system import procfs
 from tests.polling import wait_until
 from tests.unit.serving.supervisor.fakes import FakeLog, pids
 
@@ -36,6 +37,8 @@ class FakeZygote(ZygoteProcess):
         self.module_count = 0
         self.alive = True
         self.changed = ""
+        self.importing = self.hangs = False
+        self.pings = 0
         self.process = SpawnedProcess(next(pids), None, 0, lambda: 0, "ab" * 8)  # type: ignore[arg-type]
         self.forks: list[SpawnedProcess] = []
         self.may_finish = threading.Event()
@@ -74,6 +77,16 @@ class FakeZygote(ZygoteProcess):
 
     def await_event(self, event: str, number: int, wait: float, give_up: Any = None) -> dict[str, Any]:
         return {"changed": self.changed}
+
+    @property
+    def busy(self) -> bool:
+        return self.importing
+
+    def ping(self) -> None:
+        self.pings += 1
+        if self.hangs:
+            self.kill()
+            raise ForkUnsafe("it did not end within 3 s")
 
     def lived_long_enough(self) -> bool:
         return True
@@ -255,3 +268,29 @@ def test_a_server_is_known_by_its_source_and_not_by_its_folder(tmp_path: Path) -
         (tmp_path / name / "mldeploy_serving" / "sub" / "module.py").write_text(source)
     one, two, three = (digest_server(str(tmp_path / name)) for name in ("one", "two", "three"))
     assert one == two != three and digest_server("") == ""
+
+
+def test_an_idle_zygote_that_answers_nothing_is_replaced(make_site: Any) -> None:
+    site = make_site()
+    site.pool.check()  # there is none yet
+    site.acquire()
+    (zygote,) = site.zygotes
+    site.pool.check()
+    assert zygote.pings == 1 and zygote.alive
+    zygote.hangs = zygote.importing = True
+    site.pool.check()
+    assert zygote.alive, "one that imports has its own time limit"
+    zygote.importing = False
+    site.pool.check()
+    assert not zygote.alive and "does not answer" in site.log.texts[-1]
+    wait_until(lambda: len(site.zygotes) == 2 and site.pool.fits(SETTINGS))
+
+
+def test_a_spare_fork_that_a_signal_stopped_is_not_used(make_site: Any) -> None:
+    site = make_site()
+    site.acquire()
+    site.pool.prepare_spare(SETTINGS)
+    spare = site.zygotes[0].forks[-1]
+    os.kill(spare.pid, signal.SIGSTOP)
+    wait_until(lambda: procfs.is_stopped(spare.pid))
+    assert (site.acquire() or spare).pid != spare.pid
