@@ -1,6 +1,8 @@
 """A trained model becomes a live service on this machine, and answers. Run by `notebooks/quickstart`."""
 
+import shlex
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -70,6 +72,7 @@ print(f"predictions  {[round(value, 1) for value in answer]}")
 print(f"measured     {[float(value) for value in y_test[:3]]}")
 print(f"latency      median {statistics.median(times):.1f} ms, p95 {times[189]:.1f} ms (200 requests, one client)")
 print()
+program = shlex.quote(str(Path(sys.executable).with_name("mldeploy")))  # whole: the shell may be in any folder
 print("The service keeps running. Look at it, or delete it:")
-print(f"  .venv/bin/mldeploy service list -w {folder.name}")
-print(f"  .venv/bin/mldeploy service delete -n diabetes -w {folder.name}")
+print(f"  {program} service list -w {folder.name}")
+print(f"  {program} service delete -n diabetes -w {folder.name}")

@@ -160,6 +160,7 @@ class DeploymentRequest(JsonRecord):
     `deploy_config` are their API objects as data. `revision` is the number that a rollback goes back to.
     `keep_source` is the number of the revision whose source and lock are used again, for an update that changes
     neither. `kernel_python` is the interpreter of the caller, used as it is when no environment is given.
+    `script_digest` is the SHA-256 of the entry script when the caller asked, "" when it is not read from its file.
     """
 
     service: str
@@ -172,3 +173,4 @@ class DeploymentRequest(JsonRecord):
     revision: int = 0
     keep_source: int = 0
     kernel_python: str = ""
+    script_digest: str = ""

@@ -43,9 +43,20 @@ def diagnose_failure(
                 "damaged", builder.find_damaged_files(bundle, Path(settings.get("app_root") or bundle.app))
             )
     failure.setdefault("versions", _locked_versions(lock))
+    failure.setdefault("other_models", find_other_models(folder, failure, {model.name for model in models}))
     service = folder.open_store().get_service(str(settings.get("service") or ""))
     settings = {**settings, "updating": service is not None and service.revision > 0}
     return explain(failure, script=script, settings=settings, models=models)
+
+
+def find_other_models(folder: WorkspaceFolder, failure: dict[str, Any], named: set[str]) -> dict[str, list[str]]:
+    """The files of registered models that are not among the `named`, when the script missed a file or model."""
+    exception = failure.get("exception")
+    missed = isinstance(exception, dict) and exception.get("type") in ("FileNotFoundError", "ModelNotFoundException")
+    if not missed:
+        return {}
+    newest = folder.open_store().list_models(latest=True)
+    return {model.name: list(model.files) for model in newest if model.name not in named}
 
 
 def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any]) -> Cause:

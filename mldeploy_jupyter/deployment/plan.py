@@ -14,7 +14,7 @@ from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
-from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
+from mldeploy_jupyter.core.errors import EntryScriptError, ModelNotFoundException, WebserviceException
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
@@ -69,6 +69,13 @@ def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: S
     directory = data.get("source_directory")
     files = list_source_files(data["entry_script"] if directory else data["entry_path"], directory)
     script = Path(data["entry_script"]).as_posix() if directory else Path(data["entry_path"]).name
+    if request.script_digest and not builder.has_digest(files[script], request.script_digest):
+        raise EntryScriptError(
+            f"{script} was changed after the deployment had begun",
+            why=f"{files[script]} is not the file that was to be deployed",
+            hint="deploy it again",
+            code="ScriptChanged",
+        )
     name_check.check_source(files[script].read_text("utf-8", "replace"), script)
     return Inputs(models, records, files, Path(directory).name if directory else "source", script, environment, config)
 

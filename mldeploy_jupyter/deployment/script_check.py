@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ModelNotFoundException
 from mldeploy_jupyter.deployment import working_folder
+from mldeploy_jupyter.deployment.diagnose import find_other_models
 from mldeploy_jupyter.deployment.plan import bundle_settings, registered_model
 from mldeploy_jupyter.serving.system.caller_environment import inherited
 from mldeploy_jupyter.targets import TargetFailure
@@ -128,7 +129,9 @@ def check_script(
         else:
             result, output = _run_process(bundle, settings, temporary, on_progress)
         if not result.get("ok"):
-            result.setdefault("failure", {})["model_tree"] = _model_files(bundle)
+            failure = result.setdefault("failure", {})
+            failure["model_tree"] = _model_files(bundle)
+            failure["other_models"] = find_other_models(folder, failure, {model.name for model in models})
     return ScriptCheck(result, output, settings, time.monotonic() - started, models)
 
 

@@ -6,9 +6,11 @@ last cell; in a terminal they wait, too, as the command line does.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
 from mldeploy_jupyter.commands.formatting import pairs
@@ -24,14 +26,19 @@ from mldeploy_jupyter.commands.python_code import (
 )
 from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
 from mldeploy_jupyter.core.errors import EntryScriptError, WorkspaceError
+from mldeploy_jupyter.core.script.notebook_cells import describe_cell, find_cell, script_digest
 from mldeploy_jupyter.notebook.session import Session
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
 The script is that of the last %%entry_script; the model is the one it was checked with, or one registered since; the
-target is this machine. Options override this. A script that failed its check is deployed only if --script names it, or
--m names other models. A service that already serves exactly this is returned as it is. %deploy returns the service at
-once and shows the timeline, which stays up to date; --wait waits for the end."""
+target is this machine. Options override this. A script that failed its check, or that something else has written since,
+is deployed only if --script names it; one that failed also if -m names other models. A service that already serves
+exactly this is returned as it is. %deploy returns the service at once and shows the timeline, which stays up to date;
+--wait waits for the end."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 
@@ -110,7 +117,9 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
                 why="no %%entry_script was run in this session, and there is no score.py here",
                 hint="write one with %%entry_script, or name its file: %deploy NAME --script FILE",
             )
-        _refuse_failed_script(session, script, f"%deploy {args.name or 'NAME'}", args.model)
+        line = f"%deploy {args.name or 'NAME'}"
+        _refuse_changed_script(session, context, args, script, line)
+        _refuse_failed_script(session, script, line, args.model)
         context.defaults["entry_script"] = _relative(script)
         filled_in.append(f"script {_relative(script)} ({origin})")
     if not (args.model or args.model_metadata_file):
@@ -124,12 +133,18 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
 def _find_script(session: Session, live: Any) -> tuple[Path | None, str]:
     """The script to deploy, and where it comes from."""
     if session.script is not None:
-        return session.script, "the last %%entry_script"
+        return session.script, _last_cell(session, session.script)
     if live is not None and (script := find_script(live)) is not None:
         return script, "as the service has it"
     if Path("score.py").is_file():
         return Path("score.py").absolute(), "found here"
     return None, ""
+
+
+def _last_cell(session: Session, script: Path) -> str:
+    """What is said of a script of this session: which cell wrote it, and when."""
+    record = session.cells.get(script)
+    return "the last %%entry_script" + (f", {describe_cell(record)}" if record is not None else "")
 
 
 def _find_models(session: Session, context: Context, live: Any) -> tuple[list[str], str]:
@@ -142,6 +157,27 @@ def _find_models(session: Session, context: Context, live: Any) -> tuple[list[st
     if last:
         return list(last), "registered last in this session"
     return (list(live.models), "as the service has it") if live is not None else ([], "")
+
+
+def _refuse_changed_script(session: Session, context: Context, args: Args, script: Path, line: str) -> None:
+    """Raises `EntryScriptError` when the file is no longer what this session wrote to it and checked."""
+    record = session.cells.get(script)
+    try:
+        digest = script_digest(script.read_bytes())
+        changed_at = datetime.fromtimestamp(script.stat().st_mtime)
+    except OSError:  # a missing file has an error of its own
+        return
+    if record is None or digest == record.script_digest:
+        return
+    folder = _find_folder(context, args)
+    other = find_cell(folder.cells, digest) if folder is not None else None
+    by = describe_cell(other) if other is not None else f"another program, at {changed_at:%H:%M}"
+    raise EntryScriptError(
+        f"{_relative(script)} is not what this notebook checked",
+        why=f"it was written by {describe_cell(record)}, and then by {by}",
+        hint=f"run the cell again, or deploy the file as it is: {line} --script {shlex.quote(_relative(script))}",
+        code="ScriptChanged",
+    )
 
 
 def _refuse_failed_script(session: Session, script: Path, line: str, models: list[str] | None = None) -> None:
@@ -169,11 +205,12 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     # A script written since the last deployment is meant for the service that was deployed.
     script = session.script if session.script_is_new and session.service == args.name else current
     if script is not None:
+        _refuse_changed_script(session, context, args, script, f"%update {args.name}")
         _refuse_failed_script(session, script, f"%update {args.name}")
     if script is not None and script != current:
         args.entry_script = _relative(script)
         fill_script(args, live)
-        context.note(f"Updating with the script {args.entry_script} (the last %%entry_script)")
+        context.note(f"Updating with the script {args.entry_script} ({_last_cell(session, script)})")
         return True
     if current is not None:
         context.note(f"Updating with the script {_relative(current)}, read again")
@@ -182,13 +219,16 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
 
 def _live_revision(context: Context, args: Args) -> Any:
     """The live revision of the named service; None without one."""
-    if not args.name:
-        return None
+    folder = _find_folder(context, args) if args.name else None
+    return find_live_revision(folder.open_store(), args.name) if folder is not None else None
+
+
+def _find_folder(context: Context, args: Args) -> WorkspaceFolder | None:
     try:
-        store = context.workspace(args.path).folder.open_store()
+        folder: WorkspaceFolder = context.workspace(args.path).folder
     except WorkspaceError:
         return None
-    return find_live_revision(store, args.name)
+    return folder
 
 
 def _relative(path: Path) -> str:

@@ -77,6 +77,7 @@ def write_and_check(session: Session, context: Context, args: Args, cell: str) -
     folder = context.workspace(args.path, write=True).folder
     record = _record_cell(session, folder, path, text, cell)
     session.script, session.script_is_new, session.failed_check = path, True, None
+    session.cells[path] = record
     models = _choose_models(session, context, record.script_digest, list(args.models or []))
     script = Script(path, name, text, record, session.namespace)
     try:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.script.notebook_cells import CellRecord
 
 # live: a kernel with a person at the front end. headless: a kernel that a program runs (nbconvert, papermill), which
 # saves no output after the last cell's end. terminal: IPython in a terminal.
@@ -40,6 +43,9 @@ class Session:
     script: Path | None = None
     script_is_new: bool = False
     failed_check: FailedCheck | None = None
+
+    # What this session wrote to each script file last.
+    cells: dict[Path, CellRecord] = field(default_factory=dict)
 
     # Models of the script: those its options named, those it passed an earlier check with, and the model that was
     # registered last when it was written. `checked_models` has the models of every script that passed, by its digest.

@@ -50,5 +50,24 @@ def test_a_tutorial_is_saved_clean(path: Path) -> None:
             assert bool(cell.outputs) == checked and (cell.execution_count is not None) == checked, cell.source
 
 
+def test_the_quickstart_opens_a_copy_of_the_notebook(tmp_path: Path) -> None:
+    """Running a tutorial changes it, and git would show that. JupyterLab itself is not started."""
+    root = NOTEBOOKS[0].parents[1]
+    shutil.copytree(root / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns("quickstart-run"))
+    for name, line in ((".ci/venv", "true"), (".venv/bin/jupyter", 'echo "${@: -1}"')):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text(f"#!/usr/bin/env bash\n{line}\n")
+        path.chmod(0o755)
+    command = ["bash", str(tmp_path / "notebooks/quickstart"), "--lab"]
+    for changed in (False, True):
+        opened = tmp_path / subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        assert opened.parent.name == "quickstart-run"
+        assert (opened.read_text() == "worked on") is changed
+        opened.write_text("worked on")
+    tracked = tmp_path / "notebooks" / NOTEBOOKS[0].name
+    assert tracked.read_bytes() == NOTEBOOKS[0].read_bytes()
+
+
 def test_there_is_a_quickstart() -> None:
     assert [path.name for path in NOTEBOOKS][:1] == ["01-quickstart.ipynb"]

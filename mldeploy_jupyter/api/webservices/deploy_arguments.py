@@ -15,6 +15,7 @@ from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 from mldeploy_jupyter.core.name_rules import check_service_name
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord
+from mldeploy_jupyter.core.script.notebook_cells import script_digest
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
@@ -41,14 +42,24 @@ def make_request(
     """
     check_service_name(name)
     config.validate()
+    references, inference = resolve_models(workspace, models), to_inference_data(inference_config)
     return DeploymentRequest(
         name,
         config.target,
-        models=resolve_models(workspace, models),
-        inference_config=to_inference_data(inference_config),
+        models=references,
+        inference_config=inference,
         deploy_config=config.to_dict(),
         kernel_python=sys.executable,
+        script_digest=digest_script(inference),
     )
+
+
+def digest_script(inference: dict[str, Any]) -> str:
+    """The SHA-256 of the entry script as it is now; "" when it cannot be read, which the deployment reports."""
+    try:
+        return script_digest(Path(inference["entry_path"]).read_bytes())
+    except (OSError, KeyError, TypeError):
+        return ""
 
 
 def is_unchanged(workspace: WorkspaceLike, request: DeploymentRequest) -> bool:

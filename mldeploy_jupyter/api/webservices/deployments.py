@@ -15,6 +15,7 @@ from mldeploy_jupyter.api.webservices.deploy_arguments import (
     Configuration,
     Models,
     check_target,
+    digest_script,
     make_request,
     print_configuration,
     resolve_models,
@@ -134,6 +135,7 @@ def begin_update(
             deploy_config=_merge_config(revision, given, changes.settings).to_dict(),
             kernel_python=python,
             keep_source=0 if reads_source else revision.number,
+            script_digest=digest_script(inference or revision.inference_config) if reads_source else "",
         )
 
     folder = workspace.folder

@@ -68,6 +68,11 @@ class Facts:
         value = self.failure.get(name)
         return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
+    def other_models(self) -> dict[str, list[str]]:
+        """The files of registered models that the service was not given, by the model's name, the last one first."""
+        found = self.failure.get("other_models")
+        return found if isinstance(found, dict) else {}
+
     def exceptions(self) -> Iterator[ExceptionData]:
         """The exception, then the exceptions that caused it."""
         exception = self.failure.get("exception")

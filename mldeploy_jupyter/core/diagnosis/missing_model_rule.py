@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from pathlib import PurePath
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
@@ -30,6 +31,9 @@ def model_file_missing(facts: Facts) -> Cause | None:
     below = _below_model_folder(path, facts)
     if below is None:
         return None
+    other = _other_model_with(below, facts)
+    if other:
+        return _in_another_model(facts, path, below, *other)
     if _has_no_model(facts):
         what = f"the model file {below} is not there" if below != "." else "AZUREML_MODEL_DIR is a folder, not a file"
         why = "no model was named, so AZUREML_MODEL_DIR holds nothing"
@@ -40,6 +44,9 @@ def model_file_missing(facts: Facts) -> Cause | None:
 def _unknown_name(facts: Facts, raised: ExceptionData, name: str) -> Cause:
     """`Model.get_model_path` was called with a name that is not among the service's models."""
     what = f"the script asks for a model that the service does not have{f': {name}' if name else ''}"
+    if name and name in facts.other_models():
+        why = f"{name} is registered, but was not named"
+        return facts.cause(_CODE, what, why, _hint_to_name(name, facts), path=name)
     if _has_no_model(facts):
         why = "no model was named, so the service has none"
         return facts.cause(_CODE, what, why, _hint_to_name_model(facts), path=name)
@@ -47,6 +54,32 @@ def _unknown_name(facts: Facts, raised: ExceptionData, name: str) -> Cause:
     why = f"the service was deployed with {names}" if names else describe_exception(raised)
     hint = f"ask for one of these, or add the model to models=[...], then {facts.deploy_hint()}"
     return facts.cause(_CODE, what, why, hint, path=name, files=list_model_files(facts)[:SHOWN_FILES])
+
+
+def _other_model_with(below: str, facts: Facts) -> tuple[str, str] | None:
+    """Another registered model, the last one first, that has the file `below` or one of its name; and that file."""
+    if PurePath(below).name in {PurePath(file).name for file in list_model_files(facts)}:
+        return None  # the service's own model has it, elsewhere
+    found = [(name, file) for name, files in facts.other_models().items() for file in files]
+    same = [pair for pair in found if pair[1] == below]
+    return next(iter(same or [pair for pair in found if PurePath(pair[1]).name == PurePath(below).name]), None)
+
+
+def _in_another_model(facts: Facts, path: str, below: str, name: str, file: str) -> Cause:
+    files = list_model_files(facts)
+    holds = f"the model folder holds {format_files(files)}" if files else "no model was named"
+    why = f"{holds}; the registered model {name} has {file}"
+    what = f"the model file {below} is not there"
+    return facts.cause(_CODE, what, why, _hint_to_name(name, facts), path=path, files=files[:SHOWN_FILES])
+
+
+def _hint_to_name(model: str, facts: Facts) -> str:
+    model = shlex.quote(model)
+    if facts.is_check and facts.script.cell is not None:
+        return f"name that model: %%entry_script {facts.script.name} -m {model}"
+    if facts.is_check:
+        return f"name that model with -m {model}"
+    return f"name that model with -m {model} (in Python models=[...]), then {facts.deploy_hint()}"
 
 
 def _wrong_path(facts: Facts, path: str, below: str, *, is_folder: bool) -> Cause:

@@ -11,7 +11,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from mldeploy_jupyter.core.files import atomic_write, file_lock, read_json
@@ -85,13 +85,26 @@ def describe_line(record: CellRecord, line: int, *, newest: int = 0, timezone: t
     `newest` is the newest version of the file, if known; when this record is older, both are named: ", version 1;
     version 2 was run since". Times are shown in `timezone`, by default the local one.
     """
-    cell = f"cell [{record.execution_count}]" if record.execution_count is not None else "cell"
-    text = f"{cell} line {line + record.offset}"
-    with suppress(ValueError):
-        text += f", run at {datetime.fromisoformat(record.time).astimezone(timezone):%H:%M}"
+    text = f"{_prompt(record)} line {line + record.offset}{_run_at(record, timezone)}"
     if 0 < record.version < newest:
         text += f", version {record.version}; version {newest} was run since"
     return text
+
+
+def describe_cell(record: CellRecord, *, timezone: tzinfo | None = None) -> str:
+    """Names a run of a cell and its notebook, as far as they are known: "cell [3] of churn.ipynb, run at 14:03"."""
+    notebook = f" of {PurePath(record.notebook).name}" if record.notebook else ""
+    return f"{_prompt(record)}{notebook}{_run_at(record, timezone)}"
+
+
+def _prompt(record: CellRecord) -> str:
+    return f"cell [{record.execution_count}]" if record.execution_count is not None else "cell"
+
+
+def _run_at(record: CellRecord, timezone: tzinfo | None) -> str:
+    with suppress(ValueError):
+        return f", run at {datetime.fromisoformat(record.time).astimezone(timezone):%H:%M}"
+    return ""
 
 
 def cell_excerpt(record: CellRecord, line: int, context: int = 2) -> list[dict[str, Any]]:

@@ -104,7 +104,7 @@ def test_update_takes_a_new_script_only_for_the_service_it_was_written_for(prepa
     assert "requirements_file=" in again and "entry_script='fourth.py'" in again
     prepared.ok("%deploy factor --script score.py --wait")
     prepared.ok("%%entry_script third.py\n" + SCRIPT)
-    assert "third.py (the last %%entry_script)" in prepared.ok("%update factor --wait").stream
+    assert "third.py (the last %%entry_script, cell [" in prepared.ok("%update factor --wait").stream
 
 
 def test_the_error_about_an_unknown_model_lists_the_known_ones(prepared: Kernel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -50,10 +51,31 @@ def test_a_script_that_failed_its_check_is_deployed_only_by_its_name(prepared: K
     assert "revision 1" in last_text(prepared.ok("%services factor"))
     named = prepared.run("%deploy factor --script score.py --wait")
     assert "faktor" in no_traceback(named)  # the engine's own check
-    # Corrected in an editor, it is another script; a cell that checks well clears it too.
+    # Corrected in an editor, it is a script that this notebook has not checked; a cell that checks well clears it too.
     (folder / "score.py").write_text(SCRIPT.replace('"answer": factor', '"answer": 10 + factor'))
-    prepared.ok("%update factor --wait")
+    assert "score.py is not what this notebook checked" in no_traceback(prepared.run("%update factor --wait"))
+    prepared.ok("%update factor --script score.py --wait")
     assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 16}"
+    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    prepared.ok("%deploy factor --wait")
+    assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 6}"
+
+
+def test_a_script_that_another_notebook_has_written_is_refused(prepared: Kernel, folder: Path) -> None:
+    other = Kernel(folder)
+    try:
+        other.ok("%load_ext mldeploy_jupyter")
+        other.ok("%%entry_script -m factor\n" + SCRIPT.replace('"answer": factor', '"answer": 10 + factor'))
+    finally:
+        other.close()
+    refused = no_traceback(prepared.run("%deploy factor --wait")).splitlines()
+    assert refused[0] == "error: score.py is not what this notebook checked"
+    assert re.fullmatch(r"cause: it was written by cell \[\d+\].*, run at ..:.., and then by cell \[2\].*", refused[1])
+    assert refused[2] == ("hint: run the cell again, or deploy the file as it is: %deploy factor --script score.py")
+    prepared.ok("%deploy factor --script score.py -m factor --wait")
+    assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 16}"
+    (folder / "score.py").write_text("# from an editor\n" + SCRIPT)
+    assert "and then by another program, at " in no_traceback(prepared.run("%update factor --wait"))
     prepared.ok(f"%%entry_script\n{SCRIPT}")
     prepared.ok("%deploy factor --wait")
     assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 6}"
@@ -67,7 +89,7 @@ def test_a_cell_that_is_run_again_means_the_model_it_was_written_for(prepared: K
     assert "model factor (those of the last %%entry_script)" in prepared.ok("%deploy factor --wait").stream
     # Another text in the same file is another script, and means what was registered last.
     second = prepared.run("%%entry_script\n" + "# for another model\n" + SCRIPT)
-    assert "the model folder holds other.bin" in no_traceback(second)
+    assert "the model folder holds other.bin; the registered model factor has factor.json" in no_traceback(second)
     prepared.ok(f"%%entry_script\n{SCRIPT}")
     # A model that was named once and does not exist is forgotten with its cell.
     assert "there is no model nope" in no_traceback(prepared.run(f"%%entry_script -m nope\n{SCRIPT}"))
@@ -75,7 +97,7 @@ def test_a_cell_that_is_run_again_means_the_model_it_was_written_for(prepared: K
     # What is registered after it is meant.
     prepared.ok("%register third other.bin")
     first = no_traceback(prepared.run(f"%%entry_script new.py\n# new\n{SCRIPT}"))
-    assert 'hint: use os.path.join(os.environ["AZUREML_MODEL_DIR"], "other.bin"), or name the model it needs' in first
+    assert "hint: name that model: %%entry_script new.py -m factor" in first
     assert "new.py failed its check" in no_traceback(prepared.run("%deploy factor"))
     prepared.ok("%deploy factor -m factor --wait")  # with another model than the one that failed
     prepared.ok(f"%%entry_script new.py --no-check -m factor\n# new\n{SCRIPT}")

@@ -14,7 +14,8 @@ from .support import last_text, no_traceback
 def test_from_register_to_delete(prepared: Kernel, folder: Path) -> None:
     began = prepared.ok("svc = %deploy factor\nsvc.name")
     assert began.result == "'factor'"
-    assert "script score.py (the last %%entry_script), model factor:1 (registered last in this session)" in began.stream
+    assert "script score.py (the last %%entry_script, cell [" in began.stream
+    assert "model factor:1 (registered last in this session)" in began.stream
     assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 6}"
     assert prepared.ok('%%score factor\n{"value": 4}').result == "{'answer': 12}"
     (folder / "request.json").write_text('{"value": 10}')

@@ -252,6 +252,29 @@ def test_a_service_without_a_model_is_told_to_name_one(line, cell, snapshot):
     assert "no model was named" not in shown(explain(failure_of(text), script=script, settings=SETTINGS, timezone=UTC))
 
 
+OTHERS = {"wrapped": ["wrapped.pkl"], "iris": ["iris.pkl", "more/labels.json"]}
+
+
+@pytest.mark.parametrize("where", ["cell", "file", "deployment"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"open('{ROOT}/azureml-models/diabetes/3/iris.pkl')",
+        f"open('{ROOT}/azureml-models/diabetes/3/labels.json')",
+        "raise type('ModelNotFoundException', (Exception,), {})('no model named \"iris\"')",
+    ],
+    ids=["file", "file in a folder", "by name"],
+)
+def test_a_file_that_another_registered_model_has_names_that_model(line, where, snapshot):
+    text = init(line)
+    script = in_cell(text) if where == "cell" else ScriptInfo("score.py", "source/score.py", text)
+    settings = {**SETTINGS, "checking": where != "deployment"}
+    failure = {**failure_of(text), "other_models": OTHERS, "model_tree": ["diabetes/3/ridge.pkl"]}
+    cause = explain(failure, script=script, settings=settings, timezone=UTC)
+    assert "-m iris" in cause.hint
+    assert shown(cause) == snapshot
+
+
 TAIL = ["loading the model", "Traceback (most recent call last):", "ImportError: libomp.so \x1b[31mnot found"]
 FRAMES = [{"file": "/usr/lib/python3/x.py", "line": 9, "function": "get", "text": "sock.recv()"}]
 HUNG = [{"file": SCRIPT, "line": 5, "function": "init", "text": "    download(model)"}, *FRAMES]
