@@ -24,6 +24,7 @@ from .base import (
 )
 from .hint_arrays import array_node
 from .hint_classes import class_node
+from .hint_constraints import constrained_node, constraints_of
 from .hint_frames import frame_node
 from .hint_pydantic import pydantic_node
 from .scalars import SCALARS, to_int
@@ -98,7 +99,9 @@ def make_node(hint: Any, seen: dict[Any, Any]) -> HintNode:
     alias = hint if origin is None else origin
     if type(alias).__name__ == "TypeAliasType":  # `type Ages = list[int]`; numpy's NDArray[...] is one too
         return make_node(_unaliased(alias, arguments), seen)
-    # pydantic first: it knows the constraints that Annotated may carry.
+    if constraints := constraints_of(hint, origin):
+        return constrained_node(make_node(arguments[0], seen), constraints)
+    # pydantic before the others: it knows its own constraints, which Annotated may carry.
     for make in (pydantic_node, array_node, frame_node):
         if (node := make(hint, origin, arguments)) is not None:
             return node

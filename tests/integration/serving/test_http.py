@@ -325,8 +325,8 @@ def test_only_named_origins_get_cors_headers(raw: Supervised) -> None:
 def test_an_undecorated_script_gets_the_body_as_text_and_headers_when_it_asks(shared: Supervised) -> None:
     assert shared.deploy("""
         def init(): pass
-        def run(body, request_headers, unit="kg"):
-            return [body, request_headers["Content-Type"], request_headers.get("x-mine"), unit]
+        def run(body, request_headers):
+            return [body, request_headers["Content-Type"], request_headers.get("x-mine")]
     """)["ok"]
     response = ask(shared, "POST", "/score", "grüße".encode(), content_type="text/plain", x_mine="7")
     assert response.json() == ["grüße", "text/plain", "7"]
