@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mldeploy_jupyter.core.bundle.builder import MODELS, Bundle, damaged_error
+from mldeploy_jupyter.core.bundle.builder import MODELS, Bundle, damaged_error, has_digest
 from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import make_private_dir
@@ -41,7 +41,8 @@ def create(bundle: Bundle, artifacts: ArtifactStore, app: Path, *, check: Callab
     Raises:
         StorageError: the bundle or a registered file is damaged or gone, or the disk is full.
     """
-    make_private_dir(app / MODELS)
+    with explain_write_errors(app.parents[2]):
+        make_private_dir(app / MODELS)
     for name, (digest, size) in bundle.files_below("app/").items():
         if not name.startswith(f"{MODELS}/"):
             _copy(bundle, name, digest, size, app)
@@ -57,7 +58,7 @@ def create(bundle: Bundle, artifacts: ArtifactStore, app: Path, *, check: Callab
             artifacts.materialize(files, target)
         except StorageError:
             # Bundles of earlier versions have their models. One may have been deleted from the registry since.
-            if not all((bundle.app / model["folder"] / name).is_file() for name in files):
+            if not all(has_digest(bundle.app / model["folder"] / name, digest) for name, (digest, _) in files.items()):
                 raise
             shutil.rmtree(target, ignore_errors=True)
             for name, (digest, size) in files.items():

@@ -74,6 +74,10 @@ def test_a_model_that_left_the_registry_is_taken_from_the_bundle_of_an_earlier_v
     kept = bundle.app / "azureml-models/facts/3/facts.db"
     kept.parent.mkdir(parents=True)
     kept.write_text("registered")
+    kept.write_text("changed by a service of that version")
+    with pytest.raises(StorageError, match="gone from the artifacts"):
+        working_folder.create(bundle, artifacts, tmp_path / "svc/revisions/3/app")
+    kept.write_text("registered")
     working_folder.create(bundle, artifacts, tmp_path / "svc/revisions/2/app")
     assert (tmp_path / "svc/revisions/2/app/azureml-models/facts/3/facts.db").read_text() == "registered"
 
