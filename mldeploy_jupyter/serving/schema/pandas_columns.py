@@ -75,12 +75,22 @@ def _to_category(value: Any, where: str, known: dict[Any, Any], lossy: bool) -> 
     raise ValidationError(where, f"{short_repr(value)} is not one of the sample's categories", hint)
 
 
+def _time_text(value: Any, where: str) -> str:
+    """The text of a date or a duration. Raises `ValidationError`, for the numbers that pandas writes with a hint."""
+    if type(value) in (int, float):
+        hint = (
+            'Send ISO 8601, as frame.to_json(orient="records", date_format="iso") writes it, or send the frame itself.'
+        )
+        raise ValidationError(where, f"expected a date, a time or a duration as text, got {short_repr(value)}", hint)
+    return to_str(value, where)
+
+
 def _to_timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any:
     import pandas as pd
 
     if value is None:
         return pd.NaT
-    text = to_str(value, where)
+    text = _time_text(value, where)
     try:
         stamp = pd.Timestamp(text if STARTS_WITH_YEAR.match(text) else "no date")  # pandas also accepts "now"
     except (ValueError, OverflowError):
@@ -97,7 +107,7 @@ def _to_timedelta(value: Any, where: str, unit: str, lossy: bool) -> Any:
     if value is None:
         return pd.NaT
     try:
-        found = pd.Timedelta(to_str(value, where))
+        found = pd.Timedelta(_time_text(value, where))
     except (ValueError, OverflowError):
         raise ValidationError(where, f"{short_repr(value)} is not a duration, such as P1DT2H") from None
     return _to_unit(found, value, where, unit, lossy)

@@ -84,7 +84,11 @@ def _read_records(expected: Columns, value: Any, where: str) -> Rows:
         )
     rows: list[Row] = []
     for index, row in enumerate(value):
-        rows.append(_read_row(expected, row, f"{where}[{index}]"))
+        at = f"{where}[{index}]"
+        if isinstance(row, list):  # cells by position, which v1 took, too
+            rows += _read_lists(expected, [row], expected.names, at, row_is_place=True)
+        else:
+            rows.append(_read_row(expected, row, at))
     return None, rows
 
 
@@ -99,12 +103,12 @@ def _read_values(expected: Columns, value: Any, where: str) -> Rows:
     return None, _read_lists(expected, value, expected.names, where)
 
 
-def _read_lists(expected: Columns, value: Any, names: list[str], where: str) -> list[Row]:
+def _read_lists(expected: Columns, value: Any, names: list[str], where: str, row_is_place: bool = False) -> list[Row]:
     if not isinstance(value, list):
         raise ValidationError(where, f"expected a list of rows, got {json_type(value)}")
     rows: list[Row] = []
     for index, row in enumerate(value):
-        at = f"{where}[{index}]"
+        at = where if row_is_place else f"{where}[{index}]"
         if not isinstance(row, list):
             raise ValidationError(at, f"expected a list of {len(names)} values, got {json_type(row)}")
         if len(row) != len(names):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pandas as pd
@@ -54,7 +55,7 @@ def test_columns_come_in_the_order_of_the_sample() -> None:
         ("records", [{**ROWS[0], "member": 1}], "data[0].member", "expected true or false"),
         ("records", [{"Age": 1, "weight": 2, "name": "x", "member": True}], "data[0]", "no 'age'; unknown 'Age'"),
         ("records", [{"age": 1}], "data[0]", "no 'weight', 'name', 'member'"),
-        ("records", [[1, 2, "x", True]], "data[0]", "expected an object with the columns, got a list"),
+        ("records", ["x"], "data[0]", "expected an object with the columns, got a string"),
         ("records", {"columns": [], "data": []}, "data", "expected a list of objects"),
         ("values", [[1, 2.0, "x"]], "data[0]", "expected 4 values, got 3"),
         ("values", [[1, 2.0, "x", True], [1.5, 2.0, "x", True]], "data[1][0]", "1.5 is not a whole number"),
@@ -172,3 +173,26 @@ def test_times_and_categories_lose_nothing(series: pd.Series, bad: Any) -> None:
     assert error_for([{"c": bad}], sample=pd.DataFrame({"c": series})).where == "data[0].c"
     if bad not in ("now", "", "9999-01-01", True):
         assert parse([{"c": bad}], sample=pd.DataFrame({"c": series}), lossy=True)["c"].dtype == series.dtype
+
+
+def test_rows_may_be_lists_as_in_v1() -> None:
+    param_type = PandasParameterType(pd.DataFrame({"a": [1.5], "b": ["x"]}))
+    found = param_type.parse([[1, "y"], {"b": "z", "a": 2}], "data")
+    assert found.to_dict("records") == [{"a": 1.0, "b": "y"}, {"a": 2.0, "b": "z"}]
+    for rows, message in (
+        ([[1, "y"], [2]], r"data\[1\]: expected 2 values, got 1"),
+        ([[1, 2]], r"data\[0\]\[1\]: expected a string"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            param_type.parse(rows, "data")
+
+
+@pytest.mark.parametrize("column", [pd.to_datetime(["2024-01-01"]), pd.to_timedelta(["1h"])])
+def test_numbers_that_pandas_writes_for_times_are_refused_with_the_way_out(column: Any) -> None:
+    frame = pd.DataFrame({"t": column})
+    param_type = PandasParameterType(frame)
+    with pytest.raises(ValidationError) as caught:
+        param_type.parse(json.loads(frame.to_json(orient="records", date_format="epoch")), "data")
+    assert 'date_format="iso"' in caught.value.hint and caught.value.where == "data[0].t"
+    again = param_type.parse(json.loads(frame.to_json(orient="records", date_format="iso")), "data")
+    assert again["t"].tolist() == frame["t"].tolist()
