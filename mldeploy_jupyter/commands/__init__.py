@@ -15,6 +15,7 @@ from mldeploy_jupyter.commands.help import command_help, overview, usage
 from mldeploy_jupyter.commands.parser import find_command, parse, wants_json
 from mldeploy_jupyter.commands.python_code import command_program
 from mldeploy_jupyter.commands.workspace import open_workspace
+from mldeploy_jupyter.core.errors import MldeployError
 
 __all__ = [
     "COMMANDS",
@@ -118,7 +119,12 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
     for name in ("resource_group", "subscription_id"):
         if getattr(args, name) is not None:
             context.note(f"note: --{name.replace('_', '-')} is not used here; the workspace is a folder.")
-    result = found.run(context, args)
+    try:
+        result = found.run(context, args)
+    except MldeployError:
+        if args.show_python and context.python:  # it is wanted most when the call fails
+            context.note(command_program(Result(python=context.python, data={}), context, args))
+        raise
     if args.show_python and result.python:
         context.write_lines(command_program(result, context, args))
     return result

@@ -64,6 +64,8 @@ def deploy(context: Context, args: Args) -> Result:
         )
     workspace = context.workspace(args.path, write=True)
     begun_before = len(deployments.begun)
+    words = ["ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])]
+    python = context.python = call("Model.deploy", *words, overwrite=args.overwrite or None)
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
     if service is None:
         deployment = from_data(config) if config is not None else None
@@ -72,8 +74,6 @@ def deploy(context: Context, args: Args) -> Result:
         except NameInUse as error:
             error.hint = f"add --overwrite, run {context.prefix}service update {name}, or choose another name with -n"
             raise
-    words = ["ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])]
-    python = call("Model.deploy", *words, overwrite=args.overwrite or None)
     if len(deployments.begun) == begun_before:
         return service_result(service, python)
     return finish(context, args, service, python)
@@ -139,7 +139,7 @@ def update(context: Context, args: Args) -> Result:
         raise UsageError("there is nothing to change", why="no option names a change", hint=hint)
     if kwargs:
         calls.append(call("service.update", **{key: _as_code(key, value) for key, value in kwargs.items()}))
-    python = "\n".join(calls)
+    python = context.python = "\n".join(calls)
     id_before = service.deployment_id
     if kwargs:
         service.update(**kwargs, detached=context.detached)

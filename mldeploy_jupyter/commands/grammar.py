@@ -103,6 +103,7 @@ class Context:
     update_live: bool = False
     prefix: str = "mldeploy "  # typed before a command; "%mldeploy " in a notebook
     clock: Callable[[], float] = time.monotonic
+    python: str = ""  # what the running command calls; printed when the call fails
 
     @property
     def detached(self) -> bool:

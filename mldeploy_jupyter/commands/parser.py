@@ -79,7 +79,7 @@ def parse(command: Command, words: Sequence[str]) -> Args:
     if str(args.output).lower() in ("json", "jsonc"):
         args.json = True
     if not (args.help or args.help_all):
-        _check_values(command, args)
+        _check_values(command, args, words)
     return args
 
 
@@ -115,23 +115,34 @@ def _assign_positionals(command: Command, args: Args, rest: list[str]) -> None:
         slots.pop(0)
         if getattr(args, slot.name) not in (None, value):
             why = f"one is {getattr(args, slot.name)!r}, the other {value!r}"
-            raise _with_help(command, UsageError(f"{slot.display_name} is given twice", why=why))
+            error = UsageError(f"{slot.display_name} is given twice", why=why)
+            number = next((text for text in (getattr(args, slot.name), value) if text.isdigit()), "")
+            if number and any(param.name == "num_lines" for param in command.params):  # -n as of tail
+                error.hint = f"the number of lines is -l {number}"
+            raise _with_help(command, error)
         setattr(args, slot.name, value)
 
 
 def unknown_option(command: Command, option: str) -> UsageError:
     flags = [flag for param in command.all_params for flag in param.flags]
     near = difflib.get_close_matches(option, flags, n=1, cutoff=0.6)
+    same = [param.display_name for param in command.all_params if near and near[0] in param.flags]
+    if near and same and near[0].replace("_", "-") == same[0]:
+        near = same  # a spelling of v1, such as --num_lines
     hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
     own = [param.display_name for param in command.params if param.flags]
     why = f"it takes {', '.join(own) or 'none of its own'}"
     if len(own) > 8:
-        why = f"it takes {len(own)} options, and its help lists them"
+        why = "--help-all lists its options"
     return UsageError(f"{option} is not an option of mldeploy {command.name}", why=why, hint=hint)
 
 
-def _check_values(command: Command, args: Args) -> None:
-    missing = [param.display_name for param in command.params if param.required and getattr(args, param.name) is None]
+def _check_values(command: Command, args: Args, words: Sequence[str]) -> None:
+    missing = [
+        param.placeholder if param.positional else param.display_name
+        for param in command.params
+        if param.required and getattr(args, param.name) is None
+    ]
     if missing:
         what = f"mldeploy {command.name} needs {' and '.join(missing)}"
         raise UsageError(what, why="it was not given", hint=_example(command))
@@ -144,8 +155,10 @@ def _check_values(command: Command, args: Args) -> None:
         elif param.choices:
             near = difflib.get_close_matches(str(value), param.choices, n=1)
             hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
-            why = f"it must be one of {', '.join(param.choices)}"
-            raise UsageError(f"{param.display_name} cannot be {value!r}", why=why, hint=hint)
+            several = f"one of {', '.join(param.offered_choices)}"
+            why = f"it must be {several if len(param.offered_choices) > 1 else param.offered_choices[0]}"
+            typed = next((flag for flag in param.flags if flag in words), param.display_name)
+            raise UsageError(f"{typed} cannot be {value!r}", why=why, hint=hint)
         if param.kind in ("integer", "number"):
             setattr(args, param.name, _parse_number(command, param, value))
         elif param.kind == "toggle":

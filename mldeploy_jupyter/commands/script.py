@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 INIT_TIMEOUT = 300.0  # seconds, as of a service
 OUTPUT_LINES = 20  # of the script's output that are shown
-VALUE_COLUMNS = 60  # of a request or a response that are shown
+VALUE_COLUMNS = 28  # of a request or a response that are shown
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _prepare_interpreter(context: Context, args: Args) -> tuple[str, dict[str, s
 
 
 class CheckProgress:
-    """Shows that a check goes on: what the script prints and, on a screen, the seconds it has taken.
+    """Shows on a screen that a check goes on: what the script prints, and the seconds it has taken.
 
     Nothing is shown during the first second, in which most checks end.
     """
@@ -164,10 +164,8 @@ class CheckProgress:
         if len(output) < self.seen:  # the script is run again, in a new interpreter
             self.seen, self.withheld = 0, []
         seconds = int(self._context.clock() - self._began)
-        if seconds < 1 or self._context.json:
+        if seconds < 1 or not self._context.isatty or self._context.json:
             return
-        if self._seconds == 0 and not self._context.isatty:
-            self._context.note(self._text)
         new = output[self.seen : OUTPUT_LINES]
         self.seen += len(new)
         shown = [line for line in new if not line.startswith("warning: ")]
@@ -176,7 +174,7 @@ class CheckProgress:
             self._overwrite("")
             for line in shown:
                 self._context.note(_output_line(line))
-        if self._context.isatty and (shown or seconds != self._seconds):
+        if shown or seconds != self._seconds:
             self._overwrite(f"{self._text} {seconds} s")
         self._seconds = seconds
 
@@ -228,23 +226,24 @@ def _explain(script: Script, checked: ScriptCheck) -> MldeployError:
 
 
 def ok_line(script: Script, checked: ScriptCheck) -> str:
-    """The line about a check that passed: how long `init()` took, what the sample gave, with which models."""
+    """The lines about a check that passed: how long `init()` took, what the sample gave, with which models."""
     from mldeploy_jupyter.core.journal import format_duration
 
     result = checked.result
     seconds = result.get("init_seconds")
     parts = [f"init {format_duration(seconds if seconds is not None else checked.seconds)}"]
+    if checked.models:
+        parts.append("model " + ", ".join(model.id for model in checked.models))
+    lines = [f"ok: {script.name} ({', '.join(parts)})"]
     sample = result.get("sample")
     if sample:
         values = f"{_request_text(sample.get('input'))} -> {_shorten(sample.get('output'))}"
-        parts.append(f"sample {values} in {format_duration(sample.get('seconds'))}")
+        lines.append(f"sample {values} in {format_duration(sample.get('seconds'))}")
     else:
-        parts.append("run() was not called: @input_schema would give it a sample")
+        lines.append("run() was not called: @input_schema would give it a sample")
         if result.get("input"):
-            parts.append(f"it takes {result['input']}")
-    if checked.models:
-        parts.append("model " + ", ".join(model.id for model in checked.models))
-    return f"ok: {script.name} ({', '.join(parts)})"
+            lines.append(f"it takes {result['input']}")
+    return "\n    ".join(lines)
 
 
 def _request_text(body: Any) -> str:

@@ -78,9 +78,10 @@ def show(context: Context, args: Args) -> Result:
 def run(context: Context, args: Args) -> Result:
     data = _read_input(context, args)
     service = find_service_anywhere(context, args, beyond_workspace=False)
+    context.python = call("service.run", repr(data))
     answer = service.run(data)
     text = answer if isinstance(answer, str) else json_text(answer)
-    return Result(answer, text, answer, call("service.run", repr(data)), "data")
+    return Result(answer, text, answer, context.python, "data")
 
 
 def _read_input(context: Context, args: Args) -> Any:

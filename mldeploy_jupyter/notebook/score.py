@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
@@ -69,7 +70,7 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
         args.input_data = None
         result = command("service", "run").run(context, args)
         code = f"from pathlib import Path\nservice.run(Path({args.data!r}).read_bytes())"
-        return Result(result.value, result.text, result.data, service_program(args.name, code))
+        return replace(result, python=service_program(args.name, code))
     if cell:
         _check_json(args.name, cell)
         value: Any = cell
@@ -77,9 +78,10 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
     else:
         value, code = _evaluate(session, context, args.expression), args.expression
     service = find_service_anywhere(context, args, beyond_workspace=False)
+    context.python = service_program(args.name, f"service.run({code})")
     response = service.run(value)
     text = response if isinstance(response, str) else json_text(response)
-    return Result(response, text, response, service_program(args.name, f"service.run({code})"))
+    return Result(response, text, response, context.python)
 
 
 def _check_json(name: str, text: str) -> None:

@@ -170,6 +170,7 @@ class Reader:
 
     def _compare(self, did: str, expected: str | None, shown: str, failed: bool, block: Block) -> None:
         self.ran += 1
+        shown = re.sub(r"[^\n]*\r(?!\n)", "", shown)  # what a front end overwrites
         shown = shown.replace(str(self.folder), "FOLDER")
         told = f"at line {block.line}:\n{did}\nshows:\n{shown}"
         should_fail = expected is not None and re.search(r"^(error|UsageError): ?", expected, re.MULTILINE) is not None

@@ -2,62 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
+from tests.integration.docs.pages import Reader
 
 README = Path(__file__).resolve().parents[3] / "README.md"
-TRAIN = """
-import joblib
-from sklearn.datasets import load_diabetes
-from sklearn.linear_model import Ridge
-joblib.dump(Ridge().fit(*load_diabetes(return_X_y=True)), "ridge.pkl")
-"""
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+def test_the_examples_run_as_printed_one_after_the_other(tmp_path: Path) -> None:
+    """The cells in a notebook in an empty folder, then the Python program and the commands in the same folder."""
+    page = README.read_text()
+    begin, end = page.index("## In a notebook"), page.index("## What it does today")
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    reader = Reader(folder)
+    try:
+        # The names are the same in each part, and a notebook ends with its service.
+        reader.read(page[begin:end].replace("## In plain Python", "```python\n%delete diabetes\n```\n"))
+    finally:
+        reader.close()
+    assert reader.ran == 10
 
 
-@pytest.fixture
-def trained(folder: Path) -> Path:
-    """A folder with the model and the entry script of the README."""
-    (cell,) = [block for block in blocks("python") if block.startswith("%%entry_script")]
-    (folder / "score.py").write_text(cell.partition("\n")[2])
-    subprocess.run([sys.executable, "-c", TRAIN], check=True, cwd=folder)
-    return folder
-
-
-def test_the_python_example_runs_as_printed(trained: Path) -> None:
-    (example,) = [block for block in blocks("python") if "Workspace.create" in block]
-    shown = subprocess.run(
-        [sys.executable, "-c", example], cwd=trained, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert "Live at http://127.0.0.1:8890/score" in shown.stdout
-
-
-def test_the_commands_run_as_printed(trained: Path) -> None:
-    (commands,) = [block for block in blocks("console") if "mldeploy model register" in block]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    outputs = []
-    for line in commands.strip().splitlines():
-        done = subprocess.run(
-            shlex.split(line.removeprefix("$ ")),
-            cwd=trained,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-        outputs.append(done.stdout)
-    assert re.search(r"\d+\.\d+", outputs[2]), "no prediction was printed"
+def test_pictures_are_small() -> None:
+    pictures = sorted((README.parent / "docs" / "pictures").glob("*.png"))
+    assert 0 < len(pictures) <= 4
+    assert all(picture.stat().st_size < 150_000 for picture in pictures)
 
 
 def test_links_of_the_readme_resolve() -> None:
