@@ -123,7 +123,7 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
         result = found.run(context, args)
     except MldeployError:
         if args.show_python and context.python:  # it is wanted most when the call fails
-            context.note(command_program(Result(python=context.python, data={}), context, args))
+            context.write_lines(command_program(Result(python=context.python, data={}), context, args))
         raise
     if args.show_python and result.python:
         context.write_lines(command_program(result, context, args))

@@ -86,7 +86,7 @@ def write_and_check(session: Session, context: Context, args: Args, cell: str) -
         if error.code not in _UNRELATED:
             session.failed_check = _failed_check(script, error, models)
         raise
-    context.note(line)
+    context.write_lines(line)
     python = write_program(name, cell)
     return Result(python=f"{python}\n\n{live_edit.reload_program(name, args)}" if args.update else python)
 

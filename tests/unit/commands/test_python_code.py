@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.commands import Result, command, parse, python_code, run
-from tests.unit.commands.support import make_context, notes
+from mldeploy_jupyter.core.errors import MldeployError
+from tests.unit.commands.support import make_context, notes, run_line
 
 
 def test_the_python_of_a_command_runs_as_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,3 +69,16 @@ def test_printed_programs_import_what_they_use() -> None:
     assert python_code.program("print(1)") == "print(1)"
     long = python_code.call("f", "ws", a="x" * 60, b="y" * 60, c=None)
     assert long.splitlines()[0] == "f(" and "c=" not in long
+
+
+def test_the_python_is_printed_also_when_the_call_fails(folder: Path) -> None:
+    """It is wanted most then."""
+    (folder / "model.pkl").write_bytes(b"model")
+    (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    run_line("model register churn model.pkl")
+    context = make_context()
+    with pytest.raises(MldeployError):
+        run_line("model deploy x -m churn:9 --entry-script score.py --show-python", context)
+    printed = notes(context)
+    assert "Model.deploy(ws, 'x', ['churn:9'], inference_config)" in printed
+    assert "inference_config = InferenceConfig(entry_script='score.py')" in printed
