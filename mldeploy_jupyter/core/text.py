@@ -51,6 +51,8 @@ def printable(text: str) -> str:
 
 def printable_line(text: str) -> str:
     """`printable` on one line, with every other space as it is: paths and names may have several."""
+    if text.isascii() and text.isprintable():  # nearly every cell of a long table
+        return text.strip()
     return printable(text).replace("\n", " ").replace("\t", " ").strip()
 
 
@@ -72,6 +74,8 @@ def strip_colours(text: str) -> str:
 
 def display_width(text: str) -> int:
     """Columns of the text in a terminal: two for a wide character, none for a combining one. Takes no escapes."""
+    if text.isascii():
+        return len(text)
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(unicodedata.combining(char) != 0 for char in text)
 

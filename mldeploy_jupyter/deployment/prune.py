@@ -174,7 +174,7 @@ def _blobs_in_use(store: Store, folder: WorkspaceFolder, removed: list[Path]) ->
 
 def _sweep_model_cache(folder: WorkspaceFolder, store: Store) -> int:
     """Removes what `Model.get_model_path` unpacked of models that were deleted. Returns the bytes freed."""
-    known = {(model.name, str(model.version)) for model in store.list_models()}
+    known = {(name, str(version)) for name, version in store.list_model_ids()}
     freed = 0
     for path in (folder.root / "cache" / "models").glob("*/*"):
         if (path.parent.name, path.name) not in known and not path.name.startswith("."):
