@@ -106,8 +106,9 @@ def _to_timedelta(value: Any, where: str, unit: str, lossy: bool) -> Any:
 
     if value is None:
         return pd.NaT
+    text = _time_text(value, where)
     try:
-        found = pd.Timedelta(_time_text(value, where))
+        found = pd.Timedelta(text)
     except (ValueError, OverflowError):
         raise ValidationError(where, f"{short_repr(value)} is not a duration, such as P1DT2H") from None
     return _to_unit(found, value, where, unit, lossy)

@@ -187,6 +187,7 @@ def test_rows_may_be_lists_as_in_v1() -> None:
             param_type.parse(rows, "data")
 
 
+@pytest.mark.filterwarnings("ignore:.*epoch")
 @pytest.mark.parametrize("column", [pd.to_datetime(["2024-01-01"]), pd.to_timedelta(["1h"])])
 def test_numbers_that_pandas_writes_for_times_are_refused_with_the_way_out(column: Any) -> None:
     frame = pd.DataFrame({"t": column})
