@@ -107,6 +107,7 @@ def _run(session: Session, context: Context, args: Args, base: Command) -> Resul
 
 def _fill_deploy(session: Session, context: Context, args: Args) -> None:
     """Fills in the session's script and models where no option names them, with a note."""
+    _accept_named_script(session, args)
     live = _live_revision(context, args)
     filled_in = []
     if not (args.entry_script or args.inference_config):
@@ -144,7 +145,7 @@ def _find_script(session: Session, live: Any) -> tuple[Path | None, str]:
 def _last_cell(session: Session, script: Path) -> str:
     """What is said of a script of this session: which cell wrote it, and when."""
     record = session.cells.get(script)
-    return "the last %%entry_script" + (f", {describe_cell(record)}" if record is not None else "")
+    return f"the last %%entry_script, {describe_cell(record)}" if record is not None else "as the file is now"
 
 
 def _find_models(session: Session, context: Context, live: Any) -> tuple[list[str], str]:
@@ -157,6 +158,12 @@ def _find_models(session: Session, context: Context, live: Any) -> tuple[list[st
     if last:
         return list(last), "registered last in this session"
     return (list(live.models), "as the service has it") if live is not None else ([], "")
+
+
+def _accept_named_script(session: Session, args: Args) -> None:
+    """A file that an option names is deployed as it is, from now on without comparing it with its cell."""
+    if args.entry_script:
+        session.cells.pop(Path(args.entry_script).expanduser().absolute(), None)
 
 
 def _refuse_changed_script(session: Session, context: Context, args: Args, script: Path, line: str) -> None:
@@ -196,6 +203,7 @@ def _refuse_failed_script(session: Session, script: Path, line: str, models: lis
 def _fill_update(session: Session, context: Context, args: Args, base: Command) -> bool:
     """Fills in the script of an update without options. False when it is to read the service's script again."""
     context.defaults.clear()  # an update changes only what its options name
+    _accept_named_script(session, args)
     waiting = {"wait", "no_wait", "timeout_sec", "name"}
     given = [(param, getattr(args, param.name)) for param in base.params if param.name not in waiting]
     if any(value is not None and (value is not False or param.kind == "toggle") for param, value in given):
