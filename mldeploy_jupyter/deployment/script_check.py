@@ -38,8 +38,6 @@ FOLDER_PREFIX = "check-"  # of the temporary folder in the workspace; the proces
 
 OVERHEAD_SECONDS = 3.0  # allowed beyond init()'s own limit: the interpreter's start and end, the sample
 
-SILENCE_SECONDS = 15.0  # without a sign of life from a supervisor, which sends four a second, it is given up
-
 PROGRESS_SECONDS = 0.25  # between two reports of what a check prints
 
 OnProgress = Callable[[list[str]], object]
@@ -156,9 +154,7 @@ def _run_forked(
             on_progress(output)
 
         try:
-            answer = supervisor.call(
-                "check", on_event, timeout=SILENCE_SECONDS, settings={**settings, "inherited": inherited(os.environ)}
-            )
+            answer = supervisor.call("check", on_event, settings={**settings, "inherited": inherited(os.environ)})
         except TargetFailure:
             continue
         if not answer.get("ok"):  # it does not fork, or its imports do not fit
