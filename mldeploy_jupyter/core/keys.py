@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.core.errors import StorageError, UserErrorException
 from mldeploy_jupyter.core.files import file_lock, make_private_dir, read_json, write_json
+from mldeploy_jupyter.core.storage_errors import explain_write_errors
 
 KEY_PATTERN = r"[!-~]+"
 KEY_RULE = "must be printable ASCII without spaces, because it travels in the Authorization header"
@@ -35,12 +37,21 @@ def make_key() -> str:
 
 
 def read_keys(path: Path) -> ServiceKeys | None:
-    """The keys in the file; None when there is no file. Raises `ValueError` when it is damaged."""
+    """The keys in the file; None when there is no file. Raises `StorageError` when it is damaged."""
     try:
         data = read_json(path)
+        found = [data["primaryKey"], data["secondaryKey"], data.get("tokenSecret", "")]
+        if not all(isinstance(key, str) for key in found) or not (found[0] and found[1]):
+            raise ValueError("a key is empty or no text")
     except FileNotFoundError:
         return None
-    return ServiceKeys(data["primaryKey"], data["secondaryKey"], data.get("tokenSecret", ""))
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(
+            f"the keys of the service cannot be read: {path}",
+            why=f"it has no {error}" if isinstance(error, KeyError) else str(error),
+            hint=f"make new ones: rm {path}, then mldeploy service regen-key {path.parent.name} -k primary",
+        ) from None
+    return ServiceKeys(*found)
 
 
 def write_keys(path: Path, keys: ServiceKeys) -> None:
@@ -48,10 +59,16 @@ def write_keys(path: Path, keys: ServiceKeys) -> None:
 
     Until `confirm_keys` is called, `are_confirmed` says that a running service may still have the keys before these.
     """
-    make_private_dir(path.parent)
-    _unconfirmed(path).touch(mode=0o600)
     data = {"primaryKey": keys.primary, "secondaryKey": keys.secondary, "tokenSecret": keys.token_secret}
-    write_json(path, data, mode=0o600)
+    with explain_write_errors(path.parent, unchanged="the keys are as they were"):
+        make_private_dir(path.parent)
+        unconfirmed = _unconfirmed(path)
+        unconfirmed.touch(mode=0o600)
+        try:
+            write_json(path, data, mode=0o600)
+        except OSError:
+            unconfirmed.unlink(missing_ok=True)
+            raise
 
 
 def are_confirmed(path: Path) -> bool:
@@ -66,6 +83,10 @@ def confirm_keys(path: Path) -> None:
 
 def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = None) -> ServiceKeys:
     """The service's keys, written to the file if they changed: those given, else those in the file, else new ones."""
+    if not (primary or secondary):
+        current = read_keys(path)
+        if current is not None and current.token_secret:
+            return current  # nothing is written, not even a lock: the disk may be read-only
     with _lock(path):
         return _ensure(path, primary, secondary)
 
@@ -127,7 +148,11 @@ def _unconfirmed(path: Path) -> Path:
     return path.with_name(f"{path.name}.unconfirmed")
 
 
-def _lock(path: Path) -> AbstractContextManager[None]:
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
     """Serializes changes of the file: read, change and write are one step."""
-    make_private_dir(path.parent)
-    return file_lock(path.with_name(f".{path.name}.lock"))
+    with ExitStack() as stack:
+        with explain_write_errors(path.parent, unchanged="the keys are as they were"):
+            make_private_dir(path.parent)
+            stack.enter_context(file_lock(path.with_name(f".{path.name}.lock")))
+        yield

@@ -5,8 +5,9 @@ Times are ISO 8601 strings in UTC with milliseconds. Digests are lower-case SHA-
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 Record = TypeVar("Record", bound="JsonRecord")
@@ -28,6 +29,38 @@ class JsonRecord:
     def from_dict(cls: type[Record], data: dict[str, Any]) -> Record:
         known = cls.__dataclass_fields__
         return cls(**{key: value for key, value in data.items() if key in known})
+
+    @classmethod
+    def from_stored(cls: type[Record], data: dict[str, Any]) -> Record:
+        """`from_dict` for data that may be damaged: a value of another type than its field's becomes the default.
+
+        One bad row must not hide the others, nor keep a service from being stopped or deleted.
+        """
+        kind: Any = cls
+        types = _field_types(kind)
+        found = {key: value for key, value in data.items() if key in types and isinstance(value, types[key])}
+        empty = {name: types[name][0]() for name in _required_fields(kind)}
+        return cls(**{**empty, **found})
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "dict": (dict,), "list": (list, tuple),
+    "None": (type(None),),
+}  # fmt: skip
+
+
+@cache
+def _field_types(kind: Any) -> dict[str, tuple[type, ...]]:
+    """The types that each field of a record may have, from annotations such as `dict[str, Any] | None`."""
+    return {
+        f.name: tuple(one for name in str(f.type).split(" | ") for one in _TYPES[name.partition("[")[0]])
+        for f in fields(kind)
+    }
+
+
+@cache
+def _required_fields(kind: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
 
 
 @dataclass(frozen=True)
@@ -73,8 +106,8 @@ class ServiceRecord(JsonRecord):
     """
 
     name: str
-    target: str
-    compute_type: str
+    target: str = "local"
+    compute_type: str = "Local"
     workspace_id: str = ""
     state: str = "Deploying"
     revision: int = 0
@@ -126,7 +159,7 @@ class DeploymentRecord(JsonRecord):
 
     id: str
     service: str
-    target: str
+    target: str = "local"
     operation: str = "deploy"
     state: str = "running"
     created_time: str = ""

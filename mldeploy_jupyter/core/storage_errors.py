@@ -6,9 +6,11 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import free_bytes
+from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.text import format_size
 
 
@@ -23,10 +25,22 @@ def check_digest(name: str, digest: str, size: int, found_digest: str, found_siz
     )
 
 
+def require_files(record: ModelRecord) -> dict[str, list[Any]]:
+    """The manifest of a model's files. Raises `StorageError` when the record has none: it is damaged."""
+    if not record.files:
+        raise StorageError(
+            f"the record of model {record.id} in the workspace's store is damaged",
+            why="it names no files, and every model has one",
+            hint=f"mldeploy model delete {record.id}, then register it again",
+        )
+    return record.files
+
+
 @contextmanager
-def explain_write_errors(root: Path, needed: int = 0) -> Iterator[None]:
+def explain_write_errors(root: Path, needed: int = 0, *, unchanged: str = "nothing was registered") -> Iterator[None]:
     """Raises `StorageError` for an `OSError` of the block, which writes `needed` bytes under `root`.
 
+    `unchanged` says, for a full disk, what is as it was.
     `FileExistsError` passes through.
     """
     try:
@@ -35,7 +49,7 @@ def explain_write_errors(root: Path, needed: int = 0) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise disk_full(root, needed, free_bytes(root)) from error
+            raise disk_full(root, needed, free_bytes(root), unchanged=unchanged) from error
         raise StorageError(
             f"files could not be written under {root}",
             why=error.strerror or str(error),
@@ -58,10 +72,11 @@ def explain_remote_errors(url: str) -> Iterator[None]:
         ) from error
 
 
-def disk_full(root: Path, needed: int, free: int) -> StorageError:
+def disk_full(root: Path, needed: int, free: int, *, unchanged: str = "nothing was registered") -> StorageError:
     """The error for a full disk under `root`; `needed` and `free` are in bytes."""
+    left = f"{format_size(free)} are free"
     return StorageError(
         f"the disk of {root} is full",
-        why=f"{format_size(needed)} are needed, {format_size(free)} are free",
-        hint="free some space: mldeploy prune; nothing was registered",
+        why=f"{format_size(needed)} are needed, {left}" if needed else left,
+        hint=f"free some space: mldeploy prune; {unchanged}",
     )

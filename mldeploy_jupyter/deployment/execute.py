@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, WebserviceException
 from mldeploy_jupyter.core.journal.journal import STAGES, Journal, read_events
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, utc_now
+from mldeploy_jupyter.core.store.patience import RUNNER_SECONDS, patience
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.deployment import diagnose, imported_files, prewarm, working_folder
 from mldeploy_jupyter.deployment.files import cancel_path, journal_path
@@ -78,17 +79,31 @@ def run_deployment(
 
     The deployment must hold the service's lease under its id; the lease is renewed meanwhile and released at the
     end. Failures are not raised: the journal and the store have them. `clock` measures stages, `now` stamps events.
+    A store that is away is waited for, and the journal says so.
     """
+    journal = Journal(journal_path(folder, deployment_id), now)
+    with patience(RUNNER_SECONDS, lambda text: journal.write("", "log", text)):
+        return _run(folder, deployment_id, journal, secrets or {}, clients, clock, end)
+
+
+def _run(
+    folder: WorkspaceFolder,
+    deployment_id: str,
+    journal: Journal,
+    secrets: dict[str, str],
+    clients: dict[str, Any] | None,
+    clock: Callable[[], float],
+    end: threading.Event | None,
+) -> str:
     store = folder.open_store()
     record = store.get_deployment(deployment_id)
     assert record is not None, f"deployment {deployment_id} is not in the store"
     request = DeploymentRequest.from_dict(record.request)
-    journal = Journal(journal_path(folder, deployment_id), now)
     # The lease is released after everything else: a running deployment without a lease means that its process died.
     with Heartbeat(store, request.service, deployment_id) as lease:
         cancel = _cancel_check(folder, deployment_id, lease)
         stages = Stages(journal, clock)
-        state = ExecutionState(folder, store, record, request, journal, stages, cancel, secrets or {})
+        state = ExecutionState(folder, store, record, request, journal, stages, cancel, secrets)
         try:
             target = open_target(request.target, target_context(folder, clients))
             prewarmed = prewarm.find_prewarm(folder, deployment_id)

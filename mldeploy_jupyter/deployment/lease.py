@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import process_identity
-from mldeploy_jupyter.core.errors import DeploymentInProgress
+from mldeploy_jupyter.core.errors import DeploymentInProgress, StorageError
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
@@ -60,6 +61,14 @@ def acquire_lease(
                 wait(0.02)
 
 
+def has_live_holder(store: Store, service: str) -> bool:
+    """Whether a process that may still live holds the lease."""
+    lease = store.leases.get(service)
+    if lease is None or process_identity.is_alive(lease.runner) is False:
+        return False
+    return lease.expires > store.leases.now()
+
+
 class Heartbeat:
     """Renews a lease from a thread of its own while its block runs, then releases it.
 
@@ -84,7 +93,8 @@ class Heartbeat:
     def __exit__(self, *error: Any) -> None:
         self._done.set()
         self._thread.join()
-        self._store.leases.release(self._service, self._holder)
+        with suppress(StorageError):  # the disk has filled up meanwhile; the lease ends with this process
+            self._store.leases.release(self._service, self._holder)
 
     def _renew_until_done(self) -> None:
         # Four renewals per lifetime: three in a row may fail before the lease expires.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import keys
-from mldeploy_jupyter.core.errors import MldeployError, WebserviceException, WebserviceNotFound
+from mldeploy_jupyter.core.errors import MldeployError, StorageError, WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.files import cancel_path
-from mldeploy_jupyter.deployment.lease import Heartbeat, acquire_lease
+from mldeploy_jupyter.deployment.lease import Heartbeat, acquire_lease, has_live_holder
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.deployment.recovery import refresh_service
 from mldeploy_jupyter.deployment.status import require_local
@@ -48,7 +49,8 @@ def cancel_deployment(folder: WorkspaceFolder, name: str) -> bool:
     if deployment is None or deployment.state != "running":
         return False
     # A runner on another machine reads this from the store, with its lease; one on this machine sees the file sooner.
-    folder.open_store().update_deployment(deployment.id, cancel=True)
+    with suppress(StorageError):  # a full disk: the file needs no space
+        folder.open_store().update_deployment(deployment.id, cancel=True)
     path = cancel_path(folder, deployment.id)
     if path.parent.exists():
         path.touch(mode=0o600)
@@ -76,7 +78,7 @@ def control_service(
         )
     store = folder.open_store()
     target = open_target(service.target, target_context(folder))
-    with _hold_lease(folder, name):
+    with _hold_lease(folder, name, required=action != "stop"):
         try:
             target.control(service, action, lambda stage, kind, text="", **data: tell(text))
         except TargetFailure as failure:
@@ -90,7 +92,12 @@ def control_service(
                 "swagger_uri": status.endpoint.swagger_uri,
                 **status.endpoint.details,
             }
-        return store.update_service(name, updated_time=utc_now(), **changes)
+        try:
+            return store.update_service(name, updated_time=utc_now(), **changes)
+        except StorageError:
+            if action != "stop":
+                raise
+            return replace(service, **changes)  # whether it runs is asked of the process, not of this record
 
 
 def delete_service(folder: WorkspaceFolder, name: str, *, wait: Callable[[float], Any] = time.sleep) -> None:
@@ -110,7 +117,7 @@ def delete_service(folder: WorkspaceFolder, name: str, *, wait: Callable[[float]
         end = time.monotonic() + CANCEL_SECONDS
         while time.monotonic() < end and _is_deploying(folder, name):
             wait(0.05)
-    with _hold_lease(folder, name):
+    with _hold_lease(folder, name, required=False):
         target.delete(service, _discard_event)
         folder.open_store().remove_service(name)
 
@@ -227,12 +234,24 @@ def _is_deploying(folder: WorkspaceFolder, name: str) -> bool:
     return deployment is not None and deployment.state == "running"
 
 
-def _hold_lease(folder: WorkspaceFolder, name: str) -> Heartbeat:
-    """The service's lease for a short operation; released at the end of the block."""
+@contextmanager
+def _hold_lease(folder: WorkspaceFolder, name: str, *, required: bool = True) -> Iterator[None]:
+    """The service's lease for a short operation; released at the end of the block.
+
+    Unless it is `required`, the block runs without it on a full or read-only disk, where nobody can get one: what stops
+    or deletes must not need space first. A lease that a living process has is respected there too.
+    """
     holder = f"control-{os.getpid()}-{os.urandom(3).hex()}"
     store = folder.open_store()
-    acquire_lease(store, name, holder)
-    return Heartbeat(store, name, holder)
+    try:
+        acquire_lease(store, name, holder)
+    except StorageError:
+        if required or has_live_holder(store, name):
+            raise
+        yield
+        return
+    with Heartbeat(store, name, holder):
+        yield
 
 
 def _discard_event(stage: str, kind: str, text: str = "", **data: Any) -> None:

@@ -18,6 +18,7 @@ from mldeploy_jupyter.core.errors import EntryScriptError, ModelNotFoundExceptio
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
+from mldeploy_jupyter.core.storage_errors import require_files
 from mldeploy_jupyter.deployment import imported_files
 from mldeploy_jupyter.serving.system import caller_environment
 from mldeploy_jupyter.targets import TargetContext, open_target
@@ -201,7 +202,7 @@ def registered_models(references: list[str], store: Store) -> list[ModelRecord]:
 
 def registered_model(record: ModelRecord) -> builder.BundleModel:
     """A registered model as a part of a bundle."""
-    return builder.BundleModel(record.name, record.version, record.files)
+    return builder.BundleModel(record.name, record.version, require_files(record))
 
 
 def target_context(folder: WorkspaceFolder, clients: dict[str, Any] | None = None) -> TargetContext:

@@ -92,9 +92,9 @@ def find_prewarm(folder: WorkspaceFolder, deployment_id: str) -> Prewarm | None:
     deployment_folder = folder.deployments / deployment_id
     try:
         request, process = (read_json(deployment_folder / name) for name in (REQUEST_FILE, PREWARM_FILE))
-    except (OSError, ValueError):
+        return Prewarm(SupervisorClient(folder.services / str(request["service"])), process)
+    except (OSError, ValueError, KeyError):
         return None
-    return Prewarm(SupervisorClient(folder.services / request["service"]), process)
 
 
 def _is_eligible(request: DeploymentRequest) -> bool:

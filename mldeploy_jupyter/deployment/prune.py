@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mldeploy_jupyter.core.bundle.builder import MODELS
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
 from mldeploy_jupyter.core.files import read_json_if_valid
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
+from mldeploy_jupyter.core.storage_errors import explain_write_errors
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspaces
@@ -98,15 +100,17 @@ def prune_workspace(
         blobs, freed = artifacts.measure_unreferenced(_blobs_in_use(store, folder, bundles))
         return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True)
 
-    for record in old:
-        artifacts.remove_file(f"journals/{record.id}.jsonl")
-    for path in (*deployments, *bundles, *services, *unused):
-        shutil.rmtree(path, ignore_errors=True)
-    # Rows last: after a prune that was killed, the next one finds the same deployments again.
-    store.remove_deployments([record.id for record in old])
-    blobs, freed = artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
-    freed += _sweep_model_cache(folder, store)
-    swept, notes = _sweep_environments(folder)
+    with explain_write_errors(folder.root, unchanged="what could be removed is gone"):
+        for record in old:
+            artifacts.remove_file(f"journals/{record.id}.jsonl")
+        for path in (*deployments, *bundles, *services, *unused):
+            shutil.rmtree(path, ignore_errors=True)
+        # Rows last: after a prune that was killed, the next one finds the same deployments again.
+        store.remove_deployments([record.id for record in old])
+        _remove_temporary_files(folder, before)
+        blobs, freed = artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
+        freed += _sweep_model_cache(folder, store)
+        swept, notes = _sweep_environments(folder)
     return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
 
 
@@ -195,6 +199,15 @@ def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
             return 0, (f"Environments were left alone: workspace {other.root} could not be asked: {error.what}",)
         used |= {str(revision.environment["digest"]) for revision, _ in revisions if revision.environment.get("digest")}
     return environments.sweep(used), ()
+
+
+def _remove_temporary_files(folder: WorkspaceFolder, before: float) -> None:
+    """Removes the half-written files of processes that were killed."""
+    for parent in (".", "cells", "deployments/*", "services/*", "artifacts/files/*"):
+        for path in (*folder.root.glob(f"{parent}/.*.tmp"), *folder.root.glob(f"{parent}/.*.json.*.*[0-9]")):
+            with suppress(OSError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
 
 def _other_entries(parent: Path, wanted: set[str], before: float) -> list[Path]:

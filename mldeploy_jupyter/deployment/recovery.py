@@ -9,15 +9,17 @@ and recorded by a later refresh.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import process_identity
-from mldeploy_jupyter.core.errors import DeploymentInProgress
+from mldeploy_jupyter.core.errors import DeploymentInProgress, StorageError
 from mldeploy_jupyter.core.journal.journal import Journal, read_events
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.diagnose import diagnose_failure
 from mldeploy_jupyter.deployment.files import journal_path
-from mldeploy_jupyter.deployment.lease import LEASE_SECONDS
+from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, has_live_holder
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.targets import ServiceStatus, TargetFailure, open_target
@@ -38,11 +40,14 @@ def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
         return _correct_state(store, service)
     if not _is_abandoned(store, deployment):
         return service
-    if _acquire_for_recovery(store, deployment):
-        try:
-            _recover(folder, service, deployment)
-        finally:
-            store.leases.release(name, _recovery_holder(deployment))
+    try:
+        if _acquire_for_recovery(store, deployment):
+            try:
+                _recover(folder, service, deployment)
+            finally:
+                store.leases.release(name, _recovery_holder(deployment))
+    except StorageError:
+        return service  # on a full or read-only disk a look shows what there is
     return store.get_service(name)
 
 
@@ -57,7 +62,8 @@ def recover_lost_deployments(folder: WorkspaceFolder) -> None:
         if service is not None and service.deployment_id == deployment.id:
             refresh_service(folder, service.name)
         elif _is_abandoned(store, deployment):
-            _end_lost(folder, deployment)
+            with suppress(StorageError):
+                _end_lost(folder, deployment)
 
 
 def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:
@@ -81,17 +87,16 @@ def _correct_state(store: Store, service: ServiceRecord) -> ServiceRecord:
     """Ends the state of a service that is deploying or updating although no deployment is under way."""
     if service.state not in ("Deploying", "Updating"):
         return service
-    lease = store.leases.get(service.name)
-    if (
-        lease is not None
-        and lease.expires > store.leases.now()
-        and process_identity.is_alive(lease.runner) is not False
-    ):
+    if has_live_holder(store, service.name):
         return service  # an operation is just beginning or ending
     current = store.get_service(service.name)
     if current != service:
         return current or service
-    return store.update_service(service.name, state="Live" if service.revision else "Failed")
+    state = "Live" if service.revision else "Failed"
+    try:
+        return store.update_service(service.name, state=state)
+    except StorageError:
+        return replace(service, state=state)
 
 
 def _end_lost(folder: WorkspaceFolder, deployment: DeploymentRecord) -> None:

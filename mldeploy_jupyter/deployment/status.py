@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.core import process_identity
-from mldeploy_jupyter.core.errors import WebserviceException
+from mldeploy_jupyter.core.errors import TargetNotAvailable, WebserviceException
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.targets import ServiceStatus, Target, open_target
@@ -34,7 +34,11 @@ def query_status(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStat
     """What the target reports now; for a service that runs elsewhere, what the store has."""
     if remote_location(folder, service):
         return ServiceStatus(service.state, service.revision, service.deployment_id)
-    return open_target(service.target, target_context(folder)).status(service)
+    try:
+        target = open_target(service.target, target_context(folder))
+    except TargetNotAvailable as error:  # one service must not hide the others
+        return ServiceStatus("Unhealthy", failure={"code": "target-not-available", "message": error.message})
+    return target.status(service)
 
 
 def query_statuses(folder: WorkspaceFolder, services: Iterable[ServiceRecord]) -> dict[str, ServiceStatus]:

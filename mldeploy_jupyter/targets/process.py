@@ -126,6 +126,12 @@ class ProcessTarget:
             supervisor.stop()
         elif action == "start":
             if supervisor.find_process() is None:
+                if not supervisor.read_live():
+                    raise WebserviceException(
+                        f"{service.name} cannot be started as it was",
+                        why=f"{supervisor.folder / 'live.json'}, which says what it served, is damaged or gone",
+                        hint=f"deploy it again, or delete it: mldeploy service delete {service.name}",
+                    )
                 _replace_exposed_keys(supervisor, lambda text: emit("", "log", text))
                 port = service.endpoint.get("port") or supervisor.read_live().get("port") or 0
                 supervisor.start(port, 0, resume=True)
@@ -179,11 +185,12 @@ class ProcessTarget:
     def delete(self, service: ServiceRecord, emit: Emit) -> None:
         supervisor = self._supervisor(service.name)
         supervisor.stop()
-        shutil.rmtree(supervisor.folder, ignore_errors=True)
+        reasons: list[str] = []
+        shutil.rmtree(supervisor.folder, onerror=lambda _call, _path, info: reasons.append(str(info[1])))
         if supervisor.folder.exists():
             raise WebserviceException(
-                f"the folder of {service.name} could not be removed",
-                why=str(supervisor.folder),
+                f"the folder of {service.name} could not be removed: {supervisor.folder}",
+                why=reasons[0] if reasons else "a file was made in it meanwhile",
                 hint=f"remove it by hand, then run `mldeploy service delete -n {service.name}` again",
             )
         emit("", "log", "no process and no file is left")

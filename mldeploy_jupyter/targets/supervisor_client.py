@@ -27,6 +27,16 @@ STOP_SECONDS = 15.0  # allowed to drain and end; then the supervisor is killed
 STATUS_SECONDS = 5.0  # allowed for an answer that needs no work, such as a status; then it counts as hung
 
 
+FieldTypes = dict[str, tuple[type, ...]]
+
+# The types of a file's fields. A file where one has another type is damaged, as is one without those that are REQUIRED.
+DESCRIPTION_TYPES: FieldTypes = {"pid": (int,), "started": (int, str), "port": (int,), "control": (str,)}
+
+LIVE_TYPES: FieldTypes = {"settings": (dict,), "revision": (int,), "port": (int,), "deployment_id": (str,)}
+
+REQUIRED = ("pid", "started")
+
+
 class SupervisorClient:
     """The supervisor of the service whose folder is `folder`, whether it runs or not.
 
@@ -46,8 +56,10 @@ class SupervisorClient:
 
     def find_process(self) -> dict[str, Any] | None:
         """What the running supervisor wrote about itself (pid, port, control socket); None when it does not run."""
-        data = read_json_if_valid(self.folder / "supervisor.json")
-        if not data or not _is_running(data) or self._was_copied(data):
+        data = self._read_description()
+        if data is None or "control" not in data or not _is_running(data):
+            return self._find_listener()
+        if self._was_copied(data):
             return None
         control = self.folder / Path(data["control"]).name
         if control.exists():  # the recorded path is wrong after the workspace was moved
@@ -55,13 +67,23 @@ class SupervisorClient:
         return data
 
     def read_live(self) -> dict[str, Any]:
-        """What serves, or served when it was stopped: settings, revision, deployment_id, port. {} before the first."""
-        return read_json_if_valid(self.folder / "live.json") or {}
+        """What serves, or served when it was stopped: settings, revision, deployment_id, port. {} before the first.
+
+        Where the file is damaged or gone and the supervisor runs, what it says serves; without settings.
+        """
+        live = read_json_if_valid(self.folder / "live.json") or {}
+        if live and _has_types(live, LIVE_TYPES):
+            return live
+        process = self.find_process()
+        status = _ask_status(process["control"]) if process is not None else {}
+        return {name: status[name] for name in LIVE_TYPES if name in status and status.get("revision")}
 
     def has_crashed(self) -> bool:
         """Whether it ended without a request to: one that is stopped removes `supervisor.json`."""
-        data = read_json_if_valid(self.folder / "supervisor.json")
-        return data is not None and not self._was_copied(data) and self.find_process() is None
+        if not (self.folder / "supervisor.json").exists():
+            return False
+        data = self._read_description()  # None: damaged
+        return (data is None or not self._was_copied(data)) and self.find_process() is None
 
     def start(self, requested_port: int, preferred_port: int, *, resume: bool = False) -> dict[str, Any]:
         """Starts a detached supervisor and returns what `find_process` then finds.
@@ -206,14 +228,44 @@ class SupervisorClient:
                         break
                 self._wait(0.01)
         kill_orphans(self.folder)
-        # A supervisor that was killed could not remove its description.
-        (self.folder / "supervisor.json").unlink(missing_ok=True)
+        # A supervisor that was killed could not remove its description; nor can anybody on a read-only disk.
+        with suppress(OSError):
+            (self.folder / "supervisor.json").unlink(missing_ok=True)
+
+    def _read_description(self) -> dict[str, Any] | None:
+        data = read_json_if_valid(self.folder / "supervisor.json")
+        return data if data is not None and _has_types(data, DESCRIPTION_TYPES) else None
+
+    def _find_listener(self) -> dict[str, Any] | None:
+        """The process that listens on the folder's control socket: a supervisor whose file is damaged or gone."""
+        from mldeploy_jupyter.serving.ipc.control_client import find_listener
+
+        path = self.folder / "control.sock"
+        pid = find_listener(str(path)) if path.is_socket() else 0
+        if not pid:
+            return None
+        port = _ask_status(str(path)).get("port", 0)
+        return {"pid": pid, "started": process_identity.start_time(pid), "port": port, "control": str(path)}
 
     def _was_copied(self, data: dict[str, Any]) -> bool:
         """Whether this folder is a copy of the one where that supervisor runs, which then is not ours to control."""
         from mldeploy_jupyter.serving.system.identity import folder_identity
 
         return data.get("folder") != folder_identity(self.folder)
+
+
+def _ask_status(control: str) -> dict[str, Any]:
+    """What the supervisor on this socket says of itself; {} when it does not answer."""
+    from mldeploy_jupyter.serving.ipc import control_client
+
+    try:
+        return control_client.call(control, "status", timeout=STATUS_SECONDS)
+    except control_client.ControlError:
+        return {}
+
+
+def _has_types(data: dict[str, Any], types: FieldTypes) -> bool:
+    return all(isinstance(data[name], types[name]) if name in data else name not in REQUIRED for name in types)
 
 
 def _is_running(data: dict[str, Any]) -> bool:

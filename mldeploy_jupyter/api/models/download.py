@@ -10,7 +10,7 @@ from pathlib import Path
 from mldeploy_jupyter.api.arguments import check_path
 from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.records import ModelRecord
-from mldeploy_jupyter.core.storage_errors import explain_write_errors
+from mldeploy_jupyter.core.storage_errors import explain_write_errors, require_files
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
@@ -26,7 +26,7 @@ def download(folder: WorkspaceFolder, record: ModelRecord, target_dir: str | os.
     try:
         with explain_write_errors(target, record.size):
             target.mkdir(parents=True, exist_ok=True)
-            folder.open_artifacts().materialize(record.files, staged)
+            folder.open_artifacts().materialize(require_files(record), staged)
             for name in record.files:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staged / name, target / name)

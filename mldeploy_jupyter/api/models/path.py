@@ -18,6 +18,7 @@ from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
 from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import ModelRecord
+from mldeploy_jupyter.core.storage_errors import require_files
 from mldeploy_jupyter.core.workspace import folder as folders
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
@@ -98,7 +99,7 @@ def _materialize_in_cache(folder: WorkspaceFolder, record: ModelRecord) -> Path:
         staged = cached.with_name(f".{record.version}.{secrets.token_hex(4)}")
         try:
             # Copies, not links to the blobs: a script may write beside or into its model.
-            folder.open_artifacts().materialize(record.files, staged)
+            folder.open_artifacts().materialize(require_files(record), staged)
             staged.rename(cached)
         except OSError:
             if not cached.is_dir():  # otherwise another process was faster

@@ -18,6 +18,7 @@ from mldeploy_jupyter.core.errors import (
 from mldeploy_jupyter.core.journal.journal import STAGES
 from mldeploy_jupyter.core.journal.terminal import Clock, Screen, follow_deployment
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
+from mldeploy_jupyter.core.store.patience import patience
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -61,7 +62,11 @@ def wait_for_deployment(
         raise
     record = folder.open_store().get_deployment(deployment_id)
     if record is None:
-        raise WebserviceException(f"the deployment {deployment_id} is gone", why="its service was deleted")
+        raise WebserviceException(
+            f"the last deployment of {name} is not known",
+            why=f"there is no record of {deployment_id}" if deployment_id else "the service's record names none",
+            hint=f"see what it does now: mldeploy service show {name}",
+        )
     if record.state == "running":
         raise DeploymentTimeout(
             f"{name} was not live within {timeout:g} s",
@@ -135,6 +140,10 @@ class _Wait:
 
     def is_over(self) -> bool:
         """True once the deployment has ended or the time is up."""
+        with patience():  # the deployment outlives a store that is away, and so does the waiting for it
+            return self._is_over()
+
+    def _is_over(self) -> bool:
         if self._clock.monotonic() - self._checked >= STATUS_CHECK_SECONDS:
             deployment.refresh_service(self._folder, self._name)
             self._checked = self._clock.monotonic()

@@ -118,7 +118,7 @@ class Webservice(azure_v1.OlderDeployMethods):
     @property
     def state(self) -> str:
         """v1's word: Transitioning, Healthy, Unhealthy or Failed; and Stopped, which v1 had not. Asks the target."""
-        return details.STATES[self.shown_state]
+        return details.STATES.get(self.shown_state, "Failed")  # a damaged row may say anything
 
     @property
     def shown_state(self) -> str:

@@ -6,13 +6,16 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, StoreError
 from mldeploy_jupyter.core.files import free_bytes
 from mldeploy_jupyter.core.store import tables
+from mldeploy_jupyter.core.store.disk_reserve import make_reserve, release_reserve
+from mldeploy_jupyter.core.store.patience import Wait
+from mldeploy_jupyter.core.store.snapshot import Snapshot
 from mldeploy_jupyter.core.store.sqlite import back_up, create_sqlite_engine
 
 if TYPE_CHECKING:
@@ -37,12 +40,15 @@ class Database:
         self._clock = clock
         self.engine, self.label, self.path = _open_engine(url)
         self.is_postgres = self.engine.dialect.name == "postgresql"
+        self._snapshot = Snapshot(self.path) if self.path is not None else None
         try:
             with self.begin() as connection:
                 found = tables.read_version(connection)
             if found != tables.VERSION:
                 with self.begin(write=True) as connection:
                     self._prepare(connection)
+            if self.path is not None:
+                make_reserve(self.path)
         except BaseException:
             self.close()
             raise
@@ -52,23 +58,44 @@ class Database:
         """A transaction: commits at the end of the block, rolls back on an error.
 
         A commit that is not `durable` is visible to every process at once, but on SQLite it does not wait for the disk:
-        a loss of power undoes it, unless a durable commit came after it.
+        a loss of power undoes it, unless a durable commit came after it. A database that is away is waited for
+        (`patience`); one that can be read but not opened, on a full disk, is read from a copy.
 
         Raises:
             StoreError: the database cannot be used.
-            StorageError: the disk is full.
+            StorageError: the disk is full or read-only.
             IntegrityError: SQLAlchemy's; a key exists already.
         """
         from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+        if write and self.path is not None:
+            release_reserve(self.path)
         try:
-            options = {"mldeploy_write": write, "mldeploy_durable": durable}
-            with self.engine.connect().execution_options(**options) as connection, connection.begin():
-                yield connection
+            with ExitStack() as stack:
+                yield self._begin(stack, {"mldeploy_write": write, "mldeploy_durable": durable})
         except IntegrityError:
             raise
         except SQLAlchemyError as error:
             raise _explain(error, self.label, self.path) from error
+
+    def _begin(self, stack: ExitStack, options: dict[str, bool]) -> Connection:
+        """A transaction that `stack` ends, begun as soon as the database is there."""
+        from sqlalchemy.exc import DBAPIError
+
+        wait = Wait()
+        while True:
+            try:
+                connection = _enter(stack, self.engine, options)
+                wait.end()
+                return connection
+            except DBAPIError as error:
+                if self._snapshot is not None and not options["mldeploy_write"] and is_unwritable(error):
+                    try:
+                        return _enter(stack, self._snapshot.engine(), options)
+                    except OSError:
+                        raise error from None
+                if not is_away(error, self.is_postgres, wait.is_long) or not wait.pause(_first_line(error)):
+                    raise
 
     def now(self, connection: Connection) -> float:
         """Seconds since 1970, by the clock that all users of this store share."""
@@ -97,6 +124,36 @@ class Database:
             if self.path is not None:
                 back_up(self.path, found)
             tables.migrate(connection, found)
+
+
+def _enter(stack: ExitStack, engine: Engine, options: dict[str, bool]) -> Connection:
+    with ExitStack() as failing:
+        connection = failing.enter_context(engine.connect().execution_options(**options))
+        failing.enter_context(connection.begin())
+        stack.push(failing.pop_all())
+    return connection
+
+
+def is_unwritable(error: SQLAlchemyError) -> bool:
+    """Whether SQLite may have failed because the disk is full or read-only."""
+    text = _first_line(error)
+    return any(words in text for words in ("disk I/O", "full", "readonly", "unable to open"))
+
+
+def is_away(error: SQLAlchemyError, is_postgres: bool, long: bool) -> bool:
+    """Whether a database that gave this error may be back soon; with `long` also when it is not where it should be."""
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    text = _first_line(error)
+    if is_postgres:
+        return not any(words in text for words in ("authentication failed", "does not exist", "resolve", "full"))
+    return "locked" in text or (long and ("disk I/O" in text or "unable to open" in text))
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def _open_engine(url: str) -> tuple[Engine, str, Path | None]:
@@ -151,7 +208,13 @@ def _unusable_url(why: str) -> StoreError:
 
 
 def _explain(error: SQLAlchemyError, label: str, path: Path | None) -> MldeployError:
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    text = _first_line(error)
+    if path is not None and "readonly" in text:
+        return StorageError(
+            f"the workspace's store could not be written: {label}",
+            why="the file, its folder or its file system is read-only",
+            hint=f"check that you may write there: ls -ld {path.parent}",
+        )
     # On a full disk SQLite cannot create the file it shares between processes, and reports a disk I/O error.
     full = "full" in text or ("disk I/O" in text and path is not None and _is_full(path.parent))
     if full and path is not None:

@@ -73,7 +73,7 @@ class Leases:
         """The lease of a service. It may have expired."""
         with self._rows.read() as connection:
             row = connection.execute(self._table.select().where(self._table.c.service == service)).first()
-        return LeaseRecord(**row._mapping) if row else None
+        return LeaseRecord.from_stored(dict(row._mapping)) if row else None
 
     def now(self) -> float:
         """Seconds since 1970, by the clock that `expires` is measured with."""

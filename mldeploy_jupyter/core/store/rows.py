@@ -123,4 +123,5 @@ def from_rows(kind: type[Record], result: CursorResult[Any]) -> list[Record]:
 
 
 def _from_columns(kind: type[Record], columns: dict[str, Any]) -> Record:
-    return kind.from_dict({**columns.pop("data"), **columns})
+    data = columns.pop("data")  # None where it is no JSON
+    return kind.from_stored({**(data if isinstance(data, dict) else {}), **columns})

@@ -21,7 +21,6 @@ BUSY_SECONDS = 10  # how long a writer waits for another one
 
 def create_sqlite_engine(url: URL, path: Path) -> Engine:
     """An engine for the SQLite file at `path`, which is the `url`'s database."""
-    import orjson
     import sqlalchemy as sa
 
     # A write-ahead log needs memory shared between processes, which a network file system cannot give.
@@ -31,9 +30,19 @@ def create_sqlite_engine(url: URL, path: Path) -> Engine:
         # Closing the last connection moves the whole log into the file, which takes longer than a transaction.
         pool = {"poolclass": sa.QueuePool, "pool_size": POOL_SIZE, "max_overflow": -1}
     arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
-    engine = sa.create_engine(url, connect_args=arguments, json_deserializer=orjson.loads, **pool)
+    engine = sa.create_engine(url, connect_args=arguments, json_deserializer=load_json, **pool)
     _listen(engine, journal, path)
     return engine
+
+
+def load_json(text: str) -> Any:
+    """The value of a JSON column; None where it is damaged, so that one bad row does not hide the others."""
+    import orjson
+
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
 
 
 def back_up(path: Path, version: int) -> None:
@@ -92,6 +101,8 @@ def _listen(engine: Engine, journal: str, path: Path) -> None:
             connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         # A writer locks at once, so what it reads cannot change before it writes.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if not write:
+            connection.exec_driver_sql("PRAGMA schema_version")  # reads now: what fails, fails here
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

@@ -339,7 +339,7 @@ class Store:
             query = query.where(table.c.version == version)
         with self._rows.read() as connection:
             row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
-        return {**row.data, "name": row.name, "version": row.version} if row else None
+        return {**(row.data or {}), "name": row.name, "version": row.version} if row else None
 
     def list_environments(self, name: str | None = None) -> list[dict[str, Any]]:
         """The definitions with their `name` and `version`, by name, newest version first."""
@@ -349,7 +349,7 @@ class Store:
             query = query.where(table.c.name == name)
         with self._rows.read() as connection:
             rows = connection.execute(query).all()
-        return [{**row.data, "name": row.name, "version": row.version} for row in rows]
+        return [{**(row.data or {}), "name": row.name, "version": row.version} for row in rows]
 
 
 def _no_service(name: str) -> WebserviceNotFound:

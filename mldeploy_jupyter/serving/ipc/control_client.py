@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -86,3 +87,18 @@ def _read_lines(connection: socket.socket, path: str, timeout: float | None) -> 
             line = bytes(buffer[:end])
             del buffer[: end + 1]
             yield line
+
+
+def find_listener(path: str) -> int:
+    """The pid of the process that listens on a control socket; 0 when none does, or the system does not tell."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(ANSWER_WAIT)
+        try:
+            connection.connect(path)
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        except OSError:
+            return 0
+    pid: int = struct.unpack("3i", credentials)[0]
+    return pid

@@ -2,8 +2,8 @@
 
     python -m mldeploy_serving.supervisor --folder DIR [--host 127.0.0.1] [--port N] [--resume]
 
-Exit codes: 97 when the folder has a supervisor already, 98 when the port cannot be listened on; `DIR/failure.json` then
-says why.
+Exit codes: 97 when the folder has a supervisor already, 98 when the port cannot be listened on, 99 when `DIR/live.json`
+is damaged; for 98 and 99 `DIR/failure.json` says why.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import procfs
@@ -38,6 +39,8 @@ EXIT_LOCKED = 97
 
 EXIT_PORT_IN_USE = 98
 
+EXIT_LIVE_DAMAGED = 99
+
 
 def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
@@ -51,7 +54,13 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_LOCKED
     kill_orphans(folder)
     live = read_json(folder / "live.json") if options.resume else None
+    try:
+        settings = Settings.from_dict((live or {}).get("settings", {}))
+    except TypeError as error:
+        write_json(folder / "failure.json", failure("live-damaged", "rollout", f"{folder / 'live.json'}: {error}"))
+        return EXIT_LIVE_DAMAGED
     port = options.port if options.port is not None else (live or {}).get("port", 0)
+    port = port if isinstance(port, int) else 0
     (folder / "failure.json").unlink(missing_ok=True)
     try:
         listener = open_listener(options.host, port)
@@ -111,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         timer.daemon = True
         timer.start()
     else:
-        arbiter.resume(Settings.from_dict(live["settings"]), live.get("deployment_id", ""))
+        arbiter.resume(settings, str(live.get("deployment_id", "")))
     announce()
     log.write(f"listening on {options.host}:{arbiter.pool.port}")
     threading.Thread(target=control.serve, args=(handle,), daemon=True, name="control").start()

@@ -60,10 +60,11 @@ class ControlServer:
 
     def remove(self) -> None:
         """Removes the socket and `supervisor.json`, so that no client finds this supervisor any longer."""
-        self.path.unlink(missing_ok=True)
-        if self.path.parent != self._folder:
-            self.path.parent.rmdir()
-        (self._folder / "supervisor.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk keeps them; the process ends all the same
+            self.path.unlink(missing_ok=True)
+            if self.path.parent != self._folder:
+                self.path.parent.rmdir()
+            (self._folder / "supervisor.json").unlink(missing_ok=True)
 
     def _serve_client(self, connection: socket.socket, handle: Handle) -> None:
         """Reads one request, sends events and one answer. Goes on when the client disconnects or does not read."""
@@ -105,7 +106,7 @@ class ControlServer:
 def _remove_stale_socket(folder: Path) -> None:
     (folder / "control.sock").unlink(missing_ok=True)
     previous = read_json(folder / "supervisor.json") or {}
-    path = Path(previous.get("control", ""))
+    path = Path(str(previous.get("control", "")))
     # In a copy of the folder the file describes the supervisor of the original, which may still run.
     if previous.get("folder") == folder_identity(folder) and path.parent.name.startswith("mldeploy-"):
         path.unlink(missing_ok=True)

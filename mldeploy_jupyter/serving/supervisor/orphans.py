@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..system import procfs
@@ -43,7 +44,10 @@ def kill_orphans(folder: Path, proc: Path = procfs.PROC) -> list[int]:
     if recorded.get("machine") != machine_identity(proc) or recorded.get("folder") != folder_identity(folder):
         recorded = {}
     killed: list[int] = []
-    for text, started in recorded.get("groups", {}).items():
+    groups, marks = recorded.get("groups"), recorded.get("marks")
+    for text, started in groups.items() if isinstance(groups, dict) else ():
+        if not text.isdigit():
+            continue
         leader = int(text)
         # A pid is not used again while its session has members. So if there is a leader, but with another start time,
         # neither it nor its session is ours.
@@ -55,10 +59,11 @@ def kill_orphans(folder: Path, proc: Path = procfs.PROC) -> list[int]:
             except OSError:
                 continue
             killed.append(pid)
-    killed += kill_marked(recorded.get("marks", []), proc)
+    killed += kill_marked([str(mark) for mark in marks] if isinstance(marks, list) else [], proc)
     # They may hold the listening socket, so the next supervisor must find them gone.
     deadline = time.monotonic() + KILL_WAIT
     while any(procfs.start_time(pid, proc) for pid in killed) and time.monotonic() < deadline:
         time.sleep(0.01)
-    (folder / FILE).unlink(missing_ok=True)
+    with suppress(OSError):  # a read-only disk keeps it; its pids mean nothing once they are used again
+        (folder / FILE).unlink(missing_ok=True)
     return killed

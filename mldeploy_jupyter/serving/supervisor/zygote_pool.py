@@ -70,8 +70,11 @@ class ZygotePool:
         self._logged_reason = ""
         self._can_adopt = become_subreaper()  # a fork's own parent ends at once, see `zygote/__main__.py`
         data = read_json(self._path) or {}
+        modules, excluded = data.get("modules"), data.get("excluded")
         self._learned = LearnedModules(
-            str(data.get("python", "")), list(data.get("modules", [])), dict(data.get("excluded", {}))
+            str(data.get("python", "")),
+            [name for name in modules if isinstance(name, str)] if isinstance(modules, list) else [],
+            {str(name): str(why) for name, why in excluded.items()} if isinstance(excluded, dict) else {},
         )
 
     def acquire(

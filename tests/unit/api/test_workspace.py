@@ -121,7 +121,7 @@ def test_a_folder_of_any_name_can_be_a_workspace(folder: Path, name: str) -> Non
     assert Model.register(ws, folder / "m.pkl", "m").version == 1
     assert Model(Workspace.get(path=folder / name), "m").download(str(folder / "out"))
     # SQLite's log files exist while this process has the store open.
-    files = ["store.db", "store.db-shm", "store.db-wal"]
+    files = ["store.db", "store.db-shm", "store.db-wal", "store.db.reserve"]
     assert sorted(os.listdir(folder / name / ".mldeploy")) == [".gitignore", "config.json", *files]
     assert sorted(os.listdir(folder / name)) == [".mldeploy", "bytes"]
 

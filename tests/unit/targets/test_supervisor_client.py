@@ -60,11 +60,11 @@ def test_a_copied_folder_has_no_supervisor_and_did_not_crash(service: Path, tmp_
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
-def test_a_damaged_description_is_as_none(service: Path, content: str) -> None:
+def test_a_damaged_description_is_of_a_process_that_was_not_stopped(service: Path, content: str) -> None:
     (service / "supervisor.json").write_text(content)
     (service / "live.json").write_text(content)
     client = SupervisorClient(service)
-    assert client.find_process() is None and not client.has_crashed() and client.read_live() == {}
+    assert client.find_process() is None and client.has_crashed() and client.read_live() == {}
 
 
 def test_a_request_to_a_supervisor_that_is_gone_is_a_failure(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_a_workspace_is_private(folder: Path) -> None:
         ".mldeploy/artifacts": "0o700",
         ".mldeploy/config.json": "0o600",
         ".mldeploy/store.db": "0o600",
+        ".mldeploy/store.db.reserve": "0o600",
         ".mldeploy/store.db-shm": "0o600",
         ".mldeploy/store.db-wal": "0o600",
     }

@@ -1,0 +1,45 @@
+"""A copy of the store in memory shows what is in the file and in its log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.core.store import database
+from mldeploy_jupyter.core.store.snapshot import Snapshot
+from mldeploy_jupyter.core.store.store import Store
+
+
+def names(snapshot: Snapshot) -> list[str]:
+    with snapshot.engine().connect() as connection:
+        return [name for (name,) in connection.exec_driver_sql("SELECT name FROM mldeploy_services ORDER BY name")]
+
+
+def test_a_snapshot_follows_the_file(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    store.save_service(ServiceRecord("a", "local", "Local"))
+    snapshot = Snapshot(tmp_path / "store.db")
+    assert names(snapshot) == ["a"]
+    store.save_service(ServiceRecord("b", "local", "Local"))
+    assert names(snapshot) == ["a", "b"]
+    snapshot.close()
+
+
+def test_reads_use_a_snapshot_where_the_file_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlite3
+
+    from sqlalchemy.exc import OperationalError
+
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    store.save_service(ServiceRecord("a", "local", "Local"))
+    enter = database._enter
+
+    def full(stack: object, engine: object, options: dict[str, bool]) -> object:
+        if engine is store._database.engine:
+            raise OperationalError("", {}, sqlite3.OperationalError("disk I/O error"))
+        return enter(stack, engine, options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(database, "_enter", full)
+    assert [service.name for service in store.list_services()] == ["a"]
