@@ -267,8 +267,9 @@ def _build_bundle(state: ExecutionState, inputs: Inputs, app: Path | None) -> Bu
         if app is not None:
             working_folder.remove_unused(app.parent.parent.parent)
             working_folder.create(bundle, state.folder.open_artifacts(), app, check=state.cancel)
-        sizes = [size for _digest, size in bundle.manifest["files"].values()]
-        set_detail(f"{_count(len(sizes), 'file')} with the server, {format_size(sum(sizes))}, {bundle.digest[:8]}")
+        sizes = {path: size for path, (_digest, size) in bundle.manifest["files"].items()}
+        own = sum(not path.startswith("server/") for path in sizes)  # script, helpers, models
+        set_detail(f"{_count(own, 'file')} and the server, {format_size(sum(sizes.values()))}, {bundle.digest[:8]}")
         state.cancel()
     return bundle
 

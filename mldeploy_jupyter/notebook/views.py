@@ -199,6 +199,7 @@ def models_bundle(models: Sequence[Model]) -> Bundle:
 
 
 _API = "mldeploy_jupyter.api."
+_LINE = 'style="margin: 8px"'  # aligned with the text of the table's cells
 _NUMBERS = ("Revision", "Version", "Size")  # columns aligned to the right
 _ERROR_PARTS = (("error", "what"), ("cause", "why"), ("hint", "hint"))
 _TARGET_NAMES = {"Local": "this machine", "ACI": "Azure Container Instances", "AKS": "AKS", "AKSENDPOINT": "AKS"}
@@ -258,9 +259,9 @@ def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
         f'<tr><th style="text-align: left">{_html(name)}</th><td style="text-align: left">{_html(value)}</td></tr>\n'
         for name, value in rows
     )
-    html = f"<p><strong>{_html(name)}</strong> {_html(rest)}</p>\n" if heading else ""
+    html = f"<p {_LINE}><strong>{_html(name)}</strong> {_html(rest)}</p>\n" if heading else ""
     html += f"<table>\n<tbody>\n{cells}</tbody>\n</table>\n" if rows else ""
-    html += f"<p>{'<br>'.join(map(_html, closing))}</p>\n" if closing else ""
+    html += f"<p {_LINE}>{'<br>'.join(map(_html, closing))}</p>\n" if closing else ""
     return {"text/plain": "\n".join(map(_line, lines)), "text/html": html}
 
 

@@ -16,7 +16,13 @@ _QUANTITY = re.compile(r"(\d) (ms|s|min|h|kB|MB|GB|%)(?![A-Za-z0-9])")
 # Jupyter's own style aligns every column to the right, and overrides the attribute `align`.
 _TEXT, _NUMBER = 'style="text-align: left"', 'style="text-align: right"'
 
-_HEADS = f"<th {_TEXT}>Stage</th><th {_TEXT}>State</th><th {_NUMBER}>Took</th><th {_TEXT}>Detail</th>"
+# As wide as most details, so that the table keeps its width while the deployment goes on.
+_DETAIL = 'style="text-align: left; min-width: 24em"'
+
+# Aligned with the text of the table's cells, and of a cell's other outputs.
+_LINE = 'style="margin: 8px"'
+
+_HEADS = f"<th {_TEXT}>Stage</th><th {_TEXT}>State</th><th {_NUMBER}>Took</th><th {_DETAIL}>Detail</th>"
 
 
 def render_html(timeline: Timeline, errors: bool = True) -> str:
@@ -30,8 +36,8 @@ def render_html(timeline: Timeline, errors: bool = True) -> str:
     took = f", {'deployed ' if timeline.state == 'Live' else ''}{when} UTC in {elapsed_text(timeline)}" if when else ""
     head = f"<strong>{_html(timeline.service or 'service')}</strong> {mark}{_html(describe_state(timeline) + took)}"
     return (
-        f"<p>{head}</p>\n<table>\n<thead><tr>{_HEADS}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
-        f"<p>{_closing_html(timeline, errors)}</p>\n"
+        f"<p {_LINE}>{head}</p>\n<table>\n<thead><tr>{_HEADS}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+        f"<p {_LINE}>{_closing_html(timeline, errors)}</p>\n"
     )
 
 

@@ -27,8 +27,8 @@ def test_html_has_one_heading_one_table_and_one_line_and_escapes_all_text():
     tags = [tag for tag, _ in seen]
     assert set(tags) <= {"p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "code"}
     assert (tags.count("p"), tags.count("table"), tags.count("tr")) == (2, 1, 7)
-    sides = {("style", "text-align: left"), ("style", "text-align: right")}
-    assert {attribute for _, attrs in seen for attribute in attrs} == sides
+    values = {"text-align: left", "text-align: right", "text-align: left; min-width: 24em", "margin: 8px"}
+    assert {attribute for _, attrs in seen for attribute in attrs} == {("style", value) for value in values}
     assert "\x1b" not in html and "<script" not in html
 
 
