@@ -23,7 +23,7 @@ def encode_result(result: Any, is_declared: bool = True) -> Response:
         return _encode_aml_response(result)
     if result is None:
         return Response(200, b"{}")
-    if isinstance(result, (bytes, bytearray)) and not is_declared:
+    if type(result) in (bytes, bytearray) and not is_declared:
         hint = "Return AMLResponse(data, 200) to send bytes as they are; the hint `-> bytes` makes them base64."
         raise NotJson("", f"a value of type {type(result).__name__} has no form in JSON", hint)
     return Response(200, encode(result))
