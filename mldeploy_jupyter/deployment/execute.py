@@ -121,12 +121,11 @@ def _run(
                 stages.emit(stages.current, "log", line)
             outcome = _end_failed(state, diagnose.diagnose_defect(error))
         journal.close()
-        if outcome != "live":
-            working_folder.remove_unused(folder.services / request.service)
         if end is not None:
             end.set()
         # The deployment has ended. If the service was deleted since or the disk is full, that changes nothing.
         with suppress(MldeployError):
+            working_folder.remove_unused(folder.services / request.service)
             _record_pins(state)
         with suppress(MldeployError):
             _archive_journal(folder, deployment_id)

@@ -94,6 +94,16 @@ def test_a_script_that_destroys_its_folders_destroys_its_own_only(site: Site, mo
     assert site.deploy("third", models=[model]).run("") == [1, 1]
 
 
+def test_an_update_of_a_stopped_service_leaves_one_copy(site: Site, model: Model) -> None:
+    site.write(COUNTING)
+    service = site.deploy(models=[model])
+    assert service.run("") == [1, 1]
+    service.stop()
+    service.update(models=[model], wait=True)
+    assert service.run("") == [1, 1]
+    wait_until(lambda: folders(site) == ["2"], what=lambda: f"only the live revision's folder: {folders(site)}")
+
+
 def test_a_failed_deployment_leaves_no_copy(site: Site, model: Model) -> None:
     site.write("def init(): raise ValueError('no')\ndef run(data): return 1\n")
     service = site.deploy(models=[model])
