@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.core.files import private_opener
+
 CHUNK = 2 * 1024 * 1024  # bytes read at a time; two such buffers are in memory
 
 _FICLONE = 0x40049409  # of linux/fs.h: the new file shares the old one's blocks until either is written
@@ -79,8 +81,11 @@ def copy_blocks(source: int, target: int) -> None:
 
 
 def copy_verified(source: Path, target: Path, digest: str) -> bool:
-    """Copies a file to the new `target`. False, and no file, when its SHA-256 is not `digest`. Raises `OSError`."""
-    with source.open("rb", buffering=0) as file, target.open("xb", buffering=0) as copy:
+    """Copies a file to the new `target`, with mode 0600. False, and no file, when its SHA-256 is not `digest`.
+
+    Raises `OSError`.
+    """
+    with source.open("rb", buffering=0) as file, open(target, "xb", buffering=0, opener=private_opener) as copy:
         found, _ = copy_stream(file, lambda chunk: write_all(copy.fileno(), chunk))
     if found != digest:
         target.unlink()

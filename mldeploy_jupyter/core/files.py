@@ -7,10 +7,11 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mldeploy_jupyter.core.errors import ConfigError
 
@@ -32,6 +33,22 @@ def make_private_dir(path: Path) -> Path:
         if not folder.is_dir():
             folder.mkdir(exist_ok=True, mode=0o700)
     return path
+
+
+def open_private(path: Path | str, mode: str) -> IO[Any]:
+    """Opens a file for writing as `open` does; a new one gets mode 0600, whatever the umask."""
+    return open(path, mode, encoding=None if "b" in mode else "utf-8", opener=private_opener)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For the parameter `opener` of `open`: a new file gets mode 0600, whatever the umask."""
+    return os.open(path, flags, 0o600)
+
+
+def copy_private(source: Path | str, target: Path | str) -> None:
+    """Copies a file's bytes; a new `target` gets mode 0600, whatever the umask. Raises `OSError`."""
+    open_private(target, "wb").close()
+    shutil.copyfile(source, target)
 
 
 def fsync_dir(path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import NameInUse
-from mldeploy_jupyter.core.files import make_private_dir
+from mldeploy_jupyter.core.files import make_private_dir, open_private
 from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment import prewarm
@@ -131,7 +131,8 @@ def _create_records(
     )
     deployment_folder = folder.deployments / deployment_id
     make_private_dir(deployment_folder)
-    (deployment_folder / REQUEST_FILE).write_text(json.dumps(request.to_dict(), indent=1))
+    with open_private(deployment_folder / REQUEST_FILE, "w") as file:
+        json.dump(request.to_dict(), file, indent=1)
     Journal(journal_path(folder, deployment_id)).close()
     state = {
         "state": "Updating" if service is not None and service.revision else "Deploying",
@@ -161,7 +162,7 @@ def _new_service(spec: LaunchSpec, target: str, workspace_id: str) -> ServiceRec
 def _spawn_runner(folder: WorkspaceFolder, record: DeploymentRecord, secrets: dict[str, str]) -> DeploymentRecord:
     """Starts the runner process and passes the lease and the secrets to it."""
     store = folder.open_store()
-    with (folder.deployments / record.id / RUNNER_LOG).open("ab") as log:
+    with open_private(folder.deployments / record.id / RUNNER_LOG, "ab") as log:
         process = subprocess.Popen(
             [sys.executable, *RUNNER, str(folder.root), record.id],
             stdin=subprocess.PIPE,

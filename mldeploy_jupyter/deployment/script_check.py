@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ModelNotFoundException
+from mldeploy_jupyter.core.files import open_private, write_json
 from mldeploy_jupyter.deployment import working_folder
 from mldeploy_jupyter.deployment.diagnose import find_other_models
 from mldeploy_jupyter.deployment.plan import bundle_settings, registered_model
@@ -191,14 +192,14 @@ def _run_process(
     from mldeploy_jupyter.core.bundle.server_source import PACKAGE
 
     settings_path, result_path, log_path = (temporary / name for name in ("settings.json", "result.json", "output.log"))
-    settings_path.write_text(json.dumps(settings))
+    write_json(settings_path, settings)
     # faulthandler shows where a crash or a hanging init() was.
     command = [settings["python"], "-P", "-X", "faulthandler", "-m", f"{PACKAGE}.check"]
     command += ["--settings", str(settings_path), "--result", str(result_path)]
     environ = inherited(os.environ)
     environ |= {"PYTHONPATH": str(bundle.server), "PYTHONUNBUFFERED": "1"}
     environ |= {"PYTHONIOENCODING": "utf-8:backslashreplace"}
-    with log_path.open("wb") as log:
+    with open_private(log_path, "wb") as log:
         process = subprocess.Popen(
             command,
             cwd=settings["app_root"],

@@ -95,7 +95,7 @@ def list_unused(service_folder: Path) -> list[Path]:
 def _copy(bundle: Bundle, name: str, digest: str, size: int, app: Path) -> None:
     target = app / name
     with explain_write_errors(app, needed=size):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_private_dir(target.parent)
         try:
             intact = copy_verified(bundle.app / name, target, digest)
         except FileNotFoundError:

@@ -22,6 +22,7 @@ from typing import Any
 
 from mldeploy_jupyter.core import files
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
+from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.environments.types import Cancel, Emit, never, silent
 
 MARKER = "mldeploy-environment.json"  # its modification time is the last use
@@ -89,7 +90,7 @@ def build(root: Path, digest: str, make: Callable[[Path, Path], dict[str, Any]],
     Call it inside `exclusive`. Raises what `make` raises, and leaves nothing behind then.
     """
     final = environment_folder(root, digest)
-    final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_dir(final.parent)
     for leftover in final.parent.glob(f".building-{digest}-*"):  # of a killed process: no other one is admitted here
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = final.parent / f".building-{digest}-{os.getpid()}"
@@ -153,7 +154,7 @@ def translate_os_errors(root: Path) -> Iterator[None]:
 def _open_lock_file(root: Path, name: str) -> Iterator[int]:
     """Yields the descriptor of the lock file; closing it releases the lock."""
     folder = root / "held"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_dir(folder)
     descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         yield descriptor

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core import process_identity
-from mldeploy_jupyter.core.files import make_private_dir, read_json_if_valid
+from mldeploy_jupyter.core.files import make_private_dir, open_private, read_json_if_valid
 from mldeploy_jupyter.targets.base import TargetFailure
 from mldeploy_jupyter.targets.process_log import read_log
 
@@ -111,7 +111,7 @@ class SupervisorClient:
         command = [sys.executable, "-P", "-m", "mldeploy_jupyter.serving.supervisor"]
         command += ["--folder", str(self.folder), "--host", HOST, "--port", str(port)]
         command += ["--resume"] if resume else []
-        with (self.folder / "logs" / "supervisor.log").open("ab") as log:
+        with open_private(self.folder / "logs" / "supervisor.log", "ab") as log:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ def download(folder: WorkspaceFolder, record: ModelRecord, target_dir: str | os.
     try:
         with explain_write_errors(target, record.size):
             target.mkdir(parents=True, exist_ok=True)
-            folder.open_artifacts().materialize(require_files(record), staged)
+            folder.open_artifacts().materialize(require_files(record), staged, private=False)
             for name in record.files:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staged / name, target / name)

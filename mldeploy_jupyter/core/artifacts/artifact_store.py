@@ -23,6 +23,7 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts.file_tree import Manifest, list_files, manifest_digest, total_size
 from mldeploy_jupyter.core.artifacts.locations import open_location
 from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.storage_errors import check_digest, explain_write_errors
 
 GRACE_SECONDS = 24 * 3600  # age below which a sweep spares another machine's staging folders and remote blobs
@@ -110,12 +111,12 @@ class ArtifactStore:
         """The blob as a binary file, not verified. Raises `FileNotFoundError` when there is none."""
         return self._location.open(_blob_key(digest))
 
-    def materialize(self, files: Manifest, target: Path) -> None:
+    def materialize(self, files: Manifest, target: Path, *, private: bool = True) -> None:
         """Writes the files of a manifest below `target`, each compared with its digest.
 
-        They are copies with the usual mode, which share their blocks with the blobs where the file system can clone
-        them (Btrfs, XFS): what is written to them reaches no blob. A large blob that
-        was compared before and has not changed since is not read again for its digest.
+        They are copies, for this user alone unless `private` is False, which share their blocks with the blobs where
+        the file system can clone them (Btrfs, XFS): what is written to them reaches no blob. A large blob that was
+        compared before and has not changed since is not read again for its digest.
 
         Raises:
             StorageError: a blob is missing or damaged; the error names the file.
@@ -124,8 +125,11 @@ class ArtifactStore:
         for name, (digest, size) in files.items():
             path = target / _checked_name(name)
             with explain_write_errors(target, needed=size):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._copy_out(name, digest, size, path)
+                if private:
+                    make_private_dir(path.parent)
+                else:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                self._copy_out(name, digest, size, path, private=private)
 
     def remove_file(self, name: str) -> None:
         """Removes a named file, if there is one."""
@@ -164,11 +168,11 @@ class ArtifactStore:
 
     # Helpers
 
-    def _copy_out(self, name: str, digest: str, size: int, path: Path) -> None:
+    def _copy_out(self, name: str, digest: str, size: int, path: Path, *, private: bool) -> None:
         temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
         try:
             try:
-                found = self._location.copy_out(_blob_key(digest), temporary)
+                found = self._location.copy_out(_blob_key(digest), temporary, private=private)
             except FileNotFoundError:
                 raise StorageError(
                     f"a registered file is gone from the artifacts: {name}",

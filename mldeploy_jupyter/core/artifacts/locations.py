@@ -17,7 +17,7 @@ from mldeploy_jupyter.core.artifacts.hashed_copy import copy_file
 from mldeploy_jupyter.core.artifacts.verified import VerifiedFiles
 from mldeploy_jupyter.core.copying import copy_blocks, copy_stream, write_all
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.files import atomic_write, file_lock, free_bytes, fsync_dir, make_private_dir
+from mldeploy_jupyter.core.files import atomic_write, file_lock, free_bytes, fsync_dir, make_private_dir, private_opener
 from mldeploy_jupyter.core.storage_errors import disk_full, explain_remote_errors, explain_write_errors
 
 Entry = tuple[str, int, float]  # key, size in bytes, time of the last change in seconds since 1970
@@ -52,10 +52,11 @@ class Location(Protocol):
 
     def exists(self, key: str) -> bool: ...
 
-    def copy_out(self, key: str, target: Path) -> tuple[str, int]:
+    def copy_out(self, key: str, target: Path, *, private: bool) -> tuple[str, int]:
         """Copies the content to the new file `target` and returns its digest and its size in bytes.
 
-        The copy shares nothing that a later write could reach. Raises `FileNotFoundError` when there is none.
+        The copy shares nothing that a later write could reach; `private` gives it mode 0600. Raises
+        `FileNotFoundError` when there is none.
         """
 
     def remove(self, key: str) -> None:
@@ -129,8 +130,11 @@ class LocalFolder:
     def exists(self, key: str) -> bool:
         return (self._root / key).is_file()
 
-    def copy_out(self, key: str, target: Path) -> tuple[str, int]:
-        with self.open(key) as blob, target.open("xb", buffering=0) as copy:
+    def copy_out(self, key: str, target: Path, *, private: bool) -> tuple[str, int]:
+        with (
+            self.open(key) as blob,
+            open(target, "xb", buffering=0, opener=private_opener if private else None) as copy,
+        ):
             before = os.fstat(blob.fileno())
             digest = key.rpartition("/")[2]
             if self._verified.knows(digest, before):
@@ -210,8 +214,11 @@ class RemoteLocation:
         with explain_remote_errors(self._url):
             return bool(self._fs.exists(f"{self._root}/{key}"))
 
-    def copy_out(self, key: str, target: Path) -> tuple[str, int]:
-        with self.open(key) as blob, target.open("xb", buffering=0) as copy:
+    def copy_out(self, key: str, target: Path, *, private: bool) -> tuple[str, int]:
+        with (
+            self.open(key) as blob,
+            open(target, "xb", buffering=0, opener=private_opener if private else None) as copy,
+        ):
             return copy_stream(blob, lambda chunk: write_all(copy.fileno(), chunk))
 
     def remove(self, key: str) -> None:

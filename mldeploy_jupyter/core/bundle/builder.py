@@ -27,7 +27,7 @@ from typing import Any
 from mldeploy_jupyter.core.bundle import server_source
 from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.files import make_private_dir, read_json
+from mldeploy_jupyter.core.files import make_private_dir, open_private, read_json
 
 FORMAT = 1
 
@@ -139,7 +139,7 @@ def repair(bundle: Bundle, sources: dict[str, Path] | None = None) -> None:
             continue
         replacement = path.with_name(f".{path.name}.{os.urandom(3).hex()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_dir(path.parent)
             if source is None or not copy_verified(source, replacement, digest):
                 raise damaged_error(bundle, name)
             os.replace(replacement, path)
@@ -241,7 +241,7 @@ def _fill(
         make_private_dir(temporary)
         for name, path in _sources(content).items():
             check()
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            make_private_dir((temporary / name).parent)
             if not copy_verified(path, temporary / name, manifest["files"][name][0]):
                 raise StorageError(
                     f"{path.name} changed while the bundle was made",
@@ -249,9 +249,10 @@ def _fill(
                     hint="deploy again when it is saved; nothing was changed",
                 )
         server_source.install_files(server, str(temporary / "server" / server_source.PACKAGE))
-        if content.lock:
-            (temporary / "environment.lock").write_text(content.lock)
-        (temporary / "bundle.json").write_text(text)
+        for file_name, written in (("environment.lock", content.lock), ("bundle.json", text)):
+            if written:
+                with open_private(temporary / file_name, "w") as file:
+                    file.write(written)
         try:
             os.rename(temporary, target)
         except OSError:

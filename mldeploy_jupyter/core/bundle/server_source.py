@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.files import file_version
+from mldeploy_jupyter.core.files import copy_private, file_version, make_private_dir
 
 PACKAGE = "mldeploy_serving"  # the package's name inside a bundle
 
@@ -55,7 +54,7 @@ def link_package(folder: Path) -> Path:
     with suppress(OSError):
         if os.readlink(link) == ROOT:
             return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_dir(folder)
     temporary = folder / f".{PACKAGE}.{os.getpid()}.{os.urandom(3).hex()}"
     os.symlink(ROOT, temporary)
     os.replace(temporary, link)  # a link that another installation made points elsewhere
@@ -68,9 +67,9 @@ def install_files(files: dict[str, list[Any]], target: str) -> None:
     No links: the files of a bundle must not change with those of another one.
     """
     for folder in sorted({os.path.dirname(name) for name in files}):
-        os.makedirs(os.path.join(target, folder), exist_ok=True)
+        make_private_dir(Path(target, folder))
     for name in files:
-        shutil.copyfile(os.path.join(ROOT, name), os.path.join(target, name))
+        copy_private(os.path.join(ROOT, name), os.path.join(target, name))
 
 
 def _walk(folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

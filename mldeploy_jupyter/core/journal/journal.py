@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import utc_now
 
 Kind = Literal["started", "log", "progress", "finished", "state", "failed"]
@@ -64,7 +65,7 @@ class Journal:
         self.path = path
         self._now = now
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_dir(path.parent)
         events = list(read_events(path))
         self._seq = events[-1].seq if events else 0
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

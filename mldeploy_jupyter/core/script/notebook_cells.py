@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path, PurePath
 from typing import Any
 
-from mldeploy_jupyter.core.files import atomic_write, file_lock, read_json
+from mldeploy_jupyter.core.files import atomic_write, file_lock, make_private_dir, read_json
 from mldeploy_jupyter.core.records import JsonRecord
 
 KEPT_PER_FILE = 50  # texts of each script file; the oldest are removed
@@ -52,7 +52,7 @@ def save_cell(folder: Path, record: CellRecord) -> CellRecord:
 
     The last 50 texts of a file are kept. Raises `OSError` when the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_dir(folder)
     with file_lock(folder / ".lock"):  # two kernels must not give out the same version
         stored = _records_of(folder, record.file)
         newest = max(stored, key=lambda old: old.version, default=None)

@@ -60,7 +60,9 @@ class ModelDataCollector:
         csv.writer(text, lineterminator="\n").writerows(rows)
         with self._lock:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                for folder in reversed(path.parents):  # `parents=True` would give all but the last the usual mode
+                    if not folder.is_dir():
+                        folder.mkdir(mode=0o700, exist_ok=True)
                 if not path.exists() and self.feature_names:
                     head = ",".join(["$Timestamp", "$CorrelationId", *self.feature_names]) + "\n"
                     text = io.StringIO(head + text.getvalue())
