@@ -160,26 +160,27 @@ def _check_values(command: Command, args: Args, words: Sequence[str]) -> None:
             typed = next((flag for flag in param.flags if flag in words), param.display_name)
             raise UsageError(f"{typed} cannot be {value!r}", why=why, hint=hint)
         if param.kind in ("integer", "number"):
-            setattr(args, param.name, _parse_number(command, param, value))
+            setattr(args, param.name, _parse_number(param, value))
         elif param.kind == "toggle":
-            setattr(args, param.name, _parse_toggle(command, param, value))
+            setattr(args, param.name, _parse_toggle(param, value))
 
 
-def _parse_number(command: Command, param: Param, text: str) -> int | float:
+def _parse_number(param: Param, text: str) -> int | float:
     try:
         return int(text) if param.kind == "integer" else float(text)
     except ValueError:
         word = "an integer" if param.kind == "integer" else "a number"
-        error = UsageError(f"{param.display_name} cannot be {text!r}", why=f"it must be {word}")
-        raise _with_help(command, error) from None
+        hint = f"write {param.display_name} and {word} after it"
+        raise UsageError(f"{param.display_name} cannot be {text!r}", why=f"it must be {word}", hint=hint) from None
 
 
-def _parse_toggle(command: Command, param: Param, text: str) -> bool:
+def _parse_toggle(param: Param, text: str) -> bool:
     if text.lower() in ("true", "yes", "on", "1"):
         return True
     if text.lower() in ("false", "no", "off", "0"):
         return False
-    raise _with_help(command, UsageError(f"{param.display_name} cannot be {text!r}", why="it must be true or false"))
+    hint = f"write {param.display_name} true"
+    raise UsageError(f"{param.display_name} cannot be {text!r}", why="it must be true or false", hint=hint)
 
 
 def _with_help(command: Command, error: UsageError) -> UsageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from mldeploy_jupyter.core.errors import ConfigError
 
@@ -43,7 +44,7 @@ def check_model_name(name: str) -> None:
 
 def make_service_name(model_name: str) -> str:
     """A valid service name like that of the model: in lower case, with '-' for other characters."""
-    name = re.sub(r"[^a-z0-9]+", "-", model_name.lower()).strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", _in_ascii(model_name).lower()).strip("-")
     if not name:
         return "service"
     if not name[0].isalpha():
@@ -54,5 +55,28 @@ def make_service_name(model_name: str) -> str:
 
 def make_model_name(text: str) -> str:
     """A valid model name like the text, with '_' for other characters."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip("._-")[:255]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", _in_ascii(text)).lstrip("._-")[:255]
     return name or "model"
+
+
+# Letters that are written otherwise without their marks, or that no normal form takes apart.
+_LETTERS: dict[str, str] = {
+    "ä": "ae",
+    "ö": "oe",
+    "ü": "ue",
+    "ß": "ss",
+    "æ": "ae",
+    "œ": "oe",
+    "ø": "o",
+    "đ": "d",
+    "ł": "l",
+    "þ": "th",
+}
+_LETTERS |= {letter.upper(): text.capitalize() for letter, text in _LETTERS.items() if len(letter.upper()) == 1}
+
+
+def _in_ascii(text: str) -> str:
+    """The text with Latin letters in place of those with marks, as people spell them: `größe` as `groesse`."""
+    written = unicodedata.normalize("NFC", text).translate({ord(letter): plain for letter, plain in _LETTERS.items()})
+    plain = unicodedata.normalize("NFKD", written)
+    return "".join(char for char in plain if not unicodedata.combining(char))

@@ -35,6 +35,8 @@ from mldeploy_jupyter.targets.process_log import read_log
 from mldeploy_jupyter.targets.process_rollout import CancelForwarder, await_outcome, roll_out
 from mldeploy_jupyter.targets.supervisor_client import HOST, STATUS_SECONDS, SupervisorClient
 
+FIRST_USER_PORT = 1024  # ports below it belong to the system; only root may take them
+
 
 class ProcessTarget:
     """The target `local`; see `targets.base.Target` for the methods."""
@@ -81,7 +83,11 @@ class ProcessTarget:
             if holder is not None:
                 raise TargetFailure({"code": "port-in-use", "stage": "check", "port": port, **holder}, "check")
         unused = _unused_settings(plan.request.inference_config)
-        return [Finding("warning", f"not used on this machine: {', '.join(unused)}")] if unused else []
+        findings = [Finding("warning", f"not used on this machine: {', '.join(unused)}")] if unused else []
+        if 0 < (port or 0) < FIRST_USER_PORT:
+            text = f"port {port} is kept for the system's own services, one of which may want it; take one from 1024 on"
+            findings.append(Finding("warning", text))
+        return findings
 
     def apply(self, plan: Plan, strategy: Strategy, emit: Emit, cancel: Cancel) -> Endpoint:
         supervisor = self._supervisor(plan.service.name)

@@ -180,7 +180,7 @@ def _resolve_name(workspace: WorkspaceLike, text: str | Path) -> str:
     why = f"no model of that name or id is registered in {workspace.name}, and there is no file {path}"
     hint = f"did you mean {near[0]}?" if near else "see what there is with `mldeploy model list`"
     if versions:
-        why = f"{name} has the versions {', '.join(reversed(versions))}"
+        why = f"{name} has version{'s' if len(versions) > 1 else ''} {', '.join(reversed(versions))}"
         hint = f"name one of them, or {name} for the newest"
     raise UserErrorException(f"there is no model {str(text)!r}", why=why, hint=hint, code="ModelNotFound")
 

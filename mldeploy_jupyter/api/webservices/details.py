@@ -49,7 +49,7 @@ def require_record(workspace: WorkspaceLike, name: str) -> ServiceRecord:
     near = difflib.get_close_matches(str(name), names, n=1)
     raise WebserviceNotFound(
         f"there is no service {name!r} in the workspace {workspace.name}",
-        why=f"its services are: {', '.join(sorted(names)) or 'none'}",
+        why=f"its services are: {', '.join(sorted(names))}" if names else "it has no services",
         hint=f"did you mean {near[0]!r}?" if near else "see every workspace's with `mldeploy service list --all`",
     )
 

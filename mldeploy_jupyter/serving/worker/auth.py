@@ -15,6 +15,8 @@ _MAX_VERIFIED = 4  # tokens whose signature need not be computed again
 
 NO_KEY, WRONG_KEY = "a key is required", "the key is wrong"
 
+NO_SCHEME = 'the Authorization header does not begin with "Bearer "'
+
 NO_TOKEN, BAD_TOKEN = "a token is required", "the token is not valid"
 
 EXPIRED, NOT_YET_VALID = "the token has expired", "the token is not valid yet"
@@ -53,9 +55,12 @@ class Auth:
         if not authorization:
             return NO_TOKEN if self._tokens else NO_KEY
         scheme, _, rest = authorization.partition(" ")
-        given = rest.strip().encode("utf-8", "surrogatepass") if scheme.lower() == "bearer" else b""
+        is_bearer = scheme.lower() == "bearer"
+        given = rest.strip().encode("utf-8", "surrogatepass") if is_bearer else b""
         if self._tokens:
             return self._check_token(given)
+        if not is_bearer:
+            return NO_SCHEME
         # Every key is compared in full, so the time reveals neither which key nor how much of it matched.
         matched = 0
         for key in self._keys:

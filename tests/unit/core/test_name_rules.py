@@ -43,6 +43,9 @@ def test_bad_model_names(name: str, snapshot: SnapshotAssertion) -> None:
         ("___", "service"),
         ("a" * 40, "a" * 32),
         ("a" * 31 + "-b", "a" * 31),
+        ("Größe", "groesse"),
+        ("Modèle Ñandú", "modele-nandu"),
+        ("模型", "service"),
     ],
 )
 def test_a_service_name_from_a_models(model: str, service: str) -> None:
