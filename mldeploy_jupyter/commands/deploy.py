@@ -12,6 +12,7 @@ from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
 from mldeploy_jupyter.commands.options import (
     CONFIG_PARAMS,
     INFERENCE_PARAMS,
+    REPLAY,
     TARGET_PARAMS,
     given_metadata,
     make_changed_config,
@@ -132,6 +133,8 @@ def update(context: Context, args: Args) -> Result:
     config = make_changed_config(args, _current_config(service))
     if config is not None:
         kwargs["deployment_config"] = from_data(config)
+    if kwargs and args.replay:
+        kwargs["replay"] = True
     kwargs.update(given_metadata(args))
     calls = _change_labels(service, args)
     if not kwargs and not calls:
@@ -253,7 +256,7 @@ COMMANDS: tuple[Command, ...] = (
         ("service", "update"),
         "Change a service; the old version serves until the new one answers.\n\n"
         "Only what an option names is changed. A new script alone keeps the environment of the old one.",
-        (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], *WAIT, *_CHANGES, *INFERENCE_PARAMS, *_UPDATE_CONFIG),
+        (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], REPLAY, *WAIT, *_CHANGES, *INFERENCE_PARAMS, *_UPDATE_CONFIG),
         update,
         "service update churn -m churn:4",
     ),

@@ -84,6 +84,13 @@ def _other_heading(targets: list[str]) -> str:
 
 CONFIG_PARAMS = _config_params()
 
+REPLAY = Param(
+    "replay",
+    ("--replay",),
+    "Score the last request that the live revision answered, before the switch; a 5xx refuses the new one.",
+    "switch",
+)
+
 TARGET_PARAMS: tuple[Param, ...] = (
     Param(
         "target",
@@ -215,7 +222,7 @@ def make_deploy_config(args: Args) -> DeployConfig | None:
             raise UsageError(
                 f"{args.deploy_config} is for {base.compute_type.lower()}, and --target says {args.target}",
                 why="the settings of one target do not fit another",
-                hint=f"leave --target out, or use a file whose computeType is {args.target}",
+                hint=f"leave the file out (--dc), or use one whose computeType is {args.target}",
             )
     _refuse_other_targets(base, flags, "or name another target with --target")
     return _checked(args, make_config(base.compute_type, {**base.passed, **flags}), flags, problems)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,7 @@ def _read_input(context: Context, args: Args) -> Any:
         hint = f"for example: mldeploy service run {args.name} -d '{{\"data\": [[1.0, 2.0]]}}'"
         raise UsageError("mldeploy service run needs one input", why=why, hint=hint)
     if args.data is None and not args.input_data.startswith("@"):
+        _refuse_file_name(args.input_data)
         return context.stdin.read() if args.input_data == "-" else args.input_data
     name = args.data if args.data is not None else args.input_data[1:]
     if name == "-":
@@ -108,6 +111,17 @@ def _read_input(context: Context, args: Args) -> Any:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return raw
+
+
+def _refuse_file_name(text: str) -> None:
+    """Raises `UsageError` for the name of a file where the input itself is expected."""
+    if not re.fullmatch(r"[^\s{\[\"]+\.[A-Za-z0-9]{1,8}", text) or not os.path.isfile(text):
+        return
+    raise UsageError(
+        f"-d takes the input itself, and {text} is a file",
+        why="a file is marked with @",
+        hint=f"did you mean -d @{text}? To send these words as they are, pipe them in with -d -",
+    )
 
 
 def get_logs(context: Context, args: Args) -> Result:

@@ -192,8 +192,9 @@ class DeploymentRequest(JsonRecord):
     `models` are ids of registered models (`name:version`) and, for `local`, absolute paths. `inference_config` and
     `deploy_config` are their API objects as data. `revision` is the number that a rollback goes back to.
     `keep_source` is the number of the revision whose source and lock are used again, for an update that changes
-    neither. `kernel_python` is the interpreter of the caller, used as it is when no environment is given.
-    `script_digest` is the SHA-256 of the entry script when the caller asked, "" when it is not read from its file.
+    neither. `replay` scores the last request of the live revision before the switch. `kernel_python` is the
+    interpreter of the caller, used as it is when no environment is given. `script_digest` is the SHA-256 of the entry
+    script when the caller asked, "" when it is not read from its file.
     """
 
     service: str
@@ -205,5 +206,6 @@ class DeploymentRequest(JsonRecord):
     overwrite: bool = False
     revision: int = 0
     keep_source: int = 0
+    replay: bool = False
     kernel_python: str = ""
     script_digest: str = ""

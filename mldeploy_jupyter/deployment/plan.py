@@ -164,6 +164,7 @@ def server_settings(
         "token_auth_enabled": config.get("token_auth_enabled") is True,
         "cors_origins": list(config.get("cors_origins") or []),
         "allowed_hosts": list(config.get("allowed_hosts") or []),
+        "keep_last_request": config.get("keep_last_request", True) is not False,
         "title": revision.service,
         "description": config.get("description") or "",
     }

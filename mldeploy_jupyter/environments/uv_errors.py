@@ -121,6 +121,18 @@ def _hash_mismatch(text: str, what: str, reasons: str) -> EnvironmentBuildError 
     )
 
 
+def _repository_failed(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
+    if "Git operation failed" not in text:
+        return None
+    address = re.search(r"`[^`\s]+ @ (?:git\+)?([^`]+)`", text)
+    return EnvironmentBuildError(
+        f"{what}: the repository{f' {address[1]}' if address else ''} cannot be fetched",
+        why=reasons[: _PRINTED_SHOWN * 2],
+        hint="check its address, its commit and that git can read it from here, or build a wheel and name that",
+        code="RepositoryUnreachable",
+    )
+
+
 def _build_failed(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
     if not re.search(r"Failed to build|build backend|Build backend|Failed to download and build", text):
         return None
@@ -188,6 +200,7 @@ _RULES: list[Callable[[str, str, str], EnvironmentBuildError | None]] = [
     _no_network,
     _disk_full,
     _hash_mismatch,
+    _repository_failed,
     _build_failed,
     _no_wheel,
     _version_not_found,

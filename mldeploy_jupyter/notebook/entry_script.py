@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mldeploy_jupyter.commands import script as script_command
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
+from mldeploy_jupyter.commands.options import REPLAY
 from mldeploy_jupyter.commands.script import ENVIRONMENT_PARAMS, Script
 from mldeploy_jupyter.core.errors import MldeployError, StorageError
 from mldeploy_jupyter.notebook import live_edit
@@ -42,6 +43,7 @@ PARAMS: tuple[Param, ...] = (
         completion="service",
         metavar="SERVICE",
     ),
+    REPLAY,
     Param("no_check", ("--no-check",), "Write the file without running init() and the sample.", "switch"),
     *ENVIRONMENT_PARAMS,
 )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.session import Session
 
 
+# What the journal says of the last request (`serving/supervisor/rollout.py`, `targets/process_rollout.py`).
+REPLAY_TEXTS = ("the last request was", "no request to score", "the service's supervisor is of an earlier version")
+
 _CHECK_ONLY = ("no_check", "conda_file", "requirements_file", "init_timeout")
 
 
@@ -44,11 +47,11 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
 
     began = time.monotonic()
     update_args = Args(**{param.name: None for param in command("service", "update").all_params})
-    update_args.name, update_args.path = args.update, args.path
+    update_args.name, update_args.path, update_args.replay = args.update, args.path, args.replay
     service = find_service(context, update_args)
     live = service.live_revision()
     if live is not None and find_script(live) == path and not args.models:
-        service.reload(detached=False)
+        service.reload(replay=bool(args.replay), detached=False)
     else:
         update_args.entry_script, update_args.model, update_args.no_wait = str(path), args.models, True
         fill_script(update_args, live)
@@ -60,7 +63,21 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     except KeyboardInterrupt:
         raise wait_interrupted(service) from None
     seconds = format_duration(time.monotonic() - began)
-    return f"ok: {path.name} is live in {service.name}, revision {service.revision}, after {seconds}"
+    tried = _describe_probe(service.journal, path.read_text("utf-8", "replace"))
+    return f"ok: {path.name} is live in {service.name}, revision {service.revision}, after {seconds}{tried}"
+
+
+def _describe_probe(journal: Path, text: str) -> str:
+    """What a request without a sample tells of the new revision: the replayed request, or that run() was not called."""
+    from mldeploy_jupyter.core.journal.journal import read_events
+    from mldeploy_jupyter.core.script import entry_script
+
+    replayed = [event.text for event in read_events(journal) if event.text.startswith(REPLAY_TEXTS)]
+    if replayed:
+        return f" ({replayed[-1]})"
+    if entry_script.check(text).decorators:  # @input_schema gave it a sample
+        return ""
+    return " (run() was not called, for want of a sample; --replay would score the last request first)"
 
 
 def reload_program(name: str, args: Args) -> str:

@@ -64,7 +64,9 @@ class Keys(tuple[str, ...]):
     """Keys as a value that is usable but not displayed: displays are saved with the notebook."""
 
     def bundle(self) -> Bundle:
-        return {"text/plain": f"{len(self)} keys, not shown: the notebook would keep them. They are the items of this."}
+        count = "1 key" if len(self) == 1 else f"{len(self)} keys"
+        text = f"{count}, not shown, so that the notebook does not save them. For a client: key = _[0], then the header"
+        return {"text/plain": f"{text} Authorization: Bearer KEY. %score and service.run send it by themselves."}
 
     _repr_mimebundle_, _repr_pretty_ = _as_bundle, _as_text
 
@@ -124,7 +126,7 @@ def _read_overviews(services: Sequence[Webservice]) -> list[Overview]:
 def _describe_auth(name: str, data: dict[str, Any]) -> str:
     if data["tokenAuthEnabled"]:
         return f"off; it asks for tokens, see %mldeploy service get-access-token {name}"
-    return f"on, see them with %mldeploy service get-keys {name}" if data["authEnabled"] else "off"
+    return f"on; to use them: keys = %mldeploy service get-keys {name}" if data["authEnabled"] else "off"
 
 
 def services_bundle(services: Sequence[Webservice]) -> Bundle:

@@ -31,7 +31,8 @@ class Settings:
     `token_auth_enabled` requires a signed token in place of a key. `tracing` sends OpenTelemetry spans: `otlp` to where
     the usual OTEL_ variables say, or `console`; empty for none. `debug` puts the traceback into the response to a
     failed request. `cors_origins` names browser origins, or is `["*"]`. `allowed_hosts` are host names beside those of
-    loopback that a request may name, or `["*"]`.
+    loopback that a request may name, or `["*"]`. `keep_last_request` lets a worker remember the last request that it
+    answered with 200, in memory only, so that the next revision can be tried with it.
     """
 
     service: str = ""
@@ -62,6 +63,7 @@ class Settings:
     preload: list[str] = field(default_factory=list)
     cors_origins: list[str] = field(default_factory=list)
     allowed_hosts: list[str] = field(default_factory=list)
+    keep_last_request: bool = True
     debug: bool = False
     title: str = ""
     description: str = ""

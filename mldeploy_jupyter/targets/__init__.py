@@ -78,5 +78,6 @@ def open_target(name: str, context: TargetContext) -> Target:
     raise TargetNotAvailable(
         f"the target {_TITLES.get(name, name)} is not in this version",
         why=f"this version deploys to: {', '.join(available_targets())}",
-        hint="deploy here with LocalWebservice.deploy_configuration() (--target local); your settings stay valid",
+        hint="deploy here with LocalWebservice.deploy_configuration() (--target local, without a --dc file of another "
+        "target); your settings stay valid",
     )

@@ -34,6 +34,7 @@ def roll_out(
             events,
             settings={**plan.settings, "probes": strategy.probes, "inherited": inherited(os.environ)},
             deployment_id=plan.revision.deployment_id,
+            **({"replay": True} if plan.request.replay else {}),
             **({"port": port} if port and port != process.get("port") else {}),
         )
     except TargetFailure:
@@ -44,6 +45,9 @@ def roll_out(
             raise
         answer = outcome
     if answer.get("ok"):
+        if plan.request.replay and "replayed" not in answer:
+            text = "the service's supervisor is of an earlier version and has scored no request before the switch; "
+            emit("log", text + f"renew it: mldeploy service stop {plan.service.name}, then start")
         return answer
     failure = answer.get("failure") or {"code": "unknown", "message": "the supervisor gave no reason"}
     if failure.get("code") == "cancelled":

@@ -45,6 +45,7 @@ class ServiceUpdate:
     settings: Mapping[str, Any] = field(default_factory=dict)  # single settings of the deploy configuration
     metadata: Mapping[str, Any] = field(default_factory=dict)  # tags, properties, description
     reload: bool = False  # reads the script and its helpers again
+    replay: bool = False  # scores the live revision's last request before the switch
 
 
 def deploy(
@@ -136,6 +137,7 @@ def begin_update(
             kernel_python=python,
             keep_source=0 if reads_source else revision.number,
             script_digest=digest_script(inference or revision.inference_config) if reads_source else "",
+            replay=changes.replay,
         )
 
     folder = workspace.folder
@@ -230,11 +232,17 @@ def _find_rollback(
     serving = (revision.rolled_back_to or revision.number) if revision else 0
     candidates = [r for r in kept if (r.number == number if number else r.number < serving)]
     if service is None or not candidates:
-        numbers = ", ".join(str(r.number) for r in sorted(kept, key=lambda r: r.number))
+        kept.sort(key=lambda r: r.number)
+        shown = [f"{r.number} (what {r.rolled_back_to} was)" if r.rolled_back_to else str(r.number) for r in kept]
+        what = f"{name} has no revision {number} to go back to" if number else f"{name} has no older revision"
+        if not number and revision and revision.rolled_back_to:
+            what = f"{name} has no revision older than {serving}, and revision {revision.number} is what that was"
+        others = [r.number for r in kept if (r.rolled_back_to or r.number) != serving]
+        hint = f"choose one of them: `mldeploy service rollback {name} --revision {others[-1]}`" if others else ""
         raise WebserviceException(
-            f"{name} has no revision {number} to go back to" if number else f"{name} has no older revision",
-            why=f"revisions that were live before: {numbers or 'none'}",
-            hint=f"see them with `mldeploy service show -n {name}`",
+            what,
+            why=f"revisions that were live before: {', '.join(shown) or 'none'}",
+            hint=hint or f"only an update makes a new revision: `mldeploy service update {name}`",
         )
     return max(candidates, key=lambda r: r.number)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -209,11 +210,24 @@ class InferenceConfig(KnownNames):
         problems += self._environment_problems(errors)
         if len(errors) == 1 and not problems:
             raise errors[0]
+        only_script = not errors and len(problems) == 1 and problems[0].startswith("entry_script ")
+        if only_script and self.entry_script and not self._script().exists():
+            raise self._no_such_script()
         problems += [
             " ".join(part for part in (e.what, e.why, f"({e.where})" if e.where else "") if part) for e in errors
         ]
         if problems:
             raise _wrong(problems)
+
+    def _no_such_script(self) -> InferenceConfigError:
+        script = self._script()
+        beside = [path.stem for path in script.parent.glob("*.py")] if script.parent.is_dir() else []
+        near = difflib.get_close_matches(script.stem, beside, 1, 0.6)
+        found = str(Path(str(self.entry_script)).parent / f"{near[0]}.py") if near else ""
+        hint = f"did you mean {found}?" if near else "correct its path, or write the script first"
+        error = InferenceConfigError([f"looked for {script}"], hint=hint)
+        error.what = f"there is no entry script {self.entry_script}"
+        return error
 
     def _script_problems(self, errors: list[MldeployError]) -> list[str]:
         if not self.entry_script:

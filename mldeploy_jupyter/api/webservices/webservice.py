@@ -316,6 +316,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         tags: dict[str, Any] | None = None,
         properties: dict[str, Any] | None = None,
         description: str | None = None,
+        replay: bool = False,
         detached: bool | None = None,
         **settings: Any,
     ) -> None:
@@ -323,8 +324,10 @@ class Webservice(azure_v1.OlderDeployMethods):
 
         What is None stays: `update(models=[m2])` alone keeps the script of the live revision. `settings` are single
         settings of the target's `deploy_configuration` (`auth_enabled=False`, `scoring_timeout_ms=...`). `tags`
-        replace, `properties` add. `wait` waits as `wait_for_deployment`. `detached` uses a process of its own, so
-        that the update goes on when this one ends; the default is True unless `wait` is or the session is interactive.
+        replace, `properties` add. `replay` scores the last request that the live revision answered before the switch,
+        and refuses the new one when it answers with a 5xx. `wait` waits as `wait_for_deployment`. `detached` uses a
+        process of its own, so that the update goes on when this one ends; the default is True unless `wait` is or the
+        session is interactive.
 
         Raises:
             UserErrorException: nothing to update, an argument that cannot be used, or `image_config`, which v1 had
@@ -340,15 +343,16 @@ class Webservice(azure_v1.OlderDeployMethods):
             deployment_config,
             settings={name: value for name, value in settings.items() if value is not None},
             metadata=metadata.check({"tags": tags, "properties": properties, "description": description}),
+            replay=replay,
         )
         detached = deployments.needs_process(detached, wait)
         record = deployments.update(self.workspace, self.name, changes, detached=detached)
         if record is not None:
             self._follow(record, wait)
 
-    def reload(self, wait: bool = False, *, detached: bool | None = None) -> None:
+    def reload(self, wait: bool = False, *, replay: bool = False, detached: bool | None = None) -> None:
         """Reads the entry script and its helpers again and updates the service with them. Raises as `update` does."""
-        changes = deployments.ServiceUpdate(reload=True)
+        changes = deployments.ServiceUpdate(reload=True, replay=replay)
         detached = deployments.needs_process(detached, wait)
         self._follow(deployments.begin_update(self.workspace, self.name, changes, detached=detached), wait)
 

@@ -77,6 +77,8 @@ LOCAL = ConfigSpec(
               "off", "tracing", ("--tracing",), pattern="otlp|console|off", rule="must be 'otlp', 'console' or 'off'"),
         Field("allowed_hosts", "strings", "Host names, beside localhost, 127.0.0.1 and [::1], by which proxies and "
               "tunnels may call the service. *: any.", [], "allowedHosts", ("--allowed-hosts",)),
+        Field("keep_last_request", "boolean", "Whether a worker remembers the last request of up to 64 KiB that it "
+              "answered, in memory only, for --replay.", True, "keepLastRequest", ("--keep-last-request",)),
     ),
     (keys_differ, variables_are_strings, hosts_are_names, one_kind_of_auth),
 )  # fmt: skip

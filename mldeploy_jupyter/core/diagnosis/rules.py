@@ -46,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     module_rules.module_missing,
     script_rules.other_file_missing,
     script_rules.notebook_name,
+    script_rules.replay_failed,
     script_rules.sample_failed,
     script_rules.script_raised,
     process_rules.worker_lost,

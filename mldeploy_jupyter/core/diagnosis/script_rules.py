@@ -34,7 +34,9 @@ def syntax_error(facts: Facts) -> Cause | None:
     what = f"{file} has a syntax error" if own else f"{facts.script.name} runs text that is not Python"
     line = shorten(str(syntax.get("text") or "").strip())
     # Python's message ends with the file and line of the script, which are not the cell's.
-    message = re.sub(r" \([^()]*, line \d+\)$", "", shorten(str(raised.get("message") or raised.get("type"))))
+    message = re.sub(
+        r" \((?:[^()]*, |detected at )line \d+\)", "", shorten(str(raised.get("message") or raised.get("type")))
+    )
     # A magic or shell command has a hint of its own.
     hint = entry_script.syntax_error("", file, 1, 0, line).hint
     hint = hint if "magics" in hint else f"correct the line, {facts.retry_hint()}"
@@ -120,6 +122,16 @@ def notebook_name(facts: Facts) -> Cause | None:
         f"define {name} before this line, {facts.retry_hint()}",
         name=name,
     )
+
+
+def replay_failed(facts: Facts) -> Cause | None:
+    if facts.code != "replay-failed":
+        return None
+    raised = next(facts.exceptions(), None)
+    what = f"run() raised {raised.get('type')} for the last request" if raised else "the last request was not answered"
+    why = describe_exception(raised) if raised else facts.message
+    hint = f"correct run(), {facts.retry_hint()}; or leave --replay out"
+    return facts.cause("replay-failed", what, why, hint)
 
 
 def sample_failed(facts: Facts) -> Cause | None:

@@ -16,7 +16,7 @@ from ..system.background import run_in_background
 from ..system.json_file import write_json
 from ..system.port_holder import find_port_holder
 from .generation import Aborted, Deployment, Emit, Generation
-from .probe import ProbeError, probe
+from .probe import ProbeError, find_last_request, probe, replay
 from .startup import make_ready
 from .worker_pool import WorkerPool
 from .worker_process import WorkerProcess
@@ -54,7 +54,7 @@ class Rollouts:
         log.write(f"deployment {deployment.id}: revision {settings.label}")
         outcome, data, result = "failed", None, {}
         try:
-            result = self._roll_out(settings, deployment, request.get("port"), emit)
+            result = self._roll_out(settings, deployment, request, emit)
             outcome = "live"
         except Aborted as aborted:
             data = aborted.failure
@@ -83,8 +83,11 @@ class Rollouts:
             if self._deployment is not None and not self._deployment.switching:
                 _cancel(self._deployment)
 
-    def _roll_out(self, settings: Settings, deployment: Deployment, port: int | None, emit: Emit) -> dict[str, Any]:
-        pool, stages = self._pool, _Stages(emit)
+    def _roll_out(
+        self, settings: Settings, deployment: Deployment, request: dict[str, Any], emit: Emit
+    ) -> dict[str, Any]:
+        pool, stages, port = self._pool, _Stages(emit), request.get("port")
+        last = find_last_request(pool.live.workers) if request.get("replay") and pool.live is not None else None
         listener, new_port = pool.listener, bool(port) and port != pool.port
         generation = Generation(settings, deployment.id, listener)
         try:
@@ -97,6 +100,8 @@ class Rollouts:
             stages.start("probe")
             for worker in generation.workers:
                 self._probe(worker, deployment, emit)
+            if request.get("replay"):
+                self._replay(generation.workers[0], last, emit)
             with self._lock:
                 if deployment.cancelled:
                     raise Aborted(failure("cancelled", "probe", "cancelled"))
@@ -122,6 +127,7 @@ class Rollouts:
             "revision": settings.revision,
             "modules": first.get("modules", {}),
             "sample_scored": first.get("sample", False),
+            "replayed": last is not None and bool(request.get("replay")),
             "openapi_ok": first.get("openapi_ok", True),
             "warnings": first.get("warnings", []),
         }
@@ -147,7 +153,7 @@ class Rollouts:
 
     def _probe(self, worker: WorkerProcess, deployment: Deployment, emit: Emit) -> None:
         settings, body = worker.settings, worker.ready.get("sample_body")
-        limit = settings.scoring_timeout_ms / 1000 + 5 if settings.scoring_timeout_ms else settings.init_timeout
+        limit = _probe_limit(settings)
         for _ in range(max(1, settings.probes)):
             if deployment.cancelled:
                 raise Aborted(failure("cancelled", "probe", "cancelled"))
@@ -159,6 +165,23 @@ class Rollouts:
                 data = failure("probe-failed", "probe", str(error), response=error.response)
                 raise Aborted(worker.complete_failure(data)) from error
         emit({"event": "sample", "scored": body is not None})
+
+    def _replay(self, worker: WorkerProcess, request: dict[str, Any] | None, emit: Emit) -> None:
+        """Scores the last request of the live revision, which is a sample where the script has none."""
+        if request is None:
+            emit({"event": "progress", "text": "no request to score: the live revision has kept none"})
+            return
+        began = time.monotonic()
+        try:
+            status = replay(worker, request, _probe_limit(worker.settings))
+        except ProbeError as error:
+            if worker.exited.wait(0.2):
+                raise Aborted(worker.exit_failure()) from error
+            raised = error.response.pop("failure", {}) if isinstance(error.response, dict) else {}
+            data = {**raised, **failure("replay-failed", "probe", str(error), response=error.response)}
+            raise Aborted(worker.complete_failure(data)) from error
+        seconds = time.monotonic() - began
+        emit({"event": "progress", "text": f"the last request was answered with {status} in {seconds * 1000:.0f} ms"})
 
     def _prepare_live_file(self, generation: Generation) -> Callable[[], None]:
         """Writes the future `live.json` under another name, so that a full disk aborts before the switch begins.
@@ -185,6 +208,11 @@ class Rollouts:
                 self._pool.log.write(f"{final} could not be replaced: {error}")
 
         return save
+
+
+def _probe_limit(settings: Settings) -> float:
+    """Seconds that one probe may take."""
+    return settings.scoring_timeout_ms / 1000 + 5 if settings.scoring_timeout_ms else settings.init_timeout
 
 
 def bind_failure(port: int, error: OSError) -> dict[str, Any]:

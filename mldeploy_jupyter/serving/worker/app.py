@@ -7,10 +7,13 @@ Liveness, readiness and metrics are open: probes and scrapers carry no key, and 
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
 import time
 from collections.abc import Callable
 from traceback import format_exception
+from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
@@ -19,6 +22,7 @@ from ..http.exchange import Exchange
 from ..http.head_cache import HeadCache
 from ..ipc import scoreboard as fields
 from ..ipc.failure import describe as describe_error
+from ..ipc.failure import from_exception
 from ..ipc.scoreboard import Scoreboard, Slot
 from ..log import writer
 from ..scoring.messages import Request, Response, body_too_large, error_response
@@ -39,6 +43,10 @@ MAX_ID = 100  # characters of a request id
 MIN_BUFFERED_LIMIT = 256 * 1024 * 1024
 
 _OPEN_PATHS = frozenset(("/", "/ready", "/metrics"))
+
+KEPT_BYTES = 65_536  # of the body of the last request, at most
+
+KEPT_HEADERS = ("content-type", "content-encoding", "accept")  # of the last request
 
 _PHASES = {"import": "the entry script is being imported", "init": "init() is running", "sample": "scoring the sample"}
 
@@ -74,6 +82,17 @@ class App:
         self._allowed: tuple[str, ...] = ("POST",)
         self._id_prefix = _new_id_prefix()
         self._id_count = 0
+        self._kept_bytes = KEPT_BYTES if settings.keep_last_request else -1
+        self._last_answered: tuple[Request, float] | None = None
+
+    def last_request(self) -> dict[str, Any] | None:
+        """The last request that `run()` answered with 200, as data for the supervisor, without its credentials."""
+        if self._last_answered is None:
+            return None
+        request, answered = self._last_answered
+        headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
+        body = base64.b64encode(request.body).decode()
+        return {"method": request.method, "query": request.query, "headers": headers, "body": body, "time": answered}
 
     def set_phase(self, phase: str) -> None:
         if phase == "ready":
@@ -201,12 +220,16 @@ class App:
 
     def send_response(self, exchange: Exchange, response: Response) -> None:
         """Sends, counts and logs one answer, and ends the request."""
+        if response.error is not None and exchange.connection.private:
+            response.body = _with_failure(response)
         self._responder.send_response(exchange, response)
         job = exchange.job
         if job is not None:
             if self.tracer is not None and job.request.span is not None:
                 self.tracer.end_span(job.request.span, response.status, response.timings, job.batch, response.error)
             self.queue.release(exchange)
+            if response.status == 200 and len(job.request.body) <= self._kept_bytes:
+                self._keep(exchange, job)
         response.error = None  # drop the exception: its traceback references the response (a cycle)
 
     def send_batch(self, jobs: list[Job], result: BatchResult) -> None:
@@ -214,6 +237,12 @@ class App:
         self._responder.send_batch(jobs, result)
         for job in jobs:
             self.queue.release(job.exchange)
+        if len(jobs[-1].request.body) <= self._kept_bytes:
+            self._keep(jobs[-1].exchange, jobs[-1])
+
+    def _keep(self, exchange: Exchange, job: Job) -> None:
+        if not exchange.connection.private:  # the sample is no request of a client
+            self._last_answered = job.request, time.monotonic()
 
     # -- the other routes -----------------------------------------------------------------------------
 
@@ -251,6 +280,16 @@ class App:
             hint = "Ask for ?version=2, 3 or 3.1."
             return error_response(404, "not-found", f"no description in version {asked!r}", "version", hint)
         return Response(200, orjson.dumps(describe_service(self.scorer.script, self.settings, VERSIONS[asked])))
+
+
+def _with_failure(response: Response) -> bytes:
+    """The body of an error with its exception, for the supervisor, which a private connection belongs to."""
+    assert response.error is not None
+    try:
+        answer = orjson.loads(response.body)
+    except ValueError:
+        answer = {"message": response.body.decode("utf-8", "replace")}
+    return json.dumps({**answer, "failure": from_exception(response.error, "probe")}, default=str).encode()
 
 
 def _new_id_prefix() -> str:

@@ -189,6 +189,8 @@ class Service:
                 self._acceptor.adopt(socket.socket(fileno=fd), message.get("private", False))
         elif op == "ping":
             self._acknowledge(message)
+        elif op == "last_request":
+            self._acknowledge(message, request=self.app.last_request())
         elif op == "accept":
             self._acceptor.accept()
             self._acknowledge(message)
@@ -239,9 +241,9 @@ class Service:
         except OSError:
             pass
 
-    def _acknowledge(self, message: dict[str, Any]) -> None:
+    def _acknowledge(self, message: dict[str, Any], **fields: Any) -> None:
         if "id" in message:
-            self._send_event("answer", id=message["id"])
+            self._send_event("answer", id=message["id"], **fields)
 
 
 def _process_singly(scorer: Scorer, script_thread: ScriptThread, jobs: list[Job]) -> None:

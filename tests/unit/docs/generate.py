@@ -224,6 +224,7 @@ MEANING = {
     "out-of-memory": "memory ran out; the system says so",
     "out-of-memory-probably": "the worker was killed and the system does not say why; usually memory ran out",
     "port-in-use": "another process listens on the port",
+    "replay-failed": "the new version failed on the last request of the old one, with `--replay`",
     "sample-failed": "the sample was not scored, or the new version did not answer",
     "sklearn-externals": "`from sklearn.externals import joblib`, which no longer exists",
     "syntax-error": "the script is not Python",

@@ -239,8 +239,8 @@ def test_positional_arguments() -> None:
     assert (config.cpu_cores, config.memory_gb, config.tags) == (2, 4.5, {"a": "b"})  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="cpu_cores twice"):
         api.aci_configuration(2, cpu_cores=3)
-    with pytest.raises(ConfigError, match="22 positional values"):
-        api.local_configuration(*([None] * 22))
+    with pytest.raises(ConfigError, match="23 positional values"):
+        api.local_configuration(*([None] * 23))
 
 
 def test_settings_are_attributes_and_can_be_changed() -> None:
