@@ -49,6 +49,8 @@ FLUSH_INTERVAL = 0.005  # seconds between two checks whether an answer has been 
 # Bytes. Smaller pieces of a body are joined: each as an object of its own would take many times its size.
 _SMALL_PIECE = 4096
 
+_LARGE_PIECE = 65536  # bytes; from here on a view is cheaper than a copy
+
 _UNIQUE_HEADERS = frozenset(("host", "authorization", "content-type"))  # repeated ones may hide a smuggled request
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -208,7 +210,7 @@ class Connection(asyncio.Protocol):
                 try:
                     parser.feed_data(segment)
                 except httptools.HttpParserUpgrade as upgrade:
-                    again = self._decline_upgrade(parser, segment[upgrade.args[0] :])
+                    again = self._decline_upgrade(parser, bytes(segment[upgrade.args[0] :]))
                     if not again:
                         return False
                     self._new_parser().feed_data(again)
@@ -233,7 +235,7 @@ class Connection(asyncio.Protocol):
             return False
         return True
 
-    def _split(self, data: bytes) -> Iterator[bytes]:
+    def _split(self, data: bytes) -> Iterator[bytes | memoryview]:
         """Cuts received data so that no piece has parts of two requests. Checks each request line on the way.
 
         The parser does not say where a request ended in what it was given. So a head or a chunked body is cut behind
@@ -258,8 +260,8 @@ class Connection(asyncio.Protocol):
                     raise Refused(refusal)
                 self._line, self._blank = None, 0
             end = self._find_cut(data, start)
-            segment = data[start:end]
-            self._tail = (self._tail + segment[-3:])[-3:]
+            segment = data[start:end] if end - start < _LARGE_PIECE else memoryview(data)[start:end]
+            self._tail = bytes(segment[-3:]) if end - start > 2 else (self._tail + segment)[-3:]
             start = end
             yield segment
 
@@ -281,6 +283,14 @@ class Connection(asyncio.Protocol):
         across = (self._tail + data[start : start + 3]).find(b"\r\n\r\n")  # an empty line may come in two pieces
         if across >= 0:
             return start + across + 4 - len(self._tail)
+        if exchange is not None and exchange.admitted:
+            for _ in range(8):  # a body seldom has a CR, and one byte is found ten times as fast as four
+                start = data.find(b"\r", start)
+                if start < 0:
+                    return len(data)
+                if data[start : start + 4] == b"\r\n\r\n":
+                    return start + 4
+                start += 1
         end = data.find(b"\r\n\r\n", start)
         return len(data) if end < 0 else end + 4
 

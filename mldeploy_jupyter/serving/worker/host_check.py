@@ -33,6 +33,7 @@ class HostCheck:
         address = f"[{bound}]" if ":" in bound else bound
         self._names = frozenset(name.lower() for name in (*LOOPBACK_NAMES, address, *allowed))
         self._cors_origins = frozenset(cors_origins)
+        self._accepted: tuple[str | None, str | None] | None = None  # the last host and origin that passed
 
     def refuse(self, exchange: Exchange) -> Response | None:
         """The refusal, or None. 400 when `Host` is no host, 403 when it is another's or the page is.
@@ -40,8 +41,17 @@ class HostCheck:
         A request without `Host` is let through: it is one in HTTP/1.0, which no browser sends.
         """
         headers = exchange.headers
-        host = headers.get("host")
-        name = ""
+        host, origin = headers.get("host"), headers.get("origin")
+        plain = exchange.target[:1] == b"/" and "sec-fetch-site" not in headers
+        if plain and (host, origin) == self._accepted:  # clients repeat themselves
+            return None
+        refusal = self._check(exchange, host, origin)
+        if plain and refusal is None:
+            self._accepted = (host, origin)
+        return refusal
+
+    def _check(self, exchange: Exchange, host: str | None, origin: str | None) -> Response | None:
+        headers, name = exchange.headers, ""
         if exchange.target[:1] not in (b"/", b"*"):  # the whole URL, whose host counts (RFC 9112, 3.2.2)
             authority = re.split(r"[/?#]", exchange.target.decode("latin-1").partition("://")[2], maxsplit=1)[0]
             host = authority if host is None or _HOST.fullmatch(host) else host
@@ -54,7 +64,6 @@ class HostCheck:
             return None
         if name and name not in self._names:
             return _refusal(f"the service does not answer to the host {name}", "host")
-        origin = headers.get("origin")
         if origin is None:
             # Without CORS a browser sends no Origin when a page of another site loads this as an image.
             if headers.get("sec-fetch-site") == "cross-site" and exchange.path == "/score" and not self._cors_origins:
