@@ -37,6 +37,11 @@ def make_ready(
             await_ready(worker, generation.settings, deployment, emit)
         except Aborted as aborted:
             failed = aborted.worker or worker  # with several workers, events of all come in one queue
+            if aborted.failure["code"] == "worker-hung" and failed.forked and not failed.has_begun:
+                # A signal stopped the spare fork before it was used: nothing is wrong with forking or the script.
+                substitute = _start_again(pool, generation, failed, emit, answer_early)
+                worker = substitute if failed is worker else worker
+                continue
             if not may_be_the_fork(failed, aborted.failure):
                 worker.kill()
                 raise

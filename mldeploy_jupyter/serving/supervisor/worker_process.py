@@ -152,6 +152,11 @@ class WorkerProcess:
             del self._answers[number]
 
     @property
+    def has_begun(self) -> bool:
+        """Whether it has reported a stage of its start."""
+        return self.stage_since != self.spawned_at
+
+    @property
     def has_heartbeat(self) -> bool:
         """Whether it beats without requests, too. Workers of older versions do not."""
         return "heartbeat" in self.ready

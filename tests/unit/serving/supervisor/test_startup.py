@@ -11,6 +11,7 @@ import pytest
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor.generation import Aborted, Deployment, Generation
 from mldeploy_jupyter.serving.supervisor.startup import await_ready, make_ready, may_be_the_fork
+from mldeploy_jupyter.serving.supervisor.watchdog import hang_failure
 from tests.unit.serving.supervisor.fakes import FakeFork, FakePool, FakeWorker
 
 SETTINGS = Settings(init_timeout=5.0)
@@ -152,3 +153,14 @@ def test_which_failures_may_come_from_the_fork(data: dict[str, Any], forked: boo
     worker = FakeWorker()
     worker.forked = forked
     assert may_be_the_fork(worker, data) is expected
+
+
+def test_a_fork_that_was_stopped_before_it_began_is_replaced_by_another_fork(pool: FakePool) -> None:
+    def stop(worker: FakeWorker) -> None:
+        worker.kill_failure = hang_failure(worker, "a signal has stopped its process")
+        worker.die()
+
+    pool.fake_zygotes.forks = [FakeFork(), FakeFork()]
+    pool._on_start = [stop, lambda worker: worker.report_ready()]
+    worker = start_worker(pool, Generation(SETTINGS, "d", pool.listener))
+    assert worker.forked and worker is pool.created[1] and not pool.fake_zygotes.reason
