@@ -15,6 +15,7 @@ from mldeploy_jupyter.commands import Args, Context, UsageError, command
 from mldeploy_jupyter.commands.lookup import find_service
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
+from mldeploy_jupyter.core.errors import DeploymentTimeout
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.session import Session
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # What the journal says of the last request (`serving/supervisor/rollout.py`, `targets/process_rollout.py`).
 REPLAY_TEXTS = ("the last request was", "no request to score", "the service's supervisor is of an earlier version")
+
+QUIET_SECONDS = 1.0  # in which most edits are live; after them the timeline is shown
 
 _CHECK_ONLY = ("no_check", "conda_file", "requirements_file", "init_timeout")
 
@@ -59,6 +62,10 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
         service = command("service", "update").run(replace(context, show_deployment=None), update_args).value
     session.record_deployment(service.name)
     try:
+        service.wait_for_deployment(timeout_sec=QUIET_SECONDS)
+    except DeploymentTimeout:
+        if context.show_deployment is not None:
+            context.show_deployment(service, True, None)
         service.wait_for_deployment()
     except KeyboardInterrupt:
         raise wait_interrupted(service) from None
