@@ -56,6 +56,7 @@ WORDS = {
     "workspace create": [["sub", "--name", "H"], ["H/x"]],
     "workspace show": [[], ["--json"], ["-w", "H"], ["H"]],
     "workspace list": [[], ["--json"]],
+    "completion": [["bash"], ["H"]],
     "prune": [["--dry-run"], ["--keep-deployments", "H"]],
 }
 PROGRAM = """
