@@ -27,7 +27,7 @@ def check_digest(name: str, digest: str, size: int, found_digest: str, found_siz
 
 def require_files(record: ModelRecord) -> dict[str, list[Any]]:
     """The manifest of a model's files. Raises `StorageError` when the record has none: it is damaged."""
-    if not record.files:
+    if not record.files or not all(isinstance(entry, list) and len(entry) == 2 for entry in record.files.values()):
         raise StorageError(
             f"the record of model {record.id} in the workspace's store is damaged",
             why="it names no files, and every model has one",

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 from mldeploy_jupyter.core.configs import DeployConfig
+from mldeploy_jupyter.core.configs.local import is_passable
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
-from mldeploy_jupyter.core.errors import EntryScriptError, ModelNotFoundException, WebserviceException
+from mldeploy_jupyter.core.errors import ConfigError, EntryScriptError, ModelNotFoundException, WebserviceException
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
@@ -57,6 +58,7 @@ def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: S
     config = DeployConfig.from_dict(request.deploy_config)
     data = request.inference_config
     environment = EnvironmentSpec.from_dict(data["environment"]) if data.get("environment") else None
+    _check_variables(environment)
     environment = _with_tracing(environment, config)
     if request.operation == "rollback":
         bundle = _load_bundle(request.service, request.revision, folder, store)
@@ -231,6 +233,17 @@ def _same_settings(service: ServiceRecord, revision: RevisionRecord, request: De
     same_metadata = all(asked.passed.get(name) in (None, value) for name, value in metadata.items())
     same_properties = (asked.passed.get("properties") or {}).items() <= service.properties.items()
     return same_metadata and same_properties and asked.without_metadata() == live.without_metadata()
+
+
+def _check_variables(environment: EnvironmentSpec | None) -> None:
+    """Raises `ConfigError` for a variable of the environment that a process cannot be given."""
+    for name, value in (environment.environment_variables if environment else {}).items():
+        if not name or "=" in name or not is_passable(name) or not is_passable(str(value)):
+            raise ConfigError(
+                f"the environment variable {name!r} cannot be passed to the service",
+                why="its name or its value has a character that no process can be given, such as NUL",
+                hint="correct it in the environment's environment_variables",
+            )
 
 
 def _with_tracing(environment: EnvironmentSpec | None, config: DeployConfig) -> EnvironmentSpec | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mldeploy_jupyter.core.bundle.builder import MODELS
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
@@ -96,9 +97,10 @@ def prune_workspace(
     unused = [path for service in others for path in working_folder.list_unused(service)]
     size = sum(_size(path) for path in (*deployments, *bundles, *services, *unused))
     counts = (len(old) + len(unknown), len(bundles), len(services))
+    damaged = _find_damaged_models(store)
     if dry_run:
-        blobs, freed = artifacts.measure_unreferenced(_blobs_in_use(store, folder, bundles))
-        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True)
+        blobs, freed = (0, 0) if damaged else artifacts.measure_unreferenced(_blobs_in_use(store, folder, bundles))
+        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True, notes=damaged)
 
     with explain_write_errors(folder.root, unchanged="what could be removed is gone"):
         for record in old:
@@ -108,10 +110,10 @@ def prune_workspace(
         # Rows last: after a prune that was killed, the next one finds the same deployments again.
         store.remove_deployments([record.id for record in old])
         _remove_temporary_files(folder, before)
-        blobs, freed = artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
+        blobs, freed = (0, 0) if damaged else artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
         freed += _sweep_model_cache(folder, store)
         swept, notes = _sweep_environments(folder)
-    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
+    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=(*damaged, *notes))
 
 
 def _split_deployments(store: Store, keep: int) -> tuple[list[DeploymentRecord], list[DeploymentRecord]]:
@@ -171,9 +173,23 @@ def _blobs_in_use(store: Store, folder: WorkspaceFolder, removed: list[Path]) ->
     """The digests of registered models, and of those in bundles that stay: a rollback copies them again."""
     used = {digest for model in store.list_models() for digest, _ in model.files.values()}
     for path in set(folder.bundles.glob("*")) - set(removed):
-        files = (read_json_if_valid(path / "bundle.json") or {}).get("files") or {}
-        used |= {entry[0] for name, entry in files.items() if name.startswith(f"app/{MODELS}/")}
+        files = (read_json_if_valid(path / "bundle.json") or {}).get("files")
+        entries = files.items() if isinstance(files, dict) else ()
+        used |= {entry[0] for name, entry in entries if name.startswith(f"app/{MODELS}/") and isinstance(entry, list)}
     return used
+
+
+def _find_damaged_models(store: Store) -> tuple[str, ...]:
+    """A note when a model's record is damaged: which files it needs is not known, so none may be removed."""
+    damaged = [model.id for model in store.list_models() if not _is_manifest(model.files)]
+    if not damaged:
+        return ()
+    which = f"the record of model {damaged[0]} in the store is damaged"
+    return (f"Model files were left alone: {which}. Remove it with: mldeploy model delete {damaged[0]}",)
+
+
+def _is_manifest(files: dict[str, Any]) -> bool:
+    return bool(files) and all(isinstance(entry, list) and len(entry) == 2 for entry in files.values())
 
 
 def _sweep_model_cache(folder: WorkspaceFolder, store: Store) -> int:

@@ -16,6 +16,14 @@ _shared = shared_fields(token=True)
 DAY = 86_400  # seconds; the longest time allowed: more is a mistake, and much more overflows clocks
 
 
+def is_passable(text: str) -> bool:
+    """Whether a process can be given this text in its environment: no NUL, and encodable as UTF-8."""
+    try:
+        return b"\0" not in text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+
+
 def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
     """The rule that environment variables have valid names and strings as values."""
     variables = passed.get("environment_variables")
@@ -26,7 +34,15 @@ def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
         if not isinstance(value, str):
             limit = f"must have strings as values, and the value of {name!r} is of type {type(value).__name__}"
             yield Violation("environment_variables", "a dict", limit, "turn the value into a string with str()")
-        if isinstance(name, str) and (not name or "=" in name or "\0" in name):
+        elif not is_passable(value):
+            limit = (
+                f"must have values that a process can be given, and the value of {name!r} has a NUL or a half character"
+            )
+            yield Violation("environment_variables", "a dict", limit, "remove the character")
+        if isinstance(name, str) and not is_passable(name):
+            limit = f"must not have {name!r} as the name of a variable"
+            yield Violation("environment_variables", "a dict", limit, "use letters, digits and _, such as MY_VARIABLE")
+        elif isinstance(name, str) and (not name or "=" in name):
             limit = f"must not have {name!r} as the name of a variable"
             yield Violation("environment_variables", "a dict", limit, "use a name without '=', such as MY_VARIABLE")
 

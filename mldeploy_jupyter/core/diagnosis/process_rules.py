@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal as signals
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
@@ -48,6 +49,19 @@ def port_in_use(facts: Facts) -> Cause | None:
         why = f"{command or 'a process'} (process {holder['pid']}) listens on it"
     hint = "stop that process, give another port, or leave the port out to get a free one"
     return facts.cause("port-in-use", f"port {port} is in use", why, hint, UNKNOWN_LOCATION, port=port, holder=holder)
+
+
+def interpreter_variable(facts: Facts) -> Cause | None:
+    # The interpreter ends before any code runs, so neither the script nor the environment is at fault.
+    fatal = next((line for line in facts.log_tail if re.match(r"Fatal Python error: \w*init", line)), "")
+    variables = facts.settings.get("env")
+    names = [name for name in (variables if isinstance(variables, dict) else ()) if name.startswith("PYTHON")]
+    if facts.code not in ("exited", "spawn-failed") or not fatal or not names:
+        return None
+    which = ", ".join(names)
+    what = f"Python does not start with the environment {'variables' if len(names) > 1 else 'variable'} {which}"
+    hint = f"correct {which} in environment_variables, or leave it out, then {facts.deploy_hint()}"
+    return facts.cause("environment-variable", what, shorten(fatal), hint, UNKNOWN_LOCATION, variables=names)
 
 
 def interpreter_failed(facts: Facts) -> Cause | None:

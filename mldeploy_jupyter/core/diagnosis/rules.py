@@ -24,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     process_rules.cancelled,
     process_rules.busy,
     process_rules.port_in_use,
+    process_rules.interpreter_variable,
     process_rules.interpreter_failed,
     process_rules.init_timeout,
     process_rules.memory_limit,

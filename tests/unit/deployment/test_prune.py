@@ -103,6 +103,19 @@ def test_prune_keeps_fresh_files_of_deployments_without_a_record(ws: Workspace) 
     assert "unknown" not in content(ws)["deployments"]
 
 
+def test_no_model_file_is_removed_while_a_record_is_damaged(ws: Workspace) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(ws.folder.root / "store.db")) as store:
+        store.execute("UPDATE mldeploy_models SET data = '{\"files\": 5}' WHERE name = 'kept.pkl'")
+        store.commit()
+    report = prune_workspace(ws.folder, clock=later)
+    assert report.blobs == 0 and "the record of model kept.pkl:1 in the store is damaged" in str(report)
+    Model(ws, "kept.pkl").delete()
+    assert prune_workspace(ws.folder, clock=later).blobs == 2
+
+
 def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None:
     store = ws.folder.open_store()
     store.update_deployment("d2", state="running", runner=ELSEWHERE)

@@ -212,6 +212,7 @@ MEANING = {
     "init-raised": "`init()` raised, and no other rule knows why",
     "init-timeout": "`init()` took longer than `init_timeout`",
     "interpreter-failed": "the service's Python did not start",
+    "environment-variable": "an environment variable of the service, such as PYTHONHOME, keeps Python from starting",
     "killed": "a signal ended the worker",
     "memory-limit": "a worker used more private memory than `memory_gb_limit` allows",
     "model-corrupt": "the model file is damaged, truncated, or of another format",

@@ -517,3 +517,10 @@ def test_hints_name_no_magic_and_say_update_where_a_service_goes_on():
     killed = {"code": "killed", "stage": "init", "signal": 9, "memory": {"oom_kill": False}}
     assert explain(killed, script=script, settings={"service": "churn"}).hint == "deploy churn again"
     assert explain(killed, script=script, settings={"checking": True}).hint == "run the cell again"
+
+
+def test_a_variable_that_stops_python_is_named(snapshot):
+    tail = ["Python path configuration:", "Fatal Python error: init_fs_encoding: failed to get the codec"]
+    failure = {"code": "exited", "stage": "import", "exit_code": 1, "log_tail": tail}
+    known = {**SETTINGS, "env": {"PYTHONHOME": "/nowhere", "MODE": "fast"}}
+    assert shown(explain(failure, script=None, settings=known, models=[], timezone=UTC)) == snapshot
