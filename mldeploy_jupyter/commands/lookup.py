@@ -66,7 +66,7 @@ def find_service_anywhere(context: Context, args: Args, *, beyond_workspace: boo
         raise not_found
     raise WebserviceNotFound(
         f"no workspace has a service {args.name!r}",
-        why=f"there is no workspace in {Path.cwd()} or above it, and none of your {len(folders)} has that service",
+        why=f"looked in all of your workspaces, {len(folders)} in number; there is none in {Path.cwd()} or above it",
         hint="see what there is with `mldeploy service list --all`",
     )
 
