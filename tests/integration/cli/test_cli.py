@@ -106,7 +106,7 @@ def test_version_and_exit_codes(cli: Cli) -> None:
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.splitlines() == [
         "error: 'modle' is not a command",
-        "cause: the first word is one of model, service, script, workspace, prune",
+        "cause: the first word is one of model, service, script, workspace, prune, completion",
         "hint: did you mean: mldeploy model list",
     ]
     none = cli.run("model", "list", "--json")
@@ -179,7 +179,7 @@ def test_from_register_to_delete(cli: Cli, tmp_path: Path) -> None:
     cli.ok("service", "rollback", "twice")
     rows = [line.split("  ") for line in cli.ok("service", "show", "twice").partition("REVISION")[2].splitlines()[1:]]
     assert [[cell.strip() for cell in row if cell][:3] for row in rows] == [
-        ["3", "serves, rolled back to 1", "twice:1"],
+        ["3", "serves (revision 1 again)", "twice:1"],
         ["2", "kept", "twice:2"],
         ["1", "kept", "twice:1"],
     ]

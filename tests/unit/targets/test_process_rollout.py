@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from mldeploy_jupyter.core.errors import DeploymentCancelled, WebserviceException
 from mldeploy_jupyter.core.records import DeploymentRequest, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.serving.system.caller_environment import inherited
 from mldeploy_jupyter.targets import Plan, Strategy, TargetFailure
 from mldeploy_jupyter.targets.process_rollout import MAX_LINES, CancelForwarder, await_outcome, roll_out
 
@@ -73,7 +75,9 @@ def test_events_are_written_under_the_stage_that_is_open() -> None:
         ("probe", "started", "", {}),
         ("probe", "progress", "1 of 2", {}),
     ]
-    assert supervisor.requests == [{"op": "deploy", "settings": {"workers": 1, "probes": 2}, "deployment_id": "d2"}]
+    (request,) = supervisor.requests
+    assert request["settings"].pop("inherited") == inherited(os.environ)
+    assert request == {"op": "deploy", "settings": {"workers": 1, "probes": 2}, "deployment_id": "d2"}
 
 
 @pytest.mark.parametrize(("port", "sent"), [(0, None), (8000, None), (9000, 9000)])
