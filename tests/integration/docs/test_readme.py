@@ -22,7 +22,7 @@ def test_the_examples_run_as_printed_one_after_the_other(tmp_path: Path) -> None
         reader.read(page[begin:end].replace("## In plain Python", "```python\n%delete diabetes\n```\n"))
     finally:
         reader.close()
-    assert reader.ran == 10
+    assert reader.ran == 11
 
 
 def test_pictures_are_small() -> None:
