@@ -16,8 +16,8 @@ from mldeploy_jupyter.api.arguments import (
     check_text,
     check_workspace,
 )
-from mldeploy_jupyter.api.models.details import asset_url, dataset_details, serialize_record
 from mldeploy_jupyter.api.models.download import download
+from mldeploy_jupyter.api.models.json_data import asset_url, dataset_details, serialize_record
 from mldeploy_jupyter.api.models.path import find_model_path
 from mldeploy_jupyter.api.models.registration import make_record, register
 from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration, check_resources

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.api.arguments import WorkspaceLike, check_json_dict, check_path, check_text, find_source
-from mldeploy_jupyter.api.models.details import check_framework, dataset_details
+from mldeploy_jupyter.api.models.json_data import check_framework, dataset_details
 from mldeploy_jupyter.api.models.library_scan import scan_libraries
 from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration, check_resources
 from mldeploy_jupyter.core.artifacts.file_tree import list_files

@@ -91,7 +91,7 @@ def test_a_request_that_fails_names_what_the_script_raised_and_its_line(site: Si
     with pytest.raises(ScoringError) as error:
         service.run({})
     assert error.value.why == "json is not defined in the script: NameError: name 'json' is not defined"
-    assert error.value.where == "score.py line 6" and error.value.request_id in error.value.hint
+    assert error.value.where == "score.py line 6" and error.value.request_id[-8:] in error.value.hint
     assert error.value.hint.startswith(f"write import json, save score.py, then update {service.name} again; ")
     answer = requests.post(
         service.scoring_uri, json={}, headers={"Authorization": f"Bearer {service.get_keys()[0]}"}, timeout=10

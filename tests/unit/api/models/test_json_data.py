@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.api.models.details import check_framework, dataset_details
+from mldeploy_jupyter.api.models.json_data import check_framework, dataset_details
 from mldeploy_jupyter.core.errors import WebserviceException
 
 
