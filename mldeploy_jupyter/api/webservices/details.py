@@ -177,8 +177,8 @@ def format_log_line(line: LogLine, timestamps: bool = False, today: str = "") ->
 
 
 def short_id(request_id: str) -> str:
-    """The end of a generated id, which tells its requests apart; a client's own short id as it is."""
-    return request_id if len(request_id) <= SHORT_ID else request_id[-8:]
+    """The last group of a generated id, which tells workers and requests apart; a client's own short id as it is."""
+    return request_id if len(request_id) <= SHORT_ID else request_id[-SHORT_ID:]
 
 
 SHORT_ID = 12  # characters of a request's id that are shown whole

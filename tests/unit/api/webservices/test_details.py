@@ -49,8 +49,8 @@ def test_a_missing_service_suggests_the_nearest_name(ws: Workspace) -> None:
 def test_a_log_entry_has_its_time_source_and_request_once() -> None:
     request = "30ce33ef-d48e-4625-9073-136d0000000d"
     line = LogLine("2026-11-26T13:42:24.506Z", "r1 16037", f"[{request}] a\n[{request}] b", request_ids=(request,))
-    assert format_log_line(line, today="2026-11-26") == "13:42:24Z r1 0000000d a\n    b"
-    assert format_log_line(line, today="2026-11-27") == "11-26 13:42:24Z r1 0000000d a\n    b"
+    assert format_log_line(line, today="2026-11-26") == "13:42:24Z r1 136d0000000d a\n    b"
+    assert format_log_line(line, today="2026-11-27") == "11-26 13:42:24Z r1 136d0000000d a\n    b"
     every = format_log_line(line, timestamps=True).split("\n")
     assert every == [f"{line.time} [r1 16037] [{request}] {text}" for text in "ab"]
     several = replace(line, text="[me +1] a", request_ids=("me", "you"))
