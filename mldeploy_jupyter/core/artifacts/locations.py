@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import unquote
@@ -89,8 +89,12 @@ class LocalFolder:
         with explain_write_errors(root):
             make_private_dir(root)
 
-    def lock(self, *, shared: bool) -> AbstractContextManager[object]:
-        return file_lock(self._root / ".lock", shared=shared)
+    @contextmanager
+    def lock(self, *, shared: bool) -> Iterator[None]:
+        with ExitStack() as stack:
+            with explain_write_errors(self._root):  # the lock file cannot be opened on a read-only disk
+                stack.enter_context(file_lock(self._root / ".lock", shared=shared))
+            yield
 
     def create_staging(self, staging: str, size: int) -> None:
         free = free_bytes(self._root)
