@@ -134,7 +134,7 @@ def test_rolling_back_goes_one_further_back_each_time(site: Site) -> None:
     assert service.run({})["answer"] == 2
     service.rollback()
     assert service.run({})["answer"] == 1
-    with pytest.raises(WebserviceException, match="no older revision"):
+    with pytest.raises(WebserviceException, match="no revision older than 1"):
         service.rollback()
     service.rollback(revision=3)
     assert service.run({})["answer"] == 3
