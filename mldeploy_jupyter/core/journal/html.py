@@ -1,4 +1,4 @@
-"""A timeline as HTML without styles or scripts, for saved notebooks."""
+"""A timeline as HTML for saved notebooks: no classes, colours or scripts, and styles only for layout."""
 
 from __future__ import annotations
 

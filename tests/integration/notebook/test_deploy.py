@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -33,10 +34,9 @@ def test_deploy_returns_at_once_and_its_timeline_updates_in_place(kernel: Kernel
     assert "Live at http://127.0.0.1:" in watched.displays[display_id][-1]
     keys = kernel.ok("print(*svc.get_keys())").stream.split()  # what a cell shows is saved with the notebook
     assert len(keys) == 2 and watched.html and all(key not in html for html in watched.html for key in keys)
-    # The only style is the side of a column, which the pages' own would put to the right.
-    pages = [
-        html.replace('style="text-align: left"', "").replace('style="text-align: right"', "") for html in watched.html
-    ]
+    # The only styles are sides, widths and margins, which the page's own style would change; no colours.
+    layout = r'style="(text-align: (left|right)|margin: 8px)(; min-width: 24em)?"'
+    pages = [re.sub(layout, "", html) for html in watched.html]
     assert all(word not in html for html in pages for word in ("class=", "style=", "<script"))
 
 
@@ -109,7 +109,7 @@ def test_update_takes_a_new_script_only_for_the_service_it_was_written_for(prepa
 
 def test_the_error_about_an_unknown_model_lists_the_known_ones(prepared: Kernel) -> None:
     prepared.ok("%register factor factor.json")
-    for named, words in (("facto", "did you mean factor?"), ("factor:9", "factor has the versions 1, 2")):
+    for named, words in (("facto", "did you mean factor?"), ("factor:9", "factor has versions 1, 2")):
         assert words in no_traceback(prepared.run(f"%deploy factor -m {named}"))
 
 
