@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 
 from mldeploy_jupyter.core.scoring_client import NothingSent, ScoringClient
+from tests.polling import wait_until
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\n1"
 
@@ -21,6 +22,7 @@ class Listener:
     def __init__(self, per_connection: int = 100) -> None:
         self.per_connection = per_connection
         self.received: list[bytes] = []
+        self.closed = 0  # connections
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.address = self.socket.getsockname()
         self.uri = f"http://127.0.0.1:{self.address[1]}/score"
@@ -44,6 +46,7 @@ class Listener:
                         self.received[-1] += data
                     if data:
                         connection.sendall(ANSWER)
+                self.closed += 1
 
     def close(self) -> list[bytes]:
         """What was received, a piece for each connection."""
@@ -84,6 +87,7 @@ def test_a_connection_that_broke_is_not_replaced_unchecked() -> None:
     reasons = ["", "it is somebody else"]
     client = ScoringClient(listener.uri, lambda: "secret", refuse=lambda: reasons.pop(0))
     assert client.run({"data": 1}) == 1
+    wait_until(lambda: listener.closed == 1, what="the end of the first connection")
     with pytest.raises(NothingSent):
         client.run({"data": 2})
     client.close()
