@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,19 @@ from mldeploy_jupyter.core.store.snapshot import Snapshot
 from mldeploy_jupyter.core.store.store import Store
 
 
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    yield store
+    store.close()
+
+
 def names(snapshot: Snapshot) -> list[str]:
     with snapshot.engine().connect() as connection:
         return [name for (name,) in connection.exec_driver_sql("SELECT name FROM mldeploy_services ORDER BY name")]
 
 
-def test_a_snapshot_follows_the_file(tmp_path: Path) -> None:
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+def test_a_snapshot_follows_the_file(store: Store, tmp_path: Path) -> None:
     store.save_service(ServiceRecord("a", "local", "Local"))
     snapshot = Snapshot(tmp_path / "store.db")
     assert names(snapshot) == ["a"]
@@ -27,12 +34,13 @@ def test_a_snapshot_follows_the_file(tmp_path: Path) -> None:
     snapshot.close()
 
 
-def test_reads_use_a_snapshot_where_the_file_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_use_a_snapshot_where_the_file_cannot_be_opened(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sqlite3
 
     from sqlalchemy.exc import OperationalError
 
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     store.save_service(ServiceRecord("a", "local", "Local"))
     enter = database._enter
 
