@@ -1,0 +1,241 @@
+/**
+ * What a view may ask and order: one request, one answer, all plain JSON.
+ *
+ * `mldeploy_jupyter/panel/` answers; a notebook's widget carries the messages over its comm, the JupyterLab extension
+ * over HTTP. A view holds nothing of a deployment: it reads, and closing it stops nothing.
+ *
+ * Times are ISO 8601 in UTC, durations seconds (`...Seconds`) or milliseconds (`...Ms`), sizes bytes. Text is raw:
+ * whoever draws it escapes it. `null` means unknown or none.
+ */
+
+/** Names a service. `workspace` is the workspace's id; without it, the one that the port is bound to. */
+export interface ServiceRef { service: string; workspace?: string }
+export interface DeploymentRef { deployment: string; workspace?: string }
+
+/** The three lines of an error, and where it belongs. `field` is a key of a form. */
+export interface Failure {
+  code: string; // such as "not-found", "in-progress", "lost"
+  error: string;
+  cause: string;
+  hint: string;
+  field?: string;
+}
+
+export type StageState = 'waiting' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted' | 'not-reached' | 'not-needed';
+export type DeploymentState = 'not-started' | 'deploying' | 'updating' | 'live' | 'failed' | 'cancelled' | 'interrupted';
+export type ServiceState = 'deploying' | 'updating' | 'live' | 'unhealthy' | 'failed' | 'cancelled' | 'stopped' | 'deleted' | 'unknown';
+
+export interface Stage {
+  id: string; // check, bundle, environment, push, rollout, probe, switch
+  title: string;
+  state: StageState;
+  detail: string;
+  seconds: number | null; // its duration, or how long it has run at `Timeline.time`
+  lastSeconds: number | null; // in the last deployment
+  fraction: number | null; // 0 to 1
+  warnings: number;
+  lines: number; // of its log
+}
+
+export interface Where {
+  text: string; // such as "in init() of score.py"
+  file: string;
+  line: number | null;
+  cell: number | null; // the number in the prompt of the cell that wrote the script
+  excerpt: { line: number; text: string; guilty: boolean }[]; // empty when the source cannot be read
+}
+
+export interface Cause { what: string; why: string; hint: string; where: Where | null }
+
+/** A deployment as it stands. Every change sends the whole of it, without the log. */
+export interface Timeline {
+  deployment: string;
+  service: string;
+  workspace: string;
+  operation: 'deploy' | 'update' | 'rollback';
+  state: DeploymentState;
+  target: string; // "local"
+  targetTitle: string; // "This machine"
+  revision: number; // 0 before it is known
+  serving: number; // the revision that serves meanwhile; 0 without one
+  message: string; // one line for not-started, cancelled, interrupted; else ""
+  cause: Cause | null;
+  stages: Stage[];
+  warnings: number;
+  lines: number; // of the whole log
+  started: string;
+  finished: string;
+  time: string; // when this was true, by the clock of the machine that answers
+  elapsedSeconds: number;
+  can: ('cancel' | 'retry' | 'report')[];
+}
+
+export interface LogLine {
+  n: number; // its number, from 1; numbers never repeat within a log
+  time: string; // "" when unknown
+  elapsedSeconds: number | null; // since the deployment began
+  stage: string; // "" for none
+  level: '' | 'debug' | 'info' | 'warning' | 'error';
+  source: string; // of a service's log: "worker 1", "server"; else ""
+  revision: number; // of a service's log; else 0
+  requestId: string;
+  text: string; // raw: SGR colours, carriage returns
+}
+
+export interface LogPage { lines: LogLine[]; total: number; first: number; complete: boolean }
+
+export interface LogFilter { stage?: string; level?: 'warning' | 'error'; revision?: number; search?: string }
+
+export interface Fact { label: string; value: string }
+
+export interface Service {
+  service: string;
+  workspace: string;
+  workspaceTitle: string;
+  state: ServiceState;
+  target: string;
+  targetTitle: string;
+  revision: number;
+  models: string[]; // name:version
+  scoringUri: string;
+  swaggerUri: string;
+  auth: 'key' | 'token' | 'none';
+  health: { state: 'healthy' | 'unhealthy' | 'unknown'; text: string; checked: string };
+  since: string; // when it went live
+  error: Failure | null;
+  deployment: string; // the last one's id
+  deploying: boolean;
+  description: string;
+  tags: Record<string, string>;
+  workers: number;
+  kept: number[]; // revisions that it can go back to
+  bundleDigest: string;
+  environment: Fact[]; // such as Python 3.11.7, 31 packages
+  settings: Fact[]; // of target and server, in their forms' words
+  can: Order[]; // what its target and its state allow now
+  tabs: ('test' | 'logs' | 'api' | 'code' | 'history' | 'settings')[];
+  folder: string;
+}
+
+export type Order = 'update' | 'scale' | 'rollback' | 'reload' | 'restart' | 'stop' | 'start' | 'delete' | 'cancel' | 'keys' | 'regen-key' | 'test';
+
+export interface Revision {
+  number: number;
+  outcome: 'serving' | 'kept' | 'removed' | 'failed' | 'pending';
+  rolledBackTo: number;
+  models: string[];
+  created: string;
+  bundleDigest: string;
+  deployment: string;
+  seconds: number | null; // the deployment's duration
+  changed: string[]; // against the revision before it, in words: "diabetes:6 → diabetes:7", "score.py", "workers 1 → 2"
+}
+
+/** What is sent to a service: JSON as text, or bytes as base64 with their media type. */
+export type Body = { json: string } | { base64: string; contentType: string; fileName?: string };
+
+export interface Answer {
+  status: number;
+  reason: string;
+  ms: number; // as the client measured it
+  bytes: number;
+  time: string;
+  contentType: string;
+  text: string; // "" when it is not text
+  base64: string; // of an answer that is not text, images for example
+  cut: boolean; // the answer is larger than what is shown here
+  headers: [string, string][]; // without keys
+  timing: { name: string; title: string; ms: number }[]; // Server-Timing, and "Network, client" for the rest
+  requestId: string;
+  problems: { path: (string | number)[]; text: string }[]; // of a 422: which values, from the root of the body
+  failure: Failure | null; // what the owner may know of a failed call: exception, line of the cell
+}
+
+export interface CodeSample { language: 'python' | 'curl' | 'javascript' | 'csharp'; title: string; text: string; note: string }
+
+// -- forms: described as data, drawn by one set of components
+
+export interface FormField {
+  key: string;
+  label: string;
+  help: string;
+  kind: 'text' | 'long-text' | 'integer' | 'number' | 'boolean' | 'choice' | 'combo' | 'pairs' | 'list' | 'path' | 'secret' | 'models';
+  required: boolean;
+  default: unknown;
+  placeholder: string;
+  unit: string;
+  choices: { value: string; label: string; detail: string }[];
+  minimum: number | null;
+  maximum: number | null;
+  section: string; // "" for the first
+  advanced: boolean;
+  visibleWhen: Record<string, string[]>; // key of another field -> the values it must have; {} for always
+}
+
+export interface Form {
+  form: 'deploy' | 'update' | 'register';
+  title: string;
+  submit: string; // the button's text
+  fields: FormField[];
+  values: Record<string, unknown>;
+}
+
+export interface FormCheck {
+  problems: { field: string; level: 'error' | 'warning'; text: string }[];
+  previews: { kind: 'magic' | 'python' | 'cli'; title: string; text: string }[];
+  note: string; // one line: what will happen, such as "Replaces revision 3 without a failed request"
+}
+
+/** Request name -> [parameters, answer]. */
+export interface Requests {
+  'service.describe': [ServiceRef, Service];
+  'service.list': [{ workspace?: string; all?: boolean }, Service[]];
+  'service.history': [ServiceRef, Revision[]];
+  'service.keys': [ServiceRef, { primary: string; secondary: string; token: string; expires: string }];
+  'service.openapi': [ServiceRef, { document: Record<string, unknown>; source: 'service' | 'bundle' }];
+  'service.samples': [ServiceRef, { title: string; body: Body }[]]; // the schema's sample, the last tests
+  'service.code': [ServiceRef & { body?: Body }, CodeSample[]];
+  'service.score': [ServiceRef & { body: Body }, Answer];
+  'service.tests': [ServiceRef, { time: string; body: Body; answer: Answer }[]]; // newest first, of this workspace
+  'service.log': [ServiceRef & LogFilter & { after?: number; limit?: number }, LogPage];
+  'service.logText': [ServiceRef, { name: string; text: string }]; // all of it, for a download
+  'deployment.timeline': [DeploymentRef, Timeline];
+  'deployment.log': [DeploymentRef & LogFilter & { after?: number; limit?: number }, LogPage];
+  'deployment.logText': [DeploymentRef, { name: string; text: string }];
+  'deployment.report': [DeploymentRef, { markdown: string }];
+
+  // orders; those that begin a deployment answer with its id
+  'service.scale': [ServiceRef & { workers: number }, { deployment: string }];
+  'service.rollback': [ServiceRef & { revision?: number }, { deployment: string }];
+  'service.reload': [ServiceRef, { deployment: string }];
+  'service.restart': [ServiceRef, { text: string }];
+  'service.stop': [ServiceRef, { text: string }];
+  'service.start': [ServiceRef, { text: string }];
+  'service.delete': [ServiceRef & { confirm: string }, { text: string; left: string[] }]; // proof: what is left, empty
+  'service.regenKey': [ServiceRef & { key: 'primary' | 'secondary' | 'token' }, { text: string }];
+  'deployment.cancel': [DeploymentRef, { cancelled: boolean; text: string }];
+  'deployment.retry': [DeploymentRef, { deployment: string }];
+
+  'form.describe': [{ form: Form['form']; service?: string; workspace?: string }, Form];
+  'form.check': [{ form: Form['form']; service?: string; workspace?: string; values: Record<string, unknown> }, FormCheck];
+  'form.submit': [{ form: Form['form']; service?: string; workspace?: string; values: Record<string, unknown> }, { deployment: string; service: string; model: string }];
+}
+
+/** Topic -> what its events are. Every subscription first sends what is, then what changes. */
+export interface Topics {
+  /** Lines after number `after` follow each timeline; `lost` counts lines that were dropped on the way. */
+  deployment: { params: DeploymentRef & { after?: number }; event: { timeline?: Timeline; lines?: LogLine[]; lost?: number } };
+  service: { params: ServiceRef; event: { service: Service } };
+  serviceLog: { params: ServiceRef & { after?: number }; event: { lines: LogLine[]; lost?: number } };
+}
+
+/** The only thing that components know of the outside. */
+export interface Port {
+  request<N extends keyof Requests>(name: N, params: Requests[N][0]): Promise<Requests[N][1]>; // rejects with a Failure
+  /** Returns what ends it. `onLost` says that nothing is heard any more, and since when; events may come again later. */
+  subscribe<T extends keyof Topics>(topic: T, params: Topics[T]['params'], onEvent: (event: Topics[T]['event']) => void, onLost?: (since: string) => void): () => void;
+  /** What this front end can do beside drawing; a missing one is absent from the page. */
+  insertCell?: (text: string) => void;
+  focusCell?: (cell: number, line: number) => boolean; // false when that cell is not on the page
+  openPanel?: (service: ServiceRef) => void; // in the main area
+}
