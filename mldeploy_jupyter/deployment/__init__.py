@@ -19,7 +19,7 @@ from mldeploy_jupyter.deployment.operations import (
     uses_token_auth,
 )
 from mldeploy_jupyter.deployment.plan import is_unchanged
-from mldeploy_jupyter.deployment.recovery import recover_lost_deployments, refresh_service
+from mldeploy_jupyter.deployment.recovery import recover_lost_deployments, refresh_deployment, refresh_service
 from mldeploy_jupyter.deployment.request_errors import find_request_error
 from mldeploy_jupyter.deployment.status import (
     display_state,
@@ -28,6 +28,7 @@ from mldeploy_jupyter.deployment.status import (
     refuse_endpoint,
     remote_location,
     require_local,
+    target_capabilities,
 )
 
 __all__ = [
@@ -47,11 +48,13 @@ __all__ = [
     "query_statuses",
     "read_logs",
     "recover_lost_deployments",
+    "refresh_deployment",
     "refresh_service",
     "refuse_endpoint",
     "regenerate_key",
     "remote_location",
     "require_local",
     "start_deployment",
+    "target_capabilities",
     "uses_token_auth",
 ]

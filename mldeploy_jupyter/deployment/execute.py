@@ -153,7 +153,7 @@ def _run_stages(state: ExecutionState, target: Target, prewarmed: prewarm.Prewar
     request = state.request
     service = state.store.get_service(request.service)
     assert service is not None
-    revision = _create_revision(state, target)
+    revision = _create_revision(state, target, service.revision)
     inputs, plan = _check(state, target, Plan(request, service, revision, secrets=state.secrets))
     app = working_folder.working_folder(state.folder.services / request.service, revision.number)
     bundle = _build_bundle(state, inputs, app if target.capabilities.needs_python else None)
@@ -195,8 +195,11 @@ def _record_imported(state: ExecutionState, revision: RevisionRecord, began: flo
         state.store.update_revision(revision.service, revision.number, durable=False, environment=state.environment)
 
 
-def _create_revision(state: ExecutionState, target: Target) -> RevisionRecord:
-    """Adds the revision to the store, and tells the journal that the deployment runs."""
+def _create_revision(state: ExecutionState, target: Target, serving: int) -> RevisionRecord:
+    """Adds the revision to the store, and tells the journal that the deployment runs.
+
+    `serving` is the number of the revision that serves meanwhile, 0 for none.
+    """
     request = state.request
     revision = state.revision = state.store.add_revision(
         RevisionRecord(
@@ -218,6 +221,7 @@ def _create_revision(state: ExecutionState, target: Target) -> RevisionRecord:
         target=request.target,
         revision=revision.number,
         operation=request.operation,
+        serving=serving,
         stages=[name for name in STAGES if name != "push" or target.capabilities.needs_image],
         last_seconds=_last_durations(state),
     )

@@ -56,14 +56,29 @@ def recover_lost_deployments(folder: WorkspaceFolder) -> None:
 
     Those that their service does not name have none either: a deployment is named by its service until it has ended.
     """
+    for deployment in folder.open_store().list_deployments(state="running"):
+        _refresh(folder, deployment)
+
+
+def refresh_deployment(folder: WorkspaceFolder, deployment_id: str) -> DeploymentRecord | None:
+    """The deployment's record, after its end was recorded if its runner died. None: no such deployment."""
     store = folder.open_store()
-    for deployment in store.list_deployments(state="running"):
-        service = store.get_service(deployment.service)
-        if service is not None and service.deployment_id == deployment.id:
-            refresh_service(folder, service.name)
-        elif _is_abandoned(store, deployment):
-            with suppress(StorageError):
-                _end_lost(folder, deployment)
+    deployment = store.get_deployment(deployment_id)
+    if deployment is None or deployment.state != "running":
+        return deployment
+    _refresh(folder, deployment)
+    return store.get_deployment(deployment_id)
+
+
+def _refresh(folder: WorkspaceFolder, deployment: DeploymentRecord) -> None:
+    """Records the end of a running deployment that no process carries out."""
+    store = folder.open_store()
+    service = store.get_service(deployment.service)
+    if service is not None and service.deployment_id == deployment.id:
+        refresh_service(folder, service.name)
+    elif _is_abandoned(store, deployment):
+        with suppress(StorageError):
+            _end_lost(folder, deployment)
 
 
 def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:

@@ -12,7 +12,7 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import TargetNotAvailable, WebserviceException
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.deployment.plan import target_context
-from mldeploy_jupyter.targets import ServiceStatus, Target, open_target
+from mldeploy_jupyter.targets import Capabilities, ServiceStatus, Target, open_target
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -104,6 +104,11 @@ def remote_location(folder: WorkspaceFolder, service: ServiceRecord) -> str:
     if service.target == "local" and service.workspace_id not in ("", folder.id):
         return f"another workspace folder{f' of {host}' if host else ''}"
     return ""
+
+
+def target_capabilities(folder: WorkspaceFolder, service: ServiceRecord) -> Capabilities:
+    """What the service's target can do. Raises `TargetNotAvailable`."""
+    return open_target(service.target, target_context(folder)).capabilities
 
 
 def refuse_endpoint(folder: WorkspaceFolder, service: ServiceRecord, uri: str) -> str:

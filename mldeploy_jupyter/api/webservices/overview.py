@@ -13,21 +13,28 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices.webservice import Webservice
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+    from mldeploy_jupyter.targets import ServiceStatus
 
 
 @dataclass(frozen=True)
 class Overview:
-    """A service at one moment: `data` is what `serialize()` returns, `shown_state` the state that tables show."""
+    """A service at one moment: `data` is what `serialize()` returns, `shown_state` the state that tables show.
+
+    Both were made from `record`, `live` (the revision that serves, None before the first) and `status`.
+    """
 
     service: Webservice
     data: dict[str, Any]
     shown_state: str
+    record: ServiceRecord
+    live: RevisionRecord | None
+    status: ServiceStatus
 
 
 def read_overviews(services: Sequence[Webservice]) -> list[Overview]:
     """The overviews of the services, in their order. Those that were deleted meanwhile are left out."""
     workspaces = {id(service.workspace): service.workspace for service in services}
-    found = {}
+    found: dict[int, dict[str, _Read]] = {}
     for key, workspace in workspaces.items():
         names = {service.name for service in services if service.workspace is workspace}
         found[key] = _read_folder(workspace.folder, names, workspace.name)
@@ -38,17 +45,20 @@ def read_overviews(services: Sequence[Webservice]) -> list[Overview]:
     ]
 
 
-def _read_folder(folder: WorkspaceFolder, names: set[str], workspace: str) -> dict[str, tuple[dict[str, Any], str]]:
+_Read = tuple[dict[str, Any], str, "ServiceRecord", "RevisionRecord | None", "ServiceStatus"]
+
+
+def _read_folder(folder: WorkspaceFolder, names: set[str], workspace: str) -> dict[str, _Read]:
     store = folder.open_store()
     records = [_refresh(folder, record) for record in store.list_services() if record.name in names]
     revisions = {revision.service: revision for revision in store.list_revisions(outcome="live")}
     statuses = deployment.query_statuses(folder, records)
-    found = {}
+    found: dict[str, _Read] = {}
     for record in records:
         state = deployment.display_state(record, statuses[record.name])
         live = _live_revision(folder, record, revisions.get(record.name))
         data = details.serialize(record, live, statuses[record.name], workspace=workspace)
-        found[record.name] = (data, state)
+        found[record.name] = (data, state, record, live, statuses[record.name])
     return found
 
 

@@ -47,6 +47,23 @@ class Field:
     secret: bool = False
     derive: Callable[[Mapping[str, Any]], Any] | None = None
 
+    @property
+    def label(self) -> str:
+        """The setting as forms and panels call it: `Worker count`, `Memory limit`. Without its unit."""
+        words = [word for word in self.name.split("_") if word not in _UNITS]
+        text = " ".join(_ABBREVIATIONS.get(word, word) for word in words)
+        return text[:1].upper() + text[1:]
+
+    @property
+    def unit(self) -> str:
+        """The unit of its values: ms, s, MB, GB or ""."""
+        named = next((_UNITS[word] for word in self.name.split("_") if word in _UNITS), "")
+        return named or ("ms" if self.doc.startswith("Milliseconds") else "s" if self.doc.startswith("Seconds") else "")
+
+
+_UNITS = {"ms": "ms", "seconds": "s", "mb": "MB", "gb": "GB"}
+_ABBREVIATIONS = {"cpu": "CPU", "gpu": "GPU", "cors": "CORS", "ssl": "TLS", "cname": "CNAME", "init": "init()"}
+
 
 @dataclass(frozen=True)
 class Violation:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from html import escape
 
-from mldeploy_jupyter.core.journal.plain_text import cause_lines, closing_lines, last_output
+from mldeploy_jupyter.core.journal.plain_text import cause_lines, closing_lines
 from mldeploy_jupyter.core.journal.timeline import StageView, Timeline
-from mldeploy_jupyter.core.journal.wording import MARKS, count_text, describe_state, elapsed_text, format_duration
+from mldeploy_jupyter.core.journal.wording import (
+    MARKS,
+    count_text,
+    describe_output,
+    describe_state,
+    elapsed_text,
+    format_duration,
+)
 from mldeploy_jupyter.core.text import one_line
 
 # A number and its unit, which a line break must not separate.
@@ -45,7 +52,7 @@ def _row(stage: StageView) -> str:
     mark = MARKS[stage.status][0]
     warned = f", {count_text(stage.warnings, 'warning')}" if stage.warnings else ""
     took = format_duration(stage.seconds) if stage.status not in ("Waiting", "Not needed") else ""
-    detail = ": ".join(part for part in (stage.detail, last_output(stage)) if part)
+    detail = describe_output(stage)
     return (
         f"<tr><td {_TEXT}>{_html(stage.title)}</td><td {_TEXT}>{mark} {stage.status.lower()}{warned}</td>"
         f"<td {_NUMBER}>{_html(took)}</td><td {_TEXT}>{_html(detail)}</td></tr>\n"

@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -97,16 +97,24 @@ class JournalReader:
         self._offset = 0
         self._partial_line = b""
 
-    def read(self) -> list[Event]:
-        """The new events; empty when nothing was appended, or when there is no file yet."""
-        lines = self._read_lines()
+    @property
+    def offset(self) -> int:
+        """The number of bytes that were read so far."""
+        return self._offset
+
+    def read(self, limit: int = -1) -> list[Event]:
+        """The new events; empty when nothing was appended, or when there is no file yet.
+
+        With a `limit` at most that many bytes are read, for a journal that is long when reading it begins.
+        """
+        lines = self._read_lines(limit)
         return [event for line in lines if (event := _parse_event(line)) is not None]
 
-    def _read_lines(self) -> list[bytes]:
+    def _read_lines(self, limit: int) -> list[bytes]:
         try:
             with self.path.open("rb") as file:
                 file.seek(self._offset)
-                chunk = file.read()
+                chunk = file.read(limit)
         except FileNotFoundError:
             return []
         self._offset += len(chunk)
@@ -117,13 +125,16 @@ class JournalReader:
 def read_events(path: Path) -> Iterator[Event]:
     """All events, a complete last line without a newline included. A torn line is skipped; no file, no events."""
     try:
-        content = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         return
-    for line in content.splitlines():
-        event = _parse_event(line)
-        if event is not None:
-            yield event
+    with file:
+        yield from parse_events(file)
+
+
+def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events of a journal's lines, as `read_events`."""
+    return (event for line in lines if (event := _parse_event(line)) is not None)
 
 
 def follow_events(

@@ -6,11 +6,15 @@ import textwrap
 from typing import Any
 
 from mldeploy_jupyter.core.journal.timeline import StageView, Timeline
-from mldeploy_jupyter.core.journal.wording import MARKS, count_text, describe_state, elapsed_text, format_duration
+from mldeploy_jupyter.core.journal.wording import (
+    MARKS,
+    count_text,
+    describe_state,
+    elapsed_text,
+    format_duration,
+    last_output,
+)
 from mldeploy_jupyter.core.text import clean, display_width, fit, one_line
-
-OUTPUT_LINES_READ = 20  # of a running stage, to find one that is not blank
-OUTPUT_COLUMNS = 60
 
 NAME_COLUMNS, TIME_COLUMNS, BAR_COLUMNS = 15, 10, 21
 
@@ -129,14 +133,6 @@ def _stage_detail(stage: StageView, unicode: bool) -> str:
     if stage.status == "Failed":
         return detail or "failed"
     return ", ".join(part for part in (stage.status.lower(), detail) if part)
-
-
-def last_output(stage: StageView) -> str:
-    """The last line that a running stage printed, such as what `init()` prints; "" without one."""
-    if stage.status != "Running" or stage.fraction is not None:  # a fraction tells enough
-        return ""
-    lines = [line for line in stage.log[-OUTPUT_LINES_READ:] if line.strip()]
-    return fit(one_line(lines[-1]), OUTPUT_COLUMNS) if lines else ""
 
 
 def _wrapped(label: str, text: str, width: int) -> list[str]:

@@ -25,7 +25,7 @@ class StageView:
     `planned` is False for a stage that the deployment's plan leaves out, such as an image for a local service.
     `seconds` is its duration, or how long it has run so far; `last_seconds` how long it took in the last deployment;
     each is None when unknown. `fraction` (0 to 1) is the progress of a running stage that reports it. `log` holds its
-    last lines of output, raw.
+    last lines of output, raw, and `lines` counts all of them.
     """
 
     id: str
@@ -39,6 +39,7 @@ class StageView:
     log: list[str] = field(default_factory=list)
     started: str = ""
     planned: bool = True
+    lines: int = 0
 
 
 @dataclass
@@ -47,7 +48,8 @@ class Timeline:
 
     `cause` is the failure's `Cause` as data. `message` is the text of the last state. `serving` is the number of the
     revision that serves while this one is deployed, 0 when there is none or it is unknown. `elapsed` is in seconds.
-    `started` and `finished` are times from the journal, "" before. `seq` is the last event's.
+    `started` and `finished` are times from the journal, "" before. `seq` is the last event's. `lines` counts the lines
+    of the whole log.
     """
 
     state: str = "Not started"
@@ -65,6 +67,7 @@ class Timeline:
     started: str = ""
     finished: str = ""
     seq: int = 0
+    lines: int = 0
 
     @property
     def ended(self) -> bool:
@@ -105,8 +108,10 @@ def apply_event(timeline: Timeline, event: Event) -> None:
     if event.kind == "state" or (event.kind == "failed" and not event.stage):
         _apply_state(timeline, event)
     elif event.kind == "log":
+        timeline.lines += 1
         _append_line(timeline.log if stage is None else stage.log, event.text)
         if stage is not None:
+            stage.lines += 1
             stage.warnings += event.data.get("level") == "warning"
     elif stage is not None:
         _apply_to_stage(stage, event)

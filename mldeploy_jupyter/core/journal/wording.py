@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from mldeploy_jupyter.core.journal.timeline import Timeline
-from mldeploy_jupyter.core.text import one_line
+from datetime import datetime, tzinfo
+
+from mldeploy_jupyter.core.journal.timeline import StageView, Timeline
+from mldeploy_jupyter.core.text import fit, one_line
 
 # By status: the mark in Unicode, the mark in ASCII, and the colour as an SGR parameter.
 MARKS: dict[str, tuple[str, str, str]] = {
@@ -18,6 +20,8 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "Not needed": ("–", "--", "2"),
 }
 
+OUTPUT_LINES_READ = 20  # of a running stage, to find one that is not blank
+OUTPUT_COLUMNS = 60
 
 # Titles by target; another target is shown by its own name.
 TARGETS = {
@@ -71,3 +75,59 @@ def elapsed_text(timeline: Timeline) -> str:
 
 def count_text(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
+
+
+def target_title(target: str) -> str:
+    """A target as a title: `This machine`."""
+    title = TARGETS.get(target, one_line(target))
+    return title[:1].upper() + title[1:]
+
+
+def describe_stage(stage: StageView, timeline: Timeline) -> str:
+    """What stands beside the name of a stage, in a view that draws state, progress and durations itself."""
+    if stage.id == "push" and stage.status == "Not needed":
+        return f"no image is needed: {TARGETS.get(timeline.target, one_line(timeline.target))} runs the bundle itself"
+    if stage.id == "switch" and timeline.serving and stage.status == "Waiting":
+        return f"from revision {timeline.serving}"
+    if stage.id == "switch" and timeline.serving and stage.status == "Not reached":
+        return f"traffic stays on revision {timeline.serving}"
+    return one_line(describe_output(stage))
+
+
+def describe_output(stage: StageView) -> str:
+    """The stage's detail and, while it runs, the last line that it printed."""
+    return ": ".join(part for part in (stage.detail, last_output(stage)) if part)
+
+
+def last_output(stage: StageView) -> str:
+    """The last line that a running stage printed, such as what `init()` prints; "" without one."""
+    if stage.status != "Running" or stage.fraction is not None:  # a fraction tells enough
+        return ""
+    lines = [line for line in stage.log[-OUTPUT_LINES_READ:] if line.strip()]
+    return fit(one_line(lines[-1]), OUTPUT_COLUMNS) if lines else ""
+
+
+def describe_end(timeline: Timeline, timezone: tzinfo | None = None) -> str:
+    """What is true after a deployment that was cancelled or interrupted, in one line; "" in another state.
+
+    The time is shown in `timezone`, by default the local one.
+    """
+    serving = f"Revision {timeline.serving} keeps serving." if timeline.serving else "Nothing serves."
+    at = _clock_time(timeline.finished, timezone)
+    stage = next((stage.title for stage in timeline.stages if stage.status == timeline.state), "")
+    where = f" in {one_line(stage)}" if stage else ""
+    if timeline.state == "Cancelled":
+        return f"It was cancelled{at}{where}. {serving} What was made is used again next time."
+    if timeline.state == "Interrupted":
+        return (
+            f"Its runner ended{at}{where} without finishing, for example because the machine restarted. {serving} "
+            "Deploy again: what was made is used again."
+        )
+    return ""
+
+
+def _clock_time(time: str, timezone: tzinfo | None) -> str:
+    try:
+        return f" at {datetime.fromisoformat(time).astimezone(timezone):%H:%M}"
+    except ValueError:
+        return ""

@@ -1,0 +1,81 @@
+"""What the answers depend on beside their parameters: the workspaces, the notebook's extras, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from mldeploy_jupyter.core.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.workspace import Workspace
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+
+def known_workspaces() -> list[Workspace]:
+    """Every workspace that this user has created or written to."""
+    from mldeploy_jupyter.api.workspace import Workspace
+
+    return [workspace for named in Workspace.list().values() for workspace in named]
+
+
+def _same_text(text: str) -> str:
+    return text
+
+
+def _same_cell(file: str, number: int | None) -> int | None:
+    return number
+
+
+@dataclass
+class PanelContext:
+    """Where a port is bound, and what it knows of the place it shows in.
+
+    `own` is the workspace of requests that name none; None where the port is bound to no workspace. `known` returns
+    the workspaces that may be named by their id. `words` turns a hint into the words of the place: a notebook says
+    `%mldeploy` where a shell says `mldeploy`. `cell_number` gets the path of a script and the number that the prompt
+    of its cell had then, and returns the number in the prompt now, None when that is not known. `now` is the time with
+    its zone, `timezone` that of the times in messages, by default the local one.
+    """
+
+    own: Workspace | None = None
+    known: Callable[[], Iterable[Workspace]] = known_workspaces
+    words: Callable[[str], str] = _same_text
+    cell_number: Callable[[str, int | None], int | None] = _same_cell
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    timezone: tzinfo | None = None
+    _opened: dict[str, Workspace] = field(default_factory=dict, repr=False)
+
+    def workspace(self, id: str = "") -> Workspace:
+        """The workspace with this id, by default the port's own. Raises `WorkspaceError` when there is none."""
+        own = self.own
+        folder = own.find_folder() if own is not None else None
+        if own is not None and folder is not None and id in ("", folder.id):
+            return own
+        if not id:
+            raise WorkspaceError(
+                "there is no workspace here yet",
+                why="nothing was deployed or registered here",
+                hint=self.words("create one with `mldeploy workspace create`, or name one"),
+                code="WorkspaceNotFound",
+            )
+        if id not in self._opened:
+            self._opened |= {found.id: each for each in self.known() if (found := each.find_folder()) is not None}
+        if id not in self._opened:
+            raise WorkspaceError(
+                f"there is no workspace with the id {id}",
+                why="it was deleted, or belongs to another user or machine",
+                hint=self.words("see yours with `mldeploy workspace list`"),
+                code="WorkspaceNotFound",
+            )
+        return self._opened[id]
+
+    def folder(self, id: str = "") -> WorkspaceFolder:
+        """The folder of that workspace. Raises `WorkspaceError`."""
+        return self.workspace(id).folder
+
+    def time(self) -> str:
+        """The time now, as the protocol has it: `2026-01-31T12:00:00.000Z`."""
+        return self.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

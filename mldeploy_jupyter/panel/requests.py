@@ -1,0 +1,54 @@
+"""The table of requests: name -> parameters and the function that answers. A new request is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.panel import deployments, services
+from mldeploy_jupyter.panel.context import PanelContext
+from mldeploy_jupyter.panel.failures import bad_request, describe_error
+from mldeploy_jupyter.panel.parameters import DEPLOYMENT, SERVICE, WORKSPACE, Parameters, boolean, check_parameters
+
+Answer = Callable[[PanelContext, dict[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a request takes, and the function that answers it with plain data or raises an error of ours."""
+
+    parameters: Parameters
+    answer: Answer
+
+
+REQUESTS: dict[str, Request] = {
+    "service.describe": Request(SERVICE, services.answer_describe),
+    "service.list": Request({**WORKSPACE, "all": boolean()}, services.answer_list),
+    "deployment.timeline": Request(DEPLOYMENT, deployments.answer_timeline),
+}
+
+
+def handle(name: str, params: Any, context: PanelContext, requests: Mapping[str, Request] = REQUESTS) -> dict[str, Any]:
+    """Answers one request: `{"ok": True, "result": ...}`, or `{"ok": False, "failure": ...}`. Never raises.
+
+    It may take as long as the service takes to answer, so call it from a thread of its own.
+    """
+    try:
+        request = requests.get(name) if isinstance(name, str) else None
+        if request is None:
+            raise bad_request("the request cannot be answered", f"there is none of the name {str(name)[:60]!r}")
+        return {"ok": True, "result": request.answer(context, check_parameters(name, request.parameters, params))}
+    except Exception as error:
+        failure = describe_error(error, context)
+        if not isinstance(error, MldeployError):
+            _report_defect(name, error)
+        return {"ok": False, "failure": failure}
+
+
+def _report_defect(name: str, error: Exception) -> None:
+    """Offers the traceback to the program's log. Not as an error: a kernel without a log prints those into the cell."""
+    import logging
+
+    logging.getLogger(__name__).info("%s failed", name, exc_info=error)

@@ -1,0 +1,160 @@
+"""Services as the protocol has them: `service.describe` and `service.list`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter import deployment
+from mldeploy_jupyter.core.configs import DeployConfig
+from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound
+from mldeploy_jupyter.core.journal.wording import target_title
+from mldeploy_jupyter.panel.capabilities import allowed_orders, shown_tabs
+from mldeploy_jupyter.panel.context import PanelContext
+from mldeploy_jupyter.panel.failures import describe_cause
+from mldeploy_jupyter.panel.setting_words import describe_setting
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices import Webservice
+    from mldeploy_jupyter.api.webservices.overview import Overview
+    from mldeploy_jupyter.core.records import RevisionRecord
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+
+def find_service(context: PanelContext, parameters: dict[str, Any]) -> Webservice:
+    """The service that a request names. Raises `WebserviceNotFound` or `WorkspaceError`."""
+    from mldeploy_jupyter.api.webservices import Webservice
+
+    return Webservice(context.workspace(parameters.get("workspace", "")), parameters["service"])
+
+
+def answer_describe(context: PanelContext, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The answer to `service.describe`. Raises `WebserviceNotFound`."""
+    service = find_service(context, parameters)
+    described = describe_services(context, [service])
+    if not described:  # deleted meanwhile
+        raise WebserviceNotFound(
+            f"there is no service {service.name}",
+            why="it was deleted a moment ago",
+            hint="see what there is with `mldeploy service list`",
+        )
+    return described[0]
+
+
+def answer_list(context: PanelContext, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """The answer to `service.list`: the services of one workspace, or with `all` those of every known one."""
+    from mldeploy_jupyter.api.webservices import Webservice
+
+    if not parameters.get("all"):
+        return describe_services(context, Webservice.list(context.workspace(parameters.get("workspace", ""))))
+    found = []
+    for workspace in context.known():
+        try:
+            found += describe_services(context, Webservice.list(workspace))
+        except MldeployError:  # one workspace that cannot be read hides no other
+            continue
+    return found
+
+
+def describe_services(context: PanelContext, services: Sequence[Webservice]) -> list[dict[str, Any]]:
+    """The services as they are now, read together; those that were deleted meanwhile are left out."""
+    from mldeploy_jupyter.api.webservices.overview import read_overviews
+
+    found = []
+    for read in read_overviews(services):
+        folder = read.service.workspace.folder
+        found.append(_describe(context, folder, read))
+    return found
+
+
+def _describe(context: PanelContext, folder: WorkspaceFolder, read: Overview) -> dict[str, Any]:
+    data, record, live = read.data, read.record, read.live
+    state = _state(read)
+    store = folder.open_store()
+    kept = [revision.number for revision in store.list_revisions(record.name, outcome="kept")]
+    began = store.get_deployment(live.deployment_id) if live is not None and live.deployment_id else None
+    last = store.get_deployment(record.deployment_id) if record.deployment_id else None
+    auth = "token" if data["tokenAuthEnabled"] else "key" if data["authEnabled"] else "none"
+    return {
+        "service": record.name,
+        "workspace": folder.id,
+        "workspaceTitle": folder.config.name,
+        "state": state,
+        "target": record.target,
+        "targetTitle": target_title(record.target),
+        "revision": record.revision,
+        "models": list(data["models"]),
+        "scoringUri": str(data["scoringUri"] or ""),
+        "swaggerUri": str(data["swaggerUri"] or ""),
+        "auth": auth,
+        "health": _health(context, read, state),
+        "since": began.finished_time if began is not None else "",
+        "error": describe_cause(data["error"], context) if data["error"] and state != "live" else None,
+        "deployment": record.deployment_id,
+        "deploying": last is not None and last.state == "running",
+        "description": record.description or "",
+        "tags": {str(key): str(value) for key, value in record.tags.items()},
+        "workers": _workers(live),
+        "kept": sorted(kept),
+        "bundleDigest": live.bundle_digest if live is not None else "",
+        "environment": _environment(folder, live),
+        "settings": _settings(live, data["settings"] or {}),
+        "can": allowed_orders(folder, record, state, auth=auth, kept=bool(kept)),
+        "tabs": shown_tabs(folder, record, state),
+        "folder": str(folder.root.parent),
+    }
+
+
+def _state(read: Overview) -> str:
+    if (read.status.failure or {}).get("code") == "status-late":
+        return "unknown"
+    return read.shown_state.lower()
+
+
+def _health(context: PanelContext, read: Overview, state: str) -> dict[str, str]:
+    status, time = read.status, context.time()
+    if state == "unknown" or deployment.remote_location(read.service.workspace.folder, read.record):
+        return {"state": "unknown", "text": "Not asked: it runs elsewhere" if state != "unknown" else "No answer yet",
+                "checked": ""}  # fmt: skip
+    if status.state == "Live":
+        return {"state": "healthy", "text": "Healthy", "checked": time}
+    if status.state == "Unhealthy":
+        why = str((data.get("what") or data.get("message") or "") if (data := status.failure) else "")
+        return {"state": "unhealthy", "text": why or "It does not answer", "checked": time}
+    return {"state": "unknown", "text": "Stopped" if status.state == "Stopped" else "Not live yet", "checked": time}
+
+
+def _workers(live: RevisionRecord | None) -> int:
+    if live is None:
+        return 0
+    settings = DeployConfig.from_dict(live.deploy_config).resolve()
+    return int(settings.get("worker_count") or settings.get("num_replicas") or 1)
+
+
+def _settings(live: RevisionRecord | None, settings: dict[str, Any]) -> list[dict[str, str]]:
+    if live is None:
+        return []
+    fields = DeployConfig.from_dict(live.deploy_config).spec.by_name
+    return [
+        {"label": fields[name].label, "value": describe_setting(fields[name], value)}
+        for name, value in settings.items()
+        if name in fields
+    ]
+
+
+def _environment(folder: WorkspaceFolder, live: RevisionRecord | None) -> list[dict[str, str]]:
+    """What the live revision runs with: kind, version of Python, number of packages, as far as they are known."""
+    if live is None:
+        return []
+    kind = str(live.environment.get("kind") or "")
+    facts = {"Environment": "this kernel's own" if kind == "current" else "built from its lock" if kind else ""}
+    try:
+        lock = (folder.bundles / live.bundle_digest / "environment.lock").read_text("utf-8")
+    except (OSError, ValueError):  # none: it uses the kernel's packages
+        lock = "\n".join(str(pin) for pin in live.environment.get("pins") or [])
+    version = re.search(r"^# python ([\d.]+)", lock, re.MULTILINE)
+    packages = len(re.findall(r"^[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])? *(?:==|@)", lock, re.MULTILINE))
+    facts["Python"] = version[1] if version else ""
+    facts["Packages"] = str(packages) if packages else ""
+    return [{"label": label, "value": value} for label, value in facts.items() if value]

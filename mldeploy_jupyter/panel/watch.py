@@ -1,0 +1,123 @@
+"""What a watch is: it looks at one deployment, service or log for all of its views, and says when it is due again."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Event = dict[str, Any]
+
+Send = Callable[[Event], Any]
+
+NEVER = float("inf")
+
+RETRY_SECONDS = 1.0  # after an error, such as a store that is away; twice as long after each further one
+RETRY_LIMIT = 8.0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What watches are made with.
+
+    `ask` runs a function that may have to wait, outside the watching thread. `wake` makes that thread look at what is
+    due.
+    """
+
+    clock: Callable[[], float]
+    stat: Callable[[Any], os.stat_result]
+    ask: Callable[[Callable[[], None]], Any]
+    wake: Callable[[], None]
+
+
+class View:
+    """One subscriber. `after` is the number of the last line that it has, None for none."""
+
+    def __init__(self, send: Send, after: int | None = None) -> None:
+        self._send = send
+        self.after = after
+        self.is_new = True
+        self.is_broken = False
+        self.visible = True
+
+    def send(self, event: Event) -> None:
+        """Sends an event. A view that cannot be sent to is dropped: its front end is gone."""
+        if self.is_broken:
+            return
+        try:
+            self._send(event)
+        except Exception:
+            self.is_broken = True
+
+
+class Watch(ABC):
+    """Looks at something for its views. `due` is when it wants to look again, by the clock of `tools`."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._due = tools.clock()
+        self._errors = 0
+        self._retry_at = 0.0
+        self._is_asking = False
+        self._was_answered = False  # set by another thread, so it is no part of `_due`
+        self.views: list[View] = []
+
+    @property
+    def due(self) -> float:
+        return self._tools.clock() if self._was_answered else self._due
+
+    @property
+    def visible(self) -> bool:
+        """Whether anybody can see one of its views."""
+        return any(view.visible for view in self.views)
+
+    def add(self, view: View) -> None:
+        """Adds a view, which is sent what is at the next look."""
+        self.views.append(view)
+        self._due = self._tools.clock()
+
+    def hurry(self) -> None:
+        """Makes it due now."""
+        self._due = self._tools.clock()
+
+    def look(self) -> None:
+        """Looks once, sends what is new, and sets `due`. An error is tried again later."""
+        self._was_answered = False
+        try:
+            self._due = self._look(self._tools.clock())
+            self._errors = 0 if not self._is_asking else self._errors
+        except Exception:  # whatever it is, such as a store that is away: the views wait, and no other watch suffers
+            self._due = self._note_error()
+
+    @abstractmethod
+    def _look(self, now: float) -> float:
+        """Looks, sends, and returns when to look again."""
+
+    def _ask(self, read: Callable[[], None]) -> None:
+        """Runs `read` outside the watching thread and looks again once it is done.
+
+        Does nothing while an earlier one runs, or until it is time to try again after an error.
+        """
+        if self._is_asking or self._tools.clock() < self._retry_at:
+            return
+        self._is_asking = True
+
+        def run() -> None:
+            try:
+                read()
+                self._retry_at = 0.0
+            except Exception:
+                self._retry_at = self._note_error()
+            finally:
+                self._is_asking = False
+                self._was_answered = True
+                self._tools.wake()
+
+        self._tools.ask(run)
+
+    def _note_error(self) -> float:
+        """Counts an error. Returns when to try again."""
+        self._errors += 1
+        return self._tools.clock() + min(RETRY_LIMIT, RETRY_SECONDS * 2.0 ** min(self._errors - 1, 10))
