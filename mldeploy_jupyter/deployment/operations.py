@@ -16,8 +16,9 @@ from mldeploy_jupyter.deployment.files import cancel_path
 from mldeploy_jupyter.deployment.lease import Heartbeat, acquire_lease, has_live_holder
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.deployment.recovery import refresh_service
+from mldeploy_jupyter.deployment.service_log import open_numbered_log
 from mldeploy_jupyter.deployment.status import require_local
-from mldeploy_jupyter.targets import Action, LogLine, TargetFailure, open_target
+from mldeploy_jupyter.targets import Action, LogLine, NumberedLog, TargetFailure, open_target
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -192,6 +193,13 @@ def read_logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: b
     service = _find_service(folder, name)
     require_local(folder, service)
     return open_target(service.target, target_context(folder)).logs(service, tail=tail, follow=follow)
+
+
+def open_log(folder: WorkspaceFolder, name: str) -> NumberedLog:
+    """The service's log with numbered lines. Raises as `read_logs`."""
+    service = _find_service(folder, name)
+    require_local(folder, service)
+    return open_numbered_log(folder, service)
 
 
 def _explain_failure(service: ServiceRecord, failure: dict[str, Any]) -> MldeployError:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter.core.errors import WorkspaceError
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+
+Kept = TypeVar("Kept")
+
+KEPT = 16  # indexes of logs; one of 100,000 lines takes 1.6 MB
 
 
 def known_workspaces() -> list[Workspace]:
@@ -47,6 +54,8 @@ class PanelContext:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     timezone: tzinfo | None = None
     _opened: dict[str, Workspace] = field(default_factory=dict, repr=False)
+    _kept: OrderedDict[tuple[str, ...], Any] = field(default_factory=OrderedDict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def workspace(self, id: str = "") -> Workspace:
         """The workspace with this id, by default the port's own. Raises `WorkspaceError` when there is none."""
@@ -75,6 +84,15 @@ class PanelContext:
     def folder(self, id: str = "") -> WorkspaceFolder:
         """The folder of that workspace. Raises `WorkspaceError`."""
         return self.workspace(id).folder
+
+    def kept(self, key: tuple[str, ...], make: Callable[[], Kept]) -> Kept:
+        """What `make` returned for this key before, such as the index of a log; the last 16 are kept."""
+        with self._lock:
+            found: Kept = self._kept.pop(key) if key in self._kept else make()
+            self._kept[key] = found
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return found
 
     def time(self) -> str:
         """The time now, as the protocol has it: `2026-01-31T12:00:00.000Z`."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mldeploy_jupyter.core import name_rules
+from mldeploy_jupyter.core.journal.journal import STAGES
 from mldeploy_jupyter.panel.failures import bad_request
+from mldeploy_jupyter.panel.log_lines import MAX_LINES_A_PAGE
 
 MAX_TEXT = 1000  # characters of a text
 MAX_NUMBER = 2**53 - 1  # the largest integer that JavaScript has exactly
@@ -67,6 +69,15 @@ SERVICE: Parameters = {
 DEPLOYMENT: Parameters = {
     "deployment": text(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", "must be the id of a deployment", required=True),
     **WORKSPACE,
+}
+
+LOG: Parameters = {
+    "stage": choice(*STAGES),
+    "level": choice("warning", "error"),
+    "revision": integer(1, 1_000_000_000),
+    "search": text(),
+    "after": integer(),
+    "limit": integer(1, MAX_LINES_A_PAGE),
 }
 
 

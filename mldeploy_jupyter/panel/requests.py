@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.panel import deployments, services
+from mldeploy_jupyter.panel import deployment_log, deployments, service_log, services
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
-from mldeploy_jupyter.panel.parameters import DEPLOYMENT, SERVICE, WORKSPACE, Parameters, boolean, check_parameters
+from mldeploy_jupyter.panel.parameters import DEPLOYMENT, LOG, SERVICE, WORKSPACE, Parameters, boolean, check_parameters
 
 Answer = Callable[[PanelContext, dict[str, Any]], Any]
 
@@ -26,7 +26,11 @@ class Request:
 REQUESTS: dict[str, Request] = {
     "service.describe": Request(SERVICE, services.answer_describe),
     "service.list": Request({**WORKSPACE, "all": boolean()}, services.answer_list),
+    "service.log": Request({**SERVICE, **LOG}, service_log.answer_log),
+    "service.logText": Request(SERVICE, service_log.answer_log_text),
     "deployment.timeline": Request(DEPLOYMENT, deployments.answer_timeline),
+    "deployment.log": Request({**DEPLOYMENT, **LOG}, deployment_log.answer_log),
+    "deployment.logText": Request(DEPLOYMENT, deployment_log.answer_log_text),
 }
 
 

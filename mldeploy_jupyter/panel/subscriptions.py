@@ -14,6 +14,7 @@ from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployment_watch import DeploymentWatch
 from mldeploy_jupyter.panel.failures import bad_request
 from mldeploy_jupyter.panel.parameters import DEPLOYMENT, SERVICE, Parameters, check_parameters, integer
+from mldeploy_jupyter.panel.service_log_watch import ServiceLogWatch
 from mldeploy_jupyter.panel.service_watch import ServiceWatch
 from mldeploy_jupyter.panel.watch import Send, Tools, View, Watch
 
@@ -30,6 +31,7 @@ class Topic:
 TOPICS: dict[str, Topic] = {
     "deployment": Topic({**DEPLOYMENT, "after": integer()}, DeploymentWatch, "deployment"),
     "service": Topic(SERVICE, ServiceWatch, "service"),
+    "serviceLog": Topic({**SERVICE, "after": integer()}, ServiceLogWatch, "service"),
 }
 
 

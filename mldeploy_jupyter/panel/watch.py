@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from mldeploy_jupyter.panel.log_lines import Line, batches
 
 Event = dict[str, Any]
 
@@ -121,3 +123,10 @@ class Watch(ABC):
         """Counts an error. Returns when to try again."""
         self._errors += 1
         return self._tools.clock() + min(RETRY_LIMIT, RETRY_SECONDS * 2.0 ** min(self._errors - 1, 10))
+
+
+def send_lines(view: View, lines: Iterable[Line]) -> None:
+    """Sends the lines that the view has not got."""
+    for batch in batches(line for line in lines if line["n"] > (view.after or 0)):
+        view.send({"lines": batch})
+        view.after = batch[-1]["n"]

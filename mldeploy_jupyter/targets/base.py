@@ -109,6 +109,7 @@ class LogLine:
 
     `source` names the replica or worker. For targets that keep entries as data, `level` is info, warning or error,
     `request_ids` are the requests it belongs to, and `entry` is all of it, as in `docs/guides/logs-metrics-traces.md`.
+    `number` is that of its first line in a `NumberedLog`, where each further line has the next number; else 0.
     """
 
     time: str
@@ -117,6 +118,45 @@ class LogLine:
     level: str = ""
     request_ids: tuple[str, ...] = ()
     entry: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
+
+
+class NumberedLog(Protocol):
+    """A service's log whose lines have numbers that never change and never repeat.
+
+    A target may have a method `open_log(service)` that returns one; it must be safe to use from several threads.
+    """
+
+    def signature(self) -> Any:
+        """Changes when something was written. Cheap enough to be asked every second."""
+        ...
+
+    def refresh(self) -> None:
+        """Finds out what was written; all else is about what was there then."""
+        ...
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest line that is kept, 0 without one."""
+        ...
+
+    @property
+    def last(self) -> int:
+        """The number of the newest line, 0 without one."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many lines are kept."""
+        ...
+
+    def before_last(self, count: int) -> int:
+        """The number after which the last `count` lines come."""
+        ...
+
+    def entries(self, after: int = 0) -> Iterator[LogLine]:
+        """The entries that have a line with a higher number than `after`, oldest first."""
+        ...
 
 
 @dataclass(frozen=True)

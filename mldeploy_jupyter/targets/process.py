@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ from mldeploy_jupyter.targets.base import (
     TargetContext,
     TargetFailure,
 )
+from mldeploy_jupyter.targets.numbered_log import NumberedLog
 from mldeploy_jupyter.targets.process_log import read_log
 from mldeploy_jupyter.targets.process_rollout import CancelForwarder, await_outcome, roll_out
 from mldeploy_jupyter.targets.supervisor_client import HOST, STATUS_SECONDS, SupervisorClient
@@ -186,7 +188,11 @@ class ProcessTarget:
     def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]:
         supervisor = self._supervisor(service.name)
         follow_while = (lambda: supervisor.find_process() is not None) if follow else None
-        return read_log(supervisor.folder / "logs" / "service.log", tail=tail, follow=follow_while, wait=self._wait)
+        return read_log(_log_path(supervisor), tail=tail, follow=follow_while, wait=self._wait)
+
+    def open_log(self, service: ServiceRecord) -> NumberedLog:
+        """The log with numbered lines."""
+        return NumberedLog(_log_path(self._supervisor(service.name)))
 
     def delete(self, service: ServiceRecord, emit: Emit) -> None:
         supervisor = self._supervisor(service.name)
@@ -251,6 +257,10 @@ class ProcessTarget:
 
     def _supervisor(self, name: str) -> SupervisorClient:
         return SupervisorClient(self._context.services / name, clock=self._clock, wait=self._wait)
+
+
+def _log_path(supervisor: SupervisorClient) -> Path:
+    return supervisor.folder / "logs" / "service.log"
 
 
 def _endpoint(port: int, pid: int, **details: Any) -> Endpoint:

@@ -46,7 +46,7 @@ def read_log(
                 wait(_POLL_SECONDS)
 
 
-def parse_line(line: bytes) -> LogLine:
+def parse_line(line: bytes, number: int = 0) -> LogLine:
     """An entry written by this or an older version; any other line is all text."""
     if line.startswith(b"{") and (data := entry.parse_line(line)) is not None:
         return LogLine(
@@ -56,10 +56,22 @@ def parse_line(line: bytes) -> LogLine:
             str(data.get("level", "")),
             tuple(entry.ids_of(data)),
             data,
+            number,
         )
     text = line.decode("utf-8", "backslashreplace")
     match = _PLAIN_LINE.match(text)
-    return LogLine(match[1], match[2], match[3]) if match else LogLine("", "", text)
+    time, source, text = match.groups() if match else ("", "", text)
+    return LogLine(time, source, text, number=number)
+
+
+def log_names(path: Path) -> list[Path]:
+    """The names of the log's files, newest first, whether they are there or not."""
+    return [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _ROTATED_FILES + 1))]
+
+
+def open_log_files(path: Path) -> list[BinaryIO]:
+    """Opens the files that the log has, oldest first, for the caller to close."""
+    return _open_newer(path, None)
 
 
 class _LogReader:
@@ -118,7 +130,7 @@ def _open_newer(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
     stop = file_identity(os.fstat(known.fileno())) if known is not None else None
     files: list[BinaryIO] = []
     seen = set()
-    for name in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, _ROTATED_FILES + 1))):
+    for name in log_names(path):
         try:
             file = name.open("rb")
         except FileNotFoundError:
