@@ -10,7 +10,7 @@ const offline: Port = {
 
 export default {
   render({ el }: { el: HTMLElement }) {
-    renderTree(h(Panel, { port: offline, subject: { service: 'churn', workspace: '', deployment: '' } }), el);
+    renderTree(h(Panel, { port: offline, service: 'churn' }), el);
     return () => renderTree(null, el);
   },
 };

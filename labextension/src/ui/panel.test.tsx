@@ -1,11 +1,69 @@
-import { render } from '@testing-library/preact';
-import { expect, test, vi } from 'vitest';
-import type { Port } from '../protocol';
+import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/preact';
+import { afterEach, describe, expect, it } from 'vitest';
+import { fakePort } from '../testing/fake_port';
+import * as samples from '../testing/samples';
 import { Panel } from './panel';
 
-test('the panel is a labelled section with the name of the service as its heading', () => {
-  const port: Port = { request: vi.fn(), subscribe: () => () => {} };
-  const page = render(<Panel port={port} subject={{ service: 'churn', workspace: '', deployment: '' }} />);
-  expect(page.getByRole('heading').textContent).toBe('churn');
-  expect(page.getByRole('region', { name: 'churn, service' })).toBeTruthy();
+afterEach(cleanup);
+
+describe('a deployment that runs', () => {
+  it('shows all seven stages, the log, and a Cancel button that answers at once', async () => {
+    const port = fakePort();
+    port.emit('deployment', { timeline: samples.timeline(), lines: samples.deploymentLog });
+    port.emit('service', { service: samples.service({ state: 'updating' }) });
+    render(<Panel port={port} service="diabetes-regression" deployment="d-1" />);
+    await screen.findByText('Deploying');
+    expect(within(screen.getByRole('list', { name: 'Stages' })).getAllByRole('listitem')).toHaveLength(7);
+    expect(screen.getByRole('progressbar', { name: 'Push image' }).getAttribute('aria-valuenow')).toBe('62');
+    fireEvent.click(screen.getByText('Cancel'));
+    expect(screen.getByText('Cancelling…').getAttribute('aria-busy')).toBe('true');
+    expect(port.asked.at(-1)).toEqual({ name: 'deployment.cancel', params: { deployment: 'd-1' } });
+  });
+});
+
+describe('a deployment that failed', () => {
+  it('names cause, hint and place, and leads to the line of the cell', async () => {
+    const focused: number[][] = [];
+    const port = fakePort({}, { focusCell: (cell, line) => focused.push([cell, line]) > 0 });
+    port.emit('deployment', { timeline: samples.failed });
+    port.emit('service', { service: samples.service({ revision: 2 }) });
+    render(<Panel port={port} service="diabetes-regression" deployment="d-1" />);
+    await screen.findByText('Failed in Probe');
+    fireEvent.click(screen.getByText('cell line 7'));
+    expect(focused).toEqual([[4, 7]]);
+    expect(screen.getByText('Revision 2 still serving')).toBeTruthy();
+  });
+});
+
+describe('a live service', () => {
+  it('never has its key on the page until it is asked for', async () => {
+    const port = fakePort();
+    port.emit('service', { service: samples.service() });
+    port.emit('deployment', { timeline: samples.live });
+    const { container } = render(<Panel port={port} service="diabetes-regression" />);
+    await screen.findByText('Healthy');
+    expect(container.innerHTML).not.toContain('k1-secret');
+    fireEvent.click(screen.getByLabelText('Show the key'));
+    await waitFor(() => expect(container.textContent).toContain('k1-secret-key'));
+  });
+
+  it('marks the very cell that a 422 is about', async () => {
+    const port = fakePort({ 'service.score': samples.rejected });
+    port.emit('service', { service: samples.service() });
+    render(<Panel port={port} service="diabetes-regression" />);
+    await screen.findByLabelText('bmi, row 1');
+    fireEvent.click(screen.getByText('Send request'));
+    await waitFor(() => expect(screen.getByLabelText('bmi, row 1').getAttribute('aria-invalid')).toBe('true'));
+    expect(screen.getAllByText(/expected a number, got "n\/a"/)).toHaveLength(1);
+  });
+
+  it('says since when nothing was heard, and that services keep running', async () => {
+    const port = fakePort();
+    port.emit('service', { service: samples.service() });
+    render(<Panel port={port} service="diabetes-regression" />);
+    await screen.findByText('Live');
+    port.lose(samples.before(10));
+    await screen.findByText('Was live');
+    expect(screen.getByText(/services keep running/)).toBeTruthy();
+  });
 });

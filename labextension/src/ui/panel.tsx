@@ -1,50 +1,239 @@
-import { useEffect, useState } from 'preact/hooks';
-import type { Port, Timeline } from '../protocol';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { Port, Service, ServiceRef, Timeline } from '../protocol';
+import { ApiTab } from './api_tab';
+import { Cause } from './cause';
+import { CodeTab } from './code_tab';
+import { DeleteQuestion } from './delete_question';
+import { Facts } from './facts';
+import { clock } from './format';
+import { History } from './history';
+import { Icon } from './icons';
+import { LogView } from './log';
+import { LogBuffer } from './log_buffer';
+import { Button, CopyButton, FailureMessage, Menu, type MenuItem, Mid, writeClipboard } from './parts';
+import { PortProvider, useOrder, usePort, useTopic } from './port_context';
+import { ServiceLog } from './service_log';
+import { SettingsTab } from './settings_tab';
+import { Stages, useSecondsSince } from './stages';
+import { Tabs, type TabSpec } from './tabs';
+import { TestTab } from './test_tab';
+import { DEPLOYMENT_LOOKS, SERVICE_LOOKS, announcement, deploymentWord, elapsedWord, isRunning, note, revisionWord, sinceWord, summary } from './words';
 
-/** What a panel is about. An empty `deployment` means the service as it stands. */
-export interface Subject {
-  service: string;
-  workspace: string;
-  deployment: string;
+export interface PanelProps extends ServiceRef {
+  /** The deployment that the panel was opened for. Without one it shows the service's last. */
+  deployment?: string;
 }
 
-export interface PanelProps {
-  port: Port;
-  subject: Subject;
-}
+const CANCEL_PATIENCE = 5000; // milliseconds after which the Cancel button comes back
 
-/** The panel of a service and of its deployment: the root of all components. */
-export function Panel({ port, subject }: PanelProps) {
-  const [timeline, setTimeline] = useState<Timeline | null>(null);
-  const [lost, setLost] = useState('');
-  const { service, workspace, deployment } = subject;
-  useEffect(() => {
-    if (!deployment) return;
-    return port.subscribe(
-      'deployment',
-      { deployment, workspace },
-      (event) => {
-        setLost('');
-        if (event.timeline) setTimeline(event.timeline);
-      },
-      setLost,
-    );
-  }, [port, deployment, workspace]);
+export function Panel({ port, ...props }: PanelProps & { port: Port }) {
   return (
-    <section class="mld-Panel" aria-label={`${service}, service`} data-state={timeline?.state ?? ''}>
+    <PortProvider value={port}>
+      <PanelBody {...props} />
+    </PortProvider>
+  );
+}
+
+function PanelBody({ service: name, workspace, deployment: pinned }: PanelProps) {
+  const port = usePort();
+  const ref: ServiceRef = workspace ? { service: name, workspace } : { service: name };
+  const [service, setService] = useState<Service | null>(null);
+  const [timeline, setTimeline] = useState<Timeline | null>(null);
+  const [watched, setWatched] = useState(pinned ?? '');
+  const [tab, setTab] = useState('test');
+  const [unfolded, setUnfolded] = useState(false);
+  const [goTo, setGoTo] = useState<{ stage: string; at: number }>();
+  const [deleting, setDeleting] = useState(false);
+  const orders = useOrder();
+
+  const serviceLost = useTopic('service', ref, event => setService(event.service));
+  const buffer = useMemo(() => new LogBuffer(), [watched]);
+  const deploymentLost = useTopic(watched ? 'deployment' : null, { deployment: watched, ...(workspace ? { workspace } : {}) }, event => {
+    if (event.timeline) setTimeline(event.timeline);
+    if (event.lines || event.lost) buffer.append(event.lines ?? [], event.lost);
+  });
+  const lost = serviceLost ?? deploymentLost;
+
+  // A panel that was not opened for one deployment, or whose deployment went live, goes on with the service's next.
+  const shown = timeline?.deployment === watched ? timeline : null;
+  const follows = !watched || (shown?.state === 'live' && service?.deployment !== watched);
+  useEffect(() => {
+    if (follows && service?.deployment) setWatched(service.deployment);
+  }, [follows, service?.deployment]);
+
+  const begin = (deployment: string) => {
+    if (deployment) setWatched(deployment);
+  };
+  // Where little happened one line says it; stages and log are folded below.
+  const brief = !!shown && (shown.state === 'not-started' || shown.state === 'cancelled' || shown.state === 'interrupted');
+  const since = useSecondsSince(shown, !!shown && isRunning(shown) && !lost);
+  const serves = !!service && !!service.revision && service.state !== 'deleted';
+  const ended = !!shown && !isRunning(shown);
+  const showsService = !!service && (!shown || shown.state === 'live' || (ended && shown.deployment !== service.deployment));
+  const folds = !!shown && ((showsService && shown.state === 'live') || (!showsService && brief && shown.state !== 'not-started'));
+  const label = `${name}, ${(lost ? 'last known: ' : '') + (shown && !showsService ? deploymentWord(shown) : service ? SERVICE_LOOKS[service.state].word : 'loading').toLowerCase()}`;
+
+  const chooseSettings = () => {
+    setTab('settings');
+    requestAnimationFrame(() => root.current?.querySelector<HTMLElement>('[data-tab=settings] :is(input, select, textarea)')?.focus());
+  };
+  const root = useRef<HTMLElement>(null);
+
+  const act = {
+    cancel: () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...(workspace ? { workspace } : {}) }),
+    retry: () => shown && orders.order('retry', () => port.request('deployment.retry', { deployment: shown.deployment, ...(workspace ? { workspace } : {}) }), answer => begin(answer.deployment)),
+    report: async () => (await port.request('deployment.report', { deployment: watched, ...(workspace ? { workspace } : {}) })).markdown,
+    simple: (order: 'restart' | 'stop' | 'start') => orders.order(order, () => port.request(`service.${order}`, ref)),
+    reload: () => orders.order('reload', () => port.request('service.reload', ref), answer => begin(answer.deployment)),
+  };
+
+  const can = (order: Service['can'][number]) => !!service?.can.includes(order);
+  const menu: MenuItem[] = [];
+  if (shown?.can.includes('report')) menu.push({ label: 'Copy report', act: () => void act.report().then(copyQuietly) });
+  if (service?.scoringUri) menu.push({ label: 'Copy scoring URI', act: () => void copyQuietly(service.scoringUri) });
+  if (port.openPanel) menu.push({ label: 'Open in Lab', act: () => port.openPanel?.(ref) });
+  if (serves && can('update')) menu.push({ label: 'Update…', act: chooseSettings });
+  if (can('reload')) menu.push({ label: 'Reload the entry script', act: act.reload });
+  if (can('rollback')) menu.push({ label: 'Roll back…', act: () => setTab('history') });
+  if (can('restart')) menu.push({ label: 'Restart', act: () => act.simple('restart') });
+  if (can('stop')) menu.push({ label: 'Stop', act: () => act.simple('stop') });
+  if (can('start')) menu.push({ label: 'Start', act: () => act.simple('start') });
+  if (can('delete')) menu.push({ label: 'Delete…', act: () => setDeleting(true), danger: true });
+
+  return (
+    <section class="mld mld-Panel" aria-label={label} ref={root}>
+      <Announcer text={shown && !showsService ? announcement(shown) : service ? `${SERVICE_LOOKS[service.state].word}.${serves && service.state === 'live' ? ` Revision ${service.revision} serves at ${service.scoringUri}` : ''}` : ''} />
       <header class="mld-Head">
-        <h2 class="mld-Head-name">{service}</h2>
-        <span class="mld-Head-state">{lost ? `Not connected since ${lost}` : (timeline?.state ?? '')}</span>
-        {timeline?.can.includes('cancel') && (
-          <button
-            type="button"
-            class="mld-Button"
-            onClick={() => void port.request('deployment.cancel', { deployment, workspace }).catch(() => {})}
-          >
-            Cancel
-          </button>
-        )}
+        {lost ? <State look={SERVICE_LOOKS.unknown} /> : shown && !showsService ? <State look={DEPLOYMENT_LOOKS[shown.state]} /> : <State look={service ? SERVICE_LOOKS[service.state] : SERVICE_LOOKS.unknown} />}
+        <h3 class="mld-Head-name"><Mid text={name} /></h3>
+        <p class="mld-Head-meta">
+          {lost ? <Word text={`Was ${(shown && !showsService ? deploymentWord(shown) : service ? SERVICE_LOOKS[service.state].word : 'unknown').toLowerCase()}`} /> : shown && !showsService ? <Word text={deploymentWord(shown)} /> : service ? <Word text={SERVICE_LOOKS[service.state].word} /> : <Word text="Loading" />}
+          {shown && !showsService ? (
+            <>
+              <Meta text={shown.targetTitle} optional={!!revisionWord(shown)} />
+              <Meta text={revisionWord(shown)} />
+              {isRunning(shown) ? <span role="timer" aria-live="off"><bdi>{elapsedWord(shown, since)}</bdi></span> : <Meta text={elapsedWord(shown, 0)} />}
+            </>
+          ) : service ? (
+            <>
+              <Meta text={service.targetTitle} />
+              <Meta text={sinceWord(service)} />
+            </>
+          ) : null}
+        </p>
+        <div class="mld-Actions">
+          {shown && isRunning(shown) && shown.can.includes('cancel') && !lost ? <Cancel timeline={shown} cancel={act.cancel} /> : null}
+          {shown && !showsService && ended && shown.state === 'failed' && shown.can.includes('report') ? <span class="mld-mod-optional"><CopyButton label="Copy report" copy={act.report}>Copy report</CopyButton></span> : null}
+          {shown && !showsService && ended && shown.can.includes('retry') && !lost ? <Button kind="primary" busy={orders.busy === 'retry'} onClick={act.retry}>{shown.state === 'failed' ? 'Retry' : 'Deploy again'}</Button> : null}
+          {showsService && port.openPanel ? <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button> : null}
+          {showsService && can('start') && service?.state === 'stopped' && !lost ? <Button kind="primary" busy={orders.busy === 'start'} onClick={() => act.simple('start')}>Start</Button> : null}
+          {showsService && can('update') && service?.state !== 'stopped' && !lost ? <Button onClick={chooseSettings}>Update…</Button> : null}
+          <Menu items={lost ? [] : menu} />
+        </div>
       </header>
+      {lost ? <p class="mld-Note">Nothing has been heard since {clock(lost, true)}. What is below was true then; services keep running. Run the cell again to see them.</p> : null}
+      {orders.failure ? <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} /> : null}
+      {deleting && service ? <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} /> : null}
+      {service?.state === 'deleted' ? <p class="mld-Note">It was deleted, with its processes, keys and revisions. Its models stay registered.</p> : null}
+      {shown && !showsService && brief ? <p class="mld-Note">{note(shown)}</p> : null}
+      {shown?.cause && !showsService ? <Cause cause={shown.cause} /> : null}
+      {showsService && service?.error && service.state !== 'live' ? <FailureMessage failure={service.error} /> : null}
+
+      {serves && showsService ? <Facts service={service} /> : null}
+      {shown && folds ? (
+        <button type="button" class="mld-Summary" aria-expanded={unfolded} onClick={() => setUnfolded(!unfolded)}>
+          <Icon name="chevron" />
+          <span>{brief ? 'Stages and log' : summary(shown)[0]}</span>
+          <span class="mld-Muted mld-Cut">{brief ? '' : summary(shown)[1]}</span>
+        </button>
+      ) : null}
+      {shown && (folds ? unfolded : shown.state !== 'not-started' && !showsService) ? (
+        <div class="mld-Watch">
+          <Stages timeline={shown} secondsSince={since} onPick={stage => setGoTo({ stage, at: Date.now() })} />
+          <LogView
+            buffer={buffer}
+            label="Deployment log"
+            stages={shown.stages}
+            goTo={goTo}
+            download={() => port.request('deployment.logText', { deployment: shown.deployment, ...(workspace ? { workspace } : {}) })}
+            empty={isRunning(shown) ? 'What the deployment prints will appear here.' : 'The deployment printed nothing.'}
+          />
+        </div>
+      ) : null}
+      {serves && service && (showsService || shown?.serving) && service.tabs.length ? <Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs()} /> : null}
     </section>
   );
+
+  function tabs(): TabSpec[] {
+    if (!service) return [];
+    const all: Record<Service['tabs'][number], TabSpec> = {
+      test: { id: 'test', label: 'Test', draw: () => <TestTab service={service} /> },
+      logs: { id: 'logs', label: 'Logs', draw: () => <ServiceLog service={service} /> },
+      api: { id: 'api', label: 'API', draw: () => <ApiTab service={service} onTry={() => setTab('test')} /> },
+      code: { id: 'code', label: 'Code', draw: () => <CodeTab service={service} /> },
+      history: { id: 'history', label: 'History', draw: () => <History service={service} onBegun={begin} /> },
+      settings: { id: 'settings', label: 'Settings', draw: () => <SettingsTab service={service} onBegun={begin} /> },
+    };
+    return service.tabs.map(id => all[id]).filter(Boolean);
+  }
+}
+
+function copyQuietly(text: string): void {
+  writeClipboard(text).catch(() => undefined);
+}
+
+function State({ look }: { look: { icon: Parameters<typeof Icon>[0]['name']; state: string; spin?: boolean } }) {
+  return <span class="mld-State" data-state={look.state}><Icon name={look.icon} spin={look.spin} /></span>;
+}
+
+function Word({ text }: { text: string }) {
+  return <span class="mld-Word"><bdi>{text}</bdi></span>;
+}
+
+function Meta({ text, optional }: { text: string; optional?: boolean }) {
+  return text ? <span class={optional ? 'mld-mod-optional' : undefined}><bdi>{text}</bdi></span> : null;
+}
+
+/** Answers at once, in the browser. The old revision keeps serving, so no question is asked. */
+function Cancel({ timeline, cancel }: { timeline: Timeline; cancel: () => unknown }) {
+  const [asked, setAsked] = useState(0);
+  const [slow, setSlow] = useState(false);
+  useEffect(() => {
+    if (!asked) return undefined;
+    const timer = setTimeout(() => {
+      setAsked(0);
+      setSlow(true);
+    }, CANCEL_PATIENCE);
+    return () => clearTimeout(timer);
+  }, [asked]);
+  const hint = `mldeploy service cancel ${timeline.service}`;
+  return (
+    <Button
+      busy={!!asked}
+      title={slow ? `Not cancelled yet. In a terminal: ${hint}` : undefined}
+      onClick={() => {
+        setAsked(Date.now());
+        Promise.resolve(cancel()).catch(() => setSlow(true));
+      }}
+    >
+      {asked ? 'Cancelling…' : 'Cancel'}
+    </Button>
+  );
+}
+
+/** Tells screen readers what changed, at most once a second; the log is never announced. */
+function Announcer({ text }: { text: string }) {
+  const [said, setSaid] = useState('');
+  const next = useRef(text);
+  next.current = text;
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => {
+    if (text === said || timer.current) return;
+    timer.current = setTimeout(() => {
+      timer.current = undefined;
+      setSaid(next.current);
+    }, 1000);
+  }, [text, said]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return <p class="mld-VisuallyHidden" role="status">{said}</p>;
 }

@@ -1,0 +1,63 @@
+/** Every state of the panel on one page, with made-up services: for the eyes, for screenshots and for axe. */
+import { render } from 'preact';
+import type { Service, Timeline } from '../src/protocol';
+import { type FakePort, fakePort } from '../src/testing/fake_port';
+import * as samples from '../src/testing/samples';
+import { FormPanel } from '../src/ui/form';
+import { Panel } from '../src/ui/panel';
+
+const LONG = 'customer-churn-gradient-boosting-eu-west-canary-green';
+const extras = { insertCell: () => undefined, focusCell: () => true };
+
+function show(title: string, draw: (at: HTMLElement) => void) {
+  const section = document.createElement('section');
+  section.className = 'state';
+  section.id = title.replaceAll(' ', '-');
+  const heading = document.createElement('h2');
+  heading.textContent = title;
+  const place = document.createElement('div');
+  section.append(heading, place);
+  document.getElementById('gallery')!.append(section);
+  draw(place);
+}
+
+function panel(title: string, timeline: Timeline | null, service: Service | null, then?: (at: HTMLElement, port: FakePort) => void) {
+  show(title, at => {
+    const port = fakePort({ 'form.describe': samples.updateForm, 'form.check': { ...samples.check, problems: [] }, ...(title.includes('rejected') ? { 'service.score': samples.rejected } : {}) }, extras);
+    const name = timeline?.service ?? service!.service;
+    if (service) port.emit('service', { service });
+    if (timeline) port.emit('deployment', { timeline, lines: samples.deploymentLog });
+    port.emit('serviceLog', { lines: samples.serviceLog });
+    render(<Panel port={port} service={name} deployment={timeline?.deployment} />, at);
+    if (then) setTimeout(() => then(at, port), 600);
+  });
+}
+
+const press = (label: string) => (at: HTMLElement) => {
+  [...at.querySelectorAll<HTMLElement>('button')].find(one => (one.dataset['label'] ?? one.textContent ?? one.ariaLabel ?? '').startsWith(label))?.click();
+};
+const after = (...steps: ((at: HTMLElement, port: FakePort) => void)[]) => (at: HTMLElement, port: FakePort) => steps.forEach((step, index) => setTimeout(() => step(at, port), index * 300));
+
+const deploying = samples.service({ state: 'updating', deploying: true });
+panel('deploying', samples.timeline(), deploying);
+panel('failed', samples.failed, samples.service({ revision: 2, deployment: 'd-1' }));
+panel('not started', samples.timeline({ state: 'not-started', serving: 1, stages: samples.stages(-1, 'waiting', 'not-reached'), elapsedSeconds: 0, can: [], message: 'Another deployment of this service has been running since 14:02, now in Build image. One runs at a time; open it to watch or cancel it.' }), null);
+panel('cancelled', samples.timeline({ state: 'cancelled', serving: 0, stages: samples.stages(3, 'cancelled', 'not-reached'), elapsedSeconds: 21.4, finished: samples.before(60), can: ['retry'] }), samples.service({ state: 'cancelled', revision: 0, can: ['delete'] }));
+panel('interrupted', samples.timeline({ state: 'interrupted', serving: 0, stages: samples.stages(2, 'interrupted', 'not-reached'), elapsedSeconds: 72, can: ['retry', 'report'] }), samples.service({ state: 'failed', revision: 0, can: ['delete'] }));
+panel('live test', samples.live, samples.service(), after(press('Fill with'), press('Send request')));
+panel('live test rejected', samples.live, samples.service(), after(press('Fill with'), press('Send request')));
+panel('live logs', samples.live, samples.service(), press('Logs'));
+panel('live api', samples.live, samples.service(), press('API'));
+panel('live code', samples.live, samples.service(), press('Code'));
+panel('live history', samples.live, samples.service(), after(press('History'), press('Roll back')));
+panel('live settings', samples.live, samples.service(), after(press('Settings'), press('Delete')));
+panel('live unfolded', samples.live, samples.service(), press('Updated in'));
+panel('unhealthy', samples.live, samples.service({ state: 'unhealthy', health: { state: 'unhealthy', text: '', checked: samples.before(3) }, error: { code: 'worker', error: 'The worker ends as soon as it starts', cause: 'MemoryError in init()', hint: 'see `%mldeploy service get-logs diabetes-regression`' } }));
+panel('stopped', samples.live, samples.service({ state: 'stopped', scoringUri: '', can: ['start', 'delete'], health: { state: 'unknown', text: '', checked: '' } }));
+panel('lost', samples.live, samples.service(), (_, port) => port.lose(samples.before(10)));
+panel('long name', samples.timeline({ service: LONG }), samples.service({ service: LONG, state: 'updating' }));
+show('deploy form', at => render(<FormPanel port={fakePort({}, extras)} form="deploy" onBegun={() => undefined} />, at));
+
+const theme = new URLSearchParams(location.search);
+if (theme.get('theme') === 'dark') document.body.className = 'theme-dark';
+if (theme.get('dir') === 'rtl') document.documentElement.dir = 'rtl';

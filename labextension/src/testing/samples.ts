@@ -1,0 +1,159 @@
+/** A service, deployments, logs and forms as the protocol has them: for tests of components and for the gallery. */
+import type { Answer, CodeSample, Form, FormCheck, LogLine, Revision, Service, Stage, StageState, Timeline } from '../protocol';
+
+export const NOW = Date.now();
+export const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
+
+const TITLES: [string, string][] = [['check', 'Check'], ['bundle', 'Bundle'], ['environment', 'Build image'], ['push', 'Push image'], ['rollout', 'Roll out'], ['probe', 'Probe'], ['switch', 'Switch traffic']];
+const DETAILS = ['score.py, diabetes:7, schema from the sample', '14 files, 3.1 MB, 9f2c41ab', '8 layers, 5 reused', '412 of 660 MB, about 5 s left', '1 pod in namespace models', 'sample scored in 9.4 ms', 'from revision 2'];
+const SECONDS = [0.4, 1.2, 38.2, 8.1, 4.0, 2.6, 0.2];
+
+export function stages(reached: number, current: StageState, after: StageState = 'waiting'): Stage[] {
+  return TITLES.map(([id, title], at) => ({
+    id,
+    title,
+    state: at < reached ? 'done' : at === reached ? current : after,
+    detail: at <= reached ? DETAILS[at]! : '',
+    seconds: at <= reached ? SECONDS[at]! : null,
+    lastSeconds: at === 4 || at === 5 ? SECONDS[at]! : null,
+    fraction: at === reached && current === 'running' ? 0.62 : null,
+    warnings: at === 2 ? 1 : 0,
+    lines: at <= reached ? [6, 18, 142, 9, 3, 8, 1][at]! : 0,
+  }));
+}
+
+export function timeline(change: Partial<Timeline> = {}): Timeline {
+  return {
+    deployment: 'd-1', service: 'diabetes-regression', workspace: 'w', operation: 'update', state: 'deploying', target: 'kubernetes', targetTitle: 'Kubernetes',
+    revision: 3, serving: 2, message: '', cause: null, stages: stages(3, 'running'), warnings: 1, lines: 175, started: before(48), finished: '', time: before(0),
+    elapsedSeconds: 48, can: ['cancel'], ...change,
+  };
+}
+
+export const live = timeline({ state: 'live', serving: 0, stages: stages(7, 'done'), finished: before(480), elapsedSeconds: 46.6, can: ['report'] });
+
+export const failed = timeline({
+  state: 'failed', stages: stages(5, 'failed', 'not-reached'), elapsedSeconds: 58.3, can: ['retry', 'report'],
+  cause: {
+    what: 'init() could not read the model file',
+    why: "KeyError `'coef_'`. The file holds a Pipeline; its coefficients are in the last step.",
+    hint: 'Load it with `joblib.load(path)` and call `predict`, run the cell again, then retry.',
+    where: {
+      text: 'in init() of score.py', file: 'score.py', line: 7, cell: 4,
+      excerpt: [{ line: 5, text: 'def init():', guilty: false }, { line: 6, text: '    global coef', guilty: false }, { line: 7, text: '    coef = joblib.load(path())["coef_"]', guilty: true }],
+    },
+  },
+});
+
+export function line(n: number, text: string, change: Partial<LogLine> = {}): LogLine {
+  return { n, time: before(600 - n), elapsedSeconds: n * 0.4, stage: 'environment', level: '', source: '', revision: 0, requestId: '', text, ...change };
+}
+
+export const deploymentLog: LogLine[] = [
+  ...Array.from({ length: 6 }, (_, at) => line(at + 1, `checked part ${at + 1}`, { stage: 'check' })),
+  ...Array.from({ length: 18 }, (_, at) => line(at + 7, `added file_${at + 1}.py`, { stage: 'bundle' })),
+  line(25, '\x1b[32mInstalled\x1b[0m 31 packages in 24.2 s'),
+  line(26, 'scikit-learn 1.5.0 reads a model written by 1.4.2; pin the version to be safe', { level: 'warning' }),
+  line(27, 'layer 7/8  environment  sha256:5b1d…e09a  388 MB'),
+  line(28, 'layer 8/8  bundle       sha256:9f2c…41ab  3.1 MB'),
+  line(29, 'image sha256:77e0…b3c4, 660 MB, runs as user 1000, read-only root'),
+  line(30, 'pushing 8 layers, 5 already there', { stage: 'push' }),
+  line(31, '\x1b[2mlayer 8/8\x1b[0m  pushed  3.1 MB', { stage: 'push' }),
+  line(32, '10 %\r40 %\rlayer 7/8  [==================>          ]  62 %  412 of 660 MB', { stage: 'push' }),
+  line(33, 'GET /ready  \x1b[33m503\x1b[0m  init() is running', { stage: 'probe' }),
+  line(34, "init() raised KeyError: 'coef_'", { stage: 'probe', level: 'error' }),
+  line(35, '  File "score.py", line 7, in init', { stage: 'probe' }),
+];
+
+export const serviceLog: LogLine[] = [
+  line(1, 'server 0.1.0, 2 workers, deadline 30 s', { source: 'server', stage: '', revision: 3 }),
+  line(2, 'init() started', { source: 'worker 1', stage: '', revision: 3 }),
+  line(3, 'sample scored in 9.4 ms, \x1b[32mready\x1b[0m', { source: 'worker 1', stage: '', revision: 3 }),
+  line(4, 'POST /score  \x1b[33m422\x1b[0m  0.7 ms  data[1].bmi: expected a number, got a string', { source: 'worker 1', stage: '', revision: 3, level: 'warning', requestId: '0d7a11c9' }),
+  line(5, 'POST /score  \x1b[31m504\x1b[0m  30.0 s  run() passed its deadline', { source: 'worker 1', stage: '', revision: 3, level: 'error', requestId: 'c61f77b0' }),
+];
+
+export function service(change: Partial<Service> = {}): Service {
+  return {
+    service: 'diabetes-regression', workspace: 'w', workspaceTitle: 'diabetes', state: 'live', target: 'docker', targetTitle: 'Docker', revision: 3, models: ['diabetes:7'],
+    scoringUri: 'http://127.0.0.1:8902/score', swaggerUri: 'http://127.0.0.1:8902/swagger.json', auth: 'key', health: { state: 'healthy', text: '2 of 2 workers answer', checked: before(4) },
+    since: before(480), error: null, deployment: 'd-1', deploying: false, description: '', tags: {}, workers: 2, kept: [2, 1], bundleDigest: '9f2c41abe0', environment: [{ label: 'Python', value: '3.11.7' }, { label: 'Packages', value: '31' }],
+    settings: [{ label: 'Workers', value: '2' }, { label: 'Deadline', value: '30 s' }],
+    can: ['update', 'scale', 'rollback', 'reload', 'restart', 'stop', 'delete', 'keys', 'regen-key', 'test'], tabs: ['test', 'logs', 'api', 'code', 'history', 'settings'], folder: '/home/me/project/.mldeploy/services/diabetes-regression', ...change,
+  };
+}
+
+const COLUMNS = ['age', 'sex', 'bmi', 'bp', 's1', 's2', 's3', 's4', 's5', 's6'];
+export const ROWS = [[0.0381, 0.0507, 0.0617, 0.0219, -0.0442, -0.0348, -0.0434, -0.0026, 0.0199, -0.0176], [-0.0019, -0.0446, -0.0515, -0.0263, -0.0084, -0.0192, 0.0744, -0.0395, -0.0683, -0.0922], [0.0853, 0.0507, 0.0445, -0.0057, -0.0456, -0.0342, -0.0324, -0.0026, 0.0029, -0.0259]]
+  .map(row => Object.fromEntries(row.map((value, at) => [COLUMNS[at]!, value])));
+
+export const document = {
+  openapi: '3.1.0',
+  paths: {
+    '/': { get: { summary: 'Liveness', responses: { 200: { description: 'Alive' } } } },
+    '/ready': { get: { summary: 'Readiness', responses: { 200: { description: 'Ready' } } } },
+    '/score': {
+      post: {
+        summary: 'Calls run()',
+        requestBody: { content: { 'application/json': { schema: { type: 'object', properties: { data: { type: 'array', 'x-format': 'pandas.DataFrame:records', items: { type: 'object', properties: Object.fromEntries(COLUMNS.map(column => [column, { type: 'number', format: 'double' }])), required: COLUMNS } } }, required: ['data'] }, example: { data: ROWS.slice(0, 1) } } } },
+        responses: { 200: { description: 'What run() returned', content: { 'application/json': { schema: { type: 'array', items: { type: 'number' } } } } }, 422: { description: 'The body does not fit the schema' }, 429: { description: 'Too many requests are waiting' } },
+      },
+    },
+    '/metrics': { get: { summary: 'Prometheus', responses: { 200: { description: 'Figures' } } } },
+  },
+};
+
+export function answer(change: Partial<Answer> = {}): Answer {
+  return {
+    status: 200, reason: 'OK', ms: 12.4, bytes: 61, time: before(2), contentType: 'application/json', text: '{"result":[206.12,68.07,176.88]}', base64: '', cut: false,
+    headers: [['content-type', 'application/json'], ['x-ms-request-id', '7f1c0a52'], ['server-timing', 'queue;dur=0.3']],
+    timing: [{ name: 'queue', title: 'Queue', ms: 0.3 }, { name: 'parse', title: 'Parse', ms: 0.8 }, { name: 'run', title: 'Run', ms: 9.1 }, { name: 'serialise', title: 'Serialise', ms: 0.4 }, { name: 'rest', title: 'Network, client', ms: 1.8 }],
+    requestId: '7f1c0a52', problems: [], failure: null, ...change,
+  };
+}
+
+export const rejected = answer({ status: 422, reason: 'Unprocessable Entity', text: '{"message":"data[1].bmi: expected a number, got a string"}', timing: [], problems: [{ path: ['data', 1, 'bmi'], text: 'Row 1, bmi: expected a number, got "n/a". Nothing was scored.' }] });
+
+export const history: Revision[] = [
+  { number: 3, outcome: 'serving', rolledBackTo: 0, models: ['diabetes:7'], created: before(480), bundleDigest: '9f2c41abe0', deployment: 'd-1', seconds: 46.6, changed: ['diabetes:6 → diabetes:7'] },
+  { number: 2, outcome: 'kept', rolledBackTo: 0, models: ['diabetes:6'], created: before(100_000), bundleDigest: 'c07d91e4aa', deployment: 'd-0', seconds: 51.2, changed: ['score.py', 'workers 1 → 2'] },
+  { number: 1, outcome: 'kept', rolledBackTo: 0, models: ['diabetes:4'], created: before(900_000), bundleDigest: '1b6ee2d0aa', deployment: 'd-9', seconds: 63, changed: [] },
+];
+
+export const code: CodeSample[] = [
+  { language: 'python', title: 'Python', note: '', text: 'import os\nimport requests\n\nresponse = requests.post(\n    "http://127.0.0.1:8902/score",\n    json={"data": [{"age": 0.0381}]},\n    headers={"Authorization": "Bearer " + os.environ["SCORING_KEY"]},\n    timeout=30,\n)\nresponse.raise_for_status()\nprint(response.json())' },
+  { language: 'curl', title: 'curl', note: '', text: 'curl -sS http://127.0.0.1:8902/score \\\n  -H "Authorization: Bearer $SCORING_KEY" \\\n  -d \'{"data": [{"age": 0.0381}]}\'' },
+  { language: 'javascript', title: 'JavaScript', note: '', text: 'const response = await fetch("http://127.0.0.1:8902/score", {method: "POST"});\nconsole.log(await response.json());' },
+  { language: 'csharp', title: 'C#', note: '', text: 'using var client = new HttpClient();\nConsole.WriteLine(await client.GetStringAsync("http://127.0.0.1:8902/"));' },
+];
+
+const field = (key: string, label: string, change: Partial<Form['fields'][number]> = {}): Form['fields'][number] => ({
+  key, label, help: '', kind: 'text', required: false, default: null, placeholder: '', unit: '', choices: [], minimum: null, maximum: null, section: '', advanced: false, visibleWhen: {}, ...change,
+});
+
+export const deployForm: Form = {
+  form: 'deploy', title: 'Deploy a model', submit: 'Deploy',
+  fields: [
+    field('name', 'Service name', { required: true }),
+    field('models', 'Model', { kind: 'models', choices: [{ value: 'diabetes:7', label: 'diabetes:7', detail: 'latest' }, { value: 'diabetes:6', label: 'diabetes:6', detail: '' }] }),
+    field('entry_script', 'Entry script', { kind: 'combo', required: true, choices: [{ value: 'score.py', label: 'score.py', detail: 'cell 4, init() and run(data)' }] }),
+    field('target', 'Target', { kind: 'choice', section: 'Target', choices: [{ value: 'local', label: 'Local', detail: '' }, { value: 'aci', label: 'ACI', detail: '' }] }),
+    field('port', 'Port', { kind: 'integer', section: 'Target', placeholder: 'any free', unit: 'on 127.0.0.1 only', visibleWhen: { target: ['local'] } }),
+    field('cpu_cores', 'CPU', { kind: 'number', section: 'Target', unit: 'cores', visibleWhen: { target: ['aci'] } }),
+    field('auth_enabled', 'Ask for a key', { kind: 'boolean', section: 'Target' }),
+    field('tags', 'Tags', { kind: 'pairs', advanced: true }),
+  ],
+  values: { name: 'diabetes-regression-eu', models: ['diabetes:7'], entry_script: 'score.py', target: 'aci', cpu_cores: 0.05, auth_enabled: true },
+};
+
+export const updateForm: Form = { form: 'update', title: 'Update diabetes-regression', submit: 'Update to revision 4', fields: [deployForm.fields[1]!, field('worker_count', 'Workers', { kind: 'integer', unit: 'processes, no restart needed' })], values: { models: ['diabetes:7'], worker_count: 2 } };
+
+export const check: FormCheck = {
+  problems: [{ field: 'cpu_cores', level: 'error', text: '0.05 is too small. ACI takes 0.1 to 4 cores here; 0.1 is the default.' }],
+  previews: [
+    { kind: 'python', title: 'Python', text: 'Model.deploy(\n    ws, "diabetes-regression-eu", [Model(ws, "diabetes", version=7)],\n    InferenceConfig(entry_script="score.py"),\n    AciWebservice.deploy_configuration(cpu_cores=0.05),\n)' },
+    { kind: 'magic', title: 'Magic', text: '%deploy diabetes-regression-eu --model diabetes:7 --to aci --cpu-cores 0.05' },
+    { kind: 'cli', title: 'CLI', text: 'mldeploy model deploy diabetes-regression-eu --model diabetes:7 --to aci --cpu-cores 0.05' },
+  ],
+  note: '1 change: model 7 → 8',
+};

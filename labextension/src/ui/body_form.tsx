@@ -1,0 +1,229 @@
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { Icon } from './icons';
+import { type Scalar, type Shape, cellText, emptyRow, fits, typedValue } from './input_schema';
+import { type Json, JsonError, type Path, formatJson, getAt, parseJson, setAt } from './json_text';
+import { parseBlock } from './paste';
+import { Button } from './parts';
+
+export interface Problem { path: Path; text: string }
+
+interface EditorProps { value: Json; onChange: (value: Json) => void; problems: Problem[] }
+
+/** The body as a form: tables for frames and arrays, fields for the rest. It and the JSON text are one value. */
+export function BodyForm({ shape, ...editor }: EditorProps & { shape: Shape }) {
+  const root = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (editor.problems.length) root.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
+  }, [editor.problems]);
+  return <div class="mld-Stack" ref={root}><Part shape={shape} path={[]} label="Body" {...editor} /></div>;
+}
+
+function Part({ shape, path, label, ...editor }: EditorProps & { shape: Shape; path: Path; label: string }) {
+  const value = getAt(editor.value, path);
+  if (shape.shape === 'group' && fits(shape, value)) {
+    const simple = shape.fields.every(field => field.shape.shape === 'scalar');
+    return (
+      <>
+        {shape.fields.map(field => (
+          <Part key={field.key} shape={field.shape} path={[...path, field.key]} label={simple || shape.fields.length > 1 || path.length ? field.key : ''} {...editor} />
+        ))}
+      </>
+    );
+  }
+  if (shape.shape === 'scalar' && fits(shape, value)) return <ScalarField scalar={shape.scalar} path={path} label={label} {...editor} />;
+  if (shape.shape === 'table' && fits(shape, value)) {
+    return (
+      <div class="mld-Stack">
+        {label ? <h4 class="mld-H">{label}</h4> : null}
+        <TableField shape={shape} path={path} label={label} {...editor} />
+      </div>
+    );
+  }
+  return <JsonPart path={path} label={label} {...editor} />;
+}
+
+const samePath = (a: Path, b: Path) => a.length === b.length && a.every((step, at) => step === b[at]);
+/** The problem of exactly this control: of its value, or of what it stands for. */
+const problemAt = (problems: Problem[], path: Path) => problems.find(problem => samePath(problem.path, path));
+
+function ScalarField({ scalar, path, label, value: body, onChange, problems }: EditorProps & { scalar: Scalar; path: Path; label: string }) {
+  const id = useId();
+  const value = getAt(body, path);
+  const problem = problemAt(problems, path);
+  const set = (text: string) => onChange(setAt(body, path, typedValue(text, scalar)));
+  return (
+    <div class="mld-Field">
+      <label class="mld-Label" for={id}>{label}{scalar.required ? '' : <span class="mld-Muted"> (optional)</span>}</label>
+      <span class="mld-Inline"><Control id={id} scalar={scalar} text={cellText(value)} isNull={value === null} onText={set} invalid={!!problem} describedBy={problem ? `${id}-p` : undefined} /></span>
+      {problem ? <p class="mld-Message" data-level="error" id={`${id}-p`}><Icon name="failed" /><span>{problem.text}</span></p> : null}
+    </div>
+  );
+}
+
+interface ControlProps { id?: string; scalar: Scalar; text: string; isNull: boolean; onText: (text: string) => void; invalid: boolean; describedBy?: string; label?: string; compact?: boolean }
+
+function Control({ id, scalar, text, isNull, onText, invalid, describedBy, label, compact }: ControlProps) {
+  const shared = { id, 'aria-label': label, 'aria-invalid': invalid || undefined, 'aria-describedby': describedBy };
+  if (scalar.kind === 'boolean' || scalar.kind === 'choice') {
+    const choices = scalar.kind === 'boolean' ? ['true', 'false'] : scalar.choices;
+    const all = choices.includes(text) ? choices : [text, ...choices];
+    const select = <select class={compact ? 'mld-Frame-select' : 'mld-Select'} value={text} onChange={event => onText(event.currentTarget.value)} {...shared}>{all.map(one => <option key={one} value={one}>{one || (scalar.nullable ? 'null' : '–')}</option>)}</select>;
+    return compact ? select : <span class="mld-Pick">{select}<Icon name="down" /></span>;
+  }
+  const numeric = scalar.kind === 'number' || scalar.kind === 'integer';
+  return (
+    <input
+      class={compact ? (numeric ? undefined : 'mld-Frame-text') : 'mld-Input'}
+      inputMode={numeric ? (scalar.kind === 'integer' ? 'numeric' : 'decimal') : undefined}
+      placeholder={isNull ? 'null' : scalar.format === 'date-time' ? '2026-01-31T12:00' : undefined}
+      autocomplete="off"
+      spellcheck={false}
+      value={text}
+      onInput={event => onText(event.currentTarget.value)}
+      {...shared}
+    />
+  );
+}
+
+const MOST_ROWS = 50; // rows drawn; more are in the JSON view and are sent all the same
+
+function TableField({ shape, path, label, value: body, onChange, problems }: EditorProps & { shape: Shape & { shape: 'table' }; path: Path; label: string }) {
+  const id = useId();
+  const table = useRef<HTMLTableElement>(null);
+  const rows = (getAt(body, path) as Json[] | null | undefined) ?? [];
+  const cellPath = (row: number, column: number): Path =>
+    shape.rows === 'values' ? [...path, row] : [...path, row, shape.rows === 'lists' ? column : shape.columns[column]!.key];
+  const setRows = (next: Json[]) => onChange(setAt(body, path, next));
+  const below = problems.filter(problem => problem.path.length > path.length && samePath(problem.path.slice(0, path.length), path));
+  const own = problemAt(problems, path);
+  const said = below[0] ?? own;
+  const keys = shape.columns.map(column => column.key);
+
+  const onPaste = (event: ClipboardEvent) => {
+    const block = parseBlock(event.clipboardData?.getData('text/plain') ?? '', keys);
+    const cell = (event.target as HTMLElement).closest<HTMLElement>('td[data-row]');
+    if (!block || !cell) return;
+    event.preventDefault();
+    const startRow = Number(cell.dataset['row']);
+    const startColumn = block.header ? 0 : Number(cell.dataset['column']);
+    const next = [...rows];
+    block.rows.forEach((cells, down) => {
+      const at = startRow + down;
+      if (at >= next.length) {
+        if (!shape.growing) return;
+        next.push(emptyRow(shape));
+      }
+      cells.forEach((text, right) => {
+        const column = block.header ? keys.indexOf(block.header[right] ?? '') : startColumn + right;
+        if (column < 0 || column >= keys.length) return;
+        const typed = typedValue(text.trim(), shape.columns[column]!.scalar);
+        next[at] = shape.rows === 'values' ? (typed ?? null) : setAt(next[at]!, [shape.rows === 'lists' ? column : keys[column]!], typed);
+      });
+    });
+    setRows(next);
+  };
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    const cell = (event.target as HTMLElement).closest<HTMLElement>('td[data-row]');
+    const step: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, Enter: 1 };
+    if (!cell || !(event.key in step) || event.ctrlKey || event.metaKey || (event.target as HTMLElement).tagName === 'SELECT') return;
+    const to = table.current?.querySelector<HTMLElement>(`td[data-row="${Number(cell.dataset['row']) + step[event.key]!}"][data-column="${cell.dataset['column']}"] :is(input, select)`);
+    if (!to) return;
+    event.preventDefault();
+    to.focus();
+  };
+
+  const shown = rows.slice(0, MOST_ROWS);
+  return (
+    <>
+      <div class="mld-Scroll" tabIndex={0} role="region" aria-label={`${label || 'Rows'} to score, scrolls sideways`}>
+        <table class="mld-Frame" aria-label={`${label || 'Rows'} to score`} ref={table} onPaste={onPaste} onKeyDown={onKeyDown}>
+          <thead>
+            <tr>
+              <th scope="col"><span class="mld-VisuallyHidden">Row</span></th>
+              {shape.columns.map(column => <th scope="col" key={column.key} title={`${column.key}: ${column.scalar.describe}`}>{column.key}</th>)}
+              {shape.growing ? <th scope="col"><span class="mld-VisuallyHidden">Remove</span></th> : null}
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((_, row) => (
+              <tr key={row}>
+                <th scope="row">{row}</th>
+                {shape.columns.map((column, at) => {
+                  const place = cellPath(row, at);
+                  const value = getAt(body, place);
+                  const problem = problemAt(problems, place) ?? (at === 0 ? problemAt(problems, [...path, row]) : undefined);
+                  return (
+                    <td key={column.key} data-row={row} data-column={at}>
+                      <Control
+                        compact
+                        scalar={column.scalar}
+                        label={`${column.key}, row ${row}`}
+                        text={cellText(value)}
+                        isNull={value === null}
+                        invalid={!!problem}
+                        describedBy={problem ? `${id}-p` : undefined}
+                        onText={text => onChange(setAt(body, place, typedValue(text, column.scalar)))}
+                      />
+                    </td>
+                  );
+                })}
+                {shape.growing ? <td><button type="button" class="mld-IconBtn" title={`Remove row ${row}`} aria-label={`Remove row ${row}`} onClick={() => setRows(rows.filter((_row, at) => at !== row))}><Icon name="close" /></button></td> : null}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {said ? <p class="mld-Message" data-level="error" id={`${id}-p`}><Icon name="failed" /><span>{said.text}</span></p> : null}
+      <div class="mld-Row">
+        {shape.growing ? <Button onClick={() => setRows([...rows, emptyRow(shape)])}><Icon name="plus" />Add row</Button> : null}
+        <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional">{rows.length > MOST_ROWS ? `${MOST_ROWS} of ${rows.length} rows; all are sent.` : `${rows.length} ${rows.length === 1 ? 'row' : 'rows'}.`} Paste cells from a spreadsheet or a printed DataFrame.</span>
+      </div>
+    </>
+  );
+}
+
+function JsonPart({ path, label, value: body, onChange, problems }: EditorProps & { path: Path; label: string }) {
+  const id = useId();
+  const value = getAt(body, path);
+  const problem = problems.find(one => samePath(one.path.slice(0, path.length), path));
+  return (
+    <div class="mld-Stack">
+      <JsonEditor id={id} label={label || 'JSON'} value={value ?? null} onChange={next => onChange(setAt(body, path, next))} invalid={!!problem} />
+      {problem ? <p class="mld-Message" data-level="error"><Icon name="failed" /><span>{problem.text}</span></p> : null}
+    </div>
+  );
+}
+
+/** JSON as text. While it is no JSON the message says where, and the value stays as it was. */
+export function JsonEditor({ id, label, value, onChange, onText, invalid, rows = 8 }: { id?: string; label: string; value: Json; onChange: (value: Json) => void; onText?: (text: string, error: string) => void; invalid?: boolean; rows?: number }) {
+  const [text, setText] = useState(() => formatJson(value));
+  const [error, setError] = useState('');
+  const last = useRef(value);
+  useEffect(() => {
+    if (last.current === value) return;
+    last.current = value;
+    setText(formatJson(value));
+    setError('');
+  }, [value]);
+  const input = (next: string) => {
+    setText(next);
+    let problem = '';
+    try {
+      const parsed = parseJson(next);
+      last.current = parsed;
+      onChange(parsed);
+    } catch (reason) {
+      problem = reason instanceof JsonError ? reason.message : String(reason);
+    }
+    setError(problem);
+    onText?.(next, problem);
+  };
+  const message = error ? `This is no JSON: ${error}.` : '';
+  return (
+    <>
+      <textarea id={id} class="mld-Input mld-mod-mono mld-Area" aria-label={label} aria-invalid={!!error || invalid || undefined} rows={rows} spellcheck={false} value={text} onInput={event => input(event.currentTarget.value)} />
+      {message ? <p class="mld-Message" data-level="error"><Icon name="failed" /><span>{message}</span></p> : null}
+    </>
+  );
+}

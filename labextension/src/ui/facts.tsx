@@ -1,0 +1,92 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { Service } from '../protocol';
+import { ago, exact } from './format';
+import { Icon } from './icons';
+import { CopyButton, FailureMessage, IconButton, Mid } from './parts';
+import { asFailure, usePort } from './port_context';
+import type { Failure } from '../protocol';
+
+const SHOWN_MS = 30_000; // how long a key stays on the page
+
+/** What a caller of the service needs. */
+export function Facts({ service }: { service: Service }) {
+  const [failure, setFailure] = useState<Failure | null>(null);
+  return (
+    <>
+      <dl class="mld-Facts">
+        <div class="mld-Fact">
+          <dt>Scoring URI</dt>
+          <dd>{service.scoringUri ? <><Mid text={service.scoringUri} code tail={11} /><CopyButton label="Copy the URI" copy={() => service.scoringUri} /></> : <span class="mld-Muted">None while it is stopped</span>}</dd>
+        </div>
+        <div class="mld-Fact">
+          <dt>{service.auth === 'token' ? 'Token' : 'Key'}</dt>
+          <dd>{service.auth === 'none' ? <span class="mld-Muted">Not asked for</span> : <Key service={service} onFailure={setFailure} />}</dd>
+        </div>
+        <div class="mld-Fact">
+          <dt>Revision</dt>
+          <dd class="mld-Cut"><span class="mld-Dots" title={[service.revision, ...service.models].join(' · ')}><span>{service.revision || '–'}</span>{service.models.map(model => <span key={model}>{model}</span>)}</span></dd>
+        </div>
+        <div class="mld-Fact"><dt>Health</dt><dd><Health service={service} /></dd></div>
+      </dl>
+      {failure ? <FailureMessage failure={failure} onDismiss={() => setFailure(null)} /> : null}
+    </>
+  );
+}
+
+/** A key is hidden, shown for 30 s when asked for, and copied without being shown. It is asked for each time. */
+function Key({ service, onFailure }: { service: Service; onFailure: (failure: Failure) => void }) {
+  const port = usePort();
+  const [shown, setShown] = useState('');
+  useEffect(() => {
+    const timer = shown ? setTimeout(() => setShown(''), SHOWN_MS) : undefined;
+    return () => clearTimeout(timer);
+  }, [shown]);
+  const word = service.auth === 'token' ? 'token' : 'key';
+  const read = async () => {
+    try {
+      const keys = await port.request('service.keys', { service: service.service, workspace: service.workspace });
+      return keys.primary || keys.token;
+    } catch (reason) {
+      onFailure(asFailure(reason));
+      throw reason;
+    }
+  };
+  const toggle = () => {
+    if (shown) setShown('');
+    else read().then(setShown, () => undefined);
+  };
+  return (
+    <>
+      {shown ? <Mid text={shown} code tail={4} /> : <code><span aria-hidden="true">••••••••••••</span><span class="mld-VisuallyHidden">hidden</span></code>}
+      <IconButton icon="eye" label={`Show the ${word}`} title={shown ? `Hide the ${word}` : `Show the ${word} for 30 s`} pressed={!!shown} onClick={toggle} />
+      <CopyButton label={`Copy the ${word}`} copy={read} />
+    </>
+  );
+}
+
+const HEALTH = {
+  healthy: { icon: 'done', state: 'done', word: 'Healthy' },
+  unhealthy: { icon: 'warning', state: 'degraded', word: 'Unhealthy' },
+  unknown: { icon: 'unknown', state: 'unknown', word: 'Unknown' },
+} as const;
+
+function Health({ service }: { service: Service }) {
+  const { state, text, checked } = service.health;
+  const look = HEALTH[state];
+  return (
+    <>
+      <span class="mld-State" data-state={look.state} title={text}><Icon name={look.icon} />{look.word}</span>
+      {checked ? <Ago time={checked} /> : null}
+    </>
+  );
+}
+
+/** How long ago, kept true. */
+export function Ago({ time }: { time: string }) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick(count => count + 1), 10_000);
+    return () => clearInterval(timer);
+  }, []);
+  return <span class="mld-Muted mld-Cut" title={exact(time)}>&ensp;{ago(time)}</span>;
+}

@@ -1,0 +1,311 @@
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../protocol';
+import { Highlighted } from './highlight';
+import { Icon } from './icons';
+import { Button, CopyButton, FailureMessage, Segments } from './parts';
+import { PortProvider, asFailure, useOrder, usePort } from './port_context';
+
+type Values = Record<string, unknown>;
+type Begun = Requests['form.submit'][1];
+
+export interface FormViewProps {
+  form: Form['form'];
+  service?: string;
+  workspace?: string;
+  /** Describes the form anew when it changes, and keeps what was typed. */
+  version?: unknown;
+  onBegun: (begun: Begun) => void;
+  onClose?: () => void;
+}
+
+const CHECK_DELAY = 250; // milliseconds without a key before the values are checked
+
+/** A form of its own, with a header: what `%deploy` without a name shows. */
+export function FormPanel({ port, ...props }: FormViewProps & { port: Port }) {
+  return (
+    <PortProvider value={port}>
+      <section class="mld mld-Panel" aria-label={props.form === 'register' ? 'Register a model' : 'Deploy a model'}>
+        <FormView {...props} header />
+      </section>
+    </PortProvider>
+  );
+}
+
+/** A form that is described as data. It is checked as it is typed, and says before it runs what it would run. */
+export function FormView({ form: kind, service, workspace, version, onBegun, onClose, header }: FormViewProps & { header?: boolean }) {
+  const port = usePort();
+  const where = { form: kind, ...(service ? { service } : {}), ...(workspace ? { workspace } : {}) };
+  const [form, setForm] = useState<Form | null>(null);
+  const [failure, setFailure] = useState<Failure | null>(null);
+  const [values, setValues] = useState<Values>({});
+  const [touched, setTouched] = useState<ReadonlySet<string>>(new Set());
+  const [left, setLeft] = useState<ReadonlySet<string>>(new Set());
+  const [check, setCheck] = useState<FormCheck | null>(null);
+  const [language, setLanguage] = useState<FormCheck['previews'][number]['kind']>('python');
+  const [advanced, setAdvanced] = useState(false);
+  const [registering, setRegistering] = useState(false);
+  const root = useRef<HTMLFormElement>(null);
+  const { busy, failure: refused, order, dismiss } = useOrder();
+
+  useEffect(() => {
+    let current = true;
+    port.request('form.describe', where).then(
+      described => {
+        if (!current) return;
+        setForm(described);
+        setValues(before => ({ ...described.values, ...pick(before, touched) }));
+      },
+      reason => current && setFailure(asFailure(reason)),
+    );
+    return () => {
+      current = false;
+    };
+  }, [port, kind, service, workspace, version]);
+
+  const fields = form?.fields.filter(field => isVisible(field, values)) ?? [];
+  const sent = pick(values, new Set(fields.map(field => field.key)));
+  const key = JSON.stringify(sent);
+  useEffect(() => {
+    if (!form) return undefined;
+    let current = true;
+    const timer = setTimeout(() => {
+      port.request('form.check', { ...where, values: sent }).then(
+        checked => current && setCheck(checked),
+        () => undefined, // the last check stays; sending says what is wrong
+      );
+    }, check ? CHECK_DELAY : 0);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [form, key]);
+
+  if (failure) return <FailureMessage failure={failure} />;
+  if (!form) return <p class="mld-Pane mld-Muted">Reading what can be set…</p>;
+
+  const set = (field: string, value: unknown) => {
+    setValues(before => ({ ...before, [field]: value }));
+    setTouched(before => new Set([...before, field]));
+  };
+  const problemOf = (field: FormField) => check?.problems.find(problem => problem.field === field.key && (left.has(field.key) || problem.level === 'warning'));
+  const submit = () => {
+    setLeft(new Set(fields.map(field => field.key)));
+    const wrong = check?.problems.find(problem => problem.level === 'error' && fields.some(field => field.key === problem.field));
+    if (wrong) {
+      if (fields.find(field => field.key === wrong.field)?.advanced) setAdvanced(true);
+      requestAnimationFrame(() => root.current?.querySelector<HTMLElement>(`[data-field="${CSS.escape(wrong.field)}"] :is(input, select, textarea)`)?.focus());
+      return;
+    }
+    order('submit', () => port.request('form.submit', { ...where, values: sent }), begun => {
+      setTouched(new Set());
+      onBegun(begun);
+    });
+  };
+  const sections = [...new Set(form.fields.map(field => field.section))];
+  const some = fields.some(field => field.advanced);
+  const preview = check?.previews.find(one => one.kind === language) ?? check?.previews[0];
+  const changed = [...touched].filter(one => JSON.stringify(values[one] ?? null) !== JSON.stringify(form.values[one] ?? null));
+  const unplaced = (check?.problems ?? []).filter(problem => !form.fields.some(field => field.key === problem.field));
+
+  return (
+    <form
+      ref={root}
+      class="mld-FormView"
+      aria-label={form.title}
+      noValidate
+      onSubmit={event => {
+        event.preventDefault();
+        submit();
+      }}
+      onFocusOut={event => {
+        const field = (event.target as HTMLElement).closest<HTMLElement>('[data-field]')?.dataset['field'];
+        if (field && touched.has(field)) setLeft(before => (before.has(field) ? before : new Set([...before, field])));
+      }}
+    >
+      {header ? (
+        <header class="mld-Head">
+          <span class="mld-State"><Icon name="insert" /></span>
+          <h3 class="mld-Head-name">{form.title}</h3>
+          <p class="mld-Head-meta" />
+          <div class="mld-Actions">{onClose ? <button type="button" class="mld-IconBtn" aria-label="Close" title="Close" onClick={onClose}><Icon name="close" /></button> : null}</div>
+        </header>
+      ) : null}
+      <div class="mld-Form">
+        <div class="mld-Pane">
+          {sections.map(section => {
+            const own = fields.filter(field => field.section === section && (advanced || !field.advanced));
+            if (!own.length) return null;
+            return (
+              <div class={section ? 'mld-Fieldset' : undefined} key={section} role={section ? 'group' : undefined} aria-label={section || undefined}>
+                {own.map(field => (
+                  <FieldRow
+                    key={field.key}
+                    field={field}
+                    value={values[field.key]}
+                    problem={problemOf(field)}
+                    onValue={value => set(field.key, value)}
+                    onRegister={kind === 'deploy' && field.kind === 'models' ? () => setRegistering(!registering) : undefined}
+                    registering={registering}
+                  />
+                ))}
+                {registering && own.some(field => field.kind === 'models') ? (
+                  <div class="mld-Nested">
+                    <FormView
+                      form="register"
+                      workspace={workspace}
+                      onClose={() => setRegistering(false)}
+                      onBegun={begun => {
+                        setRegistering(false);
+                        const models = form.fields.find(field => field.kind === 'models');
+                        if (!models || !begun.model) return;
+                        models.choices.unshift({ value: begun.model, label: begun.model, detail: 'registered now' });
+                        set(models.key, [begun.model]);
+                      }}
+                    />
+                  </div>
+                ) : null}
+              </div>
+            );
+          })}
+          {some ? <div class="mld-Field"><span class="mld-Label" /><span class="mld-Inline"><button type="button" class="mld-Link" aria-expanded={advanced} onClick={() => setAdvanced(!advanced)}>{advanced ? 'Fewer settings' : 'More settings'}</button></span></div> : null}
+        </div>
+        <div class="mld-Pane mld-Stack">
+          {preview ? (
+            <>
+              <div class="mld-Row">
+                <h4 class="mld-H mld-Grow">Same as</h4>
+                <Segments label="Preview as" value={preview.kind} options={check!.previews.map(one => [one.kind, one.title])} onPick={setLanguage} />
+                <CopyButton label="Copy the call" copy={() => preview.text} />
+              </div>
+              <pre class="mld-Code mld-Preview" tabIndex={0} role="region" aria-label={`${preview.title} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
+              {port.insertCell && preview.kind !== 'cli' ? <Button optional onClick={() => port.insertCell?.(preview.text)}><Icon name="insert" />Insert as cell</Button> : null}
+            </>
+          ) : null}
+        </div>
+      </div>
+      {unplaced.map(problem => <p class="mld-Message mld-Pane" data-level={problem.level}><Icon name={problem.level === 'error' ? 'failed' : 'warning'} /><span>{problem.text}</span></p>)}
+      <div class="mld-Foot">
+        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy ? 'true' : undefined}>{busy ? <Icon name="busy" spin /> : null}{form.submit}</button>
+        {kind === 'update' ? <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); }}>Discard changes</Button> : null}
+        {onClose && !header ? <Button onClick={onClose}>Close</Button> : null}
+        <span class="mld-Muted mld-Grow">{check?.note ?? ''}</span>
+      </div>
+      {refused ? <FailureMessage failure={refused} onDismiss={dismiss} /> : null}
+    </form>
+  );
+}
+
+const pick = (values: Values, keys: ReadonlySet<string>): Values => Object.fromEntries(Object.entries(values).filter(([key]) => keys.has(key)));
+
+function isVisible(field: FormField, values: Values): boolean {
+  return Object.entries(field.visibleWhen).every(([key, wanted]) => wanted.includes(String(values[key] ?? '')));
+}
+
+interface FieldRowProps { field: FormField; value: unknown; problem: FormCheck['problems'][number] | undefined; onValue: (value: unknown) => void; onRegister?: () => void; registering: boolean }
+
+function FieldRow({ field, value, problem, onValue, onRegister, registering }: FieldRowProps) {
+  const id = useId();
+  const bad = problem?.level === 'error';
+  const shared = { id, 'aria-invalid': bad || undefined, 'aria-describedby': problem ? `${id}-p` : undefined, title: field.help || undefined };
+  const grouped = (field.kind === 'choice' && field.choices.length <= 4) || field.kind === 'boolean';
+  return (
+    <div class="mld-Field" data-field={field.key}>
+      {grouped ? <span class="mld-Label" id={`${id}-l`}>{field.kind === 'boolean' ? '' : field.label}</span> : <label class="mld-Label" for={id}>{field.label}</label>}
+      <FieldControl field={field} value={value} onValue={onValue} shared={shared} onRegister={onRegister} registering={registering} />
+      {problem ? <p class="mld-Message" data-level={problem.level} id={`${id}-p`}><Icon name={bad ? 'failed' : 'warning'} /><span>{problem.text}</span></p> : null}
+    </div>
+  );
+}
+
+type Shared = { id: string; 'aria-invalid': true | undefined; 'aria-describedby': string | undefined; title: string | undefined };
+
+function FieldControl({ field, value, onValue, shared, onRegister, registering }: { field: FormField; value: unknown; onValue: (value: unknown) => void; shared: Shared; onRegister?: () => void; registering: boolean }) {
+  const text = value === null || value === undefined ? '' : String(value);
+  if (field.kind === 'boolean') {
+    return <span class="mld-Inline"><label class="mld-Check" title={field.help}><input type="checkbox" id={shared.id} checked={value === true} onChange={event => onValue(event.currentTarget.checked)} />{field.label}</label></span>;
+  }
+  if (field.kind === 'choice' && field.choices.length <= 4) {
+    return <span class="mld-Inline"><Segments label={field.label} value={text} options={field.choices.map(choice => [choice.value, choice.label])} onPick={onValue} /></span>;
+  }
+  if (field.kind === 'choice') {
+    return <Select field={field} value={text} onValue={onValue} shared={shared} />;
+  }
+  if (field.kind === 'models') {
+    const chosen = Array.isArray(value) ? (value as string[]) : [];
+    return (
+      <span class="mld-Inline">
+        <Select field={field} value={chosen[0] ?? ''} onValue={one => onValue(one ? [one, ...chosen.slice(1)] : chosen.slice(1))} shared={shared} />
+        {onRegister ? <Button class="mld-mod-control" expanded={registering} onClick={onRegister}>Register…</Button> : null}
+      </span>
+    );
+  }
+  if (field.kind === 'pairs' || field.kind === 'list' || field.kind === 'long-text') {
+    const lines = field.kind === 'pairs' ? Object.entries((value as Record<string, unknown> | null) ?? {}).map(([key, one]) => `${key}=${String(one)}`).join('\n') : Array.isArray(value) ? value.join('\n') : text;
+    return <Lines kind={field.kind} text={lines} placeholder={field.placeholder || (field.kind === 'pairs' ? 'KEY=VALUE, one a line' : '')} onValue={onValue} shared={shared} />;
+  }
+  const numeric = field.kind === 'integer' || field.kind === 'number';
+  if (field.kind === 'secret') {
+    return <span class="mld-Inline"><input class="mld-Input" type="password" autocomplete="new-password" placeholder={field.placeholder} value={text} onInput={event => onValue(event.currentTarget.value)} {...shared} /></span>;
+  }
+  const list = field.choices.length ? `${shared.id}-o` : undefined;
+  const input = (
+    <input
+      class={numeric ? 'mld-Input mld-Narrow' : 'mld-Input'}
+      type="text"
+      autocomplete="off"
+      inputMode={field.kind === 'integer' ? 'numeric' : field.kind === 'number' ? 'decimal' : undefined}
+      spellcheck={false}
+      placeholder={field.placeholder}
+      list={list}
+      value={text}
+      onInput={event => onValue(numeric ? numberOf(event.currentTarget.value) : event.currentTarget.value)}
+      {...shared}
+    />
+  );
+  return (
+    <span class="mld-Inline">
+      {input}
+      {list ? <datalist id={list}>{field.choices.map(choice => <option key={choice.value} value={choice.value}>{choice.detail || choice.label}</option>)}</datalist> : null}
+      {field.unit ? <span class="mld-Unit">{field.unit}</span> : null}
+    </span>
+  );
+}
+
+/** What was typed, as a number where it is one: a text is refused by the check, in its own words. */
+function numberOf(text: string): unknown {
+  const trimmed = text.trim();
+  if (trimmed === '') return null;
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(trimmed) && !/[.e]$/i.test(trimmed) ? Number(trimmed) : text;
+}
+
+function Select({ field, value, onValue, shared }: { field: FormField; value: string; onValue: (value: string) => void; shared: Shared }) {
+  const known = field.choices.some(choice => choice.value === value);
+  return (
+    <span class="mld-Pick">
+      <select class="mld-Select" value={value} onChange={event => onValue(event.currentTarget.value)} {...shared}>
+        {known ? null : <option value={value}>{value || field.placeholder || 'Choose…'}</option>}
+        {field.choices.map(choice => <option key={choice.value} value={choice.value}>{choice.label}{choice.detail ? `, ${choice.detail}` : ''}</option>)}
+      </select>
+      <Icon name="down" />
+    </span>
+  );
+}
+
+function Lines({ kind, text, placeholder, onValue, shared }: { kind: string; text: string; placeholder: string; onValue: (value: unknown) => void; shared: Shared }) {
+  const [typed, setTyped] = useState(text);
+  const last = useRef(text);
+  useEffect(() => {
+    if (last.current !== text) {
+      last.current = text;
+      setTyped(text);
+    }
+  }, [text]);
+  const input = (next: string) => {
+    setTyped(next);
+    const lines = next.split('\n').map(line => line.trim()).filter(Boolean);
+    const value = kind === 'pairs' ? Object.fromEntries(lines.map(line => [line.split('=')[0]!.trim(), line.split('=').slice(1).join('=').trim()])) : kind === 'list' ? lines : next;
+    last.current = kind === 'pairs' ? Object.entries(value as object).map(([key, one]) => `${key}=${String(one)}`).join('\n') : kind === 'list' ? lines.join('\n') : next;
+    onValue(value);
+  };
+  return <textarea class="mld-Input mld-Area" rows={2} placeholder={placeholder} spellcheck={false} value={typed} onInput={event => input(event.currentTarget.value)} {...shared} />;
+}

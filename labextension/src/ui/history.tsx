@@ -1,0 +1,83 @@
+import { useState } from 'preact/hooks';
+import type { Revision, Service } from '../protocol';
+import { duration, exact, moment } from './format';
+import { Icon } from './icons';
+import { Button, Confirm, FailureMessage } from './parts';
+import { useOrder, usePort, useRequest } from './port_context';
+
+const OUTCOMES = {
+  serving: { icon: 'live', state: 'live', word: 'Serving' },
+  kept: { icon: 'stopped', state: 'stopped', word: 'Kept' },
+  removed: { icon: 'dash', state: 'skipped', word: 'Removed' },
+  failed: { icon: 'failed', state: 'failed', word: 'Failed' },
+  pending: { icon: 'busy', state: 'deploying', word: 'Deploying' },
+} as const;
+
+/** Every revision, newest first. A rollback is asked in place, and says what serves meanwhile. */
+export function History({ service, onBegun }: { service: Service; onBegun: (deployment: string) => void }) {
+  const port = usePort();
+  const ref = { service: service.service, workspace: service.workspace };
+  const { answer, failure, busy } = useRequest('service.history', ref, `${service.deployment} ${service.revision} ${service.state}`);
+  const [asked, setAsked] = useState(0);
+  const rollback = useOrder();
+  if (failure && !answer) return <FailureMessage failure={failure} />;
+  if (!answer) return <p class="mld-Pane mld-Muted">{busy ? 'Reading the revisions…' : ''}</p>;
+  if (!answer.length) return <p class="mld-Pane mld-Muted">Each deployment that goes live will be a row here.</p>;
+  const canRollBack = service.can.includes('rollback');
+  const question = (revision: Revision) =>
+    `Roll back to revision ${revision.number}${revision.models.length ? ` (${revision.models.join(', ')})` : ''}? ` +
+    `${revision.seconds === null ? '' : `Takes about ${duration(revision.seconds)}. `}Revision ${service.revision} serves until revision ${revision.number} is ready.`;
+  const act = (revision: Revision) =>
+    rollback.order('rollback', () => port.request('service.rollback', { ...ref, revision: revision.number }), begun => {
+      setAsked(0);
+      onBegun(begun.deployment);
+    });
+  return (
+    <>
+      <div class="mld-Scroll" tabIndex={0} role="region" aria-label="Revisions, scrolls sideways">
+        <table class="mld-Table mld-mod-tall">
+          <thead>
+            <tr>
+              <th scope="col">Revision</th><th scope="col">State</th><th scope="col">Model</th>
+              <th scope="col" class="mld-mod-optional">Bundle</th><th scope="col" class="mld-mod-optional">Changed</th>
+              <th scope="col">Deployed</th><th scope="col" class="mld-Num mld-mod-optional">Took</th>
+              <th scope="col"><span class="mld-VisuallyHidden">Action</span></th>
+            </tr>
+          </thead>
+          <tbody>
+            {answer.map(revision => (
+              <>
+                <tr key={revision.number}>
+                  <th scope="row">{revision.number}</th>
+                  <td><Outcome revision={revision} /></td>
+                  <td>{revision.models.join(', ') || '–'}</td>
+                  <td class="mld-mod-optional"><code title={revision.bundleDigest}>{revision.bundleDigest.slice(0, 8)}</code></td>
+                  <td class="mld-mod-optional" title={revision.changed.join(', ')}>{revision.changed.slice(0, 2).join(', ')}{revision.changed.length > 2 ? `, ${revision.changed.length - 2} more` : ''}</td>
+                  <td title={exact(revision.created)}>{moment(revision.created)}</td>
+                  <td class="mld-Num mld-mod-optional">{duration(revision.seconds)}</td>
+                  <td class="mld-Num">
+                    {canRollBack && revision.outcome === 'kept' ? <Button expanded={asked === revision.number} onClick={() => setAsked(asked === revision.number ? 0 : revision.number)}>Roll back</Button> : null}
+                  </td>
+                </tr>
+                {asked === revision.number ? (
+                  <tr>
+                    <td colSpan={8} style={{ padding: 0 }}>
+                      <Confirm label={`Roll back to revision ${revision.number}`} question={question(revision)} yes={`Roll back to ${revision.number}`} no={`Keep revision ${service.revision}`} busy={rollback.busy !== ''} onYes={() => act(revision)} onNo={() => setAsked(0)} />
+                    </td>
+                  </tr>
+                ) : null}
+              </>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {rollback.failure ? <FailureMessage failure={rollback.failure} onDismiss={rollback.dismiss} /> : null}
+    </>
+  );
+}
+
+function Outcome({ revision }: { revision: Revision }) {
+  const look = OUTCOMES[revision.outcome];
+  const again = revision.rolledBackTo ? `, revision ${revision.rolledBackTo} again` : '';
+  return <span class="mld-State" data-state={look.state}><Icon name={look.icon} />{look.word}{again}</span>;
+}

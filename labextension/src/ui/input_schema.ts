@@ -1,0 +1,210 @@
+/** What a service takes, from its own OpenAPI document: which control draws which part of the body. */
+import { type Json, JsonNumber, NUMBER, fromPlain } from './json_text';
+
+export interface Schema {
+  type?: string | string[];
+  format?: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  items?: Schema;
+  enum?: unknown[];
+  anyOf?: Schema[];
+  oneOf?: Schema[];
+  $ref?: string;
+  title?: string;
+  description?: string;
+  default?: unknown;
+  example?: unknown;
+  minItems?: number;
+  maxItems?: number;
+  'x-format'?: string;
+  [other: string]: unknown;
+}
+
+export type ScalarKind = 'number' | 'integer' | 'string' | 'boolean' | 'choice';
+
+/** A column of a table, or one field. */
+export interface Scalar { kind: ScalarKind; nullable: boolean; required: boolean; choices: string[]; describe: string; format: string }
+
+export type Shape =
+  | { shape: 'scalar'; scalar: Scalar }
+  | { shape: 'table'; rows: 'objects' | 'lists' | 'values'; columns: { key: string; scalar: Scalar }[]; growing: boolean }
+  | { shape: 'group'; fields: { key: string; required: boolean; shape: Shape; describe: string }[] }
+  | { shape: 'json' };
+
+export interface Input {
+  /** The body as JSON; null where the service takes bytes only. */
+  json: { shape: Shape; schema: Schema; example: Json | undefined } | null;
+  /** Media types of a raw body, `*` + `/*` for any. */
+  bytes: string[];
+  summary: string;
+}
+
+export interface OpenApi {
+  paths?: Record<string, Record<string, Operation>>;
+  components?: { schemas?: Record<string, Schema> };
+  security?: unknown[];
+  [other: string]: unknown;
+}
+
+export interface Operation {
+  operationId?: string;
+  summary?: string;
+  description?: string;
+  security?: unknown[];
+  requestBody?: { required?: boolean; content?: Record<string, { schema?: Schema; example?: unknown }> };
+  responses?: Record<string, { description?: string; content?: Record<string, { schema?: Schema; example?: unknown }> }>;
+}
+
+const DEEPEST = 12; // levels of a schema; deeper ones are edited as JSON
+
+export function readInput(document: OpenApi): Input {
+  const content = document.paths?.['/score']?.['post']?.requestBody?.content ?? {};
+  const json = content['application/json'];
+  const bytes = Object.keys(content).filter(type => type !== 'application/json');
+  if (!json) return { json: null, bytes, summary: bytes.join(', ') || 'bytes' };
+  const schema = json.schema ?? {};
+  const example = json.example ?? schema.example;
+  const shape = shapeOf(schema, document, example === undefined ? undefined : fromPlain(example));
+  return { json: { shape, schema, example: example === undefined ? undefined : fromPlain(example) }, bytes, summary: describeShape(shape) };
+}
+
+function resolve(schema: Schema, document: OpenApi, depth = 0): Schema {
+  if (schema.$ref && depth < DEEPEST) {
+    const name = schema.$ref.split('/').at(-1) ?? '';
+    const found = document.components?.schemas?.[name];
+    return found ? resolve(found, document, depth + 1) : {};
+  }
+  const choices = schema.anyOf ?? schema.oneOf;
+  if (choices) {
+    const real = choices.filter(one => one.type !== 'null');
+    if (real.length === 1) {
+      const one = resolve(real[0]!, document, depth + 1);
+      return choices.length > 1 ? { ...one, type: [one.type ?? 'object', 'null'].flat() } : one;
+    }
+  }
+  return schema;
+}
+
+const typesOf = (schema: Schema): string[] => (schema.type === undefined ? [] : [schema.type].flat());
+
+function scalarOf(schema: Schema, required: boolean): Scalar | null {
+  const types = typesOf(schema).filter(type => type !== 'null');
+  const nullable = typesOf(schema).includes('null');
+  const base = { nullable, required, format: schema.format ?? '' };
+  if (schema.enum?.every(one => typeof one === 'string')) return { ...base, kind: 'choice', choices: schema.enum as string[], describe: 'one of a list' };
+  const kind = types.length === 1 ? types[0] : undefined;
+  if (kind !== 'number' && kind !== 'integer' && kind !== 'string' && kind !== 'boolean') return null;
+  const describe = [schema.format && kind === 'string' ? schema.format : kind, nullable ? 'or null' : ''].filter(Boolean).join(' ');
+  return { ...base, kind, choices: [], describe };
+}
+
+export function shapeOf(raw: Schema, document: OpenApi, sample: Json | undefined, required = true, depth = 0): Shape {
+  if (depth > DEEPEST) return { shape: 'json' };
+  const schema = resolve(raw, document);
+  const scalar = scalarOf(schema, required);
+  if (scalar) return { shape: 'scalar', scalar };
+  const types = typesOf(schema).filter(type => type !== 'null');
+  if (types[0] === 'array' && schema.items) return tableOf(schema, document, sample) ?? { shape: 'json' };
+  if (schema.properties) {
+    const needed = new Set(schema.required ?? []);
+    const fields = Object.entries(schema.properties).map(([key, property]) => {
+      const inside = sample instanceof Map ? sample.get(key) : undefined;
+      const own = resolve(property, document);
+      return { key, required: needed.has(key), shape: shapeOf(property, document, inside, needed.has(key), depth + 1), describe: own.description ?? own['x-format'] ?? '' };
+    });
+    return { shape: 'group', fields };
+  }
+  return { shape: 'json' };
+}
+
+function tableOf(schema: Schema, document: OpenApi, sample: Json | undefined): Shape | null {
+  const items = resolve(schema.items as Schema, document);
+  const growing = !(schema.minItems !== undefined && schema.minItems === schema.maxItems);
+  if (items.properties) {
+    const needed = new Set(items.required ?? []);
+    const columns = Object.entries(items.properties).map(([key, property]) => ({ key, scalar: scalarOf(resolve(property, document), needed.has(key)) }));
+    if (!columns.length || columns.some(column => column.scalar === null)) return null;
+    return { shape: 'table', rows: 'objects', columns: columns as { key: string; scalar: Scalar }[], growing };
+  }
+  if (typesOf(items).includes('array') && items.items) {
+    const scalar = scalarOf(resolve(items.items, document), true);
+    if (!scalar) return null;
+    const first = Array.isArray(sample) && Array.isArray(sample[0]) ? sample[0].length : 0;
+    const width = items.minItems !== undefined && items.minItems === items.maxItems ? items.minItems : first;
+    if (!width || width > 200) return null;
+    return { shape: 'table', rows: 'lists', columns: Array.from({ length: width }, (_, at) => ({ key: String(at), scalar })), growing };
+  }
+  const scalar = scalarOf(items, true);
+  return scalar ? { shape: 'table', rows: 'values', columns: [{ key: 'value', scalar }], growing } : null;
+}
+
+/** Whether a form can show this value: one of another shape is edited as JSON, so that nothing is lost. */
+export function fits(shape: Shape, value: Json | undefined): boolean {
+  if (shape.shape === 'json') return true;
+  if (value === undefined || value === null) return true;
+  if (shape.shape === 'scalar') return !Array.isArray(value) && !(value instanceof Map);
+  if (shape.shape === 'group') {
+    if (!(value instanceof Map)) return false;
+    const known = new Map(shape.fields.map(field => [field.key, field.shape]));
+    return [...value].every(([key, item]) => known.has(key) && fits(known.get(key)!, item));
+  }
+  const isScalar = (item: Json | undefined) => !Array.isArray(item) && !(item instanceof Map);
+  if (!Array.isArray(value)) return false;
+  const keys = new Set(shape.columns.map(column => column.key));
+  return value.every(row => {
+    if (shape.rows === 'values') return isScalar(row);
+    if (shape.rows === 'lists') return Array.isArray(row) && row.length <= shape.columns.length && row.every(isScalar);
+    return row instanceof Map && [...row].every(([key, item]) => keys.has(key) && isScalar(item));
+  });
+}
+
+/** What a control shows for a value. */
+export function cellText(value: Json | undefined): string {
+  if (value === undefined || value === null) return '';
+  if (value instanceof JsonNumber) return value.raw;
+  return typeof value === 'string' ? value : String(value);
+}
+
+/** What a typed text means. What is no number stays text: the service says what is wrong with it, at its place. */
+export function typedValue(text: string, scalar: Scalar): Json | undefined {
+  if (scalar.kind === 'boolean') return text === '' ? (scalar.nullable ? null : undefined) : text === 'true' ? true : text === 'false' ? false : text;
+  if (scalar.kind === 'number' || scalar.kind === 'integer') {
+    const trimmed = text.trim();
+    if (trimmed === '') return scalar.nullable ? null : scalar.required ? '' : undefined;
+    const number = trimmed.replace(/^\+/, '').replace(/^(-?)\./, '$10.').replace(/^(-?\d+)\.(?!\d)/, '$1').replace(/^(-?)0+(?=\d)/, '$1');
+    return NUMBER.test(number) ? new JsonNumber(number) : text;
+  }
+  if (text === '' && !scalar.required) return undefined;
+  return text;
+}
+
+export function emptyRow(shape: Shape & { shape: 'table' }): Json {
+  const value = (scalar: Scalar): Json => (scalar.nullable ? null : scalar.kind === 'boolean' ? false : scalar.kind === 'string' ? '' : scalar.kind === 'choice' ? (scalar.choices[0] ?? '') : new JsonNumber('0'));
+  if (shape.rows === 'values') return value(shape.columns[0]!.scalar);
+  if (shape.rows === 'lists') return shape.columns.map(column => value(column.scalar));
+  return new Map(shape.columns.map(column => [column.key, value(column.scalar)]));
+}
+
+/** A first body for a service without a sample. */
+export function emptyValue(shape: Shape): Json {
+  if (shape.shape === 'table') return [emptyRow(shape)];
+  if (shape.shape === 'group') return new Map(shape.fields.filter(field => field.required).map(field => [field.key, emptyValue(field.shape)]));
+  if (shape.shape === 'scalar') return shape.scalar.kind === 'boolean' ? false : shape.scalar.kind === 'string' ? '' : shape.scalar.nullable ? null : new JsonNumber('0');
+  return null;
+}
+
+function describeShape(shape: Shape): string {
+  if (shape.shape !== 'group') return oneShape(shape);
+  return shape.fields.map(field => `${field.key}: ${field.describe.startsWith('pandas.DataFrame') ? 'DataFrame, ' : ''}${oneShape(field.shape)}`).join('; ');
+}
+
+function oneShape(shape: Shape): string {
+  if (shape.shape === 'table') {
+    const numeric = shape.columns.every(column => column.scalar.kind === 'number' || column.scalar.kind === 'integer');
+    const columns = shape.rows === 'values' ? 'values' : shape.columns.length === 1 ? 'column' : 'columns';
+    return shape.rows === 'values' ? `list of ${numeric ? 'numbers' : 'values'}` : `${shape.columns.length} ${numeric ? 'numeric ' : ''}${columns}`;
+  }
+  if (shape.shape === 'scalar') return shape.scalar.describe;
+  return shape.shape === 'group' ? `${shape.fields.length} fields` : 'JSON';
+}

@@ -1,0 +1,25 @@
+import { useMemo } from 'preact/hooks';
+import type { Service } from '../protocol';
+import { LogView } from './log';
+import { LogBuffer } from './log_buffer';
+import { usePort, useTopic } from './port_context';
+
+/** The service's own log, as it is written. */
+export function ServiceLog({ service }: { service: Service }) {
+  const port = usePort();
+  const ref = { service: service.service, workspace: service.workspace };
+  const buffer = useMemo(() => new LogBuffer(), [service.service, service.workspace]);
+  useTopic('serviceLog', ref, event => buffer.append(event.lines, event.lost));
+  const revisions = [...new Set([service.revision, ...service.kept])].sort((a, b) => b - a);
+  return (
+    <LogView
+      buffer={buffer}
+      label="Service log"
+      revisions={revisions}
+      placeholder="Search or request id"
+      download={() => port.request('service.logText', ref)}
+      empty="What the service prints and every request it refuses will appear here."
+      height={346}
+    />
+  );
+}

@@ -1,0 +1,53 @@
+import { useState } from 'preact/hooks';
+import type { Service } from '../protocol';
+import { DeleteQuestion } from './delete_question';
+import { FormView } from './form';
+import { Button, Confirm, FailureMessage } from './parts';
+import { useOrder, usePort } from './port_context';
+
+/** What can be changed of a running service, and the orders that end it. */
+export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (deployment: string) => void }) {
+  const port = usePort();
+  const ref = { service: service.service, workspace: service.workspace };
+  const orders = useOrder();
+  const [asking, setAsking] = useState<'' | 'delete' | 'key'>('');
+  const can = (order: Service['can'][number]) => service.can.includes(order);
+  const order = (name: 'restart' | 'stop' | 'start') => orders.order(name, () => port.request(`service.${name}`, ref));
+  return (
+    <>
+      {can('update') ? <FormView form="update" service={service.service} workspace={service.workspace} onBegun={begun => onBegun(begun.deployment)} version={service.revision} /> : null}
+      <Facts service={service} />
+      <div class="mld-Foot">
+        {can('restart') ? <Button busy={orders.busy === 'restart'} onClick={() => order('restart')}>Restart</Button> : null}
+        {can('stop') ? <Button busy={orders.busy === 'stop'} onClick={() => order('stop')}>Stop</Button> : null}
+        {can('start') ? <Button busy={orders.busy === 'start'} onClick={() => order('start')}>Start</Button> : null}
+        {can('regen-key') ? <Button expanded={asking === 'key'} onClick={() => setAsking(asking === 'key' ? '' : 'key')}>New {service.auth === 'token' ? 'tokens' : 'key'}…</Button> : null}
+        {can('delete') ? <Button kind="danger" expanded={asking === 'delete'} onClick={() => setAsking(asking === 'delete' ? '' : 'delete')}>Delete…</Button> : null}
+      </div>
+      {asking === 'key' ? (
+        <Confirm
+          label="Make a new key"
+          question={service.auth === 'token' ? 'Refuse all tokens given so far? Clients ask for new ones.' : 'Replace the primary key? Clients that send the old one are refused at once. The secondary key stays.'}
+          yes={service.auth === 'token' ? 'Refuse old tokens' : 'Replace the key'}
+          no="Keep"
+          busy={orders.busy === 'key'}
+          onYes={() => orders.order('key', () => port.request('service.regenKey', { ...ref, key: service.auth === 'token' ? 'token' : 'primary' }), () => setAsking(''))}
+          onNo={() => setAsking('')}
+        />
+      ) : null}
+      {asking === 'delete' ? <DeleteQuestion service={service} onKeep={() => setAsking('')} onDeleted={() => setAsking('')} /> : null}
+      {orders.failure ? <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} /> : null}
+    </>
+  );
+}
+
+/** What cannot be changed here. */
+function Facts({ service }: { service: Service }) {
+  const facts = [...service.settings, ...service.environment, ...(service.bundleDigest ? [{ label: 'Bundle', value: service.bundleDigest.slice(0, 8) }] : []), ...(service.folder ? [{ label: 'Folder', value: service.folder }] : [])];
+  if (!facts.length) return null;
+  return (
+    <div class="mld-Pane">
+      <dl class="mld-Pairs">{facts.map(fact => <><dt>{fact.label}</dt><dd class="mld-Cut" title={fact.value}>{fact.value}</dd></>)}</dl>
+    </div>
+  );
+}

@@ -1,0 +1,123 @@
+import type { DeploymentState, Service, ServiceState, Stage, StageState, Timeline } from '../protocol';
+import { clock, duration, elapsed, plural } from './format';
+import type { IconName } from './icons';
+
+/** Icon, the state that the style knows, and the word. The word carries the meaning, the outline repeats it. */
+export interface Look { icon: IconName; state: string; word: string; spin?: boolean }
+
+export const STAGE_LOOKS: Record<StageState, Look> = {
+  waiting: { icon: 'waiting', state: 'waiting', word: 'Waiting' },
+  running: { icon: 'busy', state: 'running', word: 'Running', spin: true },
+  done: { icon: 'done', state: 'done', word: 'Done' },
+  failed: { icon: 'failed', state: 'failed', word: 'Failed' },
+  cancelled: { icon: 'cancelled', state: 'cancelled', word: 'Cancelled' },
+  interrupted: { icon: 'interrupted', state: 'interrupted', word: 'Interrupted' },
+  'not-reached': { icon: 'dash', state: 'skipped', word: 'Not reached' },
+  'not-needed': { icon: 'dash', state: 'skipped', word: 'Not needed' },
+};
+
+export const DEPLOYMENT_LOOKS: Record<DeploymentState, Look> = {
+  'not-started': { icon: 'dash', state: 'skipped', word: 'Not started' },
+  deploying: { icon: 'busy', state: 'deploying', word: 'Deploying' },
+  updating: { icon: 'updating', state: 'updating', word: 'Updating' },
+  live: { icon: 'live', state: 'live', word: 'Live' },
+  failed: { icon: 'failed', state: 'failed', word: 'Failed' },
+  cancelled: { icon: 'cancelled', state: 'cancelled', word: 'Cancelled' },
+  interrupted: { icon: 'interrupted', state: 'interrupted', word: 'Interrupted' },
+};
+
+export const SERVICE_LOOKS: Record<ServiceState, Look> = {
+  deploying: DEPLOYMENT_LOOKS.deploying,
+  updating: DEPLOYMENT_LOOKS.updating,
+  live: DEPLOYMENT_LOOKS.live,
+  unhealthy: { icon: 'warning', state: 'degraded', word: 'Unhealthy' },
+  failed: DEPLOYMENT_LOOKS.failed,
+  cancelled: DEPLOYMENT_LOOKS.cancelled,
+  stopped: { icon: 'stopped', state: 'stopped', word: 'Stopped' },
+  deleted: { icon: 'dash', state: 'skipped', word: 'Deleted' },
+  unknown: { icon: 'unknown', state: 'unknown', word: 'Unknown' },
+};
+
+export function isRunning(timeline: Timeline): boolean {
+  return timeline.state === 'deploying' || timeline.state === 'updating';
+}
+
+/** The stage at which an ended deployment stands. */
+export function endStage(timeline: Timeline): Stage | undefined {
+  return timeline.stages.find(stage => stage.state === timeline.state);
+}
+
+/** `Failed in Probe`, `Deploying`. */
+export function deploymentWord(timeline: Timeline): string {
+  const { word } = DEPLOYMENT_LOOKS[timeline.state];
+  const stage = isRunning(timeline) ? undefined : endStage(timeline);
+  return stage ? `${word} in ${stage.title}` : word;
+}
+
+export function revisionWord(timeline: Timeline): string {
+  if (isRunning(timeline)) return timeline.revision ? `Revision ${timeline.revision}` : '';
+  if (timeline.serving) return `Revision ${timeline.serving} still serving`;
+  return '';
+}
+
+/** What a stage's row says beside its name. */
+export function stageDetail(stage: Stage, timeline: Timeline): string {
+  if (stage.state === 'waiting') {
+    if (stage.lastSeconds !== null) return `Last time ${duration(stage.lastSeconds)}`;
+    if (stage.id === 'switch' && timeline.serving) return `From revision ${timeline.serving}`;
+    return '';
+  }
+  if (stage.state === 'not-reached') {
+    return stage.id === 'switch' && timeline.serving ? `Not reached, traffic stays on revision ${timeline.serving}` : 'Not reached';
+  }
+  if (stage.state === 'not-needed') return stage.detail || 'Not needed';
+  const warnings = stage.warnings ? plural(stage.warnings, 'warning') : '';
+  const said = stage.detail.includes(warnings);
+  return [stage.detail, said ? '' : warnings].filter(Boolean).join(', ');
+}
+
+/** `Deployed in 46.6 s` and `7 stages, longest Build image 38.2 s, 1 warning`. */
+export function summary(timeline: Timeline): [string, string] {
+  const ran = timeline.stages.filter(stage => stage.seconds !== null && stage.state !== 'not-needed');
+  const longest = ran.reduce<Stage | null>((most, stage) => ((stage.seconds ?? 0) > (most?.seconds ?? -1) ? stage : most), null);
+  const rest = [
+    plural(ran.length, 'stage'),
+    longest ? `longest ${longest.title} ${duration(longest.seconds)}` : '',
+    timeline.warnings ? plural(timeline.warnings, 'warning') : '',
+  ];
+  const verb = timeline.operation === 'rollback' ? 'Rolled back' : timeline.operation === 'update' ? 'Updated' : 'Deployed';
+  return [`${verb} in ${duration(timeline.elapsedSeconds)}`, rest.filter(Boolean).join(', ')];
+}
+
+/** What a screen reader hears when something changed: the last stages and the state. */
+export function announcement(timeline: Timeline): string {
+  if (!isRunning(timeline)) {
+    const took = timeline.elapsedSeconds ? ` after ${duration(timeline.elapsedSeconds)}` : '';
+    return `${deploymentWord(timeline)}${took}.`;
+  }
+  const done = timeline.stages.filter(stage => stage.state === 'done').at(-1);
+  const now = timeline.stages.find(stage => stage.state === 'running');
+  return [done && `${done.title} done in ${duration(done.seconds)}.`, now && `${now.title} started.`].filter(Boolean).join(' ');
+}
+
+/** The line below the header where there is neither progress nor a service to show. */
+export function note(timeline: Timeline): string {
+  if (timeline.message) return timeline.message;
+  if (timeline.state === 'cancelled') return `Cancelled${timeline.finished ? ` at ${clock(timeline.finished)}` : ''}. ${stays(timeline)}`;
+  if (timeline.state === 'interrupted') return `It ended${timeline.finished ? ` at ${clock(timeline.finished)}` : ''} without finishing. ${stays(timeline)}`;
+  return stays(timeline);
+}
+
+function stays(timeline: Timeline): string {
+  return timeline.serving ? `Revision ${timeline.serving} keeps serving.` : 'Nothing was changed.';
+}
+
+/** What stands for time in the header: it counts while something runs. */
+export function elapsedWord(timeline: Timeline, secondsSince: number): string {
+  if (isRunning(timeline)) return elapsed(timeline.elapsedSeconds + secondsSince);
+  return timeline.elapsedSeconds ? duration(timeline.elapsedSeconds) : '';
+}
+
+export function sinceWord(service: Service): string {
+  return service.state === 'live' && service.since ? `since ${clock(service.since)}` : '';
+}
