@@ -39,15 +39,17 @@ class Token:
         return f"Token(********, refresh_after={self.refresh_after!r}, ends={self.ends!r})"
 
 
-def cancel_deployment(folder: WorkspaceFolder, name: str) -> bool:
+def cancel_deployment(folder: WorkspaceFolder, name: str, deployment_id: str = "") -> bool:
     """Tells the runner of the service's deployment to stop. False when no deployment is under way.
+
+    With a `deployment_id` only that one is cancelled, and no other that was begun since.
 
     Raises:
         WebserviceNotFound: there is no such service.
     """
     service = _find_service(folder, name)
     deployment = folder.open_store().get_deployment(service.deployment_id)
-    if deployment is None or deployment.state != "running":
+    if deployment is None or deployment.state != "running" or deployment_id not in ("", deployment.id):
         return False
     # A runner on another machine reads this from the store, with its lease; one on this machine sees the file sooner.
     with suppress(StorageError):  # a full disk: the file needs no space

@@ -31,11 +31,13 @@ def describe_error(error: BaseException, context: PanelContext) -> Failure:
         }
     parts = error.as_dict()
     why, where = parts.get("why", ""), parts.get("where", "")
+    field = error.field if isinstance(error, FieldError) else ""
     return {
         "code": CODES.get(error.code) or kebab(error.code),
         "error": parts.get("what", ""),
         "cause": f"{why} ({where})" if why and where else why or where,
         "hint": context.words(parts.get("hint", "")),
+        **({"field": field} if field else {}),
     }
 
 
@@ -48,6 +50,14 @@ def describe_cause(cause: dict[str, Any], context: PanelContext) -> Failure:
         "cause": f"{why} ({where})" if why and where else why or where,
         "hint": context.words(str(cause.get("hint") or "")),
     }
+
+
+class FieldError(UserErrorException):
+    """What was typed into a field of a view cannot be used; `field` is the field's key."""
+
+    def __init__(self, field: str, what: str, *, why: str, hint: str) -> None:
+        super().__init__(what, why=why, hint=hint)
+        self.field = field
 
 
 def bad_request(what: str, why: str) -> UserErrorException:

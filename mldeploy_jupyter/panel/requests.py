@@ -7,10 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.panel import deployment_log, deployments, service_log, services
+from mldeploy_jupyter.panel import deployment_log, deployments, orders, report, revisions, service_log, services
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
-from mldeploy_jupyter.panel.parameters import DEPLOYMENT, LOG, SERVICE, WORKSPACE, Parameters, boolean, check_parameters
+from mldeploy_jupyter.panel.parameters import (
+    DEPLOYMENT,
+    LOG,
+    SERVICE,
+    WORKSPACE,
+    Parameters,
+    boolean,
+    check_parameters,
+    choice,
+    integer,
+    text,
+)
+
+MAX_WORKERS = 1000  # processes of one service; a larger number is a mistake
+
+KEY = choice("primary", "secondary", "token", required=True)
 
 Answer = Callable[[PanelContext, dict[str, Any]], Any]
 
@@ -26,11 +41,25 @@ class Request:
 REQUESTS: dict[str, Request] = {
     "service.describe": Request(SERVICE, services.answer_describe),
     "service.list": Request({**WORKSPACE, "all": boolean()}, services.answer_list),
+    "service.history": Request(SERVICE, revisions.answer_history),
+    "service.keys": Request(SERVICE, orders.answer_keys),
     "service.log": Request({**SERVICE, **LOG}, service_log.answer_log),
     "service.logText": Request(SERVICE, service_log.answer_log_text),
     "deployment.timeline": Request(DEPLOYMENT, deployments.answer_timeline),
     "deployment.log": Request({**DEPLOYMENT, **LOG}, deployment_log.answer_log),
     "deployment.logText": Request(DEPLOYMENT, deployment_log.answer_log_text),
+    "deployment.report": Request(DEPLOYMENT, report.answer_report),
+    # Orders
+    "service.scale": Request({**SERVICE, "workers": integer(1, MAX_WORKERS, required=True)}, orders.answer_scale),
+    "service.rollback": Request({**SERVICE, "revision": integer(1)}, orders.answer_rollback),
+    "service.reload": Request(SERVICE, orders.answer_reload),
+    "service.restart": Request(SERVICE, orders.answer_restart),
+    "service.stop": Request(SERVICE, orders.answer_stop),
+    "service.start": Request(SERVICE, orders.answer_start),
+    "service.delete": Request({**SERVICE, "confirm": text(required=True)}, orders.answer_delete),
+    "service.regenKey": Request({**SERVICE, "key": KEY}, orders.answer_regenerate),
+    "deployment.cancel": Request(DEPLOYMENT, orders.answer_cancel),
+    "deployment.retry": Request(DEPLOYMENT, orders.answer_retry),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound
 from mldeploy_jupyter.core.journal.wording import target_title
 from mldeploy_jupyter.panel.capabilities import allowed_orders, shown_tabs
 from mldeploy_jupyter.panel.context import PanelContext
+from mldeploy_jupyter.panel.environments import describe_environment
 from mldeploy_jupyter.panel.failures import describe_cause
 from mldeploy_jupyter.panel.setting_words import describe_setting
 
@@ -72,7 +72,7 @@ def _describe(context: PanelContext, folder: WorkspaceFolder, read: Overview) ->
     data, record, live = read.data, read.record, read.live
     state = _state(read)
     store = folder.open_store()
-    kept = [revision.number for revision in store.list_revisions(record.name, outcome="kept")]
+    kept = [each.number for each in store.list_revisions(record.name, outcome="kept") if is_kept(folder, each)]
     began = store.get_deployment(live.deployment_id) if live is not None and live.deployment_id else None
     last = store.get_deployment(record.deployment_id) if record.deployment_id else None
     auth = "token" if data["tokenAuthEnabled"] else "key" if data["authEnabled"] else "none"
@@ -98,7 +98,7 @@ def _describe(context: PanelContext, folder: WorkspaceFolder, read: Overview) ->
         "workers": _workers(live),
         "kept": sorted(kept),
         "bundleDigest": live.bundle_digest if live is not None else "",
-        "environment": _environment(folder, live),
+        "environment": describe_environment(folder, live) if live is not None else [],
         "settings": _settings(live, data["settings"] or {}),
         "can": allowed_orders(folder, record, state, auth=auth, kept=bool(kept)),
         "tabs": shown_tabs(folder, record, state),
@@ -143,18 +143,7 @@ def _settings(live: RevisionRecord | None, settings: dict[str, Any]) -> list[dic
     ]
 
 
-def _environment(folder: WorkspaceFolder, live: RevisionRecord | None) -> list[dict[str, str]]:
-    """What the live revision runs with: kind, version of Python, number of packages, as far as they are known."""
-    if live is None:
-        return []
-    kind = str(live.environment.get("kind") or "")
-    facts = {"Environment": "this kernel's own" if kind == "current" else "built from its lock" if kind else ""}
-    try:
-        lock = (folder.bundles / live.bundle_digest / "environment.lock").read_text("utf-8")
-    except (OSError, ValueError):  # none: it uses the kernel's packages
-        lock = "\n".join(str(pin) for pin in live.environment.get("pins") or [])
-    version = re.search(r"^# python ([\d.]+)", lock, re.MULTILINE)
-    packages = len(re.findall(r"^[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])? *(?:==|@)", lock, re.MULTILINE))
-    facts["Python"] = version[1] if version else ""
-    facts["Packages"] = str(packages) if packages else ""
-    return [{"label": label, "value": value} for label, value in facts.items() if value]
+def is_kept(folder: WorkspaceFolder, revision: RevisionRecord) -> bool:
+    """Whether the service can go back to this revision: it was live, and its bundle was not removed by a prune."""
+    bundle = folder.bundles / revision.bundle_digest
+    return revision.outcome == "kept" and (not revision.bundle_digest or bundle.exists())

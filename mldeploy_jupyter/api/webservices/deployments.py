@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +189,43 @@ def begin_rollback(
         build,
         secrets=config.secrets(),
         detached=_needs_runner(request, detached),
+    )
+    return _start(folder, spec)
+
+
+def begin_retry(folder: WorkspaceFolder, deployment_id: str, *, detached: bool = False) -> DeploymentRecord:
+    """Begins a deployment again that did not become live: the same request, with the script as it is now.
+
+    Keys that were passed to the first one were stored nowhere; the service keeps those that it has.
+
+    Raises:
+        WebserviceException: it became live, runs, is not known, or is not the last one of its service.
+        DeploymentInProgress: another operation holds the service.
+    """
+    store = folder.open_store()
+    record = store.get_deployment(deployment_id)
+    service = store.get_service(record.service) if record is not None else None
+    if record is None or record.state in ("running", "live") or (service and service.deployment_id != record.id):
+        running = record is not None and record.state == "running"
+        live = record is not None and record.state == "live"
+        raise WebserviceException(
+            f"the deployment {deployment_id} cannot be tried again",
+            why="there is no record of it" if record is None else "it still runs" if running
+            else "it became live" if live else f"{record.service} was deployed again since",
+            hint=f"see what there is: mldeploy service show {record.service}" if record else "mldeploy service list",
+        )  # fmt: skip
+    request = DeploymentRequest.from_dict(record.request)
+
+    def build(service: ServiceRecord | None, revision: RevisionRecord | None) -> DeploymentRequest:
+        digest = digest_script(request.inference_config) if request.script_digest else ""
+        return replace(request, script_digest=digest)
+
+    config = DeployConfig.from_dict(request.deploy_config)
+    spec = LaunchSpec(
+        record.service,
+        config.compute_type,
+        build,
+        detached=request.operation == "deploy" or _needs_runner(request, detached),
     )
     return _start(folder, spec)
 

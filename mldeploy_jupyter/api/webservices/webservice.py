@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
@@ -20,9 +19,18 @@ from mldeploy_jupyter.api.arguments import (
     check_workspace,
 )
 from mldeploy_jupyter.api.record_attribute import RecordAttribute
-from mldeploy_jupyter.api.webservices import azure_v1, deployments, details, listing, metadata, scoring, waiting
+from mldeploy_jupyter.api.webservices import (
+    azure_v1,
+    control,
+    deployments,
+    details,
+    listing,
+    metadata,
+    scoring,
+    waiting,
+)
 from mldeploy_jupyter.api.webservices.access_token import WebServiceAccessToken
-from mldeploy_jupyter.core.errors import DeploymentFailed, ScoringError, UserErrorException, WebserviceNotFound
+from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord
 
 if TYPE_CHECKING:
@@ -380,15 +388,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         Raises:
             DeploymentFailed: it did not start, for example because another process has its port.
         """
-        try:
-            deployment.control_service(self._folder, self.name, "start", _print_note)
-        except DeploymentFailed as error:
-            if getattr(error.cause, "code", "") == "port-in-use":  # a service keeps its port
-                error.hint = (
-                    f"stop that process, or move the service with `mldeploy service update {self.name} --port N`"
-                )
-                error.cause = replace(error.cause, hint=error.hint)
-            raise
+        control.start(self._folder, self.name, _print_note)
 
     def stop(self) -> None:
         """Ends the service's processes once their requests are answered; name, keys, revisions and port stay."""

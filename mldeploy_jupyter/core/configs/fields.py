@@ -50,9 +50,15 @@ class Field:
     @property
     def label(self) -> str:
         """The setting as forms and panels call it: `Worker count`, `Memory limit`. Without its unit."""
+        return self.word[:1].upper() + self.word[1:]
+
+    @property
+    def word(self) -> str:
+        """The label inside a sentence: `worker count`, `CORS origins`."""
+        if self.name in _WORDS:
+            return _WORDS[self.name]
         words = [word for word in self.name.split("_") if word not in _UNITS]
-        text = " ".join(_ABBREVIATIONS.get(word, word) for word in words)
-        return text[:1].upper() + text[1:]
+        return " ".join(_ABBREVIATIONS.get(word, word) for word in words)
 
     @property
     def unit(self) -> str:
@@ -62,7 +68,13 @@ class Field:
 
 
 _UNITS = {"ms": "ms", "seconds": "s", "mb": "MB", "gb": "GB"}
-_ABBREVIATIONS = {"cpu": "CPU", "gpu": "GPU", "cors": "CORS", "ssl": "TLS", "cname": "CNAME", "init": "init()"}
+_WORDS = {
+    "worker_count": "workers",
+    "num_replicas": "replicas",
+    "auth_enabled": "key authentication",
+    "token_auth_enabled": "token authentication",
+}
+_ABBREVIATIONS = {"cpu": "CPU", "gpu": "GPU", "cors": "CORS", "ssl": "TLS", "cname": "CNAME"}
 
 
 @dataclass(frozen=True)
