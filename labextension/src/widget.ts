@@ -1,16 +1,142 @@
-/** The entry of the notebook's widget: what anywidget calls for each model and each of its views. */
+/**
+ * The entry of the notebook's widget: what anywidget calls for each model and each of its views.
+ *
+ * A kernel has one widget that connects all of its panels; in a page of JupyterLab or Notebook 7 they are put beside
+ * the outputs that the kernel displays (`page.ts`). Elsewhere each panel is a view of a widget of its own.
+ */
 import { h, render as renderTree } from 'preact';
+import { CommPort, type Channel, type Message } from './comm_port';
+import { notebookActions, type WidgetManager } from './notebook_actions';
+import { isNotebookPage, KEPT_MS, Page, rememberView, type Subject } from './page';
 import { Panel } from './ui/panel';
-import type { Port } from './protocol';
 
-const offline: Port = {
-  request: () => Promise.reject({ code: 'lost', error: 'nothing is connected', cause: '', hint: '' }),
-  subscribe: () => () => {},
-};
+/** What anywidget gives of a model. */
+interface Model {
+  get(name: string): unknown;
+  send(content: unknown): void;
+  on(name: string, run: (...args: never[]) => void): void;
+  off(name: string, run: (...args: never[]) => void): void;
+  widget_manager?: WidgetManager;
+}
+
+interface Connected {
+  model: Model;
+  port: CommPort;
+  root: HTMLElement | null; // the DOM of the panel, which the next view adopts
+}
+
+// Each model loads this module anew, so what they share is kept by the page.
+const shared = globalThis as { [key: symbol]: Set<Connected> };
+const all = (shared[Symbol.for('mldeploy.panels')] ??= new Set());
+
+function channelOf(model: Model): Channel {
+  return {
+    send: (message) => model.send(message),
+    listen(onMessage) {
+      const receive = (message: Message) => onMessage(message);
+      model.on('msg:custom', receive);
+      return () => model.off('msg:custom', receive);
+    },
+  };
+}
+
+function connect(model: Model, signal?: AbortSignal): Connected {
+  const connected: Connected = { model, port: new CommPort(), root: null };
+  const { port } = connected;
+  port.attach(channelOf(model));
+  Object.assign(port, notebookActions(model.widget_manager, () => connected.root));
+  // Panels that were left behind by the kernel before this one, in the same notebook.
+  for (const other of all) {
+    if (!other.port.connected && other.model.widget_manager === model.widget_manager) other.port.attach(channelOf(model));
+  }
+  all.add(connected);
+  watchConnection(model, port, signal);
+  signal?.addEventListener('abort', () => port.lose());
+  return connected;
+}
+
+/** Tells the port when nothing comes from the kernel any longer, and when it may have missed something. */
+function watchConnection(model: Model, port: CommPort, signal?: AbortSignal): void {
+  const kernel = model.widget_manager?.kernel;
+  const heard = () => {
+    if (model.get('_ended') === true) port.lose();
+  };
+  model.on('change:_ended', heard);
+  model.on('comm:close', () => port.lose());
+  const onStatus = (_: unknown, status: string) => {
+    if (/^(dead|restarting|autorestarting|terminating|unknown)$/.test(status)) port.lose();
+  };
+  const onConnection = (_: unknown, status: string) => {
+    if (status === 'connected') port.resume();
+  };
+  kernel?.statusChanged?.connect(onStatus);
+  kernel?.connectionStatusChanged?.connect(onConnection);
+  const onVisibility = () => port.setVisible(document.visibilityState === 'visible');
+  document.addEventListener('visibilitychange', onVisibility);
+  signal?.addEventListener('abort', () => {
+    kernel?.statusChanged?.disconnect(onStatus);
+    kernel?.connectionStatusChanged?.disconnect(onConnection);
+    document.removeEventListener('visibilitychange', onVisibility);
+  });
+}
+
+const byModel = new Map<string, Connected>();
+
+function connectionOf(model: Model, signal?: AbortSignal): Connected {
+  const id = String(model.get('panel_id'));
+  let connected = byModel.get(id);
+  if (!connected) byModel.set(id, (connected = connect(model, signal)));
+  return connected;
+}
+
+function drawPanel(root: HTMLElement, subject: Subject, port: CommPort): () => void {
+  renderTree(h(Panel, { port, ...subject }), root);
+  return () => renderTree(null, root);
+}
+
+/** What ends a view: its panel is kept for a moment, in which the next view may adopt it. */
+function leave(connected: Connected, root: HTMLElement, unmount: () => void): () => void {
+  const earlier = unmounts.get(root);
+  unmounts.set(root, earlier ?? unmount);
+  return () => {
+    setTimeout(() => {
+      if (root.isConnected) return;
+      unmounts.get(root)?.();
+      unmounts.delete(root);
+      if (connected.root === root) connected.root = null;
+    }, KEPT_MS);
+  };
+}
+
+const unmounts = new WeakMap<HTMLElement, () => void>();
 
 export default {
-  render({ el }: { el: HTMLElement }) {
-    renderTree(h(Panel, { port: offline, service: 'churn' }), el);
-    return () => renderTree(null, el);
+  initialize({ model, signal }: { model: Model; signal?: AbortSignal }) {
+    const connected = connectionOf(model, signal);
+    const inPage = isNotebookPage();
+    model.send({ kind: 'hello', id: '', page: inPage ? 'notebook' : 'other' });
+    if (!inPage || model.get('service')) return;
+    const page = new Page(String(model.get('panel_id')), (root, subject) => {
+      connected.root ??= root;
+      return drawPanel(root, subject, connected.port);
+    });
+    signal?.addEventListener('abort', () => page.close());
+  },
+
+  render({ model, el }: { model: Model; el: HTMLElement }) {
+    const connected = connectionOf(model);
+    const { root } = connected;
+    if (root && !root.isConnected) {
+      const restore = rememberView(root); // drawn again: typed input and everything else stays
+      el.append(root);
+      queueMicrotask(restore);
+      return leave(connected, root, () => {});
+    }
+    const fresh = document.createElement('div');
+    fresh.className = 'mld mld-Root';
+    el.append(fresh);
+    connected.root ??= fresh;
+    const [service, workspace, deployment] = ['service', 'workspace', 'deployment'].map((name) => String(model.get(name)));
+    return leave(connected, fresh, drawPanel(fresh, { service, workspace, deployment } as Subject, connected.port));
   },
 };

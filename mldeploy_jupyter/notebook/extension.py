@@ -46,6 +46,8 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     shell.Completer.custom_matchers.append(session.matcher)
     session.on_cell_end = lambda *_: session.refresh_timelines()
     shell.events.register("post_run_cell", session.on_cell_end)
+    if session.panels is not None:
+        session.panels.prepare()
     setattr(shell, _KEY, session)
 
 
@@ -67,6 +69,7 @@ def unload(shell: Any) -> None:
     remove_formatters(session)
     shell.Completer.custom_matchers.remove(session.matcher)
     shell.events.unregister("post_run_cell", session.on_cell_end)
+    session.close_panels()
     setattr(shell, _KEY, None)
 
 

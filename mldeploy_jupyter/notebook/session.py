@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
+    from mldeploy_jupyter.notebook.panels import Panels
 
 # live: a kernel with a person at the front end. headless: a kernel that a program runs (nbconvert, papermill), which
 # saves no output after the last cell's end. terminal: IPython in a terminal.
@@ -61,6 +62,9 @@ class Session:
     timelines: dict[str, Any] = field(default_factory=dict)
     timeline_cells: dict[str, int] = field(default_factory=dict)
 
+    # What draws panels; None until the first one, and where no person sees them.
+    _panels: Panels | None = None
+
     # Added to the shell, and removed from it by `unload`.
     matcher: Any = None
     on_cell_end: Any = None
@@ -68,6 +72,23 @@ class Session:
     @property
     def namespace(self) -> dict[str, Any]:
         return self.shell.user_ns if self.shell is not None else {}
+
+    @property
+    def panels(self) -> Panels | None:
+        """The panels of this session; None in a terminal, and where a program runs the notebook."""
+        if front_end(self.shell) != "live":
+            return None
+        if self._panels is None:
+            from mldeploy_jupyter.notebook.panels import Panels
+
+            self._panels = Panels(self.shell, self.cells, self.timelines)
+        return self._panels
+
+    def close_panels(self) -> None:
+        """Closes the panels that were shown."""
+        if self._panels is not None:
+            self._panels.close()
+            self._panels = None
 
     def record_deployment(self, service: str) -> None:
         """Remembers the service that was deployed last."""

@@ -35,8 +35,9 @@ class TimelineView:
 
     `first` is drawn while the journal is empty. `check_runner` detects a runner that died and records it in the
     journal. `is_over` says that the deployment has ended, which the store knows an instant before the journal. With
-    `errors` False the reason of a failure is left out, because the caller raises it. `now` is the wall-clock time with
-    its zone, `clock` a monotonic clock in seconds.
+    `errors` False the reason of a failure is left out, because the caller raises it. While `is_hidden`, because a
+    panel shows the same, only changes of a state are drawn. `while_waiting` is called while a cell waits. `now` is the
+    wall-clock time with its zone, `clock` a monotonic clock in seconds.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class TimelineView:
         check_runner: Callable[[], Any] = lambda: None,
         is_over: Callable[[], bool] = lambda: False,
         errors: bool = True,
+        is_hidden: Callable[[], bool] = lambda: False,
+        while_waiting: Callable[[], Any] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,10 +61,12 @@ class TimelineView:
         self.errors = errors
         self._reader = JournalReader(journal)
         self._publish, self._check_runner, self._is_over = publish, check_runner, is_over
+        self._is_hidden, self._while_waiting = is_hidden, while_waiting
         self._now, self._clock = now, clock
         self._lock = threading.Lock()
         self._drawn_at = self._read_at = self._last_event_at = self._checked_at = clock()
         self._drawn: dict[str, str] = {}
+        self._drawn_states: Any = None
 
     def show(self) -> TimelineView:
         """Draws the timeline and keeps it up to date from a thread of its own."""
@@ -86,12 +91,28 @@ class TimelineView:
             moment = self._read_at = self._clock()
             if events:
                 self._last_event_at = moment
-            if events or not self._drawn or moment - self._drawn_at >= CLOCK_SECONDS:
+            if self._is_due(bool(events), moment):
                 update_elapsed(self.timeline, self._now())
                 self._draw(moment)
             if self.timeline.ended:
                 self.ended.set()
             return self.ended.is_set()
+
+    def _is_due(self, is_new: bool, moment: float) -> bool:
+        states = (self.timeline.state, [stage.status for stage in self.timeline.stages])
+        if self._drawn and self._is_hidden() and states == self._drawn_states:
+            return False
+        self._drawn_states = states
+        return is_new or not self._drawn or moment - self._drawn_at >= CLOCK_SECONDS
+
+    def finish(self) -> None:
+        """Draws the timeline for the last time, as it is now."""
+        self.refresh()
+        with self._lock:
+            update_elapsed(self.timeline, self._now())
+            self._drawn = {**self._drawn, "": ""}  # draw it whatever was drawn
+            self._draw(self._clock())
+            self.ended.set()
 
     def catch_up(self, seconds: float = LAST_EVENT_SECONDS) -> bool:
         """Like `refresh`, but waits up to `seconds` for the last event of a deployment that has ended."""
@@ -104,6 +125,7 @@ class TimelineView:
         """Waits until the deployment has ended, or for `timeout` seconds."""
         end = None if timeout is None else self._clock() + timeout
         while not self.ended.wait(POLL_SECONDS) and (end is None or self._clock() < end):
+            self._while_waiting()
             self._check_when_silent()
             if self._clock() - self._read_at >= UPDATE_SECONDS:
                 self.refresh()
@@ -175,8 +197,12 @@ def _add_view(session: Session, service: Any, errors: bool) -> TimelineView:
 
     display_id = f"mldeploy-{service.deployment_id}-{os.urandom(4).hex()}"
 
-    def publish(bundle: dict[str, str], again: bool) -> None:
+    panels = session.panels
+
+    def publish(bundle: dict[str, Any], again: bool) -> None:
         show: Any = update_display if again else display
+        if panels is not None:
+            bundle = panels.add_view(panels.mark(bundle, service), service, display_id)
         show(bundle, raw=True, display_id=display_id)
 
     record = service.record
@@ -198,6 +224,8 @@ def _add_view(session: Session, service: Any, errors: bool) -> TimelineView:
         check_runner=lambda: service.shown_state,
         is_over=is_over,
         errors=errors,
+        is_hidden=lambda: panels is not None and panels.is_drawn,
+        while_waiting=panels.take_queued if panels is not None else lambda: None,
     )
     session.timeline_cells[service.deployment_id] = prompt_number(session.shell) or 0
     if front_end(session.shell) == "terminal":

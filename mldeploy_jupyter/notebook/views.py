@@ -216,7 +216,11 @@ def add_formatters(session: Session) -> None:
         return session.timeline_cells.get(value.deployment_id) == (prompt_number(session.shell) or 0)
 
     def service(value: Webservice) -> Bundle:
-        return service_bundle(value, below_timeline=has_timeline(value))
+        below = has_timeline(value)
+        bundle, panels = service_bundle(value, below_timeline=below), session.panels
+        if panels is None or not bundle["text/html"]:
+            return bundle
+        return panels.mark_below(bundle) if below else panels.mark(bundle, value)
 
     def show_nothing_twice(value: Webservice) -> None:
         # The state would go stale below a timeline that still changes, so nothing is displayed.

@@ -111,7 +111,7 @@ class Subscriptions:
         """Looks at everything that is due. Returns the seconds until something is due again, None for never."""
         with self._lock:
             for key, watch in list(self._watches.items()):
-                if self._clock() >= watch.due:
+                if watch.due <= self._clock():  # in this order: what was answered is due at the moment it is asked
                     with patience(0.0):  # one watch must not keep the others waiting
                         watch.look()
                 for view in [view for view in watch.views if view.is_broken]:

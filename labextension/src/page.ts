@@ -1,0 +1,161 @@
+/**
+ * Where panels stand in a page of JupyterLab or Notebook 7.
+ *
+ * The kernel displays plain HTML, which is what the notebook saves. It names its kernel and its subject in an
+ * attribute; the panel is put beside it, and the style sheet hides the HTML while the panel is there. So the saved
+ * notebook has no widget, and an update of the HTML does not touch the panel.
+ */
+
+export const ATTRIBUTE = 'data-mldeploy';
+const OUTPUT = '.jp-OutputArea-output';
+export const KEPT_MS = 2_000; // for how long a panel that left the page, such as in a cell that is moved, is kept
+
+/** What a panel is about. */
+export interface Subject {
+  service: string;
+  workspace: string;
+  deployment: string;
+}
+
+/** What an output says of its panel: which kernel's it is, and its subject. */
+export interface Marker extends Subject {
+  kernel: string;
+}
+
+/** A panel that was drawn once; its DOM moves from output to output. */
+export interface Drawn {
+  root: HTMLElement;
+  unmount(): void;
+}
+
+export type Draw = (root: HTMLElement, subject: Subject) => () => void;
+
+interface Mounted {
+  key: string;
+  output: Element; // the saved HTML
+  host: HTMLElement;
+  drawn: Drawn;
+  left: number; // when it left the page, 0 while it is there
+}
+
+export function parseMarker(text: string | null): Marker | null {
+  try {
+    const { kernel, service, workspace, deployment } = JSON.parse(text ?? '');
+    return [kernel, service, workspace, deployment].every((value) => typeof value === 'string')
+      ? { kernel, service, workspace, deployment }
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether this page has notebooks whose outputs are part of the page, and not in a frame of their own. */
+export function isNotebookPage(page: Document = document): boolean {
+  return page.getElementById('jupyter-config-data') !== null;
+}
+
+/** Puts a panel beside every output of one kernel, for as long as the output is in the page. */
+export class Page {
+  private readonly mounted = new Set<Mounted>();
+  private readonly observer: MutationObserver;
+  private scheduled = false;
+
+  constructor(
+    private readonly kernel: string,
+    private readonly draw: Draw,
+    private readonly page: Document = document,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.observer = new MutationObserver((records) => {
+      if (records.some(({ target }) => !(target as Element).closest?.('.mld-Host'))) this.schedule();
+    });
+    this.observer.observe(page.body, { childList: true, subtree: true });
+    this.scan();
+  }
+
+  /** Takes every panel out of the page. */
+  close(): void {
+    this.observer.disconnect();
+    for (const mounted of this.mounted) this.unmount(mounted);
+  }
+
+  /** Roots of the panels that are in the page. */
+  get roots(): HTMLElement[] {
+    return [...this.mounted].map(({ drawn }) => drawn.root);
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    queueMicrotask(() => {
+      this.scheduled = false;
+      this.scan(); // before the page is painted, so that nothing flickers
+    });
+  }
+
+  private scan(): void {
+    const found = new Map<Element, Marker>();
+    for (const element of this.page.querySelectorAll(`[${ATTRIBUTE}]`)) {
+      const marker = parseMarker(element.getAttribute(ATTRIBUTE));
+      const output = element.closest(OUTPUT);
+      if (marker?.kernel === this.kernel && output) found.set(output, marker);
+    }
+    for (const mounted of this.mounted) {
+      const marker = found.get(mounted.output);
+      const isThere = mounted.host.isConnected && marker !== undefined && keyOf(marker) === mounted.key;
+      if (isThere) {
+        mounted.left = 0;
+        found.delete(mounted.output);
+      } else if (!mounted.left) {
+        mounted.left = this.now();
+        mounted.host.remove();
+        setTimeout(() => this.scan(), KEPT_MS + 1);
+      } else if (this.now() - mounted.left > KEPT_MS) this.unmount(mounted);
+    }
+    for (const [output, marker] of found) this.mount(output, marker);
+  }
+
+  private mount(output: Element, marker: Marker): void {
+    const key = keyOf(marker);
+    const host = this.page.createElement('div');
+    host.className = 'mld-Host jp-OutputArea-output';
+    const kept = [...this.mounted].find((mounted) => mounted.left && mounted.key === key);
+    if (kept) {
+      const restore = rememberView(kept.drawn.root);
+      host.append(kept.drawn.root);
+      output.after(host);
+      restore();
+      Object.assign(kept, { output, host, left: 0 });
+      return;
+    }
+    const root = this.page.createElement('div');
+    root.className = 'mld mld-Root';
+    host.append(root);
+    output.after(host);
+    const { service, workspace, deployment } = marker;
+    const unmount = this.draw(root, { service, workspace, deployment });
+    this.mounted.add({ key, output, host, drawn: { root, unmount }, left: 0 });
+  }
+
+  private unmount(mounted: Mounted): void {
+    this.mounted.delete(mounted);
+    mounted.drawn.unmount();
+    mounted.host.remove();
+  }
+}
+
+function keyOf({ service, workspace, deployment }: Marker): string {
+  return JSON.stringify([workspace, service, deployment]);
+}
+
+/** Notes what the browser forgets of elements that are moved: scrolling and focus. Returns what restores it. */
+export function rememberView(root: HTMLElement): () => void {
+  const scrolled = [...root.querySelectorAll('*')]
+    .filter((element) => element.scrollTop || element.scrollLeft)
+    .map((element) => [element, element.scrollTop, element.scrollLeft] as const);
+  const focused = root.contains(document.activeElement) ? (document.activeElement as HTMLElement) : null;
+  return () => {
+    for (const [element, top, left] of scrolled) element.scrollTo(left, top);
+    focused?.focus({ preventScroll: true });
+  };
+}

@@ -1,0 +1,199 @@
+"""One end of a panel's comm: answers the requests of a page and sends it what it has subscribed to.
+
+`labextension/src/comm_port.ts` is the other end and names the messages. Nothing here waits on the thread that delivers
+a message: each request runs in a thread of its own, so that a slow one delays no other, and messages leave from one
+thread, which keeps below the Jupyter server's limit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.panel import PanelContext, Subscription, Subscriptions, describe_error, handle
+
+Message = dict[str, Any]
+
+MESSAGES_PER_SECOND = 300  # a Jupyter server drops what exceeds 1,000 a second, of the whole kernel
+BURST = 100  # messages that may leave at once
+REQUEST_THREADS = 64  # at a time; more than a person can click
+
+
+class Outbox:
+    """Sends messages in order from a thread of its own, at most `MESSAGES_PER_SECOND` on average.
+
+    The thread ends when nothing was sent for `IDLE_SECONDS`.
+    """
+
+    IDLE_SECONDS = 5.0
+
+    def __init__(
+        self,
+        send: Callable[[Message], Any],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Any] = time.sleep,
+    ) -> None:
+        self._send, self._clock, self._sleep = send, clock, sleep
+        self._waiting: deque[Message] = deque()
+        self._changed = threading.Condition()
+        self._running = False
+        self._allowance, self._filled_at = float(BURST), clock()
+
+    def put(self, message: Message) -> None:
+        """Queues a message. Safe to call from any thread."""
+        with self._changed:
+            self._waiting.append(message)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="mldeploy-panel-send", daemon=True).start()
+            self._changed.notify()
+
+    def send_next(self) -> bool:
+        """Sends the oldest message, once the limit allows it. False when there is none."""
+        with self._changed:
+            if not self._waiting:
+                return False
+            message = self._waiting.popleft()
+        now = self._clock()
+        self._allowance = min(BURST, self._allowance + (now - self._filled_at) * MESSAGES_PER_SECOND)
+        self._filled_at = now
+        self._allowance -= 1
+        if self._allowance < 0:
+            self._sleep(-self._allowance / MESSAGES_PER_SECOND)
+        self._send(message)
+        return True
+
+    def _run(self) -> None:
+        while True:
+            while self.send_next():
+                pass
+            with self._changed:
+                if not self._waiting and not self._changed.wait(self.IDLE_SECONDS) and not self._waiting:
+                    self._running = False
+                    return
+
+
+class PanelConnection:
+    """What a kernel does with the messages of one widget. `send` sends a message to every page that shows it.
+
+    `on_hello` is told the kind of each page that loads the widget, `notebook` or `other`.
+    """
+
+    def __init__(
+        self,
+        context: PanelContext,
+        subscriptions: Subscriptions,
+        send: Callable[[Message], Any],
+        *,
+        on_hello: Callable[[str], Any] = lambda page: None,
+        answer: Callable[[str, Any, PanelContext], dict[str, Any]] = handle,
+    ) -> None:
+        self._context, self._subscriptions, self._answer = context, subscriptions, answer
+        self._outbox = Outbox(send)
+        self._on_hello = on_hello
+        self._lock = threading.Lock()
+        self._subscribed: dict[str, Subscription | None] = {}  # None while it begins
+        self._hidden: set[str] = set()
+        self._places = threading.Semaphore(REQUEST_THREADS)
+
+    def receive(self, message: Any) -> None:
+        """Takes a message of a page and returns at once. Whatever it is, it raises nothing."""
+        if not isinstance(message, dict) or not isinstance(message.get("id"), str):
+            return
+        kind, id = message.get("kind"), message["id"]
+        if kind == "hello":
+            self._on_hello(str(message.get("page")))
+        elif kind == "request":
+            self._in_thread(lambda: self._handle(id, str(message.get("name")), message.get("params")))
+        elif kind == "subscribe":
+            with self._lock:
+                self._subscribed[id] = None
+            self._in_thread(lambda: self._subscribe(id, str(message.get("topic")), message.get("params")))
+        elif kind == "unsubscribe":
+            self._unsubscribe(id)
+        elif kind == "visible":
+            self._set_visible(id, bool(message.get("visible")))
+
+    def close(self) -> None:
+        """Ends every subscription."""
+        with self._lock:
+            ending = [subscription for subscription in self._subscribed.values() if subscription is not None]
+            self._subscribed.clear()
+        for subscription in ending:
+            subscription()
+
+    def _handle(self, id: str, name: str, params: Any) -> None:
+        with self._places:
+            answer = self._answer(name, params, self._context)
+        ok = bool(answer.get("ok"))
+        self._put("answer", id, answer.get("result") if ok else answer.get("failure"), ok=ok)
+
+    def _subscribe(self, id: str, topic: str, params: Any) -> None:
+        seq = 0
+
+        def send(event: dict[str, Any]) -> None:
+            nonlocal seq
+            seq += 1
+            self._put("event", id, event, seq=seq)
+
+        try:
+            subscription = self._subscriptions.subscribe(topic, params, send)
+        except Exception as error:
+            if not isinstance(error, MldeployError):
+                import logging
+
+                logging.getLogger(__name__).info("subscribing to %s failed", topic, exc_info=error)
+            self._put("refused", id, describe_error(error, self._context))
+            return
+        with self._lock:
+            wanted = id in self._subscribed
+            if wanted:
+                self._subscribed[id] = subscription
+            hidden = id in self._hidden
+        if not wanted:  # the page has ended it meanwhile
+            subscription()
+        elif hidden:
+            subscription.set_visible(False)
+
+    def _unsubscribe(self, id: str) -> None:
+        with self._lock:
+            subscription = self._subscribed.pop(id, None)
+            self._hidden.discard(id)
+        if subscription is not None:  # may have to wait for a look that goes on
+            self._in_thread(subscription)
+
+    def _set_visible(self, id: str, visible: bool) -> None:
+        with self._lock:
+            subscription = self._subscribed.get(id)
+            (self._hidden.discard if visible else self._hidden.add)(id)
+        if subscription is not None:
+            subscription.set_visible(visible)
+
+    def _put(self, kind: str, id: str, body: Any, **more: Any) -> None:
+        self._outbox.put({"kind": kind, "id": id, **more, "body": json_body(body)})
+
+    def _in_thread(self, run: Callable[[], Any]) -> None:
+        threading.Thread(target=run, name="mldeploy-panel-request", daemon=True).start()
+
+
+def json_body(data: Any) -> str:
+    """The data as JSON in ASCII, for a page's `JSON.parse`: lone surrogates survive, NaN and infinity become null."""
+    try:
+        return json.dumps(data, allow_nan=False, default=str)
+    except ValueError:
+        return json.dumps(_without_nan(data), default=str)
+
+
+def _without_nan(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _without_nan(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_without_nan(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

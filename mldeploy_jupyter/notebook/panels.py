@@ -1,0 +1,180 @@
+"""The panels of one session: which front end draws them, and how an output says what its panel is about.
+
+An output is plain HTML, the timeline or the service as it was, because that is what a notebook saves. A page of
+JupyterLab or Notebook 7 puts the panel beside it, as `labextension/src/page.ts` says; such a page needs one widget for
+all panels of a kernel. Front ends whose outputs are frames of their own get a widget's view in the output itself. One
+that can draw neither shows the HTML, which is kept up to date.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import threading
+from contextlib import suppress
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mldeploy_jupyter.notebook.busy_kernel import take_queued_messages
+from mldeploy_jupyter.notebook.wording import in_notebook_words
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.script.notebook_cells import CellRecord
+    from mldeploy_jupyter.notebook.panel_widget import PanelWidget
+
+Bundle = dict[str, Any]
+
+VIEW_MIME = "application/vnd.jupyter.widget-view+json"
+PREPARE_SECONDS = 0.5  # after the cell that loaded the magics, when the import of the widget begins
+
+# page: the page puts panels beside the HTML. view: the output needs a widget's view, because it is a frame.
+Place = Literal["page", "view"]
+
+
+class Panels:
+    """Marks outputs for panels, and connects the panels of this kernel.
+
+    `cells` has what this session wrote to each script last, `timelines` the timelines that still change.
+    """
+
+    def __init__(self, shell: Any, cells: dict[Path, CellRecord], timelines: dict[str, Any]) -> None:
+        self._shell, self._cells, self._timelines = shell, cells, timelines
+        self._connector: PanelWidget | None = None
+        self._failed = False
+        self._views: dict[str, PanelWidget] = {}  # by display id, in a front end that needs views
+        self._subscriptions: Any = None
+        self._context: Any = None
+        self.is_drawn = False  # whether a page has said that it draws the panels
+
+    def prepare(self) -> None:
+        """Begins to import what the first panel needs, once the running cell has ended."""
+
+        def import_all() -> None:
+            with suppress(Exception):  # the first panel will meet it again
+                import_module("mldeploy_jupyter.notebook.panel_widget")
+
+        timer = threading.Timer(PREPARE_SECONDS, import_all)
+        timer.daemon = True
+        timer.start()
+
+    def mark(self, bundle: Bundle, service: Any) -> Bundle:
+        """The bundle with a mark for the panel of the service's last deployment; as it is where nothing can draw it."""
+        connector = self._connect()
+        if connector is None:
+            return bundle
+        marker = json.dumps({"kernel": connector.panel_id, **_subject(service)})
+        return {**bundle, "text/html": f'<div data-mldeploy="{escape(marker)}">\n{bundle["text/html"]}</div>\n'}
+
+    def mark_below(self, bundle: Bundle) -> Bundle:
+        """The bundle marked as what a panel in the same cell says, too."""
+        return {**bundle, "text/html": f"<div data-mldeploy-more>\n{bundle['text/html']}</div>\n"}
+
+    def add_view(self, bundle: Bundle, service: Any, display_id: str) -> Bundle:
+        """The bundle with a widget's view, in a front end that needs one."""
+        if self._failed or find_place(self._shell.user_ns) != "view":
+            return bundle
+        if display_id not in self._views:
+            view = self._make_widget(**_subject(service))
+            if view is None:
+                return bundle
+            self._views[display_id] = view
+        model_id = self._views[display_id].model_id
+        return {VIEW_MIME: {"model_id": model_id, "version_major": 2, "version_minor": 0}, **bundle}
+
+    def take_queued(self) -> None:
+        """Handles messages of panels that wait for the running cell to end, such as a click on Cancel."""
+        kernel = getattr(self._shell, "kernel", None)
+        widgets = {widget.model_id: widget for widget in [self._connector, *self._views.values()] if widget is not None}
+        if kernel is None or not widgets:
+            return
+
+        def take(comm_id: str, data: Any) -> bool:
+            widget = widgets.get(comm_id)
+            if widget is None or not isinstance(data, dict) or data.get("method") != "custom":
+                return False
+            widget.receive(data.get("content"))
+            return True
+
+        take_queued_messages(kernel, take)
+
+    def close(self) -> None:
+        """Closes every panel. Deployments and services go on."""
+        atexit.unregister(self._end)
+        for widget in [self._connector, *self._views.values()]:
+            if widget is not None:
+                if widget.connection is not None:
+                    widget.connection.close()
+                widget.close()
+        self._connector, self._views = None, {}
+
+    def _end(self) -> None:
+        """At the end of the kernel: outputs get their last, true text, without a widget's view."""
+        with suppress(Exception):
+            self._views.clear()
+            self._failed = True  # no more views
+            for view in list(self._timelines.values()):
+                view.finish()
+
+    def _connect(self) -> PanelWidget | None:
+        if self._connector is None and not self._failed:
+            self._connector = self._make_widget()
+        return self._connector
+
+    def _make_widget(self, **ids: str) -> PanelWidget | None:
+        """A widget with its connection; None where it cannot be made, and no other is tried."""
+        try:
+            from mldeploy_jupyter.notebook.panel_connection import PanelConnection
+            from mldeploy_jupyter.notebook.panel_widget import PanelWidget
+            from mldeploy_jupyter.panel import Subscriptions
+
+            if self._context is None:
+                self._context = self._make_context()
+                self._subscriptions = Subscriptions(self._context)
+                atexit.register(self._end)
+            widget = PanelWidget(**ids)
+            widget.connection = PanelConnection(
+                self._context, self._subscriptions, widget.send, on_hello=self._on_hello
+            )
+            return widget
+        except (ImportError, OSError) as error:  # no anywidget here, or a checkout whose panel is not built
+            import logging
+
+            logging.getLogger(__name__).info("outputs are without panels", exc_info=error)
+            self._failed = True
+            return None
+
+    def _make_context(self) -> Any:
+        from mldeploy_jupyter.commands.workspace import open_workspace
+        from mldeploy_jupyter.core.errors import WorkspaceError
+        from mldeploy_jupyter.panel import PanelContext
+
+        own = None
+        with suppress(WorkspaceError):
+            own = open_workspace(None, announce=lambda line: None)
+        return PanelContext(own, words=in_notebook_words, cell_number=self._cell_number)
+
+    def _cell_number(self, file: str, number: int | None) -> int | None:
+        """The number in the prompt of the cell that wrote this script last; the earlier one after a restart."""
+        record = self._cells.get(Path(file))
+        return record.execution_count if record is not None else number
+
+    def _on_hello(self, page: str) -> None:
+        self.is_drawn = True
+
+
+def find_place(namespace: dict[str, Any], environ: Any = os.environ) -> Place:
+    """Where panels are drawn: in VS Code, Colab and PyCharm each output is a frame, which only a view can fill."""
+    in_frames = "__vsc_ipynb_file__" in namespace or "google.colab" in sys.modules
+    return "view" if in_frames or any(name in environ for name in ("VSCODE_PID", "PYCHARM_HOSTED")) else "page"
+
+
+def _subject(service: Any) -> dict[str, str]:
+    return {
+        "service": service.name,
+        "workspace": service.workspace.folder.id,
+        "deployment": service.deployment_id,
+    }

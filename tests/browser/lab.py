@@ -1,0 +1,125 @@
+"""A JupyterLab server in a folder of its own, and a browser that looks at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from tests.polling import wait_until
+
+TOKEN = "test"
+
+# Chromium in a container: no sandbox for root, no graphics card, and nothing that calls home.
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+
+SETTINGS = {
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+}
+
+
+class Lab:
+    """A running JupyterLab. `python` is the interpreter whose JupyterLab and kernel are used."""
+
+    def __init__(self, folder: Path, python: str = sys.executable, *arguments: str) -> None:
+        self.folder = folder / "notebooks"
+        self.folder.mkdir(parents=True)
+        self.port = _free_port()
+        self._log = folder / "lab.log"
+        private = {name: folder / name.lower() for name in ("CONFIG", "DATA", "RUNTIME")}
+        environment = {
+            **os.environ,
+            **{f"JUPYTER_{name}_DIR": str(path) for name, path in private.items()},
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+            "IPYTHONDIR": str(folder / "ipython"),
+            "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        for plugin, values in SETTINGS.items():
+            path = folder / "settings" / f"{plugin}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+                    f"--port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
+                    "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={self.folder}", *arguments,
+                ],
+                stdout=log, stderr=log, env=environment, cwd=self.folder, start_new_session=True,
+            )  # fmt: skip
+        wait_until(self._answers, 90)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text("utf-8", "replace")
+
+    def api(self, path: str) -> Any:
+        """The server's answer to GET /api/<path>."""
+        with urlopen(f"{self.url}/api/{path}?token={TOKEN}", timeout=30) as answer:
+            return json.load(answer)
+
+    def close(self) -> None:
+        """Ends the server and its kernels."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)  # its own group, made by start_new_session
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(20)
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, self.log
+        try:
+            with urlopen(f"{self.url}/api/status?token={TOKEN}", timeout=5):
+                return True
+        except OSError:
+            return False
+
+
+def find_chromium() -> str | None:
+    """The browser's program: `MLDEPLOY_CHROMIUM`, or chromium on the PATH."""
+    return os.environ.get("MLDEPLOY_CHROMIUM") or shutil.which("chromium")
+
+
+@contextmanager
+def open_browser(profile: Path, **options: Any) -> Iterator[Any]:
+    """A browser's context with a new profile. `options` are Playwright's, such as `color_scheme`."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(profile),
+            executable_path=find_chromium(),
+            headless=True,
+            args=CHROMIUM_FLAGS,
+            **{"viewport": {"width": 1280, "height": 1000}, **options},
+        )
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
