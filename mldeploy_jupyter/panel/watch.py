@@ -60,15 +60,15 @@ class Watch(ABC):
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._due = tools.clock()
-        self._errors = 0
-        self._retry_at = 0.0
+        self._look_errors = self._ask_errors = 0  # in a row
+        self._retry_at = float("-inf")
         self._is_asking = False
         self._was_answered = False  # set by another thread, so it is no part of `_due`
         self.views: list[View] = []
 
     @property
     def due(self) -> float:
-        return self._tools.clock() if self._was_answered else self._due
+        return float("-inf") if self._was_answered else self._due
 
     @property
     def visible(self) -> bool:
@@ -89,9 +89,10 @@ class Watch(ABC):
         self._was_answered = False
         try:
             self._due = self._look(self._tools.clock())
-            self._errors = 0 if not self._is_asking else self._errors
+            self._look_errors = 0
         except Exception:  # whatever it is, such as a store that is away: the views wait, and no other watch suffers
-            self._due = self._note_error()
+            self._look_errors += 1
+            self._due = self._tools.clock() + _pause_after(self._look_errors)
 
     @abstractmethod
     def _look(self, now: float) -> float:
@@ -109,9 +110,10 @@ class Watch(ABC):
         def run() -> None:
             try:
                 read()
-                self._retry_at = 0.0
+                self._ask_errors = 0
             except Exception:
-                self._retry_at = self._note_error()
+                self._ask_errors += 1
+                self._retry_at = self._tools.clock() + _pause_after(self._ask_errors)
             finally:
                 self._is_asking = False
                 self._was_answered = True
@@ -119,10 +121,10 @@ class Watch(ABC):
 
         self._tools.ask(run)
 
-    def _note_error(self) -> float:
-        """Counts an error. Returns when to try again."""
-        self._errors += 1
-        return self._tools.clock() + min(RETRY_LIMIT, RETRY_SECONDS * 2.0 ** min(self._errors - 1, 10))
+
+def _pause_after(errors: int) -> float:
+    """Seconds to wait after that many errors in a row."""
+    return float(min(RETRY_LIMIT, RETRY_SECONDS * 2.0 ** min(errors - 1, 10)))
 
 
 def send_lines(view: View, lines: Iterable[Line]) -> None:

@@ -17,6 +17,8 @@ from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, Serv
 from mldeploy_jupyter.deployment import journal_path
 from mldeploy_jupyter.panel import PanelContext, Subscriptions, handle
 
+from .protocol import check_answer, check_failure
+
 STAGES = ["check", "bundle", "environment", "rollout", "probe", "switch"]
 
 
@@ -90,15 +92,17 @@ class Site:
         self.store.leases.release(record.service, id)
 
     def ask(self, name: str, **params: Any) -> Any:
-        """The answer to a request. Fails when it is a failure."""
+        """The answer to a request. Fails when it is a failure, or not as the contract says."""
         answer = handle(name, params, self.context)
         assert answer["ok"], answer["failure"]
+        check_answer(name, answer["result"])
         return answer["result"]
 
     def refuse(self, name: str, **params: Any) -> dict[str, Any]:
         """The failure of a request. Fails when it is answered."""
         answer = handle(name, params, self.context)
         assert not answer["ok"], answer
+        check_failure(answer["failure"])
         return dict(answer["failure"])
 
 
