@@ -192,7 +192,7 @@ export interface Requests {
   'service.list': [{ workspace?: string; all?: boolean }, Service[]];
   'service.history': [ServiceRef, Revision[]];
   'service.keys': [ServiceRef, { primary: string; secondary: string; token: string; expires: string }];
-  'service.openapi': [ServiceRef, { document: Record<string, unknown>; source: 'service' | 'bundle' }];
+  'service.openapi': [ServiceRef, { document: Record<string, unknown> }];
   'service.samples': [ServiceRef, { title: string; body: Body }[]]; // the schema's sample, the last tests
   'service.code': [ServiceRef & { body?: Body }, CodeSample[]];
   'service.score': [ServiceRef & { body: Body }, Answer];

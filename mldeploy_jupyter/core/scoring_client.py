@@ -66,11 +66,11 @@ class ScoringClient:
             UserErrorException: the input cannot be written as JSON.
         """
         depends = needs_document(input_data)
-        body = make_body(input_data, self._read_document() if depends else None)
+        body = make_body(input_data, self.read_document() if depends else None)
         response = self.post(body, headers)
         if depends and response.status_code == 422:  # perhaps it was updated since
             self._document_read = None
-            current = make_body(input_data, self._read_document())
+            current = make_body(input_data, self.read_document())
             response = self.post(current, headers) if current != body else response
         if response.status_code != 200:
             raise _status_error(self.uri, response, with_key=bool(self._key))
@@ -85,7 +85,7 @@ class ScoringClient:
         """
         return self._request("POST", self.uri, body, headers)
 
-    def _read_document(self) -> dict[str, Any] | None:
+    def read_document(self) -> dict[str, Any] | None:
         """The service's OpenAPI document, at most `DOCUMENT_LIFETIME` seconds old; None when it has none."""
         if self._document_read is None or self._clock() - self._document_read > DOCUMENT_LIFETIME:
             response = self._request("GET", f"{self.uri.rpartition('/')[0]}/swagger.json")

@@ -61,6 +61,11 @@ def choice(*words: str, required: bool = False) -> Parameter:
     return Parameter(lambda value: "" if isinstance(value, str) and value in words else rule, required)
 
 
+def body(*, required: bool = False) -> Parameter:
+    """A request's body: `{"json": text}`, or `{"base64": text, "contentType": text}`; `scoring.read_body` reads it."""
+    return Parameter(lambda value: "" if isinstance(value, Mapping) else "must be an object", required)
+
+
 WORKSPACE: Parameters = {"workspace": text(r"[A-Za-z0-9-]{1,64}", "must be the id of a workspace")}
 SERVICE: Parameters = {
     "service": text(name_rules.SERVICE_NAME, name_rules.SERVICE_NAME_RULE, required=True),

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.panel import deployment_log, deployments, orders, report, revisions, service_log, services
+from mldeploy_jupyter.panel import (
+    code_samples,
+    deployment_log,
+    deployments,
+    orders,
+    report,
+    revisions,
+    scoring,
+    service_log,
+    services,
+)
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
 from mldeploy_jupyter.panel.parameters import (
@@ -16,6 +26,7 @@ from mldeploy_jupyter.panel.parameters import (
     SERVICE,
     WORKSPACE,
     Parameters,
+    body,
     boolean,
     check_parameters,
     choice,
@@ -43,6 +54,11 @@ REQUESTS: dict[str, Request] = {
     "service.list": Request({**WORKSPACE, "all": boolean()}, services.answer_list),
     "service.history": Request(SERVICE, revisions.answer_history),
     "service.keys": Request(SERVICE, orders.answer_keys),
+    "service.openapi": Request(SERVICE, scoring.answer_openapi),
+    "service.samples": Request(SERVICE, scoring.answer_samples),
+    "service.score": Request({**SERVICE, "body": body(required=True)}, scoring.answer_score),
+    "service.tests": Request(SERVICE, scoring.answer_tests),
+    "service.code": Request({**SERVICE, "body": body()}, code_samples.answer_code),
     "service.log": Request({**SERVICE, **LOG}, service_log.answer_log),
     "service.logText": Request(SERVICE, service_log.answer_log_text),
     "deployment.timeline": Request(DEPLOYMENT, deployments.answer_timeline),

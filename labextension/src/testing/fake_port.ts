@@ -15,7 +15,7 @@ export const DEFAULTS: Answers = {
   'service.describe': samples.service(),
   'service.history': samples.history,
   'service.keys': { primary: 'k1-secret-key', secondary: 'k2', token: '', expires: '' },
-  'service.openapi': { document: samples.document, source: 'service' },
+  'service.openapi': { document: samples.document },
   'service.samples': [{ title: 'Sample', body: { json: JSON.stringify({ data: samples.ROWS }) } }],
   'service.tests': [],
   'service.code': samples.code,

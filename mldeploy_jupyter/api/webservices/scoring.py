@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.webservices import deployments
@@ -15,8 +15,12 @@ from mldeploy_jupyter.core.errors import ScoringError
 from mldeploy_jupyter.core.scoring_client import NothingSent, ScoringClient
 
 if TYPE_CHECKING:
+    import requests
+
     from mldeploy_jupyter.core.records import ServiceRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+Called = TypeVar("Called")
 
 LAST_EXIT_AGE = timedelta(seconds=5)  # a worker that ended longer ago did not cause the failure at hand
 LAST_EXIT_WAIT = 1.0  # seconds to wait for its record, which the supervisor writes after the connections broke
@@ -47,16 +51,27 @@ class ServiceCaller:
 
     def run(self, data: Any) -> Any:
         """The service's answer to `data`. Raises `ScoringError`, and what `find_uri` and `credential` raise."""
+        return self._call(lambda client: client.run(data))
+
+    def send(self, body: bytes, headers: dict[str, str]) -> requests.Response:
+        """The response to one request, of any status. Raises like `run` when there is none."""
+        return self._call(lambda client: client.post(body, headers))
+
+    def read_document(self) -> dict[str, Any] | None:
+        """The service's OpenAPI document, at most two seconds old; None when it has none. Raises like `run`."""
+        return self._call(lambda client: client.read_document())
+
+    def _call(self, act: Callable[[ScoringClient], Called]) -> Called:
         client = self._current_client()
         try:
             try:
-                return client.run(data)
+                return act(client)
             except NothingSent:  # the service may have moved to another port
                 self._checked = None
                 moved = self._current_client()
                 if moved is client:
                     raise
-                return moved.run(data)
+                return act(moved)
         except ScoringError as error:
             if not error.request_id:
                 self._checked = None  # the service did not answer: it may have moved

@@ -34,6 +34,8 @@ from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, Webse
 from mldeploy_jupyter.core.records import ServiceRecord
 
 if TYPE_CHECKING:
+    import requests
+
     from mldeploy_jupyter.api.webservices.deploy_arguments import Configuration
     from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
     from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
@@ -265,6 +267,29 @@ class Webservice(azure_v1.OlderDeployMethods):
         data = input if input_data is _NOT_GIVEN else input_data
         try:
             return self._caller.run(data)
+        except ScoringError as error:
+            scoring.explain_error(self._folder, self.record, error)
+            raise
+
+    def send(self, body: bytes, content_type: str = "application/json") -> requests.Response:
+        """The response to one request, of any status, headers included. `run` is the usual way to score.
+
+        Raises `ScoringError` when there is no response, with the reason.
+        """
+        try:
+            return self._caller.send(body, {"Content-Type": content_type, "Accept": "*/*"})
+        except ScoringError as error:
+            scoring.explain_error(self._folder, self.record, error)
+            raise
+
+    def explain(self, error: ScoringError) -> None:
+        """Adds to an error of a call what the script raised and where, as far as this machine's log says it."""
+        scoring.explain_error(self._folder, self.record, error)
+
+    def read_openapi(self) -> dict[str, Any] | None:
+        """The OpenAPI document that the service gives now; None when it has none. Raises `ScoringError`."""
+        try:
+            return self._caller.read_document()
         except ScoringError as error:
             scoring.explain_error(self._folder, self.record, error)
             raise
