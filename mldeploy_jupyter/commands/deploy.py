@@ -65,8 +65,7 @@ def deploy(context: Context, args: Args) -> Result:
         )
     workspace = context.workspace(args.path, write=True)
     begun_before = len(deployments.begun)
-    words = ["ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])]
-    python = context.python = call("Model.deploy", *words, overwrite=args.overwrite or None)
+    python = context.python = deploy_call(name, models, config, overwrite=args.overwrite)
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
     if service is None:
         deployment = from_data(config) if config is not None else None
@@ -78,6 +77,12 @@ def deploy(context: Context, args: Args) -> Result:
     if len(deployments.begun) == begun_before:
         return service_result(service, python)
     return finish(context, args, service, python)
+
+
+def deploy_call(name: str, models: list[Any], config: DeployConfig | None, *, overwrite: bool = False) -> str:
+    """The Python call that a deployment stands for."""
+    words = ["ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])]
+    return call("Model.deploy", *words, overwrite=overwrite or None)
 
 
 def _name_after_model(context: Context, models: list[str]) -> str:
@@ -119,10 +124,28 @@ def _update_if_live(
 
 
 def update(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
-
     check_waiting(args)
     service = find_service(context, args)
+    kwargs = read_changes(context, args, service)
+    calls = _change_labels(service, args)
+    if not kwargs and not calls:
+        hint = f"for example: {context.prefix}service update {service.name} {_example_change(service)}"
+        raise UsageError("there is nothing to change", why="no option names a change", hint=hint)
+    if kwargs:
+        calls.append(update_call(kwargs))
+    python = context.python = "\n".join(calls)
+    id_before = service.deployment_id
+    if kwargs:
+        service.update(**kwargs, detached=context.detached)
+    if service.deployment_id == id_before:  # only tags, properties or the description changed
+        return Result(service, f"Updated {service.name}", service.serialize(), python)
+    return finish(context, args, service, python)
+
+
+def read_changes(context: Context, args: Args, service: Any) -> dict[str, Any]:
+    """What the options change, as arguments of `service.update`. Raises as the command does."""
+    from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
+
     kwargs: dict[str, Any] = {}
     if args.model is not None or args.model_metadata_file is not None:
         kwargs["models"] = read_models(context, args)
@@ -136,19 +159,12 @@ def update(context: Context, args: Args) -> Result:
     if kwargs and args.replay:
         kwargs["replay"] = True
     kwargs.update(given_metadata(args))
-    calls = _change_labels(service, args)
-    if not kwargs and not calls:
-        hint = f"for example: {context.prefix}service update {service.name} {_example_change(service)}"
-        raise UsageError("there is nothing to change", why="no option names a change", hint=hint)
-    if kwargs:
-        calls.append(call("service.update", **{key: _as_code(key, value) for key, value in kwargs.items()}))
-    python = context.python = "\n".join(calls)
-    id_before = service.deployment_id
-    if kwargs:
-        service.update(**kwargs, detached=context.detached)
-    if service.deployment_id == id_before:  # only tags, properties or the description changed
-        return Result(service, f"Updated {service.name}", service.serialize(), python)
-    return finish(context, args, service, python)
+    return kwargs
+
+
+def update_call(changes: dict[str, Any]) -> str:
+    """The Python call that an update stands for; its `inference_config` is a variable."""
+    return call("service.update", **{key: _as_code(key, value) for key, value in changes.items()})
 
 
 def _change_labels(service: Any, args: Args) -> list[str]:
