@@ -79,7 +79,7 @@ def deploy(context: Context, args: Args) -> Result:
     return finish(context, args, service, python)
 
 
-def deploy_call(name: str, models: list[Any], config: DeployConfig | None, *, overwrite: bool = False) -> str:
+def deploy_call(name: str, models: list[Any], config: DeployConfig | Code | None, *, overwrite: bool = False) -> str:
     """The Python call that a deployment stands for."""
     words = ["ws", repr(name), repr(models), "inference_config", *([repr(config)] if config else [])]
     return call("Model.deploy", *words, overwrite=overwrite or None)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter.core.errors import WorkspaceError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 
 Kept = TypeVar("Kept")
+
+MAX_SCRIPTS = 50  # entry scripts that a form offers
 
 KEPT = 16  # indexes of logs; one of 100,000 lines takes 1.6 MB
 
@@ -32,6 +35,19 @@ def _same_text(text: str) -> str:
     return text
 
 
+def scripts_here() -> list[dict[str, str]]:
+    """Entry scripts in the current folder, newest first, as the choices of a form."""
+    found = []
+    for path in Path().glob("*.py"):
+        try:
+            text = path.read_text("utf-8") if path.stat().st_size < 1_000_000 else ""
+            if "def run(" in text:
+                found.append((path.stat().st_mtime, path.name))
+        except (OSError, ValueError):
+            continue
+    return [{"value": name, "label": name, "detail": ""} for _, name in sorted(found, reverse=True)[:MAX_SCRIPTS]]
+
+
 def _same_cell(file: str, number: int | None) -> int | None:
     return number
 
@@ -43,7 +59,8 @@ class PanelContext:
     `own` is the workspace of requests that name none; None where the port is bound to no workspace. `known` returns
     the workspaces that may be named by their id. `words` turns a hint into the words of the place: a notebook says
     `%mldeploy` where a shell says `mldeploy`. `cell_number` gets the path of a script and the number that the prompt
-    of its cell had then, and returns the number in the prompt now, None when that is not known. `now` is the time with
+    of its cell had then, and returns the number in the prompt now, None when that is not known. `scripts` returns the
+    entry scripts that a form offers, the likeliest first. `now` is the time with
     its zone, `timezone` that of the times in messages, by default the local one.
     """
 
@@ -51,6 +68,7 @@ class PanelContext:
     known: Callable[[], Iterable[Workspace]] = known_workspaces
     words: Callable[[str], str] = _same_text
     cell_number: Callable[[str, int | None], int | None] = _same_cell
+    scripts: Callable[[], list[dict[str, str]]] = scripts_here
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     timezone: tzinfo | None = None
     _opened: dict[str, Workspace] = field(default_factory=dict, repr=False)

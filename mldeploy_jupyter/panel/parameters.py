@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mldeploy_jupyter.core import name_rules
@@ -13,6 +13,8 @@ from mldeploy_jupyter.panel.failures import bad_request
 from mldeploy_jupyter.panel.log_lines import MAX_LINES_A_PAGE
 
 MAX_TEXT = 1000  # characters of a text
+MAX_VALUE = 10_000  # characters of a value in a form
+MAX_VALUES = 1000  # values in a form, and items of one value
 MAX_NUMBER = 2**53 - 1  # the largest integer that JavaScript has exactly
 
 
@@ -66,11 +68,33 @@ def body(*, required: bool = False) -> Parameter:
     return Parameter(lambda value: "" if isinstance(value, Mapping) else "must be an object", required)
 
 
+def values(*, required: bool = False) -> Parameter:
+    """The values of a form: texts, numbers, truth values, None, lists of texts and objects of texts."""
+
+    def is_plain(value: Any) -> bool:
+        return value is None or (isinstance(value, str | int | float) and len(str(value)) <= MAX_VALUE)
+
+    def check(given: Any) -> str:
+        if not isinstance(given, Mapping) or len(given) > MAX_VALUES:
+            return f"must be an object with at most {MAX_VALUES} keys"
+        for value in given.values():
+            items = (
+                [*value, *value.values()]
+                if isinstance(value, Mapping)
+                else value
+                if isinstance(value, list)
+                else [value]
+            )
+            if len(items) > 2 * MAX_VALUES or not all(is_plain(item) for item in items):
+                return "must have plain values, lists or objects of them"
+        return ""
+
+    return Parameter(check, required)
+
+
 WORKSPACE: Parameters = {"workspace": text(r"[A-Za-z0-9-]{1,64}", "must be the id of a workspace")}
-SERVICE: Parameters = {
-    "service": text(name_rules.SERVICE_NAME, name_rules.SERVICE_NAME_RULE, required=True),
-    **WORKSPACE,
-}
+SERVICE_NAME = text(name_rules.SERVICE_NAME, name_rules.SERVICE_NAME_RULE)
+SERVICE: Parameters = {"service": replace(SERVICE_NAME, required=True), **WORKSPACE}
 DEPLOYMENT: Parameters = {
     "deployment": text(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", "must be the id of a deployment", required=True),
     **WORKSPACE,

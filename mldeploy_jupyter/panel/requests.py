@@ -20,10 +20,12 @@ from mldeploy_jupyter.panel import (
 )
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
+from mldeploy_jupyter.panel.forms import form_requests
 from mldeploy_jupyter.panel.parameters import (
     DEPLOYMENT,
     LOG,
     SERVICE,
+    SERVICE_NAME,
     WORKSPACE,
     Parameters,
     body,
@@ -32,11 +34,14 @@ from mldeploy_jupyter.panel.parameters import (
     choice,
     integer,
     text,
+    values,
 )
 
 MAX_WORKERS = 1000  # processes of one service; a larger number is a mistake
 
 KEY = choice("primary", "secondary", "token", required=True)
+
+FORM = {**WORKSPACE, "service": SERVICE_NAME, "form": choice(*form_requests.FORMS, required=True)}
 
 Answer = Callable[[PanelContext, dict[str, Any]], Any]
 
@@ -76,6 +81,10 @@ REQUESTS: dict[str, Request] = {
     "service.regenKey": Request({**SERVICE, "key": KEY}, orders.answer_regenerate),
     "deployment.cancel": Request(DEPLOYMENT, orders.answer_cancel),
     "deployment.retry": Request(DEPLOYMENT, orders.answer_retry),
+    # Forms
+    "form.describe": Request(FORM, form_requests.answer_describe),
+    "form.check": Request({**FORM, "values": values(required=True)}, form_requests.answer_check),
+    "form.submit": Request({**FORM, "values": values(required=True)}, form_requests.answer_submit),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands import Command, command
@@ -13,8 +12,14 @@ from mldeploy_jupyter.core.configs import METADATA, DeployConfig, find_spec
 from mldeploy_jupyter.core.journal.wording import target_title
 from mldeploy_jupyter.core.name_rules import make_service_name
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.forms.form_fields import FormField, from_param, from_setting, make_choice, make_field
-from mldeploy_jupyter.panel.forms.form_fields import find_param
+from mldeploy_jupyter.panel.forms.form_fields import (
+    FormField,
+    find_param,
+    from_param,
+    from_setting,
+    make_choice,
+    make_field,
+)
 from mldeploy_jupyter.panel.services import find_service
 
 if TYPE_CHECKING:
@@ -24,8 +29,6 @@ if TYPE_CHECKING:
 Values = dict[str, Any]
 
 MAX_MODELS = 200  # models offered; any other can be typed into a command
-
-MAX_SCRIPTS = 50  # script files offered
 
 # Kinds of environments: value, label, the parameter that it needs.
 ENVIRONMENTS = (
@@ -96,7 +99,11 @@ def current_settings(service: Webservice) -> Values:
 def deploy_arguments(values: Mapping[str, Any]) -> Values:
     """The values of the deploy form by the parameters of `model deploy`; what equals a default is left out."""
     target = values.get("target") or AVAILABLE_TARGETS[0]
-    found: Values = {"name": values.get("name"), "model": _list(values.get("models")), "entry_script": values.get("entry_script")}
+    found: Values = {
+        "name": values.get("name"),
+        "model": _list(values.get("models")),
+        "entry_script": values.get("entry_script"),
+    }
     needed = next((key for value, _, key in ENVIRONMENTS if value == values.get("environment")), "")
     if needed:
         found[needed] = values.get(needed)
@@ -118,9 +125,9 @@ def update_arguments(service: Webservice, values: Mapping[str, Any]) -> Values:
         found["entry_script"] = values["entry_script"]
     current = current_settings(service)
     for name, value in values.items():
-        if name in current and value is not None and value != current[name]:
-            found[f"config_{name}"] = value
-        elif name in ("primary_key", "secondary_key") and value:
+        if (name in current and value is not None and value != current[name]) or (
+            name in ("primary_key", "secondary_key") and value
+        ):
             found[f"config_{name}"] = value
     return found
 
@@ -157,7 +164,9 @@ def _model_choices(folder: WorkspaceFolder | None, serving: list[str] | None = N
     latest = {name: max(m.version for m in models if m.name == name) for name in {m.name for m in models}}
     choices = []
     for model in models[:MAX_MODELS]:
-        words = ["serving"] if model.id in (serving or ()) else ["latest"] if model.version == latest[model.name] else []
+        words = (
+            ["serving"] if model.id in (serving or ()) else ["latest"] if model.version == latest[model.name] else []
+        )
         choices.append(make_choice(model.id, model.id, ", ".join(words)))
     known = {choice["value"] for choice in choices}
     return [*choices, *(make_choice(one, one, "serving") for one in serving or () if one not in known)]
@@ -191,16 +200,3 @@ def _setting_fields(compute_type: str, **given: Any) -> list[FormField]:
 
 def _list(value: Any) -> list[str]:
     return [str(one) for one in value if one] if isinstance(value, list) else []
-
-
-def script_files(folder: Path) -> list[dict[str, str]]:
-    """Python files of a folder that define `run`, newest first."""
-    found = []
-    for path in folder.glob("*.py"):
-        try:
-            text = path.read_text("utf-8") if path.stat().st_size < 1_000_000 else ""
-            if "def run(" in text:
-                found.append((path.stat().st_mtime, path.name))
-        except (OSError, ValueError):
-            continue
-    return [make_choice(name) for _, name in sorted(found, reverse=True)[:MAX_SCRIPTS]]

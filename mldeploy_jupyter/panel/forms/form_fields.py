@@ -45,7 +45,11 @@ def make_choice(value: str, label: str = "", detail: str = "") -> dict[str, str]
 def from_setting(field: Field, **given: Any) -> FormField:
     """The field of one setting of a target."""
     kind = "secret" if field.secret else _KINDS.get(field.kind, "text")
-    label = f"Ask for a {'token' if 'token' in field.name else 'key'}" if field.name.endswith("auth_enabled") else field.label
+    label = (
+        f"Ask for a {'token' if 'token' in field.name else 'key'}"
+        if field.name.endswith("auth_enabled")
+        else field.label
+    )
     shown = "" if field.default in (None, "", [], {}) or field.secret else _default_text(field)
     return make_field(
         field.name,
@@ -68,7 +72,13 @@ def _default_text(field: Field) -> str:
 
 def from_param(param: Param, label: str, **given: Any) -> FormField:
     """The field of one option of a command."""
-    kind = "pairs" if param.metavar == "KEY=VALUE" else "list" if param.kind == "list" else _PARAM_KINDS.get(param.kind, "text")
+    kind = (
+        "pairs"
+        if param.metavar == "KEY=VALUE"
+        else "list"
+        if param.kind == "list"
+        else _PARAM_KINDS.get(param.kind, "text")
+    )
     return make_field(param.name, label, **{"kind": kind, "help": param.doc, "advanced": param.advanced, **given})
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.commands import Args, Command, Context, Result, command_program, parse, run_command
+from mldeploy_jupyter.commands import Args, Command, Context, Result, parse, run_command
 from mldeploy_jupyter.commands.deploy import deploy_call, read_changes, read_models, update_call
 from mldeploy_jupyter.commands.options import TARGETS, make_deploy_config, make_inference_config
-from mldeploy_jupyter.commands.python_code import call
-from mldeploy_jupyter.core.configs import Spelling, describe, find_spec, make_config
+from mldeploy_jupyter.commands.python_code import Code, call, command_program
+from mldeploy_jupyter.core.configs import DeployConfig, Spelling, describe, find_spec, make_config
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
 from mldeploy_jupyter.core.name_rules import check_model_name, check_service_name
 from mldeploy_jupyter.panel.context import PanelContext
@@ -53,7 +53,9 @@ def answer_submit(context: PanelContext, parameters: Values) -> dict[str, str]:
     form = _Form(context, parameters)
     wrong = next((problem for problem in form.problems() if problem["level"] == "error"), None)
     if wrong is not None:
-        raise UserErrorException("the form has a value that cannot be used", why=wrong["text"], hint="correct the field")
+        raise UserErrorException(
+            "the form has a value that cannot be used", why=wrong["text"], hint="correct the field"
+        )
     value = run_command(form.command, form.words, form.make_context()).value
     if parameters["form"] == "register":
         return {"deployment": "", "service": "", "model": value.id}
@@ -135,9 +137,13 @@ class _Form:
     def _setting_problems(self) -> Iterator[Problem]:
         if self.kind == "register":
             return
-        compute_type = self.service.compute_type if self.service else TARGETS.get(str(self.values.get("target")), "Local")
+        compute_type = (
+            self.service.compute_type if self.service else TARGETS.get(str(self.values.get("target")), "Local")
+        )
         spec = find_spec(compute_type)
-        passed = {name: value for name, value in self.values.items() if name in spec.by_name and value not in ("", None)}
+        passed = {
+            name: value for name, value in self.values.items() if name in spec.by_name and value not in ("", None)
+        }
         labels = Spelling({field.name: field.label for field in spec.fields}, " ")
         for violation in make_config(compute_type, passed).violations():
             yield _problem(violation.field, describe(violation, labels))
@@ -161,9 +167,12 @@ class _Form:
     def _python(self) -> str:
         args, context = self._args(), self.make_context()
         if self.kind == "deploy":
-            python = deploy_call(args.name, read_models(context, args), make_deploy_config(args))
+            python = deploy_call(args.name, read_models(context, args), _code(make_deploy_config(args)))
         elif self.service is not None:
             changes = read_changes(context, args, self.service)
+            config = changes.get("deployment_config")
+            if config is not None:
+                changes["deployment_config"] = _code(config.config)
             python = update_call(changes) if changes else "service.reload()"
         else:
             given = {"tags": self.values.get("tag") or None, "description": args.description,
@@ -204,6 +213,14 @@ class _Form:
     def _folder(self) -> Any:
         own = self.context.workspace(self.workspace) if self.workspace else self.context.own
         return own.find_folder() if own is not None else None
+
+
+def _code(config: DeployConfig | None) -> Code | None:
+    """The configuration as a call with every value that was typed; only secrets are hidden."""
+    if config is None:
+        return None
+    secrets = dict.fromkeys(config.secrets(), "***")
+    return Code(call(config.spec.call, **{**config.passed, **secrets}))
 
 
 def _script_problems(script: str) -> Iterator[Problem]:

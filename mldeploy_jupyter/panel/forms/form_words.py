@@ -32,7 +32,11 @@ def _option(param: Param, value: Any) -> Iterable[str]:
     if param.kind == "toggle":
         return [f"{flag}={'true' if value else 'false'}"] if isinstance(value, bool) else [f"{flag}={value}"]
     if param.kind == "list":
-        items = [f"{key}={item}" for key, item in value.items()] if isinstance(value, Mapping) else [str(one) for one in value]
+        items = (
+            [f"{key}={item}" for key, item in value.items()]
+            if isinstance(value, Mapping)
+            else [str(one) for one in value]
+        )
         # A word that begins with a dash would be read as an option of its own.
         return [f"{flag}={item}" for item in items] if any(item.startswith("-") for item in items) else [flag, *items]
     text = str(value)
@@ -57,7 +61,11 @@ def _fold(words: list[str], separator: str) -> str:
     lines, line = [], ""
     for at, word in enumerate(words):
         # An option and its value stay together.
-        if line and len(line) + len(word) > WIDTH and (word.startswith("-") or at == 0 or not words[at - 1].startswith("-")):
+        if (
+            line
+            and len(line) + len(word) > WIDTH
+            and (word.startswith("-") or at == 0 or not words[at - 1].startswith("-"))
+        ):
             lines.append(line)
             line = word
         else:

@@ -19,7 +19,8 @@ def describe_register(context: PanelContext, parameters: Mapping[str, Any]) -> d
     from mldeploy_jupyter.api.models import Model
 
     params = register_command().params
-    frameworks = [make_choice(name) for name in sorted(Model.Framework.known())]
+    names = [value for key, value in vars(Model.Framework).items() if key.isupper()]
+    frameworks = [make_choice(name) for name in sorted(names)]
     fields = [
         from_param(find_param(params, "model_path"), "File or folder", required=True, placeholder="model.pkl"),
         from_param(find_param(params, "name"), "Model name", required=True),
