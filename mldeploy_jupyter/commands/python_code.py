@@ -43,7 +43,10 @@ def call(function: str, *args: str, **kwargs: Any) -> str:
     """A function call as a user would type it. `args` are Python source; a keyword argument of None is left out."""
     words = [*args, *(f"{name}={value!r}" for name, value in kwargs.items() if value is not None)]
     line = f"{function}({', '.join(words)})"
-    return line if len(line) <= LINE_LENGTH else f"{function}(\n" + "".join(f"    {word},\n" for word in words) + ")"
+    if len(line) <= LINE_LENGTH and "\n" not in line:
+        return line
+    indented = (word.replace("\n", "\n    ") for word in words)  # a word may be a call of several lines itself
+    return f"{function}(\n" + "".join(f"    {word},\n" for word in indented) + ")"
 
 
 def program(*lines: str, workspace: str = "Workspace.from_config()") -> str:
