@@ -73,7 +73,8 @@ def deploy(context: Context, args: Args) -> Result:
         try:
             service = Model.deploy(workspace, name, models, inference, deployment, overwrite=args.overwrite)
         except NameInUse as error:
-            error.hint = f"add --overwrite, run {context.prefix}service update {name}, or choose another name with -n"
+            update = context.command_line(f"service update {name}")
+            error.hint = f"add --overwrite, run {update}, or choose another name with -n"
             raise
     if len(deployments.begun) == begun_before:
         return service_result(service, python)
@@ -138,7 +139,7 @@ def update(context: Context, args: Args) -> Result:
     kwargs.update(given_metadata(args))
     calls = _change_labels(service, args)
     if not kwargs and not calls:
-        hint = f"for example: {context.prefix}service update {service.name} {_example_change(service)}"
+        hint = f"for example: {context.command_line(f'service update {service.name} {_example_change(service)}')}"
         raise UsageError("there is nothing to change", why="no option names a change", hint=hint)
     if kwargs:
         calls.append(call("service.update", **{key: _as_code(key, value) for key, value in kwargs.items()}))

@@ -181,10 +181,10 @@ def regen_key(context: Context, args: Args) -> Result:
     else:
         service.regen_key(word, set_key=args.set_key)
     # Only get-keys and get-access-token print secrets.
-    show_with = f"{context.prefix}service get-keys {service.name}"
+    show_with = context.command_line(f"service get-keys {service.name}")
     text = f"Made a new {word.lower()} key for {service.name}. See it with: {show_with}"
     if word == "Token":
-        show_with = f"{context.prefix}service get-access-token {service.name}"
+        show_with = context.command_line(f"service get-access-token {service.name}")
         text = f"The tokens that {service.name} gave before no longer work. Get a new one with: {show_with}"
     return Result(service, text, {"name": service.name, "key": word}, call("service.regen_key", repr(word)))
 

@@ -60,7 +60,7 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
         fill_script(update_args, live)
         # Without a timeline: one line tells the result.
         service = command("service", "update").run(replace(context, show_deployment=None), update_args).value
-    session.record_deployment(service.name)
+    session.record_deployment(service)
     try:
         service.wait_for_deployment(timeout_sec=QUIET_SECONDS)
     except DeploymentTimeout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 from typing import Any
@@ -38,12 +39,10 @@ def score_command(session: Session, cell: str = "") -> Command:
 
 def split_line(line: str) -> list[str]:
     """The words of a `%score` line. The expression is one word, whatever spaces, quotes and brackets it has."""
-    name, _, rest = line.strip().partition(" ")
-    options = []
-    while name == "--show-python":
-        options.append(name)
-        name, _, rest = rest.strip().partition(" ")
-    rest = rest.strip()
+    options, rest = _split_options(line)
+    name, _, rest = rest.partition(" ")
+    more, rest = _split_options(rest)
+    options += more
     if rest.endswith("--show-python"):
         options.append("--show-python")
         rest = rest.removesuffix("--show-python").strip()
@@ -51,6 +50,21 @@ def split_line(line: str) -> list[str]:
         return [*options, *shlex.split(line)]
     # After "--" no word is an option.
     return [*options, name, *(["--", rest] if rest else [])] if name else options
+
+
+_OPTION = re.compile(
+    r"\s*(?:(--show-python|--json)|(-w|--path|--workspace-name)(?:=|\s+)(\"[^\"]*\"|'[^']*'|[^\s\"']+))(?=\s|$)"
+)
+
+
+def _split_options(text: str) -> tuple[list[str], str]:
+    """The options that `text` begins with, as far as an expression may follow them, and the rest."""
+    options: list[str] = []
+    while match := _OPTION.match(text):
+        switch, flag, value = match.groups()
+        options += [switch] if switch else [flag, *shlex.split(value)]
+        text = text[match.end() :]
+    return options, text.strip()
 
 
 def score(session: Session, context: Context, args: Args, cell: str) -> Result:
