@@ -59,8 +59,13 @@ def find_other_models(folder: WorkspaceFolder, failure: dict[str, Any], named: s
     return {model.name: list(model.files) for model in newest if model.name not in named}
 
 
-def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any]) -> Cause:
-    """One of our own errors as a cause. If it names a line of the script, the cause shows that line of the cell."""
+def diagnose_error(
+    folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any], script_copy: Path | None = None
+) -> Cause:
+    """One of our own errors as a cause. If it names a line of the script, the cause shows that line of the cell.
+
+    `script_copy` is the script that was read, where it is a copy.
+    """
     from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo, SourceMap
 
     where: str = error.where
@@ -69,8 +74,9 @@ def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dic
     path = Path(inference.get("source_directory") or "", inference.get("entry_script") or "")
     if not inference.get("source_directory"):
         path = Path(inference.get("entry_path") or "")
-    if line and path.is_file():
-        script = ScriptInfo.from_content(path.read_bytes(), folder.cells, name=path.name)
+    script_copy = script_copy or path
+    if line and script_copy.is_file():
+        script = ScriptInfo.from_content(script_copy.read_bytes(), folder.cells, name=path.name)
         location = SourceMap(script, {}).locate_line(line)
         where = location.where if script.cell else where
         excerpt = location.excerpt

@@ -21,7 +21,7 @@ from mldeploy_jupyter.core.journal.journal import STAGES, Journal, read_events
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, utc_now
 from mldeploy_jupyter.core.store.patience import RUNNER_SECONDS, patience
 from mldeploy_jupyter.core.text import format_size
-from mldeploy_jupyter.deployment import diagnose, imported_files, prewarm, working_folder
+from mldeploy_jupyter.deployment import diagnose, imported_files, prewarm, source_snapshot, working_folder
 from mldeploy_jupyter.deployment.files import cancel_path, journal_path
 from mldeploy_jupyter.deployment.lease import Heartbeat
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
@@ -115,7 +115,7 @@ def _run(
         except TargetFailure as failure:
             outcome = _end_failed(state, _diagnose(state, failure.failure))
         except MldeployError as error:
-            outcome = _end_failed(state, diagnose.diagnose_error(folder, error, request.inference_config))
+            outcome = _end_failed(state, _diagnose_error(state, error))
         except Exception as error:  # a defect of ours, so the journal gets the whole traceback
             for line in traceback.format_exc().splitlines():
                 stages.emit(stages.current, "log", line)
@@ -125,11 +125,19 @@ def _run(
             end.set()
         # The deployment has ended. If the service was deleted since or the disk is full, that changes nothing.
         with suppress(MldeployError):
+            source_snapshot.remove_snapshot(folder.deployments / deployment_id)
             working_folder.remove_unused(folder.services / request.service)
             _record_pins(state)
         with suppress(MldeployError):
             _archive_journal(folder, deployment_id)
     return outcome
+
+
+def _diagnose_error(state: ExecutionState, error: MldeployError) -> Cause:
+    copies = source_snapshot.read_snapshot(state.folder.deployments / state.record.id)
+    inference = state.request.inference_config
+    script = copies.get(source_snapshot.script_name(state.request)) if copies else None
+    return diagnose.diagnose_error(state.folder, error, inference, script)
 
 
 def _cancel_check(folder: WorkspaceFolder, deployment_id: str, lease: Heartbeat) -> Cancel:
@@ -226,8 +234,11 @@ def _create_revision(state: ExecutionState, target: Target) -> RevisionRecord:
 
 def _check(state: ExecutionState, target: Target, plan: Plan) -> tuple[Inputs, Plan]:
     request, stages = state.request, state.stages
+    folder = state.folder.deployments / state.record.id
     with stages.stage("check") as set_detail:
-        inputs = state.inputs = collect_inputs(request, state.folder, state.store)
+        inputs = state.inputs = collect_inputs(
+            request, state.folder, state.store, source_snapshot.read_snapshot(folder)
+        )
         plan = replace(plan, config=inputs.config.resolve())
         details = [_count(len(request.models), "model")] if request.models else []
         for finding in target.check(plan):
