@@ -5,10 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, StoreError
 from mldeploy_jupyter.core.files import free_bytes
@@ -26,6 +26,8 @@ CONNECT_TIMEOUT = {"connect_timeout": 10}  # seconds; libpq would wait for minut
 
 POSTGRES_LOCK = 0x6D6C6465  # key of the advisory lock under which the schema is created or migrated
 
+Result = TypeVar("Result")
+
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
@@ -42,60 +44,71 @@ class Database:
         self.is_postgres = self.engine.dialect.name == "postgresql"
         self._snapshot = Snapshot(self.path) if self.path is not None else None
         try:
-            with self.begin() as connection:
-                found = tables.read_version(connection)
-            if found != tables.VERSION:
-                with self.begin(write=True) as connection:
-                    self._prepare(connection)
+            if self.run(tables.read_version) != tables.VERSION:
+                self.run(self._prepare, write=True)
             if self.path is not None:
                 make_reserve(self.path)
         except BaseException:
             self.close()
             raise
 
-    @contextmanager
-    def begin(self, *, write: bool = False, durable: bool = True) -> Iterator[Connection]:
-        """A transaction: commits at the end of the block, rolls back on an error.
+    def run(
+        self,
+        step: Callable[[Connection], Result],
+        *,
+        write: bool = False,
+        durable: bool = True,
+        repeatable: bool = True,
+    ) -> Result:
+        """The result of `step` in a transaction, which commits when it returns and rolls back when it raises.
 
         A commit that is not `durable` is visible to every process at once, but on SQLite it does not wait for the disk:
         a loss of power undoes it, unless a durable commit came after it. A database that is away is waited for
         (`patience`); one that can be read but not opened, on a full disk, is read from a copy.
+
+        Where the database goes away in the middle of a transaction, `step` is run again. Where it goes away during the
+        commit, nobody knows whether that was carried out: it is run again if it is `repeatable`, that is, if running it
+        twice is the same as once.
 
         Raises:
             StoreError: the database cannot be used.
             StorageError: the disk is full or read-only.
             IntegrityError: SQLAlchemy's; a key exists already.
         """
-        from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+        from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
         if write and self.path is not None:
             release_reserve(self.path)
-        try:
-            with ExitStack() as stack:
-                yield self._begin(stack, {"mldeploy_write": write, "mldeploy_durable": durable})
-        except IntegrityError:
-            raise
-        except SQLAlchemyError as error:
-            raise _explain(error, self.label, self.path) from error
+        wait, options = Wait(), {"mldeploy_write": write, "mldeploy_durable": durable}
+        while True:
+            commits = False
+            try:
+                with ExitStack() as stack:
+                    result = step(self._begin(stack, options))
+                    commits = True
+                wait.end()
+                return result
+            except IntegrityError:
+                raise
+            except DBAPIError as error:
+                safe = repeatable or not commits
+                if safe and is_away(error, self.is_postgres, wait.is_long) and wait.pause(_first_line(error)):
+                    continue
+                raise _explain(error, self.label, self.path, uncertain=commits and not repeatable) from error
+            except SQLAlchemyError as error:
+                raise _explain(error, self.label, self.path) from error
 
     def _begin(self, stack: ExitStack, options: dict[str, bool]) -> Connection:
-        """A transaction that `stack` ends, begun as soon as the database is there."""
+        """A transaction that `stack` ends."""
         from sqlalchemy.exc import DBAPIError
 
-        wait = Wait()
-        while True:
-            try:
-                connection = _enter(stack, self.engine, options)
-                wait.end()
-                return connection
-            except DBAPIError as error:
-                if self._snapshot is not None and not options["mldeploy_write"] and is_unwritable(error):
-                    try:
-                        return _enter(stack, self._snapshot.engine(), options)
-                    except OSError:
-                        raise error from None
-                if not is_away(error, self.is_postgres, wait.is_long) or not wait.pause(_first_line(error)):
-                    raise
+        try:
+            return _enter(stack, self.engine, options)
+        except DBAPIError as error:
+            if self._snapshot is not None and not options["mldeploy_write"] and is_unwritable(error):
+                with suppress(OSError):
+                    return _enter(stack, self._snapshot.engine(), options)
+            raise
 
     def now(self, connection: Connection) -> float:
         """Seconds since 1970, by the clock that all users of this store share."""
@@ -207,8 +220,14 @@ def _unusable_url(why: str) -> StoreError:
     )
 
 
-def _explain(error: SQLAlchemyError, label: str, path: Path | None) -> MldeployError:
+def _explain(error: SQLAlchemyError, label: str, path: Path | None, *, uncertain: bool = False) -> MldeployError:
     text = _first_line(error)
+    if uncertain:
+        return StoreError(
+            f"the workspace's store went away while it was written: {label}",
+            why=f"{text}; whether the change was made is not known",
+            hint="look whether it is there before you run the command again",
+        )
     if path is not None and "readonly" in text:
         return StorageError(
             f"the workspace's store could not be written: {label}",

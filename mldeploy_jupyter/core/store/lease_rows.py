@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.records import LeaseRecord
-from mldeploy_jupyter.core.store.rows import Rows
+from mldeploy_jupyter.core.store.rows import Rows, delete_rows
 from mldeploy_jupyter.core.store.tables import tables
 
 if TYPE_CHECKING:
@@ -55,9 +55,12 @@ class Leases:
         """Extends the lease to `ttl_seconds` from now. False when `holder` no longer has it."""
         table = self._table
         where = (table.c.service == service, table.c.holder == holder)
-        with self._rows.write(durable=False) as connection:
+
+        def step(connection: Connection) -> bool:
             expires = self._rows.database.now(connection) + ttl_seconds
             return connection.execute(table.update().where(*where).values(expires=expires)).rowcount > 0
+
+        return self._rows.write(step, durable=False)
 
     def release(self, service: str, holder: str) -> bool:
         """Removes the lease of `holder`, which may be this process or one known to be dead.
@@ -66,16 +69,14 @@ class Leases:
         """
         table = self._table
         where = (table.c.service == service, table.c.holder == holder)
-        with self._rows.write(durable=False) as connection:
-            return connection.execute(table.delete().where(*where)).rowcount > 0
+        return self._rows.write(delete_rows(table, *where), durable=False) > 0
 
     def get(self, service: str) -> LeaseRecord | None:
         """The lease of a service. It may have expired."""
-        with self._rows.read() as connection:
-            row = connection.execute(self._table.select().where(self._table.c.service == service)).first()
+        query = self._table.select().where(self._table.c.service == service)
+        row = self._rows.read(lambda connection: connection.execute(query).first())
         return LeaseRecord.from_stored(dict(row._mapping)) if row else None
 
     def now(self) -> float:
         """Seconds since 1970, by the clock that `expires` is measured with."""
-        with self._rows.read() as connection:
-            return self._rows.database.now(connection)
+        return self._rows.read(self._rows.database.now)

@@ -15,7 +15,7 @@ from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceExcep
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.core.store.database import Database
 from mldeploy_jupyter.core.store.lease_rows import Leases
-from mldeploy_jupyter.core.store.rows import Rows, change_row, from_row, from_rows, next_number, to_row
+from mldeploy_jupyter.core.store.rows import Rows, change_row, delete_rows, from_row, is_there, next_number, to_row
 from mldeploy_jupyter.core.store.tables import tables
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ class Store:
         """Adds the model as the next version of its name. Versions of deleted models are not assigned again."""
         table = self._tables.models
 
+        added: ModelRecord | None = None
+
         def add(connection: Connection) -> ModelRecord:
+            nonlocal added
+            if added is not None and is_there(connection, table, to_row(table, added)):
+                return added  # the commit before had been carried out
             version = next_number(connection, table.c.version, table.c.name == record.name)
             added = replace(record, version=version, created_time=record.created_time or utc_now())
             connection.execute(table.insert().values(**to_row(table, added)))
@@ -59,8 +64,8 @@ class Store:
         query = table.select().where(table.c.name == name, table.c.deleted == 0)
         if version is not None:
             query = query.where(table.c.version == version)
-        with self._rows.read() as connection:
-            row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
+        query = query.order_by(table.c.version.desc()).limit(1)
+        row = self._rows.read(lambda connection: connection.execute(query).first())
         return from_row(ModelRecord, row) if row else None
 
     def list_models(self, name: str | None = None, latest: bool = False) -> list[ModelRecord]:
@@ -70,8 +75,7 @@ class Store:
         if name is not None:
             query = query.where(table.c.name == name)
         order = (table.c.created_time.desc(), table.c.name, table.c.version.desc())
-        with self._rows.read() as connection:
-            records = from_rows(ModelRecord, connection.execute(query.order_by(*order)))
+        records = self._rows.find(ModelRecord, query.order_by(*order))
         if not latest:
             return records
         highest: dict[str, int] = {}
@@ -86,10 +90,8 @@ class Store:
         table = self._tables.models
         query = sa.select(table.c.name, table.c.version).where(table.c.deleted == 0)
         query = query.where(table.c.name.startswith(start, autoescape=True)) if start else query
-        with self._rows.read() as connection:
-            return [
-                (row.name, row.version) for row in connection.execute(query.order_by(table.c.name, table.c.version))
-            ]
+        query = query.order_by(table.c.name, table.c.version)
+        return [(row.name, row.version) for row in self._rows.read(lambda connection: connection.execute(query).all())]
 
     def change_model(self, name: str, version: int, change: Callable[[ModelRecord], dict[str, Any]]) -> ModelRecord:
         """Gives fields the values that `change` computes from the current record; none when it raises.
@@ -109,8 +111,14 @@ class Store:
         """Marks the model as deleted, so its version stays used. False when there was none."""
         table = self._tables.models
         where = (table.c.name == name, table.c.version == version, table.c.deleted == 0)
-        with self._rows.write() as connection:
-            return connection.execute(table.update().where(*where).values(deleted=1)).rowcount > 0
+        found = False
+
+        def mark(connection: Connection) -> bool:
+            nonlocal found  # run again after a commit that was carried out, it finds none
+            found |= connection.execute(table.update().where(*where).values(deleted=1)).rowcount > 0
+            return found
+
+        return self._rows.write(mark)
 
     def services_using(self, model_id: str) -> list[str]:
         """The services with the model `name:version` in their live revision, a pending one or a running deployment."""
@@ -147,24 +155,26 @@ class Store:
     def list_services(self) -> list[ServiceRecord]:
         """Every service, by name."""
         table = self._tables.services
-        with self._rows.read() as connection:
-            return from_rows(ServiceRecord, connection.execute(table.select().order_by(table.c.name)))
+        return self._rows.find(ServiceRecord, table.select().order_by(table.c.name))
 
     def list_service_names(self) -> list[str]:
         """The name of every service."""
         import sqlalchemy as sa
 
         table = self._tables.services
-        with self._rows.read() as connection:
-            return list(connection.execute(sa.select(table.c.name).order_by(table.c.name)).scalars())
+        query = sa.select(table.c.name).order_by(table.c.name)
+        return self._rows.read(lambda connection: list(connection.execute(query).scalars()))
 
     def update_service(self, name: str, *, durable: bool = True, **fields: Any) -> ServiceRecord:
         """Changes fields of a service. Raises `WebserviceNotFound`."""
-        return self.change_service(name, lambda _: fields, durable=durable)
+        table = self._tables.services
+        fields = {"updated_time": utc_now(), **fields}
+        record = self._rows.update(table, ServiceRecord, (table.c.name == name,), fields, durable)
+        if record is None:
+            raise _no_service(name)
+        return record
 
-    def change_service(
-        self, name: str, change: Callable[[ServiceRecord], dict[str, Any]], *, durable: bool = True
-    ) -> ServiceRecord:
+    def change_service(self, name: str, change: Callable[[ServiceRecord], dict[str, Any]]) -> ServiceRecord:
         """Gives fields the values that `change` computes from the current record; none when it raises.
 
         Raises `WebserviceNotFound`.
@@ -174,7 +184,7 @@ class Store:
         def stamp(record: ServiceRecord) -> dict[str, Any]:
             return {"updated_time": utc_now(), **change(record)}
 
-        record = self._rows.update(table, ServiceRecord, (table.c.name == name,), stamp, durable)
+        record = self._rows.update(table, ServiceRecord, (table.c.name == name,), stamp)
         if record is None:
             raise _no_service(name)
         return record
@@ -185,13 +195,19 @@ class Store:
         Its deployments stay; one that has no end, because its process was killed, is marked as interrupted.
         """
         deployments = self._tables.deployments
-        with self._rows.write() as connection:
+        found = False
+
+        def remove(connection: Connection) -> bool:
+            nonlocal found  # run again after a commit that was carried out, it finds none
             running = (deployments.c.service == name, deployments.c.state == "running")
             connection.execute(deployments.update().where(*running).values(state="interrupted"))
             for table in (self._tables.revisions, self._tables.leases):
                 connection.execute(table.delete().where(table.c.service == name))
             services = self._tables.services
-            return connection.execute(services.delete().where(services.c.name == name)).rowcount > 0
+            found |= connection.execute(services.delete().where(services.c.name == name)).rowcount > 0
+            return found
+
+        return self._rows.write(remove)
 
     # Revisions
 
@@ -199,7 +215,12 @@ class Store:
         """Adds the revision under the next number of its service, and notes the number in its deployment."""
         table, deployments = self._tables.revisions, self._tables.deployments
 
+        added: RevisionRecord | None = None
+
         def add(connection: Connection) -> RevisionRecord:
+            nonlocal added
+            if added is not None and is_there(connection, table, to_row(table, added)):
+                return added  # the commit before had been carried out
             number = next_number(connection, table.c.number, table.c.service == record.service)
             added = replace(record, number=number, created_time=record.created_time or utc_now())
             connection.execute(table.insert().values(**to_row(table, added)))
@@ -223,8 +244,7 @@ class Store:
             query = query.where(table.c.service == service)
         if outcome is not None:
             query = query.where(table.c.outcome == outcome)
-        with self._rows.read() as connection:
-            return from_rows(RevisionRecord, connection.execute(query))
+        return self._rows.find(RevisionRecord, query)
 
     def update_revision(self, service: str, number: int, *, durable: bool = True, **fields: Any) -> RevisionRecord:
         """Changes fields of a revision. Raises `WebserviceException` when there is none."""
@@ -243,13 +263,16 @@ class Store:
         table, services = self._tables.revisions, self._tables.services
         others = (table.c.service == service, table.c.outcome == "live", table.c.number != number)
         promoted = (table.c.service == service, table.c.number == number)
-        with self._rows.write(durable=False) as connection:
+        fields = {"updated_time": utc_now(), **fields, "revision": number}
+
+        def promote(connection: Connection) -> None:
             connection.execute(table.update().where(*others).values(outcome="kept"))
             if not connection.execute(table.update().where(*promoted).values(outcome="live")).rowcount:
                 raise _no_revision(service, number)
-            fields = {"updated_time": utc_now(), **fields, "revision": number}
             if change_row(connection, services, ServiceRecord, (services.c.name == service,), fields) is None:
                 raise _no_service(service)
+
+        self._rows.write(promote, durable=False)
 
     # Deployments
 
@@ -257,9 +280,16 @@ class Store:
         """Adds a deployment under the id that the caller gave it."""
         table = self._tables.deployments
         added = replace(record, created_time=record.created_time or utc_now())
-        with self._rows.write(durable) as connection:
-            connection.execute(table.insert().values(**to_row(table, added)))
-        return added
+        row, tried = to_row(table, added), False
+
+        def add(connection: Connection) -> DeploymentRecord:
+            nonlocal tried
+            if not (tried and is_there(connection, table, row)):
+                tried = True
+                connection.execute(table.insert().values(**row))
+            return added
+
+        return self._rows.write(add, durable)
 
     def begin_deployment(
         self, record: DeploymentRecord, service: ServiceRecord, change: Callable[[ServiceRecord], dict[str, Any]]
@@ -269,9 +299,13 @@ class Store:
         `service` is added when there is none of its name. Not durable. Raises what `change` raises.
         """
         table, services = self._tables.deployments, self._tables.services
-        where = (services.c.name == service.name,)
+        where, row, tried = (services.c.name == service.name,), to_row(table, record), False
 
         def begin(connection: Connection) -> DeploymentRecord:
+            nonlocal tried
+            if tried and is_there(connection, table, row):
+                return record  # the commit before had been carried out
+            tried = True
             if connection.execute(services.select().where(*where).with_for_update()).first() is None:
                 connection.execute(services.insert().values(**to_row(services, service)))
 
@@ -279,7 +313,7 @@ class Store:
                 return {"updated_time": utc_now(), **change(current)}
 
             change_row(connection, services, ServiceRecord, where, stamp)
-            connection.execute(table.insert().values(**to_row(table, record)))
+            connection.execute(table.insert().values(**row))
             return record
 
         return self._rows.write_retrying(begin, durable=False)
@@ -300,8 +334,7 @@ class Store:
             query = query.where(table.c.state == state)
         if limit is not None:
             query = query.limit(limit)
-        with self._rows.read() as connection:
-            return from_rows(DeploymentRecord, connection.execute(query))
+        return self._rows.find(DeploymentRecord, query)
 
     def update_deployment(self, id: str, *, durable: bool = True, **fields: Any) -> DeploymentRecord:
         """Changes fields of a deployment. Raises `WebserviceException` when there is none."""
@@ -314,8 +347,7 @@ class Store:
     def remove_deployments(self, ids: list[str]) -> int:
         """Removes the records of deployments. Returns how many there were."""
         table = self._tables.deployments
-        with self._rows.write() as connection:
-            return connection.execute(table.delete().where(table.c.id.in_(ids))).rowcount
+        return self._rows.write(delete_rows(table, table.c.id.in_(ids)))
 
     # Environments
 
@@ -323,11 +355,15 @@ class Store:
         """Adds the definition as the next version of its name, and returns the version."""
         table = self._tables.environments
 
+        row: dict[str, Any] = {}
+
         def add(connection: Connection) -> int:
-            version = next_number(connection, table.c.version, table.c.name == name)
-            row = {"name": name, "version": version, "created_time": utc_now(), "data": definition}
-            connection.execute(table.insert().values(**row))
-            return version
+            nonlocal row
+            if not (row and is_there(connection, table, row)):  # else the commit before had been carried out
+                version = next_number(connection, table.c.version, table.c.name == name)
+                row = {"name": name, "version": version, "created_time": utc_now(), "data": definition}
+                connection.execute(table.insert().values(**row))
+            return int(row["version"])
 
         return self._rows.write_retrying(add)
 
@@ -337,8 +373,8 @@ class Store:
         query = table.select().where(table.c.name == name)
         if version is not None:
             query = query.where(table.c.version == version)
-        with self._rows.read() as connection:
-            row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
+        query = query.order_by(table.c.version.desc()).limit(1)
+        row = self._rows.read(lambda connection: connection.execute(query).first())
         return {**(row.data or {}), "name": row.name, "version": row.version} if row else None
 
     def list_environments(self, name: str | None = None) -> list[dict[str, Any]]:
@@ -347,8 +383,7 @@ class Store:
         query = table.select().order_by(table.c.name, table.c.version.desc())
         if name is not None:
             query = query.where(table.c.name == name)
-        with self._rows.read() as connection:
-            rows = connection.execute(query).all()
+        rows = self._rows.read(lambda connection: connection.execute(query).all())
         return [{**(row.data or {}), "name": row.name, "version": row.version} for row in rows]
 
 
