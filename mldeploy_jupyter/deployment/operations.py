@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core import keys
+from mldeploy_jupyter.core import keys, process_identity
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.files import cancel_path
@@ -41,6 +41,8 @@ class Token:
 def cancel_deployment(folder: WorkspaceFolder, name: str) -> bool:
     """Tells the runner of the service's deployment to stop. False when no deployment is under way.
 
+    Where the runner has died and the target completes an update by itself, the target is told.
+
     Raises:
         WebserviceNotFound: there is no such service.
     """
@@ -54,6 +56,10 @@ def cancel_deployment(folder: WorkspaceFolder, name: str) -> bool:
     path = cancel_path(folder, deployment.id)
     if path.parent.exists():
         path.touch(mode=0o600)
+    if process_identity.is_alive(deployment.runner) is False:
+        with suppress(TargetFailure):  # what does not answer is found by the look at its status
+            open_target(service.target, target_context(folder)).cancel(service, deployment.id)
+        refresh_service(folder, name)
     return True
 
 

@@ -1,7 +1,8 @@
 """Finds deployments whose runner died, and records how they ended.
 
 Whatever reads a service calls `refresh_service` first, so no reader ever shows a deployment as running that is not.
-`recover_lost_deployments` also finds those that no service knows. A
+`recover_lost_deployments` also finds those that no service knows. A runner that a signal has stopped counts as dead as
+soon as it misses a renewal of its lease, and is ended, so that it cannot go on later. A
 first deployment or an overwrite that was still loading is cancelled and recorded as interrupted, unless the target had
 switched already: then it is live. An update that the service's supervisor has received is completed by the supervisor,
 and recorded by a later refresh.
@@ -9,6 +10,8 @@ and recorded by a later refresh.
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,9 +22,10 @@ from mldeploy_jupyter.core.journal.journal import Journal, read_events
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.diagnose import diagnose_failure
 from mldeploy_jupyter.deployment.files import journal_path
-from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, has_live_holder
+from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, has_live_holder, is_overdue
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
 from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.serving.system import procfs
 from mldeploy_jupyter.targets import ServiceStatus, TargetFailure, open_target
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
     try:
         if _acquire_for_recovery(store, deployment):
             try:
+                _end_stopped_runner(deployment)
                 _recover(folder, service, deployment)
             finally:
                 store.leases.release(name, _recovery_holder(deployment))
@@ -74,7 +79,7 @@ def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:
     deployment = store.get_deployment(service.deployment_id) if service.deployment_id else None
     if deployment is None or deployment.state != "running":
         return
-    if process_identity.is_alive(deployment.runner) is False:
+    if process_identity.is_alive(deployment.runner) is False or process_identity.is_stopped(deployment.runner):
         raise DeploymentInProgress(
             f"service {deployment.service} is being changed by deployment {deployment.id}",
             deployment_id=deployment.id,
@@ -123,7 +128,21 @@ def _is_abandoned(store: Store, deployment: DeploymentRecord) -> bool:
         # The process itself may live on: a kernel whose thread failed, or that was interrupted before it began.
         return True
     # Of a process on another machine, only the lease tells.
-    return alive is None and lease.expires < store.leases.now()
+    return is_overdue(store, lease) if alive else lease.expires < store.leases.now()
+
+
+def _end_stopped_runner(deployment: DeploymentRecord) -> None:
+    """Kills a runner that a signal has stopped: it must not go on after its end was recorded.
+
+    Only the process that was started for this deployment; a kernel that carries it out in a thread finds its lease
+    lost.
+    """
+    if not process_identity.is_stopped(deployment.runner):
+        return
+    pid = deployment.runner["pid"]
+    if deployment.id in procfs.read_file(pid, "cmdline").split("\0"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _recovery_holder(deployment: DeploymentRecord) -> str:
@@ -148,13 +167,14 @@ def _acquire_for_recovery(store: Store, deployment: DeploymentRecord) -> bool:
 def _recover(folder: WorkspaceFolder, service: ServiceRecord, deployment: DeploymentRecord) -> None:
     target = open_target(service.target, target_context(folder))
     try:
-        if deployment.operation == "deploy":
+        # Also one that has not begun: the runner's request may be on the way, and must not be carried out later.
+        if deployment.operation == "deploy" or not _last_rollout(target.status(service), deployment):
             target.cancel(service, deployment.id)
         status = target.status(service)
     except TargetFailure as failure:
         status = ServiceStatus("Unhealthy", failure=failure.failure)
-    last = status.details.get("last_deploy") or {}
-    outcome = last.get("outcome") if last.get("deployment_id") == deployment.id else None
+    last = _last_rollout(status, deployment)
+    outcome = last.get("outcome")
     if outcome == "running":  # the supervisor completes the update
         return
     journal = Journal(journal_path(folder, deployment.id))
@@ -163,10 +183,26 @@ def _recover(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploy
             return
         if outcome == "failed":
             _record_failed(folder, service, deployment, last.get("failure") or {}, journal)
+        elif outcome == "cancelled" and deployment.cancel:
+            record_not_live(
+                folder.open_store(),
+                journal,
+                service.name,
+                deployment.id,
+                "cancelled",
+                "cancelled",
+                revision=deployment.revision,
+            )
         else:
             _record_interrupted(folder, service, deployment, journal)
     finally:
         journal.close()
+
+
+def _last_rollout(status: ServiceStatus, deployment: DeploymentRecord) -> dict[str, Any]:
+    """What the target says of this deployment's rollout; {} when it has not begun it."""
+    last = status.details.get("last_deploy") or {}
+    return last if last.get("deployment_id") == deployment.id else {}
 
 
 def _record_if_live(

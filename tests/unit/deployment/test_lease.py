@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,12 @@ def test_the_heartbeat_notices_that_another_took_over(store: Store) -> None:
         store.leases.acquire("svc", "two", LEASE_SECONDS, process_identity.identify_process())
         assert heartbeat.lost.wait(10)
     assert holds(store) == "two"
+
+
+def test_a_holder_that_a_signal_has_stopped_is_named(store: Store, stopped: dict[str, Any]) -> None:
+    store.leases.acquire("svc", "control-1", LEASE_SECONDS, stopped)
+    times = iter([0.0, 99.0])
+    with pytest.raises(DeploymentInProgress) as error:
+        acquire_lease(store, "svc", "two", clock=lambda: next(times), wait=lambda _seconds: None)
+    assert f"process {stopped['pid']} is stopped by a signal" in error.value.why
+    assert f"kill -CONT {stopped['pid']}" in error.value.hint
