@@ -119,6 +119,12 @@ RAISED = {
     "model written by dill": (loading(b"\x80\x04\x8c\x0b__builtin__\x8c\x04list\x93."), "init", {}),
     "training part of v1": ("import azureml.train\n" + init("pass"), "import", {}),
     "relative import": ("from .helper import f\n" + init("pass"), "import", {}),
+    "misspelled submodule": ("import sklearn.ensamble\n" + init("pass"), "import", {}),
+    "submodule of a folder that packages share": (
+        init("raise ModuleNotFoundError(\"No module named 'shared.part'\", name='shared.part')"),
+        "init",
+        {},
+    ),
     "submodule of an older package": (
         "import sklearn.gone.deeper\n" + init("pass"),
         "import",
