@@ -17,8 +17,8 @@ from mldeploy_jupyter.core.errors import (
 )
 from mldeploy_jupyter.core.journal.journal import STAGES
 from mldeploy_jupyter.core.journal.terminal import Clock, Screen, follow_deployment
+from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
-from mldeploy_jupyter.core.store.patience import patience
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, StoreError
 from mldeploy_jupyter.core.files import free_bytes
+from mldeploy_jupyter.core.patience import Wait
 from mldeploy_jupyter.core.store import tables
 from mldeploy_jupyter.core.store.disk_reserve import make_reserve, release_reserve
-from mldeploy_jupyter.core.store.patience import Wait
 from mldeploy_jupyter.core.store.snapshot import Snapshot
 from mldeploy_jupyter.core.store.sqlite import back_up, create_sqlite_engine
 

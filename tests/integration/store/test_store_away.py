@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import Connection, event
 
 from mldeploy_jupyter.core.errors import StoreError
+from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord
-from mldeploy_jupyter.core.store.patience import patience
 from mldeploy_jupyter.core.store.store import Store
 from tests.engines.postgres import REASON, find_binaries, postgres, postgres_server, postgres_url  # noqa: F401
 
