@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -125,7 +126,13 @@ def delete_service(folder: WorkspaceFolder, name: str, *, wait: Callable[[float]
             wait(0.05)
     with _hold_lease(folder, name, required=False):
         target.delete(service, _discard_event)
-        folder.open_store().remove_service(name)
+        store = folder.open_store()
+        try:
+            store.remove_service(name)
+        except StorageError:
+            if not _make_room(folder, name):
+                raise
+            store.remove_service(name)
 
 
 def get_keys(folder: WorkspaceFolder, name: str) -> keys.ServiceKeys:
@@ -232,6 +239,25 @@ def _find_service(folder: WorkspaceFolder, name: str) -> ServiceRecord:
             hint="see what there is with `mldeploy service list`",
         )
     return service
+
+
+def _make_room(folder: WorkspaceFolder, name: str) -> bool:
+    """Removes the files that only a service whose folder is gone needed: its bundles, and its deployments' files.
+
+    For a full disk on which not even its row can be removed. False when there are none.
+    """
+    store = folder.open_store()
+    deployments = [record.id for record in store.list_deployments(name)]
+    paths = [path for id in deployments if (path := folder.deployments / id).exists()]
+    running = {record.service for record in store.list_deployments(state="running")}
+    if running <= {name}:  # another deployment may be about to use one of the bundles
+        revisions = store.list_revisions()
+        others = {revision.bundle_digest for revision in revisions if revision.service != name}
+        own = {revision.bundle_digest for revision in revisions if revision.service == name} - others - {""}
+        paths += [path for digest in sorted(own) if (path := folder.bundles / digest).exists()]
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+    return bool(paths)
 
 
 def _is_deploying(folder: WorkspaceFolder, name: str) -> bool:
