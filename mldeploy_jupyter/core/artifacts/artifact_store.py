@@ -125,7 +125,7 @@ class ArtifactStore:
 
     def open_blob(self, digest: str) -> IO[bytes]:
         """The blob as a binary file, not verified. Raises `FileNotFoundError` when there is none."""
-        return self._retry(lambda: self._location.open(_blob_key(digest)))
+        return self._retry(lambda: self._location.open(_blob_key(digest)), expected=True)
 
     def materialize(self, files: Manifest, target: Path, *, private: bool = True) -> None:
         """Writes the files of a manifest below `target`, each compared with its digest.
@@ -140,7 +140,7 @@ class ArtifactStore:
         """
         for name, (digest, size) in files.items():
             path = target / _checked_name(name)
-            self._retry(partial(self._write_file, name, digest, size, path, target, private=private))
+            self._retry(partial(self._write_file, name, digest, size, path, target, private=private), expected=True)
 
     def remove_file(self, name: str) -> None:
         """Removes a named file, if there is one."""
@@ -179,8 +179,8 @@ class ArtifactStore:
 
     # Helpers
 
-    def _retry(self, step: Callable[[], Result]) -> Result:
-        return retry(step, self._location.may_come_back, NAME)
+    def _retry(self, step: Callable[[], Result], *, expected: bool = False) -> Result:
+        return retry(step, partial(self._location.may_come_back, expected=expected), NAME)
 
     def _write_file(self, name: str, digest: str, size: int, path: Path, target: Path, *, private: bool) -> None:
         with explain_write_errors(target, needed=size):

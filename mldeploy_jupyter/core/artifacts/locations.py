@@ -35,8 +35,8 @@ class Location(Protocol):
 
     locks_work: bool  # whether `lock` keeps sweeps and registrations apart
 
-    def may_come_back(self, error: Exception) -> bool:
-        """Whether the location is away, and may be back in seconds."""
+    def may_come_back(self, error: Exception, *, expected: bool) -> bool:
+        """Whether the location is away, and may be back in seconds. `expected`: it had something in it before."""
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
         """The lock of this location: shared for a registration, exclusive for a sweep."""
@@ -100,9 +100,9 @@ class LocalFolder:
             with explain_write_errors(root):
                 make_private_dir(root)
 
-    def may_come_back(self, error: Exception) -> bool:
-        # Only one with a long patience knows that the folder was there: its caller has made it.
-        return may_come_back(error, self._root if current_patience().is_long else None)
+    def may_come_back(self, error: Exception, *, expected: bool) -> bool:
+        folder = self._root if expected else self._root.parent
+        return may_come_back(error, folder if current_patience().is_long else None)
 
     @contextmanager
     def lock(self, *, shared: bool) -> Iterator[None]:
@@ -179,8 +179,8 @@ class LocalFolder:
                 yield path.relative_to(self._root).as_posix(), status.st_size, status.st_mtime
 
     def _make_folder(self, folder: Path) -> None:
-        """Makes a folder of this location. Raises `FileNotFoundError` when the location itself is gone."""
-        if not self._root.is_dir():
+        """Makes a folder of this location. Raises `FileNotFoundError` when it is on a disk that is away."""
+        if current_patience().is_long and not self._root.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root))
         make_private_dir(folder)
 
@@ -211,7 +211,7 @@ class RemoteLocation:
         self._fs: Any = fs
         self._root = str(root).rstrip("/")
 
-    def may_come_back(self, error: Exception) -> bool:
+    def may_come_back(self, error: Exception, *, expected: bool) -> bool:
         return may_come_back(error)
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -339,18 +340,17 @@ USES: dict[str, Callable[[ArtifactStore, Path, Manifest], object]] = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_folder_that_comes_back_costs_a_runner_nothing(
-    local: ArtifactStore, model: Path, tmp_path: Path, use: str
-) -> None:
+def test_a_folder_that_comes_back_costs_a_runner_nothing(model: Path, tmp_path: Path, use: str) -> None:
+    local = ArtifactStore(str(tmp_path / "workspace" / "artifacts"))
     files = local.put(model)[2]
     local.put_bytes("journal", b"1")
-    root, away, notes = tmp_path / "artifacts", tmp_path / "away", list[str]()
-    root.rename(away)
+    workspace, away, notes = tmp_path / "workspace", tmp_path / "away", list[str]()
+    workspace.rename(away)
 
     def note(text: str) -> None:
         notes.append(text)
         if away.exists():
-            away.rename(root)
+            away.rename(workspace)
 
     with patience(60, note):
         result = USES[use](local, tmp_path, files)
@@ -358,6 +358,29 @@ def test_a_folder_that_comes_back_costs_a_runner_nothing(
     assert {"put": result == files, "read_bytes": result == b"1"}.get(use, True)
     if use == "materialize":
         assert (tmp_path / "copy" / "model" / "deep" / "er" / "a").read_bytes() == b"same"
+
+
+def test_a_runner_writes_the_first_artifact_without_a_wait(tmp_path: Path) -> None:
+    notes = list[str]()
+    with patience(60, notes.append):
+        artifacts = ArtifactStore(str(tmp_path / "artifacts"))
+        assert artifacts.read_bytes("journal") is None
+        artifacts.put_bytes("journal", b"1")
+        assert artifacts.read_bytes("journal") == b"1"
+    assert notes == []
+
+
+def test_a_share_that_is_not_mounted_is_waited_for(model: Path, tmp_path: Path) -> None:
+    share, away = tmp_path / "share", tmp_path / "away"
+    files = ArtifactStore(str(share / "artifacts")).put(model)[2]
+    share.rename(away)
+    share.mkdir()
+    back = threading.Timer(0.3, lambda: (share.rmdir(), away.rename(share)))
+    back.start()
+    with patience(60):
+        ArtifactStore(str(share / "artifacts")).materialize(files, tmp_path / "copy")
+    back.join()
+    assert (tmp_path / "copy" / "model" / "deep" / "er" / "a").read_bytes() == b"same"
 
 
 def test_a_blob_that_is_gone_is_not_waited_for(local: ArtifactStore, model: Path, tmp_path: Path) -> None:
