@@ -30,6 +30,8 @@ LATE_SECONDS = 1.0  # by which a renewal may be late on a busy machine
 
 RENEWAL_SECONDS = LEASE_SECONDS / 4  # between two renewals: three in a row may fail before the lease expires
 
+RETRY_SECONDS = 0.2  # between two attempts to renew while the store is away
+
 PATIENCE_SECONDS = 5.0  # how long to wait for a short operation of another process, such as a stop
 
 
@@ -121,7 +123,8 @@ class Heartbeat:
             self._store.leases.release(self._service, self._holder)
 
     def _renew_until_done(self) -> None:
-        while not self._done.wait(self._ttl * RENEWAL_SECONDS / LEASE_SECONDS):
+        usual = pause = self._ttl * RENEWAL_SECONDS / LEASE_SECONDS
+        while not self._done.wait(pause):
             try:
                 if not self._store.leases.renew(self._service, self._holder, self._ttl):
                     self.lost.set()
@@ -129,5 +132,7 @@ class Heartbeat:
                 deployment = self._store.get_deployment(self._holder)
                 if deployment is not None and deployment.cancel:
                     self.cancelled.set()
+                pause = usual
             except Exception:
-                continue  # the store is unreachable for now: the next renewal tells whether the lease was lost
+                # The store is away. The lease may expire meanwhile, so it is renewed before others look at it.
+                pause = min(usual, RETRY_SECONDS)

@@ -79,7 +79,9 @@ def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:
     deployment = store.get_deployment(service.deployment_id) if service.deployment_id else None
     if deployment is None or deployment.state != "running":
         return
-    if process_identity.is_alive(deployment.runner) is False or process_identity.is_stopped(deployment.runner):
+    lease = store.leases.get(service.name)
+    stopped = process_identity.is_stopped(deployment.runner) and (lease is None or lease.holder != deployment.id)
+    if stopped or process_identity.is_alive(deployment.runner) is False:
         raise DeploymentInProgress(
             f"service {deployment.service} is being changed by deployment {deployment.id}",
             deployment_id=deployment.id,
@@ -106,6 +108,7 @@ def _correct_state(store: Store, service: ServiceRecord) -> ServiceRecord:
 
 def _end_lost(folder: WorkspaceFolder, deployment: DeploymentRecord) -> None:
     store, text = folder.open_store(), "its process died before it had begun"
+    _end_stopped_runner(deployment)
     revision = store.get_revision(deployment.service, deployment.revision) if deployment.revision else None
     if revision is not None and revision.deployment_id == deployment.id and revision.outcome == "pending":
         store.update_revision(deployment.service, revision.number, outcome="failed")

@@ -176,3 +176,15 @@ def test_an_update_that_has_not_begun_is_revoked(workspace: WorkspaceFolder, mon
     store.update_service("svc", deployment_id="d2", revision=1)
     refresh_service(workspace, "svc")
     assert target.cancelled == ["d2"] and states(workspace)["d2"] == "interrupted"
+
+
+def test_an_update_of_a_stopped_runner_that_has_lost_its_lease_blocks_another(
+    workspace: WorkspaceFolder, service: ServiceRecord, stopped: dict[str, Any]
+) -> None:
+    store = workspace.open_store()
+    store.update_deployment("d1", runner=stopped)
+    store.leases.acquire("svc", "d1", LEASE_SECONDS, stopped)
+    refuse_unfinished_update(store, service)  # the lease itself blocks it, and says why
+    store.leases.release("svc", "d1")
+    with pytest.raises(DeploymentInProgress):
+        refuse_unfinished_update(store, service)
