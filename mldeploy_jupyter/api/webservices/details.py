@@ -10,7 +10,7 @@ from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.core.configs import METADATA, DeployConfig
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import utc_now
-from mldeploy_jupyter.serving.log.entry import describe_ids
+from mldeploy_jupyter.serving.log.entry import describe_ids, printable
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
@@ -172,7 +172,7 @@ def format_log_line(line: LogLine, timestamps: bool = False, today: str = "") ->
     if line.request_ids:
         prefix = f"[{describe_ids(line.request_ids)}] "
         lines = [text.removeprefix(prefix) for text in lines]
-        words.append(short_id(line.request_ids[0]))
+        words.append(printable(short_id(line.request_ids[0])))
     return "\n    ".join([" ".join([*words, lines[0]]), *lines[1:]])
 
 

@@ -55,4 +55,6 @@ def test_a_log_entry_has_its_time_source_and_request_once() -> None:
     assert every == [f"{line.time} [r1 16037] [{request}] {text}" for text in "ab"]
     several = replace(line, text="[me +1] a", request_ids=("me", "you"))
     assert format_log_line(several, today="2026-11-26") == "13:42:24Z r1 me a"
+    forged = replace(line, text="['a b\\x85'] a", request_ids=("a b\x85",))
+    assert format_log_line(forged, today="2026-11-26") == "13:42:24Z r1 'a b\\x85' a"
     assert format_log_line(LogLine(time="", source="raw", text="a\nb")) == "a\nb"
