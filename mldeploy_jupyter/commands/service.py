@@ -139,13 +139,14 @@ def get_logs(context: Context, args: Args) -> Result:
     service = find_service_anywhere(context, args)
     if args.follow:
         try:
-            for line in service.follow_logs(timestamps=args.timestamps):
+            given = {} if args.num_lines is None else {"num_lines": lines}
+            for line in service.follow_logs(**given, timestamps=args.timestamps):
                 line = line.rstrip("\n")
                 context.out.write((clean(line) if context.out.isatty() else line) + "\n")
                 context.out.flush()
         except KeyboardInterrupt:
             context.note("Stopped following; the service goes on.")
-        return Result(service, "", None, "service.follow_logs()")
+        return Result(service, "", None, call("service.follow_logs", num_lines=args.num_lines))
     text = service.get_logs(num_lines=lines, timestamps=args.timestamps or context.json)
     data = {"name": service.name, "workspacePath": str(service.workspace.folder.root.parent), "logs": text}
     if context.json:
@@ -283,7 +284,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "num_lines",
                 ("--num-lines", "--num_lines", "-l"),
-                "How many lines from the end. Default 5000.",
+                "How many lines from the end. Default 5000, with --follow 20.",
                 "integer",
                 metavar="N",
             ),

@@ -176,6 +176,16 @@ def format_log_line(line: LogLine, timestamps: bool = False, today: str = "") ->
     return "\n    ".join([" ".join([*words, lines[0]]), *lines[1:]])
 
 
+def last_lines(entries: list[LogLine], count: int) -> tuple[LogLine | None, int, int]:
+    """Where the last `count` lines begin: the entry, how many entries it is from the end, its lines to leave out."""
+    left = count
+    for number, entry in enumerate(reversed(entries), 1):
+        left -= entry.text.count("\n") + 1
+        if left <= 0:
+            return entry, number, -left
+    return None, len(entries), 0
+
+
 def short_id(request_id: str) -> str:
     """The last group of a generated id, which tells workers and requests apart; a client's own short id as it is."""
     return request_id if len(request_id) <= SHORT_ID else request_id[-SHORT_ID:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,12 @@ from mldeploy_jupyter.core.store.store import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0)
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     store.save_service(ServiceRecord("svc", "local", "Local"))
-    return store
+    yield store
+    store.close()
 
 
 def test_a_wait_ends_with_the_patience_and_says_when_it_begins_and_ends() -> None:
