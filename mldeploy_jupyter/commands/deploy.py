@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import pairs, read_json
+from mldeploy_jupyter.commands.formatting import pairs, read_id
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
 from mldeploy_jupyter.commands.options import (
@@ -23,7 +23,7 @@ from mldeploy_jupyter.commands.python_code import Code, call
 from mldeploy_jupyter.commands.script_defaults import fill_script
 from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, service_result
 from mldeploy_jupyter.core.configs import DeployConfig
-from mldeploy_jupyter.core.errors import NameInUse
+from mldeploy_jupyter.core.errors import ConfigError, NameInUse
 from mldeploy_jupyter.core.name_rules import make_service_name
 
 _MODELS: tuple[Param, ...] = (
@@ -194,16 +194,14 @@ def _current_config(service: Any) -> DeployConfig:
 
 
 def read_models(context: Context, args: Args) -> list[Any]:
-    """The models that the options name, else the context's default. Raises `UsageError` for an unusable file."""
+    """The models that the options name, else the context's default. Raises `ConfigError` for an unusable file."""
     models = list(args.model or [])
     for path in args.model_metadata_file or []:
-        data = read_json(path, "--model-metadata-file")
-        model_id = data.get("modelId") or data.get("id") if isinstance(data, dict) else None
-        if not model_id:
-            raise UsageError(
-                f"{path} names no model", why="it has no modelId", hint="write it with mldeploy model register -t FILE"
-            )
-        models.append(model_id)
+        try:
+            models.append(read_id(path, ("modelId", "id")))
+        except ConfigError as error:
+            error.hint = "write it with mldeploy model register -t FILE"
+            raise
     return models or list(context.defaults.get("models") or [])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,20 +72,20 @@ def split_filters(words: Sequence[str] | None) -> list[str | list[str]]:
     return [word.split("=", 1) if "=" in word else word for word in words or []]
 
 
-def read_json(path: str, flag: str) -> Any:
-    """The content of the JSON file that the option `flag` names. Raises `UsageError` when it cannot be read."""
-    try:
-        return json.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-    except UnicodeDecodeError:
-        why = "it is not UTF-8 text"
-    except json.JSONDecodeError as error:
-        from mldeploy_jupyter.core.configs.config_file import describe_json_error
+def read_id(path: str, keys: Sequence[str]) -> str:
+    """The string at the first of `keys` that the JSON file has, such as an id that v1 wrote there.
 
-        words, line, column = describe_json_error(error)
-        why = f"it is not valid JSON: {words} (line {line}, column {column})"
-    raise UsageError(f"{flag} {path} cannot be read", why=why, hint="check the path and run the command again")
+    Raises `ConfigError` when the file cannot be read or has none.
+    """
+    from mldeploy_jupyter.core.configs.config_file import read_mapping
+    from mldeploy_jupyter.core.errors import ConfigError
+
+    data = read_mapping(Path(path))
+    found = [data[key] for key in keys if data.get(key)]
+    if not found or not isinstance(found[0], str):
+        why = f"{keys[0]} in it is {found[0]!r}, and no string" if found else f"it has no {keys[0]}"
+        raise ConfigError(f"{path} names nothing", why=why, hint=f'it is JSON, such as {{"{keys[0]}": "..."}}')
+    return found[0]
 
 
 def check_writable(path: str, flag: str) -> None:

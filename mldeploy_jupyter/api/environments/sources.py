@@ -13,6 +13,7 @@ from mldeploy_jupyter.api.arguments import check_path
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.core.environment.requirements_file import read_requirements_file
 from mldeploy_jupyter.core.errors import EnvironmentBuildError, UserErrorException
+from mldeploy_jupyter.core.files import decode_text
 
 # Installed for the notebook itself; a service does not need them.
 NOTEBOOK_PACKAGES = frozenset(
@@ -89,7 +90,7 @@ def read_dockerfile(dockerfile: str | Path) -> str:
     if "\n" not in text and not text.lstrip().upper().startswith("FROM "):
         path = Path(text).expanduser()
         try:
-            text = path.read_text("utf-8")
+            text = decode_text(path.read_bytes())
         except (OSError, UnicodeDecodeError) as error:
             raise UserErrorException(
                 f"the Dockerfile {path} cannot be read",
