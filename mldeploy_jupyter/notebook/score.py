@@ -13,7 +13,7 @@ from mldeploy_jupyter.commands.lookup import find_service_anywhere
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.service import NAME
 from mldeploy_jupyter.core.text import json_text
-from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.session import Session, raw_cell
 
 DOC = """Score data with a service and return its response.
 
@@ -32,7 +32,7 @@ def score_command(session: Session, cell: str = "") -> Command:
     """The magic as a command; `%%score` has the text of its cell."""
 
     def run(context: Context, args: Args) -> Result:
-        return score(session, context, args, cell.strip())
+        return score(session, context, args, cell if cell.strip() else "")
 
     return Command(("score",), DOC, PARAMS, run, "score churn X_test[:3]")
 
@@ -86,7 +86,8 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
         code = f"from pathlib import Path\nservice.run(Path({args.data!r}).read_bytes())"
         return replace(result, python=service_program(args.name, code))
     if cell:
-        _check_json(args.name, cell)
+        _check_json(args.name, cell, count_lines_before(raw_cell(session.shell)))
+        cell = cell.strip()
         value: Any = cell
         code = repr(cell)
     else:
@@ -98,8 +99,14 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
     return Result(response, text, response, context.python)
 
 
-def _check_json(name: str, text: str) -> None:
-    """Raises `UsageError` for a cell that is not JSON."""
+def count_lines_before(raw: str) -> int:
+    """How many lines of the whole cell precede its JSON: blank ones, and that of the magic."""
+    blank = len(raw) - len(raw.lstrip())
+    return raw[:blank].count("\n") + 1
+
+
+def _check_json(name: str, text: str, lines_before: int) -> None:
+    """Raises `UsageError` for a cell that is not JSON; `lines_before` it are other lines of the cell."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
@@ -108,7 +115,7 @@ def _check_json(name: str, text: str) -> None:
         words, line, column = describe_json_error(error)
         raise UsageError(
             f"the cell of %%score {name} is not JSON",
-            why=f"{words}, at line {line + 1} column {column} of the cell",
+            why=f"{words}, at line {line + lines_before} column {column} of the cell",
             hint=f"correct the JSON; for a Python expression write %score {name} EXPRESSION",
         ) from None
 
