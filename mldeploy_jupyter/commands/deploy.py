@@ -23,7 +23,7 @@ from mldeploy_jupyter.commands.python_code import Code, call
 from mldeploy_jupyter.commands.script_defaults import fill_script
 from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, service_result
 from mldeploy_jupyter.core.configs import DeployConfig
-from mldeploy_jupyter.core.errors import ConfigError, NameInUse
+from mldeploy_jupyter.core.errors import NameInUse
 from mldeploy_jupyter.core.name_rules import make_service_name
 
 _MODELS: tuple[Param, ...] = (
@@ -194,14 +194,11 @@ def _current_config(service: Any) -> DeployConfig:
 
 
 def read_models(context: Context, args: Args) -> list[Any]:
-    """The models that the options name, else the context's default. Raises `ConfigError` for an unusable file."""
+    """The models that the options name, else the context's default. Raises `UsageError` for an unusable file."""
     models = list(args.model or [])
     for path in args.model_metadata_file or []:
-        try:
-            models.append(read_id(path, ("modelId", "id")))
-        except ConfigError as error:
-            error.hint = "write it with mldeploy model register -t FILE"
-            raise
+        hint = "write it with mldeploy model register -t FILE"
+        models.append(read_id(path, "--model-metadata-file", ("modelId", "id"), hint))
     return models or list(context.defaults.get("models") or [])
 
 

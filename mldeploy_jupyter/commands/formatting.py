@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.core.errors import ConfigError
 from mldeploy_jupyter.core.text import display_width, json_text, printable_line
 
 if TYPE_CHECKING:
@@ -72,20 +73,22 @@ def split_filters(words: Sequence[str] | None) -> list[str | list[str]]:
     return [word.split("=", 1) if "=" in word else word for word in words or []]
 
 
-def read_id(path: str, keys: Sequence[str]) -> str:
-    """The string at the first of `keys` that the JSON file has, such as an id that v1 wrote there.
+def read_id(path: str, flag: str, keys: Sequence[str], hint: str) -> str:
+    """The id in the JSON file that the option `flag` names: the string at the first of `keys` that the file has.
 
-    Raises `ConfigError` when the file cannot be read or has none.
+    Raises `UsageError` when the file cannot be read or has none; `hint` says where such a file comes from.
     """
     from mldeploy_jupyter.core.configs.config_file import read_mapping
-    from mldeploy_jupyter.core.errors import ConfigError
 
-    data = read_mapping(Path(path))
-    found = [data[key] for key in keys if data.get(key)]
-    if not found or not isinstance(found[0], str):
-        why = f"{keys[0]} in it is {found[0]!r}, and no string" if found else f"it has no {keys[0]}"
-        raise ConfigError(f"{path} names nothing", why=why, hint=f'it is JSON, such as {{"{keys[0]}": "..."}}')
-    return found[0]
+    try:
+        data = read_mapping(Path(path))
+    except ConfigError as error:
+        raise UsageError(f"{flag} {path} cannot be read", why=error.why, hint=error.hint, where=error.where) from None
+    found = next((data[key] for key in keys if data.get(key)), None)
+    if not isinstance(found, str):
+        why = f"it has no {keys[0]}" if found is None else f"its {keys[0]} is {found!r}, and no string"
+        raise UsageError(f"{flag} {path} names nothing", why=why, hint=hint)
+    return found
 
 
 def check_writable(path: str, flag: str) -> None:

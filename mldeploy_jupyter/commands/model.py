@@ -55,7 +55,9 @@ def register(context: Context, args: Args) -> Result:
 
     run_id = args.run_id
     if args.run_metadata_file:
-        run_id = run_id or read_id(args.run_metadata_file, ("runId", "run_id"))
+        run_id = run_id or read_id(
+            args.run_metadata_file, "--run-metadata-file", ("runId", "run_id"), "name the run with --run-id"
+        )
     if bool(args.model_path) == bool(args.asset_path):
         raise UsageError(
             "mldeploy model register needs --model-path or --asset-path",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import check_path
+from mldeploy_jupyter.api.arguments import check_keys, check_path
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.core.environment.requirements_file import read_requirements_file
 from mldeploy_jupyter.core.errors import EnvironmentBuildError, UserErrorException
@@ -57,7 +57,7 @@ def pin_kernel(modules: Iterable[str] | None) -> CondaDependencies:
     """
     from mldeploy_jupyter.environments import capture
 
-    names = [*sys.modules] if modules is None else [*modules]
+    names = [*sys.modules] if modules is None else sorted(check_keys("modules", modules))
     pins = capture(names, sys.executable)
     local = [line.removeprefix("# ") for line in pins if line.startswith("#")]
     if modules is None:
