@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.bundle.builder import MODELS
-from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
+from mldeploy_jupyter.core.errors import MldeployError, StorageError, UserErrorException
 from mldeploy_jupyter.core.files import read_json_if_valid
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
@@ -108,12 +108,34 @@ def prune_workspace(
         for path in (*deployments, *bundles, *services, *unused):
             shutil.rmtree(path, ignore_errors=True)
         # Rows last: after a prune that was killed, the next one finds the same deployments again.
-        store.remove_deployments([record.id for record in old])
+        rows = _remove_rows(store, old)
         _remove_temporary_files(folder, before)
         blobs, freed = (0, 0) if damaged else artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
         freed += _sweep_model_cache(folder, store)
         swept, notes = _sweep_environments(folder)
-    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=(*damaged, *notes))
+    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=(*damaged, *rows, *notes))
+
+
+def make_room_for_model(folder: WorkspaceFolder, model: str) -> bool:
+    """Removes the files that only the model `name:version` needs, and those of deleted models. False where none are.
+
+    For a full disk on which its row cannot be marked as deleted before that.
+    """
+    store = folder.open_store()
+    if _find_damaged_models(store):
+        return False
+    return folder.open_artifacts().sweep(lambda: _blobs_in_use(store, folder, [], without=model))[0] > 0
+
+
+def _remove_rows(store: Store, old: list[DeploymentRecord]) -> tuple[str, ...]:
+    """Removes the records of deployments whose files are gone. On a full disk they stay, and a note says so."""
+    if not old:
+        return ()
+    try:
+        store.remove_deployments([record.id for record in old])
+    except StorageError as error:
+        return (f"The records of {len(old)} deployments stay until they can be written: {error.why}",)
+    return ()
 
 
 def _split_deployments(store: Store, keep: int) -> tuple[list[DeploymentRecord], list[DeploymentRecord]]:
@@ -169,9 +191,12 @@ def _abandoned_services(folder: WorkspaceFolder, store: Store, before: float) ->
     ]
 
 
-def _blobs_in_use(store: Store, folder: WorkspaceFolder, removed: list[Path]) -> set[str]:
-    """The digests of registered models, and of those in bundles that stay: a rollback copies them again."""
-    used = {digest for model in store.list_models() for digest, _ in model.files.values()}
+def _blobs_in_use(store: Store, folder: WorkspaceFolder, removed: list[Path], *, without: str = "") -> set[str]:
+    """The digests of registered models, and of those in bundles that stay: a rollback copies them again.
+
+    `without` is a model, `name:version`, that does not count.
+    """
+    used = {digest for model in store.list_models() if model.id != without for digest, _ in model.files.values()}
     for path in set(folder.bundles.glob("*")) - set(removed):
         files = (read_json_if_valid(path / "bundle.json") or {}).get("files")
         entries = files.items() if isinstance(files, dict) else ()

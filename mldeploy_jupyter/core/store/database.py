@@ -16,7 +16,7 @@ from mldeploy_jupyter.core.patience import Wait
 from mldeploy_jupyter.core.store import tables
 from mldeploy_jupyter.core.store.disk_reserve import make_reserve, release_reserve
 from mldeploy_jupyter.core.store.snapshot import Snapshot
-from mldeploy_jupyter.core.store.sqlite import back_up, create_sqlite_engine
+from mldeploy_jupyter.core.store.sqlite import back_up, create_exclusive_engine, create_sqlite_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -80,11 +80,12 @@ class Database:
         if write and self.path is not None:
             release_reserve(self.path)
         wait, options = Wait(), {"mldeploy_write": write, "mldeploy_durable": durable}
+        engine = self.engine
         while True:
             commits = False
             try:
                 with ExitStack() as stack:
-                    result = step(self._begin(stack, options))
+                    result = step(self._begin(stack, engine, options))
                     commits = True
                 wait.end()
                 return result
@@ -92,18 +93,25 @@ class Database:
                 raise
             except DBAPIError as error:
                 safe = repeatable or not commits
+                if safe and write and engine is self.engine and self._is_on_full_disk(error):
+                    self.engine.dispose()  # also an idle connection of this process keeps the file open
+                    engine = create_exclusive_engine(self.engine.url, Path(str(self.path)))
+                    continue
                 if safe and is_away(error, self.is_postgres, wait.is_long) and wait.pause(_first_line(error)):
                     continue
                 raise _explain(error, self.label, self.path, uncertain=commits and not repeatable) from error
             except SQLAlchemyError as error:
                 raise _explain(error, self.label, self.path) from error
 
-    def _begin(self, stack: ExitStack, options: dict[str, bool]) -> Connection:
+    def _is_on_full_disk(self, error: SQLAlchemyError) -> bool:
+        return self.path is not None and is_unwritable(error) and _is_full(self.path.parent)
+
+    def _begin(self, stack: ExitStack, engine: Engine, options: dict[str, bool]) -> Connection:
         """A transaction that `stack` ends."""
         from sqlalchemy.exc import DBAPIError
 
         try:
-            return _enter(stack, self.engine, options)
+            return _enter(stack, engine, options)
         except DBAPIError as error:
             if self._snapshot is not None and not options["mldeploy_write"] and is_unwritable(error):
                 with suppress(OSError):
@@ -238,7 +246,9 @@ def _explain(error: SQLAlchemyError, label: str, path: Path | None, *, uncertain
     full = "full" in text or ("disk I/O" in text and path is not None and _is_full(path.parent))
     if full and path is not None:
         return StorageError(
-            f"the workspace's store could not be written: {label}", why=text, hint="free some space: mldeploy prune"
+            f"the workspace's store could not be written: {label}",
+            why=text,
+            hint=f"free some space: mldeploy prune, or remove other files; see df {path.parent}",
         )
     if "locked" in text:
         hint = "run the command again; another process has been writing for a long time"

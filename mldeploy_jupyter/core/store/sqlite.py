@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 POOL_SIZE = 2  # connections to a file that stay open
 
+EXCLUSIVE_SECONDS = 1  # how long to wait until no other process has the file open
+
 BUSY_SECONDS = 10  # how long a writer waits for another one
 
 
@@ -32,6 +34,17 @@ def create_sqlite_engine(url: URL, path: Path) -> Engine:
     arguments = {"timeout": BUSY_SECONDS, "check_same_thread": False}
     engine = sa.create_engine(url, connect_args=arguments, json_deserializer=load_json, **pool)
     _listen(engine, journal, path)
+    return engine
+
+
+def create_exclusive_engine(url: URL, path: Path) -> Engine:
+    """An engine for a full disk: without the 32 KiB that processes share, as long as no other one has the file open."""
+    import sqlalchemy as sa
+
+    arguments = {"timeout": EXCLUSIVE_SECONDS, "check_same_thread": False}
+    engine = sa.create_engine(url, connect_args=arguments, json_deserializer=load_json, poolclass=sa.NullPool)
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA locking_mode=EXCLUSIVE"))
+    _listen(engine, "WAL", path)
     return engine
 
 
