@@ -122,7 +122,7 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         _refuse_changed_script(session, context, args, script, line)
         _refuse_failed_script(session, context, args, script, line)
         _take_cell_along(session, context, args, script)
-        context.defaults["entry_script"] = _relative(script)
+        context.defaults["entry_script"] = _script_option(session, args, script)
         filled_in.append(f"script {_relative(script)} ({origin})")
     if not (args.model or args.model_metadata_file):
         models, origin = _find_models(session, context, args, live)
@@ -130,6 +130,16 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         filled_in.append(f"model {', '.join(models)} ({origin})" if models else "no model (name one with -m)")
     if filled_in:
         context.note("Deploying " + ", ".join(filled_in))
+
+
+def _script_option(session: Session, args: Args, script: Path) -> str:
+    """The script as the option names it. Fills in the source directory that its cell named."""
+    if script == session.script and session.source_directory is not None and not args.source_directory:
+        args.source_directory = _relative(session.source_directory)
+    folder = Path(args.source_directory).expanduser().absolute() if args.source_directory else None
+    if folder is not None and script.is_relative_to(folder):
+        return script.relative_to(folder).as_posix()
+    return _relative(script)
 
 
 def _find_script(session: Session, live: Any) -> tuple[Path | None, str]:
@@ -240,9 +250,9 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
         _refuse_failed_script(session, context, args, script, f"%update {args.name}")
         _take_cell_along(session, context, args, script)
     if script is not None and script != current:
-        args.entry_script = _relative(script)
+        args.entry_script = _script_option(session, args, script)
         fill_script(args, live)
-        context.note(f"Updating with the script {args.entry_script} ({_last_cell(session, script)})")
+        context.note(f"Updating with the script {_relative(script)} ({_last_cell(session, script)})")
         return True
     if current is not None:
         context.note(f"Updating with the script {_relative(current)}, read again")

@@ -43,6 +43,7 @@ class Session:
     # The script: its file, whether it was written since the last deployment, how its check failed.
     script: Path | None = None
     script_is_new: bool = False
+    source_directory: Path | None = None  # of the script, where the cell's options name one
     failed_check: FailedCheck | None = None
 
     # What this session wrote to each script file last.

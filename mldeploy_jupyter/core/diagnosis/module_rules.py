@@ -64,7 +64,9 @@ def local_module(facts: Facts) -> Cause | None:
     in_model = _is_in_model(facts, top)
     why = f"it lies in {shown}, and only what is beside {script.name} is shipped with it"
     why = f"the model file refers to it, and it lies in {shown}" if in_model else why
-    if script.is_relative_to(root):  # the folder that has the module has the script, too, further down
+    if in_model and root == script.parent:
+        hint = f"import {top} in {script.name}, so that it is shipped, too"
+    elif script.is_relative_to(root):  # the folder that has the module has the script, too, further down
         hint = f'deploy with source_directory="{_short(root)}" and entry_script="{script.relative_to(root)}" in '
         hint += "InferenceConfig(...)"
         hint += f", or leave {top}. out of the import" if path == script.parent and not in_model else ""

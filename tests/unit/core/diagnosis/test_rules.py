@@ -57,7 +57,7 @@ def in_cell(text: str, **more: Any) -> ScriptInfo:
 def loaded(text: str, file: str = SCRIPT) -> dict[str, Any]:
     """Runs source text as if it were the file, so that tracebacks name it and show its lines."""
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    namespace: dict[str, Any] = {"__name__": "entry"}
+    namespace: dict[str, Any] = {"__name__": "entry", "__file__": file}
     exec(compile(text, file, "exec", dont_inherit=True), namespace)
     return namespace
 
@@ -159,6 +159,12 @@ RAISED = {
     ),
     "a loader of the user's own": ("def load_config(c):\n    return c.gone\n" + init("load_config({})"), "init", {}),
     "file beside the notebook": (init("open('labels.txt')"), "init", {}),
+    "file beside the script, shipped": (init("open('labels.txt')"), "init", {"source_tree": ["labels.txt"]}),
+    "file beside the script, not shipped": (
+        init("import os; open(os.path.dirname(__file__) + '/a/b.txt')"),
+        "init",
+        {},
+    ),
     "file of the notebook's machine": (init("open('/home/ana/labels.txt')"), "init", {}),
     "empty model file": (loading(b""), "init", {}),
     "truncated model file": (loading(pickle.dumps(list(range(300)))[:40]), "init", {}),
