@@ -134,7 +134,8 @@ def _remove_rows(store: Store, old: list[DeploymentRecord]) -> tuple[str, ...]:
     try:
         store.remove_deployments([record.id for record in old])
     except StorageError as error:
-        return (f"The records of {len(old)} deployments stay until they can be written: {error.why}",)
+        records = "The record of 1 deployment stays" if len(old) == 1 else f"The records of {len(old)} deployments stay"
+        return (f"{records} until the store can be written: {error.why}",)
     return ()
 
 

@@ -80,7 +80,7 @@ class Database:
         if write and self.path is not None:
             release_reserve(self.path)
         wait, options = Wait(), {"mldeploy_write": write, "mldeploy_durable": durable}
-        engine = self.engine
+        engine, full = self.engine, None  # the error of a full disk
         while True:
             commits = False
             try:
@@ -93,13 +93,16 @@ class Database:
                 raise
             except DBAPIError as error:
                 safe = repeatable or not commits
-                if safe and write and engine is self.engine and self._is_on_full_disk(error):
+                if full is not None:  # another process has the file open
+                    raise _explain(full, self.label, self.path) from error
+                if safe and write and self._is_on_full_disk(error):
+                    full = error
                     self.engine.dispose()  # also an idle connection of this process keeps the file open
                     engine = create_exclusive_engine(self.engine.url, Path(str(self.path)))
                     continue
                 if safe and is_away(error, self.is_postgres, wait.is_long) and wait.pause(_first_line(error)):
                     continue
-                raise _explain(error, self.label, self.path, uncertain=commits and not repeatable) from error
+                raise _explain(error, self.label, self.path, uncertain=not safe and self.is_postgres) from error
             except SQLAlchemyError as error:
                 raise _explain(error, self.label, self.path) from error
 
