@@ -114,8 +114,8 @@ def module_missing(facts: Facts) -> Cause | None:
         hint += f"that package's name and add it to the conda file or the requirements; then {facts.deploy_hint()}"
         return facts.cause("module-missing", what, why, hint, module=module)
     named = "" if package.lower() == top.lower() else f" (the package that brings {top})"
-    hint = f"add {package}{named} to the conda file or the requirements; if the service uses this kernel's own "
-    hint += f"packages, %pip install {package}; then {facts.deploy_hint()}"
+    hint = f"add {package}{named} to the conda file or the requirements; if the service uses this Python's own "
+    hint += f"packages, pip install {package}; then {facts.deploy_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module, distribution=package)
 
 
