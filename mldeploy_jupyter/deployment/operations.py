@@ -93,12 +93,7 @@ def control_service(
         status = target.status(service)
         changes: dict[str, Any] = {"state": status.state}
         if status.endpoint is not None:
-            changes["endpoint"] = {
-                **service.endpoint,
-                "scoring_uri": status.endpoint.scoring_uri,
-                "swagger_uri": status.endpoint.swagger_uri,
-                **status.endpoint.details,
-            }
+            changes["endpoint"] = {**service.endpoint, **status.endpoint.to_dict()}
         try:
             return store.update_service(name, updated_time=utc_now(), **changes)
         except StorageError:

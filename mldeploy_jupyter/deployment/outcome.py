@@ -34,11 +34,7 @@ def record_live(
         revision.service,
         revision.number,
         state="Live",
-        endpoint={
-            "scoring_uri": endpoint.scoring_uri,
-            "swagger_uri": endpoint.swagger_uri,
-            **{key: value for key, value in endpoint.details.items() if key != "modules"},
-        },
+        endpoint={key: value for key, value in endpoint.to_dict().items() if key != "modules"},
         auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
         updated_time=utc_now(),
         error=None,

@@ -82,7 +82,8 @@ def prune_workspace(
     if folder is None:
         return PruneReport(dry_run=dry_run)
     store, artifacts = folder.open_store(), folder.open_artifacts()
-    recover_lost_deployments(folder)
+    restored: list[str] = []
+    recover_lost_deployments(folder, restored.append)
     kept, old = _split_deployments(store, keep_deployments)
     before = clock() - GRACE_SECONDS
 
@@ -97,10 +98,10 @@ def prune_workspace(
     unused = [path for service in others for path in working_folder.list_unused(service)]
     size = sum(_size(path) for path in (*deployments, *bundles, *services, *unused))
     counts = (len(old) + len(unknown), len(bundles), len(services))
-    damaged = _find_damaged_models(store)
+    notes, damaged = tuple(restored), _find_damaged_models(store)
     if dry_run:
         blobs, freed = (0, 0) if damaged else artifacts.measure_unreferenced(_blobs_in_use(store, folder, bundles))
-        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True, notes=damaged)
+        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True, notes=(*notes, *damaged))
 
     with explain_write_errors(folder.root, unchanged="what could be removed is gone"):
         for record in old:
@@ -112,8 +113,9 @@ def prune_workspace(
         _remove_temporary_files(folder, before)
         blobs, freed = (0, 0) if damaged else artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
         freed += _sweep_model_cache(folder, store)
-        swept, notes = _sweep_environments(folder)
-    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=(*damaged, *rows, *notes))
+        swept, unread = _sweep_environments(folder)
+    notes = (*notes, *damaged, *rows, *unread)
+    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
 
 
 def make_room_for_model(folder: WorkspaceFolder, model: str) -> bool:
@@ -128,15 +130,19 @@ def make_room_for_model(folder: WorkspaceFolder, model: str) -> bool:
 
 
 def _remove_rows(store: Store, old: list[DeploymentRecord]) -> tuple[str, ...]:
-    """Removes the records of deployments whose files are gone. On a full disk they stay, and a note says so."""
-    if not old:
-        return ()
+    """Removes the records of deployments whose files are gone, and rows that no command could show.
+
+    On a full disk they stay. Notes say what was not removed, or was damaged.
+    """
     try:
-        store.remove_deployments([record.id for record in old])
+        if old:
+            store.remove_deployments([record.id for record in old])
+        damaged = store.remove_damaged_rows()
     except StorageError as error:
         records = "The record of 1 deployment stays" if len(old) == 1 else f"The records of {len(old)} deployments stay"
         return (f"{records} until the store can be written: {error.why}",)
-    return ()
+    rows = "1 damaged row" if damaged == 1 else f"{damaged} damaged rows"
+    return (f"Removed {rows} of the store, which no command could show",) if damaged else ()
 
 
 def _split_deployments(store: Store, keep: int) -> tuple[list[DeploymentRecord], list[DeploymentRecord]]:

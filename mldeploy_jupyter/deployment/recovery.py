@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord, utc_n
 from mldeploy_jupyter.deployment.diagnose import diagnose_failure
 from mldeploy_jupyter.deployment.files import journal_path
 from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, has_live_holder, is_overdue
+from mldeploy_jupyter.deployment.lost_records import is_behind, restore_service, restore_services
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.serving.system import procfs
@@ -33,15 +35,26 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
-    """The service's record, after the end of a deployment whose runner died was recorded. None: no such service."""
+Note = Callable[[str], object]  # gets a line that the user should read
+
+
+def discard_note(text: str) -> None:
+    """For callers that show no notes."""
+
+
+def refresh_service(folder: WorkspaceFolder, name: str, note: Note = discard_note) -> ServiceRecord | None:
+    """The service's record, after the end of a deployment whose runner died was recorded. None: no such service.
+
+    A record that the store has lost is made again; `note` gets a line about it.
+    """
     store = folder.open_store()
     service = store.get_service(name)
     if service is None:
-        return None
+        return _restore_lost(folder, name, note)
     deployment = store.get_deployment(service.deployment_id) if service.deployment_id else None
     if deployment is None or deployment.state != "running":
-        return _correct_state(store, service)
+        service = _correct_state(store, service)
+        return (_restore_lost(folder, name, note) or service) if is_behind(folder, service) else service
     if not _is_abandoned(store, deployment):
         return service
     try:
@@ -56,11 +69,15 @@ def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
     return store.get_service(name)
 
 
-def recover_lost_deployments(folder: WorkspaceFolder) -> None:
-    """Records the end of every deployment that no process carries out.
+def recover_lost_deployments(folder: WorkspaceFolder, note: Note = discard_note) -> None:
+    """Records the end of every deployment that no process carries out, and adds services that the store has lost.
 
-    Those that their service does not name have none either: a deployment is named by its service until it has ended.
+    Deployments that their service does not name have no process either: one is named by its service until it has ended.
+    `note` gets a line about every service that was lost.
     """
+    restored = restore_services(folder)
+    if restored:
+        note(_describe_restored(folder, restored))
     store = folder.open_store()
     for deployment in store.list_deployments(state="running"):
         service = store.get_service(deployment.service)
@@ -69,6 +86,23 @@ def recover_lost_deployments(folder: WorkspaceFolder) -> None:
         elif _is_abandoned(store, deployment):
             with suppress(StorageError):
                 _end_lost(folder, deployment)
+
+
+def _restore_lost(folder: WorkspaceFolder, name: str, note: Note) -> ServiceRecord | None:
+    if not restore_service(folder, name):
+        return None
+    note(_describe_restored(folder, [name]))
+    return folder.open_store().get_service(name)
+
+
+def _describe_restored(folder: WorkspaceFolder, names: list[str]) -> str:
+    """What a user should know whose store was lost or put back from a backup."""
+    url = folder.store_url
+    store = f" ({url.removeprefix('sqlite:///')})" if url.startswith("sqlite") else ""
+    return (
+        f"note: the workspace's store{store} is new, or older than {', '.join(names)}. "
+        f"What it lacked was read from {folder.services}; older revisions and other models are only in a backup of it."
+    )
 
 
 def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,12 @@ REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest",
 def find_record(workspace: WorkspaceLike, name: str) -> ServiceRecord | None:
     """The service's record as it is now, or None. Ends the deployment of a dead runner; creates no workspace."""
     folder = workspace.find_folder()
-    return deployment.refresh_service(folder, name) if folder else None
+    return deployment.refresh_service(folder, name, print_note) if folder else None
+
+
+def print_note(text: str) -> None:
+    """Tells the user something besides the result."""
+    print(text, file=sys.stderr)  # standard output may be read as JSON
 
 
 def require_record(workspace: WorkspaceLike, name: str) -> ServiceRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
 from dataclasses import replace
@@ -385,7 +384,7 @@ class Webservice(azure_v1.OlderDeployMethods):
             DeploymentFailed: it did not start, for example because another process has its port.
         """
         try:
-            deployment.control_service(self._folder, self.name, "start", _print_note)
+            deployment.control_service(self._folder, self.name, "start", details.print_note)
         except DeploymentFailed as error:
             if getattr(error.cause, "code", "") == "port-in-use":  # a service keeps its port
                 error.hint = (
@@ -396,7 +395,7 @@ class Webservice(azure_v1.OlderDeployMethods):
 
     def stop(self) -> None:
         """Ends the service's processes once their requests are answered; name, keys, revisions and port stay."""
-        deployment.control_service(self._folder, self.name, "stop", _print_note)
+        deployment.control_service(self._folder, self.name, "stop", details.print_note)
 
     def restart(self) -> None:
         """Replaces the workers of the live revision one by one; no request is lost."""
@@ -499,7 +498,3 @@ class Webservice(azure_v1.OlderDeployMethods):
         self._deployment_id = record.id
         if wait:
             self.wait_for_deployment()
-
-
-def _print_note(text: str) -> None:
-    print(text, file=sys.stderr)  # standard output may be read as JSON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -44,7 +45,7 @@ class Database:
         self.is_postgres = self.engine.dialect.name == "postgresql"
         self._snapshot = Snapshot(self.path) if self.path is not None else None
         try:
-            if self.run(tables.read_version) != tables.VERSION:
+            if self.run(self._read_version) != tables.VERSION:
                 self.run(self._prepare, write=True)
             if self.path is not None:
                 make_reserve(self.path)
@@ -131,11 +132,21 @@ class Database:
         """Closes idle connections. The database can still be used."""
         self.engine.dispose()
 
+    def _read_version(self, connection: Connection) -> int | None:
+        try:
+            return tables.read_version(connection)
+        except ValueError as error:
+            raise StoreError(
+                f"the workspace's store is damaged: {self.label}",
+                why=f"its schema version cannot be read: {error}",
+                hint=_hint_for_damage(self.path),
+            ) from None
+
     def _prepare(self, connection: Connection) -> None:
         """Creates the schema or migrates it, as the only process that does."""
         if self.is_postgres:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRES_LOCK})")
-        found = tables.read_version(connection)
+        found = self._read_version(connection)
         if found is None:
             tables.create(connection)
         elif found > tables.VERSION:
@@ -255,13 +266,24 @@ def _explain(error: SQLAlchemyError, label: str, path: Path | None, *, uncertain
         )
     if "locked" in text:
         hint = "run the command again; another process has been writing for a long time"
-    elif "not a database" in text or "malformed" in text:
-        hint = f"put a backup back in its place; backups are named {path.name if path else 'store.db'}.bak-v1 and so on"
+    elif path is not None and not is_unwritable(error):
+        hint = _hint_for_damage(path)
     elif path is not None:
         hint = f"check that {path.parent} exists and that you may write in it"
     else:
         hint = 'check that the server runs and that "store" in .mldeploy/config.json is right'
     return StoreError(f"the workspace's store cannot be used: {label}", why=text, hint=hint)
+
+
+def _hint_for_damage(path: Path | None) -> str:
+    """What to do about a store that cannot be read."""
+    if path is None:
+        return "restore the database from a backup"
+    backups = sorted(path.parent.glob(f"{path.name}.bak-*"))
+    first = f"put a backup back in its place, such as {backups[-1]}" if backups else "put a backup back in its place"
+    # Its write-ahead log belongs to it, and would be applied to another file.
+    away = f"cd {shlex.quote(str(path.parent))} && mkdir old-store && mv {path.name}* old-store"
+    return f"{first}, or move it away; what runs is found without it: {away}"
 
 
 def _is_full(folder: Path) -> bool:

@@ -21,6 +21,8 @@ Change = dict[str, Any] | Callable[[Record], dict[str, Any]]  # new values of fi
 
 ATTEMPTS = 100  # transactions before giving up; each one lost means that another process has succeeded
 
+HIGHEST = 2**31 - 1  # of a column of numbers; a higher one is damaged
+
 
 class Rows:
     """Access to the rows of a database. Methods raise `StoreError` when it cannot be used.
@@ -130,8 +132,10 @@ def next_number(connection: Connection, column: ColumnElement[Any], where: Colum
     """One more than the highest number in `column`, 1 for the first."""
     import sqlalchemy as sa
 
-    highest = connection.execute(sa.select(sa.func.max(column)).where(where)).scalar()
-    return int(highest or 0) + 1
+    # SQLite keeps any value in a column of numbers, and takes what is no number for the highest.
+    number = sa.cast(column, sa.Integer)
+    highest = connection.execute(sa.select(sa.func.max(number)).where(where, number < HIGHEST)).scalar()
+    return max(int(highest or 0), 0) + 1
 
 
 def to_row(table: Table, record: JsonRecord) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,11 @@ def load_json(text: str) -> Any:
         return None
 
 
+def read_damaged_text(connection: Any) -> None:
+    """Makes a connection of sqlite3 replace what is no UTF-8 in a text, so that a bad row hides no other."""
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+
+
 def back_up(path: Path, version: int) -> None:
     """Copies the committed content of the file to `<name>.bak-v<version>`. Raises `StoreError`.
 
@@ -92,6 +98,7 @@ def _listen(engine: Engine, journal: str, path: Path) -> None:
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, record: Any) -> None:
+        read_damaged_text(connection)
         connection.isolation_level = None  # keeps the driver from beginning transactions itself
         if not path.stat().st_size:
             with suppress(OSError):

@@ -6,20 +6,33 @@ processes on two machines never get the same one.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException, WebserviceNotFound
+from mldeploy_jupyter.core.name_rules import is_plain_name
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.core.store.database import Database
 from mldeploy_jupyter.core.store.lease_rows import Leases
-from mldeploy_jupyter.core.store.rows import Rows, change_row, delete_rows, from_row, is_there, next_number, to_row
+from mldeploy_jupyter.core.store.rows import (
+    HIGHEST,
+    Rows,
+    change_row,
+    delete_rows,
+    from_row,
+    is_there,
+    next_number,
+    to_row,
+)
 from mldeploy_jupyter.core.store.tables import tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, Select, Table
+
+    from mldeploy_jupyter.core.records import JsonRecord
 
 
 class Store:
@@ -38,6 +51,28 @@ class Store:
     def close(self) -> None:
         """Closes idle connections. The store can still be used."""
         self._database.close()
+
+    def remove_damaged_rows(self) -> int:
+        """Removes the models, services and deployments that no list has, because name, version or id is damaged.
+
+        Only SQLite keeps values of another type than a column's. Returns how many there were.
+        """
+        import sqlalchemy as sa
+
+        if self._database.is_postgres:
+            return 0
+        tables, removed = self._tables, 0
+        rowid: ColumnElement[int] = sa.literal_column("rowid", sa.Integer)
+        for table, keys in (
+            (tables.models, ("name", "version")),
+            (tables.services, ("name",)),
+            (tables.deployments, ("id",)),
+        ):
+            query = sa.select(rowid, *(table.c[key] for key in keys))
+            damaged = self._rows.read(functools.partial(_find_damaged, query=query))
+            if damaged:
+                removed += self._rows.write(delete_rows(table, rowid.in_(damaged)))
+        return removed
 
     # Models
 
@@ -75,7 +110,8 @@ class Store:
         if name is not None:
             query = query.where(table.c.name == name)
         order = (table.c.created_time.desc(), table.c.name, table.c.version.desc())
-        records = self._rows.find(ModelRecord, query.order_by(*order))
+        found = self._rows.find(ModelRecord, query.order_by(*order))
+        records = [record for record in found if is_plain_name(record.name) and record.version > 0]
         if not latest:
             return records
         highest: dict[str, int] = {}
@@ -90,8 +126,10 @@ class Store:
         table = self._tables.models
         query = sa.select(table.c.name, table.c.version).where(table.c.deleted == 0)
         query = query.where(table.c.name.startswith(start, autoescape=True)) if start else query
-        query = query.order_by(table.c.name, table.c.version)
-        return [(row.name, row.version) for row in self._rows.read(lambda connection: connection.execute(query).all())]
+        rows = self._rows.read(
+            lambda connection: connection.execute(query.order_by(table.c.name, table.c.version)).all()
+        )
+        return [(row.name, row.version) for row in rows if is_plain_name(row.name) and isinstance(row.version, int)]
 
     def change_model(self, name: str, version: int, change: Callable[[ModelRecord], dict[str, Any]]) -> ModelRecord:
         """Gives fields the values that `change` computes from the current record; none when it raises.
@@ -153,9 +191,10 @@ class Store:
         return self._rows.get(self._tables.services, ServiceRecord, self._tables.services.c.name == name)
 
     def list_services(self) -> list[ServiceRecord]:
-        """Every service, by name."""
+        """Every service, by name. A damaged row whose name no service can have is left out."""
         table = self._tables.services
-        return self._rows.find(ServiceRecord, table.select().order_by(table.c.name))
+        found = self._rows.find(ServiceRecord, table.select().order_by(table.c.name))
+        return [record for record in found if is_plain_name(record.name)]
 
     def list_service_names(self) -> list[str]:
         """The name of every service."""
@@ -163,7 +202,8 @@ class Store:
 
         table = self._tables.services
         query = sa.select(table.c.name).order_by(table.c.name)
-        return self._rows.read(lambda connection: list(connection.execute(query).scalars()))
+        names = self._rows.read(lambda connection: list(connection.execute(query).scalars()))
+        return [name for name in names if is_plain_name(name)]
 
     def update_service(self, name: str, *, durable: bool = True, **fields: Any) -> ServiceRecord:
         """Changes fields of a service. Raises `WebserviceNotFound`."""
@@ -188,6 +228,42 @@ class Store:
         if record is None:
             raise _no_service(name)
         return record
+
+    def restore_service(
+        self,
+        service: ServiceRecord,
+        revision: RevisionRecord | None,
+        deployment: DeploymentRecord | None,
+        models: list[ModelRecord],
+    ) -> None:
+        """Adds records that this store has lost: a service, its live revision under the number that it had, and so on.
+
+        The service and the revision replace what is there; a deployment and models that are there, deleted or not, stay
+        as they are.
+        """
+        tables = self._tables
+
+        def put(connection: Connection, table: Table, record: JsonRecord, keys: tuple[str, ...], over: bool) -> None:
+            row = to_row(table, record)
+            where = [table.c[key] == row[key] for key in keys]
+            if connection.execute(table.select().with_only_columns(table.c[keys[0]]).where(*where)).first() is None:
+                connection.execute(table.insert().values(**row))
+            elif over:
+                connection.execute(table.update().where(*where).values(**row))
+
+        def restore(connection: Connection) -> None:
+            now = utc_now()
+            put(connection, tables.services, replace(service, updated_time=now), ("name",), True)
+            if revision is not None:
+                others = (tables.revisions.c.service == service.name, tables.revisions.c.outcome == "live")
+                connection.execute(tables.revisions.update().where(*others).values(outcome="kept"))
+                put(connection, tables.revisions, revision, ("service", "number"), True)
+            if deployment is not None:
+                put(connection, tables.deployments, deployment, ("id",), False)
+            for model in models:
+                put(connection, tables.models, replace(model, created_time=now), ("name", "version"), False)
+
+        self._rows.write_retrying(restore)
 
     def remove_service(self, name: str) -> bool:
         """Removes the service, its revisions and its lease. False when there was none.
@@ -334,7 +410,7 @@ class Store:
             query = query.where(table.c.state == state)
         if limit is not None:
             query = query.limit(limit)
-        return self._rows.find(DeploymentRecord, query)
+        return [record for record in self._rows.find(DeploymentRecord, query) if is_plain_name(record.id)]
 
     def update_deployment(self, id: str, *, durable: bool = True, **fields: Any) -> DeploymentRecord:
         """Changes fields of a deployment. Raises `WebserviceException` when there is none."""
@@ -385,6 +461,16 @@ class Store:
             query = query.where(table.c.name == name)
         rows = self._rows.read(lambda connection: connection.execute(query).all())
         return [{**(row.data or {}), "name": row.name, "version": row.version} for row in rows]
+
+
+def _find_damaged(connection: Connection, query: Select[Any]) -> list[int]:
+    """The row ids, the first column, of rows whose name, the second, or version, the third, is damaged."""
+    rows = connection.execute(query).all()
+    return [row[0] for row in rows if not is_plain_name(row[1]) or not all(map(_is_version, row[2:]))]
+
+
+def _is_version(value: object) -> bool:
+    return isinstance(value, int) and 0 < value <= HIGHEST
 
 
 def _no_service(name: str) -> WebserviceNotFound:
