@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.arguments import azure_method, check_json_dict, note_ignored
+from mldeploy_jupyter.api.arguments import azure_method, check_json_dict, check_path, check_text, note_ignored
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.files import make_private_dir, write_json
 from mldeploy_jupyter.core.workspace import folder as folders
@@ -65,7 +65,8 @@ class Workspace:
         self._azure = _given(
             subscription_id=subscription_id, resource_group=resource_group, workspace_name=workspace_name
         )
-        start = None if path is None else Path(path).expanduser().absolute()
+        given = _path(path)
+        start = given.absolute() if given is not None else None
         self._existing: WorkspaceFolder | None = folders.find_workspace(start)
         self.start: Path = start or (self._existing.root.parent if self._existing else Path.cwd())
 
@@ -106,10 +107,9 @@ class Workspace:
         """
         note_ignored("Workspace.create", azure_resources, CREATE_IGNORED, show=show_output)
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
-        texts = {"tags": _check_tags(tags), "friendly_name": friendly_name}
-        folder = folders.create_workspace(
-            path, name=name, store=store, artifacts=artifacts, exist_ok=exist_ok, **azure, **texts
-        )
+        texts: dict[str, Any] = {"tags": _check_tags(tags), "friendly_name": check_text("friendly_name", friendly_name)}
+        given = _given(name=name, store=store, artifacts=artifacts)
+        folder = folders.create_workspace(_path(path) or ".", exist_ok=exist_ok, **given, **azure, **texts)
         return cls._from_folder(folder)
 
     @classmethod
@@ -131,6 +131,7 @@ class Workspace:
         `WorkspaceError` when there is no such workspace, or several have the name.
         """
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
+        path, name = _path(path), check_text("name", name)
         if id:
             for known in folders.list_workspaces():
                 if known.id == id:
@@ -176,7 +177,8 @@ class Workspace:
         v1 does; `path` is a folder to start in or such a file. When there is only an Azure file, the first write
         creates `.mldeploy/` beside it. Raises `WorkspaceError` when there is neither.
         """
-        start = Path(path or ".").expanduser().absolute()
+        check_text("_file_name", _file_name)
+        start = (_path(path or None) or Path(".")).absolute()
         if not start.exists():
             raise WorkspaceError(
                 f"there is no such file or folder: {path}",
@@ -197,7 +199,8 @@ class Workspace:
 
     def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
         """Writes the Azure settings to `<path>/.azureml/config.json`, as v1 does; `path` defaults to `start`."""
-        target = Path(path).expanduser() if path else self.start
+        target = _path(path or None) or self.start
+        check_text("file_name", file_name)
         folder = target if target.name == ".azureml" else target / ".azureml"
         make_private_dir(folder)
         settings = {key: self._setting(key) or "" for key in ("subscription_id", "resource_group")}
@@ -231,6 +234,8 @@ class Workspace:
         dict of JSON values.
         """
         note_ignored("Workspace.update", azure_resources, UPDATE_IGNORED)
+        check_text("friendly_name", friendly_name)
+        check_text("description", description)
         changes = {"friendly_name": friendly_name, "description": description, "tags": _check_tags(tags)}
         changes = {key: value for key, value in changes.items() if value is not None}
         self._existing = self.folder.with_config(**changes) if changes else self._existing
@@ -394,7 +399,12 @@ def prune(workspace: Workspace, *, keep_deployments: int = 20, dry_run: bool = F
 
 
 def _given(**settings: str | None) -> dict[str, str]:
-    return {key: value for key, value in settings.items() if value}
+    """The settings that are not empty. Raises `UserErrorException` for one that is no string."""
+    return {key: value for key, value in settings.items() if check_text(key, value) and value}
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(check_path("path", path, 'path="."')).expanduser()
 
 
 def _check_tags(tags: Any) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from mldeploy_jupyter.commands.grammar import Command, Completion, Context, Param
+from mldeploy_jupyter.commands.grammar import COMMON, Command, Completion, Context, Param
 from mldeploy_jupyter.commands.options import OTHER_TARGETS, TARGETS
 from mldeploy_jupyter.core.configs import find_spec
 from mldeploy_jupyter.core.errors import MldeployError
@@ -22,25 +22,26 @@ def complete(command: Command, words: Sequence[str], context: Context) -> list[s
     words = list(words) or [""]
     last, before = words[-1], words[:-1]
     option = _open_option(command, before)
+    path = _named_workspace(before)
     if option is not None:
-        found = values_of(option, last, context)
+        found = values_of(option, last, context, path)
         if found or option.kind != "list":
             return found
     if last.startswith("-"):
         return sorted({flag for param in command.all_params for flag in _matching_flags(param, last, before)})
     slots = [param for param in command.positionals if not any(flag in before for flag in param.flags)]
     given = _count_positionals(command, before)
-    return values_of(slots[given], last, context) if given < len(slots) else []
+    return values_of(slots[given], last, context, path) if given < len(slots) else []
 
 
-def values_of(param: Param, start: str, context: Context) -> list[str]:
-    """The values of a parameter that begin with `start`."""
+def values_of(param: Param, start: str, context: Context, path: str | None = None) -> list[str]:
+    """The values of a parameter that begin with `start`; names are those of the workspace at `path`."""
     if param.choices:
         found = list(param.offered_choices)
     elif param.kind == "toggle":
         found = ["true", "false"]
     else:
-        found = _names(param.completion, start, context)
+        found = _names(param.completion, start, context, path)
     return sorted({value for value in found if value.startswith(start)})
 
 
@@ -60,6 +61,18 @@ def _matching_flags(param: Param, start: str, before: Sequence[str]) -> list[str
 
 
 _TARGET_FLAGS = ("--target", "--to", "--compute-type", "--cp")
+
+
+_PATH_FLAGS = next(param.flags for param in COMMON if param.name == "path")
+
+
+def _named_workspace(before: Sequence[str]) -> str | None:
+    """What `-w` names among the words; None without it."""
+    for word, after in pairwise([*before, ""]):
+        flag, sign, value = word.partition("=")
+        if flag in _PATH_FLAGS and (value if sign else after):
+            return value if sign else after
+    return None
 
 
 def _open_option(command: Command, before: Sequence[str]) -> Param | None:
@@ -86,17 +99,21 @@ def _count_positionals(command: Command, before: Sequence[str]) -> int:
     return count
 
 
-def _names(completion: Completion, start: str, context: Context) -> list[str]:
+def _names(completion: Completion, start: str, context: Context, path: str | None) -> list[str]:
     if completion == "target":
         return list(TARGETS)
-    if completion in ("file", "script"):
+    if completion in ("file", "script", "workspace"):
         paths = glob.glob(glob.escape(os.path.expanduser(start)) + "*")
         found = [path + "/" if os.path.isdir(path) else path for path in paths]
+        if completion == "workspace":
+            from mldeploy_jupyter.core.workspace.folder import list_workspaces
+
+            return [path for path in found if path.endswith("/")] + [known.config.name for known in list_workspaces()]
         return [path for path in found if completion == "file" or path.endswith(("/", ".py"))]
     if not completion:
         return []
     try:
-        store: Store = context.workspace().folder.open_store()
+        store: Store = context.workspace(path).folder.open_store()
         if completion == "service":
             return store.list_service_names()
         models = store.list_model_ids(start.partition(":")[0])

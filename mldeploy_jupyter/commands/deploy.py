@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import pairs, read_json
+from mldeploy_jupyter.commands.formatting import pairs, read_id
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
 from mldeploy_jupyter.commands.options import (
@@ -72,7 +72,8 @@ def deploy(context: Context, args: Args) -> Result:
         try:
             service = Model.deploy(workspace, name, models, inference, deployment, overwrite=args.overwrite)
         except NameInUse as error:
-            error.hint = f"add --overwrite, run {context.prefix}service update {name}, or choose another name with -n"
+            update = context.command_line(f"service update {name}")
+            error.hint = f"add --overwrite, run {update}, or choose another name with -n"
             raise
     if len(deployments.begun) == begun_before:
         return service_result(service, python)
@@ -129,7 +130,7 @@ def update(context: Context, args: Args) -> Result:
     kwargs = read_changes(context, args, service)
     calls = _change_labels(service, args)
     if not kwargs and not calls:
-        hint = f"for example: {context.prefix}service update {service.name} {_example_change(service)}"
+        hint = f"for example: {context.command_line(f'service update {service.name} {_example_change(service)}')}"
         raise UsageError("there is nothing to change", why="no option names a change", hint=hint)
     if kwargs:
         calls.append(update_call(kwargs))
@@ -212,13 +213,8 @@ def read_models(context: Context, args: Args) -> list[Any]:
     """The models that the options name, else the context's default. Raises `UsageError` for an unusable file."""
     models = list(args.model or [])
     for path in args.model_metadata_file or []:
-        data = read_json(path, "--model-metadata-file")
-        model_id = data.get("modelId") or data.get("id") if isinstance(data, dict) else None
-        if not model_id:
-            raise UsageError(
-                f"{path} names no model", why="it has no modelId", hint="write it with mldeploy model register -t FILE"
-            )
-        models.append(model_id)
+        hint = "write it with mldeploy model register -t FILE"
+        models.append(read_id(path, "--model-metadata-file", ("modelId", "id"), hint))
     return models or list(context.defaults.get("models") or [])
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.core.errors import ConfigError
 from mldeploy_jupyter.core.text import display_width, json_text, printable_line
 
 if TYPE_CHECKING:
@@ -73,20 +73,22 @@ def split_filters(words: Sequence[str] | None) -> list[str | list[str]]:
     return [word.split("=", 1) if "=" in word else word for word in words or []]
 
 
-def read_json(path: str, flag: str) -> Any:
-    """The content of the JSON file that the option `flag` names. Raises `UsageError` when it cannot be read."""
-    try:
-        return json.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-    except UnicodeDecodeError:
-        why = "it is not UTF-8 text"
-    except json.JSONDecodeError as error:
-        from mldeploy_jupyter.core.configs.config_file import describe_json_error
+def read_id(path: str, flag: str, keys: Sequence[str], hint: str) -> str:
+    """The id in the JSON file that the option `flag` names: the string at the first of `keys` that the file has.
 
-        words, line, column = describe_json_error(error)
-        why = f"it is not valid JSON: {words} (line {line}, column {column})"
-    raise UsageError(f"{flag} {path} cannot be read", why=why, hint="check the path and run the command again")
+    Raises `UsageError` when the file cannot be read or has none; `hint` says where such a file comes from.
+    """
+    from mldeploy_jupyter.core.configs.config_file import read_mapping
+
+    try:
+        data = read_mapping(Path(path))
+    except ConfigError as error:
+        raise UsageError(f"{flag} {path} cannot be read", why=error.why, hint=error.hint, where=error.where) from None
+    found = next((data[key] for key in keys if data.get(key)), None)
+    if not isinstance(found, str):
+        why = f"it has no {keys[0]}" if found is None else f"its {keys[0]} is {found!r}, and no string"
+        raise UsageError(f"{flag} {path} names nothing", why=why, hint=hint)
+    return found
 
 
 def check_writable(path: str, flag: str) -> None:

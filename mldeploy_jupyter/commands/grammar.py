@@ -6,6 +6,7 @@ The parser, the help, the completion and the notebook's magics are all derived f
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ Args = argparse.Namespace
 
 ParamKind = Literal["text", "integer", "number", "switch", "toggle", "list"]
 
-Completion = Literal["", "model", "model id", "service", "target", "file", "script"]
+Completion = Literal["", "model", "model id", "service", "target", "file", "script", "workspace"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Context:
     With `isatty` `err` is a screen, on which a line may be overwritten.
 
     `namespace` holds the notebook's variables. `defaults` stand in for omitted options: `entry_script` (a path) and
-    `models` (ids). With `update_live`, `model deploy` updates a live service of that name.
+    `models` (ids); `default_models(path)` gives those of the workspace that the command works in. With `update_live`,
+    `model deploy` updates a live service of that name.
     """
 
     open_workspace: Callable[..., Any]
@@ -100,10 +102,16 @@ class Context:
     show_deployment: Callable[[Any, bool, float | None], None] | None = None
     namespace: dict[str, Any] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
+    default_models: Callable[[str | None], list[str]] | None = None
     update_live: bool = False
     prefix: str = "mldeploy "  # typed before a command; "%mldeploy " in a notebook
     clock: Callable[[], float] = time.monotonic
     python: str = ""  # what the running command calls; printed when the call fails
+    path: str | None = None  # the workspace that the running command's words name
+
+    def command_line(self, words: str) -> str:
+        """A command as the user would type it, for the workspace that the running command works in."""
+        return f"{self.prefix}{words}{f' -w {shlex.quote(self.path)}' if self.path else ''}"
 
     @property
     def detached(self) -> bool:
@@ -161,7 +169,7 @@ COMMON: tuple[Param, ...] = (
         "path",
         ("--path", "--workspace-name", "-w"),
         "The workspace's folder, or its name. Found upwards from here when left out.",
-        completion="file",
+        completion="workspace",
         metavar="FOLDER",
         group=_COMMON,
     ),

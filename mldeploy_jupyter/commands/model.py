@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import check_writable, listing, pairs, read_json, split_filters, table
+from mldeploy_jupyter.commands.formatting import check_writable, listing, pairs, read_id, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.python_code import call
 from mldeploy_jupyter.core.text import printable_line
@@ -55,8 +55,9 @@ def register(context: Context, args: Args) -> Result:
 
     run_id = args.run_id
     if args.run_metadata_file:
-        data = read_json(args.run_metadata_file, "--run-metadata-file")
-        run_id = run_id or data.get("runId") or data.get("run_id")
+        run_id = run_id or read_id(
+            args.run_metadata_file, "--run-metadata-file", ("runId", "run_id"), "name the run with --run-id"
+        )
     if bool(args.model_path) == bool(args.asset_path):
         raise UsageError(
             "mldeploy model register needs --model-path or --asset-path",

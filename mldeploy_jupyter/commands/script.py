@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
 import sys
 from collections.abc import Container
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def run_check(context: Context, args: Args, script: Script, models: list[str], f
     from mldeploy_jupyter.deployment.script_check import check_script, find_models
 
     records = find_models(folder, models)
+    source_directory = _source_directory(args, script)
     python, variables = _prepare_interpreter(context, args)
     progress = CheckProgress(context, script.name, [record.id for record in records])
     try:
@@ -103,6 +105,7 @@ def run_check(context: Context, args: Args, script: Script, models: list[str], f
             script.path,
             records,
             python=python,
+            source_directory=source_directory,
             init_timeout=args.init_timeout or INIT_TIMEOUT,
             variables=variables,
             on_progress=progress.update,
@@ -123,6 +126,26 @@ def run_check(context: Context, args: Args, script: Script, models: list[str], f
     for warning in run_warnings(script, checked):
         context.note(f"warning: {warning}")
     return checked
+
+
+def _source_directory(args: Args, script: Script) -> Path | None:
+    """The folder that the option names. Raises `UsageError` when the script is not in it."""
+    if not args.source_directory:
+        return None
+    folder = Path(args.source_directory).expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(
+            f"there is no folder {args.source_directory}",
+            why=f"looked for {folder}",
+            hint="correct --source-directory, or leave it out",
+        )
+    if not script.path.is_relative_to(folder):
+        raise UsageError(
+            f"{script.name} is outside {args.source_directory}",
+            why="the source directory is the folder with the script",
+            hint=f"write --source-directory {shlex.quote(str(Path(script.name).parent))}",
+        )
+    return folder
 
 
 def _prepare_interpreter(context: Context, args: Args) -> tuple[str, dict[str, str]]:
@@ -307,6 +330,13 @@ def run_warnings(script: Script, checked: ScriptCheck) -> list[str]:
 
 # The options of the check's interpreter, for the command and the magic.
 ENVIRONMENT_PARAMS: tuple[Param, ...] = (
+    Param(
+        "source_directory",
+        ("--source-directory", "--sd"),
+        "The folder with the script; all its files go along. Default: the script and the modules that it imports.",
+        completion="file",
+        metavar="FOLDER",
+    ),
     Param(
         "conda_file",
         ("--conda-file",),

@@ -139,13 +139,14 @@ def get_logs(context: Context, args: Args) -> Result:
     service = find_service_anywhere(context, args)
     if args.follow:
         try:
-            for line in service.follow_logs(timestamps=args.timestamps):
+            given = {} if args.num_lines is None else {"num_lines": lines}
+            for line in service.follow_logs(**given, timestamps=args.timestamps):
                 line = line.rstrip("\n")
                 context.out.write((clean(line) if context.out.isatty() else line) + "\n")
                 context.out.flush()
         except KeyboardInterrupt:
             context.note("Stopped following; the service goes on.")
-        return Result(service, "", None, "service.follow_logs()")
+        return Result(service, "", None, call("service.follow_logs", num_lines=args.num_lines))
     text = service.get_logs(num_lines=lines, timestamps=args.timestamps or context.json)
     data = {"name": service.name, "workspacePath": str(service.workspace.folder.root.parent), "logs": text}
     if context.json:
@@ -181,10 +182,10 @@ def regen_key(context: Context, args: Args) -> Result:
     else:
         service.regen_key(word, set_key=args.set_key)
     # Only get-keys and get-access-token print secrets.
-    show_with = f"{context.prefix}service get-keys {service.name}"
+    show_with = context.command_line(f"service get-keys {service.name}")
     text = f"Made a new {word.lower()} key for {service.name}. See it with: {show_with}"
     if word == "Token":
-        show_with = f"{context.prefix}service get-access-token {service.name}"
+        show_with = context.command_line(f"service get-access-token {service.name}")
         text = f"The tokens that {service.name} gave before no longer work. Get a new one with: {show_with}"
     return Result(service, text, {"name": service.name, "key": word}, call("service.regen_key", repr(word)))
 
@@ -283,7 +284,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "num_lines",
                 ("--num-lines", "--num_lines", "-l"),
-                "How many lines from the end. Default 5000.",
+                "How many lines from the end. Default 5000, with --follow 20.",
                 "integer",
                 metavar="N",
             ),

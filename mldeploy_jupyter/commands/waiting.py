@@ -41,7 +41,7 @@ def finish(context: Context, args: Args, service: Any, python: str) -> Result:
         follow(context, service, args.timeout_sec)
     if wait:
         return service_result(service, python)
-    text = f"{service.name} is being deployed. Follow it with: {context.prefix}service wait {service.name}"
+    text = f"{service.name} is being deployed. Follow it with: {context.command_line(f'service wait {service.name}')}"
     return Result(service, text, service.serialize(), python)
 
 
@@ -70,14 +70,14 @@ def follow(context: Context, service: Any, timeout_sec: float | None) -> None:
 
     try:
         if not context.json or context.isatty:
-            cancel = f"{context.prefix}service cancel {service.name}"
+            cancel = context.command_line(f"service cancel {service.name}")
             # errors=False: the error is raised below, and shown by the caller.
             follow_deployment(service.journal, Screen(context.err), stop=ended, errors=False, cancel=cancel)
         service.wait_for_deployment(timeout_sec=seconds_left())
     except KeyboardInterrupt:
         raise WaitInterrupted(
             "stopped waiting; the deployment goes on",
-            hint=f"attach again with: {context.prefix}service wait {service.name}",
+            hint=f"attach again with: {context.command_line(f'service wait {service.name}')}",
             value=service,
         ) from None
 

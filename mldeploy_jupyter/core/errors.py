@@ -30,10 +30,10 @@ search for (`ModelNotFound`, `WebserviceNotFound`) it starts with the code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from mldeploy_jupyter.core.text import SHOWN_LIMIT, clean, cut, printable, printable_line
+from mldeploy_jupyter.core.text import SHOWN_LIMIT, clean, cut, in_ipython_words, printable, printable_line
 
 LINES_LIMIT = 20  # lines of a part; a check of many inputs may find more to say
 
@@ -43,6 +43,8 @@ class MldeployError(Exception):
 
     code = "Error"
     line_limit: ClassVar[int] = SHOWN_LIMIT  # characters of a line that is shown; longer ones are cut
+    # What IPython shows of a hint, which is written for a shell; with the magics loaded, they are in it.
+    hint_in_ipython: ClassVar[Callable[[str], str]] = staticmethod(in_ipython_words)
     prefix_message = False  # whether `.message` starts with the code: callers of v1 search it for a few codes
     # Source lines around the error, each `{"line", "text", "guilty"}`; IPython shows them above the error.
     excerpt: Sequence[Mapping[str, Any]] = ()
@@ -106,7 +108,8 @@ class MldeployError(Exception):
         for line in self.excerpt:
             text = cut(clean(str(line.get("text", "")), colour=False).expandtabs(4))
             shown.append(f"{'>' if line.get('guilty') else ' '} {line.get('line', ''):>4}  {text}".rstrip())
-        return [*shown, *([""] if shown else []), *str(self).splitlines()]
+        text, mark, hint = str(self).partition("\nhint: ")
+        return [*shown, *([""] if shown else []), *(text + mark + type(self).hint_in_ipython(hint)).splitlines()]
 
 
 class UserErrorException(MldeployError):

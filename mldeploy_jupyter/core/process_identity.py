@@ -34,6 +34,23 @@ def is_alive(identity: dict[str, Any]) -> bool | None:
     return started != "" and started == identity.get("started")
 
 
+def is_stopped(identity: dict[str, Any]) -> bool:
+    """Whether a signal such as SIGSTOP keeps the process with this identity from running; False for another machine's.
+
+    One that a debugger holds does not count.
+    """
+    if is_alive(identity) is not True:
+        return False
+    pid = identity["pid"]
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return False
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return shown.strip().startswith("T")
+
+
 def start_time(pid: int) -> str:
     """When the process started: in clock ticks since boot on Linux, as `ps` shows it elsewhere.
 

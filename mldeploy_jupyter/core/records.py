@@ -15,7 +15,16 @@ Record = TypeVar("Record", bound="JsonRecord")
 
 def utc_now() -> str:
     """The time now, as records have it: `2026-01-31T12:00:00.000Z`."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _to_text(datetime.now(UTC))
+
+
+def utc_time(seconds: float) -> str:
+    """A Unix time as records have it."""
+    return _to_text(datetime.fromtimestamp(seconds, UTC))
+
+
+def _to_text(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

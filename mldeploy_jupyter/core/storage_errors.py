@@ -13,6 +13,31 @@ from mldeploy_jupyter.core.files import free_bytes
 from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.text import format_size
 
+# What the system says of a disk or file server that is away: it may be back in seconds.
+_AWAY = {
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENODEV"),
+        *("ENXIO", "EREMOTEIO", "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "ESHUTDOWN"),
+    )
+    if hasattr(errno, name)
+}
+
+
+def may_come_back(error: BaseException, folder: Path | None = None) -> bool:
+    """Whether an `OSError`, or the `StorageError` that explains one, comes from a disk or a server that is away.
+
+    So does a missing file where `folder` itself, which was there before, is missing.
+    """
+    cause = error.__cause__ if isinstance(error, StorageError) and error.__cause__ is not None else error
+    if isinstance(error, StorageError) and cause is error:
+        return folder is not None and not folder.exists()
+    if isinstance(cause, ConnectionError | TimeoutError) or (isinstance(cause, OSError) and cause.errno in _AWAY):
+        return True
+    if isinstance(cause, FileNotFoundError):
+        return folder is not None and not folder.exists()
+    return isinstance(error, StorageError) and not isinstance(cause, OSError)  # of a bucket's client
+
 
 def check_digest(name: str, digest: str, size: int, found_digest: str, found_size: int) -> None:
     """Raises `StorageError` when the file `name` is not what was registered. Sizes are in bytes."""

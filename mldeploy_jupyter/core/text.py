@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import unicodedata
 from typing import Any
 
@@ -96,6 +97,19 @@ def fit(text: str, width: int, ellipsis: str = "…") -> str:
 def one_line(text: str) -> str:
     """The text on one line, cleaned and without colours."""
     return " ".join(clean(text, colour=False).split())
+
+
+_PIP = re.compile(r"(?<!-m )(?<![%!\w./-])(?:((?![!%])\S*python[\d.]*) -m )?pip install\b")
+
+
+def in_ipython_words(text: str) -> str:
+    """The text with `pip install`, which is meant for a shell, as it is typed in a notebook."""
+
+    def replaced(match: re.Match[str]) -> str:
+        own = match[1] in (None, "python", sys.executable)
+        return "%pip install" if own else f"!{match[0]}"
+
+    return _PIP.sub(replaced, text)
 
 
 def format_size(count: float) -> str:

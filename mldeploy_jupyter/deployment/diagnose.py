@@ -38,6 +38,7 @@ def diagnose_failure(
         bundle = builder.load(bundle_path)
         script = _bundled_script(folder, bundle, inference)
         failure.setdefault("model_tree", sorted(bundle.files_below(f"app/{builder.MODELS}/"))[:50])
+        failure.setdefault("source_tree", source_namesakes(bundle, failure))
         if failure.get("stage") in ("import", "init", "probe") and failure.get("exception"):
             failure.setdefault(
                 "damaged", builder.find_damaged_files(bundle, Path(settings.get("app_root") or bundle.app))
@@ -47,6 +48,16 @@ def diagnose_failure(
     service = folder.open_store().get_service(str(settings.get("service") or ""))
     settings = {**settings, "updating": service is not None and service.revision > 0}
     return explain(failure, script=script, settings=settings, models=models)
+
+
+def source_namesakes(bundle: Bundle, failure: dict[str, Any]) -> list[str]:
+    """The shipped files, relative to the script's folder, that have the name of the one that was missed."""
+    exception = failure.get("exception")
+    attributes = exception.get("attributes") if isinstance(exception, dict) else None
+    missed = str(attributes.get("filename") or "") if isinstance(attributes, dict) else ""
+    prefix = f"app/{bundle.manifest['source_directory']}/"
+    files = [file.removeprefix(prefix) for file in bundle.files_below(prefix)] if missed else []
+    return [file for file in files if Path(file).name == Path(missed).name]
 
 
 def find_other_models(folder: WorkspaceFolder, failure: dict[str, Any], named: set[str]) -> dict[str, list[str]]:
@@ -59,8 +70,13 @@ def find_other_models(folder: WorkspaceFolder, failure: dict[str, Any], named: s
     return {model.name: list(model.files) for model in newest if model.name not in named}
 
 
-def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any]) -> Cause:
-    """One of our own errors as a cause. If it names a line of the script, the cause shows that line of the cell."""
+def diagnose_error(
+    folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any], script_copy: Path | None = None
+) -> Cause:
+    """One of our own errors as a cause. If it names a line of the script, the cause shows that line of the cell.
+
+    `script_copy` is the script that was read, where it is a copy.
+    """
     from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo, SourceMap
 
     where: str = error.where
@@ -69,8 +85,9 @@ def diagnose_error(folder: WorkspaceFolder, error: MldeployError, inference: dic
     path = Path(inference.get("source_directory") or "", inference.get("entry_script") or "")
     if not inference.get("source_directory"):
         path = Path(inference.get("entry_path") or "")
-    if line and path.is_file():
-        script = ScriptInfo.from_content(path.read_bytes(), folder.cells, name=path.name)
+    script_copy = script_copy or path
+    if line and script_copy.is_file():
+        script = ScriptInfo.from_content(script_copy.read_bytes(), folder.cells, name=path.name)
         location = SourceMap(script, {}).locate_line(line)
         where = location.where if script.cell else where
         excerpt = location.excerpt

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 import time
 import traceback
@@ -14,14 +15,15 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, WebserviceException
 from mldeploy_jupyter.core.journal.journal import STAGES, Journal, read_events
+from mldeploy_jupyter.core.patience import RUNNER_SECONDS, patience, retry
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, utc_now
-from mldeploy_jupyter.core.store.patience import RUNNER_SECONDS, patience
+from mldeploy_jupyter.core.storage_errors import may_come_back
 from mldeploy_jupyter.core.text import format_size
-from mldeploy_jupyter.deployment import diagnose, imported_files, prewarm, working_folder
+from mldeploy_jupyter.deployment import diagnose, imported_files, prewarm, source_snapshot, working_folder
 from mldeploy_jupyter.deployment.files import cancel_path, journal_path
 from mldeploy_jupyter.deployment.lease import Heartbeat
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
+
+Result = TypeVar("Result")
 
 # By deployment id: set when a deployment that this process carries out has ended, for waiters in this process.
 completion_events: weakref.WeakValueDictionary[str, threading.Event] = weakref.WeakValueDictionary()
@@ -81,7 +85,8 @@ def run_deployment(
     end. Failures are not raised: the journal and the store have them. `clock` measures stages, `now` stamps events.
     A store that is away is waited for, and the journal says so.
     """
-    journal = Journal(journal_path(folder, deployment_id), now)
+    with patience(RUNNER_SECONDS):
+        journal = Journal(journal_path(folder, deployment_id), now, create=False)
     with patience(RUNNER_SECONDS, lambda text: journal.write("", "log", text)):
         return _run(folder, deployment_id, journal, secrets or {}, clients, clock, end)
 
@@ -115,7 +120,7 @@ def _run(
         except TargetFailure as failure:
             outcome = _end_failed(state, _diagnose(state, failure.failure))
         except MldeployError as error:
-            outcome = _end_failed(state, diagnose.diagnose_error(folder, error, request.inference_config))
+            outcome = _end_failed(state, _diagnose_error(state, error))
         except Exception as error:  # a defect of ours, so the journal gets the whole traceback
             for line in traceback.format_exc().splitlines():
                 stages.emit(stages.current, "log", line)
@@ -125,11 +130,19 @@ def _run(
             end.set()
         # The deployment has ended. If the service was deleted since or the disk is full, that changes nothing.
         with suppress(MldeployError):
+            source_snapshot.remove_snapshot(folder.deployments / deployment_id)
             working_folder.remove_unused(folder.services / request.service)
             _record_pins(state)
         with suppress(MldeployError):
             _archive_journal(folder, deployment_id)
     return outcome
+
+
+def _diagnose_error(state: ExecutionState, error: MldeployError) -> Cause:
+    copies = source_snapshot.read_snapshot(state.folder.deployments / state.record.id)
+    inference = state.request.inference_config
+    script = copies.get(source_snapshot.script_name(state.request)) if copies else None
+    return diagnose.diagnose_error(state.folder, error, inference, script)
 
 
 def _cancel_check(folder: WorkspaceFolder, deployment_id: str, lease: Heartbeat) -> Cancel:
@@ -230,8 +243,11 @@ def _create_revision(state: ExecutionState, target: Target, serving: int) -> Rev
 
 def _check(state: ExecutionState, target: Target, plan: Plan) -> tuple[Inputs, Plan]:
     request, stages = state.request, state.stages
+    folder = state.folder.deployments / state.record.id
     with stages.stage("check") as set_detail:
-        inputs = state.inputs = collect_inputs(request, state.folder, state.store)
+        inputs = state.inputs = collect_inputs(
+            request, state.folder, state.store, source_snapshot.read_snapshot(folder)
+        )
         plan = replace(plan, config=inputs.config.resolve())
         details = [_count(len(request.models), "model")] if request.models else []
         for finding in target.check(plan):
@@ -265,16 +281,29 @@ def _build_bundle(state: ExecutionState, inputs: Inputs, app: Path | None) -> Bu
                     cancel=state.cancel,
                 )
                 state.lock, python = locked.text, locked.python_version
-        bundle = make_bundle(inputs, state.folder, lock=state.lock, python=python, check=state.cancel)
+        bundle = _wait_for_disk(
+            state, lambda: make_bundle(inputs, state.folder, lock=state.lock, python=python, check=state.cancel)
+        )
         state.bundle = bundle
         if app is not None:
             working_folder.remove_unused(app.parent.parent.parent)
-            working_folder.create(bundle, state.folder.open_artifacts(), app, check=state.cancel)
+            _wait_for_disk(state, lambda: _make_working_folder(state, bundle, app))
         sizes = {path: size for path, (_digest, size) in bundle.manifest["files"].items()}
         own = sum(not path.startswith("server/") for path in sizes)  # script, helpers, models
         set_detail(f"{_count(own, 'file')} and the server, {format_size(sum(sizes.values()))}, {bundle.digest[:8]}")
         state.cancel()
     return bundle
+
+
+def _make_working_folder(state: ExecutionState, bundle: Bundle, app: Path) -> None:
+    if app.parent.exists():  # of an attempt that a disk ended, which went away
+        shutil.rmtree(app.parent)
+    working_folder.create(bundle, state.folder.open_artifacts(), app, check=state.cancel)
+
+
+def _wait_for_disk(state: ExecutionState, step: Callable[[], Result]) -> Result:
+    """The result of `step`, which is run again when the workspace's disk has come back."""
+    return retry(step, lambda error: may_come_back(error, state.folder.root), "the workspace's folder")
 
 
 def _prepare_environment(state: ExecutionState, inputs: Inputs) -> str:

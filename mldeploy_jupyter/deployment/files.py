@@ -13,6 +13,8 @@ REQUEST_FILE = "request.json"
 JOURNAL_FILE = "events.jsonl"
 CANCEL_FILE = "cancel"  # empty; tells the runner to stop
 PREWARM_FILE = "ahead.json"  # the identity of the supervisor process that was started before the runner
+SOURCE_LIST = "source.json"  # the files that the deployment was asked for
+SOURCE_FOLDER = "source"  # copies of their code
 RUNNER_LOG = "runner.log"  # standard output and error of the runner
 
 

@@ -17,7 +17,7 @@ from mldeploy_jupyter.core.errors import NameInUse
 from mldeploy_jupyter.core.files import make_private_dir, open_private
 from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord, utc_now
-from mldeploy_jupyter.deployment import prewarm
+from mldeploy_jupyter.deployment import prewarm, source_snapshot
 from mldeploy_jupyter.deployment.execute import completion_events, run_deployment
 from mldeploy_jupyter.deployment.files import REQUEST_FILE, RUNNER_LOG, journal_path
 from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, acquire_lease
@@ -133,6 +133,7 @@ def _create_records(
     make_private_dir(deployment_folder)
     with open_private(deployment_folder / REQUEST_FILE, "w") as file:
         json.dump(request.to_dict(), file, indent=1)
+    source_snapshot.take_snapshot(request, deployment_folder)
     Journal(journal_path(folder, deployment_id)).close()
     state = {
         "state": "Updating" if service is not None and service.revision else "Deploying",

@@ -2,7 +2,8 @@
 
 It is a row in the store that names its holder: a deployment's id, or a name for a short operation. A heartbeat renews
 it. A holder on this machine counts as dead as soon as its process is; one on another machine when its lease expires,
-by the database's clock, so the clocks of the machines need not agree.
+by the database's clock, so the clocks of the machines need not agree. A holder that a signal has stopped is found when
+it misses a renewal.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress, StorageError
+from mldeploy_jupyter.core.records import LeaseRecord
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 # Seconds until a lease expires. Long enough to survive a laptop's short suspend or a busy disk; short enough that
 # another machine, which cannot see that the process is dead, need not wait long.
 LEASE_SECONDS = 30.0
+
+LATE_SECONDS = 1.0  # by which a renewal may be late on a busy machine
+
+RENEWAL_SECONDS = LEASE_SECONDS / 4  # between two renewals: three in a row may fail before the lease expires
+
+RETRY_SECONDS = 0.2  # between two attempts to renew while the store is away
 
 PATIENCE_SECONDS = 5.0  # how long to wait for a short operation of another process, such as a stop
 
@@ -56,6 +64,8 @@ def acquire_lease(
             if dead or (deployment is not None and deployment.state != "running"):
                 store.leases.release(service, lease.holder)
             elif deployment is not None or clock() > end:
+                if process_identity.is_stopped(lease.runner):
+                    raise _stopped_holder(service, lease) from None
                 raise
             else:
                 wait(0.02)
@@ -67,6 +77,22 @@ def has_live_holder(store: Store, service: str) -> bool:
     if lease is None or process_identity.is_alive(lease.runner) is False:
         return False
     return lease.expires > store.leases.now()
+
+
+def is_overdue(store: Store, lease: LeaseRecord) -> bool:
+    """Whether a signal has stopped the holder's process, and it has missed a renewal."""
+    last = lease.expires - LEASE_SECONDS
+    return process_identity.is_stopped(lease.runner) and store.leases.now() - last > RENEWAL_SECONDS + LATE_SECONDS
+
+
+def _stopped_holder(service: str, lease: LeaseRecord) -> DeploymentInProgress:
+    pid = lease.runner["pid"]
+    return DeploymentInProgress(
+        f"service {service} is being changed by {lease.holder}",
+        deployment_id=lease.holder,
+        why=f"its process {pid} is stopped by a signal (SIGSTOP, or Ctrl+Z in a terminal)",
+        hint=f"let it go on with `kill -CONT {pid}`, or end it with `kill -9 {pid}`",
+    )
 
 
 class Heartbeat:
@@ -97,8 +123,8 @@ class Heartbeat:
             self._store.leases.release(self._service, self._holder)
 
     def _renew_until_done(self) -> None:
-        # Four renewals per lifetime: three in a row may fail before the lease expires.
-        while not self._done.wait(self._ttl / 4):
+        usual = pause = self._ttl * RENEWAL_SECONDS / LEASE_SECONDS
+        while not self._done.wait(pause):
             try:
                 if not self._store.leases.renew(self._service, self._holder, self._ttl):
                     self.lost.set()
@@ -106,5 +132,7 @@ class Heartbeat:
                 deployment = self._store.get_deployment(self._holder)
                 if deployment is not None and deployment.cancel:
                     self.cancelled.set()
+                pause = usual
             except Exception:
-                continue  # the store is unreachable for now: the next renewal tells whether the lease was lost
+                # The store is away. The lease may expire meanwhile, so it is renewed before others look at it.
+                pause = min(usual, RETRY_SECONDS)

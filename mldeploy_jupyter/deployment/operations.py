@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core import keys
+from mldeploy_jupyter.core import keys, process_identity
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.files import cancel_path
@@ -43,6 +44,7 @@ def cancel_deployment(folder: WorkspaceFolder, name: str, deployment_id: str = "
     """Tells the runner of the service's deployment to stop. False when no deployment is under way.
 
     With a `deployment_id` only that one is cancelled, and no other that was begun since.
+    Where the runner has died and the target completes an update by itself, the target is told.
 
     Raises:
         WebserviceNotFound: there is no such service.
@@ -57,6 +59,10 @@ def cancel_deployment(folder: WorkspaceFolder, name: str, deployment_id: str = "
     path = cancel_path(folder, deployment.id)
     if path.parent.exists():
         path.touch(mode=0o600)
+    if process_identity.is_alive(deployment.runner) is False:
+        with suppress(TargetFailure):  # what does not answer is found by the look at its status
+            open_target(service.target, target_context(folder)).cancel(service, deployment.id)
+        refresh_service(folder, name)
     return True
 
 
@@ -89,12 +95,7 @@ def control_service(
         status = target.status(service)
         changes: dict[str, Any] = {"state": status.state}
         if status.endpoint is not None:
-            changes["endpoint"] = {
-                **service.endpoint,
-                "scoring_uri": status.endpoint.scoring_uri,
-                "swagger_uri": status.endpoint.swagger_uri,
-                **status.endpoint.details,
-            }
+            changes["endpoint"] = {**service.endpoint, **status.endpoint.to_dict()}
         try:
             return store.update_service(name, updated_time=utc_now(), **changes)
         except StorageError:
@@ -122,7 +123,13 @@ def delete_service(folder: WorkspaceFolder, name: str, *, wait: Callable[[float]
             wait(0.05)
     with _hold_lease(folder, name, required=False):
         target.delete(service, _discard_event)
-        folder.open_store().remove_service(name)
+        store = folder.open_store()
+        try:
+            store.remove_service(name)
+        except StorageError:
+            if not _make_room(folder, name):
+                raise
+            store.remove_service(name)
 
 
 def get_keys(folder: WorkspaceFolder, name: str) -> keys.ServiceKeys:
@@ -236,6 +243,25 @@ def _find_service(folder: WorkspaceFolder, name: str) -> ServiceRecord:
             hint="see what there is with `mldeploy service list`",
         )
     return service
+
+
+def _make_room(folder: WorkspaceFolder, name: str) -> bool:
+    """Removes the files that only a service whose folder is gone needed: its bundles, and its deployments' files.
+
+    For a full disk on which not even its row can be removed. False when there are none.
+    """
+    store = folder.open_store()
+    deployments = [record.id for record in store.list_deployments(name)]
+    paths = [path for id in deployments if (path := folder.deployments / id).exists()]
+    running = {record.service for record in store.list_deployments(state="running")}
+    if running <= {name}:  # another deployment may be about to use one of the bundles
+        revisions = store.list_revisions()
+        others = {revision.bundle_digest for revision in revisions if revision.service != name}
+        own = {revision.bundle_digest for revision in revisions if revision.service == name} - others - {""}
+        paths += [path for digest in sorted(own) if (path := folder.bundles / digest).exists()]
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+    return bool(paths)
 
 
 def _is_deploying(folder: WorkspaceFolder, name: str) -> bool:

@@ -23,17 +23,18 @@ _CANCELLED = {
 def record_live(
     store: Store, journal: Journal, revision: RevisionRecord, endpoint: Endpoint, text: str = "", **event_data: Any
 ) -> None:
-    """Records that the target has switched to a revision. Calling it again changes nothing."""
+    """Records that the target has switched to a revision. Calling it again changes nothing.
+
+    Nor does a call for a deployment whose end is recorded already: its process had been stopped, and goes on again.
+    """
+    if _has_ended(store, revision.deployment_id):
+        return
     passed = revision.deploy_config.get("passed", {})
     store.promote_revision(  # becomes durable with the deployment's end, which is written last
         revision.service,
         revision.number,
         state="Live",
-        endpoint={
-            "scoring_uri": endpoint.scoring_uri,
-            "swagger_uri": endpoint.swagger_uri,
-            **{key: value for key, value in endpoint.details.items() if key != "modules"},
-        },
+        endpoint={key: value for key, value in endpoint.to_dict().items() if key != "modules"},
         auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
         updated_time=utc_now(),
         error=None,
@@ -58,8 +59,11 @@ def record_not_live(
 ) -> None:
     """Records that a deployment ended without becoming live; the old revision, if there is one, goes on serving.
 
-    `revision` is the number of the deployment's revision, 0 if it has none yet.
+    `revision` is the number of the deployment's revision, 0 if it has none yet. Changes nothing when the end is
+    recorded already, as in `record_live`.
     """
+    if _has_ended(store, deployment_id):
+        return
     service = store.get_service(service_name)
     serving = service.revision if service else 0
     if revision:
@@ -74,3 +78,8 @@ def record_not_live(
     journal.write("", "state", text, state=state, serving=serving, **event_data)
     # Written last: waiters read the other records once this one appears.
     store.update_deployment(deployment_id, state=state, finished_time=utc_now(), cause=cause)
+
+
+def _has_ended(store: Store, deployment_id: str) -> bool:
+    deployment = store.get_deployment(deployment_id)
+    return deployment is not None and deployment.state != "running"

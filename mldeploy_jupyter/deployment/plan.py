@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.bundle import builder
-from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.configs.local import is_passable
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
@@ -21,6 +20,7 @@ from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.core.storage_errors import require_files
 from mldeploy_jupyter.deployment import imported_files
+from mldeploy_jupyter.deployment.source_snapshot import list_source, script_name
 from mldeploy_jupyter.serving.system import caller_environment
 from mldeploy_jupyter.targets import TargetContext, open_target
 
@@ -47,8 +47,12 @@ class Inputs:
     existing_bundle: builder.Bundle | None = None
 
 
-def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: Store) -> Inputs:
+def collect_inputs(
+    request: DeploymentRequest, folder: WorkspaceFolder, store: Store, source: dict[str, Path] | None = None
+) -> Inputs:
     """Finds everything the request refers to and checks the entry script. Reads only.
+
+    `source` are the source files by their path below the source folder; by default they are those of now.
 
     Raises:
         ModelNotFoundException: a model is not registered or was deleted, or a path does not exist.
@@ -70,8 +74,8 @@ def collect_inputs(request: DeploymentRequest, folder: WorkspaceFolder, store: S
         files, name, script = _bundled_source(_load_bundle(request.service, request.keep_source, folder, store))
         return Inputs(models, records, files, name, script, environment, config)
     directory = data.get("source_directory")
-    files = list_source_files(data["entry_script"] if directory else data["entry_path"], directory)
-    script = Path(data["entry_script"]).as_posix() if directory else Path(data["entry_path"]).name
+    script = script_name(request)
+    files = source if source and script in source else list_source(request)
     if request.script_digest and not builder.has_digest(files[script], request.script_digest):
         raise EntryScriptError(
             f"{script} was changed after the deployment had begun",

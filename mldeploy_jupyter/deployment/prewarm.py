@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.bundle import server_source
-from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.files import atomic_write, read_json
@@ -29,6 +28,7 @@ from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, M
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.deployment.files import PREWARM_FILE, REQUEST_FILE
 from mldeploy_jupyter.deployment.plan import registered_models
+from mldeploy_jupyter.deployment.source_snapshot import list_source
 from mldeploy_jupyter.serving.system.caller_environment import inherited
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import START_SECONDS, STATUS_SECONDS, SupervisorClient
@@ -120,14 +120,11 @@ def _config(request: DeploymentRequest) -> dict[str, Any]:
 
 def _settings(request: DeploymentRequest, folder: Path, models: list[ModelRecord]) -> dict[str, Any]:
     """The server settings that the imports need; the plan brings the others."""
-    data = request.inference_config
-    directory = data.get("source_directory")
-    source = list_source_files(data["entry_script"] if directory else data["entry_path"], directory)
     return {
         "python": request.kernel_python,
         "server_path": str(server_source.link_package(folder / "server")),
         "server_digest": server_source.compute_digest(server_source.read_files()),
         "env": dict(_config(request).get("environment_variables") or {}),
         "inherited": inherited(os.environ),
-        "preload": modules_to_preload(source, models),
+        "preload": modules_to_preload(list_source(request), models),
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.bundle.builder import MODELS
-from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
+from mldeploy_jupyter.core.errors import MldeployError, StorageError, UserErrorException
 from mldeploy_jupyter.core.files import read_json_if_valid
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
@@ -82,7 +82,8 @@ def prune_workspace(
     if folder is None:
         return PruneReport(dry_run=dry_run)
     store, artifacts = folder.open_store(), folder.open_artifacts()
-    recover_lost_deployments(folder)
+    restored: list[str] = []
+    recover_lost_deployments(folder, restored.append)
     kept, old = _split_deployments(store, keep_deployments)
     before = clock() - GRACE_SECONDS
 
@@ -97,10 +98,10 @@ def prune_workspace(
     unused = [path for service in others for path in working_folder.list_unused(service)]
     size = sum(_size(path) for path in (*deployments, *bundles, *services, *unused))
     counts = (len(old) + len(unknown), len(bundles), len(services))
-    damaged = _find_damaged_models(store)
+    notes, damaged = tuple(restored), _find_damaged_models(store)
     if dry_run:
         blobs, freed = (0, 0) if damaged else artifacts.measure_unreferenced(_blobs_in_use(store, folder, bundles))
-        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True, notes=damaged)
+        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True, notes=(*notes, *damaged))
 
     with explain_write_errors(folder.root, unchanged="what could be removed is gone"):
         for record in old:
@@ -108,12 +109,40 @@ def prune_workspace(
         for path in (*deployments, *bundles, *services, *unused):
             shutil.rmtree(path, ignore_errors=True)
         # Rows last: after a prune that was killed, the next one finds the same deployments again.
-        store.remove_deployments([record.id for record in old])
+        rows = _remove_rows(store, old)
         _remove_temporary_files(folder, before)
         blobs, freed = (0, 0) if damaged else artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
         freed += _sweep_model_cache(folder, store)
-        swept, notes = _sweep_environments(folder)
-    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=(*damaged, *notes))
+        swept, unread = _sweep_environments(folder)
+    notes = (*notes, *damaged, *rows, *unread)
+    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
+
+
+def make_room_for_model(folder: WorkspaceFolder, model: str) -> bool:
+    """Removes the files that only the model `name:version` needs, and those of deleted models. False where none are.
+
+    For a full disk on which its row cannot be marked as deleted before that.
+    """
+    store = folder.open_store()
+    if _find_damaged_models(store):
+        return False
+    return folder.open_artifacts().sweep(lambda: _blobs_in_use(store, folder, [], without=model))[0] > 0
+
+
+def _remove_rows(store: Store, old: list[DeploymentRecord]) -> tuple[str, ...]:
+    """Removes the records of deployments whose files are gone, and rows that no command could show.
+
+    On a full disk they stay. Notes say what was not removed, or was damaged.
+    """
+    try:
+        if old:
+            store.remove_deployments([record.id for record in old])
+        damaged = store.remove_damaged_rows()
+    except StorageError as error:
+        records = "The record of 1 deployment stays" if len(old) == 1 else f"The records of {len(old)} deployments stay"
+        return (f"{records} until the store can be written: {error.why}",)
+    rows = "1 damaged row" if damaged == 1 else f"{damaged} damaged rows"
+    return (f"Removed {rows} of the store, which no command could show",) if damaged else ()
 
 
 def _split_deployments(store: Store, keep: int) -> tuple[list[DeploymentRecord], list[DeploymentRecord]]:
@@ -169,9 +198,12 @@ def _abandoned_services(folder: WorkspaceFolder, store: Store, before: float) ->
     ]
 
 
-def _blobs_in_use(store: Store, folder: WorkspaceFolder, removed: list[Path]) -> set[str]:
-    """The digests of registered models, and of those in bundles that stay: a rollback copies them again."""
-    used = {digest for model in store.list_models() for digest, _ in model.files.values()}
+def _blobs_in_use(store: Store, folder: WorkspaceFolder, removed: list[Path], *, without: str = "") -> set[str]:
+    """The digests of registered models, and of those in bundles that stay: a rollback copies them again.
+
+    `without` is a model, `name:version`, that does not count.
+    """
+    used = {digest for model in store.list_models() if model.id != without for digest, _ in model.files.values()}
     for path in set(folder.bundles.glob("*")) - set(removed):
         files = (read_json_if_valid(path / "bundle.json") or {}).get("files")
         entries = files.items() if isinstance(files, dict) else ()

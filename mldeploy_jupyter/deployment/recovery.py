@@ -1,7 +1,8 @@
 """Finds deployments whose runner died, and records how they ended.
 
 Whatever reads a service calls `refresh_service` first, so no reader ever shows a deployment as running that is not.
-`recover_lost_deployments` also finds those that no service knows. A
+`recover_lost_deployments` also finds those that no service knows. A runner that a signal has stopped counts as dead as
+soon as it misses a renewal of its lease, and is ended, so that it cannot go on later. A
 first deployment or an overwrite that was still loading is cancelled and recorded as interrupted, unless the target had
 switched already: then it is live. An update that the service's supervisor has received is completed by the supervisor,
 and recorded by a later refresh.
@@ -9,6 +10,9 @@ and recorded by a later refresh.
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,9 +23,11 @@ from mldeploy_jupyter.core.journal.journal import Journal, read_events
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment.diagnose import diagnose_failure
 from mldeploy_jupyter.deployment.files import journal_path
-from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, has_live_holder
+from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, has_live_holder, is_overdue
+from mldeploy_jupyter.deployment.lost_records import is_behind, restore_service, restore_services
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
 from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.serving.system import procfs
 from mldeploy_jupyter.targets import ServiceStatus, TargetFailure, open_target
 
 if TYPE_CHECKING:
@@ -29,20 +35,32 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
-    """The service's record, after the end of a deployment whose runner died was recorded. None: no such service."""
+Note = Callable[[str], object]  # gets a line that the user should read
+
+
+def discard_note(text: str) -> None:
+    """For callers that show no notes."""
+
+
+def refresh_service(folder: WorkspaceFolder, name: str, note: Note = discard_note) -> ServiceRecord | None:
+    """The service's record, after the end of a deployment whose runner died was recorded. None: no such service.
+
+    A record that the store has lost is made again; `note` gets a line about it.
+    """
     store = folder.open_store()
     service = store.get_service(name)
     if service is None:
-        return None
+        return _restore_lost(folder, name, note)
     deployment = store.get_deployment(service.deployment_id) if service.deployment_id else None
     if deployment is None or deployment.state != "running":
-        return _correct_state(store, service)
+        service = _correct_state(store, service)
+        return (_restore_lost(folder, name, note) or service) if is_behind(folder, service) else service
     if not _is_abandoned(store, deployment):
         return service
     try:
         if _acquire_for_recovery(store, deployment):
             try:
+                _end_stopped_runner(deployment)
                 _recover(folder, service, deployment)
             finally:
                 store.leases.release(name, _recovery_holder(deployment))
@@ -51,11 +69,15 @@ def refresh_service(folder: WorkspaceFolder, name: str) -> ServiceRecord | None:
     return store.get_service(name)
 
 
-def recover_lost_deployments(folder: WorkspaceFolder) -> None:
-    """Records the end of every deployment that no process carries out.
+def recover_lost_deployments(folder: WorkspaceFolder, note: Note = discard_note) -> None:
+    """Records the end of every deployment that no process carries out, and adds services that the store has lost.
 
-    Those that their service does not name have none either: a deployment is named by its service until it has ended.
+    Deployments that their service does not name have no process either: one is named by its service until it has ended.
+    `note` gets a line about every service that was lost.
     """
+    restored = restore_services(folder)
+    if restored:
+        note(_describe_restored(folder, restored))
     for deployment in folder.open_store().list_deployments(state="running"):
         _refresh(folder, deployment)
 
@@ -81,6 +103,23 @@ def _refresh(folder: WorkspaceFolder, deployment: DeploymentRecord) -> None:
             _end_lost(folder, deployment)
 
 
+def _restore_lost(folder: WorkspaceFolder, name: str, note: Note) -> ServiceRecord | None:
+    if not restore_service(folder, name):
+        return None
+    note(_describe_restored(folder, [name]))
+    return folder.open_store().get_service(name)
+
+
+def _describe_restored(folder: WorkspaceFolder, names: list[str]) -> str:
+    """What a user should know whose store was lost or put back from a backup."""
+    url = folder.store_url
+    store = f" ({url.removeprefix('sqlite:///')})" if url.startswith("sqlite") else ""
+    return (
+        f"note: the workspace's store{store} is new, or older than {', '.join(names)}. "
+        f"What it lacked was read from {folder.services}; older revisions and other models are only in a backup of it."
+    )
+
+
 def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:
     """Raises `DeploymentInProgress` for an update whose caller died and which the service's supervisor completes.
 
@@ -89,7 +128,9 @@ def refuse_unfinished_update(store: Store, service: ServiceRecord) -> None:
     deployment = store.get_deployment(service.deployment_id) if service.deployment_id else None
     if deployment is None or deployment.state != "running":
         return
-    if process_identity.is_alive(deployment.runner) is False:
+    lease = store.leases.get(service.name)
+    stopped = process_identity.is_stopped(deployment.runner) and (lease is None or lease.holder != deployment.id)
+    if stopped or process_identity.is_alive(deployment.runner) is False:
         raise DeploymentInProgress(
             f"service {deployment.service} is being changed by deployment {deployment.id}",
             deployment_id=deployment.id,
@@ -116,6 +157,7 @@ def _correct_state(store: Store, service: ServiceRecord) -> ServiceRecord:
 
 def _end_lost(folder: WorkspaceFolder, deployment: DeploymentRecord) -> None:
     store, text = folder.open_store(), "its process died before it had begun"
+    _end_stopped_runner(deployment)
     revision = store.get_revision(deployment.service, deployment.revision) if deployment.revision else None
     if revision is not None and revision.deployment_id == deployment.id and revision.outcome == "pending":
         store.update_revision(deployment.service, revision.number, outcome="failed")
@@ -138,7 +180,21 @@ def _is_abandoned(store: Store, deployment: DeploymentRecord) -> bool:
         # The process itself may live on: a kernel whose thread failed, or that was interrupted before it began.
         return True
     # Of a process on another machine, only the lease tells.
-    return alive is None and lease.expires < store.leases.now()
+    return is_overdue(store, lease) if alive else lease.expires < store.leases.now()
+
+
+def _end_stopped_runner(deployment: DeploymentRecord) -> None:
+    """Kills a runner that a signal has stopped: it must not go on after its end was recorded.
+
+    Only the process that was started for this deployment; a kernel that carries it out in a thread finds its lease
+    lost.
+    """
+    if not process_identity.is_stopped(deployment.runner):
+        return
+    pid = deployment.runner["pid"]
+    if deployment.id in procfs.read_file(pid, "cmdline").split("\0"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _recovery_holder(deployment: DeploymentRecord) -> str:
@@ -163,13 +219,14 @@ def _acquire_for_recovery(store: Store, deployment: DeploymentRecord) -> bool:
 def _recover(folder: WorkspaceFolder, service: ServiceRecord, deployment: DeploymentRecord) -> None:
     target = open_target(service.target, target_context(folder))
     try:
-        if deployment.operation == "deploy":
+        # Also one that has not begun: the runner's request may be on the way, and must not be carried out later.
+        if deployment.operation == "deploy" or not _last_rollout(target.status(service), deployment):
             target.cancel(service, deployment.id)
         status = target.status(service)
     except TargetFailure as failure:
         status = ServiceStatus("Unhealthy", failure=failure.failure)
-    last = status.details.get("last_deploy") or {}
-    outcome = last.get("outcome") if last.get("deployment_id") == deployment.id else None
+    last = _last_rollout(status, deployment)
+    outcome = last.get("outcome")
     if outcome == "running":  # the supervisor completes the update
         return
     journal = Journal(journal_path(folder, deployment.id))
@@ -178,10 +235,26 @@ def _recover(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploy
             return
         if outcome == "failed":
             _record_failed(folder, service, deployment, last.get("failure") or {}, journal)
+        elif outcome == "cancelled" and deployment.cancel:
+            record_not_live(
+                folder.open_store(),
+                journal,
+                service.name,
+                deployment.id,
+                "cancelled",
+                "cancelled",
+                revision=deployment.revision,
+            )
         else:
             _record_interrupted(folder, service, deployment, journal)
     finally:
         journal.close()
+
+
+def _last_rollout(status: ServiceStatus, deployment: DeploymentRecord) -> dict[str, Any]:
+    """What the target says of this deployment's rollout; {} when it has not begun it."""
+    last = status.details.get("last_deploy") or {}
+    return last if last.get("deployment_id") == deployment.id else {}
 
 
 def _record_if_live(

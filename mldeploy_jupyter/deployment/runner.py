@@ -20,10 +20,14 @@ def main(arguments: list[str]) -> int:
     except ValueError:
         return 3
     # Imported late, so that the interpreter waits for its input while the caller still writes its records.
+    from mldeploy_jupyter.core.patience import patience, retry
     from mldeploy_jupyter.core.workspace import folder
     from mldeploy_jupyter.deployment.execute import run_deployment
 
-    return 0 if run_deployment(folder.load_workspace(Path(root)), deployment_id, secrets=secrets) == "live" else 1
+    path = Path(root)
+    with patience():  # the workspace's disk may be away
+        workspace = retry(lambda: folder.load_workspace(path), lambda _: not path.is_dir(), "the workspace's folder")
+    return 0 if run_deployment(workspace, deployment_id, secrets=secrets) == "live" else 1
 
 
 if __name__ == "__main__":

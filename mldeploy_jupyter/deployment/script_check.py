@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.errors import ModelNotFoundException
 from mldeploy_jupyter.core.files import open_private, write_json
 from mldeploy_jupyter.deployment import working_folder
-from mldeploy_jupyter.deployment.diagnose import find_other_models
+from mldeploy_jupyter.deployment.diagnose import find_other_models, source_namesakes
 from mldeploy_jupyter.deployment.plan import bundle_settings, registered_model
 from mldeploy_jupyter.serving.system.caller_environment import inherited
 from mldeploy_jupyter.targets import TargetFailure
@@ -101,6 +101,7 @@ def check_script(
     models: list[ModelRecord],
     *,
     python: str,
+    source_directory: Path | None = None,
     init_timeout: float = 300.0,
     variables: dict[str, str] | None = None,
     on_progress: OnProgress = lambda lines: None,
@@ -109,15 +110,16 @@ def check_script(
 
     The check is a fork of a live service with the same interpreter and `variables`, whose imports are loaded
     already, or else a new process. `init_timeout` is in seconds. An interrupt ends the process; the bundle is removed
-    in any case. `on_progress` is called about four times a second with the lines that the script has printed so far.
+    in any case. With `source_directory`, all its files go along. `on_progress` is called about four times a second with
+    the lines that the script has printed so far.
 
     Raises:
-        UserErrorException: there is no such script, or its source is too large.
+        UserErrorException: there is no such script in the folder, or its source is too large.
         StorageError: a file could not be read or written.
     """
     started = time.monotonic()
     with _temporary_folder(folder) as temporary:
-        bundle = _build_bundle(script, models, temporary)
+        bundle = _build_bundle(script, source_directory, models, temporary)
         app = temporary / "app"
         working_folder.create(bundle, folder.open_artifacts(), app)
         settings = bundle_settings(bundle, python=python, variables=variables or {}, models=models, app=app)
@@ -130,6 +132,7 @@ def check_script(
         if not result.get("ok"):
             failure = result.setdefault("failure", {})
             failure["model_tree"] = _model_files(bundle)
+            failure["source_tree"] = source_namesakes(bundle, failure)
             failure["other_models"] = find_other_models(folder, failure, {model.name for model in models})
     return ScriptCheck(result, output, settings, time.monotonic() - started, models)
 
@@ -277,12 +280,14 @@ def _split_fatal_error(lines: list[str]) -> tuple[list[str], list[dict[str, Any]
     return lines[:begin], stack[::-1]
 
 
-def _build_bundle(script: Path, models: list[ModelRecord], temporary: Path) -> Bundle:
+def _build_bundle(script: Path, source_directory: Path | None, models: list[ModelRecord], temporary: Path) -> Bundle:
     from mldeploy_jupyter.core.bundle.builder import BundleContent, build
     from mldeploy_jupyter.core.bundle.source_directory import list_source_files
 
     parts = [registered_model(model) for model in models]
-    return build(BundleContent("source", list_source_files(script), script.name, parts), temporary / "bundles")
+    name = script.name if source_directory is None else os.path.relpath(script, source_directory)
+    files = list_source_files(script if source_directory is None else name, source_directory)
+    return build(BundleContent("source", files, Path(name).as_posix(), parts), temporary / "bundles")
 
 
 def _model_files(bundle: Bundle) -> list[str]:

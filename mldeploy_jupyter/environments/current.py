@@ -15,7 +15,11 @@ from mldeploy_jupyter.environments import pythons
 from mldeploy_jupyter.environments.server_packages import server_requirements
 from mldeploy_jupyter.environments.types import Lock
 
-SHOW_PATH = "import sys, json; print(json.dumps(['%d.%d.%d' % sys.version_info[:3], sys.path]))"
+# Without the current folder: a json.py in it is no part of Python. (Not -P, which the versions refused here lack.)
+SHOW_PATH = (
+    "import sys; sys.path = list(filter(None, sys.path)); import json;"
+    "print(json.dumps(['%d.%d.%d' % sys.version_info[:3], sys.path]))"
+)
 
 
 def lock_current(python: str) -> Lock:
@@ -84,7 +88,7 @@ def _version_and_path(python: str) -> tuple[str, list[str]]:
         raise _does_not_start(python, "no answer within 30 seconds") from None
     except (ValueError, IndexError):
         raise _does_not_start(python, (done.stderr.strip().splitlines() or ["no answer"])[-1]) from None
-    return version, [entry for entry in path if entry]
+    return version, path
 
 
 def _does_not_start(python: str, why: str) -> EnvironmentBuildError:

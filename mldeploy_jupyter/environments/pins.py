@@ -49,7 +49,7 @@ def capture(modules: Iterable[str], python: str) -> list[str]:
     """
     try:
         done = subprocess.run(
-            [python, "-c", SCRIPT],
+            [python, "-P", "-c", SCRIPT],  # a types.py in the current folder is no part of Python
             input=json.dumps(sorted(set(modules))),
             capture_output=True,
             text=True,

@@ -26,7 +26,7 @@ from mldeploy_jupyter.commands.python_code import (
 )
 from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
 from mldeploy_jupyter.core.errors import EntryScriptError, WorkspaceError
-from mldeploy_jupyter.core.script.notebook_cells import describe_cell, find_cell, script_digest
+from mldeploy_jupyter.core.script.notebook_cells import CellRecord, describe_cell, find_cell, save_cell, script_digest
 from mldeploy_jupyter.notebook.session import Session
 
 if TYPE_CHECKING:
@@ -95,13 +95,13 @@ def _run(session: Session, context: Context, args: Args, base: Command) -> Resul
     shown = context.show_deployment
 
     def show(service: Any, wait: bool, timeout_sec: float | None) -> None:
-        session.record_deployment(service.name)  # first: the wait may be interrupted
+        session.record_deployment(service)  # first: the wait may be interrupted
         if shown is not None:
             shown(service, wait, timeout_sec)
 
     context.show_deployment = show
     result = base.run(context, args)
-    session.record_deployment(result.value.name)
+    session.record_deployment(result.value)
     return result
 
 
@@ -120,15 +120,26 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
             )
         line = f"%deploy {args.name or 'NAME'}"
         _refuse_changed_script(session, context, args, script, line)
-        _refuse_failed_script(session, script, line, args.model)
-        context.defaults["entry_script"] = _relative(script)
+        _refuse_failed_script(session, context, args, script, line)
+        _take_cell_along(session, context, args, script)
+        context.defaults["entry_script"] = _script_option(session, args, script)
         filled_in.append(f"script {_relative(script)} ({origin})")
     if not (args.model or args.model_metadata_file):
-        models, origin = _find_models(session, context, live)
+        models, origin = _find_models(session, context, args, live)
         context.defaults["models"] = models
         filled_in.append(f"model {', '.join(models)} ({origin})" if models else "no model (name one with -m)")
     if filled_in:
         context.note("Deploying " + ", ".join(filled_in))
+
+
+def _script_option(session: Session, args: Args, script: Path) -> str:
+    """The script as the option names it. Fills in the source directory that its cell named."""
+    if script == session.script and session.source_directory is not None and not args.source_directory:
+        args.source_directory = _relative(session.source_directory)
+    folder = Path(args.source_directory).expanduser().absolute() if args.source_directory else None
+    if folder is not None and script.is_relative_to(folder):
+        return script.relative_to(folder).as_posix()
+    return _relative(script)
 
 
 def _find_script(session: Session, live: Any) -> tuple[Path | None, str]:
@@ -148,12 +159,15 @@ def _last_cell(session: Session, script: Path) -> str:
     return f"the last %%entry_script, {describe_cell(record)}" if record is not None else "as the file is now"
 
 
-def _find_models(session: Session, context: Context, live: Any) -> tuple[list[str], str]:
+def _find_models(session: Session, context: Context, args: Args, live: Any) -> tuple[list[str], str]:
     """The models to deploy, and where they come from."""
-    if session.named_models:
+    folder = _find_folder(context, args.path)
+    checked_here = folder is not None and folder.id == session.workspace
+    if session.named_models and checked_here:
         return list(session.named_models), "those of the last %%entry_script"
     last = context.defaults.get("models")
-    if session.passed_models and last == session.registered_before:  # none was registered since the script's check
+    # None was registered since the script's check.
+    if session.passed_models and checked_here and last == session.registered_before:
         return list(session.passed_models), "those of the last %%entry_script"
     if last:
         return list(last), "registered last in this session"
@@ -176,8 +190,7 @@ def _refuse_changed_script(session: Session, context: Context, args: Args, scrip
         return
     if record is None or digest == record.script_digest:
         return
-    folder = _find_folder(context, args)
-    other = find_cell(folder.cells, digest) if folder is not None else None
+    other = _find_cell(context, args, digest)
     by = describe_cell(other) if other is not None else f"another program, at {changed_at:%H:%M}"
     raise EntryScriptError(
         f"{_relative(script)} is not what this notebook checked",
@@ -187,10 +200,30 @@ def _refuse_changed_script(session: Session, context: Context, args: Args, scrip
     )
 
 
-def _refuse_failed_script(session: Session, script: Path, line: str, models: list[str] | None = None) -> None:
+def _find_cell(context: Context, args: Args, digest: str) -> CellRecord | None:
+    """The cell that wrote a script, by the workspace of the command or by that of the current folder."""
+    for path in (args.path, None):
+        folder = _find_folder(context, path)
+        if folder is not None and (found := find_cell(folder.cells, digest)) is not None:
+            return found
+    return None
+
+
+def _take_cell_along(session: Session, context: Context, args: Args, script: Path) -> None:
+    """Records the script's cell in the workspace of the service, so that its errors name the lines of the cell."""
+    record, folder = session.cells.get(script), _find_folder(context, args.path)
+    if record is not None and folder is not None and folder.id != session.workspace:
+        save_cell(folder.cells, record)
+
+
+def _refuse_failed_script(session: Session, context: Context, args: Args, script: Path, line: str) -> None:
     """Raises `EntryScriptError` for a script that failed its check, unless other models than those are named."""
     failed = session.failed_check
-    if failed is None or not failed.applies_to(script) or set(models or ()) - set(failed.models):
+    if failed is None or not failed.applies_to(script):
+        return
+    folder = _find_folder(context, args.path)
+    # A model of another workspace is another model, though it may have the same name and version.
+    if set(args.model or ()) - set(failed.models if folder and folder.id == failed.workspace else ()):
         return
     raise EntryScriptError(
         f"{_relative(script)} failed its check",
@@ -211,14 +244,15 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     live = _live_revision(context, args)
     current = find_script(live) if live is not None else None
     # A script written since the last deployment is meant for the service that was deployed.
-    script = session.script if session.script_is_new and session.service == args.name else current
+    script = session.script if session.script_is_new and session.deployed == _identity(context, args) else current
     if script is not None:
         _refuse_changed_script(session, context, args, script, f"%update {args.name}")
-        _refuse_failed_script(session, script, f"%update {args.name}")
+        _refuse_failed_script(session, context, args, script, f"%update {args.name}")
+        _take_cell_along(session, context, args, script)
     if script is not None and script != current:
-        args.entry_script = _relative(script)
+        args.entry_script = _script_option(session, args, script)
         fill_script(args, live)
-        context.note(f"Updating with the script {args.entry_script} ({_last_cell(session, script)})")
+        context.note(f"Updating with the script {_relative(script)} ({_last_cell(session, script)})")
         return True
     if current is not None:
         context.note(f"Updating with the script {_relative(current)}, read again")
@@ -227,13 +261,19 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
 
 def _live_revision(context: Context, args: Args) -> Any:
     """The live revision of the named service; None without one."""
-    folder = _find_folder(context, args) if args.name else None
+    folder = _find_folder(context, args.path) if args.name else None
     return find_live_revision(folder.open_store(), args.name) if folder is not None else None
 
 
-def _find_folder(context: Context, args: Args) -> WorkspaceFolder | None:
+def _identity(context: Context, args: Args) -> tuple[str, str]:
+    """What `Session.deployed` would hold for the named service."""
+    folder = _find_folder(context, args.path)
+    return (folder.id if folder is not None else "", args.name)
+
+
+def _find_folder(context: Context, path: str | None) -> WorkspaceFolder | None:
     try:
-        folder: WorkspaceFolder = context.workspace(args.path).folder
+        folder: WorkspaceFolder = context.workspace(path).folder
     except WorkspaceError:
         return None
     return folder

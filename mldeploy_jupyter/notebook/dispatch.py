@@ -97,24 +97,28 @@ def make_context(session: Session) -> Context:
         wait_by_default=kind != "live",
         show_deployment=show,
         namespace=session.namespace,
-        defaults={"models": last_registered()},
+        default_models=last_registered,
         update_live=True,
         prefix="%mldeploy ",
     )
     return context
 
 
-def last_registered() -> list[str]:
-    """The id of the model that this process registered last in the workspace of the current folder, in a list."""
+def last_registered(path: str | None = None) -> list[str]:
+    """The id of the model that this process registered last in the workspace at `path`, in a list.
+
+    Without a path it is the workspace of the current folder.
+    """
     # A module that was never imported has registered nothing: no reason to import it now.
     registration = sys.modules.get("mldeploy_jupyter.api.models.registration")
     registered = getattr(registration, "registered_here", [])
     if not registered:
         return []
-    from mldeploy_jupyter.core.workspace.folder import find_workspace
-
-    folder = find_workspace()
-    return [model for workspace, model in registered if folder is not None and workspace == folder.id][-1:]
+    try:
+        workspace_id = open_workspace(path, announce=lambda line: None).folder.id
+    except MldeployError:
+        return []
+    return [model for workspace, model in registered if workspace == workspace_id][-1:]
 
 
 def display_result(result: Result, context: Context) -> Any:

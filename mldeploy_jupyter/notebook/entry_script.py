@@ -79,14 +79,16 @@ def write_and_check(session: Session, context: Context, args: Args, cell: str) -
     folder = context.workspace(args.path, write=True).folder
     record = _record_cell(session, folder, path, text, cell)
     session.script, session.script_is_new, session.failed_check = path, True, None
+    session.source_directory = Path(args.source_directory).expanduser().absolute() if args.source_directory else None
     session.cells[path] = record
+    session.workspace = folder.id
     models = _choose_models(session, context, record.script_digest, list(args.models or []))
     script = Script(path, name, text, record, session.namespace)
     try:
         line = _check(session, context, args, script, models, folder)
     except MldeployError as error:
         if error.code not in _UNRELATED:
-            session.failed_check = _failed_check(script, error, models)
+            session.failed_check = _failed_check(script, error, models, folder.id)
         raise
     context.write_lines(line)
     python = write_program(name, cell)
@@ -105,15 +107,15 @@ def _check(
         return f"wrote {script.name}, not checked"
     checked = script_command.run_check(context, args, script, models, folder)
     if not args.models and script.cell is not None:
-        session.checked_models[script.cell.script_digest] = [_model_name(model) for model in models]
+        session.checked_models[folder.id, script.cell.script_digest] = [_model_name(model) for model in models]
     return script_command.ok_line(script, checked)
 
 
-def _failed_check(script: Script, error: MldeployError, models: list[str]) -> FailedCheck:
+def _failed_check(script: Script, error: MldeployError, models: list[str], workspace: str) -> FailedCheck:
     why = next(iter((error.why or error.what).splitlines()), "")
     if error.why and not error.where:  # no line of the cell that tells what is meant
         why = f"{error.what}: {why}"
-    return FailedCheck(script.path, script.text, why, error.where, tuple(models))
+    return FailedCheck(script.path, script.text, why, error.where, tuple(models), workspace)
 
 
 def _choose_models(session: Session, context: Context, digest: str, named: list[str]) -> list[str]:
@@ -122,7 +124,7 @@ def _choose_models(session: Session, context: Context, digest: str, named: list[
     A cell that is run again unchanged means the model it was written for, even if another was registered since.
     """
     last = list(context.defaults.get("models") or [])
-    passed = session.checked_models.get(digest, [])
+    passed = session.checked_models.get((session.workspace, digest), [])
     if passed == [_model_name(model) for model in last]:
         passed = []  # the same model: take its newest version
     session.named_models = named

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.core.text import in_ipython_words
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.session import Session
@@ -36,6 +37,7 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     from mldeploy_jupyter.notebook.magics import magics
     from mldeploy_jupyter.notebook.session import Session
     from mldeploy_jupyter.notebook.views import add_formatters
+    from mldeploy_jupyter.notebook.wording import in_notebook_words
 
     session = Session(shell)
     table = magics(session)
@@ -48,6 +50,7 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     shell.events.register("post_run_cell", session.on_cell_end)
     if session.panels is not None:
         session.panels.prepare()
+    MldeployError.hint_in_ipython = staticmethod(in_notebook_words)
     setattr(shell, _KEY, session)
 
 
@@ -63,6 +66,7 @@ def unload(shell: Any) -> None:
         return
     from mldeploy_jupyter.notebook.views import remove_formatters
 
+    MldeployError.hint_in_ipython = staticmethod(in_ipython_words)
     for magic in session.matcher.magics:
         for kind in ("line", "cell"):
             shell.magics_manager.magics[kind].pop(magic.name, None)

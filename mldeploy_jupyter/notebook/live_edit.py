@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mldeploy_jupyter.commands import Args, Context, UsageError, command
 from mldeploy_jupyter.commands.lookup import find_service
 from mldeploy_jupyter.commands.python_code import service_program
-from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
+from mldeploy_jupyter.commands.script_defaults import fill_script
 from mldeploy_jupyter.core.errors import DeploymentTimeout
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     update_args.name, update_args.path, update_args.replay = args.update, args.path, args.replay
     service = find_service(context, update_args)
     live = service.live_revision()
-    if live is not None and find_script(live) == path and not args.models:
+    is_current = live is not None and Path(live.inference_config.get("entry_path") or "") == path
+    if is_current and not args.models and not args.source_directory:
         service.reload(replay=bool(args.replay), detached=False)
     else:
         update_args.entry_script, update_args.model, update_args.no_wait = str(path), args.models, True
+        update_args.source_directory = args.source_directory
         fill_script(update_args, live)
         # Without a timeline: one line tells the result.
         service = command("service", "update").run(replace(context, show_deployment=None), update_args).value
-    session.record_deployment(service.name)
+    session.record_deployment(service)
     try:
         service.wait_for_deployment(timeout_sec=QUIET_SECONDS)
     except DeploymentTimeout:

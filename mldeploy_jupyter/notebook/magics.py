@@ -132,16 +132,19 @@ def _logs_command() -> Command:
     doc = "Show the last lines of a service's log.\n\n"
     doc += "With -f it follows the log until you interrupt it; the service goes on."
     params = tuple(
-        replace(param, doc=f"How many lines from the end. Default {LOG_LINES}.") if param.name == "num_lines" else param
+        replace(param, doc=f"How many lines from the end. Default {LOG_LINES}, with -f 20.")
+        if param.name == "num_lines"
+        else param
         for param in base.params
     )
 
     def run_logs(context: Context, args: Args) -> Result:
-        if args.num_lines is None:
+        if args.num_lines is None and not args.follow:
             args.num_lines = LOG_LINES
         result = base.run(context, args)
         if args.follow:
-            lines = "for line in service.follow_logs():\n    print(line)"
+            follow = call("service.follow_logs", num_lines=args.num_lines)
+            lines = f"for line in {follow}:\n    print(line)"
             return Result(None, "", None, service_program(args.name, lines))
         logs = call("service.get_logs", num_lines=args.num_lines, timestamps=args.timestamps or None)
         return Result(LogText(result.value), "", result.data, service_program(args.name, f"print({logs})"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from mldeploy_jupyter.commands.lookup import find_service_anywhere
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.service import NAME
 from mldeploy_jupyter.core.text import json_text
-from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.session import Session, raw_cell
 
 DOC = """Score data with a service and return its response.
 
@@ -31,19 +32,17 @@ def score_command(session: Session, cell: str = "") -> Command:
     """The magic as a command; `%%score` has the text of its cell."""
 
     def run(context: Context, args: Args) -> Result:
-        return score(session, context, args, cell.strip())
+        return score(session, context, args, cell if cell.strip() else "")
 
     return Command(("score",), DOC, PARAMS, run, "score churn X_test[:3]")
 
 
 def split_line(line: str) -> list[str]:
     """The words of a `%score` line. The expression is one word, whatever spaces, quotes and brackets it has."""
-    name, _, rest = line.strip().partition(" ")
-    options = []
-    while name == "--show-python":
-        options.append(name)
-        name, _, rest = rest.strip().partition(" ")
-    rest = rest.strip()
+    options, rest = _split_options(line)
+    name, _, rest = rest.partition(" ")
+    more, rest = _split_options(rest)
+    options += more
     if rest.endswith("--show-python"):
         options.append("--show-python")
         rest = rest.removesuffix("--show-python").strip()
@@ -51,6 +50,21 @@ def split_line(line: str) -> list[str]:
         return [*options, *shlex.split(line)]
     # After "--" no word is an option.
     return [*options, name, *(["--", rest] if rest else [])] if name else options
+
+
+_OPTION = re.compile(
+    r"\s*(?:(--show-python|--json)|(-w|--path|--workspace-name)(?:=|\s+)(\"[^\"]*\"|'[^']*'|[^\s\"']+))(?=\s|$)"
+)
+
+
+def _split_options(text: str) -> tuple[list[str], str]:
+    """The options that `text` begins with, as far as an expression may follow them, and the rest."""
+    options: list[str] = []
+    while match := _OPTION.match(text):
+        switch, flag, value = match.groups()
+        options += [switch] if switch else [flag, *shlex.split(value)]
+        text = text[match.end() :]
+    return options, text.strip()
 
 
 def score(session: Session, context: Context, args: Args, cell: str) -> Result:
@@ -72,7 +86,8 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
         code = f"from pathlib import Path\nservice.run(Path({args.data!r}).read_bytes())"
         return replace(result, python=service_program(args.name, code))
     if cell:
-        _check_json(args.name, cell)
+        _check_json(args.name, cell, count_lines_before(raw_cell(session.shell)))
+        cell = cell.strip()
         value: Any = cell
         code = repr(cell)
     else:
@@ -84,8 +99,14 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
     return Result(response, text, response, context.python)
 
 
-def _check_json(name: str, text: str) -> None:
-    """Raises `UsageError` for a cell that is not JSON."""
+def count_lines_before(raw: str) -> int:
+    """How many lines of the whole cell precede its JSON: blank ones, and that of the magic."""
+    blank = len(raw) - len(raw.lstrip())
+    return raw[:blank].count("\n") + 1
+
+
+def _check_json(name: str, text: str, lines_before: int) -> None:
+    """Raises `UsageError` for a cell that is not JSON; `lines_before` it are other lines of the cell."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
@@ -94,7 +115,7 @@ def _check_json(name: str, text: str) -> None:
         words, line, column = describe_json_error(error)
         raise UsageError(
             f"the cell of %%score {name} is not JSON",
-            why=f"{words}, at line {line + 1} column {column} of the cell",
+            why=f"{words}, at line {line + lines_before} column {column} of the cell",
             hint=f"correct the JSON; for a Python expression write %score {name} EXPRESSION",
         ) from None
 

@@ -18,13 +18,14 @@ FrontEnd = Literal["live", "headless", "terminal"]
 
 @dataclass(frozen=True)
 class FailedCheck:
-    """A script that failed its check with `models`, and why. `text` is the script as it was then."""
+    """A script that failed its check with `models` of a workspace, and why. `text` is the script as it was then."""
 
     script: Path
     text: str
     why: str
     where: str = ""
     models: tuple[str, ...] = ()
+    workspace: str = ""  # its id
 
     def applies_to(self, path: Path) -> bool:
         """Whether the file still holds that script, and was not corrected outside the notebook."""
@@ -43,20 +44,23 @@ class Session:
     # The script: its file, whether it was written since the last deployment, how its check failed.
     script: Path | None = None
     script_is_new: bool = False
+    source_directory: Path | None = None  # of the script, where the cell's options name one
     failed_check: FailedCheck | None = None
 
     # What this session wrote to each script file last.
     cells: dict[Path, CellRecord] = field(default_factory=dict)
 
     # Models of the script: those its options named, those it passed an earlier check with, and the model that was
-    # registered last when it was written. `checked_models` has the models of every script that passed, by its digest.
+    # registered last when it was written. They are of the workspace with the id `workspace`. `checked_models` has the
+    # models of every script that passed, by workspace and digest.
+    workspace: str = ""
     named_models: list[str] = field(default_factory=list)
     passed_models: list[str] = field(default_factory=list)
     registered_before: list[str] = field(default_factory=list)
-    checked_models: dict[str, list[str]] = field(default_factory=dict)
+    checked_models: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
-    # The service that was deployed last.
-    service: str = ""
+    # The service that was deployed last: its workspace's id and its name.
+    deployed: tuple[str, str] = ("", "")
 
     # Timelines that still change, by display id, and the number of the cell that shows each deployment, by its id.
     timelines: dict[str, Any] = field(default_factory=dict)
@@ -90,9 +94,9 @@ class Session:
             self._panels.close()
             self._panels = None
 
-    def record_deployment(self, service: str) -> None:
+    def record_deployment(self, service: Any) -> None:
         """Remembers the service that was deployed last."""
-        self.service, self.script_is_new = service, False
+        self.deployed, self.script_is_new = (service.workspace.folder.id, service.name), False
 
     def refresh_timelines(self) -> None:
         """Brings every open timeline up to date. Called at the end of each cell, while its outputs can be saved."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mldeploy_jupyter.commands.errors import UsageError
+from mldeploy_jupyter.core.text import in_ipython_words
 
 _SHELL_COMMAND = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|script|prune)\b|--help\b)")
 # The hint of a cause, such as "then deploy churn again", with the service's name.
@@ -13,7 +14,7 @@ _DEPLOY_AGAIN = re.compile(r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*)
 
 def in_notebook_words(text: str) -> str:
     """The text with shell commands replaced by the magics that do the same."""
-    return _DEPLOY_AGAIN.sub(r"%\1 \2", _SHELL_COMMAND.sub("%mldeploy ", text))
+    return in_ipython_words(_DEPLOY_AGAIN.sub(r"%\1 \2", _SHELL_COMMAND.sub("%mldeploy ", text)))
 
 
 def in_magic_words(error: UsageError, magic: str, command: str = "") -> UsageError:

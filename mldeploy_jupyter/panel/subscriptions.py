@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mldeploy_jupyter.core.store.patience import patience
+from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployment_watch import DeploymentWatch
 from mldeploy_jupyter.panel.failures import bad_request

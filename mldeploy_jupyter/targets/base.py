@@ -85,6 +85,10 @@ class Endpoint:
     swagger_uri: str
     details: dict[str, Any] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The endpoint as a service's record has it."""
+        return {"scoring_uri": self.scoring_uri, "swagger_uri": self.swagger_uri, **self.details}
+
 
 @dataclass(frozen=True)
 class ServiceStatus:

@@ -210,18 +210,24 @@ class ProcessTarget:
     def discover(self) -> Iterator[ServiceRecord]:
         if not self._context.services.exists():
             return
-        for folder in sorted(self._context.services.iterdir()):
-            live = self._supervisor(folder.name).read_live()
-            if live:
-                yield ServiceRecord(
-                    folder.name,
-                    "local",
-                    "Local",
-                    workspace_id=self._context.workspace_id,
-                    revision=live.get("revision", 0),
-                    deployment_id=live.get("deployment_id", ""),
-                    folder=str(folder),
-                )
+        for folder in sorted(path for path in self._context.services.iterdir() if path.is_dir()):
+            supervisor = self._supervisor(folder.name)
+            live = supervisor.read_live()
+            process = None if live else supervisor.find_process()
+            if not live and process is None:
+                continue
+            port, settings = live.get("port", 0), live.get("settings") or {}
+            yield ServiceRecord(
+                folder.name,
+                "local",
+                "Local",
+                workspace_id=self._context.workspace_id,
+                revision=live.get("revision", 0),
+                deployment_id=live.get("deployment_id", ""),
+                endpoint=_endpoint(port, 0).to_dict() if port else {},
+                auth_enabled=settings.get("auth_enabled") is not False,
+                folder=str(folder),
+            )
 
     def cancel(self, service: ServiceRecord, deployment_id: str) -> None:
         supervisor = self._supervisor(service.name)

@@ -58,7 +58,7 @@ class SupervisorClient:
         """What the running supervisor wrote about itself (pid, port, control socket); None when it does not run."""
         data = self._read_description()
         if data is None or "control" not in data or not _is_running(data):
-            return self._find_listener()
+            return self._find_listener() or self._find_lock_holder()
         if self._was_copied(data):
             return None
         control = self.folder / Path(data["control"]).name
@@ -161,6 +161,8 @@ class SupervisorClient:
         except control_client.NoAnswer as error:
             raise TargetFailure(self._describe_silent(process["pid"], str(error))) from error
         except control_client.ControlError as error:
+            if not Path(process["control"]).exists() and _is_running(process):
+                raise TargetFailure(self._describe_unreachable(process)) from error
             lost = {**self.describe_lost(), "message": f"the supervisor went away: {error}"}
             raise TargetFailure(lost) from error
 
@@ -189,6 +191,17 @@ class SupervisorClient:
             hint = f"let it go on with `kill -CONT {pid}`, or {hint}"
         what = f"the supervisor of {name} does not answer"
         return {"code": "supervisor-silent", "message": message, "what": what, "why": why, "hint": hint}
+
+    def _describe_unreachable(self, process: dict[str, Any]) -> dict[str, Any]:
+        """The failure of a supervisor that runs and whose control socket was removed, as by a cleaner of /tmp."""
+        name, pid = self.folder.name, process["pid"]
+        return {
+            "code": "supervisor-silent",
+            "message": f"the control socket of supervisor {pid} is gone",
+            "what": f"the supervisor of {name} cannot be reached",
+            "why": f"process {pid} runs, and its control socket was removed: {process['control']}",
+            "hint": f"end it with `mldeploy service stop -n {name}`, then `mldeploy service start -n {name}`",
+        }
 
     def await_live(self) -> None:
         """Waits until a supervisor that was started with `resume` serves its revision again.
@@ -246,6 +259,20 @@ class SupervisorClient:
             return None
         port = _ask_status(str(path)).get("port", 0)
         return {"pid": pid, "started": process_identity.start_time(pid), "port": port, "control": str(path)}
+
+    def _find_lock_holder(self) -> dict[str, Any] | None:
+        """The process that holds the folder's lock: a supervisor of which neither file nor socket is in the folder.
+
+        Where the folder's path is too long for a socket, that is in the folder for temporary files.
+        """
+        from mldeploy_jupyter.serving.system.lock_holder import find_control_socket, find_lock_holder
+
+        pid = find_lock_holder(self.folder / "lock")
+        start = process_identity.start_time(pid) if pid else ""
+        control = find_control_socket(pid) if start else ""
+        if not control:  # it ends, or is only starting
+            return None
+        return {"pid": pid, "started": start, "port": _ask_status(control).get("port", 0), "control": control}
 
     def _was_copied(self, data: dict[str, Any]) -> bool:
         """Whether this folder is a copy of the one where that supervisor runs, which then is not ours to control."""

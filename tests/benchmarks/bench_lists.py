@@ -49,8 +49,7 @@ def fill(folder: Path, services: int, models: int) -> None:
             details={"libraries": {"scikit-learn": "1.5.0"}},
         )  # fmt: skip
         rows.append(to_row(table, record))
-    with store._rows.write() as connection:
-        connection.execute(table.insert(), rows)
+    store._rows.write(lambda connection: connection.execute(table.insert(), rows))
     for number in range(services):
         name, endpoint = f"service-{number}", {"scoring_uri": f"http://127.0.0.1:{20000 + number}/score"}
         deployment = store.add_deployment(DeploymentRecord(f"d{number}", name, "local", state="live"), durable=False)

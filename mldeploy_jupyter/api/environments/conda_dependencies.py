@@ -232,7 +232,7 @@ class CondaDependencies:
 
         Raises `StorageError` when it cannot be written.
         """
-        name = conda_file_path or FILE_NAME
+        name = check_path("conda_file_path", conda_file_path or FILE_NAME, f'"{FILE_NAME}"')
         folder = Path(check_path("base_directory", base_directory, '"."'))
         with explain_write_errors(folder):
             (folder / name).write_text(self.serialize_to_string(), "utf-8")

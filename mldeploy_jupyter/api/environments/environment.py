@@ -17,6 +17,7 @@ from mldeploy_jupyter.api.environments.sections import ContainerRegistry, Enviro
 from mldeploy_jupyter.core.environment.conda_file import read_conda_file
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException
+from mldeploy_jupyter.core.files import decode_text
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
 from mldeploy_jupyter.core.text import printable
 
@@ -213,8 +214,8 @@ class Environment(EnvironmentFields):
         """Reads what `save_to_directory` wrote. Raises `ConfigError` when that is missing or wrong."""
         file = Path(check_path("path", path, '"environment"')) / DEFINITION_FILE
         try:
-            return Environment.from_dict(json.loads(file.read_text("utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            return Environment.from_dict(json.loads(decode_text(file.read_bytes())))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
             raise ConfigError(
                 f"there is no environment in {path}",

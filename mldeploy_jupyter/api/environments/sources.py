@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import check_path
+from mldeploy_jupyter.api.arguments import check_keys, check_path
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.core.environment.requirements_file import read_requirements_file
 from mldeploy_jupyter.core.errors import EnvironmentBuildError, UserErrorException
+from mldeploy_jupyter.core.files import decode_text
 
 # Installed for the notebook itself; a service does not need them.
 NOTEBOOK_PACKAGES = frozenset(
@@ -56,7 +57,7 @@ def pin_kernel(modules: Iterable[str] | None) -> CondaDependencies:
     """
     from mldeploy_jupyter.environments import capture
 
-    names = [*sys.modules] if modules is None else [*modules]
+    names = [*sys.modules] if modules is None else sorted(check_keys("modules", modules))
     pins = capture(names, sys.executable)
     local = [line.removeprefix("# ") for line in pins if line.startswith("#")]
     if modules is None:
@@ -89,7 +90,7 @@ def read_dockerfile(dockerfile: str | Path) -> str:
     if "\n" not in text and not text.lstrip().upper().startswith("FROM "):
         path = Path(text).expanduser()
         try:
-            text = path.read_text("utf-8")
+            text = decode_text(path.read_bytes())
         except (OSError, UnicodeDecodeError) as error:
             raise UserErrorException(
                 f"the Dockerfile {path} cannot be read",

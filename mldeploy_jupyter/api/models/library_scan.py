@@ -8,6 +8,8 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterable
+from functools import cache
+from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,11 @@ MAX_BYTES = 64_000_000  # bytes of a file, also after decompression; a larger on
 
 MAX_OPCODES = 200_000  # opcodes read of one pickle, about half a second: a registration should not take longer
 
+MAX_FILES = 20  # pickles read of one folder
+
 MAX_MODULES = 100  # module names stored in the model's details, to keep the record small
+
+MAX_NAME = 200  # characters of a module's name; a longer one is none
 
 SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".sav", ".model", ".pt", ".pth", ".bin"})
 
@@ -37,9 +43,7 @@ def scan_libraries(paths: Iterable[Path]) -> dict[str, Any]:
     """
     tops: dict[str, str] = {}
     modules: dict[str, None] = {}
-    for path in paths:
-        if path.suffix.lower() not in SUFFIXES:
-            continue
+    for path in islice((path for path in paths if path.suffix.lower() in SUFFIXES), MAX_FILES):
         try:
             if path.stat().st_size <= MAX_BYTES:
                 content = _read_pickle(path)
@@ -51,8 +55,9 @@ def scan_libraries(paths: Iterable[Path]) -> dict[str, Any]:
     if not modules:
         return {}
     libraries = {}
+    owners = cache(metadata.packages_distributions)
     for module, version in sorted(tops.items()):
-        distribution, installed = installed_distribution(module)
+        distribution, installed = installed_distribution(module, owners)
         if version or installed:
             libraries[distribution] = version or installed
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -87,8 +92,10 @@ def _list_modules(content: bytes) -> dict[str, None]:
             elif opcode.name == "STACK_GLOBAL" and len(strings) == 2:
                 module = strings[0]
             top = module.partition(".")[0]
-            if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", module) and top not in _NOT_LIBRARIES:
+            if len(module) <= MAX_NAME and re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", module) and top not in _NOT_LIBRARIES:
                 modules[module] = None
+                if len(modules) == MAX_MODULES:
+                    break
     except Exception:
         pass  # not a pickle, or joblib's raw array bytes between two pickles: keep what was found so far
     return modules

@@ -26,6 +26,7 @@ from mldeploy_jupyter.api.record_attribute import RecordAttribute
 from mldeploy_jupyter.core.errors import (
     ModelInUse,
     ModelNotFoundException,
+    StorageError,
     TargetNotAvailable,
     UserErrorException,
     WebserviceException,
@@ -248,7 +249,15 @@ class Model:
                 why="a service needs the models of its revision",
                 hint=f"mldeploy service delete {services[0]}, or update it to another model first",
             )
-        if not store.delete_model(self.name, self.version):
+        try:
+            deleted = store.delete_model(self.name, self.version)
+        except StorageError:
+            from mldeploy_jupyter.deployment.prune import make_room_for_model
+
+            if not make_room_for_model(self.workspace.folder, self.id):
+                raise
+            deleted = store.delete_model(self.name, self.version)
+        if not deleted:
             raise ModelNotFoundException(
                 f"there is no model {self.id}", why="it was deleted in the meantime", hint="mldeploy model list"
             )

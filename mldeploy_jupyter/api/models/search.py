@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import WorkspaceLike
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_text
 from mldeploy_jupyter.api.tag_filters import Filter, describe_filter, matches, parse_filter
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import ModelRecord
@@ -25,6 +25,8 @@ class ModelFilter:
     @classmethod
     def parse(cls, tags: Any, properties: Any, **fields: str | None) -> ModelFilter:
         """The filter from the arguments of `Model.list`. Raises `UserErrorException` for bad tags or properties."""
+        for name, value in fields.items():
+            check_text(name, value)
         return cls(parse_filter("tags", tags), parse_filter("properties", properties), **fields)
 
     def accepts(self, record: ModelRecord) -> bool:

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import WorkspaceLike, check_json_dict, check_workspace
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_json_dict, check_path, check_workspace
 from mldeploy_jupyter.api.models import Model, ResourceConfiguration
 from mldeploy_jupyter.api.models.registration import make_record, register_path
 from mldeploy_jupyter.api.runs.backend import RunBackend
@@ -54,7 +54,7 @@ class Run:
         active and `allow_offline` is False.
         """
         global _offline_run
-        workspace = workspace or _open_default_workspace()
+        workspace = _open_default_workspace() if workspace is None else check_workspace(workspace)
         active = active_mlflow_run_id()
         if active is not None:
             return cls(workspace, active)
@@ -224,7 +224,7 @@ class Run:
 
     def upload_folder(self, name: str, path: str | Path, datastore_name: str | None = None) -> None:
         """Uploads every file of the folder `path` below `name`; raises as `upload_file`."""
-        for file, relative in walk_folder(path):
+        for file, relative in walk_folder(check_path("path", path, 'path="outputs"')):
             self.upload_file(f"{check_file_name(name)}/{relative}", file)
 
     def get_file_names(self) -> list[str]:
@@ -255,6 +255,10 @@ class Run:
         `output_paths` differs from the number of files.
         """
         names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
+        if output_paths is not None and not isinstance(output_paths, (list, tuple)):
+            raise UserErrorException(
+                f"output_paths is {output_paths!r}", why="it must be a list of paths", hint="pass output_directory"
+            )
         if output_paths is not None and len(output_paths) != len(names):
             raise UserErrorException(
                 f"{len(output_paths)} output_paths for {len(names)} files",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.api.arguments import WorkspaceLike
+from mldeploy_jupyter.api.arguments import WorkspaceLike, check_workspace
 from mldeploy_jupyter.api.webservices import metadata
 from mldeploy_jupyter.api.webservices.deploy_arguments import (
     Configuration,
@@ -64,6 +64,7 @@ def deploy(
 
     `clients` are client objects for the target; with any the deployment runs in this process.
     """
+    check_workspace(workspace)
     check_target(deployment_target)
     if isinstance(models, Iterable) and not isinstance(models, (str, Path)):
         models = list(models)  # read twice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.core.configs import METADATA, DeployConfig
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import utc_now
-from mldeploy_jupyter.serving.log.entry import describe_ids
+from mldeploy_jupyter.serving.log.entry import describe_ids, printable
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
@@ -34,7 +35,12 @@ REVISION_KEYS = ("number", "outcome", "models", "created_time", "bundle_digest",
 def find_record(workspace: WorkspaceLike, name: str) -> ServiceRecord | None:
     """The service's record as it is now, or None. Ends the deployment of a dead runner; creates no workspace."""
     folder = workspace.find_folder()
-    return deployment.refresh_service(folder, name) if folder else None
+    return deployment.refresh_service(folder, name, print_note) if folder else None
+
+
+def print_note(text: str) -> None:
+    """Tells the user something besides the result."""
+    print(text, file=sys.stderr)  # standard output may be read as JSON
 
 
 def require_record(workspace: WorkspaceLike, name: str) -> ServiceRecord:
@@ -172,8 +178,18 @@ def format_log_line(line: LogLine, timestamps: bool = False, today: str = "") ->
     if line.request_ids:
         prefix = f"[{describe_ids(line.request_ids)}] "
         lines = [text.removeprefix(prefix) for text in lines]
-        words.append(short_id(line.request_ids[0]))
+        words.append(printable(short_id(line.request_ids[0])))
     return "\n    ".join([" ".join([*words, lines[0]]), *lines[1:]])
+
+
+def last_lines(entries: list[LogLine], count: int) -> tuple[LogLine | None, int, int]:
+    """Where the last `count` lines begin: the entry, how many entries it is from the end, its lines to leave out."""
+    left = count
+    for number, entry in enumerate(reversed(entries), 1):
+        left -= entry.text.count("\n") + 1
+        if left <= 0:
+            return entry, number, -left
+    return None, len(entries), 0
 
 
 def short_id(request_id: str) -> str:

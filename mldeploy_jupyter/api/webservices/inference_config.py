@@ -225,6 +225,10 @@ class InferenceConfig(KnownNames):
         near = difflib.get_close_matches(script.stem, beside, 1, 0.6)
         found = str(Path(str(self.entry_script)).parent / f"{near[0]}.py") if near else ""
         hint = f"did you mean {found}?" if near else "correct its path, or write the script first"
+        here = Path(os.path.abspath(str(self.entry_script)))
+        if self.source_directory and here.is_file() and here.is_relative_to(self.source_directory):
+            inside = here.relative_to(self.source_directory).as_posix()
+            hint = f"write {inside}: the script is named relative to source_directory"
         error = InferenceConfigError([f"looked for {script}"], hint=hint)
         error.what = f"there is no entry script {self.entry_script}"
         return error

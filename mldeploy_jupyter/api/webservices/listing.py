@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.tag_filters import matches, parse_filter
+from mldeploy_jupyter.api.webservices.details import print_note
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.deployment import recover_lost_deployments
 
@@ -36,7 +37,7 @@ def list_records(
     wanted_tags, wanted_properties = parse_filter("tags", tags), parse_filter("properties", properties)
     if folder is None:
         return []
-    recover_lost_deployments(folder)
+    recover_lost_deployments(folder, print_note)
     store = folder.open_store()
     return [
         record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from mldeploy_jupyter import deployment
@@ -17,8 +18,8 @@ from mldeploy_jupyter.core.errors import (
 )
 from mldeploy_jupyter.core.journal.journal import STAGES
 from mldeploy_jupyter.core.journal.terminal import Clock, Screen, follow_deployment
+from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
-from mldeploy_jupyter.core.store.patience import patience
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -123,7 +124,10 @@ def raise_outcome(record: DeploymentRecord, *, serving: int) -> None:
         )
     from mldeploy_jupyter.core.diagnosis import Cause
 
-    raise Cause.from_dict(record.cause or {}).to_error(record.service, record.id)
+    cause = Cause.from_stored(record.cause or {})
+    if not cause.what:  # its record is damaged
+        cause = replace(cause, what=f"the deployment of {record.service} failed", why="its record does not say why")
+    raise cause.to_error(record.service, record.id)
 
 
 class _Wait:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
 from datetime import datetime
@@ -235,12 +234,16 @@ class Webservice(azure_v1.OlderDeployMethods):
         return [line.entry or {"time": line.time, "logger": line.source, "message": line.text} for line in lines]
 
     def follow_logs(self, num_lines: int = 20, *, timestamps: bool = False) -> Iterator[str]:
-        """Yields the last entries, then new ones as they come, until the service stops; in the form of `get_logs`.
+        """Yields the last `num_lines` lines, then new entries as they come, until the service stops.
 
-        Raises `UserErrorException` when `num_lines` is no whole number.
+        An entry has several lines where there is a traceback; its form is that of `get_logs`. Raises
+        `UserErrorException` when `num_lines` is no whole number.
         """
-        for line in self._read_logs(num_lines, follow=True):
-            yield details.format_log_line(line, timestamps, details.today())
+        first, entries, cut = details.last_lines(list(self._read_logs(num_lines)), num_lines)
+        for line in self._read_logs(entries, follow=True):
+            text = details.format_log_line(line, timestamps, details.today())
+            yield "\n".join(text.split("\n")[cut:]) if line == first else text
+            first = None  # only the first that is yielded may be cut
 
     def _read_logs(self, num_lines: Any, follow: bool = False) -> Iterator[LogLine]:
         tail = check_whole_number("num_lines", num_lines, 0)
@@ -413,11 +416,11 @@ class Webservice(azure_v1.OlderDeployMethods):
         Raises:
             DeploymentFailed: it did not start, for example because another process has its port.
         """
-        control.start(self._folder, self.name, _print_note)
+        control.start(self._folder, self.name, details.print_note)
 
     def stop(self) -> None:
         """Ends the service's processes once their requests are answered; name, keys, revisions and port stay."""
-        deployment.control_service(self._folder, self.name, "stop", _print_note)
+        deployment.control_service(self._folder, self.name, "stop", details.print_note)
 
     def restart(self) -> None:
         """Replaces the workers of the live revision one by one; no request is lost."""
@@ -520,7 +523,3 @@ class Webservice(azure_v1.OlderDeployMethods):
         self._deployment_id = record.id
         if wait:
             self.wait_for_deployment()
-
-
-def _print_note(text: str) -> None:
-    print(text, file=sys.stderr)  # standard output may be read as JSON

@@ -16,17 +16,23 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TypeVar
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts.file_tree import Manifest, list_files, manifest_digest, total_size
 from mldeploy_jupyter.core.artifacts.locations import open_location
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import make_private_dir
+from mldeploy_jupyter.core.patience import retry
 from mldeploy_jupyter.core.storage_errors import check_digest, explain_write_errors
 
+NAME = "the workspace's folder of artifacts"  # in notes about waiting for it
+
 GRACE_SECONDS = 24 * 3600  # age below which a sweep spares another machine's staging folders and remote blobs
+
+Result = TypeVar("Result")
 
 Progress = Callable[[int, int], object]  # gets the bytes done and the bytes in all
 
@@ -34,7 +40,8 @@ Progress = Callable[[int, int], object]  # gets the bytes done and the bytes in 
 class ArtifactStore:
     """The artifacts at `url`: an absolute path, `file://...`, or any URL that fsspec knows (`abfs://`, `s3://`, ...).
 
-    `clock` returns seconds since 1970. Every method raises `StorageError` when bytes cannot be read or written.
+    `clock` returns seconds since 1970. Every method raises `StorageError` when bytes cannot be read or written. What is
+    away is waited for, as a store is (`core/patience.py`).
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
@@ -66,6 +73,11 @@ class ArtifactStore:
         `basename` and `select` are those of `list_files`. Raises `StorageError` when a file vanishes or changes while
         it is read, or when the disk is full; nothing is stored then.
         """
+        return self._retry(lambda: self._put(source, basename, select, progress))
+
+    def _put(
+        self, source: Path, basename: str | None, select: list[str] | None, progress: Progress | None
+    ) -> tuple[str, int, Manifest]:
         paths = list_files(source, basename, select)
         size = total_size(paths.values())
         staging = f"tmp/{_staging_name()}"
@@ -91,15 +103,19 @@ class ArtifactStore:
 
     def put_bytes(self, name: str, content: bytes) -> None:
         """Stores a small named file, replacing one of the same name."""
-        self._location.write(f"files/{_checked_name(name)}", content)
+        self._retry(lambda: self._location.write(f"files/{_checked_name(name)}", content))
 
     # Reading
 
     def read_bytes(self, name: str) -> bytes | None:
         """The content of a named file, or None when there is none."""
-        try:
+
+        def read() -> bytes:
             with self._location.open(f"files/{_checked_name(name)}") as file:
                 return file.read()
+
+        try:
+            return self._retry(read)
         except FileNotFoundError:
             return None
 
@@ -109,7 +125,7 @@ class ArtifactStore:
 
     def open_blob(self, digest: str) -> IO[bytes]:
         """The blob as a binary file, not verified. Raises `FileNotFoundError` when there is none."""
-        return self._location.open(_blob_key(digest))
+        return self._retry(lambda: self._location.open(_blob_key(digest)), expected=True)
 
     def materialize(self, files: Manifest, target: Path, *, private: bool = True) -> None:
         """Writes the files of a manifest below `target`, each compared with its digest.
@@ -124,12 +140,7 @@ class ArtifactStore:
         """
         for name, (digest, size) in files.items():
             path = target / _checked_name(name)
-            with explain_write_errors(target, needed=size):
-                if private:
-                    make_private_dir(path.parent)
-                else:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                self._copy_out(name, digest, size, path, private=private)
+            self._retry(partial(self._write_file, name, digest, size, path, target, private=private), expected=True)
 
     def remove_file(self, name: str) -> None:
         """Removes a named file, if there is one."""
@@ -167,6 +178,17 @@ class ArtifactStore:
         return len(sizes), sum(sizes)
 
     # Helpers
+
+    def _retry(self, step: Callable[[], Result], *, expected: bool = False) -> Result:
+        return retry(step, partial(self._location.may_come_back, expected=expected), NAME)
+
+    def _write_file(self, name: str, digest: str, size: int, path: Path, target: Path, *, private: bool) -> None:
+        with explain_write_errors(target, needed=size):
+            if private:
+                make_private_dir(path.parent)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._copy_out(name, digest, size, path, private=private)
 
     def _copy_out(self, name: str, digest: str, size: int, path: Path, *, private: bool) -> None:
         temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")

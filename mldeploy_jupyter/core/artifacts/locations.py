@@ -5,6 +5,7 @@ A key is a relative path with `/`. A blob is written to a staging folder below `
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,7 +19,13 @@ from mldeploy_jupyter.core.artifacts.verified import VerifiedFiles
 from mldeploy_jupyter.core.copying import copy_blocks, copy_stream, write_all
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import atomic_write, file_lock, free_bytes, fsync_dir, make_private_dir, private_opener
-from mldeploy_jupyter.core.storage_errors import disk_full, explain_remote_errors, explain_write_errors
+from mldeploy_jupyter.core.patience import current_patience
+from mldeploy_jupyter.core.storage_errors import (
+    disk_full,
+    explain_remote_errors,
+    explain_write_errors,
+    may_come_back,
+)
 
 Entry = tuple[str, int, float]  # key, size in bytes, time of the last change in seconds since 1970
 
@@ -27,6 +34,9 @@ class Location(Protocol):
     """Bytes under keys. Every method raises `StorageError` when they cannot be read or written."""
 
     locks_work: bool  # whether `lock` keeps sweeps and registrations apart
+
+    def may_come_back(self, error: Exception, *, expected: bool) -> bool:
+        """Whether the location is away, and may be back in seconds. `expected`: it had something in it before."""
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
         """The lock of this location: shared for a registration, exclusive for a sweep."""
@@ -86,8 +96,13 @@ class LocalFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._verified = VerifiedFiles(root / "verified")
-        with explain_write_errors(root):
-            make_private_dir(root)
+        if not current_patience().is_long:
+            with explain_write_errors(root):
+                make_private_dir(root)
+
+    def may_come_back(self, error: Exception, *, expected: bool) -> bool:
+        folder = self._root if expected else self._root.parent
+        return may_come_back(error, folder if current_patience().is_long else None)
 
     @contextmanager
     def lock(self, *, shared: bool) -> Iterator[None]:
@@ -97,11 +112,11 @@ class LocalFolder:
             yield
 
     def create_staging(self, staging: str, size: int) -> None:
-        free = free_bytes(self._root)
-        if free < size:
-            raise disk_full(self._root, size, free)
         with explain_write_errors(self._root):
-            make_private_dir(self._root / staging)
+            free = free_bytes(self._root)
+            if free < size:
+                raise disk_full(self._root, size, free)
+            self._make_folder(self._root / staging)
 
     def copy_in(self, source: Path, key: str, size: int, progress: Callable[[int], None]) -> tuple[str, int]:
         fd = os.open(self._root / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
@@ -117,7 +132,7 @@ class LocalFolder:
         path = self._root / key
         with explain_write_errors(self._root):
             if not _is_intact(path, digest, size):
-                make_private_dir(path.parent)
+                self._make_folder(path.parent)
                 os.replace(self._root / staged, path)
                 fsync_dir(path.parent)
                 fsync_dir(path.parent.parent)
@@ -125,7 +140,7 @@ class LocalFolder:
 
     def write(self, key: str, content: bytes) -> None:
         with explain_write_errors(self._root, needed=len(content)):
-            make_private_dir((self._root / key).parent)
+            self._make_folder((self._root / key).parent)
             atomic_write(self._root / key, content)
 
     def open(self, key: str) -> IO[bytes]:
@@ -163,6 +178,12 @@ class LocalFolder:
                 status = path.stat()
                 yield path.relative_to(self._root).as_posix(), status.st_size, status.st_mtime
 
+    def _make_folder(self, folder: Path) -> None:
+        """Makes a folder of this location. Raises `FileNotFoundError` when it is on a disk that is away."""
+        if current_patience().is_long and not self._root.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root))
+        make_private_dir(folder)
+
     def list_stagings(self) -> Iterator[tuple[str, float]]:
         if (self._root / "tmp").is_dir():
             for folder in sorted((self._root / "tmp").iterdir()):
@@ -189,6 +210,9 @@ class RemoteLocation:
             ) from None
         self._fs: Any = fs
         self._root = str(root).rstrip("/")
+
+    def may_come_back(self, error: Exception, *, expected: bool) -> bool:
+        return may_come_back(error)
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
         return nullcontext()

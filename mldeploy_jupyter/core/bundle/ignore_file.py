@@ -32,7 +32,11 @@ def parse_patterns(text: str) -> list[Pattern]:
         line = line.rstrip("/")
         # A slash inside the pattern anchors it to the top folder; without one it matches at any depth.
         prefix = "" if "/" in line else "(?:.*/)?"
-        patterns.append(Pattern(re.compile(prefix + _translate(line.lstrip("/"))), negated, folders_only))
+        try:
+            regex = re.compile(prefix + _translate(line.lstrip("/")))
+        except re.error:  # such as [z-a], which matches nothing in git either
+            continue
+        patterns.append(Pattern(regex, negated, folders_only))
     return patterns
 
 
@@ -56,7 +60,7 @@ def _translate(glob: str) -> str:
         if part in special:
             regex += special[part]
         elif part.startswith("[") and part.endswith("]") and len(part) > 2:
-            regex += "[" + ("^" + part[2:] if part[1] == "!" else part[1:])
+            regex += "[" + ("^" + part[2:] if part[1] == "!" else part[1:]).replace("[", "\\[")
         else:
             regex += re.escape(part)
     return regex

@@ -12,6 +12,7 @@ from typing import Any
 
 from mldeploy_jupyter.core.configs.fields import Spelling
 from mldeploy_jupyter.core.errors import ConfigError
+from mldeploy_jupyter.core.files import decode_text
 
 MAX_BYTES = 1_000_000  # of a configuration file
 MAX_DEPTH = 50  # levels of nesting in a YAML file
@@ -64,7 +65,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
             hint="check that the path is the configuration's",
         )
     try:
-        text = raw.decode("utf-8-sig")
+        text = decode_text(raw)
     except UnicodeDecodeError:
         raise _syntax(path, "the file is not UTF-8 text") from None
     data = _load_json(path, text) if path.suffix.lower() == ".json" else _load_yaml(path, text)
@@ -172,6 +173,8 @@ def _load_json(path: Path, text: str) -> Any:
     except json.JSONDecodeError as error:
         words, line, column = describe_json_error(error)
         raise _syntax(path, f"it is not valid JSON: {words}", f"{path}, line {line}, column {column}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise _syntax(path, str(error).partition(":")[0].lower()) from None
     except RecursionError:
         raise _syntax(path, "it is nested too deeply") from None
 
@@ -218,5 +221,7 @@ def _load_yaml(path: Path, text: str) -> Any:
         raise _syntax(path, f"it is not valid YAML: {error.problem or error.context}", where) from None
     except yaml.YAMLError as error:
         raise _syntax(path, f"it is not valid YAML: {str(error).splitlines()[0]}") from None
+    except ValueError as error:  # a date that does not exist, such as 2026-02-31
+        raise _syntax(path, f"a value in it cannot be read: {error}") from None
     except RecursionError:
         raise _syntax(path, "it is nested too deeply") from None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
+from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
@@ -113,6 +114,10 @@ class Facts:
     def is_check(self) -> bool:
         """Whether the script was only checked, by a cell or by `mldeploy script check`: there is no service."""
         return bool(self.settings.get("checking"))
+
+    def source_lacks(self, path: str) -> bool:
+        """Whether no such file lies beside the script that the user edits; False when that is not known."""
+        return bool(self.script.original) and not Path(self.script.original).parent.joinpath(path).is_file()
 
     # Locations in the user's code
 

@@ -61,7 +61,11 @@ def defined_in_notebook(facts: Facts) -> Cause | None:
     name = match[1]
     what = f"the model uses {name}, which is defined only in the notebook"
     why = f"the file names {name} but does not hold its code, so it cannot be loaded elsewhere"
-    hint = f"put {name} into a .py file in source_directory, import it from there, save and register the model again"
+    script = facts.script.name
+    hint = (
+        f"put {name} into a .py file beside {script}, import it from there in the notebook and in {script}, then save "
+    )
+    hint += "and register the model again"
     return facts.cause("model-from-notebook", what, why, hint, name=name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path, PurePath
@@ -12,7 +13,7 @@ from mldeploy_jupyter.core.diagnosis.loading_rules import is_loading
 from mldeploy_jupyter.core.environment.distributions import distribution_of, known_distribution
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script import entry_script
-from mldeploy_jupyter.core.script.local_modules import find_local_module
+from mldeploy_jupyter.core.script.local_modules import find_local_module, list_submodules
 
 
 def relative_import(facts: Facts) -> Cause | None:
@@ -63,7 +64,9 @@ def local_module(facts: Facts) -> Cause | None:
     in_model = _is_in_model(facts, top)
     why = f"it lies in {shown}, and only what is beside {script.name} is shipped with it"
     why = f"the model file refers to it, and it lies in {shown}" if in_model else why
-    if script.is_relative_to(root):  # the folder that has the module has the script, too, further down
+    if in_model and root == script.parent:
+        hint = f"import {top} in {script.name}, so that it is shipped, too"
+    elif script.is_relative_to(root):  # the folder that has the module has the script, too, further down
         hint = f'deploy with source_directory="{_short(root)}" and entry_script="{script.relative_to(root)}" in '
         hint += "InferenceConfig(...)"
         hint += f", or leave {top}. out of the import" if path == script.parent and not in_model else ""
@@ -102,23 +105,45 @@ def module_missing(facts: Facts) -> Cause | None:
     top, package = module.partition(".")[0], distribution_of(module)
     raised = facts.find_exception("ModuleNotFoundError")
     why = describe_exception(raised) if raised else facts.message
-    if "." in module and any(name.lower() == package.lower() for name in facts.versions):
-        what = f"the service's {package} has no module {module}"
-        why = f"it has version {_version(facts, package)}: {why}"
-        hint = f"pin the version of {package} that has it in the environment, then {facts.deploy_hint()}"
-        return facts.cause("module-missing", what, why, hint, module=module, distribution=package)
-    what = f"the module {top} is not installed in the service's environment"
+    if "." in module and _is_part(facts, module, package):
+        return _part_missing(facts, module, package, why)
+    what = f"the module {module} is not installed in the service's environment"
     package = known_distribution(module)
     if not package:
-        hint = (
-            f"if {top} is a module of yours, put it beside {facts.script.name}; if a package brings it, look up that "
-        )
-        hint += f"package's name and add it to the conda file or the requirements; then {facts.deploy_hint()}"
+        hint = f"if {module} is a module of yours, put it beside {facts.script.name}; if a package brings it, look up "
+        hint += f"that package's name and add it to the conda file or the requirements; then {facts.deploy_hint()}"
         return facts.cause("module-missing", what, why, hint, module=module)
     named = "" if package.lower() == top.lower() else f" (the package that brings {top})"
-    hint = f"add {package}{named} to the conda file or the requirements; if the service uses this kernel's own "
-    hint += f"packages, %pip install {package}; then {facts.deploy_hint()}"
+    hint = f"add {package}{named} to the conda file or the requirements; if the service uses this Python's own "
+    hint += f"packages, pip install {package}; then {facts.deploy_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module, distribution=package)
+
+
+def _is_part(facts: Facts, module: str, package: str) -> bool:
+    """Whether `package`, which is there, should have the module: Python names the first part that it does not find.
+
+    Not so for a folder that several distributions share, such as `google` or `opentelemetry`.
+    """
+    if _version(facts, package):
+        return True
+    return bool(known_distribution(module)) and package == distribution_of(module.rpartition(".")[0])
+
+
+def _part_missing(facts: Facts, module: str, package: str, why: str) -> Cause:
+    """The cause for a package that is there and has no such module: misspelled, moved, or of another version."""
+    parent, _, name = module.rpartition(".")
+    version = _version(facts, package)
+    what = f"the service's {package} has no module {module}" if version else f"{parent} has no module {name}"
+    why = f"it has version {version}: {why}" if version else why
+    near = difflib.get_close_matches(name, list_submodules(parent), n=1)
+    if near:
+        hint = f"did you mean {parent}.{near[0]}? Correct the line, {facts.retry_hint()}"
+    elif known_distribution(module):
+        hint = f"correct the name, or pin the version of {package} that has it in the environment, "
+        hint += f"then {facts.deploy_hint()}"
+    else:
+        hint = f"correct the name, {facts.retry_hint()}"
+    return facts.cause("module-missing", what, why, hint, module=module, distribution=known_distribution(module))
 
 
 def _missing_module(facts: Facts) -> str:

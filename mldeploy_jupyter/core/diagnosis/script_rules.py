@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import PurePath
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
@@ -79,16 +80,39 @@ def other_file_missing(facts: Facts) -> Cause | None:
     if raised is None or facts.stage == "probe":
         return None
     path = exception_attribute(raised, "filename")
-    name = PurePath(path).name or "a file"
     why = describe_exception(raised)
+    source = PurePath(facts.settings.get("app_root") or "/", facts.settings.get("source_directory") or "source")
+    if PurePath(path).is_relative_to(source):  # the script looked beside itself
+        beside = str(PurePath(path).relative_to(source))
+        what = f"the file {beside} is not in the service"
+        why = f"FileNotFoundError: it is not among the files that were shipped with {facts.script.name}"
+        return facts.cause("file-missing", what, why, _hint_to_ship(facts, beside), path=path)
     if PurePath(path).is_absolute():
         what = f"the file {path} is not there"
         hint = f"read models from AZUREML_MODEL_DIR and other files from beside the script, {facts.retry_hint()}"
-    else:
-        what = f"the file {path or name} is not in the service"
-        hint = f"put {name} into source_directory, or register it as a model and read it from AZUREML_MODEL_DIR, "
-        hint += f"then {facts.deploy_hint()}"
+        return facts.cause("file-missing", what, why, hint, path=path)
+    opened = f'open it by os.path.join(os.path.dirname(__file__), "{path}")'
+    if path and path in facts.texts("source_tree"):
+        what = f"the file {path} is not in the folder where a service runs"
+        why = f"it was shipped beside {facts.script.name}, which runs in another folder: {why}"
+        return facts.cause("file-missing", what, why, f"{opened}, {facts.retry_hint()}", path=path)
+    what = f"the file {path or 'a file'} is not in the service"
+    hint = f"{opened}, and {_hint_to_ship(facts, path)}"
     return facts.cause("file-missing", what, why, hint, path=path)
+
+
+def _hint_to_ship(facts: Facts, path: str) -> str:
+    """How a file that lies beside the script gets into the service."""
+    name = facts.script.name
+    folder = str(PurePath(name).parent)
+    option = f"--source-directory {shlex.quote(folder)}"
+    if facts.is_check and facts.script.cell is not None:
+        hint = f"ship its folder, too: %%entry_script {shlex.quote(name)} {option}"
+    elif facts.is_check:
+        hint = f"ship its folder, too: add {option}"
+    else:
+        hint = f"ship its folder, too, with {option} (source_directory in InferenceConfig), then {facts.deploy_hint()}"
+    return f"put {path} beside {name}, and {hint}" if facts.source_lacks(path) else hint
 
 
 def notebook_name(facts: Facts) -> Cause | None:

@@ -84,6 +84,12 @@ def load_yaml(path: Path) -> Any:
             hint="see the indentation of that line and the one above",
             where=f"{path.name}, line {mark.line + 1}" if mark else path.name,
         ) from None
+    except (ValueError, RecursionError) as error:  # a date that does not exist, or thousands of brackets
+        raise ConfigError(
+            f"the conda file {path} cannot be read",
+            why="it is nested too deeply" if isinstance(error, RecursionError) else str(error),
+            hint=f"correct {path.name}: conda env export --from-history writes one to begin with",
+        ) from None
     return {} if data is None else data
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import metadata
 
 # Import name -> distribution, where the two differ, spelt as PyPI does. Several distributions provide `cv2`;
@@ -88,13 +89,18 @@ def imported_as(distribution: str) -> str:
     return ""
 
 
-def installed_distribution(module: str) -> tuple[str, str]:
-    """The distribution that provides the top-level `module` here, and its version; `(module, "")` without one."""
+def installed_distribution(
+    module: str, owners: Callable[[], Mapping[str, list[str]]] = metadata.packages_distributions
+) -> tuple[str, str]:
+    """The distribution that provides the top-level `module` here, and its version; `(module, "")` without one.
+
+    `owners` returns the distributions of every module. It reads all that is installed, so keep it for many modules.
+    """
     for name in (distribution_of(module), module):
         try:
             return name, metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    for name in metadata.packages_distributions().get(module, []):
+    for name in owners().get(module, []):
         return name, metadata.version(name)
     return module, ""

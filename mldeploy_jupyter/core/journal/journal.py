@@ -5,17 +5,22 @@ Every view of a deployment reads this file; a runner and its viewers share nothi
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mldeploy_jupyter.core.copying import write_all
 from mldeploy_jupyter.core.files import make_private_dir
+from mldeploy_jupyter.core.patience import Patience, Wait, current_patience
 from mldeploy_jupyter.core.records import utc_now
+from mldeploy_jupyter.core.storage_errors import may_come_back
 
 Kind = Literal["started", "log", "progress", "finished", "state", "failed"]
 
@@ -59,18 +64,23 @@ class Journal:
 
     Every event is one `write` of one line, so only the last line a reader sees can be torn. A journal that a dead
     runner left is continued: `seq` goes on, and a torn last line is ended. `now` returns the time stamp of an event.
+
+    A disk that is away is waited for, as long as the patience of the thread that made this object. A full one loses
+    events: the store has the deployment's end, and a view is no reason to fail. Without `create`, its folder must be
+    there already, and is waited for. Raises `OSError` when it cannot be opened or written.
     """
 
-    def __init__(self, path: Path, now: Callable[[], str] = utc_now) -> None:
+    def __init__(self, path: Path, now: Callable[[], str] = utc_now, *, create: bool = True) -> None:
         self.path = path
         self._now = now
         self._lock = threading.Lock()
-        make_private_dir(path.parent)
-        events = list(read_events(path))
-        self._seq = events[-1].seq if events else 0
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        if _ends_torn(path):
-            os.write(self._fd, b"\n")
+        # Its notes go to the journal, which is what is away.
+        self._patience = Patience(current_patience().seconds)
+        if create:
+            make_private_dir(path.parent)
+        self._fd = -1
+        self._seq = 0
+        self._waiting_for_disk(self._open)
 
     def write(self, stage: str, kind: Kind, text: str = "", **data: Any) -> Event:
         """Appends an event; `data` must be serialisable, or have a `str`."""
@@ -79,11 +89,49 @@ class Journal:
             event = Event(self._seq, self._now(), stage, kind, text, data)
             line = json.dumps(asdict(event), ensure_ascii=False, separators=(",", ":"), default=str)
             # Not synced to the disk: after a power failure the store says how the deployment ended.
-            os.write(self._fd, line.encode("utf-8", "backslashreplace") + b"\n")
+            content = line.encode("utf-8", "backslashreplace") + b"\n"
+            try:
+                self._waiting_for_disk(lambda: self._append(content))
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
         return event
 
     def close(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self) -> None:
+        events = list(read_events(self.path))
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._seq = max(self._seq, events[-1].seq if events else 0)
+        if _ends_torn(self.path):
+            os.write(self._fd, b"\n")
+
+    def _append(self, content: bytes) -> None:
+        if self._fd < 0:
+            self._open()
+        try:
+            write_all(self._fd, memoryview(content))
+        except OSError:
+            self._close_quietly()  # it may have written a part of the line, and what is back needs another descriptor
+            raise
+
+    def _close_quietly(self) -> None:
+        fd, self._fd = self._fd, -1
+        with suppress(OSError):
+            os.close(fd)
+
+    def _waiting_for_disk(self, step: Callable[[], None]) -> None:
+        wait = Wait("the journal", self._patience)
+        folder = self.path.parent if self._patience.is_long else None
+        while True:
+            try:
+                return step()
+            except OSError as error:
+                if not may_come_back(error, folder) or not wait.pause(str(error)):
+                    raise
 
 
 class JournalReader:

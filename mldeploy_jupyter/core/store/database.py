@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, StoreError
 from mldeploy_jupyter.core.files import free_bytes
+from mldeploy_jupyter.core.patience import Wait
 from mldeploy_jupyter.core.store import tables
 from mldeploy_jupyter.core.store.disk_reserve import make_reserve, release_reserve
-from mldeploy_jupyter.core.store.patience import Wait
 from mldeploy_jupyter.core.store.snapshot import Snapshot
-from mldeploy_jupyter.core.store.sqlite import back_up, create_sqlite_engine
+from mldeploy_jupyter.core.store.sqlite import back_up, create_exclusive_engine, create_sqlite_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = {"connect_timeout": 10}  # seconds; libpq would wait for minutes
 
 POSTGRES_LOCK = 0x6D6C6465  # key of the advisory lock under which the schema is created or migrated
+
+Result = TypeVar("Result")
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -42,60 +45,82 @@ class Database:
         self.is_postgres = self.engine.dialect.name == "postgresql"
         self._snapshot = Snapshot(self.path) if self.path is not None else None
         try:
-            with self.begin() as connection:
-                found = tables.read_version(connection)
-            if found != tables.VERSION:
-                with self.begin(write=True) as connection:
-                    self._prepare(connection)
+            if self.run(self._read_version) != tables.VERSION:
+                self.run(self._prepare, write=True)
             if self.path is not None:
                 make_reserve(self.path)
         except BaseException:
             self.close()
             raise
 
-    @contextmanager
-    def begin(self, *, write: bool = False, durable: bool = True) -> Iterator[Connection]:
-        """A transaction: commits at the end of the block, rolls back on an error.
+    def run(
+        self,
+        step: Callable[[Connection], Result],
+        *,
+        write: bool = False,
+        durable: bool = True,
+        repeatable: bool = True,
+    ) -> Result:
+        """The result of `step` in a transaction, which commits when it returns and rolls back when it raises.
 
         A commit that is not `durable` is visible to every process at once, but on SQLite it does not wait for the disk:
         a loss of power undoes it, unless a durable commit came after it. A database that is away is waited for
         (`patience`); one that can be read but not opened, on a full disk, is read from a copy.
+
+        Where the database goes away in the middle of a transaction, `step` is run again. Where it goes away during the
+        commit, nobody knows whether that was carried out: it is run again if it is `repeatable`, that is, if running it
+        twice is the same as once.
 
         Raises:
             StoreError: the database cannot be used.
             StorageError: the disk is full or read-only.
             IntegrityError: SQLAlchemy's; a key exists already.
         """
-        from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+        from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
         if write and self.path is not None:
             release_reserve(self.path)
-        try:
-            with ExitStack() as stack:
-                yield self._begin(stack, {"mldeploy_write": write, "mldeploy_durable": durable})
-        except IntegrityError:
-            raise
-        except SQLAlchemyError as error:
-            raise _explain(error, self.label, self.path) from error
+        wait, options = Wait(), {"mldeploy_write": write, "mldeploy_durable": durable}
+        engine, full = self.engine, None  # the error of a full disk
+        while True:
+            commits = False
+            try:
+                with ExitStack() as stack:
+                    result = step(self._begin(stack, engine, options))
+                    commits = True
+                wait.end()
+                return result
+            except IntegrityError:
+                raise
+            except DBAPIError as error:
+                safe = repeatable or not commits
+                if full is not None:  # another process has the file open
+                    raise _explain(full, self.label, self.path) from error
+                if safe and write and self._is_on_full_disk(error):
+                    full = error
+                    self.engine.dispose()  # also an idle connection of this process keeps the file open
+                    engine = create_exclusive_engine(self.engine.url, Path(str(self.path)))
+                    continue
+                if safe and is_away(error, self.is_postgres, wait.is_long) and wait.pause(_first_line(error)):
+                    continue
+                raise _explain(error, self.label, self.path, uncertain=not safe and self.is_postgres) from error
+            except SQLAlchemyError as error:
+                raise _explain(error, self.label, self.path) from error
 
-    def _begin(self, stack: ExitStack, options: dict[str, bool]) -> Connection:
-        """A transaction that `stack` ends, begun as soon as the database is there."""
+    def _is_on_full_disk(self, error: SQLAlchemyError) -> bool:
+        return self.path is not None and is_unwritable(error) and _is_full(self.path.parent)
+
+    def _begin(self, stack: ExitStack, engine: Engine, options: dict[str, bool]) -> Connection:
+        """A transaction that `stack` ends."""
         from sqlalchemy.exc import DBAPIError
 
-        wait = Wait()
-        while True:
-            try:
-                connection = _enter(stack, self.engine, options)
-                wait.end()
-                return connection
-            except DBAPIError as error:
-                if self._snapshot is not None and not options["mldeploy_write"] and is_unwritable(error):
-                    try:
-                        return _enter(stack, self._snapshot.engine(), options)
-                    except OSError:
-                        raise error from None
-                if not is_away(error, self.is_postgres, wait.is_long) or not wait.pause(_first_line(error)):
-                    raise
+        try:
+            return _enter(stack, engine, options)
+        except DBAPIError as error:
+            if self._snapshot is not None and not options["mldeploy_write"] and is_unwritable(error):
+                with suppress(OSError):
+                    return _enter(stack, self._snapshot.engine(), options)
+            raise
 
     def now(self, connection: Connection) -> float:
         """Seconds since 1970, by the clock that all users of this store share."""
@@ -107,11 +132,21 @@ class Database:
         """Closes idle connections. The database can still be used."""
         self.engine.dispose()
 
+    def _read_version(self, connection: Connection) -> int | None:
+        try:
+            return tables.read_version(connection)
+        except ValueError as error:
+            raise StoreError(
+                f"the workspace's store is damaged: {self.label}",
+                why=f"its schema version cannot be read: {error}",
+                hint=_hint_for_damage(self.path),
+            ) from None
+
     def _prepare(self, connection: Connection) -> None:
         """Creates the schema or migrates it, as the only process that does."""
         if self.is_postgres:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRES_LOCK})")
-        found = tables.read_version(connection)
+        found = self._read_version(connection)
         if found is None:
             tables.create(connection)
         elif found > tables.VERSION:
@@ -207,8 +242,14 @@ def _unusable_url(why: str) -> StoreError:
     )
 
 
-def _explain(error: SQLAlchemyError, label: str, path: Path | None) -> MldeployError:
+def _explain(error: SQLAlchemyError, label: str, path: Path | None, *, uncertain: bool = False) -> MldeployError:
     text = _first_line(error)
+    if uncertain:
+        return StoreError(
+            f"the workspace's store went away while it was written: {label}",
+            why=f"{text}; whether the change was made is not known",
+            hint="look whether it is there before you run the command again",
+        )
     if path is not None and "readonly" in text:
         return StorageError(
             f"the workspace's store could not be written: {label}",
@@ -219,17 +260,30 @@ def _explain(error: SQLAlchemyError, label: str, path: Path | None) -> MldeployE
     full = "full" in text or ("disk I/O" in text and path is not None and _is_full(path.parent))
     if full and path is not None:
         return StorageError(
-            f"the workspace's store could not be written: {label}", why=text, hint="free some space: mldeploy prune"
+            f"the workspace's store could not be written: {label}",
+            why=text,
+            hint=f"free some space: mldeploy prune, or remove other files; see df {path.parent}",
         )
     if "locked" in text:
         hint = "run the command again; another process has been writing for a long time"
-    elif "not a database" in text or "malformed" in text:
-        hint = f"put a backup back in its place; backups are named {path.name if path else 'store.db'}.bak-v1 and so on"
+    elif path is not None and not is_unwritable(error):
+        hint = _hint_for_damage(path)
     elif path is not None:
         hint = f"check that {path.parent} exists and that you may write in it"
     else:
         hint = 'check that the server runs and that "store" in .mldeploy/config.json is right'
     return StoreError(f"the workspace's store cannot be used: {label}", why=text, hint=hint)
+
+
+def _hint_for_damage(path: Path | None) -> str:
+    """What to do about a store that cannot be read."""
+    if path is None:
+        return "restore the database from a backup"
+    backups = sorted(path.parent.glob(f"{path.name}.bak-*"))
+    first = f"put a backup back in its place, such as {backups[-1]}" if backups else "put a backup back in its place"
+    # Its write-ahead log belongs to it, and would be applied to another file.
+    away = f"cd {shlex.quote(str(path.parent))} && mkdir old-store && mv {path.name}* old-store"
+    return f"{first}, or move it away; what runs is found without it: {away}"
 
 
 def _is_full(folder: Path) -> bool:

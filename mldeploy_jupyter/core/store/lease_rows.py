@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.records import LeaseRecord
-from mldeploy_jupyter.core.store.rows import Rows
+from mldeploy_jupyter.core.store.rows import Rows, delete_rows
 from mldeploy_jupyter.core.store.tables import tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
+
+
+MAX_SECONDS = 3600.0  # a lease that would last longer is damaged, or the clock was put back: it counts as expired
 
 
 class Leases:
@@ -38,7 +42,7 @@ class Leases:
             lease = LeaseRecord(service, holder, now + ttl_seconds, runner)
             if held is None:
                 connection.execute(table.insert().values(**lease.to_dict()))
-            elif held.holder == holder or held.expires <= now:
+            elif held.holder == holder or _read(held, now).expires <= now:
                 connection.execute(table.update().where(table.c.service == service).values(**lease.to_dict()))
             else:
                 raise DeploymentInProgress(
@@ -55,9 +59,12 @@ class Leases:
         """Extends the lease to `ttl_seconds` from now. False when `holder` no longer has it."""
         table = self._table
         where = (table.c.service == service, table.c.holder == holder)
-        with self._rows.write(durable=False) as connection:
+
+        def step(connection: Connection) -> bool:
             expires = self._rows.database.now(connection) + ttl_seconds
             return connection.execute(table.update().where(*where).values(expires=expires)).rowcount > 0
+
+        return self._rows.write(step, durable=False)
 
     def release(self, service: str, holder: str) -> bool:
         """Removes the lease of `holder`, which may be this process or one known to be dead.
@@ -66,16 +73,24 @@ class Leases:
         """
         table = self._table
         where = (table.c.service == service, table.c.holder == holder)
-        with self._rows.write(durable=False) as connection:
-            return connection.execute(table.delete().where(*where)).rowcount > 0
+        return self._rows.write(delete_rows(table, *where), durable=False) > 0
 
     def get(self, service: str) -> LeaseRecord | None:
         """The lease of a service. It may have expired."""
-        with self._rows.read() as connection:
-            row = connection.execute(self._table.select().where(self._table.c.service == service)).first()
-        return LeaseRecord.from_stored(dict(row._mapping)) if row else None
+        query = self._table.select().where(self._table.c.service == service)
+
+        def step(connection: Connection) -> LeaseRecord | None:
+            row = connection.execute(query).first()
+            return _read(row, self._rows.database.now(connection)) if row else None
+
+        return self._rows.read(step)
 
     def now(self) -> float:
         """Seconds since 1970, by the clock that `expires` is measured with."""
-        with self._rows.read() as connection:
-            return self._rows.database.now(connection)
+        return self._rows.read(self._rows.database.now)
+
+
+def _read(row: Row[Any], now: float) -> LeaseRecord:
+    """The lease in a row, which may be damaged; `now` is the database's time."""
+    lease = LeaseRecord.from_stored(dict(row._mapping))
+    return lease if lease.expires <= now + MAX_SECONDS else replace(lease, expires=0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +11,7 @@ from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.store.database import Database
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, CursorResult, Row, Table
+    from sqlalchemy import ColumnElement, Connection, CursorResult, Row, Select, Table
 
 Record = TypeVar("Record", bound=JsonRecord)
 
@@ -21,6 +20,8 @@ Result = TypeVar("Result")
 Change = dict[str, Any] | Callable[[Record], dict[str, Any]]  # new values of fields, or a function that computes them
 
 ATTEMPTS = 100  # transactions before giving up; each one lost means that another process has succeeded
+
+HIGHEST = 2**31 - 1  # of a column of numbers; a higher one is damaged
 
 
 class Rows:
@@ -33,16 +34,18 @@ class Rows:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def read(self) -> AbstractContextManager[Connection]:
-        """A transaction that reads."""
-        return self.database.begin()
+    def read(self, step: Callable[[Connection], Result]) -> Result:
+        """The result of `step` in a transaction that reads."""
+        return self.database.run(step)
 
-    def write(self, durable: bool = True) -> AbstractContextManager[Connection]:
-        """A transaction that writes."""
-        return self.database.begin(write=True, durable=durable)
+    def write(self, step: Callable[[Connection], Result], durable: bool = True, *, repeatable: bool = True) -> Result:
+        """The result of `step` in a transaction that writes. For `repeatable` see `Database.run`."""
+        return self.database.run(step, write=True, durable=durable, repeatable=repeatable)
 
-    def write_retrying(self, step: Callable[[Connection], Result], durable: bool = True) -> Result:
-        """Runs `step` in a transaction, and again while other processes take the key that it chose.
+    def write_retrying(
+        self, step: Callable[[Connection], Result], durable: bool = True, *, repeatable: bool = True
+    ) -> Result:
+        """`write`, and again while other processes take the key that `step` chose.
 
         Raises `StoreError` after `ATTEMPTS`.
         """
@@ -50,8 +53,7 @@ class Rows:
 
         for _ in range(ATTEMPTS):
             try:
-                with self.write(durable) as connection:
-                    return step(connection)
+                return self.write(step, durable, repeatable=repeatable)
             except IntegrityError:
                 continue
         raise StoreError(
@@ -62,9 +64,12 @@ class Rows:
 
     def get(self, table: Table, kind: type[Record], *where: ColumnElement[bool]) -> Record | None:
         """The first record that fulfils all conditions."""
-        with self.read() as connection:
-            row = connection.execute(table.select().where(*where)).first()
+        row = self.read(lambda connection: connection.execute(table.select().where(*where)).first())
         return from_row(kind, row) if row else None
+
+    def find(self, kind: type[Record], query: Select[Any]) -> list[Record]:
+        """The records that a query finds, in its order."""
+        return self.read(lambda connection: from_rows(kind, connection.execute(query)))
 
     def update(
         self,
@@ -75,8 +80,11 @@ class Rows:
         durable: bool = True,
     ) -> Record | None:
         """Changes fields of a record and returns it; None when there is none."""
-        with self.write(durable) as connection:
-            return change_row(connection, table, kind, where, change)
+        return self.write(
+            lambda connection: change_row(connection, table, kind, where, change),
+            durable,
+            repeatable=not callable(change),
+        )
 
 
 def change_row(
@@ -96,12 +104,38 @@ def change_row(
     return record
 
 
+def delete_rows(table: Table, *where: ColumnElement[bool]) -> Callable[[Connection], int]:
+    """A step for `Rows.write` that deletes rows and returns their number, also when it is run again."""
+    most = 0
+
+    def step(connection: Connection) -> int:
+        nonlocal most
+        most = max(most, connection.execute(table.delete().where(*where)).rowcount)
+        return most
+
+    return step
+
+
+def is_there(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Whether this very row is in the table, and not another one that has got its key."""
+    key = (column == row[column.name] for column in table.primary_key.columns)
+    found = connection.execute(table.select().where(*key)).first()
+    return found is not None and _identify(dict(found._mapping)) == _identify(row)
+
+
+def _identify(row: dict[str, Any]) -> list[Any]:
+    values = {**(row["data"] or {}), **row}
+    return [values.get(name) for name in ("created_time", "deployment_id", "digest")]
+
+
 def next_number(connection: Connection, column: ColumnElement[Any], where: ColumnElement[bool]) -> int:
     """One more than the highest number in `column`, 1 for the first."""
     import sqlalchemy as sa
 
-    highest = connection.execute(sa.select(sa.func.max(column)).where(where)).scalar()
-    return int(highest or 0) + 1
+    # SQLite keeps any value in a column of numbers, and takes what is no number for the highest.
+    number = sa.cast(column, sa.Integer)
+    highest = connection.execute(sa.select(sa.func.max(number)).where(where, number < HIGHEST)).scalar()
+    return max(int(highest or 0), 0) + 1
 
 
 def to_row(table: Table, record: JsonRecord) -> dict[str, Any]:

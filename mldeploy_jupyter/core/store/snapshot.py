@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.core.files import file_version
-from mldeploy_jupyter.core.store.sqlite import load_json
+from mldeploy_jupyter.core.store.sqlite import load_json, read_damaged_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -69,9 +69,11 @@ class Snapshot:
         shutil.copyfile(store, copy)
         with suppress(FileNotFoundError):
             shutil.copyfile(log, folder / "store.db-wal")
-        return sa.create_engine(
+        engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(copy)), poolclass=sa.NullPool, json_deserializer=load_json
         )
+        sa.event.listen(engine, "connect", lambda connection, _: read_damaged_text(connection))
+        return engine
 
 
 def _make_folder() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
 POOL_SIZE = 2  # connections to a file that stay open
+
+EXCLUSIVE_SECONDS = 1  # how long to wait until no other process has the file open
 
 BUSY_SECONDS = 10  # how long a writer waits for another one
 
@@ -35,6 +38,17 @@ def create_sqlite_engine(url: URL, path: Path) -> Engine:
     return engine
 
 
+def create_exclusive_engine(url: URL, path: Path) -> Engine:
+    """An engine for a full disk: without the 32 KiB that processes share, as long as no other one has the file open."""
+    import sqlalchemy as sa
+
+    arguments = {"timeout": EXCLUSIVE_SECONDS, "check_same_thread": False}
+    engine = sa.create_engine(url, connect_args=arguments, json_deserializer=load_json, poolclass=sa.NullPool)
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA locking_mode=EXCLUSIVE"))
+    _listen(engine, "WAL", path)
+    return engine
+
+
 def load_json(text: str) -> Any:
     """The value of a JSON column; None where it is damaged, so that one bad row does not hide the others."""
     import orjson
@@ -43,6 +57,11 @@ def load_json(text: str) -> Any:
         return orjson.loads(text)
     except ValueError:
         return None
+
+
+def read_damaged_text(connection: Any) -> None:
+    """Makes a connection of sqlite3 replace what is no UTF-8 in a text, so that a bad row hides no other."""
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
 
 
 def back_up(path: Path, version: int) -> None:
@@ -79,6 +98,7 @@ def _listen(engine: Engine, journal: str, path: Path) -> None:
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, record: Any) -> None:
+        read_damaged_text(connection)
         connection.isolation_level = None  # keeps the driver from beginning transactions itself
         if not path.stat().st_size:
             with suppress(OSError):

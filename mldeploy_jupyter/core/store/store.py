@@ -6,20 +6,33 @@ processes on two machines never get the same one.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException, WebserviceNotFound
+from mldeploy_jupyter.core.name_rules import is_plain_name
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.core.store.database import Database
 from mldeploy_jupyter.core.store.lease_rows import Leases
-from mldeploy_jupyter.core.store.rows import Rows, change_row, from_row, from_rows, next_number, to_row
+from mldeploy_jupyter.core.store.rows import (
+    HIGHEST,
+    Rows,
+    change_row,
+    delete_rows,
+    from_row,
+    is_there,
+    next_number,
+    to_row,
+)
 from mldeploy_jupyter.core.store.tables import tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, Select, Table
+
+    from mldeploy_jupyter.core.records import JsonRecord
 
 
 class Store:
@@ -39,13 +52,40 @@ class Store:
         """Closes idle connections. The store can still be used."""
         self._database.close()
 
+    def remove_damaged_rows(self) -> int:
+        """Removes the models, services and deployments that no list has, because name, version or id is damaged.
+
+        Only SQLite keeps values of another type than a column's. Returns how many there were.
+        """
+        import sqlalchemy as sa
+
+        if self._database.is_postgres:
+            return 0
+        tables, removed = self._tables, 0
+        rowid: ColumnElement[int] = sa.literal_column("rowid", sa.Integer)
+        for table, keys in (
+            (tables.models, ("name", "version")),
+            (tables.services, ("name",)),
+            (tables.deployments, ("id",)),
+        ):
+            query = sa.select(rowid, *(table.c[key] for key in keys))
+            damaged = self._rows.read(functools.partial(_find_damaged, query=query))
+            if damaged:
+                removed += self._rows.write(delete_rows(table, rowid.in_(damaged)))
+        return removed
+
     # Models
 
     def add_model(self, record: ModelRecord) -> ModelRecord:
         """Adds the model as the next version of its name. Versions of deleted models are not assigned again."""
         table = self._tables.models
 
+        added: ModelRecord | None = None
+
         def add(connection: Connection) -> ModelRecord:
+            nonlocal added
+            if added is not None and is_there(connection, table, to_row(table, added)):
+                return added  # the commit before had been carried out
             version = next_number(connection, table.c.version, table.c.name == record.name)
             added = replace(record, version=version, created_time=record.created_time or utc_now())
             connection.execute(table.insert().values(**to_row(table, added)))
@@ -59,8 +99,8 @@ class Store:
         query = table.select().where(table.c.name == name, table.c.deleted == 0)
         if version is not None:
             query = query.where(table.c.version == version)
-        with self._rows.read() as connection:
-            row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
+        query = query.order_by(table.c.version.desc()).limit(1)
+        row = self._rows.read(lambda connection: connection.execute(query).first())
         return from_row(ModelRecord, row) if row else None
 
     def list_models(self, name: str | None = None, latest: bool = False) -> list[ModelRecord]:
@@ -70,8 +110,8 @@ class Store:
         if name is not None:
             query = query.where(table.c.name == name)
         order = (table.c.created_time.desc(), table.c.name, table.c.version.desc())
-        with self._rows.read() as connection:
-            records = from_rows(ModelRecord, connection.execute(query.order_by(*order)))
+        found = self._rows.find(ModelRecord, query.order_by(*order))
+        records = [record for record in found if is_plain_name(record.name) and record.version > 0]
         if not latest:
             return records
         highest: dict[str, int] = {}
@@ -86,10 +126,10 @@ class Store:
         table = self._tables.models
         query = sa.select(table.c.name, table.c.version).where(table.c.deleted == 0)
         query = query.where(table.c.name.startswith(start, autoescape=True)) if start else query
-        with self._rows.read() as connection:
-            return [
-                (row.name, row.version) for row in connection.execute(query.order_by(table.c.name, table.c.version))
-            ]
+        rows = self._rows.read(
+            lambda connection: connection.execute(query.order_by(table.c.name, table.c.version)).all()
+        )
+        return [(row.name, row.version) for row in rows if is_plain_name(row.name) and isinstance(row.version, int)]
 
     def change_model(self, name: str, version: int, change: Callable[[ModelRecord], dict[str, Any]]) -> ModelRecord:
         """Gives fields the values that `change` computes from the current record; none when it raises.
@@ -109,8 +149,14 @@ class Store:
         """Marks the model as deleted, so its version stays used. False when there was none."""
         table = self._tables.models
         where = (table.c.name == name, table.c.version == version, table.c.deleted == 0)
-        with self._rows.write() as connection:
-            return connection.execute(table.update().where(*where).values(deleted=1)).rowcount > 0
+        found = False
+
+        def mark(connection: Connection) -> bool:
+            nonlocal found  # run again after a commit that was carried out, it finds none
+            found |= connection.execute(table.update().where(*where).values(deleted=1)).rowcount > 0
+            return found
+
+        return self._rows.write(mark)
 
     def services_using(self, model_id: str) -> list[str]:
         """The services with the model `name:version` in their live revision, a pending one or a running deployment."""
@@ -145,26 +191,30 @@ class Store:
         return self._rows.get(self._tables.services, ServiceRecord, self._tables.services.c.name == name)
 
     def list_services(self) -> list[ServiceRecord]:
-        """Every service, by name."""
+        """Every service, by name. A damaged row whose name no service can have is left out."""
         table = self._tables.services
-        with self._rows.read() as connection:
-            return from_rows(ServiceRecord, connection.execute(table.select().order_by(table.c.name)))
+        found = self._rows.find(ServiceRecord, table.select().order_by(table.c.name))
+        return [record for record in found if is_plain_name(record.name)]
 
     def list_service_names(self) -> list[str]:
         """The name of every service."""
         import sqlalchemy as sa
 
         table = self._tables.services
-        with self._rows.read() as connection:
-            return list(connection.execute(sa.select(table.c.name).order_by(table.c.name)).scalars())
+        query = sa.select(table.c.name).order_by(table.c.name)
+        names = self._rows.read(lambda connection: list(connection.execute(query).scalars()))
+        return [name for name in names if is_plain_name(name)]
 
     def update_service(self, name: str, *, durable: bool = True, **fields: Any) -> ServiceRecord:
         """Changes fields of a service. Raises `WebserviceNotFound`."""
-        return self.change_service(name, lambda _: fields, durable=durable)
+        table = self._tables.services
+        fields = {"updated_time": utc_now(), **fields}
+        record = self._rows.update(table, ServiceRecord, (table.c.name == name,), fields, durable)
+        if record is None:
+            raise _no_service(name)
+        return record
 
-    def change_service(
-        self, name: str, change: Callable[[ServiceRecord], dict[str, Any]], *, durable: bool = True
-    ) -> ServiceRecord:
+    def change_service(self, name: str, change: Callable[[ServiceRecord], dict[str, Any]]) -> ServiceRecord:
         """Gives fields the values that `change` computes from the current record; none when it raises.
 
         Raises `WebserviceNotFound`.
@@ -174,10 +224,46 @@ class Store:
         def stamp(record: ServiceRecord) -> dict[str, Any]:
             return {"updated_time": utc_now(), **change(record)}
 
-        record = self._rows.update(table, ServiceRecord, (table.c.name == name,), stamp, durable)
+        record = self._rows.update(table, ServiceRecord, (table.c.name == name,), stamp)
         if record is None:
             raise _no_service(name)
         return record
+
+    def restore_service(
+        self,
+        service: ServiceRecord,
+        revision: RevisionRecord | None,
+        deployment: DeploymentRecord | None,
+        models: list[ModelRecord],
+    ) -> None:
+        """Adds records that this store has lost: a service, its live revision under the number that it had, and so on.
+
+        The service and the revision replace what is there; a deployment and models that are there, deleted or not, stay
+        as they are.
+        """
+        tables = self._tables
+
+        def put(connection: Connection, table: Table, record: JsonRecord, keys: tuple[str, ...], over: bool) -> None:
+            row = to_row(table, record)
+            where = [table.c[key] == row[key] for key in keys]
+            if connection.execute(table.select().with_only_columns(table.c[keys[0]]).where(*where)).first() is None:
+                connection.execute(table.insert().values(**row))
+            elif over:
+                connection.execute(table.update().where(*where).values(**row))
+
+        def restore(connection: Connection) -> None:
+            now = utc_now()
+            put(connection, tables.services, replace(service, updated_time=now), ("name",), True)
+            if revision is not None:
+                others = (tables.revisions.c.service == service.name, tables.revisions.c.outcome == "live")
+                connection.execute(tables.revisions.update().where(*others).values(outcome="kept"))
+                put(connection, tables.revisions, revision, ("service", "number"), True)
+            if deployment is not None:
+                put(connection, tables.deployments, deployment, ("id",), False)
+            for model in models:
+                put(connection, tables.models, replace(model, created_time=now), ("name", "version"), False)
+
+        self._rows.write_retrying(restore)
 
     def remove_service(self, name: str) -> bool:
         """Removes the service, its revisions and its lease. False when there was none.
@@ -185,13 +271,19 @@ class Store:
         Its deployments stay; one that has no end, because its process was killed, is marked as interrupted.
         """
         deployments = self._tables.deployments
-        with self._rows.write() as connection:
+        found = False
+
+        def remove(connection: Connection) -> bool:
+            nonlocal found  # run again after a commit that was carried out, it finds none
             running = (deployments.c.service == name, deployments.c.state == "running")
             connection.execute(deployments.update().where(*running).values(state="interrupted"))
             for table in (self._tables.revisions, self._tables.leases):
                 connection.execute(table.delete().where(table.c.service == name))
             services = self._tables.services
-            return connection.execute(services.delete().where(services.c.name == name)).rowcount > 0
+            found |= connection.execute(services.delete().where(services.c.name == name)).rowcount > 0
+            return found
+
+        return self._rows.write(remove)
 
     # Revisions
 
@@ -199,7 +291,12 @@ class Store:
         """Adds the revision under the next number of its service, and notes the number in its deployment."""
         table, deployments = self._tables.revisions, self._tables.deployments
 
+        added: RevisionRecord | None = None
+
         def add(connection: Connection) -> RevisionRecord:
+            nonlocal added
+            if added is not None and is_there(connection, table, to_row(table, added)):
+                return added  # the commit before had been carried out
             number = next_number(connection, table.c.number, table.c.service == record.service)
             added = replace(record, number=number, created_time=record.created_time or utc_now())
             connection.execute(table.insert().values(**to_row(table, added)))
@@ -223,8 +320,7 @@ class Store:
             query = query.where(table.c.service == service)
         if outcome is not None:
             query = query.where(table.c.outcome == outcome)
-        with self._rows.read() as connection:
-            return from_rows(RevisionRecord, connection.execute(query))
+        return self._rows.find(RevisionRecord, query)
 
     def update_revision(self, service: str, number: int, *, durable: bool = True, **fields: Any) -> RevisionRecord:
         """Changes fields of a revision. Raises `WebserviceException` when there is none."""
@@ -243,13 +339,16 @@ class Store:
         table, services = self._tables.revisions, self._tables.services
         others = (table.c.service == service, table.c.outcome == "live", table.c.number != number)
         promoted = (table.c.service == service, table.c.number == number)
-        with self._rows.write(durable=False) as connection:
+        fields = {"updated_time": utc_now(), **fields, "revision": number}
+
+        def promote(connection: Connection) -> None:
             connection.execute(table.update().where(*others).values(outcome="kept"))
             if not connection.execute(table.update().where(*promoted).values(outcome="live")).rowcount:
                 raise _no_revision(service, number)
-            fields = {"updated_time": utc_now(), **fields, "revision": number}
             if change_row(connection, services, ServiceRecord, (services.c.name == service,), fields) is None:
                 raise _no_service(service)
+
+        self._rows.write(promote, durable=False)
 
     # Deployments
 
@@ -257,9 +356,16 @@ class Store:
         """Adds a deployment under the id that the caller gave it."""
         table = self._tables.deployments
         added = replace(record, created_time=record.created_time or utc_now())
-        with self._rows.write(durable) as connection:
-            connection.execute(table.insert().values(**to_row(table, added)))
-        return added
+        row, tried = to_row(table, added), False
+
+        def add(connection: Connection) -> DeploymentRecord:
+            nonlocal tried
+            if not (tried and is_there(connection, table, row)):
+                tried = True
+                connection.execute(table.insert().values(**row))
+            return added
+
+        return self._rows.write(add, durable)
 
     def begin_deployment(
         self, record: DeploymentRecord, service: ServiceRecord, change: Callable[[ServiceRecord], dict[str, Any]]
@@ -269,9 +375,13 @@ class Store:
         `service` is added when there is none of its name. Not durable. Raises what `change` raises.
         """
         table, services = self._tables.deployments, self._tables.services
-        where = (services.c.name == service.name,)
+        where, row, tried = (services.c.name == service.name,), to_row(table, record), False
 
         def begin(connection: Connection) -> DeploymentRecord:
+            nonlocal tried
+            if tried and is_there(connection, table, row):
+                return record  # the commit before had been carried out
+            tried = True
             if connection.execute(services.select().where(*where).with_for_update()).first() is None:
                 connection.execute(services.insert().values(**to_row(services, service)))
 
@@ -279,7 +389,7 @@ class Store:
                 return {"updated_time": utc_now(), **change(current)}
 
             change_row(connection, services, ServiceRecord, where, stamp)
-            connection.execute(table.insert().values(**to_row(table, record)))
+            connection.execute(table.insert().values(**row))
             return record
 
         return self._rows.write_retrying(begin, durable=False)
@@ -300,8 +410,7 @@ class Store:
             query = query.where(table.c.state == state)
         if limit is not None:
             query = query.limit(limit)
-        with self._rows.read() as connection:
-            return from_rows(DeploymentRecord, connection.execute(query))
+        return [record for record in self._rows.find(DeploymentRecord, query) if is_plain_name(record.id)]
 
     def update_deployment(self, id: str, *, durable: bool = True, **fields: Any) -> DeploymentRecord:
         """Changes fields of a deployment. Raises `WebserviceException` when there is none."""
@@ -314,8 +423,7 @@ class Store:
     def remove_deployments(self, ids: list[str]) -> int:
         """Removes the records of deployments. Returns how many there were."""
         table = self._tables.deployments
-        with self._rows.write() as connection:
-            return connection.execute(table.delete().where(table.c.id.in_(ids))).rowcount
+        return self._rows.write(delete_rows(table, table.c.id.in_(ids)))
 
     # Environments
 
@@ -323,11 +431,15 @@ class Store:
         """Adds the definition as the next version of its name, and returns the version."""
         table = self._tables.environments
 
+        row: dict[str, Any] = {}
+
         def add(connection: Connection) -> int:
-            version = next_number(connection, table.c.version, table.c.name == name)
-            row = {"name": name, "version": version, "created_time": utc_now(), "data": definition}
-            connection.execute(table.insert().values(**row))
-            return version
+            nonlocal row
+            if not (row and is_there(connection, table, row)):  # else the commit before had been carried out
+                version = next_number(connection, table.c.version, table.c.name == name)
+                row = {"name": name, "version": version, "created_time": utc_now(), "data": definition}
+                connection.execute(table.insert().values(**row))
+            return int(row["version"])
 
         return self._rows.write_retrying(add)
 
@@ -337,8 +449,8 @@ class Store:
         query = table.select().where(table.c.name == name)
         if version is not None:
             query = query.where(table.c.version == version)
-        with self._rows.read() as connection:
-            row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
+        query = query.order_by(table.c.version.desc()).limit(1)
+        row = self._rows.read(lambda connection: connection.execute(query).first())
         return {**(row.data or {}), "name": row.name, "version": row.version} if row else None
 
     def list_environments(self, name: str | None = None) -> list[dict[str, Any]]:
@@ -347,9 +459,18 @@ class Store:
         query = table.select().order_by(table.c.name, table.c.version.desc())
         if name is not None:
             query = query.where(table.c.name == name)
-        with self._rows.read() as connection:
-            rows = connection.execute(query).all()
+        rows = self._rows.read(lambda connection: connection.execute(query).all())
         return [{**(row.data or {}), "name": row.name, "version": row.version} for row in rows]
+
+
+def _find_damaged(connection: Connection, query: Select[Any]) -> list[int]:
+    """The row ids, the first column, of rows whose name, the second, or version, the third, is damaged."""
+    rows = connection.execute(query).all()
+    return [row[0] for row in rows if not is_plain_name(row[1]) or not all(map(_is_version, row[2:]))]
+
+
+def _is_version(value: object) -> bool:
+    return isinstance(value, int) and 0 < value <= HIGHEST
 
 
 def _no_service(name: str) -> WebserviceNotFound:

@@ -90,14 +90,18 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_version_2}
 
 
 def read_version(connection: Connection) -> int | None:
-    """The schema version of the store; None for a database without one."""
+    """The schema version of the store; None for a database without one. Raises `ValueError` when it is damaged."""
     import sqlalchemy as sa
 
     meta = tables().meta
     if not sa.inspect(connection).has_table(meta.name):
         return None
     value = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar_one_or_none()
-    return None if value is None else int(value)
+    if value is None:
+        return None
+    if not str(value).isdecimal() or not int(value):
+        raise ValueError(f"it is {str(value)[:40]!r}")
+    return int(value)
 
 
 def create(connection: Connection) -> None:

@@ -296,7 +296,7 @@ class Connection(asyncio.Protocol):
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         self._parser = parser = httptools.HttpRequestParser(self)
-        # A trailer `Connection: close` must not change the request.
+        # A trailer `Connection: close` must not change the request; see also `on_message_complete`.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser
 
@@ -438,6 +438,10 @@ class Connection(asyncio.Protocol):
             return
         self.arriving = None
         self.waiting_since, self._excess, self._line = perf_counter(), 0, bytearray()
+        if self._header_count and not exchange.close:
+            self._parser = (
+                None  # after a trailer `Connection: close` it would read no further request, without an error
+            )
         exchange.complete = True
         parts = exchange.body_parts
         if parts:

@@ -111,7 +111,7 @@ def text_of(entry: dict[str, Any]) -> str:
 
 def describe_ids(ids: Sequence[str]) -> str:
     """The ids as `text_of` writes them: the first, and how many more there are."""
-    return _printable(ids[0]) + (f" +{len(ids) - 1}" if len(ids) > 1 else "")
+    return printable(ids[0]) + (f" +{len(ids) - 1}" if len(ids) > 1 else "")
 
 
 _OWN_LOGGERS = ("print", "stderr", "server", "raw", "supervisor")
@@ -122,12 +122,12 @@ def _lines(text: Any) -> list[str]:
 
 
 def _access_text(entry: dict[str, Any]) -> str:
-    words = [str(entry.get("method", "")), _printable(str(entry.get("path", ""))), str(entry.get("status", ""))]
+    words = [str(entry.get("method", "")), printable(str(entry.get("path", ""))), str(entry.get("status", ""))]
     milliseconds = entry.get("ms")
     words += [f"{milliseconds:.1f} ms"] if isinstance(milliseconds, (int, float)) else []
     return " ".join([*words, f"{entry.get('bytes_out', 0)} bytes"])
 
 
-def _printable(text: str) -> str:
-    """Text that a client sent, on one line: a client must not forge lines of the log."""
-    return text if text.isprintable() else repr(text)
+def printable(text: str) -> str:
+    """Text that a client sent, as one word: a client must not forge a line of the log, nor what follows on it."""
+    return text if text.isprintable() and " " not in text else repr(text)

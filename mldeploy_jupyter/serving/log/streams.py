@@ -66,9 +66,10 @@ class Stream(io.TextIOBase):
         for line in finished:
             line = line.strip("\r")  # of CRLF, and of a progress bar that rewrites its line
             lines += [(request, line[start : start + MAX_TEXT]) for start in range(0, len(line) or 1, MAX_TEXT)]
-        while len(rest) > MAX_TEXT:
-            lines.append((request, rest[:MAX_TEXT]))
-            rest = rest[MAX_TEXT:]
+        if len(rest) > MAX_TEXT:
+            whole_pieces = (len(rest) - 1) // MAX_TEXT * MAX_TEXT
+            lines += [(request, rest[start : start + MAX_TEXT]) for start in range(0, whole_pieces, MAX_TEXT)]
+            rest = rest[whole_pieces:]
         if rest:
             self._held[thread] = (request, [rest], len(rest))
         self._emit(lines)

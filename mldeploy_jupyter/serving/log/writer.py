@@ -22,6 +22,8 @@ RequestIds = str | tuple[str, ...]
 # `run()`, and inherited by tasks and threads to which Python copies the context (`asyncio.to_thread`).
 request_id: ContextVar[RequestIds] = ContextVar("mldeploy_request_id", default="")
 
+MAX_PATH = 1000  # characters of a request's path; any client, even one without a key, may send 64 KiB
+
 _fd = -1  # the writer's own descriptor: the script may close or redirect 1 and 2
 
 _prefix = ""  # LEADER and the mark
@@ -96,7 +98,7 @@ def add_access(
     """Adds one answered request to the access log; `flush_access` writes it. Call it on the loop's thread only."""
     global _last_route
     if _last_route[0] != path or _last_route[1] != method:
-        name, verb = quote(path), quote(method)
+        name, verb = quote(path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}..."), quote(method)
         _last_route = (path, method, f'"method":{verb},"path":{name},"message":"{verb[1:-1]} {name[1:-1]}","status":')
     quoted_id = encode_basestring_ascii(request_id) if request_id.isascii() else quote(request_id)
     _access.append(

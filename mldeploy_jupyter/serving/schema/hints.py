@@ -110,7 +110,8 @@ def make_node(hint: Any, seen: dict[Any, Any]) -> HintNode:
     if origin is typing.Literal:
         return _literal_node(list(arguments))
     if origin in (typing.Union, types.UnionType):
-        return _union_node([make_node(item, seen) for item in _in_order_of_trial(arguments)])
+        nodes = [make_node(item, seen) for item in _in_order_of_trial(arguments)]
+        return _union_node(nodes, type(None) in arguments)
     return (
         _scalar_node(hint)
         or class_node(hint, seen, make_node)
@@ -211,8 +212,10 @@ def _dict_node(item: HintNode, integer_keys: bool) -> HintNode:
     return HintNode(parse, {"type": "object", "additionalProperties": item.schema})
 
 
-def _union_node(items: list[HintNode]) -> HintNode:
+def _union_node(items: list[HintNode], has_null: bool) -> HintNode:
     def parse(value: Any, where: str) -> Any:
+        if value is None and has_null:
+            return None  # an array would take it for NaN
         deepest: ValidationError | None = None  # the error of the type that fitted furthest
         for item in items:
             try:
@@ -225,7 +228,8 @@ def _union_node(items: list[HintNode]) -> HintNode:
 
     if any(item is _ANYTHING for item in items):
         return _ANYTHING
-    return HintNode(parse, {"anyOf": [item.schema for item in items]})
+    # What the first type takes in bulk, as an array in `np.ndarray | None`, no other is asked for.
+    return HintNode(parse, {"anyOf": [item.schema for item in items]}, parse_bulk=items[0].parse_bulk)
 
 
 def _in_order_of_trial(hints: tuple[Any, ...]) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -94,13 +95,19 @@ def _from_base64(value: Any, where: str) -> bytes:
         raise ValidationError(where, f"{short_repr(value)} is not base64") from None
 
 
+_BELOW_MICROSECONDS = re.compile(r"[.,]\d{6}\d*[1-9]")
+
+
 def _from_iso(cls: Any, name: str) -> Convert:
     def parse(value: Any, where: str) -> Any:
         text = to_str(value, where)
         try:
-            return cls.fromisoformat(text)
+            found = cls.fromisoformat(text)
         except ValueError:
             raise ValidationError(where, f"{short_repr(value)} is not a {name} in ISO 8601") from None
+        if _BELOW_MICROSECONDS.search(text):  # Python drops these digits
+            raise ValidationError(where, f"{short_repr(value)} cannot be counted in us without losing precision")
+        return found
 
     return parse
 

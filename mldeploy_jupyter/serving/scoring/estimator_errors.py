@@ -7,6 +7,7 @@ another library was called from there, and the value itself shows the fault that
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -27,16 +28,20 @@ def client_fault(error: BaseException, arguments: dict[str, Any], sent: dict[str
     found = _estimator_call(error, arguments)
     if found is None:
         return None
-    estimator, name = found
+    estimator, name, checked = found
     value = arguments[name]
     if not _is_same(value, sent.get(name)):
         return None
-    return _diagnose(str(error), estimator, value, name)
+    return _diagnose(str(error), estimator, value, checked, name)
 
 
-def _estimator_call(error: BaseException, arguments: dict[str, Any]) -> tuple[Any, str] | None:
-    """The first estimator that got one of the arguments itself, and the argument's name."""
+def _estimator_call(error: BaseException, arguments: dict[str, Any]) -> tuple[Any, str, Any] | None:
+    """The first estimator that got one of the arguments itself, the argument's name, and the data that was refused.
+
+    A pipeline refuses what one of its steps got, which may be some columns of the argument.
+    """
     found: tuple[Any, str] | None = None
+    checked: Any = None
     traceback = error.__traceback__
     while traceback is not None:
         package = _package(traceback.tb_frame)
@@ -47,8 +52,10 @@ def _estimator_call(error: BaseException, arguments: dict[str, Any]) -> tuple[An
             given = next((name for name, value in arguments.items() if value is names.get("X")), None)
             if given is not None and "self" in names:
                 found = names["self"], given
+        if found is not None and package == "sklearn":
+            checked = traceback.tb_frame.f_locals.get("X", checked)
         traceback = traceback.tb_next
-    return found
+    return (*found, checked) if found is not None else None
 
 
 def _package(frame: FrameType) -> str:
@@ -65,7 +72,7 @@ def _is_same(value: Any, sent: Any) -> bool:
     return type(value) is list and bool(value == sent)
 
 
-def _diagnose(message: str, estimator: Any, value: Any, name: str) -> ValidationError | None:
+def _diagnose(message: str, estimator: Any, value: Any, checked: Any, name: str) -> ValidationError | None:
     shape: Any = value.shape if hasattr(value, "shape") else (len(value),)
     if shape and shape[0] == 0:
         return ValidationError(name, "expected at least one row, got none")
@@ -78,9 +85,15 @@ def _diagnose(message: str, estimator: Any, value: Any, name: str) -> Validation
         if isinstance(count, int) and count != shape[1]:
             return ValidationError(f"{name}[0]", f"expected {count} values, got {shape[1]}")
     if "could not convert string to float" in message:
-        return _first_cell(value, name, _is_no_number, "expected a number, got a string, {}")
+        text = "expected a number, got a string, {}"
+
+        def is_named(cell: Any) -> bool:
+            return _is_no_number(cell) and repr(cell) in message
+
+        named = _wrong_cell(value, checked, name, is_named, text)
+        return named or _wrong_cell(value, checked, name, _is_no_number, text)
     if "contains NaN" in message:
-        return _first_cell(value, name, _is_nan, "expected a number, got null")
+        return _wrong_cell(value, checked, name, _is_nan, "expected a number, got null")
     if message.startswith("Found unknown categories"):
         return ValidationError(name, message[0].lower() + message.splitlines()[0][1:])
     return None
@@ -104,25 +117,40 @@ def _wrong_columns(estimator: Any, value: Any, name: str) -> ValidationError | N
     return None
 
 
-def _first_cell(value: Any, name: str, is_wrong: Any, text: str) -> ValidationError | None:
-    """The error at the first cell that is wrong; None when there is none."""
+def _wrong_cell(
+    value: Any, checked: Any, name: str, is_wrong: Callable[[Any], bool], text: str
+) -> ValidationError | None:
+    """The error at the first cell that is wrong, or at the whole argument when another cell may be at fault.
+
+    None when no cell is wrong. `checked` is what the estimator refused: `value` or some of its columns.
+    """
+    labels = set(getattr(checked, "columns", ())) & set(getattr(value, "columns", ()))
+    wrong = (
+        (where, cell, column)
+        for where, cell, column in _cells(value, name)
+        if (not labels or column in labels) and is_wrong(cell)
+    )
+    first = next(wrong, None)
+    if first is None:
+        return None
+    where, cell, column = first
+    if checked is not value and not labels and any(other != column for _, _, other in wrong):
+        where = name
+    return ValidationError(where, text.format(short_repr(cell)))
+
+
+def _cells(value: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """The place, value and column of each cell: column by column in a frame, else row by row."""
     if hasattr(value, "columns"):
-        cells = (
-            (f"{name}[{row}].{column}", cell)
-            for position, column in enumerate(value.columns)
-            for row, cell in enumerate(value.iloc[:, position].tolist())
-        )
-    else:
-        rows = value.tolist() if hasattr(value, "tolist") else value
-        cells = (
-            (f"{name}[{index}]" if at is None else f"{name}[{index}][{at}]", cell)
-            for index, row in enumerate(rows)
-            for at, cell in (enumerate(row) if isinstance(row, list) else ((None, row),))
-        )
-    for where, cell in cells:
-        if is_wrong(cell):
-            return ValidationError(where, text.format(short_repr(cell)))
-    return None
+        for position, column in enumerate(value.columns):
+            for row, cell in enumerate(value.iloc[:, position].tolist()):
+                yield f"{name}[{row}].{column}", cell, column
+        return
+    for index, row in enumerate(value.tolist() if hasattr(value, "tolist") else value):
+        if isinstance(row, list):
+            yield from ((f"{name}[{index}][{at}]", cell, at) for at, cell in enumerate(row))
+        else:
+            yield f"{name}[{index}]", row, None
 
 
 def _is_no_number(cell: Any) -> bool:

@@ -224,11 +224,16 @@ def _numpy_to_plain(np: Any, value: Any, where: str, depth: int) -> tuple[bool, 
     """Whether `value` is numpy's, and then its plain value."""
     if isinstance(value, np.datetime64):
         return True, None if np.isnat(value) else str(np.datetime_as_string(value))
-    if isinstance(value, np.generic) and value.dtype.kind in "biufU":
+    if isinstance(value, np.generic) and value.dtype.kind == "f":
+        return True, _check_finite(float(value), where)  # `item()` of a longdouble is a longdouble
+    if isinstance(value, np.generic) and value.dtype.kind in "biuU":
         return True, to_plain(value.item(), where, depth + 1)
     if isinstance(value, np.ndarray):
-        if value.dtype.kind == "f" and np.isfinite(value).all():
-            return True, value.astype("float64").tolist()
+        if value.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                value = value.astype("float64")  # a longdouble may be infinity then
+            if np.isfinite(value).all():
+                return True, value.tolist()
         if value.dtype.kind in "iubU":
             return True, value.tolist()
         if value.ndim == 0:

@@ -22,7 +22,7 @@ from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import procfs
 from ..system.identity import folder_identity
-from ..system.json_file import read_json, write_json
+from ..system.json_file import read_json, remove_unfinished, write_json
 from ..system.listening_socket import open_listener
 from ..system.signals import handle_signals
 from .arbiter import Arbiter
@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError:
         return EXIT_LOCKED
     kill_orphans(folder)
+    remove_unfinished(folder)
     live = read_json(folder / "live.json") if options.resume else None
     try:
         settings = Settings.from_dict((live or {}).get("settings", {}))

@@ -94,9 +94,13 @@ class Respawner:
         """A new worker that accepts connections. Raises `Aborted`."""
         pool, answer_early = self._pool, not generation.is_serving
         worker = pool.spawn(
-            generation, queue.SimpleQueue(), _emit_nothing, answer_early=answer_early, new_interpreter=new_interpreter
+            generation,
+            queue.SimpleQueue(),
+            _emit_nothing,
+            answer_early=answer_early,
+            new_interpreter=new_interpreter,
+            restarts=restarts,
         )
-        worker.restarts = restarts
         try:
             worker = make_ready(pool, generation, worker, None, _emit_nothing, answer_early=answer_early)
             if pool.live is not generation:

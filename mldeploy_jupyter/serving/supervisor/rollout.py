@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +23,10 @@ from .startup import make_ready
 from .worker_pool import WorkerPool
 from .worker_process import WorkerProcess
 
+NEXT_FILE = ".live.json.next"  # the future `live.json` of a deployment under way
+
+REVOKED = 64  # cancelled deployments that are remembered; the request of one follows within moments or never
+
 # Called with the new generation, whether it has a port of its own, and a function that records it in `live.json`.
 Switch = Callable[[Generation, bool, Callable[[], None]], None]
 
@@ -34,6 +40,7 @@ class Rollouts:
         self._host = host
         self._switch = switch
         self._deployment: Deployment | None = None
+        self._revoked: deque[str] = deque(maxlen=REVOKED)  # ids of deployments that were cancelled before they began
         self._lock = threading.Lock()
 
     def deploy(self, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
@@ -47,6 +54,8 @@ class Rollouts:
                 running = self._deployment.id if self._deployment else ""
                 text = f"deployment {running} is running" if running else "the service is stopping"
                 return {"ok": False, "failure": failure("busy", "rollout", text, deployment_id=running)}
+            if request.get("deployment_id") in self._revoked:
+                return {"ok": False, "failure": failure("cancelled", "rollout", "cancelled before it began")}
             deployment = self._deployment = Deployment(request.get("deployment_id", ""), settings.revision)
             facts = {"deployment_id": deployment.id, "revision": deployment.revision}
             self.last = {**facts, "outcome": "running", "failure": None}
@@ -67,10 +76,15 @@ class Rollouts:
         return {"ok": False, "failure": data} if data else {"ok": True, **result}
 
     def cancel(self, deployment_id: str) -> dict[str, Any]:
-        """Cancels the running deployment, unless its switch has begun. An empty id stands for any."""
+        """Cancels the running deployment, unless its switch has begun. An empty id stands for any.
+
+        One that is not running will not begin later: its request may be on the way, from a client that has died since.
+        """
         with self._lock:
             deployment = self._deployment
             if deployment is None or (deployment_id and deployment.id != deployment_id):
+                if deployment_id:
+                    self._revoked.append(deployment_id)
                 return {"ok": False, "failure": failure("not-running", "", "no such deployment is running")}
             if deployment.switching:
                 return {"ok": False, "failure": failure("too-late", "switch", "traffic is being switched already")}
@@ -90,6 +104,7 @@ class Rollouts:
         last = find_last_request(pool.live.workers) if request.get("replay") and pool.live is not None else None
         listener, new_port = pool.listener, bool(port) and port != pool.port
         generation = Generation(settings, deployment.id, listener)
+        prepared: Callable[[], Callable[[], None]] | None = None
         try:
             stages.start("rollout")
             if new_port:
@@ -120,6 +135,8 @@ class Rollouts:
                 worker.exited.wait(5)
             if new_port and listener is not pool.listener:
                 listener.close()
+            if prepared is not None:
+                self._remove_prepared_file(prepared)
             raise
         first = generation.workers[0].ready
         return {
@@ -194,7 +211,7 @@ class Rollouts:
             "revision": generation.settings.revision,
             "port": int(generation.listener.getsockname()[1]),
         }
-        next_file, final = self._pool.folder / ".live.json.next", self._pool.folder / "live.json"
+        next_file, final = self._pool.folder / NEXT_FILE, self._pool.folder / "live.json"
         try:
             write_json(next_file, data)
         except OSError as error:
@@ -208,6 +225,13 @@ class Rollouts:
                 self._pool.log.write(f"{final} could not be replaced: {error}")
 
         return save
+
+    def _remove_prepared_file(self, prepared: Callable[[], Callable[[], None]]) -> None:
+        """Removes the future `live.json` of a deployment that failed, once it is written."""
+        with contextlib.suppress(Aborted):
+            prepared()
+        with contextlib.suppress(OSError):
+            (self._pool.folder / NEXT_FILE).unlink(missing_ok=True)
 
 
 def _probe_limit(settings: Settings) -> float:

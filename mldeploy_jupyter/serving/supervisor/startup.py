@@ -71,9 +71,14 @@ def _start_again(
     failed.kill()
     failed.exited.wait(5)
     substitute = pool.spawn(
-        generation, failed.events, emit, answer_early=answer_early, new_interpreter=bool(failure_of_fork)
+        generation,
+        failed.events,
+        emit,
+        answer_early=answer_early,
+        new_interpreter=bool(failure_of_fork),
+        restarts=failed.restarts,
     )
-    substitute.restarts, substitute.failure_of_fork = failed.restarts, failure_of_fork
+    substitute.failure_of_fork = failure_of_fork
     if failed in generation.workers:
         generation.workers[generation.workers.index(failed)] = substitute
     return substitute

@@ -113,11 +113,12 @@ class WorkerPool:
         answer_early: bool,
         new_interpreter: bool = False,
         deployment: Deployment | None = None,
+        restarts: int = 0,
     ) -> WorkerProcess:
         """Starts a worker. It is forked where that is possible, unless it must be a `new_interpreter`.
 
-        `events` gets the messages about its start, `emit` its lines of output. Raises `Aborted` when the service stops,
-        `deployment` is cancelled, or the process cannot start.
+        `events` gets the messages about its start, `emit` its lines of output; `restarts` counts the workers before it
+        in its place. Raises `Aborted` when the service stops, `deployment` is cancelled, or the process cannot start.
         """
 
         def is_unwanted() -> bool:
@@ -129,6 +130,7 @@ class WorkerPool:
             process = self.zygotes.acquire(generation.settings, is_unwanted, wait=not generation.was_live)
         worker = self._create_worker(generation.settings, self.log, self.scoreboard)
         worker.events = events
+        worker.restarts = restarts
         worker.on_exit = self.remove
         worker.on_message = self._handle_message
         worker.on_line = lambda _, text: emit({"event": "log", "text": text})

@@ -100,7 +100,7 @@ class ZygotePool:
                     if not unsafe.module:
                         self._log_once(f"workers are not forked: {unsafe}")
                         return None
-                    self._learned.excluded[unsafe.module] = str(unsafe)
+                    self._exclude(unsafe)
                     self._log.write(f"{unsafe.module} is not imported ahead: {unsafe}")
             self._learned.forking_off = "several modules in a row made forking unsafe"
             self._log_once(f"workers are not forked: {self._learned.forking_off}")
@@ -132,8 +132,10 @@ class ZygotePool:
                     self._on_change()
             except ForkUnsafe as unsafe:
                 self._drop_zygote()
+                if self._closed:
+                    return
                 if unsafe.module:
-                    self._learned.excluded[unsafe.module] = str(unsafe)
+                    self._exclude(unsafe)
                 self._log.write(f"the process that workers are forked from is given up: {unsafe}")
 
     def learn(self, settings: Settings, modules: list[str]) -> None:
@@ -146,11 +148,7 @@ class ZygotePool:
             if not new:
                 return
             self._learned.modules = [*self._learned.modules, *new][:MAX_NAMES]
-            data = {"python": settings.python, "modules": self._learned.modules, "excluded": self._learned.excluded}
-            try:
-                write_json(self._path, data, durable=False)
-            except OSError as error:
-                self._log.write(f"the list of modules cannot be written down: {error}")
+            self._write_learned()
 
     def stop_forking(self, reason: str) -> None:
         """Forks nothing more for this interpreter, because a worker failed that only started in a new one."""
@@ -273,6 +271,18 @@ class ZygotePool:
         """The modules that the zygote should import and was not told to yet."""
         wanted = dict.fromkeys([*settings.preload, *self._learned.modules])
         return [name for name in wanted if name not in zygote.requested_modules and not self._is_excluded(name)]
+
+    def _exclude(self, unsafe: ForkUnsafe) -> None:
+        self._learned.excluded[unsafe.module] = str(unsafe)
+        self._write_learned()
+
+    def _write_learned(self) -> None:
+        learned = self._learned
+        data = {"python": learned.python, "modules": learned.modules, "excluded": learned.excluded}
+        try:
+            write_json(self._path, data, durable=False)
+        except OSError as error:
+            self._log.write(f"the list of modules cannot be written down: {error}")
 
     def _is_excluded(self, name: str) -> bool:
         return any(f"{name}.".startswith(f"{module}.") for module in self._learned.excluded)

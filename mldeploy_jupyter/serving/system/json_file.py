@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
+
+_UNFINISHED = re.compile(r"\..+\.json(\.next|(\.next)?\.\d+\.\d+)")  # `.live.json.next` and what `write_json` makes
 
 
 def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
@@ -26,6 +30,17 @@ def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes the files in `folder` that a process was about to put in place when it was killed.
+
+    For the holder of the folder's lock.
+    """
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

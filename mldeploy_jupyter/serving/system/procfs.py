@@ -117,11 +117,13 @@ def read_boot_id(proc: Path = PROC) -> str:
     return read_file("sys", "kernel/random/boot_id", proc).strip()
 
 
-def count_threads(pid: int | str = "self", proc: Path = PROC) -> int | None:
+def list_thread_names(pid: int | str = "self", proc: Path = PROC) -> list[str]:
+    """The names of the threads of a process, which are its program's name where a thread was given none."""
     try:
-        return len(os.listdir(proc / str(pid) / "task"))
+        threads = os.listdir(proc / str(pid) / "task")
     except OSError:
-        return None
+        return []
+    return [read_file(pid, f"task/{thread}/comm", proc).rstrip("\n") for thread in threads]
 
 
 def list_mapped_files(pid: int | str = "self", proc: Path = PROC) -> set[str]:

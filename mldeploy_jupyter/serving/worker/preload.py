@@ -98,6 +98,12 @@ def is_library(name: str, folders: tuple[str, ...]) -> bool:
     return all(os.path.realpath(path).startswith(folders) for path in paths)
 
 
+def with_packages(names: list[str]) -> list[str]:
+    """`names`, each once, and before it the packages that it is in: `a` and `a.b` before `a.b.c`."""
+    parts = ([name[:end] for end, char in enumerate(f"{name}.") if char == "."] for name in names)
+    return list(dict.fromkeys(itertools.chain.from_iterable(parts)))
+
+
 def libraries_since(earlier: set[str]) -> list[str]:
     """Full names of the modules of installed packages imported since `snapshot`, in order of import."""
     folders = library_folders()

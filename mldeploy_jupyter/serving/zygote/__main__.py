@@ -81,13 +81,16 @@ class Zygote:
         return None
 
     def _import(self, names: list[str]) -> dict[str, Any]:
-        """Imports modules of installed packages; skips others. Stops at the first that makes forking unsafe."""
+        """Imports modules of installed packages; skips others. Stops at the first that makes forking unsafe.
+
+        A package is imported before its modules, so that it is the culprit when its own code is the reason.
+        """
         if self._unsafe_answer:
             return self._unsafe_answer
         folders = preload.library_folders()
         failed: dict[str, str] = {}
         gc.disable()
-        for name in names:
+        for name in preload.with_packages(names):
             if name in sys.modules or not preload.is_library(name, folders):
                 continue
             self._channel.send({"event": "importing", "module": name})

@@ -1,8 +1,9 @@
 """Tells whether this process may be forked, from what runs in it and not from a list of modules.
 
 A forked child has a copy of its parent's memory, but only one thread. What other threads hold, such as locks or a
-running OpenMP pool, is broken in the child, and it cannot use a GPU's context. OpenBLAS is an exception: it stops its
-pool before a fork, and starts it again when it is called.
+running OpenMP pool, is broken in the child, and it cannot use a GPU's context. There are two exceptions. OpenBLAS stops
+its pool before a fork, and starts it again when it is called. jemalloc, which pyarrow brings along, holds its locks
+across a fork, and its child frees memory without the background thread.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ _THREAD_COUNTS = ("openblas_get_num_threads", "scipy_openblas_get_num_threads")
 
 _SUFFIXES = ("", "64_", "_64", "64")
 
+_JEMALLOC_THREAD = "jemalloc_bg_thd"  # the name that jemalloc gives its thread
+
 _GPU_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dxg")
 
 
 def why_unsafe(proc: Path = procfs.PROC) -> str:
     """Why this process must not be forked; empty when it may be."""
-    threads = procfs.count_threads(proc=proc)
-    if sys.platform != "linux" or threads is None:
+    threads = procfs.list_thread_names(proc=proc)
+    if sys.platform != "linux" or not threads:
         return "forking is used on Linux only"
     names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     if names:
         return f"Python threads run ({', '.join(names[:3])})"
-    others = threads - 1
+    others = len(threads) - 1 - threads.count(_JEMALLOC_THREAD)
     unexplained = others - count_blas_threads(proc) if others else 0
     if unexplained > 0:
         return f"{unexplained} native threads run"

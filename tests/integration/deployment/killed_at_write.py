@@ -68,6 +68,12 @@ def update(ws: Workspace) -> None:
     service.wait_for_deployment(timeout_sec=60)
 
 
+def scale(ws: Workspace) -> None:
+    service = Webservice(ws, "svc")
+    service.update(worker_count=2)
+    service.wait_for_deployment(timeout_sec=60)
+
+
 def rollback(ws: Workspace) -> None:
     service = Webservice(ws, "svc")
     service.rollback()
@@ -79,6 +85,7 @@ OPERATIONS: dict[str, Callable[[Workspace], object]] = {
     "runner": deploy,  # the process that dies is the runner
     "update": update,
     "rollback": rollback,
+    "scale": scale,
     "stop": lambda ws: Webservice(ws, "svc").stop(),
     "start": lambda ws: Webservice(ws, "svc").start(),
     "regen-key": lambda ws: Webservice(ws, "svc").regen_key("Primary"),

@@ -32,7 +32,7 @@ from mldeploy_jupyter.core.journal.journal import STAGES, read_events
 from mldeploy_jupyter.core.records import DeploymentRequest
 from tests.polling import wait_until
 
-from .conftest import BROKEN, SLOW, Site, live
+from .conftest import BROKEN, SLOW, Site, ask, live, update
 
 
 def test_the_journal_has_every_stage_once_with_its_duration(site: Site) -> None:
@@ -51,6 +51,20 @@ def test_settings_that_a_local_service_does_not_use_are_a_warning(site: Site) ->
     service.wait_for_deployment()
     check = fold(read_events(service.journal)).stages[0]
     assert (check.detail, check.warnings) == ("not used on this machine: enable_gpu, runtime spark-py", 1)
+
+
+def test_a_script_that_is_rewritten_after_the_call_is_deployed_as_it_was(site: Site) -> None:
+    site.script(1)
+    service = site.deploy()
+    site.script(2)
+    service.wait_for_deployment(timeout_sec=60)
+    assert ask(service) == 1
+    update(site, service)
+    site.script(3)
+    service.wait_for_deployment(timeout_sec=60)
+    assert ask(service) == 2
+    folder = site.ws.folder.deployments
+    wait_until(lambda: not list(folder.glob("*/source*")), what=lambda: str(list(folder.glob("*/*"))))
 
 
 def test_the_finished_journal_is_archived_with_the_artifacts(site: Site) -> None:

@@ -104,6 +104,40 @@ def test_a_full_disk_can_be_tidied_up(disk: Disk, site: Site) -> None:
     assert live(site).run({})["answer"] == 2
 
 
+def test_without_the_reserve_a_service_can_be_deleted(disk: Disk, site: Site) -> None:
+    site.deploy("other").wait_for_deployment(timeout_sec=60)  # has the same bundle, which frees nothing with the first
+    leases = site.ws.folder.open_store().leases
+    wait_until(lambda: leases.get("svc") is None and leases.get("other") is None)
+    database._close_all()
+    (site.ws.folder.root / "store.db.reserve").unlink()
+    disk.fill()
+    disk.run("service", "list")
+    disk.run("service", "get-logs", "svc")
+    disk.run("service", "stop", "svc")
+    disk.fill()
+    disk.run("service", "delete", "svc")
+    assert '"svc"' not in disk.run("service", "list", "--json")
+    disk.fill()
+    disk.run("service", "delete", "other")
+    disk.run("prune", "--keep-deployments", "0")
+    root = site.ws.folder.root
+    assert [path for name in ("services", "bundles") for path in (root / name).iterdir()] == []
+    store = site.ws.folder.open_store()
+    assert (store.get_service("svc"), store.list_revisions("svc"), store.list_deployments()) == (None, [], [])
+
+
+def test_without_the_reserve_a_model_can_be_deleted_and_a_prune_ends(disk: Disk) -> None:
+    site = Site(disk.path)
+    (disk.path / "m.bin").write_bytes(os.urandom(1024 * 1024))
+    disk.run("model", "register", "-n", "m", "-p", "m.bin")
+    database._close_all()
+    (site.ws.folder.root / "store.db.reserve").unlink()
+    disk.fill()
+    assert "Nothing to remove" in disk.run("prune")
+    disk.run("model", "delete", "m:1")
+    assert "No models" in disk.run("model", "list")
+
+
 def test_without_the_reserve_a_service_can_be_stopped_and_its_keys_stay(disk: Disk, site: Site) -> None:
     before, folder = disk.run("service", "get-keys", "svc"), site.ws.folder.services / "svc"
     names = sorted(os.listdir(folder))

@@ -100,7 +100,7 @@ def look(site: Site) -> list[Webservice]:
 
 def check_that_it_heals(site: Site, operation: str) -> None:
     services = look(site)
-    if operation in ("update", "rollback", "regen-key"):
+    if operation in ("update", "rollback", "scale", "regen-key"):
         (service,) = services
         assert (service.state, service.run({})["answer"] in (1, 2, 3)) == ("Healthy", True)
     for service in services:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter import Webservice
-from mldeploy_jupyter.core.errors import DeploymentInterrupted
+from mldeploy_jupyter.core.errors import DeploymentCancelled, DeploymentInterrupted
 from mldeploy_jupyter.core.journal.journal import read_events
 from mldeploy_jupyter.deployment import launch, query_status
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 from tests.polling import wait_until
 
-from .conftest import Site, ask, live, update
+from .conftest import SLOW, Site, ask, live, update
 
 HARNESS = str(Path(__file__).with_name("killed_runner.py"))
 LAST = 16  # events of a first deployment: the state, six stages opened and closed, three log lines
@@ -158,3 +158,32 @@ def test_a_suspended_runner_learns_how_its_deployment_ended(site: Site) -> None:
         os.kill(record.runner["pid"], signal.SIGCONT)
     service.wait_for_deployment(timeout_sec=30)
     assert ask(service) == 2 and site.ws.folder.open_store().get_service("svc").revision == 2
+
+
+@pytest.mark.parametrize("started", ["deploy", "update"])
+def test_a_runner_that_a_signal_has_stopped_is_found_within_seconds(site: Site, started: str) -> None:
+    service = live(site)
+    site.write(SLOW)
+    if started == "deploy":
+        service = site.deploy()
+    else:
+        update(site, service, detached=True)
+    store = site.ws.folder.open_store()
+    wait_until(lambda: any(e.stage == "rollout" for e in read_events(service.journal)))
+    pid = store.get_deployment(service.deployment_id).runner["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: process_is_gone(site, pid), 15)
+    if started == "deploy":
+        with pytest.raises(DeploymentInterrupted):
+            service.wait_for_deployment(timeout_sec=10)
+    else:  # the supervisor goes on by itself, and can be told to stop
+        assert service.state == "Transitioning" and service.cancel()
+        with pytest.raises(DeploymentCancelled):
+            service.wait_for_deployment(timeout_sec=10)
+    wait_until(lambda: service.state == "Healthy")
+    assert ask(service) == 1
+
+
+def process_is_gone(site: Site, pid: int) -> bool:
+    Webservice.list(site.ws)
+    return all(line.split()[0] != str(pid) for line in site.processes())

@@ -184,3 +184,34 @@ def test_an_interrupt_of_the_check_ends_its_process(kernel: Kernel, folder: Path
     pid = int(mark.read_text())
     wait_until(lambda: not Path(f"/proc/{pid}").exists() or "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text())
     assert not list(folder.glob(".mldeploy/check-*"))
+
+
+LABELS = """import os
+
+def init():
+    global labels
+    labels = open(os.path.join(os.path.dirname(__file__), "labels.txt")).read().split()
+
+def run(data): return labels
+"""
+
+
+def test_a_script_with_files_beside_it_is_checked_deployed_and_edited(kernel: Kernel, folder: Path) -> None:
+    (folder / "src").mkdir()
+    (folder / "src" / "labels.txt").write_text("a b")
+    failed = no_traceback(kernel.run(f"%%entry_script src/lab.py\n{LABELS}"))
+    assert "error: the file labels.txt is not in the service" in failed
+    assert "hint: ship its folder, too: %%entry_script src/lab.py --source-directory src" in failed
+    kernel.ok(f"%%entry_script src/lab.py --source-directory src\n{LABELS}")
+    kernel.ok("%deploy labels --wait")
+    assert kernel.ok("%score labels 1").result == "['a', 'b']"
+    (folder / "src" / "labels.txt").write_text("c")
+    kernel.ok(f"%%entry_script src/lab.py --update labels\n{LABELS}")
+    assert kernel.ok("%score labels 1").result == "['c']"
+    (folder / "src" / "labels.txt").write_text("d")
+    kernel.ok(f"%%entry_script src/lab.py --source-directory src\n# edited\n{LABELS}")
+    kernel.ok("%update labels --wait")
+    assert kernel.ok("%score labels 1").result == "['d']"
+    relative = LABELS.replace('os.path.join(os.path.dirname(__file__), "labels.txt")', '"labels.txt"')
+    failed = no_traceback(kernel.run(f"%%entry_script src/lab.py --source-directory src\n{relative}"))
+    assert "error: the file labels.txt is not in the folder where a service runs" in failed

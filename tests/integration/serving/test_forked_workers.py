@@ -194,6 +194,44 @@ def test_a_module_that_makes_forking_unsafe_is_left_to_the_worker(
     assert supervised.log.count("ownlib is not imported ahead") == 1
 
 
+def test_a_package_that_makes_forking_unsafe_is_left_to_the_worker_with_its_modules(
+    supervised: Supervised, tmp_path: Path
+) -> None:
+    python, library = _environment_with(tmp_path, "")
+    library.unlink()
+    package = library.with_suffix("")
+    package.mkdir()
+    (package / "__init__.py").write_text(PYTHON_THREAD)
+    names = [f"ownlib.part{number}" for number in range(6)]
+    for name in names:
+        (package / f"{name.partition('.')[2]}.py").touch()
+    source = f"import json, {', '.join(names)}\ndef init(): pass\ndef run(data): return 7\n"
+    assert supervised.deploy(source, python=python, preload=["json", *names])["ok"]
+    assert forking(supervised)["forking"] and list(forking(supervised)["excluded"]) == ["ownlib"]
+    assert live(supervised)[0]["forked"] and supervised.score().json() == 7
+
+
+PYARROW = """
+    import numpy as np, pandas as pd, pyarrow as pa, pyarrow.compute as pc
+    def init(): pass
+    def run(data):
+        sums = []
+        for pool in (pa.jemalloc_memory_pool(), pa.system_memory_pool()):
+            pa.set_memory_pool(pool)
+            sums += [pc.sum(pc.add(pa.array(np.arange(100_000)), 1)).as_py() for _ in range(20)]
+        table = pa.Table.from_pandas(pd.DataFrame({{"n": range(100_000), "s": "x"}}))
+        return [len(set(sums)), table.group_by("s").aggregate([("n", "sum")]).num_rows, {}]
+"""
+
+
+def test_arrow_runs_in_forked_workers(supervised: Supervised) -> None:
+    pytest.importorskip("pyarrow", reason="pip install pyarrow")
+    for version in range(3):
+        assert supervised.deploy(PYARROW.format(version), preload=["pandas", "pyarrow"])["ok"]
+        assert supervised.score().json() == [1, 1, version]
+        assert live(supervised)[0]["forked"] and not forking(supervised)["excluded"]
+
+
 BROKEN_BY_FORKING = """
     import gc, os, signal, threading
     FORKED = gc.get_freeze_count() > 0

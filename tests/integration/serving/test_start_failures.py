@@ -305,6 +305,19 @@ def test_a_deployment_goes_on_when_its_client_dies(supervised: Supervised) -> No
     assert supervised.score(headers=KEY).json() == "new"
 
 
+def test_a_deployment_whose_client_was_given_up_before_it_was_read_never_begins(supervised: Supervised) -> None:
+    supervised.deploy()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(supervised.facts["control"])
+        request = {"op": "deploy", "settings": supervised.settings(), "deployment_id": "late"}
+        client.sendall(json.dumps(request).encode())  # the end of the line is still on its way
+        assert supervised.ask("cancel", deployment_id="late")["failure"]["code"] == "not-running"
+        client.sendall(b"\n")
+        answer = json.loads(client.makefile().readline())
+    assert answer["failure"]["code"] == "cancelled"
+    assert supervised.ask("status")["last_deploy"]["deployment_id"] == "d1"
+
+
 def test_before_the_first_revision_is_ready_the_port_says_what_it_waits_for(supervised: Supervised) -> None:
     import requests
 

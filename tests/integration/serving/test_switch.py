@@ -227,6 +227,12 @@ def test_requests_go_on_while_a_slow_revision_loads(supervised: Supervised) -> N
     assert answers > 10
 
 
+def test_a_deployment_that_fails_leaves_no_file_of_the_next_revision(supervised: Supervised) -> None:
+    assert supervised.deploy()["ok"]
+    assert not supervised.deploy("def init(): raise ValueError('broken')\ndef run(data): return 1\n")["ok"]
+    assert list(supervised.folder.glob(".live.json*")) == []
+
+
 def test_a_revision_that_cannot_be_recorded_gets_no_traffic(supervised: Supervised) -> None:
     assert supervised.deploy()["ok"]
     blocked = supervised.folder / ".live.json.next"

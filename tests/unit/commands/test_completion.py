@@ -36,3 +36,19 @@ def test_words_options_and_names_are_completed(folder: Path) -> None:
 def test_completion_without_a_workspace(folder: Path) -> None:
     assert commands.complete_line(["model", "show", ""], make_context()) == []
     assert not (folder / ".mldeploy").exists()
+
+
+def test_names_are_those_of_the_workspace_that_the_line_names(folder: Path) -> None:
+    (folder / "model.pkl").write_bytes(b"model")
+    for name in ("here", "there"):
+        (folder / name).mkdir()
+        run(["workspace", "create", name, "--name", f"{name}-ws"], context=make_context())
+        run(["model", "register", f"{name}-model", "model.pkl", "-w", name], context=make_context())
+    ctx = make_context()
+    line = commands.complete_line
+    for option in (["-w", "there"], ["--path", "./there"], ["--path=there"], ["--workspace-name", "there-ws"]):
+        assert line(["model", "deploy", "x", *option, "-m", "t"], ctx) == ["there-model", "there-model:1"]
+        assert line(["model", "deploy", "x", *option, "-m", "h"], ctx) == []
+    assert line(["model", "show", "-w", "th"], ctx) == ["there-ws", "there/"]
+    assert line(["service", "show", "-w", "mo"], ctx) == []  # a file is no workspace
+    assert line(["service", "show", "-w", "nowhere", ""], ctx) == []

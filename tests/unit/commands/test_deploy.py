@@ -33,9 +33,11 @@ def test_usage_errors(line: str, folder: Path, snapshot: SnapshotAssertion) -> N
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (b'{"modelId": "a:1",}', "it is not valid JSON: a comma stands before the closing } (line 1, column 18)"),
-        (b"\xff", "it is not UTF-8 text"),
-        (b"[]", "it has no modelId"),
+        (b'{"modelId": "a:1",}', "it is not valid JSON: a comma stands before the closing }"),
+        (b"\xff", "the file is not UTF-8 text"),
+        (b"[]", "the file must hold an object (key: value), not a list"),
+        (b"{}", "it has no modelId"),
+        (b'{"modelId": 3}', "its modelId is 3, and no string"),
     ],
 )
 def test_a_model_metadata_file_that_cannot_be_used(folder: Path, raw: bytes, why: str) -> None:

@@ -108,3 +108,23 @@ def test_a_script_that_cannot_be_read(folder: Path, content: bytes | None) -> No
     with pytest.raises(UsageError, match=r"score\.py cannot be read"):
         run_line("script check score.py")
     assert not (folder / ".mldeploy").exists()
+
+
+def test_a_script_is_checked_with_the_files_of_its_folder(folder: Path) -> None:
+    (folder / "src").mkdir()
+    source = "import os\ntext = open(os.path.join(os.path.dirname(__file__), 'a.txt')).read()\n"
+    (folder / "src" / "score.py").write_text(f"{source}def init(): print(text)\ndef run(data): return data\n")
+    (folder / "src" / "a.txt").write_text("from the folder")
+    with pytest.raises(EntryScriptError) as caught:
+        run_line("script check src/score.py", make_context())
+    assert caught.value.what == "the file a.txt is not in the service"
+    assert caught.value.hint == "ship its folder, too: add --source-directory src"
+    context = make_context()
+    run_line("script check src/score.py --source-directory src", context)
+    assert "from the folder" in notes(context)
+    for given, what in (("nope", "there is no folder nope"), ("src/sub", "src/score.py is outside src/sub")):
+        (folder / "src" / "sub").mkdir(exist_ok=True)
+        with pytest.raises(UsageError) as refused:
+            run_line(f"script check src/score.py --source-directory {given}", make_context())
+        assert refused.value.what == what
+    assert refused.value.hint == "write --source-directory src"

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.storage_errors import check_digest, explain_remote_errors, explain_write_errors
+from mldeploy_jupyter.core.storage_errors import (
+    check_digest,
+    explain_remote_errors,
+    explain_write_errors,
+    may_come_back,
+)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -46,3 +51,33 @@ def test_a_wrong_digest_or_size_is_damage() -> None:
     for digest, size in (("cd", 3), ("ab", 4)):
         with pytest.raises(StorageError, match=r"damaged: m\.pkl"):
             check_digest("m.pkl", "ab", 3, digest, size)
+
+
+def explain(error: OSError, root: Path) -> StorageError:
+    with pytest.raises(StorageError) as raised, explain_write_errors(root):
+        raise error
+    return raised.value
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT])
+def test_a_disk_or_server_that_is_away_may_come_back(tmp_path: Path, number: int) -> None:
+    error = OSError(number, "away")
+    assert may_come_back(error) and may_come_back(explain(error, tmp_path))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT])
+def test_a_full_or_read_only_disk_is_not_waited_for(tmp_path: Path, number: int) -> None:
+    error = OSError(number, "no")
+    assert not may_come_back(error, tmp_path) and not may_come_back(explain(error, tmp_path), tmp_path)
+
+
+def test_a_missing_file_is_waited_for_where_the_folder_is_missing_too(tmp_path: Path) -> None:
+    error = FileNotFoundError(errno.ENOENT, "none")
+    assert not may_come_back(error) and not may_come_back(error, tmp_path)
+    assert may_come_back(error, tmp_path / "away") and may_come_back(explain(error, tmp_path), tmp_path / "away")
+
+
+def test_a_bucket_that_cannot_be_reached_may_come_back() -> None:
+    with pytest.raises(StorageError) as raised, explain_remote_errors("s3://b"):
+        raise RuntimeError("throttled")
+    assert may_come_back(raised.value)

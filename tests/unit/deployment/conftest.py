@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, create_workspace
+from tests.polling import wait_until
 
 
 @pytest.fixture
@@ -23,3 +30,14 @@ def service(workspace: WorkspaceFolder) -> ServiceRecord:
     store.add_revision(RevisionRecord("svc", deployment_id="d1"))
     store.update_deployment("d1", revision=1)
     return store.save_service(ServiceRecord("svc", "local", "Local", workspace_id=workspace.id, deployment_id="d1"))
+
+
+@pytest.fixture
+def stopped() -> Iterator[dict[str, Any]]:
+    """The identity of a process that a signal has stopped; its command line ends like that of a runner of `d1`."""
+    with subprocess.Popen([sys.executable, "-c", "input()", "d1"], stdin=subprocess.PIPE) as process:
+        identity = process_identity.identify_process(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: process_identity.is_stopped(identity))
+        yield identity
+        process.kill()

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mldeploy_jupyter.core import process_identity
-from mldeploy_jupyter.core.errors import DeploymentInProgress
+from mldeploy_jupyter.core.errors import DeploymentInProgress, StoreError
 from mldeploy_jupyter.core.records import DeploymentRecord
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, Heartbeat, acquire_lease
+from tests.polling import wait_until
 
 
 @pytest.fixture
@@ -90,3 +93,29 @@ def test_the_heartbeat_notices_that_another_took_over(store: Store) -> None:
         store.leases.acquire("svc", "two", LEASE_SECONDS, process_identity.identify_process())
         assert heartbeat.lost.wait(10)
     assert holds(store) == "two"
+
+
+def test_a_holder_that_a_signal_has_stopped_is_named(store: Store, stopped: dict[str, Any]) -> None:
+    store.leases.acquire("svc", "control-1", LEASE_SECONDS, stopped)
+    times = iter([0.0, 99.0])
+    with pytest.raises(DeploymentInProgress) as error:
+        acquire_lease(store, "svc", "two", clock=lambda: next(times), wait=lambda _seconds: None)
+    assert f"process {stopped['pid']} is stopped by a signal" in error.value.why
+    assert f"kill -CONT {stopped['pid']}" in error.value.hint
+
+
+def test_a_renewal_that_a_store_was_away_for_is_made_up_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    acquire_lease(store, "svc", "one")
+    renew, times = store.leases.renew, list[float]()
+
+    def renew_at_the_third_attempt(service: str, holder: str, seconds: float) -> bool:
+        times.append(time.monotonic())
+        if len(times) < 3:
+            raise StoreError("the store is away")
+        return renew(service, holder, seconds)
+
+    monkeypatch.setattr(store.leases, "renew", renew_at_the_third_attempt)
+    with Heartbeat(store, "svc", "one", ttl=4.0) as heartbeat:
+        wait_until(lambda: len(times) == 3)
+        assert times[2] - times[0] < 1.8, "it waited for the next renewal, a second later"
+        assert not heartbeat.lost.is_set()

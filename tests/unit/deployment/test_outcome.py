@@ -84,3 +84,16 @@ def test_an_interrupted_deployment_leaves_the_last_error(workspace: WorkspaceFol
     assert [revision.outcome for revision in store.list_revisions("svc")] == ["pending"]
     (event,) = read_events(journal.path)
     assert "cause" not in event.data and event.data["at"] == "check"
+
+
+def test_a_process_that_goes_on_after_its_end_was_recorded_changes_nothing(
+    workspace: WorkspaceFolder, journal: Journal
+) -> None:
+    store = workspace.open_store()
+    revision = store.get_revision("svc", 1)
+    assert revision is not None
+    record_not_live(store, journal, "svc", "d1", "interrupted", "its runner was stopped", revision=1)
+    before = store.get_service("svc"), store.get_deployment("d1"), list(read_events(journal.path))
+    record_live(store, journal, revision, ENDPOINT)
+    record_not_live(store, journal, "svc", "d1", "failed", "its lease was lost", cause={"what": "x"})
+    assert (store.get_service("svc"), store.get_deployment("d1"), list(read_events(journal.path))) == before

@@ -11,12 +11,16 @@ from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.journal.journal import Journal, read_events
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+from mldeploy_jupyter.deployment import recovery
 from mldeploy_jupyter.deployment.files import journal_path
+from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, RENEWAL_SECONDS
 from mldeploy_jupyter.deployment.recovery import (
     recover_lost_deployments,
     refresh_service,
     refuse_unfinished_update,
 )
+from mldeploy_jupyter.targets import ServiceStatus
+from tests.polling import wait_until
 
 HERE = process_identity.identify_process()
 DEAD = {**HERE, "started": "1"}
@@ -131,3 +135,56 @@ def test_a_service_that_waits_for_no_deployment_is_not_in_transition(
 def test_deleting_a_service_ends_its_deployments(workspace: WorkspaceFolder, service: ServiceRecord) -> None:
     workspace.open_store().remove_service("svc")
     assert states(workspace) == {"d1": "interrupted"}
+
+
+def test_a_runner_that_a_signal_has_stopped_is_ended_once_it_misses_a_renewal(
+    workspace: WorkspaceFolder, stopped: dict[str, Any]
+) -> None:
+    assert state_after_refresh(workspace, stopped, LEASE_SECONDS) == "running"
+    assert state_after_refresh(workspace, stopped, LEASE_SECONDS - RENEWAL_SECONDS - 1.5) == "interrupted"
+    wait_until(lambda: process_identity.is_alive(stopped) is False)
+
+
+def test_a_stopped_process_that_is_no_runner_of_the_deployment_is_left_alone(
+    workspace: WorkspaceFolder, stopped: dict[str, Any]
+) -> None:
+    store = workspace.open_store()
+    store.add_deployment(DeploymentRecord("d2", "svc", "local", runner=stopped))
+    store.update_service("svc", deployment_id="d2")
+    store.leases.acquire("svc", "d2", 1, stopped)
+    refresh_service(workspace, "svc")
+    assert states(workspace)["d2"] == "interrupted" and process_identity.is_alive(stopped)
+
+
+class TargetWithoutDeployment:
+    """A target whose supervisor has not read the deployment's request."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[str] = []
+
+    def status(self, service: ServiceRecord) -> ServiceStatus:
+        return ServiceStatus("Live", revision=7, details={"last_deploy": {"deployment_id": "older", "outcome": "live"}})
+
+    def cancel(self, service: ServiceRecord, deployment_id: str) -> None:
+        self.cancelled.append(deployment_id)
+
+
+def test_an_update_that_has_not_begun_is_revoked(workspace: WorkspaceFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, store = TargetWithoutDeployment(), workspace.open_store()
+    monkeypatch.setattr(recovery, "open_target", lambda *_: target)
+    store.add_deployment(DeploymentRecord("d2", "svc", "local", operation="update", runner=DEAD))
+    store.update_service("svc", deployment_id="d2", revision=1)
+    refresh_service(workspace, "svc")
+    assert target.cancelled == ["d2"] and states(workspace)["d2"] == "interrupted"
+
+
+def test_an_update_of_a_stopped_runner_that_has_lost_its_lease_blocks_another(
+    workspace: WorkspaceFolder, service: ServiceRecord, stopped: dict[str, Any]
+) -> None:
+    store = workspace.open_store()
+    store.update_deployment("d1", runner=stopped)
+    store.leases.acquire("svc", "d1", LEASE_SECONDS, stopped)
+    refuse_unfinished_update(store, service)  # the lease itself blocks it, and says why
+    store.leases.release("svc", "d1")
+    with pytest.raises(DeploymentInProgress):
+        refuse_unfinished_update(store, service)

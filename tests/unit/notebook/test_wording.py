@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import UsageError
+from mldeploy_jupyter.core.errors import RunEnvironmentException
 from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words
 
 
@@ -20,3 +24,20 @@ def test_shell_commands_in_messages_become_magics(snapshot: SnapshotAssertion) -
     assert in_notebook_words("then update churn again; or") == "then %update churn; or"
     assert in_notebook_words("mldeploy service list, then deploy again") == "%mldeploy service list, then deploy again"
     assert in_notebook_words("then deploy it again") == "then deploy it again"
+
+
+@pytest.mark.parametrize(
+    ("shell", "notebook"),
+    [
+        ("pip install mlflow, or not", "%pip install mlflow, or not"),
+        ("write %pip install x", "write %pip install x"),
+        ("uv-pip install x; !pip install y", "uv-pip install x; !pip install y"),
+        (f'{sys.executable} -m pip install "uvloop>=0.22"', '%pip install "uvloop>=0.22"'),
+        ("/other/bin/python3.12 -m pip install x", "!/other/bin/python3.12 -m pip install x"),
+    ],
+)
+def test_a_package_is_installed_as_it_is_typed_in_a_notebook(shell: str, notebook: str) -> None:
+    error = RunEnvironmentException("no package", why="pip install failed", hint=shell)
+    assert str(error).endswith(f"hint: {shell}")
+    assert error._render_traceback_() == ["error: no package", "cause: pip install failed", f"hint: {notebook}"]
+    assert in_notebook_words(in_notebook_words(shell)) == notebook

@@ -74,5 +74,13 @@ def test_a_request_to_a_supervisor_that_is_gone_is_a_failure(tmp_path: Path) -> 
 
 
 def test_a_request_to_a_supervisor_that_does_not_listen_is_a_failure(service: Path) -> None:
+    (service / "control.sock").touch()
     with pytest.raises(TargetFailure, match="went away"):
         SupervisorClient(service).call("status")
+
+
+def test_a_supervisor_whose_socket_was_removed_is_not_called_gone(service: Path) -> None:
+    with pytest.raises(TargetFailure) as failure:
+        SupervisorClient(service).call("status")
+    assert failure.value.failure["what"] == "the supervisor of svc cannot be reached"
+    assert "/somewhere/control.sock" in failure.value.failure["why"]

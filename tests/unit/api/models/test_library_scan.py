@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,3 +76,15 @@ def test_a_file_that_is_no_pickle_has_no_libraries(tmp_path: Path, content: byte
     (tmp_path / "m.pkl").write_bytes(content)
     (tmp_path / "m.onnx").write_bytes(content)
     assert scan_libraries([tmp_path / "m.pkl", tmp_path / "m.onnx", tmp_path / "gone.pkl"]) == {}
+
+
+def test_a_pickle_of_countless_modules_is_scanned_in_time(tmp_path: Path) -> None:
+    names = [f"module_{number}" for number in range(60_000)] + ["a" * 1_000_000]
+    for number in range(3):
+        (tmp_path / f"{number}.pkl").write_bytes(b"\x80\x04" + b"".join(f"c{name}\nC\n0".encode() for name in names))
+    (tmp_path / "first.pkl").write_bytes(b"\x80\x04c" + b"a" * 1_000_000 + b"\nC\n0cnumpy\nC\n0.")
+    begin = time.process_time()
+    found = scan_libraries(sorted(tmp_path.iterdir(), reverse=True))
+    assert time.process_time() - begin < 5, "what is installed was read once for each module"
+    assert found["libraries"]["numpy"] == version("numpy") and len(found["modules"]) == 100
+    assert max(map(len, found["modules"])) < 20

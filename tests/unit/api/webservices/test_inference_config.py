@@ -99,6 +99,7 @@ def test_environment_variables_and_requirements(src: Path) -> None:
         {},
         {"entry_script": "nope.py"},
         {"entry_script": "nope.py", "source_directory": "abc"},
+        {"entry_script": "abc/x/y/score.py", "source_directory": "abc"},
         {"entry_script": "../score.py", "source_directory": "abc"},
         {"entry_script": "score.txt"},
         {"entry_script": "score.py", "source_directory": "nowhere"},

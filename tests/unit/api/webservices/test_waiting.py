@@ -133,3 +133,12 @@ def test_a_failure_is_raised_once_while_an_older_revision_serves(ws: Workspace, 
     with pytest.raises(DeploymentCancelled, match="revision 1 still serves"):
         waiting.wait_until_ready(ws.folder, service)
     assert waiting.wait_until_ready(ws.folder, service) is False
+
+
+@pytest.mark.parametrize("cause", [None, {"what": "it could not be started"}, {"code": 5, "what": []}])
+def test_a_failure_without_a_whole_cause_is_an_error_too(
+    ws: Workspace, clock: FakeTime, record: DeploymentRecord, cause: Any
+) -> None:
+    end(ws, "failed", cause=cause)
+    with pytest.raises(DeploymentFailed, match=r"could not be started|the deployment of on-local failed"):
+        wait(ws, clock)

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,9 +22,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts import locations
 from mldeploy_jupyter.core.artifacts.artifact_store import GRACE_SECONDS, ArtifactStore
+from mldeploy_jupyter.core.artifacts.file_tree import Manifest
 from mldeploy_jupyter.core.artifacts.verified import WORTH_REMEMBERING
 from mldeploy_jupyter.core.copying import CHUNK
 from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.patience import patience
 
 LONG_AGO = 10 * GRACE_SECONDS
 
@@ -326,3 +329,81 @@ def test_errors_of_a_remote_store_are_explained(monkeypatch: pytest.MonkeyPatch,
     assert str(caught.value) == snapshot
     with pytest.raises(StorageError, match="cannot be opened"):
         ArtifactStore("nonsense://place")
+
+
+USES: dict[str, Callable[[ArtifactStore, Path, Manifest], object]] = {
+    "put": lambda artifacts, folder, files: artifacts.put(folder / "model")[2],
+    "put_bytes": lambda artifacts, folder, files: artifacts.put_bytes("journal", b"2"),
+    "read_bytes": lambda artifacts, folder, files: artifacts.read_bytes("journal"),
+    "materialize": lambda artifacts, folder, files: artifacts.materialize(files, folder / "copy"),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_folder_that_comes_back_costs_a_runner_nothing(model: Path, tmp_path: Path, use: str) -> None:
+    local = ArtifactStore(str(tmp_path / "workspace" / "artifacts"))
+    files = local.put(model)[2]
+    local.put_bytes("journal", b"1")
+    workspace, away, notes = tmp_path / "workspace", tmp_path / "away", list[str]()
+    workspace.rename(away)
+
+    def note(text: str) -> None:
+        notes.append(text)
+        if away.exists():
+            away.rename(workspace)
+
+    with patience(60, note):
+        result = USES[use](local, tmp_path, files)
+    assert len(notes) == 2 and "folder of artifacts is away" in notes[0]
+    assert {"put": result == files, "read_bytes": result == b"1"}.get(use, True)
+    if use == "materialize":
+        assert (tmp_path / "copy" / "model" / "deep" / "er" / "a").read_bytes() == b"same"
+
+
+def test_a_runner_writes_the_first_artifact_without_a_wait(tmp_path: Path) -> None:
+    notes = list[str]()
+    with patience(60, notes.append):
+        artifacts = ArtifactStore(str(tmp_path / "artifacts"))
+        assert artifacts.read_bytes("journal") is None
+        artifacts.put_bytes("journal", b"1")
+        assert artifacts.read_bytes("journal") == b"1"
+    assert notes == []
+
+
+def test_a_share_that_is_not_mounted_is_waited_for(model: Path, tmp_path: Path) -> None:
+    share, away = tmp_path / "share", tmp_path / "away"
+    files = ArtifactStore(str(share / "artifacts")).put(model)[2]
+    share.rename(away)
+    share.mkdir()
+    back = threading.Timer(0.3, lambda: (share.rmdir(), away.rename(share)))
+    back.start()
+    with patience(60):
+        ArtifactStore(str(share / "artifacts")).materialize(files, tmp_path / "copy")
+    back.join()
+    assert (tmp_path / "copy" / "model" / "deep" / "er" / "a").read_bytes() == b"same"
+
+
+def test_a_blob_that_is_gone_is_not_waited_for(local: ArtifactStore, model: Path, tmp_path: Path) -> None:
+    _, _, files = local.put(model)
+    local.sweep(set())
+    notes = list[str]()
+    with patience(60, notes.append), pytest.raises(StorageError, match="is gone from the artifacts"):
+        local.materialize(files, tmp_path / "copy")
+    assert notes == []
+
+
+def test_a_bucket_that_comes_back_costs_nothing(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifacts, errors = (
+        ArtifactStore(f"memory://{uuid.uuid4().hex}"),
+        [ConnectionResetError("reset"), RuntimeError("throttled")],
+    )
+    move = MemoryFileSystem.mv
+
+    def fail_first(fs: MemoryFileSystem, *args: object, **options: object) -> None:
+        if errors:
+            raise errors.pop()
+        move(fs, *args, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "mv", fail_first)
+    _, _, files = artifacts.put(model)
+    assert all(artifacts.has(digest) for digest, _ in files.values()) and names(artifacts, "tmp") == []

@@ -67,3 +67,9 @@ def test_files_are_ignored_as_by_git(tmp_path: Path) -> None:
         command = ["git", "check-ignore", "--no-index", "--stdin"]
         answer = subprocess.run(command, cwd=tmp_path, input="\n".join(FILES), capture_output=True, text=True)
         assert list_ignored(text) == set(answer.stdout.split()), text
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "[!]", "a[\\]b", "[a\\]", "[[:nothing:]]", "[", "\\"])
+def test_a_pattern_that_cannot_match_ignores_nothing_and_breaks_nothing(pattern: str) -> None:
+    patterns = parse_patterns(f"{pattern}\n*.csv\n")
+    assert not is_ignored(patterns, "score.py", folder=False) and is_ignored(patterns, "data.csv", folder=False)

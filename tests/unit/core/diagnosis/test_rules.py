@@ -57,7 +57,7 @@ def in_cell(text: str, **more: Any) -> ScriptInfo:
 def loaded(text: str, file: str = SCRIPT) -> dict[str, Any]:
     """Runs source text as if it were the file, so that tracebacks name it and show its lines."""
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    namespace: dict[str, Any] = {"__name__": "entry"}
+    namespace: dict[str, Any] = {"__name__": "entry", "__file__": file}
     exec(compile(text, file, "exec", dont_inherit=True), namespace)
     return namespace
 
@@ -119,6 +119,12 @@ RAISED = {
     "model written by dill": (loading(b"\x80\x04\x8c\x0b__builtin__\x8c\x04list\x93."), "init", {}),
     "training part of v1": ("import azureml.train\n" + init("pass"), "import", {}),
     "relative import": ("from .helper import f\n" + init("pass"), "import", {}),
+    "misspelled submodule": ("import sklearn.ensamble\n" + init("pass"), "import", {}),
+    "submodule of a folder that packages share": (
+        init("raise ModuleNotFoundError(\"No module named 'shared.part'\", name='shared.part')"),
+        "init",
+        {},
+    ),
     "submodule of an older package": (
         "import sklearn.gone.deeper\n" + init("pass"),
         "import",
@@ -153,6 +159,12 @@ RAISED = {
     ),
     "a loader of the user's own": ("def load_config(c):\n    return c.gone\n" + init("load_config({})"), "init", {}),
     "file beside the notebook": (init("open('labels.txt')"), "init", {}),
+    "file beside the script, shipped": (init("open('labels.txt')"), "init", {"source_tree": ["labels.txt"]}),
+    "file beside the script, not shipped": (
+        init("import os; open(os.path.dirname(__file__) + '/a/b.txt')"),
+        "init",
+        {},
+    ),
     "file of the notebook's machine": (init("open('/home/ana/labels.txt')"), "init", {}),
     "empty model file": (loading(b""), "init", {}),
     "truncated model file": (loading(pickle.dumps(list(range(300)))[:40]), "init", {}),

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from mldeploy_jupyter.core.journal.journal import Journal, JournalReader, follow_events, read_events
+from mldeploy_jupyter.core.patience import patience
 
 
 def test_events_are_numbered_from_one_and_read_back(tmp_path: Path) -> None:
@@ -112,3 +115,55 @@ def test_a_reader_waits_for_the_end_of_a_torn_line(tmp_path: Path) -> None:
         file.write(b'b"}\nnot json\n')
     assert [event.text for event in reader.read()] == ["ab"]
     assert reader.read() == []
+
+
+def test_a_disk_that_comes_back_costs_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "e.jsonl")
+    journal.write("check", "started")
+    write, errors = os.write, [OSError(errno.EIO, "away"), OSError(errno.ESTALE, "away")]
+
+    def write_a_part_then_fail(fd: int, data: memoryview) -> int:
+        if errors:
+            write(fd, data[:10])
+            raise errors.pop()
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", write_a_part_then_fail)
+    journal.write("check", "log", "after it")
+    monkeypatch.undo()
+    journal.write("check", "finished")
+    journal.close()
+    assert [(event.seq, event.text) for event in read_events(journal.path)] == [(1, ""), (2, "after it"), (3, "")]
+
+
+def test_a_folder_that_comes_back_is_waited_for_and_not_made(tmp_path: Path) -> None:
+    folder, away = tmp_path / "d1", tmp_path / "away"
+    Journal(folder / "e.jsonl").close()
+    folder.rename(away)
+    with pytest.raises(FileNotFoundError):  # a command does not wait for what is most likely a mistake
+        Journal(folder / "e.jsonl", create=False)
+    back = threading.Timer(0.3, away.rename, [folder])
+    back.start()
+    with patience(60):
+        journal = Journal(folder / "e.jsonl", create=False)
+    journal.write("check", "started")
+    journal.close()
+    back.join()
+    assert len(list(read_events(folder / "e.jsonl"))) == 1
+
+
+def test_a_full_disk_loses_events_and_no_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "e.jsonl")
+    journal.write("check", "started")
+    write = os.write
+
+    def fill_up(fd: int, data: memoryview) -> int:
+        write(fd, data[:10])
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "write", fill_up)
+    journal.write("check", "log", "lost")
+    monkeypatch.undo()
+    journal.write("check", "finished")
+    journal.close()
+    assert [event.kind for event in read_events(journal.path)] == ["started", "finished"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.script.local_modules import find_local_module
+from mldeploy_jupyter.core.script.local_modules import find_local_module, list_submodules
 
 
 @pytest.fixture
@@ -55,3 +55,12 @@ def test_a_module_of_the_kernel_is_found_wherever_it_lies(
     assert find_local_module("far", str(project / "nb" / "score.py")) is None
     monkeypatch.syspath_prepend(str(elsewhere.parent))
     assert find_local_module("far", str(project / "nb" / "score.py")) == elsewhere
+
+
+def test_the_modules_of_a_package_are_listed_without_importing_it() -> None:
+    before = set(sys.modules)
+    assert {"ensemble", "linear_model"} <= set(list_submodules("sklearn"))
+    assert "etree" in list_submodules("xml")
+    assert list_submodules("xml.etree") == ["ElementInclude", "ElementPath", "ElementTree", "cElementTree"]
+    assert list_submodules("math") == list_submodules("nowhere") == list_submodules("") == []
+    assert set(sys.modules) == before

@@ -70,6 +70,7 @@ GOOD = {
     "alone": b"",
     "behind a length": b"POST /score HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na",
     "behind chunks": HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx: y\r\n\r\n",
+    "behind a trailer": HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nconnection: close\r\n\r\n",
     "behind no body": b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n",
 }
 
@@ -137,6 +138,19 @@ def test_a_body_in_tiny_chunks_is_a_body() -> None:
             bench.feed(b"1\r\nx\r\n" * 100)
         bench.feed(b"0\r\na: b\r\n\r\n")
         assert [body for _, _, body in answers(bytes(bench.socket.sent), [])] == [b":" + b"x" * 300_000]
+    finally:
+        bench.end()
+
+
+@pytest.mark.parametrize("trailer", [b"connection: close", b"proxy-connection: close", b"connection: upgrade", b"x: y"])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_trailer_does_not_end_the_connection(trailer: bytes, size: int) -> None:
+    data = (CHUNKED + b"1\r\na\r\n0\r\n" + trailer + b"\r\n\r\n") * 3 + NEXT
+    bench = Bench()
+    try:
+        for start in range(0, len(data), size):
+            bench.feed(data[start : start + size])
+        assert statuses(bench) == [200] * 4 and not bench.over
     finally:
         bench.end()
 

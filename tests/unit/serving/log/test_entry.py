@@ -61,8 +61,9 @@ def test_any_value_becomes_json(value: Any, text: str) -> None:
         ({"logger": "server", "level": "warning", "message": "m"}, "server", "warning: m"),
         ({"logger": "mine", "level": "error", "message": "m", "traceback": "T\n  l"}, "mine", "error: mine: m\nT\n  l"),
         ({"logger": "access", "method": "GET", "path": "/a\nb", "status": 404}, "access", "GET '/a\\nb' 404 0 bytes"),
+        ({"logger": "access", "method": "GET", "path": "/a 200", "status": 404}, "access", "GET '/a 200' 404 0 bytes"),
     ],
-    ids=["print", "batch", "warning", "logger", "access"],
+    ids=["print", "batch", "warning", "logger", "access", "forged"],
 )
 def test_an_entry_is_shown_as_text(fields: dict[str, Any], source: str, text: str) -> None:
     assert (entry.source_of(fields), entry.text_of(fields)) == (source, text)

@@ -6,11 +6,13 @@ import io
 import logging
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from mldeploy_jupyter.serving.log import writer
+from mldeploy_jupyter.serving.log.streams import Stream
 from tests.unit.serving.log.output_pipe import captured_output, messages
 
 
@@ -56,6 +58,17 @@ def test_progress_bars_and_long_lines_survive() -> None:
         found = messages(pipe)
     assert found[:5] == ["0%", "50%", "100%", "", "dos"]
     assert "".join(found[5:]) == "z" * 200_000 and max(map(len, found)) <= 65_536
+
+
+def test_a_huge_line_without_an_end_is_split_in_linear_time() -> None:
+    size = 64_000_000
+    lines: list[tuple[Any, str]] = []
+    stream = Stream(1, "<stdout>", lines.extend, lambda: (1, ""))
+    begin = time.process_time()
+    stream.write("z" * size)
+    assert time.process_time() - begin < 2, "each piece copied the rest of the text"
+    stream.flush()
+    assert sum(len(text) for _, text in lines) == size and {len(text) for _, text in lines[:-1]} == {65_536}
 
 
 def test_the_streams_have_the_methods_that_scripts_call() -> None:

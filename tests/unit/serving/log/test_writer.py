@@ -32,6 +32,16 @@ def test_access_entries_are_written_when_they_are_flushed() -> None:
     assert entry.text_of(second) == '[id-2] GET \'/"\\n{"time"\' 500 3.1 ms 42 bytes'
 
 
+def test_a_long_path_is_cut() -> None:
+    with captured_output() as pipe:
+        for end in ("a", "b"):
+            writer.add_access("i", "GET", "/" + "\x1b" * 60_000 + end, 404, **ACCESS, batch=1)
+        writer.flush_access()
+        entries = pipe.read_entries()
+    assert [entry["path"] for entry in entries] == ["/" + "\x1b" * 999 + "..."] * 2
+    assert all(len(str(entry)) < 10_000 for entry in entries)
+
+
 HOSTILE = st.text(
     st.one_of(st.characters(codec=None), st.sampled_from('\n\r\x1e\x00"\\{},\x85\u2028\ud800')), max_size=60
 )

@@ -115,10 +115,16 @@ ANN = {"name": "Ann", "age": 41, "home": HOME}
         (typing.Mapping[str, float], {"a": 1}, {"a": 1.0}),
         (typing.Optional[int], None, None),  # noqa: UP045
         (int | None, 3, 3),
+        (np.ndarray | None, None, None),
+        (npt.NDArray[np.float32] | str | None, None, None),
+        (np.float32 | None, None, None),
+        (np.datetime64 | None, None, None),
+        (pd.DataFrame | None, None, None),
         (float | int, 3, 3),
         (int | float, 3.5, 3.5),
         (str | list[str], ["a"], ["a"]),
         (dt.datetime | str, "2020-01-02T03:04:05", dt.datetime(2020, 1, 2, 3, 4, 5)),
+        (dt.datetime, "2020-01-02T03:04:05.123456000", dt.datetime(2020, 1, 2, 3, 4, 5, 123456)),
         (dt.date, "2020-01-02", dt.date(2020, 1, 2)),
         (Literal["a", 1, None], 1, 1),
         (Colour, "red", Colour.RED),
@@ -181,6 +187,8 @@ def test_values_of_a_hint_are_accepted(hint: Any, value: Any, expected: Any) -> 
         (list[House], [{"rooms": 1, "area": 1, "owners": [{}]}], "data[0].owners[0].city", "required"),
         (Strict, {"n": "1", "day": "2020-01-02"}, "data.n", "valid integer"),
         (Annotated[int, pydantic.Field(ge=1)], 0, "data", "greater than or equal to 1"),
+        (dt.datetime, "2020-01-02T03:04:05.1234567Z", "data", "cannot be counted in us without losing precision"),
+        (list[dt.time], ["03:04:05,1234561"], "data[0]", "cannot be counted in us without losing precision"),
         (np.int8, 200, "data", "out of the range of int8"),
         (npt.NDArray[np.int32], [[1, 2], [3, 1.7]], "data[1][1]", "1.7 is not a whole number"),
         (npt.NDArray[np.datetime64], ["soon"], "data[0]", "not a date or time"),
@@ -249,3 +257,9 @@ def test_any_value_fits_or_has_an_error_with_its_place(value: Any) -> None:
             kind.parse(value, "data")
         except ValidationError as error:
             assert error.where.startswith("data")
+
+
+def test_an_optional_array_is_converted_in_bulk() -> None:
+    kind, rows = type_from_hint(np.ndarray | None), [[1, 2.5], [None, 3]]
+    assert kind is not None and kind.parse_bulk(None, False) is None
+    np.testing.assert_array_equal(kind.parse_bulk(rows, True), [[1, 2.5], [np.nan, 3]])

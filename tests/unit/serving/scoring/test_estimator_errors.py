@@ -9,6 +9,7 @@ import orjson
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -22,6 +23,7 @@ from tests.unit.serving.scripts import script_of
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [3.0, 5.0, 4.0]})
 MIXED = FRAME.assign(city=["x", "y", "x"])
 TARGET = [1.0, 2.0, 3.0]
+DATED = MIXED.assign(when="2024-01-31", age=[30.0, None, 41.0])
 
 MODEL = LinearRegression().fit(FRAME, TARGET)
 ARRAYS = LinearRegression().fit(FRAME.to_numpy(), TARGET)
@@ -29,6 +31,26 @@ PIPELINE = make_pipeline(StandardScaler(), LinearRegression()).fit(FRAME, TARGET
 COLUMNS = make_pipeline(
     ColumnTransformer([("city", OneHotEncoder(), ["city"])], remainder="passthrough"), LinearRegression()
 ).fit(MIXED, TARGET)
+
+
+def month(frame: Any) -> Any:
+    return pd.to_datetime(frame["when"]).dt.month.to_frame()
+
+
+PREPARED = make_pipeline(
+    ColumnTransformer(
+        [
+            ("when", FunctionTransformer(month), ["when"]),
+            ("city", OneHotEncoder(handle_unknown="ignore"), ["city"]),
+            ("age", SimpleImputer(), ["age"]),
+            ("rest", StandardScaler(), ["a", "b"]),
+        ]
+    ),
+    LinearRegression(),
+).fit(DATED, TARGET)
+ARRAY_COLUMNS = make_pipeline(
+    ColumnTransformer([("age", SimpleImputer(), [0]), ("rest", "passthrough", [1])]), LinearRegression()
+).fit(FRAME.to_numpy(), TARGET)
 
 
 def fail(frame: Any) -> Any:
@@ -48,6 +70,14 @@ def pipeline(data: pd.DataFrame) -> Any:
 
 def columns(data: pd.DataFrame) -> Any:
     return COLUMNS.predict(data)
+
+
+def prepared(data: pd.DataFrame) -> Any:
+    return PREPARED.predict(data)
+
+
+def array_columns(data: np.ndarray) -> Any:
+    return ARRAY_COLUMNS.predict(data)
 
 
 def array(data: np.ndarray) -> Any:
@@ -85,6 +115,7 @@ def answer(run: Any, data: Any) -> tuple[int, Any]:
 
 
 GOOD = {"a": 1.0, "b": 2.0}
+ROW = {**GOOD, "city": "x", "when": "2024-02-29", "age": 30.0}
 
 
 @pytest.mark.parametrize(
@@ -107,15 +138,20 @@ GOOD = {"a": 1.0, "b": 2.0}
         (frame, [], "data: expected at least one row, got none"),
         (array, [], "data: expected at least one row, got none"),
         (array, 5, "data: expected a list of rows"),
+        (prepared, [{**ROW, "age": "old"}], "data[0].age: expected a number, got a string, 'old'"),
+        (prepared, [{**ROW, "city": "old", "age": "old"}], "data[0].age: expected a number, got a string, 'old'"),
+        (prepared, [{**ROW, "city": "x", "b": "x"}], "data[0].b: expected a number, got a string, 'x'"),
+        (array_columns, [[None, 1], [1, None]], "data: expected a number, got null"),
+        (array_columns, [[1, 1], [1, None]], "data[1][1]: expected a number, got null"),
     ],
-    ids=range(17),
+    ids=range(22),
 )
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_what_the_client_sent_wrongly_is_422_with_its_place(run: Any, data: Any, message: str | None) -> None:
     status, body = answer(run, data)
     assert status == 422
     assert message is None or body["message"] == message
-    if "columns" in body["message"]:
+    if "wrong columns" in body["message"] or "the columns" in body["message"]:
         assert body["error"]["hint"].startswith("The columns are: a, b")
 
 

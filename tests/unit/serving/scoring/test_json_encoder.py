@@ -66,6 +66,11 @@ Pair = namedtuple("Pair", "a b")
         (np.array([True, False]), [True, False]),
         ({np.int64(3): 1}, {"3": 1}),
         (float("1e308"), 1e308),
+        (np.longdouble(0.5), 0.5),
+        (np.array([0.5], dtype="longdouble"), [0.5]),
+        (np.array(0.5, dtype="longdouble"), 0.5),
+        ({"a": [np.longdouble(0.5)]}, {"a": [0.5]}),
+        (pd.DataFrame({"a": np.array([0.5], dtype="longdouble")}), [{"a": 0.5}]),
     ],
 )
 def test_results_are_written_as_json(value: Any, expected: Any) -> None:
@@ -81,6 +86,8 @@ def test_results_are_written_as_json(value: Any, expected: Any) -> None:
         ([{}, {}, {"score": np.float64("nan")}], "[2].score", "NaN"),
         (np.array([[1.0, np.nan]]), "[0][1]", "NaN"),
         (pd.DataFrame({"x": [1.0, np.inf]}), "[1].x", "infinity"),
+        (np.longdouble("1e4000"), "", "infinity"),
+        ([np.array([1, np.longdouble("1e4000")])], "[0][1]", "infinity"),
         (pd.DataFrame([[1, 2]], columns=["x", "x"]), "", "two columns named 'x'"),
         ({"a": pd.DataFrame([[1, 2]], columns=[1, "1"])}, "a", "two columns named '1'"),
         ({"a": {1: "x", "1": "y"}}, "a", "two keys are '1' in JSON"),

@@ -149,3 +149,18 @@ def test_a_worker_that_does_not_accept_is_killed(pool: FakePool, tmp_path: Path)
     Respawner(pool, pauses.append).refill(generation, 0)
     refused, good = pool.created
     assert refused.killed and generation.workers == [good] and pauses == [0.1]
+
+
+def test_a_worker_counts_those_before_it_from_its_start(pool: FakePool) -> None:
+    seen: list[list[int]] = []
+    generation, respawner = serve(pool), Respawner(pool)
+    (lost,) = generation.workers
+
+    def start(worker: FakeWorker) -> None:
+        seen.append([each.describe()["restarts"] for each in pool.list_workers()])
+        worker.report_ready()
+
+    pool._on_start = [start]
+    lost.die()
+    respawner.replace_lost(lost)
+    assert seen == [[1]], "status said that it was the first in its place"

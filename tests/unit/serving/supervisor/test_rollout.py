@@ -44,6 +44,10 @@ def site(pool: FakePool) -> Site:
     return Site(pool)
 
 
+def be_ready(worker: FakeWorker) -> None:
+    worker.report_ready()
+
+
 def fail(worker: FakeWorker) -> None:
     worker.report_failure("init-raised", "ValueError: bad model")
 
@@ -153,3 +157,25 @@ def test_a_taken_port_fails_before_a_worker_is_started(site: Site) -> None:
 def test_settings_of_a_wrong_type_are_refused(site: Site) -> None:
     assert site.deploy(settings={"workers": "2"})["failure"]["code"] == "bad-request"
     assert site.rollouts.last is None
+
+
+@pytest.mark.parametrize("how", ["load", "probe", "switch"])
+def test_a_deployment_that_fails_leaves_no_file(site: Site, how: str) -> None:
+    def lose_worker() -> None:
+        raise Aborted(failure("worker-lost", "switch", "a new worker was lost"))
+
+    if how == "load":
+        site.pool._on_start = [fail]
+    elif how == "switch":
+        site.in_switch = lose_worker
+    else:
+        site.pool._on_start = [lambda worker: (worker.responses.append(b"HTTP/1.1 500 X\r\n\r\n"), be_ready(worker))]
+    assert not site.deploy()["ok"]
+    assert [path.name for path in site.pool.folder.iterdir() if "live" in path.name] == []
+
+
+def test_a_deployment_that_was_cancelled_before_its_request_was_read_never_begins(site: Site) -> None:
+    assert site.rollouts.cancel("d1")["failure"]["code"] == "not-running"
+    assert site.deploy()["failure"]["code"] == "cancelled" and site.pool.spawned == []
+    assert site.rollouts.cancel("")["failure"]["code"] == "not-running"  # "any" revokes nothing that comes later
+    assert site.deploy(deployment_id="d2")["ok"]

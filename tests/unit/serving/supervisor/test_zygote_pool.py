@@ -167,6 +167,30 @@ def test_a_module_that_makes_forking_unsafe_is_left_out_from_then_on(make_site: 
     assert site.zygotes[-1].requested_modules == {"numpy", "pandas_other"}
 
 
+def test_a_module_that_was_left_out_is_left_out_after_a_restart(make_site: Any) -> None:
+    site = make_site("pandas")
+    site.acquire()
+    site.pool.learn(SETTINGS, ["scipy"])
+    site.zygotes[-1].unsafe.add("scipy")
+    site.pool.prepare_spare(SETTINGS)
+    again = make_site("pandas", "scipy")
+    assert again.acquire() is not None and len(again.zygotes) == 1 and again.log.texts == []
+
+
+def test_a_pool_that_is_closed_while_it_prepares_a_spare_says_nothing(make_site: Any) -> None:
+    site = make_site()
+    site.acquire()
+
+    def close_and_fail(names: list[str], give_up: Callable[[], bool]) -> bool:
+        threading.Thread(target=site.pool.close).start()
+        wait_until(lambda: not site.zygotes[0].alive)
+        raise ForkUnsafe("its process died")
+
+    site.zygotes[0].import_modules = close_and_fail
+    site.pool.prepare_spare(SETTINGS)
+    assert site.log.texts == []
+
+
 def test_after_several_unsafe_modules_nothing_is_forked(make_site: Any) -> None:
     names = [f"module{number}" for number in range(ATTEMPTS)]
     site = make_site(*names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mldeploy_jupyter.serving.system.json_file import read_json, write_json
+from mldeploy_jupyter.serving.system.json_file import read_json, remove_unfinished, write_json
 
 
 def test_files_are_replaced_whole_and_private(tmp_path: Path) -> None:
@@ -17,3 +17,11 @@ def test_files_are_replaced_whole_and_private(tmp_path: Path) -> None:
     path.write_text('{"a"')
     assert read_json(path) is None
     assert read_json(tmp_path / "none.json") is None
+
+
+def test_what_a_killed_process_was_about_to_put_in_place_is_removed(tmp_path: Path) -> None:
+    kept = {"live.json", "keys.json", ".keys.json.12.ab12cd34.tmp", "control.sock", ".lock"}
+    for name in kept | {".live.json.next", ".live.json.next.12.34", ".supervisor.json.12.34"}:
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept

@@ -34,6 +34,10 @@ def test_only_installed_packages_are_libraries(
     assert preload.is_library(name, preload.library_folders()) is expected
 
 
+def test_a_package_comes_before_its_modules() -> None:
+    assert preload.with_packages(["a.b.c", "d", "a.e"]) == ["a", "a.b", "a.b.c", "d", "a.e"]
+
+
 def test_imports_are_told_apart_in_a_fresh_and_in_a_forked_process(tmp_path: Path) -> None:
     """The second half records the imports, as a zygote does before it forks."""
     (tmp_path / "own_code.py").write_text("import colorsys, orjson")

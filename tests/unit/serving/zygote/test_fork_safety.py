@@ -51,6 +51,29 @@ def test_other_threads_make_forking_unsafe(source: str, reason: str) -> None:
     assert reason_after(source) == reason
 
 
+NAMED_THREAD = """
+import _thread, ctypes
+named, lock = _thread.allocate_lock(), _thread.allocate_lock()
+named.acquire(), lock.acquire()
+def wait():
+    ctypes.CDLL(None).prctl(15, {!r}, 0, 0, 0)
+    named.release()
+    lock.acquire()
+_thread.start_new_thread(wait, ())
+named.acquire()
+"""
+
+
+def test_the_thread_of_jemalloc_is_known_by_its_name() -> None:
+    assert reason_after(NAMED_THREAD.format(b"jemalloc_bg_thd")) == ""
+    assert reason_after(NAMED_THREAD.format(b"jemalloc_other")) == "1 native threads run"
+
+
+def test_a_process_that_has_imported_pyarrow_may_be_forked() -> None:
+    pytest.importorskip("pyarrow", reason="pip install pyarrow")
+    assert reason_after("import pyarrow.compute") == ""
+
+
 def process(proc: Path, open_file: str) -> Path:
     """A folder like `/proc` with a process of one thread."""
     (proc / "self" / "task" / "1").mkdir(parents=True)

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mldeploy_jupyter.core.errors import StoreError
+from mldeploy_jupyter.core.patience import Wait, patience, retry
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.core.store import sqlite
-from mldeploy_jupyter.core.store.patience import Wait, patience
 from mldeploy_jupyter.core.store.store import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0)
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     store.save_service(ServiceRecord("svc", "local", "Local"))
-    return store
+    yield store
+    store.close()
 
 
 def test_a_wait_ends_with_the_patience_and_says_when_it_begins_and_ends() -> None:
@@ -77,3 +79,29 @@ def test_a_file_that_comes_back_costs_a_runner_nothing(store: Store, tmp_path: P
     with patience(60, note):
         assert store.update_service("svc", state="Live").state == "Live"
     assert came_back.is_set()
+
+
+def test_a_step_is_run_again_until_what_is_away_is_back() -> None:
+    notes: list[str] = []
+    errors = [OSError("gone"), OSError("still gone")]
+
+    def step() -> str:
+        if errors:
+            raise errors.pop(0)
+        return "done"
+
+    with patience(60, notes.append):
+        assert retry(step, lambda error: isinstance(error, OSError), "the disk") == "done"
+    assert notes == ["the disk is away; waiting up to 60 s: gone", "the disk is back"]
+
+
+def test_a_step_that_fails_for_good_is_run_once() -> None:
+    attempts: list[int] = []
+
+    def step() -> None:
+        attempts.append(1)
+        raise ValueError("wrong")
+
+    with patience(60), pytest.raises(ValueError, match="wrong"):
+        retry(step, lambda error: isinstance(error, OSError), "the disk")
+    assert len(attempts) == 1
