@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.deployments import find_deployment
+from mldeploy_jupyter.panel.deployments.timelines import find_deployment
 from mldeploy_jupyter.panel.failures import FieldError
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from mldeploy_jupyter.core.journal.wording import format_duration
 from mldeploy_jupyter.core.keys import read_keys
 from mldeploy_jupyter.core.text import one_line
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.deployment_log import format_line, read_log
-from mldeploy_jupyter.panel.deployments import Deployment, find_deployment, read_timeline
-from mldeploy_jupyter.panel.environments import read_packages, read_python
+from mldeploy_jupyter.panel.deployments.log import format_line, read_log
+from mldeploy_jupyter.panel.deployments.timelines import Deployment, find_deployment, read_timeline
+from mldeploy_jupyter.panel.services.environments import read_packages, read_python
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord

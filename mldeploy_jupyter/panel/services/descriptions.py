@@ -9,11 +9,11 @@ from mldeploy_jupyter import deployment
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound
 from mldeploy_jupyter.core.journal.wording import target_title
-from mldeploy_jupyter.panel.capabilities import allowed_orders, shown_tabs
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.environments import describe_environment
 from mldeploy_jupyter.panel.failures import describe_cause
-from mldeploy_jupyter.panel.setting_words import describe_setting
+from mldeploy_jupyter.panel.services.capabilities import allowed_orders, shown_tabs
+from mldeploy_jupyter.panel.services.environments import describe_environment
+from mldeploy_jupyter.panel.services.setting_words import describe_setting
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices import Webservice
