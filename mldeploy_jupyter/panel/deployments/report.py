@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.core.journal.wording import format_duration
+from mldeploy_jupyter.core.journal.wording import TARGETS, format_duration
 from mldeploy_jupyter.core.keys import read_keys
 from mldeploy_jupyter.core.text import one_line
 from mldeploy_jupyter.panel.context import PanelContext
@@ -49,7 +49,7 @@ def _heading(timeline: dict[str, Any]) -> str:
     revision = f", revision {timeline['revision']}" if timeline["revision"] else ""
     lines = [
         f"## {_plain(timeline['service'])}: {state}{f' in {_plain(stage)}' if stage else ''}",
-        f"{timeline['operation'].capitalize()} to {timeline['targetTitle']}{revision}, deployment "
+        f"{timeline['operation'].capitalize()} on {TARGETS.get(timeline['target'], timeline['target'])}{revision}, deployment "
         f"`{timeline['deployment']}`, begun {timeline['started']}, "
         f"took {format_duration(timeline['elapsedSeconds'])}.",
         _plain(timeline["message"]),
