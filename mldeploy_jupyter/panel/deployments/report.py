@@ -47,10 +47,11 @@ def _heading(timeline: dict[str, Any]) -> str:
     state = timeline["state"].replace("-", " ").capitalize()
     stage = next((each["title"] for each in timeline["stages"] if each["state"] == timeline["state"]), "")
     revision = f", revision {timeline['revision']}" if timeline["revision"] else ""
+    target = TARGETS.get(timeline["target"], timeline["target"])
     lines = [
         f"## {_plain(timeline['service'])}: {state}{f' in {_plain(stage)}' if stage else ''}",
-        f"{timeline['operation'].capitalize()} on {TARGETS.get(timeline['target'], timeline['target'])}{revision}, deployment "
-        f"`{timeline['deployment']}`, begun {timeline['started']}, "
+        f"{timeline['operation'].capitalize()} on {target}{revision}, "
+        f"deployment `{timeline['deployment']}`, begun {timeline['started']}, "
         f"took {format_duration(timeline['elapsedSeconds'])}.",
         _plain(timeline["message"]),
     ]
