@@ -71,18 +71,24 @@ export interface Timeline {
 }
 
 export interface LogLine {
-  n: number; // its number, from 1; numbers never repeat within a log
+  n: number; // grows and never repeats within a log, and is the same for every reader; between two there may be gaps
   time: string; // "" when unknown
   elapsedSeconds: number | null; // since the deployment began
   stage: string; // "" for none
   level: '' | 'debug' | 'info' | 'warning' | 'error';
-  source: string; // of a service's log: "worker 1", "server"; else ""
+  source: string; // of a service's log: "worker 4711" (its process), "server"; else ""
   revision: number; // of a service's log; else 0
   requestId: string;
   text: string; // raw: SGR colours, carriage returns
 }
 
-export interface LogPage { lines: LogLine[]; total: number; first: number; complete: boolean }
+/** A page: the lines after number `after`, or the last ones without it. At most `limit` lines, 1,000 by default. */
+export interface LogPage {
+  lines: LogLine[];
+  total: number; // how many lines pass the filter
+  first: number; // the number of the oldest of them, 0 without one
+  complete: boolean; // no further one follows this page
+}
 
 export interface LogFilter { stage?: string; level?: 'warning' | 'error'; revision?: number; search?: string }
 
@@ -223,9 +229,13 @@ export interface Requests {
 
 /** Topic -> what its events are. Every subscription first sends what is, then what changes. */
 export interface Topics {
-  /** Lines after number `after` follow each timeline; `lost` counts lines that were dropped on the way. */
+  /**
+   * Lines after number `after`, without it all (at most the last 100,000). `lost` counts lines that are not sent, as far
+   * as they can be counted: `deployment.log` may have them.
+   */
   deployment: { params: DeploymentRef & { after?: number }; event: { timeline?: Timeline; lines?: LogLine[]; lost?: number } };
   service: { params: ServiceRef; event: { service: Service } };
+  /** Lines after number `after`, without it the last 5,000. An empty list says that the log is read and has no more. */
   serviceLog: { params: ServiceRef & { after?: number }; event: { lines: LogLine[]; lost?: number } };
 }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import describe_error
 from mldeploy_jupyter.panel.requests import REQUESTS, handle
-from mldeploy_jupyter.panel.subscriptions import TOPICS, Subscription, Subscriptions
+from mldeploy_jupyter.panel.watching.subscriptions import TOPICS, Subscription, Subscriptions
 
 __all__ = [
     "REQUESTS",

@@ -8,7 +8,7 @@ from typing import Any
 
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.scoring import read_body, read_example
-from mldeploy_jupyter.panel.services import find_service
+from mldeploy_jupyter.panel.services.descriptions import find_service
 
 KEY = "SCORING_KEY"  # the environment variable that holds the key or the token
 

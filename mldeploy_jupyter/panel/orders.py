@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.deployments import find_deployment
+from mldeploy_jupyter.panel.deployments.timelines import find_deployment
 from mldeploy_jupyter.panel.failures import FieldError
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def answer_start(context: PanelContext, parameters: dict[str, Any]) -> dict[str,
 
 
 def _with_notes(context: PanelContext, text: str, notes: list[str]) -> dict[str, str]:
-    sentences = [note[:1].upper() + note[1:].rstrip(".") + "." for note in notes]
-    return {"text": " ".join([text, *map(context.words, sentences)])}
+    return {"text": " ".join([text, *(f"{context.words(note.rstrip('.'))}." for note in notes)])}
 
 
 def answer_delete(context: PanelContext, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -7,18 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.panel import (
-    code_samples,
-    deployment_log,
-    deployments,
-    orders,
-    report,
-    revisions,
-    scoring,
-    service_log,
-    services,
-)
+from mldeploy_jupyter.panel import code_samples, orders, scoring
 from mldeploy_jupyter.panel.context import PanelContext
+from mldeploy_jupyter.panel.deployments import log as deployment_log
+from mldeploy_jupyter.panel.deployments import report, timelines
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
 from mldeploy_jupyter.panel.forms import form_requests
 from mldeploy_jupyter.panel.parameters import (
@@ -36,6 +28,8 @@ from mldeploy_jupyter.panel.parameters import (
     text,
     values,
 )
+from mldeploy_jupyter.panel.services import descriptions, revisions
+from mldeploy_jupyter.panel.services import log as service_log
 
 MAX_WORKERS = 1000  # processes of one service; a larger number is a mistake
 
@@ -55,8 +49,8 @@ class Request:
 
 
 REQUESTS: dict[str, Request] = {
-    "service.describe": Request(SERVICE, services.answer_describe),
-    "service.list": Request({**WORKSPACE, "all": boolean()}, services.answer_list),
+    "service.describe": Request(SERVICE, descriptions.answer_describe),
+    "service.list": Request({**WORKSPACE, "all": boolean()}, descriptions.answer_list),
     "service.history": Request(SERVICE, revisions.answer_history),
     "service.keys": Request(SERVICE, orders.answer_keys),
     "service.openapi": Request(SERVICE, scoring.answer_openapi),
@@ -66,7 +60,7 @@ REQUESTS: dict[str, Request] = {
     "service.code": Request({**SERVICE, "body": body()}, code_samples.answer_code),
     "service.log": Request({**SERVICE, **LOG}, service_log.answer_log),
     "service.logText": Request(SERVICE, service_log.answer_log_text),
-    "deployment.timeline": Request(DEPLOYMENT, deployments.answer_timeline),
+    "deployment.timeline": Request(DEPLOYMENT, timelines.answer_timeline),
     "deployment.log": Request({**DEPLOYMENT, **LOG}, deployment_log.answer_log),
     "deployment.logText": Request(DEPLOYMENT, deployment_log.answer_log_text),
     "deployment.report": Request(DEPLOYMENT, report.answer_report),

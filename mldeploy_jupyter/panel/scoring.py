@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.errors import MldeployError, ScoringError
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
-from mldeploy_jupyter.panel.services import find_service
+from mldeploy_jupyter.panel.services.descriptions import find_service
 
 if TYPE_CHECKING:
     import requests

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -397,6 +397,13 @@ class Store:
     def get_deployment(self, id: str) -> DeploymentRecord | None:
         """The deployment with this id."""
         return self._rows.get(self._tables.deployments, DeploymentRecord, self._tables.deployments.c.id == id)
+
+    def get_deployments(self, ids: Iterable[str]) -> dict[str, DeploymentRecord]:
+        """The deployments with these ids, by id; one that is not there is left out."""
+        table = self._tables.deployments
+        with self._rows.read() as connection:
+            found = connection.execute(table.select().where(table.c.id.in_(list(ids))))
+            return {record.id: record for record in from_rows(DeploymentRecord, found)}
 
     def list_deployments(
         self, service: str | None = None, limit: int | None = None, *, state: str | None = None

@@ -20,7 +20,7 @@ from mldeploy_jupyter.panel.forms.form_fields import (
     make_choice,
     make_field,
 )
-from mldeploy_jupyter.panel.services import find_service
+from mldeploy_jupyter.panel.services.descriptions import find_service
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices import Webservice

@@ -18,7 +18,7 @@ from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request
 from mldeploy_jupyter.panel.forms import deploy_form, register_form
 from mldeploy_jupyter.panel.forms.form_words import magic_line, make_words, shell_line
-from mldeploy_jupyter.panel.services import find_service
+from mldeploy_jupyter.panel.services.descriptions import find_service
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices import Webservice

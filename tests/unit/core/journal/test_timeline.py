@@ -68,6 +68,7 @@ def test_a_flood_of_lines_keeps_the_last_ones():
         apply_event(timeline, Event(number, "2025-06-12T14:00:01.000Z", "check", "log", str(number)))
     stage = timeline.stage("check")
     assert stage.log[-1] == str(5 * LOG_LINES_KEPT - 1) and LOG_LINES_KEPT <= len(stage.log) <= 2 * LOG_LINES_KEPT
+    assert stage.lines == timeline.lines == 5 * LOG_LINES_KEPT
 
 
 def test_a_new_timeline_has_all_seven_stages():

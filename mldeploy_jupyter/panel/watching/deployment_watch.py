@@ -12,8 +12,8 @@ from mldeploy_jupyter import deployment
 from mldeploy_jupyter.core.journal.journal import Event, JournalReader, parse_events
 from mldeploy_jupyter.core.journal.timeline import END_STATES
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.deployment_log import journal_line, read_log
-from mldeploy_jupyter.panel.deployments import (
+from mldeploy_jupyter.panel.deployments.log import journal_line, read_log
+from mldeploy_jupyter.panel.deployments.timelines import (
     Deployment,
     apply_events,
     describe_timeline,
@@ -23,7 +23,7 @@ from mldeploy_jupyter.panel.deployments import (
     open_journal,
 )
 from mldeploy_jupyter.panel.log_lines import Line
-from mldeploy_jupyter.panel.watch import NEVER, Tools, View, Watch, send_lines
+from mldeploy_jupyter.panel.watching.watch import NEVER, Tools, View, Watch, send_lines
 
 POLL_SECONDS = 0.1  # between two looks at the journal's size
 TIMELINE_SECONDS = 0.25  # at least, between two timelines

@@ -10,13 +10,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.core.journal.wording import format_duration
+from mldeploy_jupyter.core.journal.wording import TARGETS, format_duration
 from mldeploy_jupyter.core.keys import read_keys
 from mldeploy_jupyter.core.text import one_line
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.deployment_log import format_line, read_log
-from mldeploy_jupyter.panel.deployments import Deployment, find_deployment, read_timeline
-from mldeploy_jupyter.panel.environments import read_packages, read_python
+from mldeploy_jupyter.panel.deployments.log import format_line, read_log
+from mldeploy_jupyter.panel.deployments.timelines import Deployment, find_deployment, read_timeline
+from mldeploy_jupyter.panel.services.environments import read_packages, read_python
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord
@@ -47,10 +47,11 @@ def _heading(timeline: dict[str, Any]) -> str:
     state = timeline["state"].replace("-", " ").capitalize()
     stage = next((each["title"] for each in timeline["stages"] if each["state"] == timeline["state"]), "")
     revision = f", revision {timeline['revision']}" if timeline["revision"] else ""
+    target = TARGETS.get(timeline["target"], timeline["target"])
     lines = [
         f"## {_plain(timeline['service'])}: {state}{f' in {_plain(stage)}' if stage else ''}",
-        f"{timeline['operation'].capitalize()} to {timeline['targetTitle']}{revision}, deployment "
-        f"`{timeline['deployment']}`, begun {timeline['started']}, "
+        f"{timeline['operation'].capitalize()} on {target}{revision}, "
+        f"deployment `{timeline['deployment']}`, begun {timeline['started']}, "
         f"took {format_duration(timeline['elapsedSeconds'])}.",
         _plain(timeline["message"]),
     ]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.records import DeploymentRecord
 from mldeploy_jupyter.deployment import journal_path
-
-from .conftest import Site
+from tests.unit.panel.conftest import Site
 
 
 def test_a_running_deployment_has_all_stages_and_can_be_cancelled(site: Site) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 # As `core/script/notebook_cells.py` and `core/diagnosis/source_map.py` write a place: `cell [3] line 7, run at 14:03`,
-# `score.py line 7`, `helper.py line 2, called from cell [3] line 7`.
-_PLACE = re.compile(r"(?:(?P<cell>cell)(?: \[(?P<number>\d+)\])?|(?P<file>[^\s,][^,]*?)) line (?P<line>\d+)")
+# `score.py line 7`, `helper.py line 2, called from cell [3] line 7`; configuration files as `environment.yml, line 3`.
+_PLACE = re.compile(r"(?:(?P<cell>cell)(?: \[(?P<number>\d+)\])?|(?P<file>[^\s,][^,]*?)),? line (?P<line>\d+)")
 
 
 def describe_timeline_cause(

@@ -14,8 +14,8 @@ from mldeploy_jupyter.core.journal.journal import Event, parse_events
 from mldeploy_jupyter.core.journal.timeline import END_STATES, StageView
 from mldeploy_jupyter.core.journal.wording import describe_end, describe_stage, target_title
 from mldeploy_jupyter.core.records import DeploymentRecord
-from mldeploy_jupyter.panel.causes import describe_timeline_cause
 from mldeploy_jupyter.panel.context import PanelContext
+from mldeploy_jupyter.panel.deployments.causes import describe_timeline_cause
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder

@@ -6,8 +6,8 @@ from typing import Any
 
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.services import describe_services, find_service
-from mldeploy_jupyter.panel.watch import Tools, Watch
+from mldeploy_jupyter.panel.services.descriptions import describe_services, find_service
+from mldeploy_jupyter.panel.watching.watch import Tools, Watch
 
 ROW_SECONDS = 2.0  # between two looks at the row and the files of a service
 DEPLOYING_SECONDS = 0.5  # the same while it is being deployed

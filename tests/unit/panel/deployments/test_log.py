@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.deployment import journal_path
-
-from .conftest import Site
+from tests.unit.panel.conftest import Site
 
 LONG = 100_000
 

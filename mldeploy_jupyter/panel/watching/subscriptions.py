@@ -11,12 +11,12 @@ from typing import Any
 
 from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.deployment_watch import DeploymentWatch
 from mldeploy_jupyter.panel.failures import bad_request
 from mldeploy_jupyter.panel.parameters import DEPLOYMENT, SERVICE, Parameters, check_parameters, integer
-from mldeploy_jupyter.panel.service_log_watch import ServiceLogWatch
-from mldeploy_jupyter.panel.service_watch import ServiceWatch
-from mldeploy_jupyter.panel.watch import Send, Tools, View, Watch
+from mldeploy_jupyter.panel.watching.deployment_watch import DeploymentWatch
+from mldeploy_jupyter.panel.watching.service_log_watch import ServiceLogWatch
+from mldeploy_jupyter.panel.watching.service_watch import ServiceWatch
+from mldeploy_jupyter.panel.watching.watch import Send, Tools, View, Watch
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.configs import METADATA, DeployConfig
 from mldeploy_jupyter.core.errors import ConfigError
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.environments import read_packages, read_python
 from mldeploy_jupyter.panel.log_lines import seconds_between
-from mldeploy_jupyter.panel.services import find_service, is_kept
-from mldeploy_jupyter.panel.setting_words import describe_setting
+from mldeploy_jupyter.panel.services.descriptions import find_service, is_kept
+from mldeploy_jupyter.panel.services.environments import read_packages, read_python
+from mldeploy_jupyter.panel.services.setting_words import describe_setting
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord

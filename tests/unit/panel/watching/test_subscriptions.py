@@ -16,13 +16,13 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import MldeployError, StoreError
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.deployment import journal_path
-from mldeploy_jupyter.panel import Subscriptions, deployment_watch, service_log_watch
+from mldeploy_jupyter.panel import Subscriptions
+from mldeploy_jupyter.panel.watching import deployment_watch, service_log_watch
 from mldeploy_jupyter.serving.log import entry
 from mldeploy_jupyter.serving.log.service_log import ServiceLog
 from tests.polling import wait_until
-
-from .conftest import Pass, Site, panel_threads
-from .protocol import check_event
+from tests.unit.panel.conftest import Pass, Site, panel_threads
+from tests.unit.panel.protocol import check_event
 
 Events = list[dict[str, Any]]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.log_lines import Line
-from mldeploy_jupyter.panel.service_log import open_log
-from mldeploy_jupyter.panel.watch import Tools, View, Watch, send_lines
+from mldeploy_jupyter.panel.services.log import open_log
+from mldeploy_jupyter.panel.watching.watch import Tools, View, Watch, send_lines
 
 BUSY_SECONDS = 0.1  # between two looks while lines come
 IDLE_SECONDS = 2.0  # between two looks at a log that is quiet

@@ -9,16 +9,16 @@ from mldeploy_jupyter import deployment
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound
 from mldeploy_jupyter.core.journal.wording import target_title
-from mldeploy_jupyter.panel.capabilities import allowed_orders, shown_tabs
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.environments import describe_environment
 from mldeploy_jupyter.panel.failures import describe_cause
-from mldeploy_jupyter.panel.setting_words import describe_setting
+from mldeploy_jupyter.panel.services.capabilities import allowed_orders, shown_tabs
+from mldeploy_jupyter.panel.services.environments import describe_environment
+from mldeploy_jupyter.panel.services.setting_words import describe_setting
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.api.webservices.overview import Overview
-    from mldeploy_jupyter.core.records import RevisionRecord
+    from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
@@ -61,20 +61,45 @@ def describe_services(context: PanelContext, services: Sequence[Webservice]) -> 
     """The services as they are now, read together; those that were deleted meanwhile are left out."""
     from mldeploy_jupyter.api.webservices.overview import read_overviews
 
-    found = []
-    for read in read_overviews(services):
-        folder = read.service.workspace.folder
-        found.append(_describe(context, folder, read))
-    return found
+    overviews = read_overviews(services)
+    folders = {read.service.workspace.folder.id: read.service.workspace.folder for read in overviews}
+    rows = {
+        id: _read_rows(folder, [read for read in overviews if read.service.workspace.folder.id == id])
+        for id, folder in folders.items()
+    }
+    return [
+        _describe(context, read.service.workspace.folder, read, *rows[read.service.workspace.folder.id])
+        for read in overviews
+    ]
 
 
-def _describe(context: PanelContext, folder: WorkspaceFolder, read: Overview) -> dict[str, Any]:
-    data, record, live = read.data, read.record, read.live
-    state = _state(read)
+_Rows = tuple[dict[str, list[int]], dict[str, "DeploymentRecord"]]
+
+
+def _read_rows(folder: WorkspaceFolder, overviews: list[Overview]) -> _Rows:
+    """The kept revisions by service, and the last and the live deployments by id: two queries for any number."""
     store = folder.open_store()
-    kept = [each.number for each in store.list_revisions(record.name, outcome="kept") if is_kept(folder, each)]
-    began = store.get_deployment(live.deployment_id) if live is not None and live.deployment_id else None
-    last = store.get_deployment(record.deployment_id) if record.deployment_id else None
+    names = {read.record.name for read in overviews}
+    kept: dict[str, list[int]] = {}
+    for revision in store.list_revisions(next(iter(names)) if len(names) == 1 else None, outcome="kept"):
+        if revision.service in names and is_kept(folder, revision):
+            kept.setdefault(revision.service, []).append(revision.number)
+    ids = {read.record.deployment_id for read in overviews}
+    ids |= {read.live.deployment_id for read in overviews if read.live is not None}
+    return kept, store.get_deployments(ids - {""})
+
+
+def _describe(
+    context: PanelContext,
+    folder: WorkspaceFolder,
+    read: Overview,
+    all_kept: dict[str, list[int]],
+    deployments: dict[str, DeploymentRecord],
+) -> dict[str, Any]:
+    data, record, live = read.data, read.record, read.live
+    state, kept = _state(read), all_kept.get(record.name, [])
+    began = deployments.get(live.deployment_id) if live is not None else None
+    last = deployments.get(record.deployment_id)
     auth = "token" if data["tokenAuthEnabled"] else "key" if data["authEnabled"] else "none"
     return {
         "service": record.name,

@@ -14,7 +14,7 @@ from mldeploy_jupyter.core.journal.journal import Event, parse_events
 from mldeploy_jupyter.core.line_index import LineIndex
 from mldeploy_jupyter.core.text import clean
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.deployments import Deployment, find_deployment, open_journal
+from mldeploy_jupyter.panel.deployments.timelines import Deployment, find_deployment, open_journal
 from mldeploy_jupyter.panel.log_lines import LEVELS, Line, read_page, seconds_between
 
 # How `core/journal/journal.py` begins a line. Any other line is parsed to learn what it is.

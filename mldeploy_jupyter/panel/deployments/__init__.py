@@ -1,0 +1,1 @@
+"""One deployment: its timeline and cause, its log, its report."""
