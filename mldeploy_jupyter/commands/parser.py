@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -16,6 +18,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError("the options cannot be read", why=message[:1].lower() + message[1:])
+
+
+# Messages of argparse about the value of an option, which name all its spellings.
+_NO_VALUE = re.compile(r"argument (\S+): expected (?:at least )?one argument")
+_SWITCH_WITH_VALUE = re.compile(r"argument (\S+): ignored explicit argument (.+)")
 
 
 def find_command(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command, list[str]]:
@@ -71,7 +78,7 @@ def parse(command: Command, words: Sequence[str]) -> Args:
     except argparse.ArgumentError as error:
         raise _with_help(command, UsageError("the options cannot be read", why=str(error))) from None
     except UsageError as error:
-        raise _with_help(command, error) from None
+        raise _with_help(command, _value_error(command, error, words)) from None
     for param in command.positionals:
         if not param.flags:
             setattr(args, param.name, None)
@@ -81,6 +88,23 @@ def parse(command: Command, words: Sequence[str]) -> Args:
     if not (args.help or args.help_all):
         _check_values(command, args, words)
     return args
+
+
+def _value_error(command: Command, error: UsageError, words: Sequence[str]) -> UsageError:
+    """The error with the option as it was typed, when it lacks a value or has one too many."""
+    found = _NO_VALUE.fullmatch(error.why) or _SWITCH_WITH_VALUE.fullmatch(error.why)
+    if found is None:
+        return error
+    flags = found[1].split("/")
+    typed = next((word for word in reversed(words) if word.partition("=")[0] in flags), flags[-1])
+    flag = typed.partition("=")[0]
+    if found.re is _SWITCH_WITH_VALUE:
+        return UsageError(f"{flag} takes no value", why=f"it was given {found[2]}", hint=f"write {flag} alone")
+    after = next((after for word, after in itertools.pairwise(words) if word == typed), "")
+    if len(after) > 1 and after not in {known for param in command.all_params for known in param.flags}:
+        hint = f"a value that begins with - is written {flag}={after}"
+        return UsageError(f"{flag} needs a value", why=f"{after} looks like an option", hint=hint)
+    return UsageError(f"{flag} needs a value", why=f"{after} follows it" if after else "nothing follows it")
 
 
 def _add_option(parser: argparse.ArgumentParser, param: Param) -> None:
