@@ -100,7 +100,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises `OSError` when the file cannot be read and `ValueError` when it does not hold one JSON object.
     """
-    data = json.loads(path.read_text("utf-8-sig"))
+    try:
+        data = json.loads(path.read_text("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(data, dict):
         raise ValueError("it is not a JSON object")
     return data
