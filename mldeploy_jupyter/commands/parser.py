@@ -39,6 +39,8 @@ def unknown_command(words: Sequence[str], commands: Sequence[Command]) -> UsageE
     names = [command.path[1] for command in commands if command.path[0] == first and len(command.path) > 1]
     if not names:
         firsts = dict.fromkeys(command.path[0] for command in commands)
+        if first in ("version", "-v", "-V"):
+            return _not_a_command(first, f"the first word is one of {', '.join(firsts)}", "--version")
         return _not_a_command(first, f"the first word is one of {', '.join(firsts)}", _suggest(words, commands))
     if len(words) == 1 or words[1].startswith("-"):
         return UsageError(

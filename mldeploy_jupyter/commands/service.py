@@ -228,11 +228,17 @@ def delete(context: Context, args: Args) -> Result:
     return Result(None, f"Deleted {name}", {"name": name, "deleted": True}, "service.delete()")
 
 
-def _make_action(method: str, done: str) -> Callable[[Context, Args], Result]:
-    """A command that calls a method of the service; `done` begins its text, such as `Stopped`."""
+def _make_action(method: str, doing: str, done: str) -> Callable[[Context, Args], Result]:
+    """A command that calls a method of the service.
+
+    `done` begins its text, such as `Stopped`. `doing` begins what a screen shows before: a start may take as long as
+    `init()`, and a stop as long as the requests under way.
+    """
 
     def act(context: Context, args: Args) -> Result:
         service = find_service(context, args)
+        if context.isatty and not context.json:
+            context.note(f"{doing} {service.name} ...")
         getattr(service, method)()
         return Result(service, f"{done} {service.name}", service.serialize(), f"service.{method}()")
 
@@ -326,14 +332,14 @@ COMMANDS: tuple[Command, ...] = (
         ("service", "start"),
         "Start a stopped service with the revision it had.",
         (NAME,),
-        _make_action("start", "Started"),
+        _make_action("start", "Starting", "Started"),
         "service start churn",
     ),
     Command(
         ("service", "stop"),
         "Stop a service; it can be started again.\n\nIt keeps its revisions, keys and port.",
         (NAME,),
-        _make_action("stop", "Stopped"),
+        _make_action("stop", "Stopping", "Stopped"),
         "service stop churn",
     ),
     Command(

@@ -20,6 +20,7 @@ WRONG = [
     "service --json",
     "deploy churn",
     "xyzzy",
+    "version",
     "model deploy --entry-scrip score.py",
     "model list --latst",
     "model list --zzzzzz",
