@@ -64,7 +64,8 @@ def _suggest(words: Sequence[str], commands: Sequence[Command]) -> str:
     by_last_word = {command.path[-1]: command.name for command in reversed(commands)}
     near = difflib.get_close_matches(words[0], sorted({*groups, *by_last_word}), n=1)
     if near and near[0] in groups:
-        return " ".join([near[0], *words[1:2]])
+        # `mldeploy services`, alone, asks what there is.
+        return " ".join([near[0], *(words[1:2] or ["list"] * ((near[0], "list") in {c.path for c in commands}))])
     # `mldeploy deploy` instead of `mldeploy model deploy`, or a misspelling of it
     return by_last_word.get(near[0], "") if near else ""
 
@@ -183,30 +184,35 @@ def _check_values(command: Command, args: Args, words: Sequence[str]) -> None:
             hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
             several = f"one of {', '.join(param.offered_choices)}"
             why = f"it must be {several if len(param.offered_choices) > 1 else param.offered_choices[0]}"
-            typed = next((flag for flag in param.flags if flag in words), param.display_name)
-            raise UsageError(f"{typed} cannot be {value!r}", why=why, hint=hint)
+            raise UsageError(f"{_typed_flag(param, words)} cannot be {value!r}", why=why, hint=hint)
         if param.kind in ("integer", "number"):
-            setattr(args, param.name, _parse_number(param, value))
+            setattr(args, param.name, _parse_number(param, value, _typed_flag(param, words)))
         elif param.kind == "toggle":
-            setattr(args, param.name, _parse_toggle(param, value))
+            setattr(args, param.name, _parse_toggle(value, _typed_flag(param, words)))
 
 
-def _parse_number(param: Param, text: str) -> int | float:
+def _typed_flag(param: Param, words: Sequence[str]) -> str:
+    """The flag as the user typed it; the usual one for a value that stood alone."""
+    typed = {word.partition("=")[0] for word in words}
+    return next((flag for flag in param.flags if flag in typed), param.display_name)
+
+
+def _parse_number(param: Param, text: str, flag: str) -> int | float:
     try:
         return int(text) if param.kind == "integer" else float(text)
     except ValueError:
         word = "an integer" if param.kind == "integer" else "a number"
-        hint = f"write {param.display_name} and {word} after it"
-        raise UsageError(f"{param.display_name} cannot be {text!r}", why=f"it must be {word}", hint=hint) from None
+        hint = f"write {flag} and {word} after it"
+        raise UsageError(f"{flag} cannot be {text!r}", why=f"it must be {word}", hint=hint) from None
 
 
-def _parse_toggle(param: Param, text: str) -> bool:
+def _parse_toggle(text: str, flag: str) -> bool:
     if text.lower() in ("true", "yes", "on", "1"):
         return True
     if text.lower() in ("false", "no", "off", "0"):
         return False
-    hint = f"write {param.display_name} true"
-    raise UsageError(f"{param.display_name} cannot be {text!r}", why="it must be true or false", hint=hint)
+    hint = f"write {flag} true"
+    raise UsageError(f"{flag} cannot be {text!r}", why="it must be true or false", hint=hint)
 
 
 def _with_help(command: Command, error: UsageError) -> UsageError:

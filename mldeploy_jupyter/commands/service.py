@@ -12,7 +12,7 @@ from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.formatting import listing, revision_table, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.lookup import all_services, find_service, find_service_anywhere
-from mldeploy_jupyter.commands.options import TARGETS
+from mldeploy_jupyter.commands.options import REPLAY, TARGETS
 from mldeploy_jupyter.commands.python_code import call
 from mldeploy_jupyter.commands.waiting import TIMEOUT, WAIT, check_waiting, finish, follow, service_result
 from mldeploy_jupyter.core.errors import WorkspaceError
@@ -208,8 +208,8 @@ def rollback(context: Context, args: Args) -> Result:
 def reload(context: Context, args: Args) -> Result:
     check_waiting(args)
     service = find_service(context, args)
-    service.reload(detached=context.detached)
-    return finish(context, args, service, "service.reload()")
+    service.reload(replay=args.replay, detached=context.detached)
+    return finish(context, args, service, call("service.reload", replay=args.replay or None))
 
 
 def cancel(context: Context, args: Args) -> Result:
@@ -345,7 +345,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("service", "reload"),
         "Read the entry script and its files again.\n\nThe old version serves until the new one answers.",
-        (NAME, *WAIT),
+        (NAME, REPLAY, *WAIT),
         reload,
         "service reload churn",
     ),

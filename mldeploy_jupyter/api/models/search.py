@@ -106,7 +106,9 @@ def _not_found(
         present = f"model {name} has version {', '.join(versions)}"
     else:
         names = sorted({record.name for record in store.list_models(latest=True)})
-        present = f"models in workspace {workspace.name}: {', '.join(names[:10]) or 'none'}"
+        present = f"workspace {workspace.name} has no models"
+        if names:
+            present = f"models in workspace {workspace.name}: {', '.join(names[:10])}"
         if near := difflib.get_close_matches(name or "", names, n=1):
             hint = f"did you mean {near[0]!r}?"
     return ModelNotFoundException(f"no model has {given}", why=present, hint=hint)
