@@ -111,7 +111,7 @@ def all_services(context: Context) -> list[Any]:
     from mldeploy_jupyter.core.workspace.folder import list_workspaces
 
     found = []
-    for folder in list_workspaces():
+    for folder in list_workspaces(on_broken=lambda error: context.note(f"note: left out: {error.message}")):
         try:
             found.extend(Webservice.list(context.workspace(str(folder.root))))
         except MldeployError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -16,6 +18,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError("the options cannot be read", why=message[:1].lower() + message[1:])
+
+
+# Messages of argparse about the value of an option, which name all its spellings.
+_NO_VALUE = re.compile(r"argument (\S+): expected (?:at least )?one argument")
+_SWITCH_WITH_VALUE = re.compile(r"argument (\S+): ignored explicit argument (.+)")
 
 
 def find_command(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command, list[str]]:
@@ -32,6 +39,8 @@ def unknown_command(words: Sequence[str], commands: Sequence[Command]) -> UsageE
     names = [command.path[1] for command in commands if command.path[0] == first and len(command.path) > 1]
     if not names:
         firsts = dict.fromkeys(command.path[0] for command in commands)
+        if first in ("version", "-v", "-V"):
+            return _not_a_command(first, f"the first word is one of {', '.join(firsts)}", "--version")
         return _not_a_command(first, f"the first word is one of {', '.join(firsts)}", _suggest(words, commands))
     if len(words) == 1 or words[1].startswith("-"):
         return UsageError(
@@ -55,7 +64,8 @@ def _suggest(words: Sequence[str], commands: Sequence[Command]) -> str:
     by_last_word = {command.path[-1]: command.name for command in reversed(commands)}
     near = difflib.get_close_matches(words[0], sorted({*groups, *by_last_word}), n=1)
     if near and near[0] in groups:
-        return " ".join([near[0], *words[1:2]])
+        # `mldeploy services`, alone, asks what there is.
+        return " ".join([near[0], *(words[1:2] or ["list"] * ((near[0], "list") in {c.path for c in commands}))])
     # `mldeploy deploy` instead of `mldeploy model deploy`, or a misspelling of it
     return by_last_word.get(near[0], "") if near else ""
 
@@ -71,7 +81,7 @@ def parse(command: Command, words: Sequence[str]) -> Args:
     except argparse.ArgumentError as error:
         raise _with_help(command, UsageError("the options cannot be read", why=str(error))) from None
     except UsageError as error:
-        raise _with_help(command, error) from None
+        raise _with_help(command, _value_error(command, error, words)) from None
     for param in command.positionals:
         if not param.flags:
             setattr(args, param.name, None)
@@ -81,6 +91,23 @@ def parse(command: Command, words: Sequence[str]) -> Args:
     if not (args.help or args.help_all):
         _check_values(command, args, words)
     return args
+
+
+def _value_error(command: Command, error: UsageError, words: Sequence[str]) -> UsageError:
+    """The error with the option as it was typed, when it lacks a value or has one too many."""
+    found = _NO_VALUE.fullmatch(error.why) or _SWITCH_WITH_VALUE.fullmatch(error.why)
+    if found is None:
+        return error
+    flags = found[1].split("/")
+    typed = next((word for word in reversed(words) if word.partition("=")[0] in flags), flags[-1])
+    flag = typed.partition("=")[0]
+    if found.re is _SWITCH_WITH_VALUE:
+        return UsageError(f"{flag} takes no value", why=f"it was given {found[2]}", hint=f"write {flag} alone")
+    after = next((after for word, after in itertools.pairwise(words) if word == typed), "")
+    if len(after) > 1 and after not in {known for param in command.all_params for known in param.flags}:
+        hint = f"a value that begins with - is written {flag}={after}"
+        return UsageError(f"{flag} needs a value", why=f"{after} looks like an option", hint=hint)
+    return UsageError(f"{flag} needs a value", why=f"{after} follows it" if after else "nothing follows it")
 
 
 def _add_option(parser: argparse.ArgumentParser, param: Param) -> None:
@@ -157,30 +184,35 @@ def _check_values(command: Command, args: Args, words: Sequence[str]) -> None:
             hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
             several = f"one of {', '.join(param.offered_choices)}"
             why = f"it must be {several if len(param.offered_choices) > 1 else param.offered_choices[0]}"
-            typed = next((flag for flag in param.flags if flag in words), param.display_name)
-            raise UsageError(f"{typed} cannot be {value!r}", why=why, hint=hint)
+            raise UsageError(f"{_typed_flag(param, words)} cannot be {value!r}", why=why, hint=hint)
         if param.kind in ("integer", "number"):
-            setattr(args, param.name, _parse_number(param, value))
+            setattr(args, param.name, _parse_number(param, value, _typed_flag(param, words)))
         elif param.kind == "toggle":
-            setattr(args, param.name, _parse_toggle(param, value))
+            setattr(args, param.name, _parse_toggle(value, _typed_flag(param, words)))
 
 
-def _parse_number(param: Param, text: str) -> int | float:
+def _typed_flag(param: Param, words: Sequence[str]) -> str:
+    """The flag as the user typed it; the usual one for a value that stood alone."""
+    typed = {word.partition("=")[0] for word in words}
+    return next((flag for flag in param.flags if flag in typed), param.display_name)
+
+
+def _parse_number(param: Param, text: str, flag: str) -> int | float:
     try:
         return int(text) if param.kind == "integer" else float(text)
     except ValueError:
         word = "an integer" if param.kind == "integer" else "a number"
-        hint = f"write {param.display_name} and {word} after it"
-        raise UsageError(f"{param.display_name} cannot be {text!r}", why=f"it must be {word}", hint=hint) from None
+        hint = f"write {flag} and {word} after it"
+        raise UsageError(f"{flag} cannot be {text!r}", why=f"it must be {word}", hint=hint) from None
 
 
-def _parse_toggle(param: Param, text: str) -> bool:
+def _parse_toggle(text: str, flag: str) -> bool:
     if text.lower() in ("true", "yes", "on", "1"):
         return True
     if text.lower() in ("false", "no", "off", "0"):
         return False
-    hint = f"write {param.display_name} true"
-    raise UsageError(f"{param.display_name} cannot be {text!r}", why="it must be true or false", hint=hint)
+    hint = f"write {flag} true"
+    raise UsageError(f"{flag} cannot be {text!r}", why="it must be true or false", hint=hint)
 
 
 def _with_help(command: Command, error: UsageError) -> UsageError:

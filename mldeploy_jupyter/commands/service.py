@@ -12,7 +12,7 @@ from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.formatting import listing, revision_table, split_filters, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.lookup import all_services, find_service, find_service_anywhere
-from mldeploy_jupyter.commands.options import TARGETS
+from mldeploy_jupyter.commands.options import REPLAY, TARGETS
 from mldeploy_jupyter.commands.python_code import call
 from mldeploy_jupyter.commands.waiting import TIMEOUT, WAIT, check_waiting, finish, follow, service_result
 from mldeploy_jupyter.core.errors import WorkspaceError
@@ -208,8 +208,8 @@ def rollback(context: Context, args: Args) -> Result:
 def reload(context: Context, args: Args) -> Result:
     check_waiting(args)
     service = find_service(context, args)
-    service.reload(detached=context.detached)
-    return finish(context, args, service, "service.reload()")
+    service.reload(replay=args.replay, detached=context.detached)
+    return finish(context, args, service, call("service.reload", replay=args.replay or None))
 
 
 def cancel(context: Context, args: Args) -> Result:
@@ -228,11 +228,17 @@ def delete(context: Context, args: Args) -> Result:
     return Result(None, f"Deleted {name}", {"name": name, "deleted": True}, "service.delete()")
 
 
-def _make_action(method: str, done: str) -> Callable[[Context, Args], Result]:
-    """A command that calls a method of the service; `done` begins its text, such as `Stopped`."""
+def _make_action(method: str, doing: str, done: str) -> Callable[[Context, Args], Result]:
+    """A command that calls a method of the service.
+
+    `done` begins its text, such as `Stopped`. `doing` begins what a screen shows before: a start may take as long as
+    `init()`, and a stop as long as the requests under way.
+    """
 
     def act(context: Context, args: Args) -> Result:
         service = find_service(context, args)
+        if context.isatty and not context.json:
+            context.note(f"{doing} {service.name} ...")
         getattr(service, method)()
         return Result(service, f"{done} {service.name}", service.serialize(), f"service.{method}()")
 
@@ -326,20 +332,20 @@ COMMANDS: tuple[Command, ...] = (
         ("service", "start"),
         "Start a stopped service with the revision it had.",
         (NAME,),
-        _make_action("start", "Started"),
+        _make_action("start", "Starting", "Started"),
         "service start churn",
     ),
     Command(
         ("service", "stop"),
         "Stop a service; it can be started again.\n\nIt keeps its revisions, keys and port.",
         (NAME,),
-        _make_action("stop", "Stopped"),
+        _make_action("stop", "Stopping", "Stopped"),
         "service stop churn",
     ),
     Command(
         ("service", "reload"),
         "Read the entry script and its files again.\n\nThe old version serves until the new one answers.",
-        (NAME, *WAIT),
+        (NAME, REPLAY, *WAIT),
         reload,
         "service reload churn",
     ),

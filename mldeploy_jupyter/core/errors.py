@@ -38,13 +38,20 @@ from mldeploy_jupyter.core.text import SHOWN_LIMIT, clean, cut, in_ipython_words
 LINES_LIMIT = 20  # lines of a part; a check of many inputs may find more to say
 
 
+_hint_words: Callable[[str], str] = in_ipython_words
+
+
+def translate_hints(words: Callable[[str], str]) -> None:
+    """Sets what IPython shows of a hint, which is written for a shell: with the magics loaded, it names them."""
+    global _hint_words
+    _hint_words = words
+
+
 class MldeployError(Exception):
     """An error with what, why, hint and where. `code` is a stable name for programs."""
 
     code = "Error"
     line_limit: ClassVar[int] = SHOWN_LIMIT  # characters of a line that is shown; longer ones are cut
-    # What IPython shows of a hint, which is written for a shell; with the magics loaded, they are in it.
-    hint_in_ipython: ClassVar[Callable[[str], str]] = staticmethod(in_ipython_words)
     prefix_message = False  # whether `.message` starts with the code: callers of v1 search it for a few codes
     # Source lines around the error, each `{"line", "text", "guilty"}`; IPython shows them above the error.
     excerpt: Sequence[Mapping[str, Any]] = ()
@@ -109,7 +116,7 @@ class MldeployError(Exception):
             text = cut(clean(str(line.get("text", "")), colour=False).expandtabs(4))
             shown.append(f"{'>' if line.get('guilty') else ' '} {line.get('line', ''):>4}  {text}".rstrip())
         text, mark, hint = str(self).partition("\nhint: ")
-        return [*shown, *([""] if shown else []), *(text + mark + type(self).hint_in_ipython(hint)).splitlines()]
+        return [*shown, *([""] if shown else []), *(text + mark + _hint_words(hint)).splitlines()]
 
 
 class UserErrorException(MldeployError):

@@ -8,14 +8,22 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from mldeploy_jupyter.core.errors import ConfigError
+from mldeploy_jupyter.core import process_identity
+from mldeploy_jupyter.core.errors import ConfigError, StorageError
 
 MOUNTS = Path("/proc/self/mountinfo")
+
+LOCKS = Path("/proc/locks")
+
+LOCK_PAUSE = 0.02  # seconds between two attempts to get a lock
+
+STOPPED_ATTEMPTS = 50  # attempts after which the holders of a lock are looked at: once a second
 
 # File systems whose file locks and shared memory do not reach other machines.
 NETWORK_FILESYSTEMS = frozenset(
@@ -92,7 +100,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises `OSError` when the file cannot be read and `ValueError` when it does not hold one JSON object.
     """
-    data = json.loads(path.read_text("utf-8-sig"))
+    try:
+        data = json.loads(path.read_text("utf-8-sig"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(data, dict):
         raise ValueError("it is not a JSON object")
     return data
@@ -153,14 +164,45 @@ def decode_text(content: bytes) -> str:
 def file_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Holds a lock on the file `path` during the block, after waiting for other holders.
 
-    `shared` holders exclude only those that are not. The system releases the lock when the process ends.
+    `shared` holders exclude only those that are not. The system releases the lock when the process ends. Raises
+    `StorageError` when a signal has stopped a holder: it would be waited for without an end.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        kind, attempts = fcntl.LOCK_SH if shared else fcntl.LOCK_EX, 0
+        while True:
+            try:
+                fcntl.flock(fd, kind | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                attempts += 1
+            if attempts % STOPPED_ATTEMPTS == 0:
+                refuse_stopped_holder(path, fd)
+            time.sleep(LOCK_PAUSE)
         yield
     finally:
         os.close(fd)
+
+
+def refuse_stopped_holder(path: Path, descriptor: int) -> None:
+    """Raises `StorageError` when a signal has stopped a process that has a lock on the open file `path`."""
+    for pid in _lock_holders(os.fstat(descriptor).st_ino):
+        if process_identity.is_stopped(process_identity.identify_process(pid)):
+            raise StorageError(
+                f"{path.parent} is locked by a process that does nothing",
+                why=f"process {pid} has the lock, and is stopped by a signal (SIGSTOP, or Ctrl+Z in a terminal)",
+                hint=f"let it go on with `kill -CONT {pid}`, or end it with `kill -9 {pid}`",
+            )
+
+
+def _lock_holders(inode: int) -> list[int]:
+    """The processes of this machine with a lock on the file of that inode; none where the system does not tell."""
+    try:
+        lines = [line.split() for line in LOCKS.read_text().splitlines()]
+    except OSError:
+        return []
+    # "1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF"; one that waits has "->" in the second place.
+    return [int(f[4]) for f in lines if len(f) > 5 and f[1] == "FLOCK" and f[5].rpartition(":")[2] == str(inode)]
 
 
 def free_bytes(path: Path) -> int:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 def restore_service(folder: WorkspaceFolder, name: str) -> bool:
     """As `restore_services`, for one service. Whether a record was added or changed."""
-    return (folder.services / name).is_dir() and bool(_restore(folder, {name}))
+    return isinstance(name, str) and (folder.services / name).is_dir() and bool(_restore(folder, {name}))
 
 
 def restore_services(folder: WorkspaceFolder) -> list[str]:

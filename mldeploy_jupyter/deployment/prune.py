@@ -19,6 +19,7 @@ from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.text import format_size
+from mldeploy_jupyter.core.workspace import known_workspaces
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspaces
 from mldeploy_jupyter.deployment import working_folder
 from mldeploy_jupyter.deployment.plan import target_context
@@ -239,8 +240,16 @@ def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
     """Removes environments that no workspace of this user needs; none while one of the workspaces cannot be read."""
     from mldeploy_jupyter import environments
 
+    index = known_workspaces.find_damaged_index()
+    if index is not None:
+        text = f"Environments were left alone: {index}, which lists your workspaces, is damaged. Run a command in each "
+        return 0, (f"{text}workspace, then remove that file",)
     used: set[str] = set()
-    for other in {other.root: other for other in (*list_workspaces(), folder)}.values():
+    broken: list[MldeployError] = []
+    others = list_workspaces(on_broken=broken.append)
+    if broken:
+        return 0, (f"Environments were left alone: {broken[0].what}",)
+    for other in {other.root: other for other in (*others, folder)}.values():
         try:
             revisions = _revisions(other.open_store())
         except MldeployError as error:

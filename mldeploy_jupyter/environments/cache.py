@@ -71,7 +71,8 @@ def exclusive(
     """Admits one process at a time to the block; the others wait, until `cancel` raises. `sleep` takes seconds.
 
     Yields the descriptor of the lock file. A child process that inherits it holds the lock even if its parent is
-    killed, so that no other process builds at the same place.
+    killed, so that no other process builds at the same place. Raises `StorageError` when a signal has stopped the
+    holder.
     """
     with _open_lock_file(root, name) as descriptor:
         waiting = False
@@ -80,6 +81,7 @@ def exclusive(
                 emit("log", "another process makes the same environment; waiting for it")
                 waiting = True
             cancel()
+            files.refuse_stopped_holder(root / "held" / name, descriptor)
             sleep(_POLL)
         yield descriptor
 

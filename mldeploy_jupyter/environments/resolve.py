@@ -33,11 +33,11 @@ def make_lock(
     """
     pythons.refuse_below_floor(spec.python)
     path = root / "locks" / f"{lock_key(spec, kernel_python, server_requirements())}.json"
-    known = None if refresh else _read(path)
+    known = None if refresh else read_lock(path)
     if known is not None:
         return known
     with cache.translate_os_errors(root), cache.exclusive(root, path.stem, emit=emit, cancel=cancel):
-        known = None if refresh else _read(path)  # another process may have written it in the meantime
+        known = None if refresh else read_lock(path)  # another process may have written it in the meantime
         if known is not None:
             return known
         lock = _resolve(spec, kernel_python, root, emit, cancel, offline)
@@ -86,6 +86,10 @@ def lock_key(spec: EnvironmentSpec, kernel_python: str, server: list[str]) -> st
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()
 
 
-def _read(path: Path) -> Lock | None:
-    data = files.read_json_if_valid(path)
-    return None if data is None else Lock(data["text"], data["python_version"], data["dropped"])
+def read_lock(path: Path) -> Lock | None:
+    """The lock in a file of the cache; None where it is missing or damaged."""
+    data = files.read_json_if_valid(path) or {}
+    text, version, dropped = (data.get(key) for key in ("text", "python_version", "dropped"))
+    if not isinstance(text, str) or not isinstance(version, str) or not isinstance(dropped, list):
+        return None  # there is none, or it is damaged: it is resolved again
+    return Lock(text, version, dropped)

@@ -68,7 +68,7 @@ def update_command(session: Session) -> Command:
             result = _run(session, context, args, base)
             return replace(result, python=_update_program(args.name, context, args))
         result = _run(session, context, args, command("service", "reload"))
-        return replace(result, python=service_program(args.name, "service.reload()"))
+        return replace(result, python=service_program(args.name, call("service.reload", replay=args.replay or None)))
 
     return Command(("update",), UPDATE_DOC, _params(base), run, "update churn -m churn:4")
 
@@ -237,7 +237,7 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     """Fills in the script of an update without options. False when it is to read the service's script again."""
     context.defaults.clear()  # an update changes only what its options name
     _accept_named_script(session, args)
-    waiting = {"wait", "no_wait", "timeout_sec", "name"}
+    waiting = {"wait", "no_wait", "timeout_sec", "name", "replay"}  # say how, and not what is changed
     given = [(param, getattr(args, param.name)) for param in base.params if param.name not in waiting]
     if any(value is not None and (value is not False or param.kind == "toggle") for param, value in given):
         return True

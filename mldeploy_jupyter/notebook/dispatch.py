@@ -13,7 +13,7 @@ from mldeploy_jupyter.commands.waiting import follow
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.text import json_text, printable
 from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
-from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words
+from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words, in_short_magics
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.magics import Magic
@@ -38,13 +38,13 @@ def run_magic(
     try:
         result = _run(session, magic, line, cell, context)
     except UsageError as error:
-        raise in_magic_words(error, magic.name, magic.covers) from None
+        raise in_magic_words(error, magic.sign + magic.name, magic.covers) from None
     except MldeployError as error:
-        error.hint = in_notebook_words(error.hint)
+        error.hint = in_short_magics(error.hint)
         raise
     except KeyboardInterrupt:
         raise WaitInterrupted(
-            f"%{magic.name} was interrupted", hint="a deployment under way goes on: %services shows it"
+            f"{magic.sign}{magic.name} was interrupted", hint="a deployment under way goes on: %services shows it"
         ) from None
     return display_result(result, context)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.core.errors import MldeployError, translate_hints
 from mldeploy_jupyter.core.text import in_ipython_words
 
 if TYPE_CHECKING:
@@ -48,9 +48,13 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     shell.Completer.custom_matchers.append(session.matcher)
     session.on_cell_end = lambda *_: session.refresh_timelines()
     shell.events.register("post_run_cell", session.on_cell_end)
+<<<<<<< HEAD
     if session.panels is not None:
         session.panels.prepare()
     MldeployError.hint_in_ipython = staticmethod(in_notebook_words)
+=======
+    translate_hints(in_notebook_words)
+>>>>>>> origin/main
     setattr(shell, _KEY, session)
 
 
@@ -66,7 +70,7 @@ def unload(shell: Any) -> None:
         return
     from mldeploy_jupyter.notebook.views import remove_formatters
 
-    MldeployError.hint_in_ipython = staticmethod(in_ipython_words)
+    translate_hints(in_ipython_words)
     for magic in session.matcher.magics:
         for kind in ("line", "cell"):
             shell.magics_manager.magics[kind].pop(magic.name, None)

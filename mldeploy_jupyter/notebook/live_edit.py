@@ -16,6 +16,7 @@ from mldeploy_jupyter.commands.lookup import find_service
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.script_defaults import fill_script
 from mldeploy_jupyter.core.errors import DeploymentTimeout
+from mldeploy_jupyter.notebook.wording import in_notebook_words
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.notebook.session import Session
@@ -83,7 +84,7 @@ def _describe_probe(journal: Path, text: str) -> str:
 
     replayed = [event.text for event in read_events(journal) if event.text.startswith(REPLAY_TEXTS)]
     if replayed:
-        return f" ({replayed[-1]})"
+        return f" ({in_notebook_words(replayed[-1])})"
     if entry_script.check(text).decorators:  # @input_schema gave it a sample
         return ""
     return " (run() was not called, for want of a sample; --replay would score the last request first)"

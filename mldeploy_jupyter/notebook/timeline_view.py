@@ -19,7 +19,7 @@ from mldeploy_jupyter.core.errors import DeploymentTimeout
 from mldeploy_jupyter.core.journal import Timeline, apply_event, render_html, render_text, update_elapsed
 from mldeploy_jupyter.core.journal.journal import JournalReader
 from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
-from mldeploy_jupyter.notebook.wording import in_notebook_words
+from mldeploy_jupyter.notebook.wording import in_short_magics
 
 UPDATE_SECONDS = 0.25  # at least, between two updates of the display
 CLOCK_SECONDS = 1.0  # between two updates that only advance the elapsed time
@@ -152,7 +152,7 @@ class TimelineView:
 def timeline_bundle(timeline: Timeline, errors: bool = True) -> dict[str, str]:
     """The timeline as text and HTML, by MIME type, in a notebook's words."""
     if timeline.cause:
-        hint = in_notebook_words(str(timeline.cause.get("hint", "")))
+        hint = in_short_magics(str(timeline.cause.get("hint", "")))
         timeline = replace(timeline, cause={**timeline.cause, "hint": hint})
     text = render_text(timeline, errors=errors)
     return {"text/plain": "\n".join(text), "text/html": render_html(timeline, errors)}

@@ -8,23 +8,44 @@ from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.core.text import in_ipython_words
 
 _SHELL_COMMAND = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|script|prune)\b|--help\b)")
+# The commands that have a magic of their own, which takes the same words.
+SHORT_MAGICS = {
+    "model register": "register",
+    "model deploy": "deploy",
+    "service run": "score",
+    "service update": "update",
+    "service list": "services",
+    "service get-logs": "logs",
+    "service rollback": "rollback",
+    "service stop": "stop",
+    "service start": "start",
+    "service cancel": "cancel",
+    "service delete": "delete",
+}
+_SHORT_MAGIC = re.compile(rf"%mldeploy ({'|'.join(SHORT_MAGICS)})(?![\w-])( -n(?= \w))?")
 # The hint of a cause, such as "then deploy churn again", with the service's name.
 _DEPLOY_AGAIN = re.compile(r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*) again\b")
 
 
 def in_notebook_words(text: str) -> str:
-    """The text with shell commands replaced by the magics that do the same."""
+    """The text with shell commands replaced by `%mldeploy`."""
     return in_ipython_words(_DEPLOY_AGAIN.sub(r"%\1 \2", _SHELL_COMMAND.sub("%mldeploy ", text)))
 
 
+def in_short_magics(text: str) -> str:
+    """The same, with the magic of its own where a command has one."""
+    return _SHORT_MAGIC.sub(lambda match: f"%{SHORT_MAGICS[match[1]]}", in_notebook_words(text))
+
+
 def in_magic_words(error: UsageError, magic: str, command: str = "") -> UsageError:
-    """The error about the magic of that name, which runs `command` of the command line."""
+    """The error about the magic of that name, with its `%`, which runs `command` of the command line."""
 
     def replaced(text: str) -> str:
-        for name in (magic, command):
+        for name in (magic.lstrip("%"), command):
             if name:
-                text = text.replace(f"mldeploy {name} --help", f"%{magic}?")
-                text = re.sub(rf"%?mldeploy {re.escape(name)}\b", f"%{magic}", text)
-        return in_notebook_words(text)
+                text = text.replace(f"mldeploy {name} --help", f"{magic}?")
+                text = re.sub(rf"%?mldeploy {re.escape(name)}\b", magic, text)
+        # In answer to %mldeploy, its own commands.
+        return in_notebook_words(text) if magic == "%mldeploy" else in_short_magics(text)
 
     return UsageError(replaced(error.what), why=replaced(error.why), hint=replaced(error.hint))

@@ -47,7 +47,8 @@ def roll_out(
     if answer.get("ok"):
         if plan.request.replay and "replayed" not in answer:
             text = "the service's supervisor is of an earlier version and has scored no request before the switch; "
-            emit("log", text + f"renew it: mldeploy service stop {plan.service.name}, then start")
+            text += f"renew it: mldeploy service stop {plan.service.name}, then start"
+            emit("probe", "log", text, level="warning")
         return answer
     failure = answer.get("failure") or {"code": "unknown", "message": "the supervisor gave no reason"}
     if failure.get("code") == "cancelled":

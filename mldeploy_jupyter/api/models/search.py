@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,7 +89,7 @@ def _not_found(
 ) -> ModelNotFoundException:
     """The error that repeats the criteria and lists the versions or models that exist."""
     criteria = {
-        "name": name,
+        "the name": name,
         "version": version,
         "tags": describe_filter(wanted.tags),
         "properties": describe_filter(wanted.properties),
@@ -98,11 +99,16 @@ def _not_found(
     given = ", ".join(f"{key} {value}" for key, value in criteria.items() if value not in (None, ""))
     folder = workspace.find_folder()
     store = folder.open_store() if folder else None
+    hint = "list the models: mldeploy model list"
     if store is None:
         present = f"there is no workspace in {workspace.start} or above it yet"
     elif versions := [str(record.version) for record in store.list_models(name)[:10]]:
         present = f"model {name} has version {', '.join(versions)}"
     else:
         names = sorted({record.name for record in store.list_models(latest=True)})
-        present = f"models in workspace {workspace.name}: {', '.join(names[:10]) or 'none'}"
-    return ModelNotFoundException(f"no model has {given}", why=present, hint="mldeploy model list")
+        present = f"workspace {workspace.name} has no models"
+        if names:
+            present = f"models in workspace {workspace.name}: {', '.join(names[:10])}"
+        if near := difflib.get_close_matches(name or "", names, n=1):
+            hint = f"did you mean {near[0]!r}?"
+    return ModelNotFoundException(f"no model has {given}", why=present, hint=hint)

@@ -101,12 +101,15 @@ class FolderRun:
     def get_metrics(self) -> dict[str, Any]:
         logged: dict[str, list[Any]] = {}
         try:
-            lines = (self.folder / self.METRICS).read_text("utf-8").splitlines()
+            lines = (self.folder / self.METRICS).read_text("utf-8", "replace").splitlines()
         except FileNotFoundError:
             lines = []
         for line in lines:
-            entry = json.loads(line)
-            logged.setdefault(entry["name"], []).append(entry["value"])
+            try:
+                entry = json.loads(line)
+                logged.setdefault(str(entry["name"]), []).append(entry["value"])
+            except (ValueError, KeyError, TypeError):
+                continue  # damaged, or the torn last line of a process that was killed
         return {name: combine_values(values) for name, values in logged.items()}
 
     @contextmanager

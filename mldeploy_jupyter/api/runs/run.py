@@ -262,7 +262,7 @@ class Run:
         if output_paths is not None and len(output_paths) != len(names):
             raise UserErrorException(
                 f"{len(output_paths)} output_paths for {len(names)} files",
-                why=f"the files are {', '.join(names[:20]) or 'none'}",
+                why=f"the files are {', '.join(names[:20])}" if names else "the run has no such files",
                 hint="pass one path for each, or output_directory",
             )
         for index, name in enumerate(names):

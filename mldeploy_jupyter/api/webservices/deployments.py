@@ -279,7 +279,9 @@ def _find_rollback(
         hint = f"choose one of them: `mldeploy service rollback {name} --revision {others[-1]}`" if others else ""
         raise WebserviceException(
             what,
-            why=f"revisions that were live before: {', '.join(shown) or 'none'}",
+            why=f"revisions that were live before: {', '.join(shown)}"
+            if shown
+            else "no other revision was live before",
             hint=hint or f"only an update makes a new revision: `mldeploy service update {name}`",
         )
     return max(candidates, key=lambda r: r.number)

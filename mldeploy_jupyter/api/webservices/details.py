@@ -97,10 +97,15 @@ def serialize(
         "revision": record.revision,
         "models": live.models if live else [],
         "bundleDigest": live.bundle_digest if live else None,
-        "environment": live.environment if live else None,
+        "environment": _environment(live) if live else None,
         "settings": _settings(live) if live else None,
         "deploymentId": record.deployment_id,
     }
+
+
+def _environment(live: RevisionRecord) -> dict[str, Any]:
+    """The environment without the record of imported files, by which a deployment finds that nothing has changed."""
+    return {name: value for name, value in live.environment.items() if name != "imported"}
 
 
 def _settings(live: RevisionRecord) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def pickled_module(facts: Facts) -> Cause | None:
     if top in ("__builtin__", "dill"):
         what = "the model file was written by dill, and is read without it"
         hint = "write dill.load(file) in place of pickle.load(file), and import dill; "
-        hint += f"dill belongs into the service's environment, too; {facts.retry_hint()}"
+        hint += f"dill belongs in the service's environment, too; {facts.retry_hint()}"
         return facts.cause("module-missing", what, said, hint, module=module)
     if known_distribution(module):
         return None

@@ -36,7 +36,9 @@ def syntax_error(facts: Facts) -> Cause | None:
     line = shorten(str(syntax.get("text") or "").strip())
     # Python's message ends with the file and line of the script, which are not the cell's.
     message = re.sub(
-        r" \((?:[^()]*, |detected at )line \d+\)", "", shorten(str(raised.get("message") or raised.get("type")))
+        r" \((?:[^()]*, |detected at )line \d+\)| on line \d+",
+        "",
+        shorten(str(raised.get("message") or raised.get("type"))),
     )
     # A magic or shell command has a hint of its own.
     hint = entry_script.syntax_error("", file, 1, 0, line).hint

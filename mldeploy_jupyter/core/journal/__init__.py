@@ -11,7 +11,7 @@ from mldeploy_jupyter.core.journal.plain_text import (
     closing_lines,
     heading,
     render_text,
-    stage_line,
+    stage_lines,
 )
 from mldeploy_jupyter.core.journal.timeline import StageView, Timeline, apply_event, fold, update_elapsed
 from mldeploy_jupyter.core.journal.wording import format_duration
@@ -27,6 +27,6 @@ __all__ = [
     "heading",
     "render_html",
     "render_text",
-    "stage_line",
+    "stage_lines",
     "update_elapsed",
 ]

@@ -17,6 +17,7 @@ from mldeploy_jupyter.core.journal.wording import (
 from mldeploy_jupyter.core.text import clean, display_width, fit, one_line
 
 NAME_COLUMNS, TIME_COLUMNS, BAR_COLUMNS = 15, 10, 21
+WRAPPED_COLUMNS = 24  # at least, for a detail of several lines
 
 
 def render_text(
@@ -37,7 +38,7 @@ def render_text(
     """
     lines = [heading(timeline, width, unicode), ""]
     for stage in timeline.shown_stages:
-        lines.append(stage_line(stage, width, colour, unicode, output=not log_lines))
+        lines += stage_lines(stage, width, colour, unicode, output=not log_lines)
         if log_lines and stage.status == "Running":
             for line in stage.log[-log_lines:]:
                 lines.append(_paint("     " + fit(one_line(line), width - 5, "…" if unicode else "..."), "2", colour))
@@ -61,10 +62,13 @@ def heading(timeline: Timeline, width: int = 80, unicode: bool = True, elapsed: 
     return (left + " " * max(2, width - display_width(left) - display_width(right)) + right).rstrip()
 
 
-def stage_line(
+def stage_lines(
     stage: StageView, width: int = 80, colour: bool = False, unicode: bool = True, output: bool = False
-) -> str:
-    """One stage: mark, name, duration, detail; with `output`, also the last line that a running one printed."""
+) -> list[str]:
+    """One stage: mark, name, duration, detail; with `output`, also the last line that a running one printed.
+
+    What goes on is cut to one line, so that the height stays the same; how a stage ended is shown in full.
+    """
     unicode_mark, ascii_mark, shade = MARKS[stage.status]
     mark = f" {unicode_mark} " if unicode else f"{ascii_mark} "
     is_dimmed = stage.status in ("Waiting", "Cancelled", "Not reached", "Not needed")
@@ -73,8 +77,13 @@ def stage_line(
     detail = _stage_detail(stage, unicode)
     if output and (line := last_output(stage)):
         detail = f"{detail}: {line}"
-    rest += fit(detail, width - len(mark) - len(rest), "…" if unicode else "...")
-    return (_paint(mark + rest.rstrip(), shade, colour) if is_dimmed else _paint(mark, shade, colour) + rest).rstrip()
+    indent = len(mark) + len(rest)
+    is_wrapped = stage.status == "Done" and width - indent >= WRAPPED_COLUMNS
+    details = _wrapped("", detail, width - indent) if is_wrapped else [detail]
+    shown, *more = [fit(text, width - indent, "…" if unicode else "...") for text in details]
+    rest += shown
+    line = (_paint(mark + rest.rstrip(), shade, colour) if is_dimmed else _paint(mark, shade, colour) + rest).rstrip()
+    return [line, *(" " * indent + text for text in more)]
 
 
 def closing_lines(timeline: Timeline, width: int = 80, colour: bool = False) -> list[str]:

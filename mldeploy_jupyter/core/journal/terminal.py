@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mldeploy_jupyter.core.journal.journal import Event, follow_events
-from mldeploy_jupyter.core.journal.plain_text import closing_lines, heading, render_text, stage_line
+from mldeploy_jupyter.core.journal.plain_text import closing_lines, heading, render_text, stage_lines
 from mldeploy_jupyter.core.journal.timeline import Timeline, apply_event, update_elapsed
 from mldeploy_jupyter.core.text import display_width, strip_colours
 
@@ -181,7 +181,7 @@ class _LineView:
             self._write([heading(self._timeline, elapsed=False)])
         stage = self._timeline.stage(event.stage)
         if stage is not None and event.kind in ("finished", "failed"):
-            self._write([stage_line(stage, self._screen.size()[0], self._screen.colour, self._screen.unicode)])
+            self._write(stage_lines(stage, self._screen.size()[0], self._screen.colour, self._screen.unicode))
 
     def redraw(self) -> None:
         pass

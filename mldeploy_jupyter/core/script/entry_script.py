@@ -121,7 +121,9 @@ def syntax_error(
         hint = "leave magics and shell commands out of the entry script: a service runs plain Python"
     if script and "\0" in script:
         hint = "write the file again as UTF-8 text: it holds null bytes"
-    message = re.sub(r" \(detected at line \d+\)$", "", message)  # the script's line, which is not the cell's
+    message = re.sub(
+        r" (?:\(detected at line \d+\)|on line \d+)$", "", message
+    )  # the script's line, which is not the cell's
     shown = line_text.strip()
     shown = shown if len(shown) <= LINE_SHOWN else shown[:LINE_SHOWN] + "…"
     return EntryScriptError(

@@ -135,6 +135,7 @@ def _records_of(folder: Path, file: str) -> list[CellRecord]:
 
 def _read(path: Path) -> CellRecord | None:
     try:
-        return CellRecord.from_dict(read_json(path))
-    except (OSError, ValueError, TypeError):  # removed meanwhile, or not one of our files
+        record = CellRecord.from_stored(read_json(path))
+    except (OSError, ValueError):  # removed meanwhile, or damaged
         return None
+    return record if path.name == _file_name(record) and record.version > 0 else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
-from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
 from mldeploy_jupyter.core.files import atomic_write, make_private_dir, read_json, search_folders, write_json
 from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.store.store import Store
@@ -152,6 +153,13 @@ def find_workspace(
         if _is_workspace(root):
             _check_owner(root, environ)
             return load_workspace(root)
+        if os.path.isfile(root / "store.db"):
+            raise WorkspaceError(
+                f"the workspace's settings are gone: {root / 'config.json'}",
+                why="its store is there, and its services may be running",
+                hint=f"make them again with `mldeploy workspace create {shlex.quote(str(root.parent))}`; "
+                'a store or artifacts elsewhere are named in it as "store" and "artifacts"',
+            )
     return None
 
 
@@ -189,7 +197,7 @@ def create_workspace(
     parent = Path(path).expanduser().absolute()
     root = parent if parent.name == FOLDER else parent / FOLDER
     config = WorkspaceConfig(
-        id=str(uuid.uuid4()),
+        id=_find_former_id(root) or str(uuid.uuid4()),
         name=name or root.parent.name or "workspace",
         store=store or WorkspaceConfig.store,
         artifacts=artifacts or WorkspaceConfig.artifacts,
@@ -275,16 +283,38 @@ def delete_workspace(folder: WorkspaceFolder) -> None:
     known_workspaces.drop_missing_roots()
 
 
-def list_workspaces(*, index: Path | None = None) -> list[WorkspaceFolder]:
-    """Every workspace that this user has created or written to, by path, without those that belong to others now."""
+def list_workspaces(
+    *, index: Path | None = None, on_broken: Callable[[WorkspaceError], object] = lambda error: None
+) -> list[WorkspaceFolder]:
+    """Every workspace that this user has created or written to, by path, without those that belong to others now.
+
+    `on_broken` gets the error of each whose settings cannot be read.
+    """
     folders = []
     for root in known_workspaces.list_roots(index=index):
         try:
             _check_owner(root)
-            folders.append(load_workspace(root))
         except (WorkspaceError, OSError):
-            continue  # one broken workspace must not hide the others
+            continue
+        try:
+            folders.append(load_workspace(root))
+        except WorkspaceError as error:
+            on_broken(error)  # it must not hide the others
     return folders
+
+
+def _find_former_id(root: Path) -> str:
+    """The id that the workspace had before its settings were lost: its services have it."""
+    path = root / "store.db"
+    if not path.is_file():
+        return ""
+    try:
+        store = Store(f"sqlite:///{path}")
+        ids = {service.workspace_id for service in store.list_services()} - {""}
+        store.close()
+    except MldeployError:
+        return ""
+    return ids.pop() if len(ids) == 1 else ""
 
 
 def _load_named(path: Path, environ: Mapping[str, str]) -> WorkspaceFolder | None:

@@ -21,6 +21,15 @@ def index_path(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(platformdirs.user_data_dir("mldeploy")) / "workspaces.json"
 
 
+def find_damaged_index(*, index: Path | None = None) -> Path | None:
+    """The list when it cannot be read, or the damaged one that was put aside: it may have named other workspaces."""
+    path = index or index_path()
+    aside = _aside(path)
+    if aside.exists():
+        return aside
+    return path if _is_damaged(path) else None
+
+
 def remember_root(root: Path, *, index: Path | None = None) -> None:
     """Adds the folder to the list. An error of writing the list is ignored."""
     _change(index or index_path(), add=str(root))
@@ -48,6 +57,8 @@ def _change(path: Path, add: str | None = None) -> None:
     try:
         make_private_dir(path.parent)
         with file_lock(path.with_suffix(".lock")):
+            if _is_damaged(path):
+                path.replace(_aside(path))
             roots = {root for root in _read(path) if _is_workspace(root)}
             write_json(path, sorted(roots | ({add} if add else set())))
     except OSError:
@@ -55,12 +66,33 @@ def _change(path: Path, add: str | None = None) -> None:
 
 
 def _is_workspace(root: str) -> bool:
-    return os.path.isfile(Path(root) / "config.json")  # never raises, also where only others may look
+    # Also one whose settings were lost: it stays known. `isfile` never raises, also where only others may look.
+    return any(os.path.isfile(Path(root) / name) for name in ("config.json", "store.db"))
 
 
 def _read(path: Path) -> list[str]:
+    """The folders in the list; those that can be read of a damaged one."""
     try:
         roots = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
-    return sorted(root for root in roots if isinstance(root, str)) if isinstance(roots, list) else []
+    return sorted(root for root in roots if _is_path(root)) if isinstance(roots, list) else []
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether there is a list, and it is no list of paths."""
+    try:
+        roots = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        return True
+    except OSError:
+        return False
+    return not isinstance(roots, list) or not all(map(_is_path, roots))
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")

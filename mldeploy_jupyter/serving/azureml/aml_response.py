@@ -146,12 +146,14 @@ class AMLResponse:
         mimetype: str | None = None,
         content_type: str | None = None,
     ) -> None:
-        self.message = message
-        self.status_code = status_code
-        self.response_headers = dict(response_headers or {})
-        self.headers = {}
-        self.json_str = json_str
-        self.run_function_failed = run_function_failed
+        vars(self).update(  # without `__setattr__`, which checks the names that scripts set
+            message=message,
+            _status_code=parse_status(status_code),
+            response_headers=dict(response_headers or {}),
+            _headers=ResponseHeaders(),
+            json_str=json_str,
+            run_function_failed=run_function_failed,
+        )
         if mimetype is not None:
             self.mimetype = mimetype
         if content_type is not None:

@@ -24,7 +24,9 @@ class Headers(dict[str, str]):
         super().__init__()
         for name, value in pairs.items() if isinstance(pairs, dict) else pairs:
             key = name.title()
-            super().__setitem__(key, f"{super().__getitem__(key)}, {value}" if key in self.keys() else value)
+            if dict.__contains__(self, key):
+                value = f"{dict.__getitem__(self, key)}, {value}"
+            dict.__setitem__(self, key, value)
 
     def __getitem__(self, name: str) -> str:
         return super().__getitem__(name.title())
@@ -89,7 +91,7 @@ class AMLRequest:
         self.path = path
         self.query_string = query.encode("latin-1", "replace")
         self.full_path = f"{path}?{query}"
-        self.args = _parse_query(query)
+        self.args = _parse_query(query) if query else Args([])
         self.headers = headers
         self.data = body
         self.remote_addr = remote_addr

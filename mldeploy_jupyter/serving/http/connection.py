@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol, cast
@@ -23,18 +23,13 @@ from ..scoring.messages import Refused, Response, error_response
 from .application import Application
 from .exchange import Exchange
 from .head_cache import CachedHead
-from .request_line import check_request_line
+from .request_splitter import RequestSplitter
 
 MAX_HEAD_BYTES = 64 * 1024  # of a request's line and headers, and of its trailers
 
 MAX_HEADER_COUNT = 200  # of headers, and of trailers
 
 MAX_EXCESS = MAX_HEAD_BYTES + 65536  # bytes received that are no body; a head may arrive with the start of its body
-
-# Bytes beside the body that each piece of a body may bring along. A chunk has 6: its size and two line ends.
-CHUNK_OVERHEAD = 16
-
-MAX_BLANK = 16  # bytes of empty lines before a request
 
 MAX_PIPELINED = 1024  # requests on one connection; in memory each takes many times its bytes on the wire
 
@@ -46,10 +41,11 @@ LINGER_BYTES = 1 << 20  # bytes read and discarded after a refusal
 
 FLUSH_INTERVAL = 0.005  # seconds between two checks whether an answer has been written
 
+# Bytes beside the body that each piece of a body may bring along. A chunk has 6: its size and two line ends.
+CHUNK_OVERHEAD = 16
+
 # Bytes. Smaller pieces of a body are joined: each as an object of its own would take many times its size.
 _SMALL_PIECE = 4096
-
-_LARGE_PIECE = 65536  # bytes; from here on a view is cheaper than a copy
 
 _UNIQUE_HEADERS = frozenset(("host", "authorization", "content-type"))  # repeated ones may hide a smuggled request
 
@@ -94,11 +90,7 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpRequestParser | None = None  # made when needed: an idle connection costs little
         self._head_bytes = 0  # of the request's line and headers, then of its trailers
         self._header_count = 0  # of headers, then of trailers
-        self._excess = 0  # bytes received since the request's first byte, less what its body explains
-        self._line: bytearray | None = bytearray()  # of the request line, as far as it came; None: it was accepted
-        self._may_begin = False  # whether the parser is at the start of a request whose line is checked
-        self._blank = 0  # bytes of empty lines before the request
-        self._tail = b""  # the last 3 bytes that were parsed
+        self._splitter = RequestSplitter()
         self._lone_chunk = b""  # the data that is being parsed, if it arrived while no request was here
 
         # Current requests
@@ -203,9 +195,8 @@ class Connection(asyncio.Protocol):
     def _parse(self, data: bytes, lone: bool) -> bool:
         """Parses received data; `lone`: it arrived while no request was here. False: the data was refused."""
         self._lone_chunk = data if lone else b""
-        self._excess += len(data)
         try:
-            for segment in self._split(data):
+            for segment in self._splitter.split(data, self):
                 parser = self._parser or self._new_parser()
                 try:
                     parser.feed_data(segment)
@@ -230,69 +221,10 @@ class Connection(asyncio.Protocol):
             return False
         exchange = self.arriving
         # The parser reports a header or a trailer once it is complete; this ends one that never is.
-        if exchange is not None and self._excess > MAX_EXCESS:
+        if exchange is not None and self._splitter.excess > MAX_EXCESS:
             self._refuse(_trailers_too_large() if exchange.admitted else _headers_too_large())
             return False
         return True
-
-    def _split(self, data: bytes) -> Iterator[bytes | memoryview]:
-        """Cuts received data so that no piece has parts of two requests. Checks each request line on the way.
-
-        The parser does not say where a request ended in what it was given. So a head or a chunked body is cut behind
-        every empty line, one of which is its end, and another body by its length. Raises `Refused`.
-        """
-        start, size = 0, len(data)
-        while start < size and not (self.input_ended and self.arriving is None):
-            line = self._line
-            if line is not None:
-                if not line:
-                    start = self._skip_blank(data, start)
-                    if start == size:
-                        return
-                    self._may_begin = True
-                end = data.find(b"\n", start) + 1
-                line += data[start : end or size]
-                if not end:
-                    yield data[start:]
-                    return
-                refusal = check_request_line(bytes(line))
-                if refusal is not None:
-                    raise Refused(refusal)
-                self._line, self._blank = None, 0
-            end = self._find_cut(data, start)
-            segment = data[start:end] if end - start < _LARGE_PIECE else memoryview(data)[start:end]
-            self._tail = bytes(segment[-3:]) if end - start > 2 else (self._tail + segment)[-3:]
-            start = end
-            yield segment
-
-    def _skip_blank(self, data: bytes, start: int) -> int:
-        """Where the first line that is not empty begins. A client may send an empty line before a request."""
-        end = start
-        while data[end : end + 1] in (b"\r", b"\n"):
-            end += 1
-            self._blank += 1
-            if self._blank > MAX_BLANK:
-                raise Refused(error_response(400, "bad-request", "too many empty lines before the request"))
-        self._excess = len(data) - end
-        return end
-
-    def _find_cut(self, data: bytes, start: int) -> int:
-        exchange = self.arriving
-        if exchange is not None and exchange.admitted and "transfer-encoding" not in exchange.headers:
-            return min(len(data), start + int(exchange.headers["content-length"]) - exchange.body_size)
-        across = (self._tail + data[start : start + 3]).find(b"\r\n\r\n")  # an empty line may come in two pieces
-        if across >= 0:
-            return start + across + 4 - len(self._tail)
-        if exchange is not None and exchange.admitted:
-            for _ in range(8):  # a body seldom has a CR, and one byte is found ten times as fast as four
-                start = data.find(b"\r", start)
-                if start < 0:
-                    return len(data)
-                if data[start : start + 4] == b"\r\n\r\n":
-                    return start + 4
-                start += 1
-        end = data.find(b"\r\n\r\n", start)
-        return len(data) if end < 0 else end + 4
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         self._parser = parser = httptools.HttpRequestParser(self)
@@ -317,7 +249,7 @@ class Connection(asyncio.Protocol):
                 text = ", ".join(option for option in options if option.lower() not in ("upgrade", "http2-settings"))
             if name != "upgrade" and (text or name != "connection"):
                 head += b"\r\n" + name.encode("latin-1") + b": " + text.encode("latin-1")
-        self.arriving, self._lone_chunk, self._may_begin = None, b"", True
+        self.arriving, self._lone_chunk, self._splitter.may_begin = None, b"", True
         return head + b"\r\n\r\n" + rest
 
     # -- calls of the parser --------------------------------------------------------------------------
@@ -325,9 +257,9 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self.input_ended:
             return
-        if not self._may_begin:
+        if not self._splitter.may_begin:
             raise Refused(error_response(400, "bad-request", "the end of the request before is not clear"))
-        self._may_begin = False
+        self._splitter.may_begin = False
         if len(self.pipeline) >= MAX_PIPELINED:
             self.input_ended = self.pipeline[-1].close = True
             return
@@ -346,14 +278,13 @@ class Connection(asyncio.Protocol):
         exchange = self.arriving
         if exchange is None:
             return
-        self._head_bytes += len(name) + len(value) + 4
-        self._header_count += 1
-        too_large = self._head_bytes > MAX_HEAD_BYTES or self._header_count > MAX_HEADER_COUNT
-        if exchange.admitted:  # a trailer after a chunked body, which must not change the request
-            if too_large:
+        self._head_bytes = size = self._head_bytes + len(name) + len(value) + 4
+        self._header_count = count = self._header_count + 1
+        if size > MAX_HEAD_BYTES or count > MAX_HEADER_COUNT:
+            if exchange.admitted:
                 raise Refused(_trailers_too_large())
             return
-        if too_large:
+        if exchange.admitted:  # a trailer after a chunked body, which must not change the request
             return
         headers, key, text = exchange.headers, _header_name(name), value.decode("latin-1")
         if key in headers:
@@ -391,12 +322,13 @@ class Connection(asyncio.Protocol):
                 if "transfer-encoding" in headers and exchange.early_response is None:
                     # HTTP/1.0 has no chunks, so an intermediary may read the request otherwise (RFC 9112, 6.1).
                     _reject(exchange, "an HTTP/1.0 request cannot come in chunks", "transfer-encoding")
-            coding = headers.get("transfer-encoding", "chunked").lower()
-            # Where chunked is not the last, the end of the body is unknown, and the parser refuses the request.
-            if coding != "chunked" and coding.endswith("chunked") and exchange.early_response is None:
-                text = "the only transfer coding is chunked"
-                exchange.early_response = error_response(501, "not-implemented", text, "transfer-encoding")
-                exchange.close = True
+            if "transfer-encoding" in headers:
+                coding = headers["transfer-encoding"].lower()
+                # Where chunked is not the last, the end of the body is unknown, and the parser refuses the request.
+                if coding != "chunked" and coding.endswith("chunked") and exchange.early_response is None:
+                    text = "the only transfer coding is chunked"
+                    exchange.early_response = error_response(501, "not-implemented", text, "transfer-encoding")
+                    exchange.close = True
         exchange.admitted = True
         self._head_bytes = self._header_count = 0
         if not parser.should_keep_alive():
@@ -411,8 +343,10 @@ class Connection(asyncio.Protocol):
         exchange = self.arriving
         if exchange is None:
             return
-        exchange.body_size += len(body)
-        self._excess = max(0, self._excess - 2 * len(body) - CHUNK_OVERHEAD)
+        size, splitter = len(body), self._splitter
+        exchange.body_size += size
+        excess = splitter.excess - 2 * size - CHUNK_OVERHEAD
+        splitter.excess = excess if excess > 0 else 0
         exchange.expects_continue = False
         if exchange.early_response is not None:
             return
@@ -426,8 +360,8 @@ class Connection(asyncio.Protocol):
         exchange.early_response = self.app.check_body_size(exchange.body_size, owner.buffered - exchange.buffered)
         if exchange.early_response is None:
             _add_piece(exchange.body_parts, body)
-            exchange.buffered += len(body)
-            owner.buffered += len(body)
+            exchange.buffered += size
+            owner.buffered += size
         else:
             exchange.body_parts.clear()
             self._advance()
@@ -437,11 +371,11 @@ class Connection(asyncio.Protocol):
         if exchange is None or not exchange.admitted:
             return
         self.arriving = None
-        self.waiting_since, self._excess, self._line = perf_counter(), 0, bytearray()
+        self.waiting_since = perf_counter()
+        self._splitter.await_request()
         if self._header_count and not exchange.close:
-            self._parser = (
-                None  # after a trailer `Connection: close` it would read no further request, without an error
-            )
+            # After a trailer `Connection: close` it would read no further request, without an error.
+            self._parser = None
         exchange.complete = True
         parts = exchange.body_parts
         if parts:

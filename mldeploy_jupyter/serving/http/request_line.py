@@ -12,6 +12,11 @@ _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\
 _VERSION = re.compile(rb"[!-~]+ [!-~]+ (HTTP/\d\.\d)\r\n")
 
 
+def is_request_line(data: bytes, start: int) -> bool:
+    """Whether a whole request line begins at `start`."""
+    return _REQUEST_LINE.match(data, start) is not None
+
+
 def check_request_line(line: bytes) -> Response | None:
     """The refusal of a request line (with its end), or None."""
     if _REQUEST_LINE.fullmatch(line):

@@ -78,11 +78,12 @@ def _encode_aml_response(result: AMLResponse) -> Response:
     headers = [
         (name, part.strip()) for name, value in result.response_headers.items() for part in str(value).split(",")
     ]
-    # What was set in `headers` replaces what the constructor got.
-    headers = [pair for pair in headers if pair[0] not in result.headers]
-    for name, part in headers:
-        if problem := header_problem(name, part):
-            raise NotJson(name[:80], problem, "Leave line breaks out.")
+    if headers:
+        # What was set in `headers` replaces what the constructor got.
+        headers = [pair for pair in headers if pair[0] not in result.headers]
+        for name, part in headers:
+            if problem := header_problem(name, part):
+                raise NotJson(name[:80], problem, "Leave line breaks out.")
     pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in (*headers, *result.headers)]
     body, media = _encode_message(message, result.json_str)
     if status in (204, 205, 304):  # no body may follow: clients would read it as the next response

@@ -18,8 +18,7 @@ def test_the_examples_run_as_printed_one_after_the_other(tmp_path: Path) -> None
     folder.mkdir()
     reader = Reader(folder)
     try:
-        # The names are the same in each part, and a notebook ends with its service.
-        reader.read(page[begin:end].replace("## In plain Python", "```python\n%delete diabetes\n```\n"))
+        reader.read(page[begin:end])
     finally:
         reader.close()
     assert reader.ran == 11

@@ -108,8 +108,9 @@ def test_nothing_is_shown_twice_and_a_rollback_shows_its_own_outcome(prepared: K
     assert prepared.ok("svc = %services factor\nsvc.wait_for_deployment()\nsvc.error is None").result == "True"
     assert "serves (revision 1 again)" in prepared.ok("svc.revisions").result
     assert "%rollback factor --revision 1 | 2" in prepared.ok("svc").result
-    assert "stopped on this machine" in prepared.ok("%stop factor").result
-    assert "live on this machine" in prepared.ok("%start factor").result
+    stopped, started = prepared.ok("%stop factor"), prepared.ok("%start factor")
+    assert stopped.stream == "Stopping factor ...\n" and "stopped on this machine" in stopped.result
+    assert started.stream == "Starting factor ...\n" and "live on this machine" in started.result
 
 
 def test_help_and_completion(prepared: Kernel) -> None:

@@ -108,10 +108,10 @@ class Supervised:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
             try:
-                self.process.wait(15)
+                self.process.wait(60)
             except subprocess.TimeoutExpired as error:
                 self.process.kill()
-                self.process.wait(5)
+                self.process.wait(30)
                 raise AssertionError("the supervisor did not end when it was told to") from error
-        _, alive = psutil.wait_procs(family, 5)
+        _, alive = psutil.wait_procs(family, 30)
         assert not alive, f"left behind: {alive}"

@@ -13,7 +13,7 @@ import pytest
 from tests.integration.serving.supervised import ECHO, Supervised
 from tests.polling import wait_until
 
-LIMIT = 10.0  # seconds in which a hang is found
+LIMIT = 60.0  # seconds: a hang is found within 10, but a busy machine is late
 
 # What hangs is told by a file, so that no request is in hand when it does.
 SCRIPT = """
@@ -75,7 +75,7 @@ def test_a_worker_that_hangs_without_a_request_is_replaced(supervised: Supervise
     assert supervised.deploy(SCRIPT, drain_timeout=1)["ok"]
     before = supervised.pids()
     hang(supervised, how)
-    await_another(supervised, before, 2 * LIMIT)
+    await_another(supervised, before)
     assert "it hung" in supervised.log or "the script's thread takes no request" in supervised.log
 
 
@@ -83,7 +83,7 @@ def test_an_async_script_whose_loop_is_blocked_by_a_task_is_replaced(supervised:
     assert supervised.deploy(ASYNC, drain_timeout=1)["ok"]
     before = supervised.pids()
     assert supervised.score("later").ok
-    await_another(supervised, before, 2 * LIMIT)
+    await_another(supervised, before)
 
 
 @pytest.mark.parametrize("in_hand", [False, True])
@@ -116,20 +116,20 @@ def test_a_stopped_zygote_is_replaced_and_delays_no_deployment(supervised: Super
     assert supervised.deploy()["ok"]
     forking = wait_until(lambda: (f := supervised.ask("status")["forking"])["spare"] and f)
     os.kill(forking["pid"], signal.SIGSTOP)
-    wait_until(lambda: supervised.ask("status")["forking"]["pid"] not in (forking["pid"], None), 2 * LIMIT, "another")
+    wait_until(lambda: supervised.ask("status")["forking"]["pid"] not in (forking["pid"], None), what="another")
     forking = wait_until(lambda: (f := supervised.ask("status")["forking"])["spare"] and f)
     os.kill(forking["spare"], signal.SIGSTOP)
     os.kill(forking["pid"], signal.SIGSTOP)
     began = time.monotonic()
     assert supervised.deploy()["ok"]
-    assert time.monotonic() - began < 2 * LIMIT
+    assert time.monotonic() - began < LIMIT
 
 
 def test_a_worker_that_a_signal_stops_in_init_fails_the_deployment_at_once(supervised: Supervised) -> None:
     source = "import os, signal\ndef init(): os.kill(os.getpid(), signal.SIGSTOP)\ndef run(data): return 1\n"
     began = time.monotonic()
     answer = supervised.deploy(source)
-    assert time.monotonic() - began < 2 * LIMIT
+    assert time.monotonic() - began < LIMIT
     assert answer["failure"]["code"] == "worker-hung" and answer["failure"]["stage"] == "init"
 
 

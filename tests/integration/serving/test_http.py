@@ -338,16 +338,19 @@ def test_an_undecorated_script_gets_the_body_as_text_and_headers_when_it_asks(sh
 def test_an_async_run_is_awaited_and_many_run_at_once(shared: Supervised) -> None:
     assert shared.deploy("""
         import asyncio, json
-        def init(): pass
+        def init():
+            global running, together
+            running, together = 0, asyncio.Event()
         async def run(data):
+            global running
             if data == '"raise"': raise ValueError("no")
-            await asyncio.sleep(0.3)
+            running += 1
+            if running == 8: together.set()
+            await together.wait()
             return json.loads(data)
     """)["ok"]
-    began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         assert [r.json() for r in pool.map(shared.score, range(8))] == list(range(8))
-    assert time.monotonic() - began < 2
     assert shared.score("raise").status_code == 500
 
 
@@ -387,7 +390,7 @@ def test_a_run_that_passes_its_deadline_is_504_and_its_worker_is_replaced(superv
         waited = supervised.score(0)  # behind the one that hangs: it is told so, and need not wait for its end
         assert hung.result().status_code == 504
     assert (waited.status_code, waited.json()["error"]["code"]) == (503, "worker-stuck")
-    assert waited.headers["retry-after"] == "1" and time.monotonic() - began < 5
+    assert waited.headers["retry-after"] == "1" and time.monotonic() - began < 25
     wait_until(lambda: (p := supervised.pids()) and p != worker, what="another worker")
     assert supervised.score(0).status_code == 200
     wait_until(lambda: len(supervised.ask("status")["workers"]) == 1, what="the stuck worker's end")
@@ -444,12 +447,10 @@ def test_without_auth_no_key_is_needed(shared: Supervised) -> None:
 
 
 def test_max_concurrent_makes_several_calls_at_once(shared: Supervised) -> None:
-    source = "import time\ndef init(): pass\ndef run(data): time.sleep(0.5)\n"
+    source = "import threading\nall_four = threading.Barrier(4)\ndef init(): pass\ndef run(data): all_four.wait()\n"
     assert shared.deploy(source, max_concurrent=4)["ok"]
-    began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         assert {r.status_code for r in pool.map(shared.score, range(4))} == {200}
-    assert time.monotonic() - began < 1.5
 
 
 def test_logging_set_up_by_the_script_shows_each_request_once(shared: Supervised) -> None:
@@ -462,10 +463,10 @@ def test_logging_set_up_by_the_script_shows_each_request_once(shared: Supervised
 
 
 def test_half_a_request_does_not_delay_a_stop(supervised: Supervised) -> None:
-    supervised.deploy()
+    supervised.deploy(drain_timeout=60)
     with socket.create_connection(("127.0.0.1", supervised.facts["port"]), timeout=20) as connection:
         connection.sendall(b"POST /sc")
         supervised.score()
         began = time.monotonic()
         assert supervised.ask("stop") == {"ok": True}
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 30

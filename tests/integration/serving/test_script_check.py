@@ -72,7 +72,7 @@ def test_a_script_of_v1_is_checked_with_its_model_and_its_sample(tmp_path: Path)
     assert result["ok"], result
     assert result["sample"]["input"] == {"data": [[1.0, 2.0]]}
     assert result["sample"]["output"] == [30.0]
-    assert 0 < result["sample"]["seconds"] < 5
+    assert result["sample"]["seconds"] > 0
     assert "numpy" in result["modules"] and "json" not in result["modules"] and "azureml" not in result["modules"]
     assert result["warnings"] == []
     assert "loaded 10" in printed

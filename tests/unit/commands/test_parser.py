@@ -11,7 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import COMMANDS, UsageError, command, parse
 from mldeploy_jupyter.commands.parser import find_command
-from tests.unit.commands.support import check_usage_error, parse_line
+from tests.unit.commands.support import check_usage_error, parse_line, run_line
 
 WRONG = [
     "modle list",
@@ -20,6 +20,7 @@ WRONG = [
     "service --json",
     "deploy churn",
     "xyzzy",
+    "version",
     "model deploy --entry-scrip score.py",
     "model list --latst",
     "model list --zzzzzz",
@@ -27,6 +28,10 @@ WRONG = [
     "model register churn a.pkl b.pkl",
     "model register churn -n other a.pkl",
     "model deploy -n",
+    "model deploy --port",
+    "model deploy --port --json",
+    "model deploy --description -draft-",
+    "model deploy --overwrite=yes",
     "model deploy x --to asure",
     "model deploy x --cc many",
     "model deploy x --ae perhaps",
@@ -102,3 +107,36 @@ def test_the_form_of_the_output_may_be_written_in_capitals() -> None:
 def test_a_target_may_be_written_in_capitals(folder: Path) -> None:
     assert parse_line("service list", "-c ACI").compute_type == "aci"
     assert parse_line("model deploy", "x --cp Local").target == "local"
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("model deploy svc --cc much", "--cc cannot be 'much'"),
+        ("model deploy svc --cpu-cores=much", "--cpu-cores cannot be 'much'"),
+        ("model deploy svc --ae perhaps", "--ae cannot be 'perhaps'"),
+        ("service get-logs svc --num_lines x", "--num_lines cannot be 'x'"),
+        ("service get-logs svc -l x", "-l cannot be 'x'"),
+        ("model deploy svc --to docker", "--to cannot be 'docker'"),
+    ],
+)
+def test_a_wrong_value_is_named_by_the_flag_as_it_was_typed(folder: Path, line: str, what: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        run_line(line)
+    assert caught.value.what == what
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("services", "did you mean: mldeploy service list"),
+        ("models", "did you mean: mldeploy model list"),
+        ("workspaces", "did you mean: mldeploy workspace list"),
+        ("services show", "did you mean: mldeploy service show"),
+        ("scripts", "did you mean: mldeploy script"),
+    ],
+)
+def test_the_plural_of_a_group_means_its_list(folder: Path, line: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        run_line(line)
+    assert caught.value.hint == hint

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import (
     atomic_write,
     file_identity,
+    file_lock,
     file_version,
     filesystem_type,
     make_private_dir,
@@ -108,3 +114,23 @@ def test_identity_and_version_of_a_file(tmp_path: Path) -> None:
     path.rename(tmp_path / "renamed")
     path.write_text("another")
     assert file_identity(path.stat()) != file_identity(before)
+
+
+def test_a_lock_whose_holder_a_signal_has_stopped_names_it(tmp_path: Path) -> None:
+    code = "import sys\nfrom pathlib import Path\nfrom mldeploy_jupyter.core.files import file_lock\n"
+    code += "with file_lock(Path(sys.argv[1]), shared=True):\n    print('locked', flush=True)\n    input()\n"
+    command = [sys.executable, "-c", code, str(tmp_path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdin is not None
+        assert holder.stdout.readline() == b"locked\n"
+        with file_lock(tmp_path / ".lock", shared=True):  # shared holders do not wait for each other
+            pass
+        holder.send_signal(signal.SIGSTOP)
+        with pytest.raises(StorageError) as error, file_lock(tmp_path / ".lock"):
+            pass
+        assert f"process {holder.pid} has the lock" in error.value.why
+        assert f"kill -CONT {holder.pid}" in error.value.hint
+        holder.send_signal(signal.SIGCONT)
+        threading.Timer(0.2, holder.stdin.close).start()
+        with file_lock(tmp_path / ".lock"):  # one that works is waited for
+            assert holder.wait(10) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,8 @@ from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.commands import Context, open_workspace, run
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.core.workspace.folder import create_workspace
+from mldeploy_jupyter.core.workspace.known_workspaces import index_path
 from mldeploy_jupyter.deployment.prune import PruneReport, prune_workspace
 
 ELSEWHERE = {"pid": 1, "started": "1", "host": "another/machine"}
@@ -168,3 +171,27 @@ def test_the_report_reads_well() -> None:
 def test_the_number_to_keep_is_checked(folder: Path, keep: object) -> None:
     with pytest.raises(UserErrorException, match="whole number of at least 0"):
         prune(Workspace.create(), keep_deployments=keep)  # type: ignore[arg-type]
+
+
+def test_environments_stay_while_the_workspaces_that_use_them_are_not_known(
+    ws: Workspace, used: list[set[str]]
+) -> None:
+    other = create_workspace(Path("other"))
+    (other.root / "config.json").write_text("{")
+    assert str(other.root / "config.json") in str(prune_workspace(ws.folder)) and used == []
+    shutil.rmtree(other.root)
+    index_path().write_text("garbage")
+    assert str(index_path()) in str(prune_workspace(ws.folder)) and used == []
+
+
+def test_a_row_that_no_command_could_show_is_removed_and_its_id_names_no_folder(ws: Workspace) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(ws.folder.root / "store.db")) as store:
+        store.execute("UPDATE mldeploy_deployments SET id = '../..' WHERE id = 'd2'")
+        store.execute("UPDATE mldeploy_deployments SET id = x'ff' WHERE id = 'd3'")
+        store.commit()
+    report = prune_workspace(ws.folder, keep_deployments=0, clock=time.time)
+    assert "Removed 2 damaged rows" in str(report)
+    assert (ws.folder.root / "store.db").exists() and (ws.folder.deployments / "d2").exists()

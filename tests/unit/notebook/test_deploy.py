@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.commands import Args, Context
+from mldeploy_jupyter.commands import Args, Context, command, parse
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script.notebook_cells import CellRecord, find_cell, save_cell, script_digest
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, load_workspace
@@ -103,6 +103,13 @@ def test_another_notebook_that_changed_the_script_is_named_for_another_workspace
         deploy._refuse_changed_script(
             session, make_context(session), _args(path="other"), folder / "score.py", "%deploy churn"
         )
+
+
+def test_replay_alone_reads_the_script_again(session: Session, folder: Path) -> None:
+    base = command("service", "update")
+    for line, changes in (("churn --replay", False), ("churn --replay --wait", False), ("churn --replay -m m", True)):
+        args = parse(base, line.split())
+        assert deploy._fill_update(session, make_context(session), args, base) is changes
 
 
 def test_a_new_script_is_meant_for_the_service_deployed_last_in_that_workspace(

@@ -9,7 +9,9 @@ from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import UsageError
 from mldeploy_jupyter.core.errors import RunEnvironmentException
-from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words
+from mldeploy_jupyter.notebook.magics import magics
+from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.wording import SHORT_MAGICS, in_magic_words, in_notebook_words, in_short_magics
 
 
 def test_shell_commands_in_messages_become_magics(snapshot: SnapshotAssertion) -> None:
@@ -18,7 +20,7 @@ def test_shell_commands_in_messages_become_magics(snapshot: SnapshotAssertion) -
         why="run: mldeploy model register --help",
         hint="see `mldeploy model list` and %mldeploy service list",
     )
-    assert str(in_magic_words(error, "register", "model register")) == snapshot
+    assert str(in_magic_words(error, "%register", "model register")) == snapshot
     assert in_notebook_words("/bin/mldeploy service list") == "/bin/mldeploy service list"
     assert in_notebook_words("x, then deploy my-churn2 again") == "x, then %deploy my-churn2"
     assert in_notebook_words("then update churn again; or") == "then %update churn; or"
@@ -41,3 +43,23 @@ def test_a_package_is_installed_as_it_is_typed_in_a_notebook(shell: str, noteboo
     assert str(error).endswith(f"hint: {shell}")
     assert error._render_traceback_() == ["error: no package", "cause: pip install failed", f"hint: {notebook}"]
     assert in_notebook_words(in_notebook_words(shell)) == notebook
+
+
+def test_commands_in_hints_become_their_own_magics(session: Session) -> None:
+    assert {magic.covers: magic.name for magic in magics(session) if magic.covers} == SHORT_MAGICS
+    assert in_short_magics("remove it with `mldeploy service delete -n func`") == "remove it with `%delete func`"
+    assert in_short_magics("%mldeploy service rollback churn --revision 2") == "%rollback churn --revision 2"
+    assert in_short_magics("mldeploy service wait a, or: mldeploy service cancel a") == (
+        "%mldeploy service wait a, or: %cancel a"
+    )
+    assert in_short_magics("see mldeploy service list --all") == "see %services --all"
+    assert in_short_magics("keys = %mldeploy service get-keys a") == "keys = %mldeploy service get-keys a"
+    assert in_short_magics("/bin/mldeploy service list") == "/bin/mldeploy service list"
+
+
+def test_a_cell_magic_is_named_with_both_signs() -> None:
+    error = UsageError(
+        "--x is not an option of mldeploy entry_script", why="", hint="run: mldeploy entry_script --help"
+    )
+    worded = in_magic_words(error, "%%entry_script")
+    assert worded.what == "--x is not an option of %%entry_script" and worded.hint == "run: %%entry_script?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,13 +47,13 @@ class FakeSupervisor:
         return answer
 
 
-def run(supervisor: FakeSupervisor, port: int = 0) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+def run(supervisor: FakeSupervisor, port: int = 0, plan: Plan = PLAN) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
     events: list[tuple[Any, ...]] = []
 
     def emit(stage: str, kind: str, text: str = "", **data: Any) -> None:
         events.append((stage, kind, text, data))
 
-    answer = roll_out(supervisor, PLAN, Strategy(probes=2), port, emit, lambda _: None)  # type: ignore[arg-type]
+    answer = roll_out(supervisor, plan, Strategy(probes=2), port, emit, lambda _: None)  # type: ignore[arg-type]
     return answer, events
 
 
@@ -85,6 +86,14 @@ def test_a_port_is_sent_only_if_it_changes(port: int, sent: int | None) -> None:
     supervisor = FakeSupervisor({"ok": True})
     run(supervisor, port)
     assert supervisor.requests[0].get("port") == sent
+
+
+def test_a_supervisor_of_an_earlier_version_that_replays_nothing_is_named() -> None:
+    plan = replace(PLAN, request=replace(PLAN.request, replay=True))
+    _, events = run(FakeSupervisor({"ok": True}), plan=plan)
+    ((stage, kind, text, data),) = events
+    assert (stage, kind, data) == ("probe", "log", {"level": "warning"}) and "mldeploy service stop svc" in text
+    assert run(FakeSupervisor({"ok": True, "replayed": False}), plan=plan)[1] == []
 
 
 def test_a_flood_of_lines_is_cut_once() -> None:

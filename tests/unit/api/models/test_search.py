@@ -38,6 +38,7 @@ def test_errors_list_what_there_is(ws: Workspace, folder: Path, collect_errors: 
     cases = {
         "nothing asked": lambda: Model(ws),
         "not found": lambda: Model(ws, "nope"),
+        "misspelled": lambda: Model(ws, "ful"),
         "version not found": lambda: Model(ws, "m", version=7),
         "version 0": lambda: Model(ws, "m", version=0),
         "tags not found": lambda: Model(ws, "m", tags=["a", ["b", "c"]], run_id="r"),

@@ -18,11 +18,16 @@ from mldeploy_jupyter.targets import LogLine
 def test_serialize_has_the_settings_with_defaults_and_no_secret(ws: Workspace) -> None:
     config = DeployConfig("Local", {"scoring_timeout_ms": 5, "environment_variables": {"A": "hunter2"}})
     store = ws.folder.open_store()
-    store.add_revision(RevisionRecord(service="on-local", deploy_config=config.to_dict(), outcome="live"))
+    environment = {"kind": "current", "imported": {"/lib/numpy/__init__.py": [1, 2, 3, ""]}, "pins": ["numpy==2.4.6"]}
+    revision = RevisionRecord(
+        service="on-local", deploy_config=config.to_dict(), environment=environment, outcome="live"
+    )
+    store.add_revision(revision)
     store.update_service("on-local", revision=2)
     data = Webservice(ws, "on-local").serialize()
     assert (data["workspaceName"], data["computeType"], data["revision"]) == ("test", "Local", 2)
     assert data["settings"]["scoring_timeout_ms"] == 5 and data["settings"]["init_timeout"] > 0
+    assert data["environment"] == {"kind": "current", "pins": ["numpy==2.4.6"]}
     assert "hunter2" not in str(data) and not {"primary_key", "port", "auth_enabled", "tags"} & set(data["settings"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ def began(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         raise TargetNotAvailable(f"{name} has no target yet", hint="wait for it")
 
     monkeypatch.setattr(deployments, "begin_update", begin)
+    monkeypatch.delattr(sys, "ps1", raising=False)  # an interactive shell, such as IPython's, does not detach
     return seen
 
 

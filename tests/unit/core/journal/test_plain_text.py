@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.core.journal import fold, format_duration, render_html, render_text
+from mldeploy_jupyter.core.journal import fold, format_duration, render_html, render_text, stage_lines
 from mldeploy_jupyter.core.journal.journal import Event
+from mldeploy_jupyter.core.journal.timeline import StageView
 from mldeploy_jupyter.core.text import display_width, strip_colours
 from tests.unit.core.journal.journals import JOURNALS, failed, running
 
@@ -99,3 +101,15 @@ def test_any_journal_renders_without_control_characters(events, width):
         r"[\x00-\x1f\x7f-\x9f\u202e\ud800-\udfff]", "".join(lines) + render_html(timeline).replace("\n", "")
     )
     assert len(timeline.stages) == 7
+
+
+def test_how_a_stage_ended_is_shown_in_full():
+    text = "1 model; port 80 is kept for the system's own services, one of which may want it; take one from 1024 on"
+    stage = StageView("check", "Check", status="Done", detail=text)
+    for width in (60, 80, 120):
+        first, *rest = stage_lines(stage, width)
+        assert all(display_width(line) <= width for line in (first, *rest))
+        assert all(line.startswith(" " * 20) for line in rest)
+        assert " ".join(line.split("   ")[-1].strip() for line in (first, *rest)) == text
+    assert len(stage_lines(stage, 40)) == 1
+    assert len(stage_lines(replace(stage, status="Running"), 60)) == 1

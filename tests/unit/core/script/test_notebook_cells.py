@@ -124,3 +124,16 @@ def test_a_record_without_prompt_and_time_names_the_line_only():
 @pytest.mark.parametrize("line", [0, -1, 99])
 def test_a_line_out_of_range_has_no_excerpt(line):
     assert lines_around("a\nb", line) == []
+
+
+def test_a_record_of_wrong_types_ends_nothing(tmp_path):
+    saved = save_cell(tmp_path, record())
+    (path,) = tmp_path.glob("*.json")
+    for content in (
+        "",
+        "[1]",
+        '{"version": "x", "file": [], "source": 5}',
+        path.read_text().replace('"version": 1', '"version": "x"'),
+    ):
+        path.write_text(content)
+        assert save_cell(tmp_path, record()).version == saved.version

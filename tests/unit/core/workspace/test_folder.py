@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
+from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_workspace, find_workspace, list_workspaces
 
 
@@ -189,3 +190,28 @@ def test_a_removed_current_folder_is_explained(folder: Path) -> None:
         find_workspace()
     with pytest.raises(MldeployError, match="the current folder is gone"):
         InferenceConfig("score.py")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"id": 5, "name": []}', "[" * 3000, "\0"])
+def test_a_workspace_with_damaged_settings_is_reported_and_hides_no_other(folder: Path, content: str) -> None:
+    made = [create_workspace(folder / name) for name in ("one", "two")]
+    (made[0].root / "config.json").write_text(content)
+    broken: list[WorkspaceError] = []
+    assert list_workspaces(on_broken=broken.append) == [made[1]]
+    with pytest.raises(WorkspaceError) as error:
+        find_workspace(folder / "one")
+    assert str(made[0].root / "config.json") in error.value.what == broken[0].what
+
+
+def test_a_workspace_whose_settings_are_gone_gets_them_back_with_its_id(folder: Path) -> None:
+    made = create_workspace(folder / "one")
+    store = made.open_store()
+    store.save_service(ServiceRecord("svc", workspace_id=made.id))
+    (made.root / "config.json").unlink()
+    broken: list[WorkspaceError] = []
+    assert list_workspaces(on_broken=broken.append) == [] and len(broken) == 1
+    with pytest.raises(WorkspaceError, match="settings are gone") as error:
+        find_workspace(folder / "one")
+    assert f"mldeploy workspace create {folder / 'one'}" in error.value.hint
+    again = create_workspace(folder / "one")
+    assert again.id == made.id and list_workspaces() == [again]

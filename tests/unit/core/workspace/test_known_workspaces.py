@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mldeploy_jupyter.core.workspace import known_workspaces
 from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_workspace, list_workspaces
 from mldeploy_jupyter.core.workspace.known_workspaces import remember_root
 
@@ -33,3 +34,16 @@ def test_a_list_that_cannot_be_written_is_no_error(folder: Path, monkeypatch: py
     monkeypatch.setenv("MLDEPLOY_HOME", str(folder / "file"))
     assert ensure_workspace(announce=lambda line: None).root.is_dir()
     assert list_workspaces() == []
+
+
+@pytest.mark.parametrize("content", ["", "[", '{"a": 1}', "[1, null]", '["a\\u0000b"]', "[" * 3000])
+def test_a_damaged_list_is_put_aside_and_stays_noticed(folder: Path, content: str) -> None:
+    create_workspace(folder / "one")
+    index = known_workspaces.index_path()
+    assert known_workspaces.find_damaged_index() is None
+    index.write_text(content)
+    assert known_workspaces.find_damaged_index() == index and list_workspaces() == []
+    create_workspace(folder / "two")
+    assert [found.config.name for found in list_workspaces()] == ["two"]
+    aside = known_workspaces.find_damaged_index()
+    assert aside is not None and aside.read_text() == content
