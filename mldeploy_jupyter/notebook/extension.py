@@ -48,13 +48,9 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     shell.Completer.custom_matchers.append(session.matcher)
     session.on_cell_end = lambda *_: session.refresh_timelines()
     shell.events.register("post_run_cell", session.on_cell_end)
-<<<<<<< HEAD
     if session.panels is not None:
         session.panels.prepare()
-    MldeployError.hint_in_ipython = staticmethod(in_notebook_words)
-=======
     translate_hints(in_notebook_words)
->>>>>>> origin/main
     setattr(shell, _KEY, session)
 
 

@@ -401,9 +401,8 @@ class Store:
     def get_deployments(self, ids: Iterable[str]) -> dict[str, DeploymentRecord]:
         """The deployments with these ids, by id; one that is not there is left out."""
         table = self._tables.deployments
-        with self._rows.read() as connection:
-            found = connection.execute(table.select().where(table.c.id.in_(list(ids))))
-            return {record.id: record for record in from_rows(DeploymentRecord, found)}
+        query = table.select().where(table.c.id.in_(list(ids)))
+        return {record.id: record for record in self._rows.find(DeploymentRecord, query)}
 
     def list_deployments(
         self, service: str | None = None, limit: int | None = None, *, state: str | None = None
