@@ -23,11 +23,12 @@ from mldeploy_jupyter.core.patience import RUNNER_SECONDS, patience, retry
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, utc_now
 from mldeploy_jupyter.core.storage_errors import may_come_back
 from mldeploy_jupyter.core.text import format_size
-from mldeploy_jupyter.deployment import diagnose, imported_files, prewarm, source_snapshot, working_folder
+from mldeploy_jupyter.deployment import diagnose, prewarm, working_folder
 from mldeploy_jupyter.deployment.files import cancel_path, journal_path
 from mldeploy_jupyter.deployment.lease import Heartbeat
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
 from mldeploy_jupyter.deployment.plan import Inputs, collect_inputs, make_bundle, server_settings, target_context
+from mldeploy_jupyter.deployment.source import imported_files, snapshot
 from mldeploy_jupyter.deployment.stages import Stages
 from mldeploy_jupyter.targets import Cancel, Plan, Strategy, Target, TargetFailure, open_target
 
@@ -130,7 +131,7 @@ def _run(
             end.set()
         # The deployment has ended. If the service was deleted since or the disk is full, that changes nothing.
         with suppress(MldeployError):
-            source_snapshot.remove_snapshot(folder.deployments / deployment_id)
+            snapshot.remove_snapshot(folder.deployments / deployment_id)
             working_folder.remove_unused(folder.services / request.service)
             _record_pins(state)
         with suppress(MldeployError):
@@ -139,9 +140,9 @@ def _run(
 
 
 def _diagnose_error(state: ExecutionState, error: MldeployError) -> Cause:
-    copies = source_snapshot.read_snapshot(state.folder.deployments / state.record.id)
+    copies = snapshot.read_snapshot(state.folder.deployments / state.record.id)
     inference = state.request.inference_config
-    script = copies.get(source_snapshot.script_name(state.request)) if copies else None
+    script = copies.get(snapshot.script_name(state.request)) if copies else None
     return diagnose.diagnose_error(state.folder, error, inference, script)
 
 
@@ -245,9 +246,7 @@ def _check(state: ExecutionState, target: Target, plan: Plan) -> tuple[Inputs, P
     request, stages = state.request, state.stages
     folder = state.folder.deployments / state.record.id
     with stages.stage("check") as set_detail:
-        inputs = state.inputs = collect_inputs(
-            request, state.folder, state.store, source_snapshot.read_snapshot(folder)
-        )
+        inputs = state.inputs = collect_inputs(request, state.folder, state.store, snapshot.read_snapshot(folder))
         plan = replace(plan, config=inputs.config.resolve())
         details = [_count(len(request.models), "model")] if request.models else []
         for finding in target.check(plan):

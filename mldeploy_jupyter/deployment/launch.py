@@ -17,12 +17,13 @@ from mldeploy_jupyter.core.errors import NameInUse
 from mldeploy_jupyter.core.files import make_private_dir, open_private
 from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord, utc_now
-from mldeploy_jupyter.deployment import prewarm, source_snapshot
+from mldeploy_jupyter.deployment import prewarm
 from mldeploy_jupyter.deployment.execute import completion_events, run_deployment
 from mldeploy_jupyter.deployment.files import REQUEST_FILE, RUNNER_LOG, journal_path
 from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, acquire_lease
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.deployment.recovery import refresh_service, refuse_unfinished_update
+from mldeploy_jupyter.deployment.source import snapshot
 from mldeploy_jupyter.deployment.status import require_local
 from mldeploy_jupyter.targets import open_target, target_of
 
@@ -133,7 +134,7 @@ def _create_records(
     make_private_dir(deployment_folder)
     with open_private(deployment_folder / REQUEST_FILE, "w") as file:
         json.dump(request.to_dict(), file, indent=1)
-    source_snapshot.take_snapshot(request, deployment_folder)
+    snapshot.take_snapshot(request, deployment_folder)
     Journal(journal_path(folder, deployment_id)).close()
     state = {
         "state": "Updating" if service is not None and service.revision else "Deploying",

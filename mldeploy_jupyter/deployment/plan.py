@@ -19,8 +19,8 @@ from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, Revisi
 from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.core.storage_errors import require_files
-from mldeploy_jupyter.deployment import imported_files
-from mldeploy_jupyter.deployment.source_snapshot import list_source, script_name
+from mldeploy_jupyter.deployment.source import imported_files
+from mldeploy_jupyter.deployment.source.snapshot import list_source, script_name
 from mldeploy_jupyter.serving.system import caller_environment
 from mldeploy_jupyter.targets import TargetContext, open_target
 

@@ -28,7 +28,7 @@ from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, M
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.deployment.files import PREWARM_FILE, REQUEST_FILE
 from mldeploy_jupyter.deployment.plan import registered_models
-from mldeploy_jupyter.deployment.source_snapshot import list_source
+from mldeploy_jupyter.deployment.source.snapshot import list_source
 from mldeploy_jupyter.serving.system.caller_environment import inherited
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import START_SECONDS, STATUS_SECONDS, SupervisorClient

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.deployment import imported_files
+from mldeploy_jupyter.deployment.source import imported_files
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.records import DeploymentRequest
 from mldeploy_jupyter.core.script.notebook_cells import script_digest
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
-from mldeploy_jupyter.deployment import source_snapshot
 from mldeploy_jupyter.deployment.plan import collect_inputs
+from mldeploy_jupyter.deployment.source import snapshot as source_snapshot
 
 SCRIPT = "import helper\nimport package\ndef init(): pass\ndef run(data): return helper.answer\n"
 

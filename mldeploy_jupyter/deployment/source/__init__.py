@@ -1,0 +1,1 @@
+"""The source of a deployment: copied when it is asked for, and compared when the service is deployed again."""
