@@ -14,6 +14,7 @@ from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 from mldeploy_jupyter.deployment.files import journal_path
 from mldeploy_jupyter.deployment.recovery import (
     recover_lost_deployments,
+    refresh_deployment,
     refresh_service,
     refuse_unfinished_update,
 )
@@ -131,3 +132,14 @@ def test_a_service_that_waits_for_no_deployment_is_not_in_transition(
 def test_deleting_a_service_ends_its_deployments(workspace: WorkspaceFolder, service: ServiceRecord) -> None:
     workspace.open_store().remove_service("svc")
     assert states(workspace) == {"d1": "interrupted"}
+
+
+def test_a_deployment_is_found_to_be_dead_by_its_id_too(workspace: WorkspaceFolder) -> None:
+    store = workspace.open_store()
+    store.update_deployment("d1", runner=DEAD)
+    assert (found := refresh_deployment(workspace, "d1")) is not None and found.state == "interrupted"
+    assert refresh_deployment(workspace, "d2") is None
+    store.add_deployment(DeploymentRecord("d2", "deleted", runner=DEAD))  # of a service that is no more
+    assert (found := refresh_deployment(workspace, "d2")) is not None and found.state == "interrupted"
+    store.add_deployment(DeploymentRecord("d3", "svc", state="live"))
+    assert refresh_deployment(workspace, "d3") == store.get_deployment("d3")

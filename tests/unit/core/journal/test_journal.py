@@ -112,3 +112,14 @@ def test_a_reader_waits_for_the_end_of_a_torn_line(tmp_path: Path) -> None:
         file.write(b'b"}\nnot json\n')
     assert [event.text for event in reader.read()] == ["ab"]
     assert reader.read() == []
+
+
+def test_a_long_journal_can_be_read_in_pieces(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "events.jsonl")
+    for number in range(20):
+        journal.write("check", "log", f"line {number}")
+    reader, found = JournalReader(journal.path), []
+    while reader.offset < journal.path.stat().st_size:
+        found += reader.read(100)
+    assert [event.text for event in found] == [f"line {number}" for number in range(20)]
+    assert reader.read(100) == []
