@@ -224,6 +224,16 @@ class TargetConformance:
         bench.apply(GOOD.format(answer=1), 1)
         lines = [line.text for line in bench.target.logs(bench.service, tail=None, follow=False)]
         assert any("loading revision 1" in line for line in lines)
+        open_log = getattr(bench.target, "open_log", None)
+        if open_log is None:  # its lines are numbered by their time
+            return
+        log = open_log(bench.service)
+        log.refresh()
+        entries = list(log.entries())
+        numbers = [entry.number for entry in entries]
+        assert [entry.text for entry in entries][: len(lines)] == lines
+        assert numbers == sorted(set(numbers)) and numbers[0] == log.first <= log.last
+        assert [entry.number for entry in log.entries(numbers[0])] == numbers[1:]
 
     def test_a_stopped_service_starts_again_with_its_revision(self, bench: Bench) -> None:
         if not bench.target.capabilities.stop:

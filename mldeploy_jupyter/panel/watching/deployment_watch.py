@@ -28,7 +28,7 @@ from mldeploy_jupyter.panel.watching.watch import NEVER, Tools, View, Watch, sen
 POLL_SECONDS = 0.1  # between two looks at the journal's size
 TIMELINE_SECONDS = 0.25  # at least, between two timelines
 SILENT_SECONDS = 2.0  # without an event, after which the runner is checked
-READ_BYTES = 2_000_000  # of the journal at one look, so that a long one keeps no other view waiting
+READ_BYTES = 500_000  # of the journal at one look, so that a long one keeps no other view waiting
 BACKLOG_LINES = 5000  # at one look, for the same reason
 RING_LINES = 100_000  # that a new view is sent of the lines before; older ones count as lost, and can be asked for
 

@@ -16,6 +16,7 @@ from mldeploy_jupyter.deployment.files import journal_path
 from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, RENEWAL_SECONDS
 from mldeploy_jupyter.deployment.recovery import (
     recover_lost_deployments,
+    refresh_deployment,
     refresh_service,
     refuse_unfinished_update,
 )
@@ -188,3 +189,14 @@ def test_an_update_of_a_stopped_runner_that_has_lost_its_lease_blocks_another(
     store.leases.release("svc", "d1")
     with pytest.raises(DeploymentInProgress):
         refuse_unfinished_update(store, service)
+
+
+def test_a_deployment_is_found_to_be_dead_by_its_id_too(workspace: WorkspaceFolder) -> None:
+    store = workspace.open_store()
+    store.update_deployment("d1", runner=DEAD)
+    assert (found := refresh_deployment(workspace, "d1")) is not None and found.state == "interrupted"
+    assert refresh_deployment(workspace, "d2") is None
+    store.add_deployment(DeploymentRecord("d2", "deleted", runner=DEAD))  # of a service that is no more
+    assert (found := refresh_deployment(workspace, "d2")) is not None and found.state == "interrupted"
+    store.add_deployment(DeploymentRecord("d3", "svc", state="live"))
+    assert refresh_deployment(workspace, "d3") == store.get_deployment("d3")

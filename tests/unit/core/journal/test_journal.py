@@ -167,3 +167,14 @@ def test_a_full_disk_loses_events_and_no_deployment(tmp_path: Path, monkeypatch:
     journal.write("check", "finished")
     journal.close()
     assert [event.kind for event in read_events(journal.path)] == ["started", "finished"]
+
+
+def test_a_long_journal_can_be_read_in_pieces(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "events.jsonl")
+    for number in range(20):
+        journal.write("check", "log", f"line {number}")
+    reader, found = JournalReader(journal.path), []
+    while reader.offset < journal.path.stat().st_size:
+        found += reader.read(100)
+    assert [event.text for event in found] == [f"line {number}" for number in range(20)]
+    assert reader.read(100) == []
