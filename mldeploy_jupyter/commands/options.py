@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -273,11 +274,24 @@ def given_settings(args: Args) -> dict[str, Any]:
         if value is None:
             continue
         if param.metavar == "KEY=VALUE":
+            if param.name.endswith("environment_variables"):
+                _refuse_names_alone(value, param.display_name)
             value = pairs(value, param.display_name)
         elif param.kind == "list":
             value = [word for item in value for word in item.split(",") if word]
         out[param.name.removeprefix("config_")] = value
     return out
+
+
+def _refuse_names_alone(words: Sequence[str], flag: str) -> None:
+    """Raises `UsageError` for a name without a value, which elsewhere means this shell's value: here it was empty."""
+    name = next((word for word in words if "=" not in word), None)
+    if name is not None:
+        raise UsageError(
+            f"{flag} {name} has no value",
+            why="a service gets the values that are written, not those of the shell or the notebook",
+            hint=f"write {flag} {name}=value, or {flag} {name}= for an empty one",
+        )
 
 
 def _refuse_other_targets(config: DeployConfig, flags: dict[str, Any], other: str = "") -> None:

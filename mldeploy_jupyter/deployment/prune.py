@@ -24,6 +24,7 @@ from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspa
 from mldeploy_jupyter.deployment import working_folder
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.deployment.recovery import recover_lost_deployments
+from mldeploy_jupyter.serving.system.removal import remove_tree
 from mldeploy_jupyter.targets.process import ProcessTarget
 
 GRACE_SECONDS = 3600  # age below which an unknown file may belong to a deployment that has no record yet
@@ -108,7 +109,7 @@ def prune_workspace(
         for record in old:
             artifacts.remove_file(f"journals/{record.id}.jsonl")
         for path in (*deployments, *bundles, *services, *unused):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
         # Rows last: after a prune that was killed, the next one finds the same deployments again.
         rows = _remove_rows(store, old)
         _remove_temporary_files(folder, before)
@@ -277,9 +278,13 @@ def _other_entries(parent: Path, wanted: set[str], before: float) -> list[Path]:
 
 def _size(path: Path) -> int:
     """Bytes that removing `path` frees; a file with another hard link elsewhere frees none."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            info = os.lstat(os.path.join(folder, name))
-            total += info.st_size if info.st_nlink == 1 else 0
+    total, folders = 0, [str(path)]
+    while folders:
+        with suppress(OSError):  # another process removed it, or the path is too long
+            for entry in os.scandir(folders.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    info = entry.stat(follow_symlinks=False)
+                    total += info.st_size if info.st_nlink == 1 else 0
     return total

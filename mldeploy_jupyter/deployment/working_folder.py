@@ -21,6 +21,7 @@ from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
+from mldeploy_jupyter.serving.system.removal import remove_tree
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import STATUS_SECONDS, SupervisorClient
 
@@ -71,7 +72,7 @@ def remove_unused(service_folder: Path) -> None:
     Spared are the revision that serves or served, and those that the supervisor has workers of or deploys.
     """
     for path in list_unused(service_folder):
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
 
 
 def list_unused(service_folder: Path) -> list[Path]:

@@ -5,7 +5,6 @@ Every service has a folder, `services/<name>/`, through which any process finds 
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.keys import confirm_keys, ensure_keys, replace_all_keys
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.serving.system.port_holder import holds_port
+from mldeploy_jupyter.serving.system.removal import remove_tree
 from mldeploy_jupyter.targets.base import (
     Action,
     Cancel,
@@ -197,12 +197,11 @@ class ProcessTarget:
     def delete(self, service: ServiceRecord, emit: Emit) -> None:
         supervisor = self._supervisor(service.name)
         supervisor.stop()
-        reasons: list[str] = []
-        shutil.rmtree(supervisor.folder, onerror=lambda _call, _path, info: reasons.append(str(info[1])))
+        errors = remove_tree(supervisor.folder)
         if supervisor.folder.exists():
             raise WebserviceException(
                 f"the folder of {service.name} could not be removed: {supervisor.folder}",
-                why=reasons[0] if reasons else "a file was made in it meanwhile",
+                why=str(errors[0]) if errors else "a file was made in it meanwhile",
                 hint=f"remove it by hand, then run `mldeploy service delete -n {service.name}` again",
             )
         emit("", "log", "no process and no file is left")

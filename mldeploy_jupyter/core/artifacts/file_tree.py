@@ -13,6 +13,8 @@ from typing import Any
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import file_identity
 
+MAX_LEVELS = 200  # of folders below each other in a model
+
 Manifest = dict[str, list[Any]]  # relative path -> [sha256, size in bytes]
 
 
@@ -25,7 +27,7 @@ def list_files(source: Path, basename: str | None = None, select: list[str] | No
 
     Raises:
         StorageError: a link leaves the folder or runs in a circle, something is neither a file nor a folder, a name is
-            not UTF-8, or there is no file.
+            not UTF-8, folders are nested more than 200 levels deep, or there is no file.
     """
     name = basename or Path(os.path.abspath(source)).name
     try:
@@ -100,6 +102,12 @@ def _walk(
         files[_checked(str(name))] = _regular(real)
         return
     identity = file_identity(real.stat())
+    if len(parents) > MAX_LEVELS:
+        raise StorageError(
+            f"the folder is nested too deeply: {root}",
+            why=f"it has more than {MAX_LEVELS} levels of folders",
+            hint="move the files of the model up, or pack them into one file",
+        )
     if identity in parents:
         raise StorageError(
             f"a link runs in a circle: {path}", why=f"it points to {real}, which contains it", hint=f"rm {path}"

@@ -20,6 +20,8 @@ ALWAYS_IGNORED = frozenset(
     {".git", ".hg", ".svn", ".mldeploy", "__pycache__", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache"}
 )
 
+MAX_LEVELS = 200  # of folders below each other
+
 SIZE_LIMIT = 300 * 1000 * 1000  # bytes; models are registered instead, so a larger folder is a mistake
 
 
@@ -32,8 +34,8 @@ def list_source_files(
     relative to the script's folder.
 
     Raises:
-        UserErrorException: the script is missing or outside the directory, or the files have more than `size_limit`
-            bytes together; the error names the largest.
+        UserErrorException: the script is missing or outside the directory, folders are nested more than 200 levels
+            deep, or the files have more than `size_limit` bytes together; the error names the largest.
     """
     if source_directory is None:
         script = Path(entry_script).absolute()
@@ -98,6 +100,12 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _walk_below(folder: Path, prefix: str, patterns: list[Pattern], parents: set[str]) -> Iterator[tuple[str, Path]]:
+    if len(parents) > MAX_LEVELS:
+        raise UserErrorException(
+            f"the source directory is nested too deeply: {prefix[:40]}...",
+            why=f"it has more than {MAX_LEVELS} levels of folders",
+            hint="name the folder in .amlignore (syntax of .gitignore)",
+        )
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         relative, path = prefix + entry.name, folder / entry.name
         if entry.name in ALWAYS_IGNORED or is_ignored(patterns, relative, folder=entry.is_dir()):

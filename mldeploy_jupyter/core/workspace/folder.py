@@ -22,6 +22,7 @@ from mldeploy_jupyter.core.files import atomic_write, make_private_dir, read_jso
 from mldeploy_jupyter.core.records import JsonRecord
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.workspace import known_workspaces
+from mldeploy_jupyter.serving.system.removal import remove_tree
 
 Opened = TypeVar("Opened")
 
@@ -257,8 +258,6 @@ def delete_workspace(folder: WorkspaceFolder) -> None:
 
     Raises `WorkspaceError` when the folder is a link or another workspace, or cannot be deleted.
     """
-    import shutil
-
     if folder.root.name != FOLDER or folder.root.is_symlink() or load_workspace(folder.root).id != folder.id:
         raise WorkspaceError(
             f"the workspace is not deleted: {folder.root}",
@@ -273,7 +272,8 @@ def delete_workspace(folder: WorkspaceFolder) -> None:
     try:
         # The settings first: without them, what an interrupted deletion leaves is not a workspace.
         (folder.root / "config.json").unlink()
-        shutil.rmtree(folder.root)
+        if errors := remove_tree(folder.root):
+            raise errors[0]
     except OSError as error:
         raise WorkspaceError(
             f"the workspace could not be deleted whole: {folder.root}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import threading
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import caller_environment
 from ..system.background import run_in_background
+from ..system.removal import remove_tree
 from .generation import Aborted, Emit, Generation
 from .respawn import Respawner
 from .rollout import Rollouts
@@ -189,7 +189,7 @@ class Arbiter:
         def remove() -> None:
             for worker in workers:
                 worker.exited.wait()
-            shutil.rmtree(app.parent, ignore_errors=True)
+            remove_tree(app.parent)
 
         threading.Thread(target=remove, daemon=True).start()
 

@@ -30,6 +30,16 @@ def test_every_setting_of_every_target_has_an_option() -> None:
     assert all(field.name in names for spec in SPECS.values() for field in spec.fields)
 
 
+def test_an_environment_variable_has_a_value() -> None:
+    config = make_deploy_config(parse_deploy("--env A=1 B= --tag c"))
+    assert config is not None
+    assert config.passed == {"environment_variables": {"A": "1", "B": ""}, "tags": {"c": ""}}
+    with pytest.raises(UsageError) as caught:
+        make_deploy_config(parse_deploy("--env A=1 HOME"))
+    assert caught.value.what == "--env HOME has no value"
+    assert caught.value.hint == "write --env HOME=value, or --env HOME= for an empty one"
+
+
 def test_an_option_overrides_the_file(folder: Path) -> None:
     (folder / "d.json").write_text(json.dumps({"computeType": "local", "port": 8890, "workerCount": 2}))
     assert make_deploy_config(parse_deploy("-dc d.json")) == DeployConfig("Local", {"port": 8890, "worker_count": 2})

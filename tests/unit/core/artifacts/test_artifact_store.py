@@ -161,9 +161,10 @@ def test_links_inside_the_folder_are_followed(artifacts: ArtifactStore, model: P
 def test_files_that_cannot_be_stored_are_refused(local: ArtifactStore, model: Path, tmp_path: Path, snapshot) -> None:
     (tmp_path / "outside").write_bytes(b"secret")
     wrong: dict[str, Path] = {}
-    for name in ("leaves", "circle", "itself", "broken", "socket", "empty", "encoding"):
+    for name in ("leaves", "circle", "itself", "broken", "socket", "empty", "encoding", "deep"):
         wrong[name] = tmp_path / name
         wrong[name].mkdir()
+    (wrong["deep"] / "/".join("d" * 201)).mkdir(parents=True)
     (wrong["leaves"] / "link").symlink_to("../outside")
     (wrong["circle"] / "link").symlink_to(".")
     (wrong["itself"] / "link").symlink_to("link")

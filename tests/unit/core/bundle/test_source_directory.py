@@ -78,6 +78,15 @@ def test_an_entry_script_outside_or_missing_is_refused(tmp_path: Path, script: s
         list_source_files(script, folder)
 
 
+def test_too_deep_a_source_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "score.py").touch()
+    (tmp_path / "/".join("d" * 200)).mkdir(parents=True)
+    with pytest.raises(UserErrorException, match="nested too deeply"):
+        list_source_files("score.py", tmp_path)
+    (tmp_path / ".amlignore").write_text("/d\n")
+    assert list(list_source_files("score.py", tmp_path)) == [".amlignore", "score.py"]
+
+
 def test_too_large_a_source_directory_is_refused(tmp_path: Path, snapshot: object) -> None:
     write(tmp_path, {"score.py": "", "a.bin": "x" * 3000, "b/c.bin": "x" * 200_000, "d.bin": "x" * 100_000})
     with pytest.raises(UserErrorException) as caught:

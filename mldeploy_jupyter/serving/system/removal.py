@@ -1,0 +1,57 @@
+"""Removes folders that scripts could write to, however they look inside."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+
+def remove_tree(path: Path) -> list[OSError]:
+    """Removes a folder and what is below it, as far as possible; follows no link. Returns why the rest is left.
+
+    `shutil.rmtree` calls itself for each level, and fails with a `RecursionError` below about a thousand.
+    """
+    errors: list[OSError] = []
+
+    def collect(_call: Any, _path: str, info: Any) -> None:
+        errors.append(info[1])
+
+    try:
+        try:
+            shutil.rmtree(path, onerror=collect)
+        except RecursionError:
+            errors.clear()
+            _flatten(path)
+            shutil.rmtree(path, onerror=collect)
+    except (OSError, RecursionError) as error:
+        why = "its folders are nested too deeply"
+        errors.append(error if isinstance(error, OSError) else OSError(errno.ENAMETOOLONG, why, str(path)))
+    return errors
+
+
+def _flatten(path: Path) -> None:
+    """Moves every folder below `path` up into it. Raises `OSError` when `path` cannot be opened."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    top = os.open(path, flags)
+    try:
+        names = [entry.name for entry in os.scandir(top) if entry.is_dir(follow_symlinks=False)]
+        moved = 0
+        while names:
+            with contextlib.suppress(OSError):  # what cannot be moved stays, and `rmtree` says why
+                folder = os.open(names.pop(), flags, dir_fd=top)
+                try:
+                    with os.scandir(folder) as entries:
+                        below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+                    for name in below:
+                        moved += 1
+                        new = f".{os.getpid()}-{moved}"
+                        os.rename(name, new, src_dir_fd=folder, dst_dir_fd=top)
+                        names.append(new)
+                finally:
+                    os.close(folder)
+    finally:
+        os.close(top)
