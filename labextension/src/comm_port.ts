@@ -74,7 +74,7 @@ export class CommPort implements Port {
     this.channel = channel;
     this.lostSince = '';
     this.stopListening = channel.listen((message) => this.receive(message));
-    for (const subscription of this.subscriptions.values()) this.subscribeAgain(subscription);
+    for (const subscription of [...this.subscriptions.values()]) this.subscribeAgain(subscription);
   }
 
   /** The comm is closed or the kernel gone: views are told since when, and nothing waits any longer. */

@@ -31,6 +31,9 @@ SETTINGS = {
 }
 
 
+PAGE_CONFIG = {"buildCheck": False, "buildAvailable": False}  # else every page starts Node on the server
+
+
 class Lab:
     """A running JupyterLab. `python` is the interpreter whose JupyterLab and kernel are used."""
 
@@ -48,6 +51,9 @@ class Lab:
             "IPYTHONDIR": str(folder / "ipython"),
             "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
         }
+        page_config = folder / "config" / "labconfig" / "page_config.json"
+        page_config.parent.mkdir(parents=True)
+        page_config.write_text(json.dumps(PAGE_CONFIG))
         for plugin, values in SETTINGS.items():
             path = folder / "settings" / f"{plugin}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)

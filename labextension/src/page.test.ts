@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { KEPT_MS, Page, parseMarker, rememberView, type Subject } from './page';
+
+const marker = { kernel: 'k1', service: 'churn', workspace: 'w', deployment: 'd1' };
+
+let page: Page | null = null;
+let drawn: Subject[] = [];
+let ended: Subject[] = [];
+let time = 0;
+
+function open(kernel = 'k1') {
+  page = new Page(
+    kernel,
+    (root, subject) => {
+      drawn.push(subject);
+      root.innerHTML = '<input>';
+      return () => ended.push(subject);
+    },
+    document,
+    () => time,
+  );
+}
+
+function addOutput(about: object = marker) {
+  const output = document.createElement('div');
+  output.className = 'jp-OutputArea-output';
+  const saved = document.createElement('div');
+  saved.setAttribute('data-mldeploy', JSON.stringify(about));
+  output.append(saved);
+  document.body.append(output);
+  return output;
+}
+
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+beforeEach(() => {
+  [drawn, ended, time] = [[], [], 1];
+});
+
+afterEach(() => {
+  page?.close();
+  document.body.innerHTML = '';
+});
+
+test('a panel is drawn beside an output that is there, and beside one that comes later', async () => {
+  const first = addOutput();
+  open();
+  expect(first.nextElementSibling?.className).toContain('mld-Host');
+  addOutput({ ...marker, service: 'other' });
+  await settle();
+  expect(drawn.map(({ service }) => service)).toEqual(['churn', 'other']);
+});
+
+test('outputs of other kernels, and what is no marker, are left alone', async () => {
+  addOutput({ ...marker, kernel: 'k2' });
+  addOutput({ kernel: 'k1' });
+  open();
+  await settle();
+  expect(drawn).toEqual([]);
+  expect(parseMarker('{')).toBeNull();
+  expect(parseMarker('[]')).toBeNull();
+  expect(parseMarker(null)).toBeNull();
+});
+
+test('an output whose HTML is replaced keeps its panel', async () => {
+  const output = addOutput();
+  open();
+  const host = output.nextElementSibling;
+  output.innerHTML = `<div data-mldeploy='${JSON.stringify(marker)}'>final</div>`;
+  await settle();
+  expect(output.nextElementSibling).toBe(host);
+  expect(drawn).toHaveLength(1);
+});
+
+test('an output that is drawn anew elsewhere gets the same panel, with what was typed', async () => {
+  const output = addOutput();
+  open();
+  const input = document.querySelector('input')!;
+  input.value = 'typed';
+  output.nextElementSibling?.remove();
+  output.remove();
+  await settle();
+  const next = addOutput();
+  await settle();
+  expect(next.nextElementSibling?.querySelector('input')).toBe(input);
+  expect(drawn).toHaveLength(1);
+  expect(ended).toHaveLength(0);
+});
+
+test('a panel whose output has gone for good ends', async () => {
+  vi.useFakeTimers();
+  const output = addOutput();
+  open();
+  const host = output.nextElementSibling!;
+  output.remove();
+  await vi.advanceTimersByTimeAsync(10);
+  expect(host.isConnected).toBe(false);
+  time += KEPT_MS + 1;
+  await vi.advanceTimersByTimeAsync(KEPT_MS + 10);
+  expect(ended).toHaveLength(1);
+  vi.useRealTimers();
+});
+
+test('an output of another deployment in the same place gets a panel of its own', async () => {
+  const output = addOutput();
+  open();
+  output.innerHTML = `<div data-mldeploy='${JSON.stringify({ ...marker, deployment: 'd2' })}'></div>`;
+  await settle();
+  expect(drawn.map(({ deployment }) => deployment)).toEqual(['d1', 'd2']);
+  expect(document.querySelectorAll('.mld-Host')).toHaveLength(1);
+});
+
+test('focus is given back to an element that was moved', () => {
+  const root = document.createElement('div');
+  root.innerHTML = '<input>';
+  document.body.append(root);
+  const input = root.querySelector('input')!;
+  input.focus();
+  const restore = rememberView(root);
+  const place = document.createElement('section');
+  document.body.append(place);
+  root.remove();
+  place.append(root);
+  restore();
+  expect(document.activeElement).toBe(input);
+});

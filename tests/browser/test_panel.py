@@ -1,0 +1,204 @@
+"""The panel in a real JupyterLab: it appears, follows, survives, and leaves nothing behind in the notebook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import SCRIPT
+from tests.browser.lab import Lab
+from tests.browser.notebook import Notebook, make_notebook
+from tests.polling import wait_until
+
+pytestmark = pytest.mark.slow
+
+OPEN = SCRIPT.format(gate="")
+
+Make = Callable[..., Notebook]
+
+
+def gated(folder: Path) -> tuple[str, Path]:
+    gate = folder / "gate"
+    return SCRIPT.format(gate=str(gate)), gate
+
+
+def can_see(locator: Any) -> bool:
+    return bool(locator.count() and locator.first.is_visible())
+
+
+def test_the_panel_appears_while_the_cell_runs_and_goes_live(notebook: Make, tmp_path: Path) -> None:
+    script, gate = gated(tmp_path)
+    made = notebook(script, "%deploy appears --wait", "'next'")
+    made.run(1)
+    made.run(2, wait=False)
+    made.wait_for_state(made.panel(2), "deploying")
+    assert made.is_running(2)
+    assert not can_see(made.output(2).locator("table"))  # the saved HTML is hidden beside it
+    gate.touch()
+    made.wait_for_state(made.panel(2), "live")
+    wait_until(lambda: not made.is_running(2), 30)
+    assert made.panel(2).count() == 1
+
+
+def test_the_saved_notebook_has_text_and_html_but_no_widget_and_no_key(notebook: Make) -> None:
+    made = notebook(OPEN, "%deploy saved --wait", "Webservice(ws, 'saved')", "%services saved")
+    made.write(3, "from mldeploy_jupyter import Webservice, Workspace\nWebservice(Workspace.get(path='.'), 'saved')")
+    before = len(json.dumps(made.save()))
+    for index in (1, 2, 3, 4):
+        made.run(index)
+    for index in (2, 3, 4):
+        made.wait_for_state(made.panel(index), "live")
+    saved = made.save()
+    text = json.dumps(saved)
+    assert (len(text) - before) / 3 < 20_000
+    assert "widgets" not in saved["metadata"] and "widget-view" not in text
+    keys = made.lab.folder / ".mldeploy"
+    for path in keys.rglob("keys.json"):
+        for key in json.loads(path.read_text()).values():
+            assert not isinstance(key, str) or len(key) < 20 or key not in text
+    (shown,) = [output for output in saved["cells"][2]["outputs"] if output["output_type"] == "display_data"]
+    assert "live on this machine" in "".join(shown["data"]["text/html"])
+    assert "Live at http" in "".join(shown["data"]["text/plain"])
+
+
+def test_a_reload_of_the_page_shows_the_panel_again(notebook: Make, tmp_path: Path) -> None:
+    script, gate = gated(tmp_path)
+    made = notebook(script, "%deploy reloaded")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "deploying")
+    made.save()
+    made.reload()
+    made.wait_for_state(made.panel(2), "deploying")
+    gate.touch()
+    made.wait_for_state(made.panel(2), "live")
+
+
+def test_after_a_restart_of_the_kernel_services_shows_everything_again(notebook: Make, tmp_path: Path) -> None:
+    script, gate = gated(tmp_path)
+    made = notebook(script, "%deploy restarted", "%load_ext mldeploy_jupyter\n%services restarted")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "deploying")
+    made.restart_kernel()
+    wait_until(lambda: "last known" in made.panel(2).first.get_attribute("aria-label"), 30)
+    made.run(3)
+    made.wait_for_state(made.panel(3), "deploying")
+    made.wait_for_state(made.panel(2), "deploying")  # the panel of the kernel before is connected to the new one
+    assert "loading the model" in made.panel(3).inner_text()
+    gate.touch()
+    for index in (2, 3):
+        made.wait_for_state(made.panel(index), "live")
+
+
+def test_a_notebook_that_is_opened_without_its_kernel_shows_what_was_saved(
+    notebook: Make, lab: Lab, browser: Any
+) -> None:
+    made = notebook(OPEN, "%deploy later --wait")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "live")
+    made.save()
+    made.shut_down_kernel()
+    copy = lab.folder / "next-week.ipynb"
+    copy.write_bytes(made.path.read_bytes())
+    page = browser.new_page()
+    later = Notebook(lab, page, copy.name).open()
+    assert "live on this machine" in later.text(2)
+    assert later.panel().count() == 0
+    page.close()
+
+
+def test_an_update_of_the_saved_html_leaves_the_panel_as_it_is(notebook: Make, tmp_path: Path) -> None:
+    """Lab draws an output again at each update: what was typed and where it was scrolled to stays."""
+    script, gate = gated(tmp_path)
+    made = notebook(script, "%deploy still")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "deploying")
+    made.page.evaluate(
+        """() => {
+            const root = document.querySelector('.mld-Root');
+            root.querySelector('input').value = 'typed';
+            root.querySelector('input').focus();
+            window.seen = { root, missing: 0, frames: 0 };
+            const watch = () => {
+                window.seen.frames += 1;
+                if (!root.isConnected || !root.offsetHeight) window.seen.missing += 1;
+                requestAnimationFrame(watch);
+            };
+            requestAnimationFrame(watch);
+        }"""
+    )
+    gate.touch()
+    wait_until(lambda: "live on this machine" in made.output(2).locator("[data-mldeploy]").text_content(), 30)
+    seen = made.page.evaluate(
+        """() => ({ missing: window.seen.missing, same: window.seen.root.isConnected, frames: window.seen.frames })"""
+    )
+    assert seen["missing"] == 0 and seen["same"] and seen["frames"] > 3
+
+
+def test_a_cell_that_runs_again_has_one_panel(notebook: Make) -> None:
+    made = notebook(OPEN, "%deploy again --wait")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "live")
+    made.run(2)
+    made.wait_for_state(made.panel(2), "live")
+    assert made.panel(2).count() == 1
+
+
+def test_a_cell_that_is_moved_takes_its_panel_along(notebook: Make) -> None:
+    made = notebook(OPEN, "%deploy moved --wait", "1")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "live")
+    made.page.evaluate("() => { window.root = document.querySelector('.mld-Root'); }")
+    made.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.moveCell(2, 3)")
+    made.wait_for_state(made.panel(3), "live")
+    assert made.page.evaluate("() => window.root.isConnected")
+
+
+def test_the_line_of_a_failure_is_one_click_away(notebook: Make) -> None:
+    broken = OPEN.replace('    print("loading the model")\n', '    print("loading")\n    return nowhere\n')
+    made = notebook(broken, "%deploy broken")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "failed")
+    made.panel(2).get_by_role("button", name="cell line").or_(
+        made.panel(2).get_by_role("link", name="cell line")
+    ).click()
+    line = broken.splitlines().index("    return nowhere") + 1
+    cursor = """() => {
+        const { content } = window.jupyterapp.shell.currentWidget;
+        return [content.activeCellIndex, content.activeCell.editor.getCursorPosition().line + 1, content.mode];
+    }"""
+    wait_until(lambda: made.page.evaluate(cursor) == [1, line, "edit"], 20, lambda: str(made.page.evaluate(cursor)))
+
+
+def test_code_is_inserted_as_a_cell_below_the_panel(notebook: Make) -> None:
+    made = notebook(OPEN, "%deploy inserted --wait", "'last'")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "live")
+    made.panel(2).get_by_role("tab", name="Code").click()
+    made.panel(2).get_by_role("button", name="Insert as cell").first.click()
+    sources = "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map((cell) => cell.source)"
+    wait_until(lambda: len(made.page.evaluate(sources)) == 5, 20)
+    assert "import requests" in made.page.evaluate(sources)[3]
+    assert made.page.evaluate(sources)[4] == "'last'"
+
+
+def test_two_notebooks_in_one_page_have_their_own_panels(notebook: Make, lab: Lab, page: Any) -> None:
+    made = notebook(OPEN, "%deploy shared --wait")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "live")
+    other = make_notebook(lab, page, "%load_ext mldeploy_jupyter\n%services shared")
+    other.run(0)
+    other.wait_for_state(other.panel(0), "live")
+    assert other.panel(0).count() == 1

@@ -1,0 +1,194 @@
+"""The kernel's end of a panel's comm: it never waits, never raises, and keeps below the server's limit."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.core.errors import WebserviceException
+from mldeploy_jupyter.notebook.panel_connection import (
+    BURST,
+    MESSAGES_PER_SECOND,
+    Outbox,
+    PanelConnection,
+    json_body,
+)
+from mldeploy_jupyter.panel import PanelContext
+from tests.polling import wait_until
+
+Message = dict[str, Any]
+
+
+class Subscribed:
+    """What `Subscriptions.subscribe` returns."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.visible = True
+
+    def __call__(self) -> None:
+        self.ended = True
+
+    def set_visible(self, visible: bool) -> None:
+        self.visible = visible
+
+
+class Topics:
+    """In the place of `Subscriptions`: events are sent by the test."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, Any, Callable[[Any], Any], Subscribed]] = []
+        self.may_begin = threading.Event()
+        self.may_begin.set()
+
+    def subscribe(self, topic: str, params: Any, send: Callable[[Any], Any]) -> Subscribed:
+        self.may_begin.wait(30)
+        if topic == "refused":
+            raise WebserviceException("there is no service 'x'", why="w", hint="h", code="WebserviceNotFound")
+        self.begun.append((topic, params, send, Subscribed()))
+        return self.begun[-1][3]
+
+
+class Page:
+    """The other end: sends messages to the kernel and keeps what comes back."""
+
+    def __init__(self, answer: Callable[[str, Any, PanelContext], dict[str, Any]]) -> None:
+        self.messages: list[Message] = []
+        self.hellos: list[str] = []
+        self.topics = Topics()
+        subscriptions: Any = self.topics
+        self.connection = PanelConnection(
+            PanelContext(), subscriptions, self.messages.append, on_hello=self.hellos.append, answer=answer
+        )
+
+    def send(self, kind: str, id: str, **more: Any) -> None:
+        self.connection.receive({"kind": kind, "id": id, **more})
+
+    def wait_for(self, id: str) -> Message:
+        return wait_until(lambda: next((each for each in self.messages if each["id"] == id), None), 20) or {}
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page(lambda name, params, context: {"ok": True, "result": [name, params]})
+
+
+def test_a_request_is_answered_with_its_id(page: Page) -> None:
+    page.send("request", "r1", name="service.describe", params={"service": "churn"})
+    answer = page.wait_for("r1")
+    assert (answer["kind"], answer["ok"]) == ("answer", True)
+    assert json.loads(answer["body"]) == ["service.describe", {"service": "churn"}]
+
+
+def test_a_refusal_has_its_failure_in_the_body() -> None:
+    page = Page(lambda *_: {"ok": False, "failure": {"code": "lost"}})
+    page.send("request", "r1", name="x", params={})
+    answer = page.wait_for("r1")
+    assert not answer["ok"] and json.loads(answer["body"]) == {"code": "lost"}
+
+
+def test_a_slow_request_delays_neither_the_next_one_nor_the_thread_that_delivers() -> None:
+    gate = threading.Event()
+
+    def answer(name: str, params: Any, context: PanelContext) -> dict[str, Any]:
+        if name == "slow":
+            gate.wait(30)
+        return {"ok": True, "result": name}
+
+    page = Page(answer)
+    page.send("request", "slow", name="slow")
+    page.send("request", "quick", name="quick")
+    assert page.wait_for("quick")["ok"]
+    assert not [message for message in page.messages if message["id"] == "slow"]
+    gate.set()
+    assert page.wait_for("slow")["ok"]
+
+
+def test_events_are_numbered_from_one(page: Page) -> None:
+    page.send("subscribe", "s1", topic="deployment", params={"deployment": "d"})
+    topic, params, send, _ = wait_until(lambda: page.topics.begun, 20)[0]
+    assert (topic, params) == ("deployment", {"deployment": "d"})
+    send({"lines": [1]})
+    send({"lines": [2]})
+    wait_until(lambda: len(page.messages) == 2, 20)
+    assert [(m["kind"], m["seq"], json.loads(m["body"])) for m in page.messages] == [
+        ("event", 1, {"lines": [1]}),
+        ("event", 2, {"lines": [2]}),
+    ]
+
+
+def test_a_subscription_that_is_refused_says_why(page: Page) -> None:
+    page.send("subscribe", "s1", topic="refused", params={})
+    refused = page.wait_for("s1")
+    assert refused["kind"] == "refused" and json.loads(refused["body"])["code"] == "not-found"
+
+
+def test_unsubscribing_ends_it_also_while_it_begins(page: Page) -> None:
+    page.send("subscribe", "s1", topic="t", params={})
+    wait_until(lambda: page.topics.begun, 20)
+    page.send("unsubscribe", "s1")
+    wait_until(lambda: page.topics.begun[0][3].ended, 20)
+    page.topics.may_begin.clear()
+    page.send("subscribe", "s2", topic="t", params={})
+    page.send("unsubscribe", "s2")
+    page.topics.may_begin.set()
+    wait_until(lambda: len(page.topics.begun) == 2 and page.topics.begun[1][3].ended, 20)
+
+
+def test_what_nobody_sees_is_told_also_while_it_begins(page: Page) -> None:
+    page.topics.may_begin.clear()
+    page.send("subscribe", "s1", topic="t", params={})
+    page.send("visible", "s1", visible=False)
+    page.topics.may_begin.set()
+    wait_until(lambda: page.topics.begun and not page.topics.begun[0][3].visible, 20)
+    page.send("visible", "s1", visible=True)
+    assert page.topics.begun[0][3].visible
+
+
+def test_closing_ends_every_subscription(page: Page) -> None:
+    page.send("subscribe", "s1", topic="t", params={})
+    wait_until(lambda: page.topics.begun, 20)
+    wait_until(lambda: page.connection._subscribed["s1"] is not None, 20)
+    page.connection.close()
+    assert page.topics.begun[0][3].ended
+
+
+def test_a_page_says_hello(page: Page) -> None:
+    page.send("hello", "", page="notebook")
+    assert page.hellos == ["notebook"]
+
+
+@pytest.mark.parametrize("message", [None, [], "x", {}, {"kind": "request"}, {"kind": "other", "id": "1"}, {"id": 3}])
+def test_nonsense_is_ignored(page: Page, message: Any) -> None:
+    page.connection.receive(message)
+    assert page.messages == []
+
+
+def test_messages_leave_in_order_and_below_the_servers_limit() -> None:
+    now, sent = [0.0], list[tuple[float, Message]]()
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    outbox = Outbox(lambda message: sent.append((now[0], message)), clock=lambda: now[0], sleep=sleep)
+    outbox._running = True  # the test sends
+    count = 3000
+    for number in range(count):
+        outbox.put({"n": number})
+    while outbox.send_next():
+        pass
+    assert [message["n"] for _, message in sent] == list(range(count))
+    assert sent[BURST - 1][0] == 0.0  # at once
+    assert now[0] == pytest.approx((count - BURST) / MESSAGES_PER_SECOND, rel=0.05)
+
+
+def test_bodies_are_ascii_with_lone_surrogates_kept_and_nan_as_null() -> None:
+    body = json_body({"text": "\ud800\u202e\x00é", "ms": math.nan, "all": [math.inf, 1.5], "when": object})
+    assert body.isascii()
+    assert json.loads(body)["text"] == "\ud800\u202e\x00é"
+    assert json.loads(body)["ms"] is None and json.loads(body)["all"] == [None, 1.5]
