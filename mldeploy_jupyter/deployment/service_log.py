@@ -72,7 +72,7 @@ class _ListedLog:
             count -= length
         return 0
 
-    def entries(self, after: int = 0) -> Iterator[LogLine]:
+    def entries(self, after: int = 0, may_match: Callable[[bytes], bool] | None = None) -> Iterator[LogLine]:
         return (entry for entry in self._entries if entry.number + entry.text.count("\n") > after)
 
 

@@ -38,8 +38,8 @@ class Log(Protocol):
         """The number after which the last `count` lines come."""
         ...
 
-    def lines(self, after: int = 0) -> Iterator[Line]:
-        """The lines with a higher number, oldest first."""
+    def lines(self, after: int = 0, wanted: LogFilter | None = None) -> Iterator[Line]:
+        """The lines with a higher number, oldest first. Those that are not `wanted` may be left out."""
         ...
 
 
@@ -89,7 +89,7 @@ def read_page(log: Log, parameters: dict[str, Any]) -> dict[str, Any]:
     kept: deque[Line] = deque()
     size = total = first = 0
     complete = True
-    for line in log.lines(begin):
+    for line in log.lines(begin, wanted):
         if not wanted.matches(line):
             continue
         total, first, length = total + 1, first or line["n"], len(line["text"])

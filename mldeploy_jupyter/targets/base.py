@@ -158,8 +158,12 @@ class NumberedLog(Protocol):
         """The number after which the last `count` lines come."""
         ...
 
-    def entries(self, after: int = 0) -> Iterator[LogLine]:
-        """The entries that have a line with a higher number than `after`, oldest first."""
+    def entries(self, after: int = 0, may_match: Callable[[bytes], bool] | None = None) -> Iterator[LogLine]:
+        """The entries that have a line with a higher number than `after`, oldest first.
+
+        A log that is kept as lines of JSON (`docs/guides/logs-metrics-traces.md`) may leave out those for which
+        `may_match` is false of the line; any other ignores it.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -87,10 +87,11 @@ class NumberedLog:
             count -= length
         return 0
 
-    def entries(self, after: int = 0) -> Iterator[LogLine]:
+    def entries(self, after: int = 0, may_match: Callable[[bytes], bool] | None = None) -> Iterator[LogLine]:
         """The entries that have a line with a higher number than `after`, oldest first; `number` is their first line's.
 
-        A file that is rotated away meanwhile is left out.
+        `may_match` gets an entry as it is in the file; those for which it is false are left out. So is a file that is
+        rotated away meanwhile.
         """
         files = [file for file in self._files if len(file.index) and file.end - 1 > after]
         with ExitStack() as stack:
@@ -101,7 +102,8 @@ class NumberedLog:
             for file in files:
                 if file.key in opened:
                     for number, line in file.index.read(opened[file.key], after):
-                        yield parse_line(line, number)
+                        if may_match is None or may_match(line):
+                            yield parse_line(line, number)
 
 
 class _File:

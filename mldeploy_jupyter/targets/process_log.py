@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
+
 from mldeploy_jupyter.core.files import file_identity
 from mldeploy_jupyter.serving.log import entry
 from mldeploy_jupyter.targets.base import LogLine
@@ -48,7 +50,7 @@ def read_log(
 
 def parse_line(line: bytes, number: int = 0) -> LogLine:
     """An entry written by this or an older version; any other line is all text."""
-    if line.startswith(b"{") and (data := entry.parse_line(line)) is not None:
+    if line.startswith(b"{") and (data := _parse_entry(line)) is not None:
         return LogLine(
             str(data["time"]),
             entry.source_of(data),
@@ -62,6 +64,15 @@ def parse_line(line: bytes, number: int = 0) -> LogLine:
     match = _PLAIN_LINE.match(text)
     time, source, text = match.groups() if match else ("", "", text)
     return LogLine(time, source, text, number=number)
+
+
+def _parse_entry(line: bytes) -> dict[str, Any] | None:
+    """As `entry.parse_line`, several times as fast for nearly all entries."""
+    try:
+        data = orjson.loads(line)
+    except ValueError:  # such as half of a surrogate pair, which older versions wrote
+        return entry.parse_line(line)
+    return data if isinstance(data, dict) and "time" in data and "logger" in data else None
 
 
 def log_names(path: Path) -> list[Path]:

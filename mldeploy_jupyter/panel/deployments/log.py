@@ -15,7 +15,7 @@ from mldeploy_jupyter.core.line_index import LineIndex
 from mldeploy_jupyter.core.text import clean
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployments.timelines import Deployment, find_deployment, open_journal
-from mldeploy_jupyter.panel.log_lines import LEVELS, Line, read_page, seconds_between
+from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, read_page, seconds_between
 
 # How `core/journal/journal.py` begins a line. Any other line is parsed to learn what it is.
 _HEAD = re.compile(rb'\{"seq":(\d+),"time":"([^"\\]*)","stage":"[^"\\]*","kind":"([a-z]+)"')
@@ -82,7 +82,7 @@ class JournalLog:
         """How many lines have a higher number."""
         return len(self._index) - self._index.count_before(number + 1)
 
-    def lines(self, after: int = 0) -> Iterator[Line]:
+    def lines(self, after: int = 0, wanted: LogFilter | None = None) -> Iterator[Line]:
         with self._open() as file:
             for number, raw in self._index.read(file, after):
                 event = _parse_event(raw) if number > after else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.core.text import clean
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.log_lines import LEVELS, Line, read_page
+from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, read_page
 from mldeploy_jupyter.serving.log.entry import describe_ids
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class ServiceLog:
     def total(self) -> int:
         return self._log.total
 
-    def lines(self, after: int = 0) -> Iterator[Line]:
-        for entry in self._log.entries(after):
+    def lines(self, after: int = 0, wanted: LogFilter | None = None) -> Iterator[Line]:
+        may_match = _raw_filter(wanted) if wanted is not None else None
+        for entry in self._log.entries(after, may_match):
             for line in _entry_lines(entry):
                 if line["n"] > after:
                     yield line
@@ -68,6 +70,35 @@ def format_line(line: Line) -> str:
     return " ".join(word for word in words if word)
 
 
+# The loggers whose entries are shown as their message is, without other words.
+_AS_WRITTEN = tuple(f'"logger":"{name}"'.encode() for name in ("print", "stderr", "raw", "supervisor", "server"))
+_SIMPLE = re.compile(r"[a-z0-9 ._-]+")  # texts that JSON writes as they are
+
+
+def _raw_filter(wanted: LogFilter) -> Callable[[bytes], bool] | None:
+    """Tells of an entry as it is in the file whether one of its lines may be wanted; parsing it takes much longer."""
+    checks: list[Callable[[bytes], bool]] = []
+    if wanted.level == "error":
+        checks.append(lambda line: b'"error"' in line)
+    elif wanted.level:
+        checks.append(lambda line: b'"warning"' in line or b'"error"' in line or b'"status":4' in line)
+    if wanted.revision:
+        revision = re.compile(rb'"revision":"?%d\b|\[r%d ' % (wanted.revision, wanted.revision))
+        checks.append(lambda line: revision.search(line) is not None)
+    if wanted.search and _SIMPLE.fullmatch(wanted.search):
+        search = wanted.search.encode()
+
+        def may_have(line: bytes) -> bool:
+            as_written = any(mark in line for mark in _AS_WRITTEN) and b'"level":"info"' in line
+            return not as_written or search in line.lower()
+
+        checks.append(may_have)
+    return (lambda line: all(check(line) for check in checks)) if checks else None
+
+
+_WORKER = re.compile(r"r(\d+) (\d+)")  # how a log names the process of a worker: its revision and pid
+
+
 def _entry_lines(entry: LogLine) -> Iterator[Line]:
     """The lines of an entry: several where it has a traceback."""
     data, ids = entry.entry, entry.request_ids
@@ -76,23 +107,15 @@ def _entry_lines(entry: LogLine) -> Iterator[Line]:
     status = data.get("status")
     if data.get("logger") == "access" and level == "info" and isinstance(status, int) and 400 <= status < 500:
         level = "warning"  # the client's mistake; one of the service has the level error already
-    revision = data.get("revision")
+    worker = _WORKER.fullmatch(entry.source)
     known = {
         "time": entry.time,
         "elapsedSeconds": None,
         "stage": "",
         "level": level,
-        "source": _source(entry),
-        "revision": revision if isinstance(revision, int) else 0,
+        "source": f"worker {worker[2]}" if worker else "server" if data.get("logger") == "supervisor" else entry.source,
+        "revision": int(worker[1]) if worker else 0,
         "requestId": ids[0] if ids else "",
     }
     for number, text in enumerate(entry.text.split("\n")):
         yield {"n": entry.number + number, **known, "text": text.removeprefix(prefix)}
-
-
-def _source(entry: LogLine) -> str:
-    """The process that wrote it: `worker 4711`, or `server` for the supervisor."""
-    data = entry.entry
-    if "revision" in data:
-        return f"worker {data.get('pid', '')}".rstrip()
-    return "server" if data.get("logger") == "supervisor" else entry.source
