@@ -36,7 +36,7 @@ class ServiceWatch(Watch):
             self._send(now)
         factor = 1.0 if self.visible else UNSEEN_FACTOR
         pause = factor * (DEPLOYING_SECONDS if self._is_deploying else ROW_SECONDS)
-        if now >= self._looked_at + pause or self._latest is None:
+        if now >= self._looked_at + pause:
             self._looked_at = now
             self._ask(self._read)
         return self._looked_at + pause

@@ -196,6 +196,19 @@ def test_a_service_is_sent_when_it_changes_and_once_a_minute(
     assert events[-1]["service"]["state"] != "deleted"
 
 
+def test_a_service_that_is_deleted_as_it_is_subscribed_to_is_waited_for(
+    site: Site, subscriptions: Subscriptions, pass_time: Pass
+) -> None:
+    site.end(site.begin(), "live")
+    events = watch(subscriptions, "service", service="churn")
+    site.store.remove_service("churn")
+    pass_time(5)
+    assert events == []
+    site.store.save_service(ServiceRecord("churn"))
+    pass_time(2.1)
+    assert events[-1]["service"]["service"] == "churn"
+
+
 def test_what_nobody_sees_is_looked_at_less(site: Site, pass_time: Pass, subscriptions: Subscriptions) -> None:
     site.end(site.begin(), "live")
     looks: list[float] = []
