@@ -102,8 +102,11 @@ class NumberedLog:
             for file in files:
                 if file.key in opened:
                     for number, line in file.index.read(opened[file.key], after):
-                        if may_match is None or may_match(line):
-                            yield parse_line(line, number)
+                        if may_match is not None and not may_match(line):
+                            continue
+                        entry = parse_line(line, number)
+                        if number > after or number + entry.text.count("\n") > after:
+                            yield entry
 
 
 class _File:
