@@ -96,7 +96,7 @@ def test_the_lines_of_a_traceback_have_numbers_of_their_own(log: Log) -> None:
     assert (numbered.total, numbered.last) == (9, first + 8)
     assert numbered.before_last(3) == first + 5 and numbered.before_last(100) == 0
     assert next(iter(log.read(after=first + 2).values())) == "failed"  # the entry that has the next line
-    assert list(log.read(after=first + 4).values())[0] == "a" and log.read(after=first + 8) == {}
+    assert next(iter(log.read(after=first + 4).values())) == "a" and log.read(after=first + 8) == {}
 
 
 def test_a_clock_that_was_set_back_repeats_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
