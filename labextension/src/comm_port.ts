@@ -1,7 +1,7 @@
 /**
  * The port of a notebook: requests and subscriptions as messages over a widget's comm.
  *
- * To the kernel: `request {id, name, params}`, `subscribe {id, topic, params}`, `unsubscribe {id}`, `visible {id,
+ * To the kernel, once the channel is open (`channel.ts`): `request {id, name, params}`, `subscribe {id, topic, params}`, `unsubscribe {id}`, `visible {id,
  * visible}`. From it: `answer {id, ok, body}`, `event {id, seq, body}`, `refused {id, body}`. Bodies are JSON as text,
  * so that neither end of the kernel's own encoding meets a lone surrogate. The port outlives the comm: another one may
  * be attached, and then every subscription goes on after the last line that its view has.
@@ -52,71 +52,75 @@ export class CommPort implements Port {
   insertCell?: Port['insertCell'];
   focusCell?: Port['focusCell'];
 
-  private channel: Channel | null = null;
-  private stopListening: () => void = () => {};
-  private lostSince = '';
-  private lastId = 0;
-  private visible = true;
-  private readonly pending = new Map<string, Pending>();
-  private readonly subscriptions = new Map<string, Subscription>();
-  private readonly prefix = Math.random().toString(36).slice(2, 10); // two views of a page share a kernel
+  #channel: Channel | null = null;
+  #stopListening: () => void = () => {};
+  #lostSince = '';
+  #lastId = 0;
+  #visible = true;
+  readonly #pending = new Map<string, Pending>();
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #prefix = Math.random().toString(36).slice(2, 10); // two views of a page share a kernel
 
-  constructor(private readonly clock: Clock = browserClock) {}
+  readonly #clock: Clock;
+
+  constructor(clock: Clock = browserClock) {
+    this.#clock = clock;
+  }
 
   /** Whether messages reach the kernel, as far as is known. */
   get connected(): boolean {
-    return this.channel !== null;
+    return this.#channel !== null;
   }
 
   /** Speaks over this comm from now on, and takes every subscription up again. */
   attach(channel: Channel): void {
-    this.stopListening();
-    this.channel = channel;
-    this.lostSince = '';
-    this.stopListening = channel.listen((message) => this.receive(message));
-    for (const subscription of [...this.subscriptions.values()]) this.subscribeAgain(subscription);
+    this.#stopListening();
+    this.#channel = channel;
+    this.#lostSince = '';
+    this.#stopListening = channel.listen((message) => this.#receive(message));
+    for (const subscription of [...this.#subscriptions.values()]) this.#subscribeAgain(subscription);
   }
 
   /** The comm is closed or the kernel gone: views are told since when, and nothing waits any longer. */
-  lose(since = this.clock.now().toISOString()): void {
-    if (!this.channel) return;
-    this.stopListening();
-    this.stopListening = () => {};
-    this.channel = null;
-    this.lostSince = since;
-    for (const [id, pending] of [...this.pending]) {
-      this.settle(id);
+  lose(since = this.#clock.now().toISOString()): void {
+    if (!this.#channel) return;
+    this.#stopListening();
+    this.#stopListening = () => {};
+    this.#channel = null;
+    this.#lostSince = since;
+    for (const [id, pending] of [...this.#pending]) {
+      this.#settle(id);
       pending.reject(lostFailure());
     }
-    for (const subscription of [...this.subscriptions.values()]) subscription.onLost(since);
+    for (const subscription of [...this.#subscriptions.values()]) subscription.onLost(since);
   }
 
   /** Takes every subscription up again: events may have been missed. */
   resume(): void {
-    if (this.channel) this.attach(this.channel);
+    if (this.#channel) this.attach(this.#channel);
   }
 
   /** What nobody sees is looked at less often. */
   setVisible(visible: boolean): void {
-    if (visible === this.visible) return;
-    this.visible = visible;
-    for (const { id } of this.subscriptions.values()) this.send({ kind: 'visible', id, visible });
+    if (visible === this.#visible) return;
+    this.#visible = visible;
+    for (const { id } of this.#subscriptions.values()) this.#send({ kind: 'visible', id, visible });
   }
 
   request<N extends keyof Requests>(name: N, params: Requests[N][0]): Promise<Requests[N][1]> {
     return new Promise((resolve, reject) => {
-      if (!this.channel) {
+      if (!this.#channel) {
         reject(lostFailure());
         return;
       }
-      const id = this.nextId();
+      const id = this.#nextId();
       const limit = SLOW.test(name) ? SLOW_REQUEST_MS : REQUEST_MS;
-      const timer = this.clock.setTimeout(() => {
-        this.settle(id);
+      const timer = this.#clock.setTimeout(() => {
+        this.#settle(id);
         reject(timeoutFailure(limit));
       }, limit);
-      this.pending.set(id, { resolve: resolve as (result: unknown) => void, reject, timer });
-      this.send({ kind: 'request', id, name, params });
+      this.#pending.set(id, { resolve: resolve as (result: unknown) => void, reject, timer });
+      this.#send({ kind: 'request', id, name, params });
     });
   }
 
@@ -127,44 +131,44 @@ export class CommPort implements Port {
     onLost: (since: string) => void = () => {},
   ): () => void {
     const subscription: Subscription = {
-      id: this.nextId(),
+      id: this.#nextId(),
       topic,
       params: { ...params },
       seq: 0,
       onEvent: onEvent as (event: unknown) => void,
       onLost,
     };
-    this.subscriptions.set(subscription.id, subscription);
-    if (this.channel) this.subscribeAgain(subscription);
-    else if (this.lostSince) onLost(this.lostSince);
+    this.#subscriptions.set(subscription.id, subscription);
+    if (this.#channel) this.#subscribeAgain(subscription);
+    else if (this.#lostSince) onLost(this.#lostSince);
     return () => {
-      if (this.subscriptions.delete(subscription.id)) this.send({ kind: 'unsubscribe', id: subscription.id });
+      if (this.#subscriptions.delete(subscription.id)) this.#send({ kind: 'unsubscribe', id: subscription.id });
     };
   }
 
-  private subscribeAgain(subscription: Subscription): void {
+  #subscribeAgain(subscription: Subscription): void {
     // Under a new id: an event of the earlier subscription may still be on its way.
-    this.subscriptions.delete(subscription.id);
-    if (subscription.seq) this.send({ kind: 'unsubscribe', id: subscription.id });
-    subscription.id = this.nextId();
+    this.#subscriptions.delete(subscription.id);
+    if (subscription.seq) this.#send({ kind: 'unsubscribe', id: subscription.id });
+    subscription.id = this.#nextId();
     subscription.seq = 0;
-    this.subscriptions.set(subscription.id, subscription);
-    this.send({ kind: 'subscribe', id: subscription.id, topic: subscription.topic, params: subscription.params });
-    if (!this.visible) this.send({ kind: 'visible', id: subscription.id, visible: false });
+    this.#subscriptions.set(subscription.id, subscription);
+    this.#send({ kind: 'subscribe', id: subscription.id, topic: subscription.topic, params: subscription.params });
+    if (!this.#visible) this.#send({ kind: 'visible', id: subscription.id, visible: false });
   }
 
-  private receive(message: Message): void {
-    if (message.kind === 'answer') this.receiveAnswer(message);
-    const subscription = this.subscriptions.get(message.id);
+  #receive(message: Message): void {
+    if (message.kind === 'answer') this.#receiveAnswer(message);
+    const subscription = this.#subscriptions.get(message.id);
     if (!subscription) return;
     if (message.kind === 'refused') {
       const failure = parse(message.body) as Failure;
       console.warn(`mldeploy: ${subscription.topic}: ${failure.error}: ${failure.cause}`);
-      subscription.onLost(this.clock.now().toISOString());
+      subscription.onLost(this.#clock.now().toISOString());
     } else if (message.kind === 'event') {
       const seq = Number(message.seq);
       if (seq !== subscription.seq + 1) {
-        this.subscribeAgain(subscription); // a message was dropped on the way
+        this.#subscribeAgain(subscription); // a message was dropped on the way
         return;
       }
       subscription.seq = seq;
@@ -175,30 +179,30 @@ export class CommPort implements Port {
     }
   }
 
-  private receiveAnswer(message: Message): void {
-    const pending = this.pending.get(message.id);
+  #receiveAnswer(message: Message): void {
+    const pending = this.#pending.get(message.id);
     if (!pending) return;
-    this.settle(message.id);
+    this.#settle(message.id);
     if (message.ok) pending.resolve(parse(message.body));
     else pending.reject(parse(message.body) as Failure);
   }
 
-  private settle(id: string): void {
-    this.clock.clearTimeout(this.pending.get(id)?.timer);
-    this.pending.delete(id);
+  #settle(id: string): void {
+    this.#clock.clearTimeout(this.#pending.get(id)?.timer);
+    this.#pending.delete(id);
   }
 
-  private send(message: Message): void {
+  #send(message: Message): void {
     try {
-      this.channel?.send(message);
+      this.#channel?.send(message);
     } catch {
       this.lose(); // the comm was closed by the kernel's end
     }
   }
 
-  private nextId(): string {
-    this.lastId += 1;
-    return `${this.prefix}-${this.lastId}`;
+  #nextId(): string {
+    this.#lastId += 1;
+    return `${this.#prefix}-${this.#lastId}`;
   }
 }
 

@@ -56,70 +56,71 @@ export function isNotebookPage(page: Document = document): boolean {
 
 /** Puts a panel beside every output of one kernel, for as long as the output is in the page. */
 export class Page {
-  private readonly mounted = new Set<Mounted>();
-  private readonly observer: MutationObserver;
-  private scheduled = false;
+  readonly #mounted = new Set<Mounted>();
+  readonly #observer: MutationObserver;
+  #scheduled = false;
 
-  constructor(
-    private readonly kernel: string,
-    private readonly draw: Draw,
-    private readonly page: Document = document,
-    private readonly now: () => number = () => performance.now(),
-  ) {
-    this.observer = new MutationObserver((records) => {
-      if (records.some(({ target }) => !(target as Element).closest?.('.mld-Host'))) this.schedule();
+  readonly #kernel: string;
+  readonly #draw: Draw;
+  readonly #page: Document;
+  readonly #now: () => number;
+
+  constructor(kernel: string, draw: Draw, page = document, now = () => performance.now()) {
+    [this.#kernel, this.#draw, this.#page, this.#now] = [kernel, draw, page, now];
+    this.#observer = new MutationObserver((records) => {
+      if (records.some(({ target }) => !(target as Element).closest?.('.mld-Host'))) this.#schedule();
     });
-    this.observer.observe(page.body, { childList: true, subtree: true });
-    this.scan();
+    this.#observer.observe(page.body, { childList: true, subtree: true });
+    this.#scan();
   }
 
   /** Takes every panel out of the page. */
   close(): void {
-    this.observer.disconnect();
-    for (const mounted of this.mounted) this.unmount(mounted);
+    this.#observer.disconnect();
+    for (const mounted of this.#mounted) this.#unmount(mounted);
   }
 
   /** Roots of the panels that are in the page. */
   get roots(): HTMLElement[] {
-    return [...this.mounted].map(({ drawn }) => drawn.root);
+    return [...this.#mounted].map(({ drawn }) => drawn.root);
   }
 
-  private schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     queueMicrotask(() => {
-      this.scheduled = false;
-      this.scan(); // before the page is painted, so that nothing flickers
+      this.#scheduled = false;
+      this.#scan(); // before the page is painted, so that nothing flickers
     });
   }
 
-  private scan(): void {
+  #scan(): void {
     const found = new Map<Element, Marker>();
-    for (const element of this.page.querySelectorAll(`[${ATTRIBUTE}]`)) {
+    for (const element of this.#page.querySelectorAll(`[${ATTRIBUTE}]`)) {
       const marker = parseMarker(element.getAttribute(ATTRIBUTE));
       const output = element.closest(OUTPUT);
-      if (marker?.kernel === this.kernel && output) found.set(output, marker);
+      if (marker?.kernel === this.#kernel && output) found.set(output, marker);
     }
-    for (const mounted of this.mounted) {
+    for (const mounted of this.#mounted) {
       const marker = found.get(mounted.output);
       const isThere = mounted.host.isConnected && marker !== undefined && keyOf(marker) === mounted.key;
       if (isThere) {
         mounted.left = 0;
         found.delete(mounted.output);
       } else if (!mounted.left) {
-        mounted.left = this.now();
+        mounted.left = this.#now();
         mounted.host.remove();
-        setTimeout(() => this.scan(), KEPT_MS + 1);
-      } else if (this.now() - mounted.left > KEPT_MS) this.unmount(mounted);
+        setTimeout(() => this.#scan(), KEPT_MS + 1);
+      } else if (this.#now() - mounted.left > KEPT_MS) this.#unmount(mounted);
     }
-    for (const [output, marker] of found) this.mount(output, marker);
+    for (const [output, marker] of found) this.#mount(output, marker);
   }
 
-  private mount(output: Element, marker: Marker): void {
+  #mount(output: Element, marker: Marker): void {
     const key = keyOf(marker);
-    const host = this.page.createElement('div');
+    const host = this.#page.createElement('div');
     host.className = 'mld-Host jp-OutputArea-output';
-    const kept = [...this.mounted].find((mounted) => mounted.left && mounted.key === key);
+    const kept = [...this.#mounted].find((mounted) => mounted.left && mounted.key === key);
     if (kept) {
       const restore = rememberView(kept.drawn.root);
       host.append(kept.drawn.root);
@@ -128,17 +129,17 @@ export class Page {
       Object.assign(kept, { output, host, left: 0 });
       return;
     }
-    const root = this.page.createElement('div');
+    const root = this.#page.createElement('div');
     root.className = 'mld mld-Root';
     host.append(root);
     output.after(host);
     const { service, workspace, deployment } = marker;
-    const unmount = this.draw(root, { service, workspace, deployment });
-    this.mounted.add({ key, output, host, drawn: { root, unmount }, left: 0 });
+    const unmount = this.#draw(root, { service, workspace, deployment });
+    this.#mounted.add({ key, output, host, drawn: { root, unmount }, left: 0 });
   }
 
-  private unmount(mounted: Mounted): void {
-    this.mounted.delete(mounted);
+  #unmount(mounted: Mounted): void {
+    this.#mounted.delete(mounted);
     mounted.drawn.unmount();
     mounted.host.remove();
   }

@@ -5,17 +5,16 @@
  * the outputs that the kernel displays (`page.ts`). Elsewhere each panel is a view of a widget of its own.
  */
 import { h, render as renderTree } from 'preact';
-import { CommPort, type Channel, type Message } from './comm_port';
+import { openChannel, type Sender } from './channel';
+import { CommPort } from './comm_port';
 import { notebookActions, type WidgetManager } from './notebook_actions';
 import { isNotebookPage, KEPT_MS, Page, rememberView, type Subject } from './page';
 import { Panel } from './ui/panel';
 
 /** What anywidget gives of a model. */
-interface Model {
+interface Model extends Sender {
   get(name: string): unknown;
-  send(content: unknown): void;
   on(name: string, run: (...args: never[]) => void): void;
-  off(name: string, run: (...args: never[]) => void): void;
   widget_manager?: WidgetManager;
 }
 
@@ -29,25 +28,15 @@ interface Connected {
 const shared = globalThis as { [key: symbol]: Set<Connected> };
 const all = (shared[Symbol.for('mldeploy.panels')] ??= new Set());
 
-function channelOf(model: Model): Channel {
-  return {
-    send: (message) => model.send(message),
-    listen(onMessage) {
-      const receive = (message: Message) => onMessage(message);
-      model.on('msg:custom', receive);
-      return () => model.off('msg:custom', receive);
-    },
-  };
-}
-
 function connect(model: Model, signal?: AbortSignal): Connected {
   const connected: Connected = { model, port: new CommPort(), root: null };
   const { port } = connected;
-  port.attach(channelOf(model));
+  const channel = openChannel(model, isNotebookPage() ? 'notebook' : 'other', signal);
+  port.attach(channel);
   Object.assign(port, notebookActions(model.widget_manager, () => connected.root));
   // Panels that were left behind by the kernel before this one, in the same notebook.
   for (const other of all) {
-    if (!other.port.connected && other.model.widget_manager === model.widget_manager) other.port.attach(channelOf(model));
+    if (!other.port.connected && other.model.widget_manager === model.widget_manager) other.port.attach(channel);
   }
   all.add(connected);
   watchConnection(model, port, signal);
@@ -58,10 +47,6 @@ function connect(model: Model, signal?: AbortSignal): Connected {
 /** Tells the port when nothing comes from the kernel any longer, and when it may have missed something. */
 function watchConnection(model: Model, port: CommPort, signal?: AbortSignal): void {
   const kernel = model.widget_manager?.kernel;
-  const heard = () => {
-    if (model.get('_ended') === true) port.lose();
-  };
-  model.on('change:_ended', heard);
   model.on('comm:close', () => port.lose());
   const onStatus = (_: unknown, status: string) => {
     if (/^(dead|restarting|autorestarting|terminating|unknown)$/.test(status)) port.lose();
@@ -113,9 +98,7 @@ const unmounts = new WeakMap<HTMLElement, () => void>();
 export default {
   initialize({ model, signal }: { model: Model; signal?: AbortSignal }) {
     const connected = connectionOf(model, signal);
-    const inPage = isNotebookPage();
-    model.send({ kind: 'hello', id: '', page: inPage ? 'notebook' : 'other' });
-    if (!inPage || model.get('service')) return;
+    if (!isNotebookPage() || model.get('service')) return;
     const page = new Page(String(model.get('panel_id')), (root, subject) => {
       connected.root ??= root;
       return drawPanel(root, subject, connected.port);

@@ -110,6 +110,7 @@ class PanelConnection:
         kind, id = message.get("kind"), message["id"]
         if kind == "hello":
             self._on_hello(str(message.get("page")))
+            self._put("welcome", id, None)
         elif kind == "request":
             self._in_thread(lambda: self._handle(id, str(message.get("name")), message.get("params")))
         elif kind == "subscribe":

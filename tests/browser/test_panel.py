@@ -202,3 +202,33 @@ def test_two_notebooks_in_one_page_have_their_own_panels(notebook: Make, lab: La
     other.run(0)
     other.wait_for_state(other.panel(0), "live")
     assert other.panel(0).count() == 1
+
+
+def test_cancel_works_while_the_cell_waits(notebook: Make, tmp_path: Path) -> None:
+    """By the panel's button, in every release of ipykernel: `python -m tests.browser.matrix` tries three."""
+    script, _ = gated(tmp_path)
+    made = notebook(script, "%deploy cancelled --wait", "'next'")
+    made.run(1)
+    made.run(2, wait=False)
+    made.wait_for_state(made.panel(2), "deploying")
+    made.run(3, wait=False)  # waits its turn, as all other messages to the kernel do
+    made.panel(2).get_by_role("button", name="Cancel").click()
+    assert made.is_running(2)
+    made.wait_for_state(made.panel(2), "cancelled", seconds=30)
+    wait_until(lambda: not made.is_running(2) and not made.is_running(3), 30)
+
+
+def test_the_panel_answers_while_a_cell_waits(notebook: Make, tmp_path: Path) -> None:
+    script, gate = gated(tmp_path)
+    made = notebook(OPEN, "%deploy asked --wait", script, "%deploy asking --wait")
+    made.run(1)
+    made.run(2)
+    made.wait_for_state(made.panel(2), "live")
+    made.run(3)
+    made.run(4, wait=False)
+    made.wait_for_state(made.panel(4), "deploying")
+    made.panel(2).get_by_role("tab", name="History").click()
+    wait_until(lambda: made.panel(2).get_by_role("tabpanel").get_by_role("row").count() >= 2, 30)
+    assert made.is_running(4)
+    gate.touch()
+    made.wait_for_state(made.panel(4), "live")

@@ -158,8 +158,9 @@ def test_closing_ends_every_subscription(page: Page) -> None:
     assert page.topics.begun[0][3].ended
 
 
-def test_a_page_says_hello(page: Page) -> None:
-    page.send("hello", "", page="notebook")
+def test_a_page_that_says_hello_is_welcomed(page: Page) -> None:
+    page.send("hello", "h1", page="notebook")
+    assert page.wait_for("h1")["kind"] == "welcome"
     assert page.hellos == ["notebook"]
 
 
