@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import WorkspaceLike, check_workspace
-from mldeploy_jupyter.api.webservices import metadata
+from mldeploy_jupyter.api.webservices import details, metadata
 from mldeploy_jupyter.api.webservices.deploy_arguments import (
     Configuration,
     Models,
@@ -253,9 +253,8 @@ def _start(folder: WorkspaceFolder, spec: LaunchSpec) -> DeploymentRecord:
 
 
 def _find_live(folder: WorkspaceFolder, name: str) -> tuple[ServiceRecord | None, RevisionRecord | None]:
-    store = folder.open_store()
-    service = store.get_service(name)
-    return service, store.get_revision(name, service.revision) if service else None
+    service = deployment.refresh_service(folder, name, details.print_note)
+    return service, details.live_revision(folder, service) if service else None
 
 
 def _find_rollback(

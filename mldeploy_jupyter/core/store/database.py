@@ -101,11 +101,20 @@ class Database:
                     self.engine.dispose()  # also an idle connection of this process keeps the file open
                     engine = create_exclusive_engine(self.engine.url, Path(str(self.path)))
                     continue
+                if not commits and self._remake_lost_tables(error):
+                    continue
                 if safe and is_away(error, self.is_postgres, wait.is_long) and wait.pause(_first_line(error)):
                     continue
                 raise _explain(error, self.label, self.path, uncertain=not safe and self.is_postgres) from error
             except SQLAlchemyError as error:
                 raise _explain(error, self.label, self.path) from error
+
+    def _remake_lost_tables(self, error: SQLAlchemyError) -> bool:
+        """Makes the tables where the file was removed or emptied while this process had it open."""
+        if self.path is None or "no such table" not in _first_line(error) or self.run(self._read_version) is not None:
+            return False
+        self.run(self._prepare, write=True)
+        return True
 
     def _is_on_full_disk(self, error: SQLAlchemyError) -> bool:
         return self.path is not None and is_unwritable(error) and _is_full(self.path.parent)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -22,11 +23,12 @@ from mldeploy_jupyter.commands import Context, open_workspace, run
 from mldeploy_jupyter.core.errors import MldeployError
 from tests.polling import wait_until
 
-from .conftest import Site, live
+from .conftest import Site, live, update
 
 # Relative to the workspace's folder; `*` for the deployment or the bundle.
 SERVICE_FILES = ("supervisor.json", "live.json", "workers.json", "preload.json", "keys.json", "logs/service.log")
 FILES = (
+    "config.json",
     *(f"services/svc/{name}" for name in SERVICE_FILES),
     "deployments/*/events.jsonl",
     "deployments/*/request.json",
@@ -98,13 +100,17 @@ def test_a_running_service_survives_any_damaged_file(site: Site, monkeypatch: py
             before = path.read_bytes()
             damage(path, how)
             said = {" ".join(words): attempt(words) for words in LOOKS}
+            if path.name == "config.json":  # the error names it, and nothing is lost when it is right again
+                assert answers() and "config.json" in said["service list"], said
+                path.write_bytes(before)
+                continue
             if path.name == "keys.json":
                 key = Webservice(site.ws, "svc").get_keys()[0] if how == "missing" else key  # it has new ones
             assert answers(), path
             assert "svc" in said["service list"] and "Live" in said["service list"], (path, said)
             if path.name != "keys.json" or how != "missing":
                 path.write_bytes(before)
-    for pattern in FILES:
+    for pattern in FILES[1:]:
         for path in sorted(site.ws.folder.root.glob(pattern)):
             damage(path, how)
     key = Webservice(site.ws, "svc").get_keys()[0] if how == "missing" else key
@@ -117,6 +123,91 @@ def test_a_running_service_survives_any_damaged_file(site: Site, monkeypatch: py
     attempt(["prune"])
     site.script(2)
     assert live(site).run({})["answer"] == 2
+
+
+@pytest.mark.parametrize("how", ["empty", "missing", "backup"])
+def test_a_lost_or_older_store_finds_what_runs(site: Site, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.chdir(site.folder)
+    model = Model.register(site.ws, site.write("1", "m.txt"), "m")
+    service = live(site, models=[model])
+    (site.ws.folder.root / "backup").mkdir()
+    _replace_store(site, "copy")
+    update(site, service)  # revision 2
+    service.wait_for_deployment()
+    revision = service.revision
+    uri = service.scoring_uri
+
+    def lose() -> None:
+        _replace_store(site, how)
+        assert requests.get(uri.replace("/score", "/"), timeout=20).status_code == 200
+
+    lose()
+    said = attempt(["service", "list"])
+    assert "svc" in said and "Live" in said
+    assert Webservice(site.ws, "svc").revision == revision and Model(site.ws, "m").version == 1
+    lose()
+    attempt(["prune", "--keep-deployments", "0"])  # removes nothing that runs
+    assert "answer" in attempt(["service", "run", "svc", "-d", "1"])
+    lose()
+    site.script(2)
+    update(site, service)
+    service.wait_for_deployment()
+    assert service.run({})["answer"] == 2
+    lose()
+    assert attempt(["service", "stop", "svc"]).startswith("Stopped")
+    lose_stopped = how if how != "backup" else "missing"
+    _replace_store(site, lose_stopped)
+    assert "Stopped" in attempt(["service", "list"])
+    _replace_store(site, lose_stopped)
+    assert attempt(["service", "start", "svc"]) == "Started svc"
+    assert service.run({})["answer"] == 2
+    lose()
+    assert attempt(["service", "delete", "svc"]) == "Deleted svc"
+    attempt(["prune", "--keep-deployments", "0"])
+    assert attempt(["service", "list"]).startswith("No services") and list(site.ws.folder.services.iterdir()) == []
+
+
+def _replace_store(site: Site, how: str) -> None:
+    """Copies the store to `backup/`, puts that copy back, empties the store or removes it."""
+    site.ws.folder.open_store().close()
+    root = site.ws.folder.root
+    if how == "copy":
+        with closing(sqlite3.connect(root / "store.db")) as source, closing(sqlite3.connect(root / "backup/b")) as to:
+            source.backup(to)
+        return
+    for path in root.glob("store.db*"):
+        path.unlink()
+    if how == "empty":
+        (root / "store.db").touch()
+    elif how == "backup":
+        (root / "store.db").write_bytes((root / "backup" / "b").read_bytes())
+
+
+@pytest.mark.parametrize("files", [("supervisor.json",), ("supervisor.json", "control.sock"), ("control.sock",)])
+@pytest.mark.parametrize("name", ["short", "l" * 100])
+def test_a_supervisor_is_found_without_its_files(
+    monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...], name: str
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="mldeploy-") as place:
+        # Where the path is long, the socket is in the folder for temporary files.
+        folder = Path(place, name)
+        folder.mkdir()
+        _check_found_without(
+            folder, monkeypatch, files, "Unhealthy" if "control.sock" in files and name == "short" else "Live"
+        )
+
+
+def _check_found_without(folder: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...], expected: str) -> None:
+    site = Site(folder)
+    site.script(1)
+    monkeypatch.chdir(folder)
+    live(site)
+    for file in files:
+        (site.ws.folder.services / "svc" / file).unlink(missing_ok=True)
+    assert expected in attempt(["service", "list"])
+    assert attempt(["service", "stop", "svc"]).startswith("Stopped")
+    wait_until(lambda: site.processes() == [], what=lambda: str(site.processes()))
+    assert attempt(["service", "delete", "svc"]) == "Deleted svc"
 
 
 ROWS = ("NULL", "''", "'garbage'", "'[1]'", '\'{"state": 5, "revision": "x", "endpoint": [], "files": 1}\'')

@@ -87,3 +87,13 @@ def test_a_store_whose_version_is_damaged_says_what_to_do(store: Store, tmp_path
             Database(f"sqlite:///{tmp_path / 'store.db'}", lambda: 0.0)
         assert str(tmp_path / "store.db") in error.value.what
         assert "store.db.bak-v1" in error.value.hint and "mv " in error.value.hint
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_an_open_store_whose_file_is_lost_is_a_new_one(store: Store, tmp_path: Path, content: bytes | None) -> None:
+    assert names(store)[1] == ["bad", "good"]
+    for path in tmp_path.glob("store.db*"):
+        path.unlink()
+    if content is not None:
+        (tmp_path / "store.db").write_bytes(content)
+    assert store.list_services() == [] and store.add_model(ModelRecord("m")).version == 1
