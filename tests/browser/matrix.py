@@ -1,4 +1,4 @@
-"""The panel's browser tests with other releases of ipykernel: python -m tests.browser.matrix [RELEASE ...]
+"""The tests of panels in a notebook with other releases of ipykernel: python -m tests.browser.matrix [RELEASE ...]
 
 Makes a virtual environment for each in build/matrix/, installs this checkout there, and runs the tests of the panel
 with its JupyterLab and its kernel. Needs the package index and Chromium; takes some minutes, so it is no part of the
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 RELEASES = ("6.29.5", "7.2.0", "")  # "" is the newest
-TESTS = ("tests/browser/test_panel.py",)
+TESTS = ("tests/browser/test_panel.py", "tests/integration/notebook/test_panels.py")
 
 
 def main(words: list[str]) -> int:

@@ -41,7 +41,19 @@ clean = (len(shell.Completer.custom_matchers) == completer
 print(json.dumps({"took": took, "new": new, "there": there, "twice": twice, "left": left, "clean": clean}))
 """
 NAMES = sorted(magic.name for magic in magics(Session(None)))
-HEAVY = ["sqlalchemy", "requests", "ipywidgets", "plotly", "yaml", "fsspec", "docker", "kubernetes", "uvicorn", "numpy"]
+HEAVY = [
+    "sqlalchemy",
+    "requests",
+    "ipywidgets",
+    "anywidget",
+    "plotly",
+    "yaml",
+    "fsspec",
+    "docker",
+    "kubernetes",
+    "uvicorn",
+    "numpy",
+]
 
 
 def test_loading_imports_nothing_heavy_and_unloading_removes_everything() -> None:

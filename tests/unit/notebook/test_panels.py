@@ -1,0 +1,91 @@
+"""Which outputs are marked for a panel, and where a widget's view is needed."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mldeploy_jupyter.notebook import panels as module
+from mldeploy_jupyter.notebook.panels import VIEW_MIME, Panels, find_place
+from mldeploy_jupyter.notebook.session import Session
+
+SERVICE = SimpleNamespace(name='a"b<c>', deployment_id="d1", workspace=SimpleNamespace(folder=SimpleNamespace(id="w1")))
+BUNDLE = {"text/plain": "churn", "text/html": "<p>churn</p>\n"}
+
+
+@pytest.fixture
+def panels(monkeypatch: pytest.MonkeyPatch) -> Panels:
+    """Panels whose widgets have no kernel behind them."""
+    made = Panels(SimpleNamespace(user_ns={}, kernel=None), {}, {})
+    count = iter(range(10))
+    monkeypatch.setattr(
+        made,
+        "_make_widget",
+        lambda **ids: SimpleNamespace(panel_id=f"k{next(count)}", model_id="m", connection=None, close=lambda: None),
+    )
+    return made
+
+
+def marker(bundle: dict[str, Any]) -> dict[str, str]:
+    found = re.search(r'data-mldeploy="([^"]*)"', bundle["text/html"])
+    assert found is not None
+    return dict(json.loads(unescape(found[1])))
+
+
+def test_an_output_names_its_kernel_and_its_subject(panels: Panels) -> None:
+    bundle = panels.mark(BUNDLE, SERVICE)
+    assert marker(bundle) == {"kernel": "k0", "service": 'a"b<c>', "workspace": "w1", "deployment": "d1"}
+    assert bundle["text/html"].count("<p>churn</p>") == 1 and bundle["text/plain"] == "churn"
+    assert marker(panels.mark(BUNDLE, SERVICE))["kernel"] == "k0"  # one widget for all panels
+
+
+def test_an_output_without_a_widget_is_as_before(panels: Panels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panels, "_make_widget", lambda **ids: None)
+    assert panels.mark(BUNDLE, SERVICE) == BUNDLE
+
+
+def test_only_front_ends_with_frames_get_a_view(panels: Panels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_place", lambda namespace: "page")
+    assert VIEW_MIME not in panels.add_view(BUNDLE, SERVICE, "x")
+    monkeypatch.setattr(module, "find_place", lambda namespace: "view")
+    bundle = panels.add_view(BUNDLE, SERVICE, "x")
+    assert bundle[VIEW_MIME]["model_id"] == "m" and bundle["text/html"] == BUNDLE["text/html"]
+    panels._end()  # the kernel ends: the saved text stays alone
+    assert VIEW_MIME not in panels.add_view(BUNDLE, SERVICE, "x")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "environ", "place"),
+    [
+        ({}, {}, "page"),
+        ({}, {"JPY_SESSION_NAME": "a.ipynb"}, "page"),
+        ({"__vsc_ipynb_file__": "a.ipynb"}, {}, "view"),
+        ({}, {"VSCODE_PID": "1"}, "view"),
+        ({}, {"PYCHARM_HOSTED": "1"}, "view"),
+    ],
+)
+def test_place(namespace: dict[str, Any], environ: dict[str, str], place: str) -> None:
+    assert find_place(namespace, environ) == place
+
+
+def test_a_terminal_and_a_program_that_runs_notebooks_have_no_panels() -> None:
+    assert Session(SimpleNamespace(kernel=None)).panels is None
+    parent = {"content": {"allow_stdin": False}}
+    kernel = SimpleNamespace(get_parent=lambda channel: parent)
+    assert Session(SimpleNamespace(kernel=kernel, user_ns={})).panels is None
+    parent["content"]["allow_stdin"] = True
+    session = Session(SimpleNamespace(kernel=kernel, user_ns={}))
+    assert session.panels is session.panels is not None
+
+
+def test_the_number_of_a_cell_is_that_of_its_last_run(panels: Panels) -> None:
+    from pathlib import Path
+
+    panels._cells[Path("/x/score.py")] = SimpleNamespace(execution_count=9)  # type: ignore[assignment]
+    assert panels._cell_number("/x/score.py", 4) == 9
+    assert panels._cell_number("/y/score.py", 4) == 4
