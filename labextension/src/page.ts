@@ -119,7 +119,7 @@ export class Page {
   #mount(output: Element, marker: Marker): void {
     const key = keyOf(marker);
     const host = this.#page.createElement('div');
-    host.className = 'mld-Host jp-OutputArea-output';
+    host.className = 'mld-Host'; // not JupyterLab's class of an output: its rules for lists and code would apply
     const kept = [...this.#mounted].find((mounted) => mounted.left && mounted.key === key);
     if (kept) {
       const restore = rememberView(kept.drawn.root);

@@ -179,8 +179,8 @@ def _models_field(choices: list[dict[str, str]]) -> FormField:
 
 def _script_field(choices: list[dict[str, str]], *, required: bool) -> FormField:
     text = "The script with init() and run()."
-    return make_field("entry_script", "Entry script", "combo", help=text, required=required, placeholder="score.py",
-                      choices=choices)  # fmt: skip
+    return make_field("entry_script", "Entry script", "combo", help=text, required=required, choices=choices,
+                      placeholder="score.py" if required else "as it is")  # fmt: skip
 
 
 def _environment_fields() -> list[FormField]:
