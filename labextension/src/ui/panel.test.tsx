@@ -67,3 +67,17 @@ describe('a live service', () => {
     expect(screen.getByText(/services keep running/)).toBeTruthy();
   });
 });
+
+describe('a deployment that failed, after which another began', () => {
+  it('stays what it came to, and leads to the newest', async () => {
+    const port = fakePort();
+    port.emit('deployment', { timeline: samples.failed });
+    port.emit('service', { service: samples.service({ deployment: 'd-2' }) });
+    render(<Panel port={port} service="diabetes-regression" deployment="d-1" />);
+    await screen.findByText('Failed in Probe');
+    expect(screen.queryByText('Retry')).toBeNull();
+    port.emit('deployment', { timeline: { ...samples.live, deployment: 'd-2' } });
+    fireEvent.click(screen.getByText('Show the newest'));
+    await screen.findByText('Live');
+  });
+});

@@ -69,7 +69,9 @@ function PanelBody({ service: name, workspace, deployment: pinned }: PanelProps)
   const since = useSecondsSince(shown, !!shown && isRunning(shown) && !lost);
   const serves = !!service && !!service.revision && service.state !== 'deleted';
   const ended = !!shown && !isRunning(shown);
-  const showsService = !!service && (!shown || shown.state === 'live' || (ended && shown.deployment !== service.deployment));
+  const showsService = !!service && (!shown || shown.state === 'live' || service.state === 'deleted');
+  // What a cell's deployment came to stays there; a later one is a click away.
+  const superseded = !!service && !!shown && !showsService && ended && !!service.deployment && shown.deployment !== service.deployment;
   const folds = !!shown && ((showsService && shown.state === 'live') || (!showsService && brief && shown.state !== 'not-started'));
   const label = `${name}, ${(lost ? 'last known: ' : '') + (shown && !showsService ? deploymentWord(shown) : service ? SERVICE_LOOKS[service.state].word : 'loading').toLowerCase()}`;
 
@@ -124,7 +126,8 @@ function PanelBody({ service: name, workspace, deployment: pinned }: PanelProps)
         <div class="mld-Actions">
           {shown && isRunning(shown) && shown.can.includes('cancel') && !lost ? <Cancel timeline={shown} cancel={act.cancel} /> : null}
           {shown && !showsService && ended && shown.state === 'failed' && shown.can.includes('report') ? <span class="mld-mod-optional"><CopyButton label="Copy report" copy={act.report}>Copy report</CopyButton></span> : null}
-          {shown && !showsService && ended && shown.can.includes('retry') && !lost ? <Button kind="primary" busy={orders.busy === 'retry'} onClick={act.retry}>{shown.state === 'failed' ? 'Retry' : 'Deploy again'}</Button> : null}
+          {shown && !showsService && ended && shown.can.includes('retry') && !lost && !superseded ? <Button kind="primary" busy={orders.busy === 'retry'} onClick={act.retry}>{shown.state === 'failed' ? 'Retry' : 'Deploy again'}</Button> : null}
+          {superseded ? <Button onClick={() => setWatched(service.deployment)}>Show the newest</Button> : null}
           {showsService && port.openPanel ? <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button> : null}
           {showsService && can('start') && service?.state === 'stopped' && !lost ? <Button kind="primary" busy={orders.busy === 'start'} onClick={() => act.simple('start')}>Start</Button> : null}
           {showsService && can('update') && service?.state !== 'stopped' && !lost ? <Button onClick={chooseSettings}>Update…</Button> : null}
@@ -136,6 +139,7 @@ function PanelBody({ service: name, workspace, deployment: pinned }: PanelProps)
       {deleting && service ? <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} /> : null}
       {service?.state === 'deleted' ? <p class="mld-Note">It was deleted, with its processes, keys and revisions. Its models stay registered.</p> : null}
       {shown && !showsService && brief ? <p class="mld-Note">{note(shown)}</p> : null}
+      {superseded ? <p class="mld-Note">Another deployment has begun since{service.revision ? `; revision ${service.revision} serves` : ''}.</p> : null}
       {shown?.cause && !showsService ? <Cause cause={shown.cause} /> : null}
       {showsService && service?.error && service.state !== 'live' ? <FailureMessage failure={service.error} /> : null}
 
@@ -160,7 +164,7 @@ function PanelBody({ service: name, workspace, deployment: pinned }: PanelProps)
           />
         </div>
       ) : null}
-      {serves && service && (showsService || shown?.serving) && service.tabs.length ? <Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs()} /> : null}
+      {serves && service && (showsService || (shown?.serving && !superseded)) && service.tabs.length ? <Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs()} /> : null}
     </section>
   );
 

@@ -9,7 +9,7 @@ export function Mid({ text, code, tail = 7 }: { text: string; code?: boolean; ta
   const at = Math.max(0, characters.length - tail);
   const parts = (
     <>
-      <span>{characters.slice(0, at).join('')}</span>
+      {at ? <span>{characters.slice(0, at).join('')}</span> : null}
       <span>{characters.slice(at).join('')}</span>
     </>
   );

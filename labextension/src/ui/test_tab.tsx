@@ -4,10 +4,15 @@ import { AnswerView } from './answer';
 import { BodyForm, JsonEditor, type Problem } from './body_form';
 import { clock, milliseconds, size } from './format';
 import { Icon } from './icons';
-import { type Input, type OpenApi, emptyValue, fits, readInput } from './input_schema';
+import { type Input, type OpenApi, emptyValue, fits, readInput, type Shape } from './input_schema';
 import { type Json, formatJson, getAt, parseJson } from './json_text';
 import { Button, CopyButton, FailureMessage, Pick, Segments } from './parts';
 import { asFailure, usePort, useRequest } from './port_context';
+
+/** What stands in the form of a service without a sample. A script that takes any JSON mostly reads `data`, as in v1. */
+function firstValue(shape: Shape): Json {
+  return shape.shape === 'json' ? parseJson('{"data": []}') : emptyValue(shape);
+}
 
 type Tests = Requests['service.tests'][1];
 
@@ -28,8 +33,8 @@ function Tester({ service, input }: { service: Service; input: Input }) {
   const ref = { service: service.service, workspace: service.workspace };
   const samples = useRequest('service.samples', ref, service.revision);
   const [tests, setTests] = useState<Tests>([]);
-  const [kind, setKind] = useState<'form' | 'json' | 'file'>(input.json ? 'form' : 'file');
-  const [value, setValue] = useState<Json>(() => input.json?.example ?? (input.json ? emptyValue(input.json.shape) : null));
+  const [kind, setKind] = useState<'form' | 'json' | 'file'>(!input.json ? 'file' : input.json.shape.shape === 'json' ? 'json' : 'form');
+  const [value, setValue] = useState<Json>(() => input.json?.example ?? (input.json ? firstValue(input.json.shape) : null));
   const [text, setText] = useState<string | null>(null); // JSON that cannot be parsed yet
   const [file, setFile] = useState<{ name: string; type: string; base64: string; bytes: number } | null>(null);
   const [answer, setAnswer] = useState<Answer | null>(null);
@@ -50,7 +55,7 @@ function Tester({ service, input }: { service: Service; input: Input }) {
       try {
         setValue(parseJson(body.json));
         setText(null);
-        if (kind === 'file') setKind('form');
+        if (kind === 'file') setKind(input.json?.shape.shape === 'json' ? 'json' : 'form');
       } catch {
         setText(body.json);
         setKind('json');
@@ -90,7 +95,7 @@ function Tester({ service, input }: { service: Service; input: Input }) {
     return all.find(one => one.language === language)?.text ?? '';
   };
 
-  const kinds: ['form' | 'json' | 'file', string][] = [...(input.json ? ([['form', 'Form'], ['json', 'JSON']] as ['form' | 'json', string][]) : []), ...(input.bytes.length ? ([['file', 'File']] as ['file', string][]) : [])];
+  const kinds: ['form' | 'json' | 'file', string][] = [...(input.json && input.json.shape.shape !== 'json' ? ([['form', 'Form']] as ['form', string][]) : []), ...(input.json ? ([['json', 'JSON']] as ['json', string][]) : []), ...(input.bytes.length ? ([['file', 'File']] as ['file', string][]) : [])];
   const problems: Problem[] = answer?.problems ?? [];
   const shape = input.json?.shape ?? { shape: 'json' as const };
   const drawable = kind === 'form' && fits(shape, value);
