@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openChannel } from './channel';
 import type { Message } from './comm_port';
 
@@ -14,36 +14,35 @@ function fakeModel() {
   };
 }
 
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
 test('what is sent before the welcome follows it, once and in order', () => {
   const model = fakeModel();
-  const timers: [() => void, number][] = [];
-  const channel = openChannel(model, 'notebook', undefined, (run, ms) => timers.push([run, ms]));
+  const channel = openChannel(model, 'notebook');
   channel.send({ kind: 'subscribe', id: '1' });
   channel.send({ kind: 'request', id: '2' });
-  timers[0]![0]();
+  vi.advanceTimersByTime(50);
   expect(model.sent.map(({ kind }) => kind)).toEqual(['hello', 'hello']);
   model.deliver({ kind: 'welcome', id: 'of another page' });
   expect(model.sent).toHaveLength(2);
   model.deliver({ kind: 'welcome', id: model.sent[0]!.id });
   model.deliver({ kind: 'welcome', id: model.sent[0]!.id });
-  timers[1]![0]();
+  vi.advanceTimersByTime(60_000);
   channel.send({ kind: 'request', id: '3' });
   expect(model.sent.slice(2).map(({ id }) => id)).toEqual(['1', '2', '3']);
 });
 
 test('the greeting is repeated less and less often, and ends with the widget', () => {
   const model = fakeModel();
-  const pauses: number[] = [];
   const end = new AbortController();
-  let next = () => {};
-  openChannel(model, 'notebook', end.signal, (run, ms) => {
-    pauses.push(ms);
-    next = run;
-  });
-  for (let count = 0; count < 12; count += 1) next();
-  expect(pauses.slice(0, 3)).toEqual([50, 100, 200]);
-  expect(pauses.at(-1)).toBe(30_000);
+  openChannel(model, 'notebook', end.signal);
+  vi.advanceTimersByTime(50 + 100 + 200);
+  expect(model.sent).toHaveLength(4);
+  vi.advanceTimersByTime(3_600_000);
+  expect(model.sent.length).toBeLessThan(140); // in an hour in which a cell runs
   end.abort();
-  next();
-  expect(model.sent).toHaveLength(13);
+  const before = model.sent.length;
+  vi.advanceTimersByTime(60_000);
+  expect(model.sent).toHaveLength(before);
 });

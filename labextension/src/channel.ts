@@ -17,12 +17,7 @@ export interface Sender {
 }
 
 /** `page` tells the kernel what kind of page this is. Greets until it is answered, or `signal` aborts. */
-export function openChannel(
-  model: Sender,
-  page: string,
-  signal?: AbortSignal,
-  later: (run: () => void, ms: number) => unknown = setTimeout,
-): Channel {
+export function openChannel(model: Sender, page: string, signal?: AbortSignal): Channel {
   const id = Math.random().toString(36).slice(2, 10);
   const waiting: Message[] = [];
   let isOpen = false;
@@ -35,7 +30,7 @@ export function openChannel(
   const greet = (pause: number) => {
     if (isOpen || signal?.aborted) return;
     model.send({ kind: 'hello', id, page });
-    later(() => greet(Math.min(pause * 2, LAST_MS)), pause);
+    setTimeout(() => greet(Math.min(pause * 2, LAST_MS)), pause);
   };
   model.on('msg:custom', onWelcome);
   greet(FIRST_MS);

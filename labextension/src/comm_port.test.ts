@@ -1,6 +1,6 @@
-import { expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Channel, CommPort, type Message, REQUEST_MS, SLOW_REQUEST_MS } from './comm_port';
-import type { LogLine } from './protocol';
+import type { Failure, LogLine } from './protocol';
 
 /** A comm whose other end is the test. */
 class FakeChannel implements Channel {
@@ -25,23 +25,15 @@ class FakeChannel implements Channel {
   }
 }
 
-function clockAt(time: string) {
-  const timers: { run: () => void; ms: number }[] = [];
-  return {
-    timers,
-    now: () => new Date(time),
-    setTimeout: (run: () => void, ms: number) => timers.push({ run, ms }),
-    clearTimeout: vi.fn(),
-  };
+function connected() {
+  const channel = new FakeChannel();
+  const port = new CommPort();
+  port.attach(channel);
+  return { channel, port };
 }
 
-function connected(time = '2026-01-31T12:00:00.000Z') {
-  const clock = clockAt(time);
-  const channel = new FakeChannel();
-  const port = new CommPort(clock);
-  port.attach(channel);
-  return { clock, channel, port };
-}
+beforeEach(() => void vi.useFakeTimers({ now: new Date('2026-01-31T12:00:00.000Z') }));
+afterEach(() => void vi.useRealTimers());
 
 const ref = { deployment: 'd1' };
 const line = (n: number) => ({ n, text: `line ${n}` }) as LogLine;
@@ -67,12 +59,17 @@ test('a refusal rejects with its failure', async () => {
 });
 
 test('a request that nobody answers ends with a time-out, an order and a score later', async () => {
-  const { clock, port } = connected();
-  const asked = port.request('service.describe', { service: 'a' });
-  void port.request('service.score', { service: 'a', body: { json: '1' } }).catch(() => {});
-  expect(clock.timers.map(({ ms }) => ms)).toEqual([REQUEST_MS, SLOW_REQUEST_MS]);
-  clock.timers[0]!.run();
-  await expect(asked).rejects.toMatchObject({ code: 'timeout', error: 'the kernel did not answer within 30 s' });
+  const { port } = connected();
+  const ends: string[] = [];
+  const note = (name: string) => (failure: Failure) => void ends.push(`${name}: ${failure.code}, ${failure.error}`);
+  port.request('service.describe', { service: 'a' }).catch(note('describe'));
+  port.request('service.score', { service: 'a', body: { json: '1' } }).catch(note('score'));
+  await vi.advanceTimersByTimeAsync(REQUEST_MS - 1);
+  expect(ends).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(ends).toEqual(['describe: timeout, the kernel did not answer within 30 s']);
+  await vi.advanceTimersByTimeAsync(SLOW_REQUEST_MS - REQUEST_MS);
+  expect(ends).toHaveLength(2);
 });
 
 test('events go to the subscription that asked, until it ends', () => {
@@ -89,7 +86,7 @@ test('events go to the subscription that asked, until it ends', () => {
 });
 
 test('after the kernel has gone views are told since when, and what waits is rejected', async () => {
-  const { channel, port } = connected('2026-01-31T12:00:00.000Z');
+  const { channel, port } = connected();
   const lost: string[] = [];
   port.subscribe('deployment', ref, () => {}, (since) => lost.push(since));
   const asked = port.request('service.describe', { service: 'a' });

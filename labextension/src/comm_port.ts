@@ -16,12 +16,6 @@ export interface Channel {
   listen(onMessage: (message: Message) => void): () => void;
 }
 
-export interface Clock {
-  now(): Date;
-  setTimeout(run: () => void, ms: number): unknown;
-  clearTimeout(timer: unknown): void;
-}
-
 /** How long an answer may take. An order may have to wait for a store or for a worker; scoring for the model. */
 export const REQUEST_MS = 30_000;
 export const SLOW_REQUEST_MS = 320_000;
@@ -30,7 +24,7 @@ const SLOW = /^(service\.(score|delete|restart|stop|start|scale|rollback|reload)
 interface Pending {
   resolve(result: unknown): void;
   reject(failure: Failure): void;
-  timer: unknown;
+  timer: ReturnType<typeof setTimeout>;
 }
 
 interface Subscription {
@@ -41,12 +35,6 @@ interface Subscription {
   onEvent(event: unknown): void;
   onLost(since: string): void;
 }
-
-const browserClock: Clock = {
-  now: () => new Date(),
-  setTimeout: (run, ms) => globalThis.setTimeout(run, ms),
-  clearTimeout: (timer) => globalThis.clearTimeout(timer as number),
-};
 
 export class CommPort implements Port {
   insertCell?: Port['insertCell'];
@@ -60,12 +48,6 @@ export class CommPort implements Port {
   readonly #pending = new Map<string, Pending>();
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #prefix = Math.random().toString(36).slice(2, 10); // two views of a page share a kernel
-
-  readonly #clock: Clock;
-
-  constructor(clock: Clock = browserClock) {
-    this.#clock = clock;
-  }
 
   /** Whether messages reach the kernel, as far as is known. */
   get connected(): boolean {
@@ -82,7 +64,7 @@ export class CommPort implements Port {
   }
 
   /** The comm is closed or the kernel gone: views are told since when, and nothing waits any longer. */
-  lose(since = this.#clock.now().toISOString()): void {
+  lose(since = now()): void {
     if (!this.#channel) return;
     this.#stopListening();
     this.#stopListening = () => {};
@@ -115,7 +97,7 @@ export class CommPort implements Port {
       }
       const id = this.#nextId();
       const limit = SLOW.test(name) ? SLOW_REQUEST_MS : REQUEST_MS;
-      const timer = this.#clock.setTimeout(() => {
+      const timer = setTimeout(() => {
         this.#settle(id);
         reject(timeoutFailure(limit));
       }, limit);
@@ -164,7 +146,7 @@ export class CommPort implements Port {
     if (message.kind === 'refused') {
       const failure = parse(message.body) as Failure;
       console.warn(`mldeploy: ${subscription.topic}: ${failure.error}: ${failure.cause}`);
-      subscription.onLost(this.#clock.now().toISOString());
+      subscription.onLost(now());
     } else if (message.kind === 'event') {
       const seq = Number(message.seq);
       if (seq !== subscription.seq + 1) {
@@ -188,7 +170,7 @@ export class CommPort implements Port {
   }
 
   #settle(id: string): void {
-    this.#clock.clearTimeout(this.#pending.get(id)?.timer);
+    clearTimeout(this.#pending.get(id)?.timer);
     this.#pending.delete(id);
   }
 
@@ -205,6 +187,8 @@ export class CommPort implements Port {
     return `${this.#prefix}-${this.#lastId}`;
   }
 }
+
+const now = () => new Date().toISOString();
 
 function parse(body: unknown): unknown {
   return JSON.parse(String(body));

@@ -6,19 +6,13 @@ const marker = { kernel: 'k1', service: 'churn', workspace: 'w', deployment: 'd1
 let page: Page | null = null;
 let drawn: Subject[] = [];
 let ended: Subject[] = [];
-let time = 0;
 
 function open(kernel = 'k1') {
-  page = new Page(
-    kernel,
-    (root, subject) => {
-      drawn.push(subject);
-      root.innerHTML = '<input>';
-      return () => ended.push(subject);
-    },
-    document,
-    () => time,
-  );
+  page = new Page(kernel, (root, subject) => {
+    drawn.push(subject);
+    root.innerHTML = '<input>';
+    return () => ended.push(subject);
+  });
 }
 
 function addOutput(about: object = marker) {
@@ -27,14 +21,16 @@ function addOutput(about: object = marker) {
   const saved = document.createElement('div');
   saved.setAttribute('data-mldeploy', JSON.stringify(about));
   output.append(saved);
-  document.body.append(output);
+  const child = document.createElement('div');
+  child.append(output);
+  document.body.append(child);
   return output;
 }
 
 const settle = () => new Promise((resolve) => setTimeout(resolve));
 
 beforeEach(() => {
-  [drawn, ended, time] = [[], [], 1];
+  [drawn, ended] = [[], []];
 });
 
 afterEach(() => {
@@ -95,8 +91,26 @@ test('a panel whose output has gone for good ends', async () => {
   output.remove();
   await vi.advanceTimersByTimeAsync(10);
   expect(host.isConnected).toBe(false);
-  time += KEPT_MS + 1;
   await vi.advanceTimersByTimeAsync(KEPT_MS + 10);
+  expect(ended).toHaveLength(1);
+  vi.useRealTimers();
+});
+
+test('a panel whose cell is scrolled out of the page is there when it comes back', async () => {
+  vi.useFakeTimers();
+  const child = addOutput().parentElement!;
+  open();
+  const input = document.querySelector('input')!;
+  child.remove();
+  await vi.advanceTimersByTimeAsync(10);
+  await vi.advanceTimersByTimeAsync(60_000);
+  document.body.append(child);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(document.querySelector('input')).toBe(input);
+  expect([drawn.length, ended.length]).toEqual([1, 0]);
+  child.remove();
+  await vi.advanceTimersByTimeAsync(10);
+  await vi.advanceTimersByTimeAsync(601_000);
   expect(ended).toHaveLength(1);
   vi.useRealTimers();
 });

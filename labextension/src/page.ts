@@ -8,7 +8,8 @@
 
 export const ATTRIBUTE = 'data-mldeploy';
 const OUTPUT = '.jp-OutputArea-output';
-export const KEPT_MS = 2_000; // for how long a panel that left the page, such as in a cell that is moved, is kept
+export const KEPT_MS = 2_000; // for how long a panel whose output is gone, such as in a cell that is moved, is kept
+const SCROLLED_MS = 600_000; // the same with its output: JupyterLab may take a cell that is scrolled away out of the page
 
 /** What a panel is about. */
 export interface Subject {
@@ -50,8 +51,8 @@ export function parseMarker(text: string | null): Marker | null {
 }
 
 /** Whether this page has notebooks whose outputs are part of the page, and not in a frame of their own. */
-export function isNotebookPage(page: Document = document): boolean {
-  return page.getElementById('jupyter-config-data') !== null;
+export function isNotebookPage(): boolean {
+  return document.getElementById('jupyter-config-data') !== null;
 }
 
 /** Puts a panel beside every output of one kernel, for as long as the output is in the page. */
@@ -62,15 +63,14 @@ export class Page {
 
   readonly #kernel: string;
   readonly #draw: Draw;
-  readonly #page: Document;
-  readonly #now: () => number;
 
-  constructor(kernel: string, draw: Draw, page = document, now = () => performance.now()) {
-    [this.#kernel, this.#draw, this.#page, this.#now] = [kernel, draw, page, now];
+  constructor(kernel: string, draw: Draw) {
+    this.#kernel = kernel;
+    this.#draw = draw;
     this.#observer = new MutationObserver((records) => {
       if (records.some(({ target }) => !(target as Element).closest?.('.mld-Host'))) this.#schedule();
     });
-    this.#observer.observe(page.body, { childList: true, subtree: true });
+    this.#observer.observe(document.body, { childList: true, subtree: true });
     this.#scan();
   }
 
@@ -96,7 +96,7 @@ export class Page {
 
   #scan(): void {
     const found = new Map<Element, Marker>();
-    for (const element of this.#page.querySelectorAll(`[${ATTRIBUTE}]`)) {
+    for (const element of document.querySelectorAll(`[${ATTRIBUTE}]`)) {
       const marker = parseMarker(element.getAttribute(ATTRIBUTE));
       const output = element.closest(OUTPUT);
       if (marker?.kernel === this.#kernel && output) found.set(output, marker);
@@ -108,19 +108,21 @@ export class Page {
         mounted.left = 0;
         found.delete(mounted.output);
       } else if (!mounted.left) {
-        mounted.left = this.#now();
-        mounted.host.remove();
-        setTimeout(() => this.#scan(), KEPT_MS + 1);
-      } else if (this.#now() - mounted.left > KEPT_MS) this.#unmount(mounted);
+        mounted.left = Date.now();
+        // The output is about something else now, or gone.
+        if (mounted.output.isConnected || !isWhole(mounted)) mounted.host.remove();
+        for (const pause of [KEPT_MS, SCROLLED_MS]) setTimeout(() => this.#scan(), pause + 1);
+      } else if (Date.now() - mounted.left > (isWhole(mounted) ? SCROLLED_MS : KEPT_MS)) this.#unmount(mounted);
     }
     for (const [output, marker] of found) this.#mount(output, marker);
   }
 
   #mount(output: Element, marker: Marker): void {
     const key = keyOf(marker);
-    const host = this.#page.createElement('div');
+    const host = document.createElement('div');
     host.className = 'mld-Host'; // not JupyterLab's class of an output: its rules for lists and code would apply
-    const kept = [...this.#mounted].find((mounted) => mounted.left && mounted.key === key);
+    const since = Date.now() - KEPT_MS;
+    const kept = [...this.#mounted].find((mounted) => mounted.left > since && mounted.left && mounted.key === key);
     if (kept) {
       const restore = rememberView(kept.drawn.root);
       host.append(kept.drawn.root);
@@ -129,7 +131,7 @@ export class Page {
       Object.assign(kept, { output, host, left: 0 });
       return;
     }
-    const root = this.#page.createElement('div');
+    const root = document.createElement('div');
     root.className = 'mld mld-Root';
     host.append(root);
     output.after(host);
@@ -143,6 +145,11 @@ export class Page {
     mounted.drawn.unmount();
     mounted.host.remove();
   }
+}
+
+/** Whether the panel still stands beside its output, in the page or not. */
+function isWhole({ host, output }: Mounted): boolean {
+  return host.parentElement !== null && host.parentElement === output.parentElement;
 }
 
 function keyOf({ service, workspace, deployment }: Marker): string {

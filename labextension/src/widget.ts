@@ -40,7 +40,10 @@ function connect(model: Model, signal?: AbortSignal): Connected {
   }
   all.add(connected);
   watchConnection(model, port, signal);
-  signal?.addEventListener('abort', () => port.lose());
+  signal?.addEventListener('abort', () => {
+    port.lose();
+    all.delete(connected);
+  });
   return connected;
 }
 
