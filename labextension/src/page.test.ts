@@ -47,6 +47,16 @@ test('a panel is drawn beside an output that is there, and beside one that comes
   expect(drawn.map(({ service }) => service)).toEqual(['churn', 'other']);
 });
 
+test('a deployment that begins is handed over with its timeline; an update of the output draws nothing again', async () => {
+  const timeline = { deployment: 'd1', state: 'deploying' };
+  const output = addOutput({ ...marker, timeline });
+  open();
+  output.firstElementChild!.setAttribute('data-mldeploy', JSON.stringify(marker));
+  output.append('updated');
+  await settle();
+  expect(drawn).toEqual([{ ...marker, timeline }]);
+});
+
 test('outputs of other kernels, and what is no marker, are left alone', async () => {
   addOutput({ ...marker, kernel: 'k2' });
   addOutput({ kernel: 'k1' });

@@ -6,6 +6,8 @@
  * notebook has no widget, and an update of the HTML does not touch the panel.
  */
 
+import type { Timeline } from './protocol';
+
 export const ATTRIBUTE = 'data-mldeploy';
 const OUTPUT = '.jp-OutputArea-output';
 export const KEPT_MS = 2_000; // for how long a panel whose output is gone, such as in a cell that is moved, is kept
@@ -16,6 +18,7 @@ export interface Subject {
   service: string;
   workspace: string;
   deployment: string;
+  timeline?: Timeline | undefined; // as the deployment began: what is drawn until the kernel says more
 }
 
 /** What an output says of its panel: which kernel's it is, and its subject. */
@@ -41,10 +44,9 @@ interface Mounted {
 
 export function parseMarker(text: string | null): Marker | null {
   try {
-    const { kernel, service, workspace, deployment } = JSON.parse(text ?? '');
-    return [kernel, service, workspace, deployment].every((value) => typeof value === 'string')
-      ? { kernel, service, workspace, deployment }
-      : null;
+    const marker = JSON.parse(text ?? '');
+    const names = ['kernel', 'service', 'workspace', 'deployment'];
+    return names.every((name) => typeof marker[name] === 'string') ? marker : null;
   } catch {
     return null;
   }
@@ -135,8 +137,7 @@ export class Page {
     root.className = 'mld mld-Root';
     host.append(root);
     output.after(host);
-    const { service, workspace, deployment } = marker;
-    const unmount = this.#draw(root, { service, workspace, deployment });
+    const unmount = this.#draw(root, marker);
     this.#mounted.add({ key, output, host, drawn: { root, unmount }, left: 0 });
   }
 

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 Bundle = dict[str, Any]
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
-PREPARE_SECONDS = 0.5  # after the cell that loaded the magics, when the import of the widget begins
+PREPARE_SECONDS = 0.5  # after the cell that loaded the magics, when the imports begin
+PREPARED = (  # what the first %deploy and its panel import, in this order: a third of a second
+    "mldeploy_jupyter.notebook.timeline_view",
+    "mldeploy_jupyter.api.webservices",
+    "mldeploy_jupyter.targets.process",
+    "sqlalchemy.dialects.sqlite",
+    "mldeploy_jupyter.notebook.panel_widget",
+)
 
 # page: the page puts panels beside the HTML. view: the output needs a widget's view, because it is a frame.
 Place = Literal["page", "view"]
@@ -51,22 +58,29 @@ class Panels:
         self.is_drawn = False  # whether a page has said that it draws the panels
 
     def prepare(self) -> None:
-        """Begins to import what the first panel needs, once the running cell has ended."""
+        """Begins to import what the first deployment and its panel need, once the running cell has ended."""
 
         def import_all() -> None:
-            with suppress(Exception):  # the first panel will meet it again
-                import_module("mldeploy_jupyter.notebook.panel_widget")
+            for name in PREPARED:
+                with suppress(Exception):  # what needs it will meet it again
+                    import_module(name)
 
         timer = threading.Timer(PREPARE_SECONDS, import_all)
         timer.daemon = True
         timer.start()
 
-    def mark(self, bundle: Bundle, service: Any) -> Bundle:
-        """The bundle with a mark for the panel of the service's last deployment; as it is where nothing can draw it."""
+    def mark(self, bundle: Bundle, service: Any, begins: bool = False) -> Bundle:
+        """The bundle with a mark for the panel of the service's last deployment; as it is where nothing can draw it.
+
+        When the deployment `begins`, the mark has its timeline, so that the panel waits for nothing before it draws.
+        """
         connector = self._connect()
         if connector is None:
             return bundle
-        marker = json.dumps({"kernel": connector.panel_id, **_subject(service)})
+        about: dict[str, Any] = {"kernel": connector.panel_id, **_subject(service)}
+        if begins and (timeline := self._read_timeline(service)) is not None:
+            about["timeline"] = timeline
+        marker = json.dumps(about)
         return {**bundle, "text/html": f'<div data-mldeploy="{escape(marker)}">\n{bundle["text/html"]}</div>\n'}
 
     def mark_below(self, bundle: Bundle) -> Bundle:
@@ -146,6 +160,14 @@ class Panels:
             logging.getLogger(__name__).info("outputs are without panels", exc_info=error)
             self._failed = True
             return None
+
+    def _read_timeline(self, service: Any) -> dict[str, Any] | None:
+        from mldeploy_jupyter.panel import handle
+
+        subject = _subject(service)
+        asked = {name: subject[name] for name in ("deployment", "workspace")}
+        answer: dict[str, Any] = handle("deployment.timeline", asked, self._context)
+        return answer.get("result")
 
     def _make_context(self) -> Any:
         from mldeploy_jupyter.commands.workspace import open_workspace

@@ -202,7 +202,7 @@ def _add_view(session: Session, service: Any, errors: bool) -> TimelineView:
     def publish(bundle: dict[str, Any], again: bool) -> None:
         show: Any = update_display if again else display
         if panels is not None:
-            bundle = panels.add_view(panels.mark(bundle, service), service, display_id)
+            bundle = panels.add_view(panels.mark(bundle, service, begins=not again), service, display_id)
         show(bundle, raw=True, display_id=display_id)
 
     record = service.record

@@ -21,6 +21,15 @@ describe('a deployment that runs', () => {
   });
 });
 
+describe('a deployment that has just begun', () => {
+  it('is drawn as its output has it, before anything comes from the kernel', () => {
+    const timeline = samples.timeline();
+    render(<Panel port={fakePort()} service={timeline.service} deployment={timeline.deployment} timeline={timeline} />);
+    expect(within(screen.getByRole('list', { name: 'Stages' })).getAllByRole('listitem')).toHaveLength(7);
+    expect(screen.getByText('Cancel')).toBeTruthy();
+  });
+});
+
 describe('a deployment that failed', () => {
   it('names cause, hint and place, and leads to the line of the cell', async () => {
     const focused: number[][] = [];

@@ -22,6 +22,8 @@ import { DEPLOYMENT_LOOKS, SERVICE_LOOKS, announcement, deploymentWord, elapsedW
 export interface PanelProps extends ServiceRef {
   /** The deployment that the panel was opened for. Without one it shows the service's last. */
   deployment?: string;
+  /** That deployment as it began, which is drawn until more is known. */
+  timeline?: Timeline | undefined;
 }
 
 const CANCEL_PATIENCE = 5000; // milliseconds after which the Cancel button comes back
@@ -34,11 +36,11 @@ export function Panel({ port, ...props }: PanelProps & { port: Port }) {
   );
 }
 
-function PanelBody({ service: name, workspace, deployment: pinned }: PanelProps) {
+function PanelBody({ service: name, workspace, deployment: pinned, timeline: begun }: PanelProps) {
   const port = usePort();
   const ref: ServiceRef = workspace ? { service: name, workspace } : { service: name };
   const [service, setService] = useState<Service | null>(null);
-  const [timeline, setTimeline] = useState<Timeline | null>(null);
+  const [timeline, setTimeline] = useState<Timeline | null>(begun ?? null);
   const [watched, setWatched] = useState(pinned ?? '');
   const [tab, setTab] = useState('test');
   const [unfolded, setUnfolded] = useState(false);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,7 +32,7 @@ def panels(monkeypatch: pytest.MonkeyPatch) -> Panels:
     return made
 
 
-def marker(bundle: dict[str, Any]) -> dict[str, str]:
+def marker(bundle: dict[str, Any]) -> dict[str, Any]:
     found = re.search(r'data-mldeploy="([^"]*)"', bundle["text/html"])
     assert found is not None
     return dict(json.loads(unescape(found[1])))
@@ -42,6 +43,21 @@ def test_an_output_names_its_kernel_and_its_subject(panels: Panels) -> None:
     assert marker(bundle) == {"kernel": "k0", "service": 'a"b<c>', "workspace": "w1", "deployment": "d1"}
     assert bundle["text/html"].count("<p>churn</p>") == 1 and bundle["text/plain"] == "churn"
     assert marker(panels.mark(BUNDLE, SERVICE))["kernel"] == "k0"  # one widget for all panels
+
+
+def test_only_an_output_whose_deployment_begins_has_its_timeline(
+    panels: Panels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panels, "_read_timeline", lambda service: {"deployment": service.deployment_id})
+    assert marker(panels.mark(BUNDLE, SERVICE, begins=True))["timeline"] == {"deployment": "d1"}
+    assert "timeline" not in marker(panels.mark(BUNDLE, SERVICE))  # of an update, which a reload of the page would show
+    monkeypatch.setattr(panels, "_read_timeline", lambda service: None)  # the store is away
+    assert "timeline" not in marker(panels.mark(BUNDLE, SERVICE, begins=True))
+
+
+def test_everything_that_is_imported_beforehand_is_there() -> None:
+    for name in module.PREPARED:
+        assert find_spec(name) is not None, name
 
 
 def test_an_output_without_a_widget_is_as_before(panels: Panels, monkeypatch: pytest.MonkeyPatch) -> None:
