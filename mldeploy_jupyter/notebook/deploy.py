@@ -100,6 +100,8 @@ def _run(session: Session, context: Context, args: Args, base: Command) -> Resul
             shown(service, wait, timeout_sec)
 
     context.show_deployment = show
+    if session.panels is not None:
+        session.panels.open()
     result = base.run(context, args)
     session.record_deployment(result.value)
     return result

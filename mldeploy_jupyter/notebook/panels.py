@@ -69,6 +69,10 @@ class Panels:
         timer.daemon = True
         timer.start()
 
+    def open(self) -> None:
+        """Connects the page, which loads the panels' module while the kernel begins a deployment."""
+        self._connect()
+
     def mark(self, bundle: Bundle, service: Any, begins: bool = False) -> Bundle:
         """The bundle with a mark for the panel of the service's last deployment; as it is where nothing can draw it.
 

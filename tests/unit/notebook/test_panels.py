@@ -60,6 +60,12 @@ def test_everything_that_is_imported_beforehand_is_there() -> None:
         assert find_spec(name) is not None, name
 
 
+def test_an_output_belongs_to_the_widget_that_was_opened_before(panels: Panels) -> None:
+    panels.open()
+    panels.open()
+    assert marker(panels.mark(BUNDLE, SERVICE))["kernel"] == "k0"
+
+
 def test_an_output_without_a_widget_is_as_before(panels: Panels, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(panels, "_make_widget", lambda **ids: None)
     assert panels.mark(BUNDLE, SERVICE) == BUNDLE
