@@ -17,6 +17,7 @@ from mldeploy_jupyter.deployment.operations import (
     read_logs,
     regenerate_key,
     uses_token_auth,
+    wait_for_end,
 )
 from mldeploy_jupyter.deployment.plan import is_unchanged
 from mldeploy_jupyter.deployment.recovery import recover_lost_deployments, refresh_service
@@ -54,4 +55,5 @@ __all__ = [
     "require_local",
     "start_deployment",
     "uses_token_auth",
+    "wait_for_end",
 ]
