@@ -104,14 +104,14 @@ class Webservice(azure_v1.OlderDeployMethods):
         """The service's record in the store, after a check for a dead runner. Raises `WebserviceNotFound`."""
         return details.require_record(self.workspace, self.name)
 
-    compute_type = ServiceAttribute(lambda record: record.compute_type, "Local, ACI, AKS or AKSENDPOINT.")
-    auth_enabled = ServiceAttribute(lambda record: record.auth_enabled, "Whether requests need a key.")
-    description = ServiceAttribute(lambda record: record.description)
+    compute_type = ServiceAttribute[str](lambda record: record.compute_type, "Local, ACI, AKS or AKSENDPOINT.")
+    auth_enabled = ServiceAttribute[bool](lambda record: record.auth_enabled, "Whether requests need a key.")
+    description = ServiceAttribute[str | None](lambda record: record.description)
     tags = ServiceAttribute(lambda record: dict(record.tags))
     properties = ServiceAttribute(lambda record: dict(record.properties))
-    created_time: ServiceAttribute[str] = ServiceAttribute(lambda record: record.created_time, "ISO 8601, in UTC.")
-    updated_time = ServiceAttribute(lambda record: record.updated_time, "ISO 8601, in UTC.")
-    created_by = ServiceAttribute(lambda record: record.created_by)
+    created_time = ServiceAttribute[str](lambda record: record.created_time, "ISO 8601, in UTC.")
+    updated_time = ServiceAttribute[str](lambda record: record.updated_time, "ISO 8601, in UTC.")
+    created_by = ServiceAttribute[str](lambda record: record.created_by)
     revision = ServiceAttribute[int](
         lambda record: record.revision, "The number of the revision that serves; 0 before the first is live."
     )
