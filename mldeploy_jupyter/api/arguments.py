@@ -10,6 +10,7 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
@@ -39,9 +40,44 @@ class WorkspaceLike(Protocol):
     def find_folder(self) -> WorkspaceFolder | None:
         """The folder `.mldeploy/`, or None when there is none."""
 
-    def get_run(self, run_id: str) -> Any: ...
+    def get_run(self, run_id: str) -> RunLike: ...
 
     def register_model(self, model_path: str, model_name: str) -> Any: ...
+
+
+class RunLike(Protocol):
+    """The part of `Run` that a model's user reads: `Model.run` is the run that the model was registered from.
+
+    The class itself is above models.
+    """
+
+    id: str
+
+    @property
+    def experiment_name(self) -> str | None: ...
+
+    @property
+    def status(self) -> str:
+        """v1's word, such as Running or Completed."""
+
+    @property
+    def tags(self) -> dict[str, Any]: ...
+
+    @property
+    def properties(self) -> dict[str, Any]: ...
+
+    def get_details(self) -> dict[str, Any]: ...
+
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: Any = None, populate: bool = False
+    ) -> dict[str, Any]: ...
+
+    def get_file_names(self) -> list[str]: ...
+
+    def download_file(self, name: str, output_file_path: str | Path | None = None) -> None: ...
+
+    def local_copy(self, name: str) -> AbstractContextManager[Path]:
+        """A copy of one of the run's files, for the length of a block."""
 
 
 class ModelLike(Protocol):

@@ -23,6 +23,8 @@ def complete(command: Command, words: Sequence[str], context: Context) -> list[s
     last, before = words[-1], words[:-1]
     option = _open_option(command, before)
     path = _named_workspace(before)
+    if option is not None and option.completion == "revision":
+        return _kept_revisions(command, before, last, context, path)
     if option is not None:
         found = values_of(option, last, context, path)
         if found or option.kind != "list":
@@ -32,6 +34,23 @@ def complete(command: Command, words: Sequence[str], context: Context) -> list[s
     slots = [param for param in command.positionals if not any(flag in before for flag in param.flags)]
     given = _count_positionals(command, before)
     return values_of(slots[given], last, context, path) if given < len(slots) else []
+
+
+def _kept_revisions(
+    command: Command, before: Sequence[str], start: str, context: Context, path: str | None
+) -> list[str]:
+    """The revisions that the service on the line can go back to, newest first."""
+    name = next((after for word, after in pairwise(before) if word in _NAME_FLAGS), "")
+    words = [word for count, word in enumerate(before, 1) if _count_positionals(command, before[:count]) == 1]
+    try:
+        revisions = context.workspace(path).folder.open_store().list_revisions(name or (words[0] if words else ""))
+    except MldeployError:
+        return []
+    kept = sorted((revision.number for revision in revisions if revision.outcome == "kept"), reverse=True)
+    return [str(number) for number in kept if str(number).startswith(start)]
+
+
+_NAME_FLAGS = ("--name", "-n")
 
 
 def values_of(param: Param, start: str, context: Context, path: str | None = None) -> list[str]:

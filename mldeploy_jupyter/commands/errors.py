@@ -18,6 +18,6 @@ class WaitInterrupted(MldeployError):
 
     code = "Interrupted"
 
-    def __init__(self, what: str, *, hint: str, value: Any = None) -> None:
-        super().__init__(what, hint=hint)
+    def __init__(self, what: str, *, why: str, hint: str, value: Any = None) -> None:
+        super().__init__(what, why=why, hint=hint)
         self.value = value

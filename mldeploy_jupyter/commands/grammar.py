@@ -19,7 +19,7 @@ Args = argparse.Namespace
 
 ParamKind = Literal["text", "integer", "number", "switch", "toggle", "list"]
 
-Completion = Literal["", "model", "model id", "service", "target", "file", "script", "workspace"]
+Completion = Literal["", "model", "model id", "service", "revision", "target", "file", "script", "workspace"]
 
 
 @dataclass(frozen=True)

@@ -20,28 +20,47 @@ def fill_script(args: Args, live: Any) -> None:
 
     Raises `UsageError` when the revision's environment cannot be expressed in options.
     """
-    environment_given = any(getattr(args, name) is not None for name in _ENVIRONMENT)
-    if live is None or args.inference_config is not None or not (args.entry_script or environment_given):
+    if live is None or args.inference_config is not None:
         return
-    if not args.entry_script:
-        script = find_script(live)
-        args.entry_script = str(script) if script is not None else None
+    if args.entry_script:
+        keep_environment(args, live)
+    elif _environment_given(args) and (script := find_script(live)) is not None:
+        directory = find_source_directory(live)
+        args.entry_script = live.inference_config["entry_script"] if directory is not None else str(script)
+        args.source_directory = args.source_directory or (str(directory) if directory is not None else None)
+
+
+def keep_environment(args: Args, live: Any) -> None:
+    """Fills in the environment of the revision `live` where no option names one.
+
+    Raises `UsageError` when it cannot be expressed in options.
+    """
+    if args.inference_config is not None or _environment_given(args):
         return
     data = live.inference_config
-    if not environment_given and data.get("environment_definition"):
+    if data.get("environment_definition"):
         raise UsageError(
             f"{args.name} cannot take the new script alone",
             why="the service has an Environment object, which is passed on only by its name or in Python",
             hint="add --environment-name NAME, --conda-file or --requirements, or call "
             "service.update(inference_config=InferenceConfig(entry_script=..., environment=...))",
         )
-    for name in () if environment_given else _KEPT:
+    for name in _KEPT:
         if getattr(args, name) is None and data.get(name):
             setattr(args, name, data[name])
 
 
+def _environment_given(args: Args) -> bool:
+    return any(getattr(args, name) is not None for name in _ENVIRONMENT)
+
+
 def find_script(revision: Any) -> Path | None:
-    """The file that the revision's script came from; None when it is gone or was part of a source directory."""
-    data = revision.inference_config
-    path = Path(data.get("entry_path") or "")
-    return path if path.is_absolute() and path.is_file() and not data.get("source_directory") else None
+    """The file that the revision's script came from; None when it is gone."""
+    path = Path(revision.inference_config.get("entry_path") or "")
+    return path if path.is_absolute() and path.is_file() else None
+
+
+def find_source_directory(revision: Any) -> Path | None:
+    """The source directory that the revision's script was part of; None without one."""
+    path = revision.inference_config.get("source_directory")
+    return Path(path) if path else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Res
 from mldeploy_jupyter.commands.lookup import all_services, find_service, find_service_anywhere
 from mldeploy_jupyter.commands.options import REPLAY, TARGETS
 from mldeploy_jupyter.commands.python_code import call
-from mldeploy_jupyter.commands.waiting import TIMEOUT, WAIT, check_waiting, finish, follow, service_result
+from mldeploy_jupyter.commands.waiting import TIMEOUT, WAIT, check_waiting, finish, follow, interrupted, service_result
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.text import clean, json_text
 
@@ -72,7 +73,8 @@ def _matches(service: dict[str, Any], args: Args) -> bool:
 def show(context: Context, args: Args) -> Result:
     service = find_service_anywhere(context, args)
     data, revisions = service.serialize(), service.revisions
-    text = f"{listing(data)}\n\n{revision_table(revisions)}" if revisions else listing(data)
+    text = listing({**data, "state": service.shown_state})  # in the words of `service list`; data has those of v1
+    text = f"{text}\n\n{revision_table(revisions)}" if revisions else text
     python = call("Webservice", "ws", repr(service.name))
     return Result(service, text, {**_add_folder(data, service), "revisions": revisions}, python)
 
@@ -113,15 +115,46 @@ def _read_input(context: Context, args: Args) -> Any:
         return raw
 
 
+_DATA_FILES = {
+    "json",
+    "jsonl",
+    "ndjson",
+    "csv",
+    "tsv",
+    "txt",
+    "parquet",
+    "npy",
+    "png",
+    "jpg",
+    "jpeg",
+    "wav",
+    "pdf",
+    "bin",
+}
+
+
 def _refuse_file_name(text: str) -> None:
-    """Raises `UsageError` for the name of a file where the input itself is expected."""
-    if not re.fullmatch(r"[^\s{\[\"]+\.[A-Za-z0-9]{1,8}", text) or not os.path.isfile(text):
+    """Raises `UsageError` for what can only be the name of a file where the input itself is expected.
+
+    A number such as 1.5 is input.
+    """
+    if not re.fullmatch(r"[^\s{\[\"]+\.[A-Za-z0-9]{1,8}", text):
         return
-    raise UsageError(
-        f"-d takes the input itself, and {text} is a file",
-        why="a file is marked with @",
-        hint=f"did you mean -d @{text}? To send these words as they are, pipe them in with -d -",
-    )
+    if os.path.isfile(text):
+        raise UsageError(
+            f"-d takes the input itself, and {text} is a file",
+            why="a file is marked with @",
+            hint=f"did you mean -d @{text}? To send these words as they are, pipe them in with -d -",
+        )
+    if text.rpartition(".")[2].lower() in _DATA_FILES:
+        near = get_close_matches(text, os.listdir(), n=1)
+        raise UsageError(
+            f"-d takes the input itself, and {text} looks like the name of a file",
+            why="a file is marked with @, and there is none of this name here",
+            hint=f"did you mean -d @{near[0]}?"
+            if near
+            else f"write -d @FILE; to send {text} itself, pipe it in with -d -",
+        )
 
 
 def get_logs(context: Context, args: Args) -> Result:
@@ -191,7 +224,10 @@ def regen_key(context: Context, args: Args) -> Result:
 
 
 def wait(context: Context, args: Args) -> Result:
-    service = find_service_anywhere(context, args)
+    try:
+        service = find_service_anywhere(context, args)
+    except KeyboardInterrupt:
+        raise interrupted(context, args.name) from None
     follow(context, service, args.timeout_sec)
     python = call("service.wait_for_deployment", show_output=True, timeout_sec=args.timeout_sec)
     return service_result(service, python)
@@ -214,11 +250,20 @@ def reload(context: Context, args: Args) -> Result:
 
 def cancel(context: Context, args: Args) -> Result:
     service = find_service(context, args)
+    id = service.record.deployment_id
     cancelled = service.cancel()
-    text = (
-        f"Cancelling the deployment of {service.name}" if cancelled else f"{service.name} has no deployment under way"
-    )
-    return Result(cancelled, text, {"name": service.name, "cancelled": bool(cancelled)}, "service.cancel()")
+    ended = service.workspace.folder.open_store().get_deployment(id)
+    state = ended.state if cancelled and ended is not None else ""
+    text = f"Cancelled the deployment of {service.name}"
+    if not cancelled:
+        text = f"{service.name} has no deployment under way"
+    elif state == "running":
+        wait = context.command_line(f"service wait {service.name}")
+        text = f"The deployment of {service.name} was told to end, and is still at it. Follow it with: {wait}"
+    elif state != "cancelled":
+        text = f"The deployment of {service.name} had ended before it was cancelled: it is {state}"
+    data = {"name": service.name, "cancelled": bool(cancelled), **({"state": state} if state else {})}
+    return Result(cancelled, text, data, "service.cancel()")
 
 
 def delete(context: Context, args: Args) -> Result:
@@ -359,6 +404,7 @@ COMMANDS: tuple[Command, ...] = (
                 ("--revision",),
                 "Its number. The last one that was live when left out.",
                 "integer",
+                completion="revision",
                 metavar="N",
             ),
             *WAIT,
@@ -368,7 +414,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("service", "cancel"),
-        "Cancel the deployment under way; the old version keeps serving.",
+        "Cancel the deployment under way; the old version keeps serving.\n\nIt waits up to 5 seconds for its end.",
         (NAME,),
         cancel,
         "service cancel churn",

@@ -7,6 +7,7 @@ from typing import Any
 from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
 from mldeploy_jupyter.commands.formatting import listing
 from mldeploy_jupyter.commands.grammar import Args, Context, Param, Result
+from mldeploy_jupyter.core.errors import DeploymentCancelled, DeploymentFailed, DeploymentInterrupted
 
 TIMEOUT = Param(
     "timeout_sec",
@@ -45,11 +46,35 @@ def finish(context: Context, args: Args, service: Any, python: str) -> Result:
     return Result(service, text, service.serialize(), python)
 
 
+def wait_for_earlier(context: Context, service: Any) -> None:
+    """Waits for a deployment of the service that is under way, so that a cell may change it next.
+
+    Raises the deployment's error when no revision serves, and `WaitInterrupted`.
+    """
+    if service.record.state not in ("Deploying", "Updating"):
+        return
+    context.note(f"waiting for the deployment of {service.name} ...")
+    try:
+        service.wait_for_deployment()
+    except (DeploymentFailed, DeploymentCancelled, DeploymentInterrupted):
+        if not service.record.revision:
+            raise
+    except KeyboardInterrupt:
+        raise interrupted(context, service.name, service) from None
+
+
 def follow(context: Context, service: Any, timeout_sec: float | None) -> None:
     """Shows the deployment on the error stream until it ends, for at most `timeout_sec` seconds.
 
     Raises the deployment's error, or `WaitInterrupted`.
     """
+    try:
+        _follow(context, service, timeout_sec)
+    except KeyboardInterrupt:
+        raise interrupted(context, service.name, service) from None
+
+
+def _follow(context: Context, service: Any, timeout_sec: float | None) -> None:
     from mldeploy_jupyter.api.webservices.waiting import STATUS_CHECK_SECONDS
     from mldeploy_jupyter.core.journal.terminal import Screen, follow_deployment
 
@@ -68,18 +93,21 @@ def follow(context: Context, service: Any, timeout_sec: float | None) -> None:
         record = store.get_deployment(service.deployment_id)
         return record is None or record.state != "running" or seconds_left() == 0
 
-    try:
-        if not context.json or context.isatty:
-            cancel = context.command_line(f"service cancel {service.name}")
-            # errors=False: the error is raised below, and shown by the caller.
-            follow_deployment(service.journal, Screen(context.err), stop=ended, errors=False, cancel=cancel)
-        service.wait_for_deployment(timeout_sec=seconds_left())
-    except KeyboardInterrupt:
-        raise WaitInterrupted(
-            "stopped waiting; the deployment goes on",
-            hint=f"attach again with: {context.command_line(f'service wait {service.name}')}",
-            value=service,
-        ) from None
+    if not context.json or context.isatty:
+        cancel = context.command_line(f"service cancel {service.name}")
+        # errors=False: the error is raised below, and shown by the caller.
+        follow_deployment(service.journal, Screen(context.err), stop=ended, errors=False, cancel=cancel)
+    service.wait_for_deployment(timeout_sec=seconds_left())
+
+
+def interrupted(context: Context, name: str, service: Any = None) -> WaitInterrupted:
+    """The error of a wait for the service `name` that the user has ended."""
+    return WaitInterrupted(
+        "stopped waiting; the deployment goes on",
+        why="the wait was interrupted, and an interrupt cancels nothing",
+        hint=f"attach again with: {context.command_line(f'service wait {name}')}",
+        value=service,
+    )
 
 
 def service_result(service: Any, python: str) -> Result:

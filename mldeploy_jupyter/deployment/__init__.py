@@ -18,6 +18,7 @@ from mldeploy_jupyter.deployment.operations import (
     read_logs,
     regenerate_key,
     uses_token_auth,
+    wait_for_end,
 )
 from mldeploy_jupyter.deployment.plan import is_unchanged
 from mldeploy_jupyter.deployment.recovery import recover_lost_deployments, refresh_deployment, refresh_service
@@ -59,4 +60,5 @@ __all__ = [
     "start_deployment",
     "target_capabilities",
     "uses_token_auth",
+    "wait_for_end",
 ]

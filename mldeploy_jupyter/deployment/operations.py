@@ -66,6 +66,21 @@ def cancel_deployment(folder: WorkspaceFolder, name: str, deployment_id: str = "
     return True
 
 
+def wait_for_end(
+    folder: WorkspaceFolder, name: str, seconds: float, *, wait: Callable[[float], Any] = time.sleep
+) -> bool:
+    """Waits until no deployment of the service is under way, at most `seconds`; returns whether that is so.
+
+    `wait` sleeps for seconds.
+    """
+    end = time.monotonic() + seconds
+    while _is_deploying(folder, name):
+        if time.monotonic() >= end:
+            return False
+        wait(0.05)
+    return True
+
+
 def control_service(
     folder: WorkspaceFolder, name: str, action: Action, tell: Callable[[str], Any] = lambda text: None
 ) -> ServiceRecord:
@@ -118,9 +133,7 @@ def delete_service(folder: WorkspaceFolder, name: str, *, wait: Callable[[float]
     require_local(folder, service)
     target = open_target(service.target, target_context(folder))
     if cancel_deployment(folder, name):
-        end = time.monotonic() + CANCEL_SECONDS
-        while time.monotonic() < end and _is_deploying(folder, name):
-            wait(0.05)
+        wait_for_end(folder, name, CANCEL_SECONDS, wait=wait)
     with _hold_lease(folder, name, required=False):
         target.delete(service, _discard_event)
         store = folder.open_store()

@@ -302,6 +302,16 @@ def _match_spec(text: str) -> Any:
         ) from None
 
 
+def pip_spelling(package: str) -> str:
+    """A conda package as a line of pip: `six=1.16.0=py_1` as `six==1.16.0`, and `numpy=1.26` as `numpy==1.26.*`."""
+    match = re.fullmatch(r"(?:[^\s:]+::)?([\w.-]+)\s*=\s*([^\s=,|<>]+)(?:=[^=]*)?", package)
+    if match is None:
+        return package.partition("::")[2] or package
+    name, version = match.groups()
+    prefix = version.count(".") < 2 and re.fullmatch(r"[\d.]+", version)
+    return f"{name}=={version}{'.*' if prefix and package.count('=') == 1 else ''}"
+
+
 def _from_rattler(error: Exception) -> bool:
     return type(error).__module__.split(".")[0] in ("rattler", "exceptions")
 
@@ -311,7 +321,7 @@ def _explain(error: Exception, packages: list[str]) -> EnvironmentBuildError:
     text = _redact(str(error))
     parts = [re.sub(r"^[\s│├└─]+", "", line) for line in text.splitlines() if line.strip()]
     reason = re.sub(r"(:|would require); ", r"\1 ", "; ".join(parts))  # one line of a drawn tree
-    names = ", ".join(packages)
+    names = ", ".join(map(pip_spelling, packages))
     cls = type(error).__name__
     if cls == "SolverError":
         hint = "change the version named above in the conda file, or add the channel that has it"
@@ -332,7 +342,7 @@ def _explain(error: Exception, packages: list[str]) -> EnvironmentBuildError:
         return EnvironmentBuildError(
             "the conda channel cannot be reached",
             why=reason,
-            hint=f"check the network and HTTPS_PROXY; if PyPI has {names}, move it below `pip:` in the conda file"
+            hint=f"check the network and HTTPS_PROXY; if PyPI has it, write it below `pip:` in the conda file: {names}"
             if names
             else "check the network and HTTPS_PROXY, or install that Python on this machine",
             code="ChannelUnreachable",

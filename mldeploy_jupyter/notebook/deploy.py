@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
 from mldeploy_jupyter.commands.formatting import pairs
-from mldeploy_jupyter.commands.lookup import find_live_revision
+from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
 from mldeploy_jupyter.commands.options import given_settings
 from mldeploy_jupyter.commands.python_code import (
     Code,
@@ -24,10 +24,24 @@ from mldeploy_jupyter.commands.python_code import (
     program,
     service_program,
 )
-from mldeploy_jupyter.commands.script_defaults import fill_script, find_script
+from mldeploy_jupyter.commands.script_defaults import (
+    fill_script,
+    find_script,
+    find_source_directory,
+    keep_environment,
+)
+from mldeploy_jupyter.commands.waiting import wait_for_earlier
 from mldeploy_jupyter.core.errors import EntryScriptError, WorkspaceError
 from mldeploy_jupyter.core.script.notebook_cells import CellRecord, describe_cell, find_cell, save_cell, script_digest
-from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.deploy_defaults import (
+    Origin,
+    choose_models,
+    choose_script,
+    describe_script,
+    read_origin,
+    refuse_script_of_another,
+)
+from mldeploy_jupyter.notebook.session import Session, registered_models
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -35,14 +49,16 @@ if TYPE_CHECKING:
 DEPLOY_DOC = """Deploy a model with an entry script as a service, or update the service of that name.
 
 The script is that of the last %%entry_script; the model is the one it was checked with, or one registered since; the
-target is this machine. Options override this. A script that failed its check, or that something else has written since,
-is deployed only if --script names it; one that failed also if -m names other models. A service that already serves
-exactly this is returned as it is. %deploy returns the service at once and shows the timeline, which stays up to date;
---wait waits for the end."""
+target is this machine. A live service keeps its own script, models and environment until a script is written for it, or
+a newer version of its models registered. Options override this. A script that failed its check, or that something else
+has written since, is deployed only if --script names it; one that failed also if -m names other models. A service that
+already serves exactly this is returned as it is. %deploy returns the service at once and shows the timeline, which is
+kept up to date; --wait waits for the end."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 
-Without options the entry script is read again. Only what an option names is changed."""
+Without options the entry script is read again. Only what an option names is changed. Waits for a deployment of the
+service that is under way."""
 
 _WAIT = Param("wait", ("--wait",), "Wait for the end, with the timeline in view. An interrupt ends only the waiting.",
               "switch")  # fmt: skip
@@ -64,6 +80,7 @@ def update_command(session: Session) -> Command:
     base = command("service", "update")
 
     def run(context: Context, args: Args) -> Result:
+        wait_for_earlier(context, find_service(context, args))
         if _fill_update(session, context, args, base):
             result = _run(session, context, args, base)
             return replace(result, python=_update_program(args.name, context, args))
@@ -77,6 +94,7 @@ def rollback_command() -> Command:
     base = command("service", "rollback")
 
     def run(context: Context, args: Args) -> Result:
+        wait_for_earlier(context, find_service(context, args))
         result = base.run(context, args)
         return replace(result, python=service_program(args.name, result.python))
 
@@ -110,10 +128,12 @@ def _run(session: Session, context: Context, args: Args, base: Command) -> Resul
 def _fill_deploy(session: Session, context: Context, args: Args) -> None:
     """Fills in the session's script and models where no option names them, with a note."""
     _accept_named_script(session, args)
-    live = _live_revision(context, args)
+    folder = _find_folder(context, args.path)
+    service, current = _identity(context, args), read_origin(folder, args.name)
+    script = Path(args.entry_script).expanduser().absolute() if args.entry_script else None
     filled_in = []
     if not (args.entry_script or args.inference_config):
-        script, origin = _find_script(session, live)
+        script, origin = choose_script(session, service, current)
         if script is None:
             raise UsageError(
                 "there is no entry script to deploy",
@@ -123,57 +143,33 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         line = f"%deploy {args.name or 'NAME'}"
         _refuse_changed_script(session, context, args, script, line)
         _refuse_failed_script(session, context, args, script, line)
+        if folder is not None and current is not None:
+            refuse_script_of_another(folder, args.name, script, current, line)
         _take_cell_along(session, context, args, script)
-        context.defaults["entry_script"] = _script_option(session, args, script)
+        context.defaults["entry_script"] = _script_option(session, args, script, current)
         filled_in.append(f"script {_relative(script)} ({origin})")
+    if current is not None and current.live:
+        keep_environment(args, current)
     if not (args.model or args.model_metadata_file):
-        models, origin = _find_models(session, context, args, live)
+        store = folder.open_store() if folder is not None else None
+        models, origin = choose_models(session, service, script, registered_models(args.path), current, store)
         context.defaults["models"] = models
         filled_in.append(f"model {', '.join(models)} ({origin})" if models else "no model (name one with -m)")
     if filled_in:
         context.note("Deploying " + ", ".join(filled_in))
 
 
-def _script_option(session: Session, args: Args, script: Path) -> str:
-    """The script as the option names it. Fills in the source directory that its cell named."""
-    if script == session.script and session.source_directory is not None and not args.source_directory:
-        args.source_directory = _relative(session.source_directory)
+def _script_option(session: Session, args: Args, script: Path, current: Origin | None = None) -> str:
+    """The script as the option names it. Fills in the source directory that its cell named, or that its service has."""
+    directory = session.source_directory if script == session.script else None
+    if directory is None and current is not None and script == find_script(current):
+        directory = find_source_directory(current)
+    if directory is not None and not args.source_directory:
+        args.source_directory = _relative(directory)
     folder = Path(args.source_directory).expanduser().absolute() if args.source_directory else None
     if folder is not None and script.is_relative_to(folder):
         return script.relative_to(folder).as_posix()
     return _relative(script)
-
-
-def _find_script(session: Session, live: Any) -> tuple[Path | None, str]:
-    """The script to deploy, and where it comes from."""
-    if session.script is not None:
-        return session.script, _last_cell(session, session.script)
-    if live is not None and (script := find_script(live)) is not None:
-        return script, "as the service has it"
-    if Path("score.py").is_file():
-        return Path("score.py").absolute(), "found here"
-    return None, ""
-
-
-def _last_cell(session: Session, script: Path) -> str:
-    """What is said of a script of this session: which cell wrote it, and when."""
-    record = session.cells.get(script)
-    return f"the last %%entry_script, {describe_cell(record)}" if record is not None else "as the file is now"
-
-
-def _find_models(session: Session, context: Context, args: Args, live: Any) -> tuple[list[str], str]:
-    """The models to deploy, and where they come from."""
-    folder = _find_folder(context, args.path)
-    checked_here = folder is not None and folder.id == session.workspace
-    if session.named_models and checked_here:
-        return list(session.named_models), "those of the last %%entry_script"
-    last = context.defaults.get("models")
-    # None was registered since the script's check.
-    if session.passed_models and checked_here and last == session.registered_before:
-        return list(session.passed_models), "those of the last %%entry_script"
-    if last:
-        return list(last), "registered last in this session"
-    return (list(live.models), "as the service has it") if live is not None else ([], "")
 
 
 def _accept_named_script(session: Session, args: Args) -> None:
@@ -250,11 +246,14 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     if script is not None:
         _refuse_changed_script(session, context, args, script, f"%update {args.name}")
         _refuse_failed_script(session, context, args, script, f"%update {args.name}")
+        folder = _find_folder(context, args.path)
+        if folder is not None and (origin := read_origin(folder, args.name)) is not None:
+            refuse_script_of_another(folder, args.name, script, origin, f"%update {args.name}")
         _take_cell_along(session, context, args, script)
     if script is not None and script != current:
         args.entry_script = _script_option(session, args, script)
         fill_script(args, live)
-        context.note(f"Updating with the script {_relative(script)} ({_last_cell(session, script)})")
+        context.note(f"Updating with the script {_relative(script)} ({describe_script(session, script)})")
         return True
     if current is not None:
         context.note(f"Updating with the script {_relative(current)}, read again")
@@ -270,7 +269,7 @@ def _live_revision(context: Context, args: Args) -> Any:
 def _identity(context: Context, args: Args) -> tuple[str, str]:
     """What `Session.deployed` would hold for the named service."""
     folder = _find_folder(context, args.path)
-    return (folder.id if folder is not None else "", args.name)
+    return (folder.id if folder is not None else "", args.name or "")
 
 
 def _find_folder(context: Context, path: str | None) -> WorkspaceFolder | None:

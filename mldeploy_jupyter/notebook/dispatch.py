@@ -12,7 +12,7 @@ from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupt
 from mldeploy_jupyter.commands.waiting import follow
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.text import json_text, printable
-from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
+from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number, registered_models
 from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words, in_short_magics
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def run_magic(
         raise
     except KeyboardInterrupt:
         raise WaitInterrupted(
-            f"{magic.sign}{magic.name} was interrupted", hint="a deployment under way goes on: %services shows it"
+            f"{magic.sign}{magic.name} was interrupted",
+            why="the kernel got an interrupt before it was done",
+            hint="a deployment under way goes on: %services shows it",
         ) from None
     return display_result(result, context)
 
@@ -109,16 +111,7 @@ def last_registered(path: str | None = None) -> list[str]:
 
     Without a path it is the workspace of the current folder.
     """
-    # A module that was never imported has registered nothing: no reason to import it now.
-    registration = sys.modules.get("mldeploy_jupyter.api.models.registration")
-    registered = getattr(registration, "registered_here", [])
-    if not registered:
-        return []
-    try:
-        workspace_id = open_workspace(path, announce=lambda line: None).folder.id
-    except MldeployError:
-        return []
-    return [model for workspace, model in registered if workspace == workspace_id][-1:]
+    return registered_models(path)[-1:]
 
 
 def display_result(result: Result, context: Context) -> Any:

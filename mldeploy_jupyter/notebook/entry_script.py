@@ -79,6 +79,7 @@ def write_and_check(session: Session, context: Context, args: Args, cell: str) -
     folder = context.workspace(args.path, write=True).folder
     record = _record_cell(session, folder, path, text, cell)
     session.script, session.script_is_new, session.failed_check = path, True, None
+    session.script_service = None
     session.source_directory = Path(args.source_directory).expanduser().absolute() if args.source_directory else None
     session.cells[path] = record
     session.workspace = folder.id

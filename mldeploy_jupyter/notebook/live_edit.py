@@ -15,6 +15,7 @@ from mldeploy_jupyter.commands import Args, Context, UsageError, command
 from mldeploy_jupyter.commands.lookup import find_service
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.script_defaults import fill_script
+from mldeploy_jupyter.commands.waiting import wait_for_earlier
 from mldeploy_jupyter.core.errors import DeploymentTimeout
 from mldeploy_jupyter.notebook.wording import in_notebook_words
 
@@ -49,10 +50,11 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     from mldeploy_jupyter.core.journal import format_duration
     from mldeploy_jupyter.notebook.timeline_view import wait_interrupted
 
-    began = time.monotonic()
     update_args = Args(**{param.name: None for param in command("service", "update").all_params})
     update_args.name, update_args.path, update_args.replay = args.update, args.path, args.replay
     service = find_service(context, update_args)
+    wait_for_earlier(context, service)
+    began = time.monotonic()
     live = service.live_revision()
     is_current = live is not None and Path(live.inference_config.get("entry_path") or "") == path
     if is_current and not args.models and not args.source_directory:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from mldeploy_jupyter.commands import open_workspace
+from mldeploy_jupyter.core.errors import MldeployError
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
@@ -41,9 +45,11 @@ class Session:
 
     shell: Any
 
-    # The script: its file, whether it was written since the last deployment, how its check failed.
+    # The script: its file, whether it was written since the last deployment of any service, the service that it was
+    # deployed as last (None since it was written), how its check failed.
     script: Path | None = None
     script_is_new: bool = False
+    script_service: tuple[str, str] | None = None
     source_directory: Path | None = None  # of the script, where the cell's options name one
     failed_check: FailedCheck | None = None
 
@@ -95,14 +101,36 @@ class Session:
             self._panels = None
 
     def record_deployment(self, service: Any) -> None:
-        """Remembers the service that was deployed last."""
-        self.deployed, self.script_is_new = (service.workspace.folder.id, service.name), False
+        """Remembers the service that was deployed last, and whether the script was deployed as that."""
+        folder = service.workspace.folder
+        self.deployed, self.script_is_new = (folder.id, service.name), False
+        deployment = folder.open_store().get_deployment(service.deployment_id)
+        source = deployment.request.get("inference_config") or {} if deployment is not None else {}
+        if self.script is not None and source.get("entry_path") == str(self.script):
+            self.script_service = self.deployed
 
     def refresh_timelines(self) -> None:
         """Brings every open timeline up to date. Called at the end of each cell, while its outputs can be saved."""
         for display_id, view in list(self.timelines.items()):
             if view.catch_up():
                 self.timelines.pop(display_id, None)
+
+
+def registered_models(path: str | None = None) -> list[str]:
+    """The ids of the models that this process registered in the workspace at `path`, oldest first.
+
+    Without a path it is the workspace of the current folder.
+    """
+    # A module that was never imported has registered nothing: no reason to import it now.
+    registration = sys.modules.get("mldeploy_jupyter.api.models.registration")
+    registered = getattr(registration, "registered_here", [])
+    if not registered:
+        return []
+    try:
+        workspace_id = open_workspace(path, announce=lambda line: None).folder.id
+    except MldeployError:
+        return []
+    return [model for workspace, model in registered if workspace == workspace_id]
 
 
 def front_end(shell: Any) -> FrontEnd:

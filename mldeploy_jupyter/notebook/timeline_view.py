@@ -187,6 +187,7 @@ def show_deployment(session: Session, service: Any, wait: bool = False, timeout_
 def wait_interrupted(service: Any) -> WaitInterrupted:
     return WaitInterrupted(
         "stopped waiting; the deployment goes on",
+        why="the wait was interrupted, and an interrupt cancels nothing",
         hint=f"attach again with %services {service.name}; %cancel {service.name} ends it",
         value=service,
     )

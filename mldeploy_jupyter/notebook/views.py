@@ -102,7 +102,8 @@ def service_bundle(service: Webservice, below_timeline: bool = False) -> Bundle:
     rows = [
         ("Scoring URI", data["scoringUri"] or ""),
         ("Models", ", ".join(data["models"])),
-        ("Keys", _describe_auth(service.name, data)),
+        # A service that never was live, and will not be, has none.
+        ("Keys", _describe_auth(service.name, data) if data["revision"] or state == "Deploying" else ""),
         ("Description", data["description"] or ""),
         ("Tags", ", ".join(f"{key}={value}" for key, value in (data["tags"] or {}).items())),
         ("Roll back", f"%rollback {service.name} --revision {' | '.join(kept)}" if kept else ""),

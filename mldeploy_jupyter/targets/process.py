@@ -5,6 +5,7 @@ Every service has a folder, `services/<name>/`, through which any process finds 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,11 @@ from mldeploy_jupyter.targets.process_rollout import CancelForwarder, await_outc
 from mldeploy_jupyter.targets.supervisor_client import HOST, STATUS_SECONDS, SupervisorClient
 
 FIRST_USER_PORT = 1024  # ports below it belong to the system; only root may take them
+
+
+def count_cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ProcessTarget:
@@ -88,6 +94,10 @@ class ProcessTarget:
         findings = [Finding("warning", f"not used on this machine: {', '.join(unused)}")] if unused else []
         if 0 < (port or 0) < FIRST_USER_PORT:
             text = f"port {port} is kept for the system's own services, one of which may want it; take one from 1024 on"
+            findings.append(Finding("warning", text))
+        cores, workers = count_cores(), plan.config.get("worker_count") or 1
+        if workers > 2 * cores + 1:  # more than that helps no script, also not one that waits for others
+            text = f"{workers} workers share {cores} {'core' if cores == 1 else 'cores'}, and each loads the model"
             findings.append(Finding("warning", text))
         return findings
 

@@ -8,6 +8,8 @@ import jedi
 import pytest
 
 import mldeploy_jupyter
+from mldeploy_jupyter import Model, Webservice
+from mldeploy_jupyter.api.record_attribute import RecordAttribute
 
 SETUP = """\
 from mldeploy_jupyter import Environment, InferenceConfig, LocalWebservice, Model, Webservice, Workspace
@@ -33,6 +35,7 @@ ws = Workspace.from_config()
         ("Environment.from_pip_requirements('e', 'r').", {"register"}),
         ("ws.webservices['n'].", {"run"}),
         ("ws.models['n'].", {"version"}),
+        ("Model(ws, 'n').run.", {"get_metrics", "download_file", "id"}),
         ("InferenceConfig(entry_script='s').", {"entry_script"}),
         ("mldeploy_jupyter.", {"ScoringError", "Workspace"}),
     ],
@@ -40,6 +43,15 @@ ws = Workspace.from_config()
 def test_an_editor_completes(code: str, names: set[str]) -> None:
     source = f"import mldeploy_jupyter\n{SETUP}{code}"
     assert names <= {found.name for found in jedi.Script(source).complete()}
+
+
+@pytest.mark.parametrize("code", ["Webservice(ws, 'n')", "Model(ws, 'n')"])
+def test_every_attribute_has_a_type_that_an_editor_reads(code: str) -> None:
+    owner = {"Webservice": Webservice, "Model": Model}[code.partition("(")[0]]
+    names = [name for name, value in inspect.getmembers_static(owner) if isinstance(value, RecordAttribute)]
+    assert len(names) > 5
+    unknown = [name for name in names if not jedi.Script(f"{SETUP}{code}.{name}.").complete()]
+    assert unknown == []
 
 
 def test_signatures_show_no_objects() -> None:

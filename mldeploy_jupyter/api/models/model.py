@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from mldeploy_jupyter.api.arguments import (
+    RunLike,
     WorkspaceLike,
     azure_method,
     check_json_dict,
@@ -75,23 +76,23 @@ class Model:
         PYTORCH = "PyTorch"
         MULTI = "Multi"
 
-    name = ModelAttribute(lambda record: record.name)
-    version = ModelAttribute(lambda record: record.version)
-    id = ModelAttribute(lambda record: record.id, "`<name>:<version>`.")
+    name = ModelAttribute[str](lambda record: record.name)
+    version = ModelAttribute[int](lambda record: record.version)
+    id = ModelAttribute[str](lambda record: record.id, "`<name>:<version>`.")
     url = ModelAttribute(asset_url)
     tags = ModelAttribute(lambda record: dict(record.tags))
     properties = ModelAttribute(lambda record: dict(record.properties))
-    description = ModelAttribute(lambda record: record.description)
+    description = ModelAttribute[str | None](lambda record: record.description)
     created_time = ModelAttribute(lambda record: datetime.fromisoformat(record.created_time), "In UTC.")
     created_by = ModelAttribute(lambda record: {"userName": record.created_by})
-    digest = ModelAttribute(lambda record: record.digest, "SHA-256 over the names and contents of its files.")
-    size = ModelAttribute(lambda record: record.size, "Size of all its files in bytes.")
+    digest = ModelAttribute[str](lambda record: record.digest, "SHA-256 over the names and contents of its files.")
+    size = ModelAttribute[int](lambda record: record.size, "Size of all its files in bytes.")
     files = ModelAttribute(lambda record: sorted(record.files), "Relative paths of its files.")
-    mime_type = ModelAttribute(lambda record: record.mime_type)
-    model_framework = ModelAttribute(lambda record: record.model_framework)
-    model_framework_version = ModelAttribute(lambda record: record.model_framework_version)
-    experiment_name = ModelAttribute(lambda record: record.experiment_name)
-    run_id = ModelAttribute(lambda record: record.run_id)
+    mime_type = ModelAttribute[str](lambda record: record.mime_type)
+    model_framework = ModelAttribute[str | None](lambda record: record.model_framework)
+    model_framework_version = ModelAttribute[str | None](lambda record: record.model_framework_version)
+    experiment_name = ModelAttribute[str | None](lambda record: record.experiment_name)
+    run_id = ModelAttribute[str | None](lambda record: record.run_id)
     unpack = ModelAttribute(lambda record: False, "v1's flag for archives, always False: a folder is kept as it is.")
     parent_id = ModelAttribute(_read_detail("parent_id"), "The model it was copied from with `models:/...`, or None.")
     datasets = ModelAttribute(lambda record: dict(record.details.get("datasets", {})), "Ids of data sets by scenario.")
@@ -100,7 +101,7 @@ class Model:
     resource_configuration = ModelAttribute(_read_resources, "A `ResourceConfiguration`, or None.")
 
     @property
-    def run(self) -> Any:
+    def run(self) -> RunLike | None:
         """The `Run` it was registered from, or None. Raises `RunEnvironmentException` when it no longer exists."""
         return None if self.run_id is None else self.workspace.get_run(self.run_id)
 

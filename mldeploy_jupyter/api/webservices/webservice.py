@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+CANCEL_SECONDS = 5.0  # that `cancel` waits; a runner on this machine takes a fraction of one
+
 KINDS: dict[str, type[Webservice]] = {}  # by compute type; each subclass adds itself
 
 
@@ -112,15 +114,15 @@ class Webservice(azure_v1.OlderDeployMethods):
         """The service's record in the store, after a check for a dead runner. Raises `WebserviceNotFound`."""
         return details.require_record(self.workspace, self.name)
 
-    compute_type = ServiceAttribute(lambda record: record.compute_type, "Local, ACI, AKS or AKSENDPOINT.")
-    auth_enabled = ServiceAttribute(lambda record: record.auth_enabled, "Whether requests need a key.")
-    description = ServiceAttribute(lambda record: record.description)
+    compute_type = ServiceAttribute[str](lambda record: record.compute_type, "Local, ACI, AKS or AKSENDPOINT.")
+    auth_enabled = ServiceAttribute[bool](lambda record: record.auth_enabled, "Whether requests need a key.")
+    description = ServiceAttribute[str | None](lambda record: record.description)
     tags = ServiceAttribute(lambda record: dict(record.tags))
     properties = ServiceAttribute(lambda record: dict(record.properties))
-    created_time = ServiceAttribute(lambda record: record.created_time, "ISO 8601, in UTC.")
-    updated_time = ServiceAttribute(lambda record: record.updated_time, "ISO 8601, in UTC.")
-    created_by = ServiceAttribute(lambda record: record.created_by)
-    revision = ServiceAttribute(
+    created_time = ServiceAttribute[str](lambda record: record.created_time, "ISO 8601, in UTC.")
+    updated_time = ServiceAttribute[str](lambda record: record.updated_time, "ISO 8601, in UTC.")
+    created_by = ServiceAttribute[str](lambda record: record.created_by)
+    revision = ServiceAttribute[int](
         lambda record: record.revision, "The number of the revision that serves; 0 before the first is live."
     )
 
@@ -405,8 +407,14 @@ class Webservice(azure_v1.OlderDeployMethods):
         self._follow(record, wait)
 
     def cancel(self) -> bool:
-        """Cancels the deployment under way; the live revision goes on serving. Returns False when there is none."""
-        return deployment.cancel_deployment(self._folder, self.name)
+        """Cancels the deployment under way; the live revision goes on serving. Returns False when there is none.
+
+        Waits up to 5 seconds for its end, so that another may begin.
+        """
+        cancelled = deployment.cancel_deployment(self._folder, self.name)
+        if cancelled:
+            deployment.wait_for_end(self._folder, self.name, CANCEL_SECONDS)
+        return cancelled
 
     def start(self) -> None:
         """Starts a stopped service with the revision it had.

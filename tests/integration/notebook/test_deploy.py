@@ -55,6 +55,7 @@ def test_an_interrupt_ends_only_the_waiting(kernel: Kernel, folder: Path) -> Non
     assert no_traceback(stopped)
     assert stopped.error.splitlines() == [
         "error: stopped waiting; the deployment goes on",
+        "cause: the wait was interrupted, and an interrupt cancels nothing",
         "hint: attach again with %services factor; %cancel factor ends it",
     ]
     gate.touch()
@@ -84,8 +85,23 @@ def test_cancel_leaves_nothing_serving(kernel: Kernel, folder: Path) -> None:
     kernel.ok("%register factor factor.json")
     kernel.ok(f"%%entry_script --no-check\n{script}")
     kernel.ok("%deploy factor")
-    kernel.ok("%cancel factor")
+    assert kernel.ok("%cancel factor").stream == "Cancelled the deployment of factor\n"
     assert "was cancelled" in no_traceback(kernel.run('%score factor {"value": 1}'))
+
+
+def test_a_service_can_be_changed_right_after_its_deployment_began_or_was_cancelled(
+    prepared: Kernel, folder: Path
+) -> None:
+    script, gate = gated(folder)
+    prepared.ok(f"%%entry_script --no-check\n{script}")
+    prepared.ok("%deploy factor")
+    prepared.ok("%cancel factor")
+    prepared.ok("%deploy factor")  # is not refused
+    gate.touch()
+    updated = prepared.ok("%update factor --scoring-timeout-ms 5000 --no-wait")
+    assert "waiting for the deployment of factor ..." in updated.stream
+    assert "factor goes back to what revision" in prepared.ok("%rollback factor --no-wait").stream
+    assert prepared.ok('%score factor {"value": 1}').result == "{'answer': 3}"
 
 
 def test_update_takes_a_new_script_only_for_the_service_it_was_written_for(prepared: Kernel, folder: Path) -> None:
@@ -105,6 +121,42 @@ def test_update_takes_a_new_script_only_for_the_service_it_was_written_for(prepa
     prepared.ok("%deploy factor --script score.py --wait")
     prepared.ok("%%entry_script third.py\n" + SCRIPT)
     assert "third.py (the last %%entry_script, cell [" in prepared.ok("%update factor --wait").stream
+
+
+def test_a_live_service_keeps_what_it_was_made_from(prepared: Kernel, folder: Path) -> None:
+    prepared.ok("%deploy factor --wait")
+    (folder / "double.json").write_text('{"factor": 2}')
+    prepared.ok("%register double double.json")
+    double = SCRIPT.replace("factor.json", "double.json")
+    prepared.ok("%%entry_script double.py\n" + double)
+    prepared.ok("%deploy double --wait")
+    # double.py and the model double are the last, and belong to the other service.
+    said = prepared.ok("%deploy factor --wait").stream
+    assert "Deploying script score.py (as the service has it), model factor:1 (as the service has it)" in said
+    assert "factor already serves exactly this; nothing to do." in said
+    (folder / "factor.json").write_text('{"factor": 5}')
+    prepared.ok("%register factor factor.json")
+    said = prepared.ok("%deploy factor --wait").stream
+    assert "script score.py (as the service has it), model factor:2 (registered last in this session)" in said
+    assert prepared.ok('%score factor {"value": 1}').result == "{'answer': 5}"
+    # Written again, it is still the other's, until it is named.
+    prepared.ok("%%entry_script double.py -m double\n" + double + "# changed\n")
+    assert "error: double.py is the script of double" in no_traceback(prepared.run("%deploy factor --wait"))
+    prepared.ok("%deploy double --wait")
+    prepared.ok("%deploy factor --script double.py -m double --wait")
+    assert prepared.ok('%score factor {"value": 1}').result == "{'answer': 2}"
+
+
+def test_two_cells_that_write_one_file_do_not_mix_up_two_services(prepared: Kernel, folder: Path) -> None:
+    prepared.ok("%deploy first --wait")
+    prepared.ok("%%entry_script\n" + SCRIPT.replace('"answer"', '"other"'))
+    prepared.ok("%deploy second --wait")
+    for line in ("%deploy first", "%update first"):
+        refused = no_traceback(prepared.run(line + " --wait"))
+        assert "error: score.py is the script of second" in refused and f"{line} --script score.py" in refused
+    assert prepared.ok('%score first {"value": 1}').result == "{'answer': 3}"
+    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    assert "first already serves exactly this" in prepared.ok("%deploy first --wait").stream
 
 
 def test_the_error_about_an_unknown_model_lists_the_known_ones(prepared: Kernel) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mldeploy_jupyter import commands
 from mldeploy_jupyter.commands import run
+from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
+from mldeploy_jupyter.core.workspace.folder import load_workspace
 from tests.unit.commands.support import make_context
 
 
@@ -31,6 +33,24 @@ def test_words_options_and_names_are_completed(folder: Path) -> None:
     assert line(["service", "show", "a", "b"], ctx) == []
     assert line(["nothing", "x"], ctx) == []
     assert "--json" in line(["prune", "-"], ctx)
+
+
+def test_a_rollback_completes_the_revisions_that_are_kept(folder: Path) -> None:
+    run(["workspace", "create", "."], context=make_context())
+    store = load_workspace(folder / ".mldeploy").open_store()
+    for name, outcomes in (("churn", ["kept"] * 11 + ["failed", "live"]), ("cats", ["live"])):
+        store.save_service(ServiceRecord(name, "local"))
+        for outcome in outcomes:
+            store.add_revision(RevisionRecord(name, outcome=outcome))
+    ctx = make_context()
+    line = commands.complete_line
+    numbers = [str(number) for number in range(11, 0, -1)]
+    assert line(["service", "rollback", "churn", "--revision", ""], ctx) == numbers
+    assert line(["service", "rollback", "--wait", "-n", "churn", "--revision", "1"], ctx) == ["11", "10", "1"]
+    assert line(["service", "rollback", "--wait", "churn", "--revision", ""], ctx) == numbers
+    assert line(["service", "rollback", "--revision", "5", "ch"], ctx) == ["churn"]
+    for words in (["cats", "--revision", ""], ["none", "--revision", ""], ["--revision", ""]):
+        assert line(["service", "rollback", *words], ctx) == []
 
 
 def test_completion_without_a_workspace(folder: Path) -> None:

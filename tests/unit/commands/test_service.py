@@ -15,6 +15,8 @@ WRONG = [
     "service run churn",
     "service run churn -d 1 --data x",
     "service run churn --data missing.json",
+    "service run churn -d nope.json",
+    "service run churn -d data/nope.CSV",
     "service regen-key churn -k third",
     "service get-logs churn -l -1",
 ]

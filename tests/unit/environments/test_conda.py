@@ -24,3 +24,21 @@ def test_work_of_rattler_can_be_cancelled() -> None:
     with pytest.raises(KeyboardInterrupt):
         conda.run_cancellable(endless(), cancel)
     assert ended == ["yes"]
+
+
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        ("six=1.16.0=pyhd3eb1b0_1", "six==1.16.0"),
+        ("six=1.16=py_0", "six==1.16"),
+        ("six=1.16.0", "six==1.16.0"),
+        ("numpy=1.26", "numpy==1.26.*"),
+        ("numpy=1.26.*", "numpy==1.26.*"),
+        ("numpy==1.26", "numpy==1.26"),
+        ("conda-forge::numpy = 2", "numpy==2.*"),
+        ("numpy>=1.2,<2", "numpy>=1.2,<2"),
+        ("numpy", "numpy"),
+    ],
+)
+def test_a_conda_package_as_a_line_of_pip(package: str, line: str) -> None:
+    assert conda.pip_spelling(package) == line

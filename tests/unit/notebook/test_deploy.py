@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.commands import Args, Context, command, parse
+from mldeploy_jupyter.commands import Args, command, parse
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script.notebook_cells import CellRecord, find_cell, save_cell, script_digest
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, load_workspace
-from mldeploy_jupyter.notebook import deploy
+from mldeploy_jupyter.notebook import deploy, deploy_defaults
 from mldeploy_jupyter.notebook.dispatch import make_context, run_magic
 from mldeploy_jupyter.notebook.magics import magics
-from mldeploy_jupyter.notebook.session import FailedCheck, Session
+from mldeploy_jupyter.notebook.session import FailedCheck, Session, registered_models
 
 SCRIPT = "def init(): pass\ndef run(data): return data\n"
 
@@ -39,27 +39,24 @@ def _args(**given: Any) -> Args:
     return Args(**{"path": None, "model": None, "name": "churn", **given})
 
 
-def _context(session: Session, path: str | None) -> Context:
-    context = make_context(session)
-    assert context.default_models is not None
-    context.defaults["models"] = context.default_models(path)
-    return context
+def _chosen(session: Session, path: str | None) -> tuple[list[str], str]:
+    service = deploy._identity(make_context(session), _args(path=path))
+    return deploy_defaults.choose_models(session, service, session.script, registered_models(path), None, None)
 
 
 @pytest.mark.parametrize(("path", "model"), [(None, "here:1"), ("other", "there:1"), ("./other", "there:1")])
 def test_the_default_model_is_of_the_workspace_that_is_named(
     session: Session, workspaces: object, path: str | None, model: str
 ) -> None:
-    context = _context(session, path)
-    assert deploy._find_models(session, context, _args(path=path), None) == ([model], "registered last in this session")
+    assert _chosen(session, path) == ([model], "registered last in this session")
 
 
 def test_models_of_a_check_are_meant_for_its_workspace(
     session: Session, workspaces: tuple[WorkspaceFolder, WorkspaceFolder]
 ) -> None:
     _run(session, "entry_script", "--no-check -w other -m there", SCRIPT)
-    assert deploy._find_models(session, _context(session, None), _args(), None)[0] == ["here:1"]
-    assert deploy._find_models(session, _context(session, "other"), _args(path="other"), None)[0] == ["there"]
+    assert _chosen(session, None)[0] == ["here:1"]
+    assert _chosen(session, "other")[0] == ["there"]
 
 
 def test_a_failed_check_is_about_the_models_of_its_workspace(

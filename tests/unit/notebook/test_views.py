@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from syrupy.assertion import SnapshotAssertion
 
+from mldeploy_jupyter.api.webservices import Webservice
 from mldeploy_jupyter.api.webservices.details import Revisions
+from mldeploy_jupyter.api.workspace import Workspace
+from mldeploy_jupyter.core.process_identity import identify_process
+from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.notebook import views
+from tests.unit.commands.support import run_line
 
 
 def test_keys_are_hidden_and_control_sequences_of_logs_removed() -> None:
@@ -56,3 +63,16 @@ def test_tables_escape_their_text(snapshot: SnapshotAssertion) -> None:
     assert "<script>" not in bundle["text/html"] and "<b>x" not in bundle["text/html"]
     assert bundle == snapshot
     assert views.model_bundle(model) == snapshot
+
+
+@pytest.mark.parametrize(("state", "shown"), [("Failed", False), ("Cancelled", False), ("Deploying", True)])
+def test_a_service_that_never_was_live_has_no_keys_to_show(folder: Path, state: str, shown: bool) -> None:
+    ws = Workspace.create("w", path=str(folder))
+    store = ws.folder.open_store()
+    # The lease says that a deployment under way has a runner.
+    store.leases.acquire("svc", "d", 60.0, identify_process())
+    cancelled = {"code": "cancelled"} if state == "Cancelled" else None
+    store.save_service(ServiceRecord("svc", state=state if state == "Deploying" else "Failed", error=cancelled))
+    service = Webservice(ws, "svc")
+    assert ("Keys" in views.service_bundle(service)["text/plain"]) is shown
+    assert f"state:            {state}\n" in run_line("service show svc").text  # as `service list`, not in v1's words

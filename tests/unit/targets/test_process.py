@@ -17,7 +17,7 @@ from mldeploy_jupyter.core.keys import are_confirmed, ensure_keys
 from mldeploy_jupyter.core.records import DeploymentRequest, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.serving.system.identity import folder_identity
 from mldeploy_jupyter.targets import Plan, TargetContext, TargetFailure
-from mldeploy_jupyter.targets.process import ProcessTarget
+from mldeploy_jupyter.targets.process import ProcessTarget, count_cores
 
 SERVICE = ServiceRecord("svc", "local", "Local")
 
@@ -44,6 +44,14 @@ def test_a_port_in_use_is_a_failure_that_names_its_holder(target: ProcessTarget,
     with pytest.raises(TargetFailure) as failure:
         target.check(plan({"port": used_port}))
     assert (failure.value.failure["code"], failure.value.failure["port"]) == ("port-in-use", used_port)
+
+
+def test_far_more_workers_than_cores_are_a_warning(target: ProcessTarget) -> None:
+    cores = count_cores()
+    assert target.check(plan({"worker_count": 2 * cores + 1})) == []
+    (finding,) = target.check(plan({"worker_count": 200 * cores}))
+    assert finding.level == "warning"
+    assert finding.what == f"{200 * cores} workers share {cores} core{'s' * (cores > 1)}, and each loads the model"
 
 
 def test_settings_that_only_a_container_uses_are_a_warning(target: ProcessTarget) -> None:
