@@ -14,6 +14,8 @@ const bundle = await context({
   // Elements as h(...) calls are 4 kB shorter than what `tsconfig.json` asks of tsc and vitest.
   tsconfigRaw: { compilerOptions: { jsx: 'react', jsxFactory: 'h', jsxFragmentFactory: 'Fragment' } },
   inject: [here('jsx.mjs')],
+  // Properties of our own components and values. Never one of the protocol, of the DOM, of Preact or of a JSON Schema.
+  mangleProps: /^(buttonRef|drawn|expanded|goTo|growing|optional|registering|scalar|secondsSince|shape|on(Begun|Choose|Deleted|Dismiss|Keep|Pick|Register|Value|Yes))$/,
   charset: 'utf8',
   legalComments: 'none',
   logLevel: 'warning',

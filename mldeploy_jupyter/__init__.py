@@ -14,7 +14,8 @@ In a notebook, `%load_ext mldeploy_jupyter` adds these magics; `%NAME?` shows th
     %cancel NAME, %delete NAME      cancels a deployment, deletes a service
     %mldeploy                       lists all magics and commands, and runs any command
 
-In Python: `Workspace`, `Model`, `Environment`, `InferenceConfig`, `LocalWebservice` and `Webservice`.
+In Python: `Workspace`, `Model`, `Environment`, `InferenceConfig`, `LocalWebservice` and `Webservice`; `deploy_form()`
+shows a form.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.workspace import Workspace, prune
     from mldeploy_jupyter.azureml import migrate
     from mldeploy_jupyter.core.errors import MldeployError, ScoringError, WebserviceException
+    from mldeploy_jupyter.notebook.deploy_form import deploy_form
 
 # The names are loaded when they are first used, so that `import mldeploy_jupyter` costs next to nothing.
 # Public name -> the module that defines it, below this package.
@@ -59,6 +61,7 @@ _HOMES = {
     "Webservice": "api.webservices",
     "WebserviceException": "core.errors",
     "Workspace": "api.workspace",
+    "deploy_form": "notebook.deploy_form",
     "migrate": "azureml",
     "prune": "api.workspace",
 }
@@ -80,6 +83,7 @@ __all__ = [
     "Webservice",
     "WebserviceException",
     "Workspace",
+    "deploy_form",
     "migrate",
     "prune",
 ]

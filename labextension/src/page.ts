@@ -13,12 +13,14 @@ const OUTPUT = '.jp-OutputArea-output';
 export const KEPT_MS = 2_000; // for how long a panel whose output is gone, such as in a cell that is moved, is kept
 const SCROLLED_MS = 600_000; // the same with its output: JupyterLab may take a cell that is scrolled away out of the page
 
-/** What a panel is about. */
+/** What a panel is about: a service, or a form of that kind, with the id of its output. */
 export interface Subject {
   service: string;
   workspace: string;
   deployment: string;
   timeline?: Timeline | undefined; // as the deployment began: what is drawn until the kernel says more
+  form?: string;
+  output?: string;
 }
 
 /** What an output says of its panel: which kernel's it is, and its subject. */
@@ -32,10 +34,11 @@ export interface Drawn {
   unmount(): void;
 }
 
-export type Draw = (root: HTMLElement, subject: Subject) => () => void;
+/** Draws a panel. A form calls `become` with what it has begun: its place is then that service's. */
+export type Draw = (root: HTMLElement, subject: Subject, become: (subject: Subject) => void) => () => void;
 
 interface Mounted {
-  key: string;
+  keys: string[]; // of what it shows: a form's own, then the service's that it deployed
   output: Element; // the saved HTML
   host: HTMLElement;
   drawn: Drawn;
@@ -46,7 +49,8 @@ export function parseMarker(text: string | null): Marker | null {
   try {
     const marker = JSON.parse(text ?? '');
     const names = ['kernel', 'service', 'workspace', 'deployment'];
-    return names.every((name) => typeof marker[name] === 'string') ? marker : null;
+    const isText = (name: string) => typeof marker[name] === 'string';
+    return names.every(isText) && (!marker.form || ['form', 'output'].every(isText)) ? marker : null;
   } catch {
     return null;
   }
@@ -105,7 +109,7 @@ export class Page {
     }
     for (const mounted of this.#mounted) {
       const marker = found.get(mounted.output);
-      const isThere = mounted.host.isConnected && marker !== undefined && keyOf(marker) === mounted.key;
+      const isThere = mounted.host.isConnected && marker !== undefined && mounted.keys.includes(keyOf(marker));
       if (isThere) {
         mounted.left = 0;
         found.delete(mounted.output);
@@ -124,7 +128,7 @@ export class Page {
     const host = document.createElement('div');
     host.className = 'mld-Host'; // not JupyterLab's class of an output: its rules for lists and code would apply
     const since = Date.now() - KEPT_MS;
-    const kept = [...this.#mounted].find((mounted) => mounted.left > since && mounted.left && mounted.key === key);
+    const kept = [...this.#mounted].find((mounted) => mounted.left > since && mounted.left && mounted.keys.includes(key));
     if (kept) {
       const restore = rememberView(kept.drawn.root);
       host.append(kept.drawn.root);
@@ -137,8 +141,9 @@ export class Page {
     root.className = 'mld mld-Root';
     host.append(root);
     output.after(host);
-    const unmount = this.#draw(root, marker);
-    this.#mounted.add({ key, output, host, drawn: { root, unmount }, left: 0 });
+    const keys = [key];
+    const unmount = this.#draw(root, marker, (begun) => void keys.push(keyOf(begun)));
+    this.#mounted.add({ keys, output, host, drawn: { root, unmount }, left: 0 });
   }
 
   #unmount(mounted: Mounted): void {
@@ -153,8 +158,9 @@ function isWhole({ host, output }: Mounted): boolean {
   return host.parentElement !== null && host.parentElement === output.parentElement;
 }
 
-function keyOf({ service, workspace, deployment }: Marker): string {
-  return JSON.stringify([workspace, service, deployment]);
+/** What tells panels apart: a form's output, a deployment, or the service. */
+function keyOf({ service, workspace, deployment, output }: Subject): string {
+  return output || JSON.stringify([service, deployment || workspace]);
 }
 
 /** Notes what the browser forgets of elements that are moved: scrolling and focus. Returns what restores it. */

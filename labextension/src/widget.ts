@@ -8,7 +8,9 @@ import { h, render as renderTree } from 'preact';
 import { openChannel, type Sender } from './channel';
 import { CommPort } from './comm_port';
 import { notebookActions, type WidgetManager } from './notebook_actions';
+import type { Form } from './protocol';
 import { isNotebookPage, KEPT_MS, Page, rememberView, type Subject } from './page';
+import { type Begun, FormPlace } from './ui/form_place';
 import { Panel } from './ui/panel';
 
 /** What anywidget gives of a model. */
@@ -77,8 +79,14 @@ function connectionOf(model: Model, signal?: AbortSignal): Connected {
   return connected;
 }
 
-function drawPanel(root: HTMLElement, subject: Subject, port: CommPort): () => void {
-  renderTree(h(Panel, { port, ...subject }), root);
+function drawPanel(root: HTMLElement, subject: Subject, { model, port }: Connected, become?: (begun: Subject) => void): () => void {
+  const { service, workspace, form, output } = subject;
+  const onBegun = (begun: Begun) => {
+    become?.({ service: begun.service, workspace, deployment: begun.deployment });
+    model.send({ kind: 'begun', id: output, ...begun }); // the kernel writes into the output what it shows now
+  };
+  const kind = form as Form['form'] | '';
+  renderTree(kind ? h(FormPlace, { port, form: kind, service, workspace, onBegun }) : h(Panel, { port, ...subject }), root);
   return () => renderTree(null, root);
 }
 
@@ -101,10 +109,10 @@ const unmounts = new WeakMap<HTMLElement, () => void>();
 export default {
   initialize({ model, signal }: { model: Model; signal?: AbortSignal }) {
     const connected = connectionOf(model, signal);
-    if (!isNotebookPage() || model.get('service')) return;
-    const page = new Page(String(model.get('panel_id')), (root, subject) => {
+    if (!isNotebookPage() || model.get('service') || model.get('form')) return;
+    const page = new Page(String(model.get('panel_id')), (root, subject, become) => {
       connected.root ??= root;
-      return drawPanel(root, subject, connected.port);
+      return drawPanel(root, subject, connected, become);
     });
     signal?.addEventListener('abort', () => page.close());
   },
@@ -122,7 +130,8 @@ export default {
     fresh.className = 'mld mld-Root';
     el.append(fresh);
     connected.root ??= fresh;
-    const [service, workspace, deployment] = ['service', 'workspace', 'deployment'].map((name) => String(model.get(name)));
-    return leave(connected, fresh, drawPanel(fresh, { service, workspace, deployment } as Subject, connected.port));
+    const names = ['service', 'workspace', 'deployment', 'form', 'output'] as const;
+    const subject = Object.fromEntries(names.map((name) => [name, String(model.get(name))])) as unknown as Subject;
+    return leave(connected, fresh, drawPanel(fresh, subject, connected));
   },
 };

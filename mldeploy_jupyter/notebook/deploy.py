@@ -10,7 +10,7 @@ import shlex
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
 from mldeploy_jupyter.commands.formatting import pairs
@@ -41,6 +41,7 @@ from mldeploy_jupyter.notebook.deploy_defaults import (
     read_origin,
     refuse_script_of_another,
 )
+from mldeploy_jupyter.notebook.forms import FORM, given_params, refuse_form, refuse_other_options, show_form
 from mldeploy_jupyter.notebook.session import Session, registered_models
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ target is this machine. A live service keeps its own script, models and environm
 a newer version of its models registered. Options override this. A script that failed its check, or that something else
 has written since, is deployed only if --script names it; one that failed also if -m names other models. A service that
 already serves exactly this is returned as it is. %deploy returns the service at once and shows the timeline, which is
-kept up to date; --wait waits for the end."""
+kept up to date; --wait waits for the end.
+
+%deploy alone deploys the last script with the last model. Where one of them is missing it shows a form; --form always
+does."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 
@@ -69,17 +73,23 @@ def deploy_command(session: Session) -> Command:
     base = command("model", "deploy")
 
     def run(context: Context, args: Args) -> Result:
+        if args.form:
+            return _show_form(session, context, args, base, "deploy")
+        if not given_params(args, base) and not _has_defaults(session, context, args) and show_form(session, "deploy"):
+            return Result()
         _fill_deploy(session, context, args)
         result = _run(session, context, args, base)
         return replace(result, python=_deploy_program(result.value.name, context, args))
 
-    return Command(("deploy",), DEPLOY_DOC, _params(base), run, "deploy churn -m churn:3 --port 8890")
+    return Command(("deploy",), DEPLOY_DOC, (*_params(base), FORM), run, "deploy churn -m churn:3 --port 8890")
 
 
 def update_command(session: Session) -> Command:
     base = command("service", "update")
 
     def run(context: Context, args: Args) -> Result:
+        if args.form:
+            return _show_form(session, context, args, base, "update")
         wait_for_earlier(context, find_service(context, args))
         if _fill_update(session, context, args, base):
             result = _run(session, context, args, base)
@@ -87,7 +97,7 @@ def update_command(session: Session) -> Command:
         result = _run(session, context, args, command("service", "reload"))
         return replace(result, python=service_program(args.name, call("service.reload", replay=args.replay or None)))
 
-    return Command(("update",), UPDATE_DOC, _params(base), run, "update churn -m churn:4")
+    return Command(("update",), UPDATE_DOC, (*_params(base), FORM), run, "update churn -m churn:4")
 
 
 def rollback_command() -> Command:
@@ -101,6 +111,32 @@ def rollback_command() -> Command:
     doc = "Go back to an older revision; the present one serves until that one answers.\n\n"
     doc += "%services NAME shows the revisions that you can go back to."
     return Command(("rollback",), doc, _params(base), run, "rollback churn")
+
+
+def _show_form(
+    session: Session, context: Context, args: Args, base: Command, kind: Literal["deploy", "update"]
+) -> Result:
+    """Shows the form. Raises `UsageError` for other options, and where it cannot be shown."""
+    service = args.name or ""
+    given = [param for param in given_params(args, base) if (kind == "deploy" or param.name != "name")]
+    refuse_other_options(kind, given, service)
+    workspace = None
+    if kind == "update":
+        workspace = find_service(context, args).workspace
+    elif args.path:
+        workspace = context.workspace(args.path)
+    if not show_form(session, kind, service, workspace):
+        raise refuse_form(kind, service)
+    return Result()
+
+
+def _has_defaults(session: Session, context: Context, args: Args) -> bool:
+    """Whether `%deploy` alone has a script and a model to deploy."""
+    folder, service = _find_folder(context, args.path), _identity(context, args)
+    script = choose_script(session, service, None)[0]
+    store = folder.open_store() if folder is not None else None
+    models = choose_models(session, service, script, registered_models(args.path), None, store)[0]
+    return script is not None and bool(models)
 
 
 def _params(base: Command) -> tuple[Param, ...]:
@@ -236,8 +272,7 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     context.defaults.clear()  # an update changes only what its options name
     _accept_named_script(session, args)
     waiting = {"wait", "no_wait", "timeout_sec", "name", "replay"}  # say how, and not what is changed
-    given = [(param, getattr(args, param.name)) for param in base.params if param.name not in waiting]
-    if any(value is not None and (value is not False or param.kind == "toggle") for param, value in given):
+    if any(param.name not in waiting for param in given_params(args, base)):
         return True
     live = _live_revision(context, args)
     current = find_script(live) if live is not None else None

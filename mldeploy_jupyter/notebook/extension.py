@@ -59,6 +59,12 @@ def is_loaded(shell: Any) -> bool:
     return getattr(shell, _KEY, None) is not None
 
 
+def loaded_session(shell: Any) -> Session:
+    """The session of a shell that has the magics."""
+    session: Session = getattr(shell, _KEY)
+    return session
+
+
 def unload(shell: Any) -> None:
     """Removes what `load` added. Deployments and services go on."""
     session = getattr(shell, _KEY, None)

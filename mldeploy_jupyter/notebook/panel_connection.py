@@ -83,7 +83,8 @@ class Outbox:
 class PanelConnection:
     """What a kernel does with the messages of one widget. `send` sends a message to every page that shows it.
 
-    `on_hello` is told the kind of each page that loads the widget, `notebook` or `other`.
+    `on_hello` is told the kind of each page that loads the widget, `notebook` or `other`. `on_begun` is told the
+    display id of a form that was sent, and the message that says what it began; it runs in a thread of its own.
     """
 
     def __init__(
@@ -93,11 +94,12 @@ class PanelConnection:
         send: Callable[[Message], Any],
         *,
         on_hello: Callable[[str], Any] = lambda page: None,
+        on_begun: Callable[[str, Message], Any] = lambda display_id, message: None,
         answer: Callable[[str, Any, PanelContext], dict[str, Any]] = handle,
     ) -> None:
         self._context, self._subscriptions, self._answer = context, subscriptions, answer
         self._outbox = Outbox(send)
-        self._on_hello = on_hello
+        self._on_hello, self._on_begun = on_hello, on_begun
         self._lock = threading.Lock()
         self._subscribed: dict[str, Subscription | None] = {}  # None while it begins
         self._hidden: set[str] = set()
@@ -111,6 +113,8 @@ class PanelConnection:
         if kind == "hello":
             self._on_hello(str(message.get("page")))
             self._put("welcome", id, None)
+        elif kind == "begun":
+            self._in_thread(lambda: self._on_begun(id, message))
         elif kind == "request":
             self._in_thread(lambda: self._handle(id, str(message.get("name")), message.get("params")))
         elif kind == "subscribe":

@@ -27,6 +27,8 @@ class PanelWidget(anywidget.AnyWidget):
     service = traitlets.Unicode().tag(sync=True)
     workspace = traitlets.Unicode().tag(sync=True)
     deployment = traitlets.Unicode().tag(sync=True)
+    form = traitlets.Unicode().tag(sync=True)  # the kind of a form; "" for a service
+    output = traitlets.Unicode().tag(sync=True)  # the display id of that form
 
     def __init__(self, **ids: str) -> None:
         super().__init__(panel_id=os.urandom(8).hex(), **ids)

@@ -13,11 +13,12 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mldeploy_jupyter.notebook.busy_kernel import take_queued_messages
 from mldeploy_jupyter.notebook.wording import in_notebook_words
@@ -42,6 +43,14 @@ PREPARED = (  # what the first %deploy and its panel import, in this order: a th
 Place = Literal["page", "view"]
 
 
+class ShownForm(Protocol):
+    """A form in an output: its subject, and what it does once it was sent."""
+
+    subject: dict[str, str]
+
+    def begun(self, service: str, workspace: str, model: str) -> Any: ...
+
+
 class Panels:
     """Marks outputs for panels, and connects the panels of this kernel.
 
@@ -53,6 +62,7 @@ class Panels:
         self._connector: PanelWidget | None = None
         self._failed = False
         self._views: dict[str, PanelWidget] = {}  # by display id, in a front end that needs views
+        self._forms: dict[str, ShownForm] = {}  # by display id
         self._subscriptions: Any = None
         self._context: Any = None
         self.is_drawn = False  # whether a page has said that it draws the panels
@@ -73,18 +83,36 @@ class Panels:
         """Connects the page, which loads the panels' module while the kernel begins a deployment."""
         self._connect()
 
+    @property
+    def can_draw(self) -> bool:
+        """Whether this kernel has what draws a panel. A front end may lack it all the same."""
+        return self._connect() is not None
+
+    def workspace(self, id: str) -> Any:
+        """The workspace with this id; "" is the notebook's own."""
+        return self._context.workspace(id)
+
+    def mark_form(self, bundle: Bundle, form: ShownForm, display_id: str) -> Bundle:
+        """The bundle of an output marked for the form, in a front end that needs one with a widget's view."""
+        self._forms[display_id] = form
+        return self._add_view(self._mark(bundle, form.subject), form.subject, display_id)
+
     def mark(self, bundle: Bundle, service: Any, begins: bool = False) -> Bundle:
         """The bundle with a mark for the panel of the service's last deployment; as it is where nothing can draw it.
 
         When the deployment `begins`, the mark has its timeline, so that the panel waits for nothing before it draws.
         """
+        if self._connect() is None:
+            return bundle
+        subject: dict[str, Any] = _subject(service)
+        timeline = self._read_timeline(service) if begins else None
+        return self._mark(bundle, subject if timeline is None else {**subject, "timeline": timeline})
+
+    def _mark(self, bundle: Bundle, subject: dict[str, Any]) -> Bundle:
         connector = self._connect()
         if connector is None:
             return bundle
-        about: dict[str, Any] = {"kernel": connector.panel_id, **_subject(service)}
-        if begins and (timeline := self._read_timeline(service)) is not None:
-            about["timeline"] = timeline
-        marker = json.dumps(about)
+        marker = json.dumps({"kernel": connector.panel_id, **subject})
         return {**bundle, "text/html": f'<div data-mldeploy="{escape(marker)}">\n{bundle["text/html"]}</div>\n'}
 
     def mark_below(self, bundle: Bundle) -> Bundle:
@@ -93,13 +121,20 @@ class Panels:
 
     def add_view(self, bundle: Bundle, service: Any, display_id: str) -> Bundle:
         """The bundle with a widget's view, in a front end that needs one."""
+        return self._add_view(bundle, _subject(service), display_id)
+
+    def _add_view(self, bundle: Bundle, subject: dict[str, str], display_id: str) -> Bundle:
         if self._failed or find_place(self._shell.user_ns) != "view":
             return bundle
         if display_id not in self._views:
-            view = self._make_widget(**_subject(service))
+            view = self._make_widget(**subject)
             if view is None:
                 return bundle
             self._views[display_id] = view
+        elif self._views[display_id].form and "form" not in subject:  # it was sent: the next view is of the service
+            self._views[display_id].set_trait("form", "")
+            for name, value in subject.items():
+                self._views[display_id].set_trait(name, value)
         model_id = self._views[display_id].model_id
         return {VIEW_MIME: {"model_id": model_id, "version_major": 2, "version_minor": 0}, **bundle}
 
@@ -155,7 +190,7 @@ class Panels:
                 atexit.register(self._end)
             widget = PanelWidget(**ids)
             widget.connection = PanelConnection(
-                self._context, self._subscriptions, widget.send, on_hello=self._on_hello
+                self._context, self._subscriptions, widget.send, on_hello=self._on_hello, on_begun=self._on_begun
             )
             return widget
         except (ImportError, OSError) as error:  # no anywidget here, or a checkout whose panel is not built
@@ -174,14 +209,22 @@ class Panels:
         return answer.get("result")
 
     def _make_context(self) -> Any:
+        from mldeploy_jupyter.api.workspace import Workspace
         from mldeploy_jupyter.commands.workspace import open_workspace
         from mldeploy_jupyter.core.errors import WorkspaceError
         from mldeploy_jupyter.panel import PanelContext
 
-        own = None
-        with suppress(WorkspaceError):
+        try:
             own = open_workspace(None, announce=lambda line: None)
-        return PanelContext(own, words=in_notebook_words, cell_number=self._cell_number)
+        except WorkspaceError:
+            own = Workspace()  # its folder is made by the first form that is sent
+        return PanelContext(own, words=in_notebook_words, cell_number=self._cell_number, scripts=self._scripts)
+
+    def _scripts(self) -> list[dict[str, str]]:
+        """The entry scripts that a form offers: those of this session's cells, the last one first, then files."""
+        from mldeploy_jupyter.panel.context import scripts_here
+
+        return [*scripts_of_cells(self._cells), *scripts_here(exclude=self._cells)]
 
     def _cell_number(self, file: str, number: int | None) -> int | None:
         """The number in the prompt of the cell that wrote this script last; the earlier one after a restart."""
@@ -191,11 +234,30 @@ class Panels:
     def _on_hello(self, page: str) -> None:
         self.is_drawn = True
 
+    def _on_begun(self, display_id: str, message: Any) -> None:
+        form = self._forms.get(display_id)
+        if form is not None:
+            form.begun(*(str(message.get(name) or "") for name in ("service", "workspace", "model")))
+
 
 def find_place(namespace: dict[str, Any], environ: Any = os.environ) -> Place:
     """Where panels are drawn: in VS Code, Colab and PyCharm each output is a frame, which only a view can fill."""
     in_frames = "__vsc_ipynb_file__" in namespace or "google.colab" in sys.modules
     return "view" if in_frames or any(name in environ for name in ("VSCODE_PID", "PYCHARM_HOSTED")) else "page"
+
+
+def scripts_of_cells(cells: Mapping[Path, CellRecord]) -> list[dict[str, str]]:
+    """The scripts that cells of this session wrote, as the choices of a form, the last one first."""
+    from mldeploy_jupyter.panel.context import script_choice
+
+    choices = []
+    for path, record in sorted(cells.items(), key=lambda item: item[1].time, reverse=True):
+        with suppress(OSError, ValueError):  # the file is gone
+            source = path.read_text("utf-8")
+            number = record.execution_count
+            value = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+            choices.append(script_choice(value, source, f"Cell {number}: {value}" if number is not None else value))
+    return choices
 
 
 def _subject(service: Any) -> dict[str, str]:

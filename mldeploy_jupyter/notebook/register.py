@@ -18,24 +18,28 @@ from mldeploy_jupyter.commands.formatting import pairs
 from mldeploy_jupyter.commands.python_code import call, program
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.name_rules import check_model_name
+from mldeploy_jupyter.notebook.forms import FORM, given_params, refuse_form, refuse_other_options, show_form
 from mldeploy_jupyter.notebook.session import Session
 
 DOC = """Register a file, a folder, or a variable of the notebook as the next version of a model.
 
 A variable that holds a fitted object is written as NAME.pkl (with joblib where it is installed, else pickle)
-and kept in the workspace only. A file or folder of that name comes first."""
+and kept in the workspace only. A file or folder of that name comes first. %register alone shows a form."""
 
 
 def register_command(session: Session) -> Command:
     base = command("model", "register")
-    params = tuple(
-        replace(param, doc="The file or folder, also runs:/ID/PATH and models:/NAME/1; or a variable of the notebook.")
-        if param.name == "model_path"
-        else param
-        for param in base.params
-    )
+    own: dict[str, dict[str, Any]] = {
+        "model_path": {
+            "doc": "The file or folder, also runs:/ID/PATH and models:/NAME/1; or a variable of the notebook."
+        },
+        "name": {"required": False},
+    }
+    params = (*(replace(param, **own.get(param.name, {})) for param in base.params), FORM)
 
     def run(context: Context, args: Args) -> Result:
+        if args.form or not args.name:
+            return _show_form(session, context, args, base)
         if not args.asset_path and not args.model_path:
             raise _no_model_named(session, context, args.name)
         if args.asset_path:
@@ -50,6 +54,19 @@ def register_command(session: Session) -> Command:
         )
 
     return Command(("register",), DOC, params, run, "register churn model.pkl --tag stage=test")
+
+
+def _show_form(session: Session, context: Context, args: Args, base: Command) -> Result:
+    """Shows the form. Raises `UsageError` for other options, and where it cannot be shown."""
+    given = given_params(args, base)
+    if args.form:
+        refuse_other_options("register", given)
+    workspace = context.workspace(args.path) if args.path else None
+    if (args.form or not given) and show_form(session, "register", workspace=workspace):
+        return Result()
+    if args.form:
+        raise refuse_form("register")
+    raise UsageError("%register needs NAME", why="it was not given", hint=_register_example(session, context, "NAME"))
 
 
 def _dump_variable(session: Session, context: Context, args: Args, stack: ExitStack) -> list[str]:

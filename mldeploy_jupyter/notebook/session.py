@@ -94,6 +94,11 @@ class Session:
             self._panels = Panels(self.shell, self.cells, self.timelines)
         return self._panels
 
+    @property
+    def open_panels(self) -> Panels | None:
+        """The panels that were shown, in whatever thread; None before the first."""
+        return self._panels
+
     def close_panels(self) -> None:
         """Closes the panels that were shown."""
         if self._panels is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import WaitInterrupted
 from mldeploy_jupyter.core.errors import DeploymentTimeout
@@ -20,6 +20,9 @@ from mldeploy_jupyter.core.journal import Timeline, apply_event, render_html, re
 from mldeploy_jupyter.core.journal.journal import JournalReader
 from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
 from mldeploy_jupyter.notebook.wording import in_short_magics
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.notebook.panels import Panels
 
 UPDATE_SECONDS = 0.25  # at least, between two updates of the display
 CLOCK_SECONDS = 1.0  # between two updates that only advance the elapsed time
@@ -193,15 +196,31 @@ def wait_interrupted(service: Any) -> WaitInterrupted:
     )
 
 
+def show_in_place(session: Session, service: Any, display_id: str, panels: Panels | None) -> None:
+    """Shows the service's deployment in an output that is there, in whatever thread."""
+    view = _make_view(service, True, display_id, panels, is_there=True)
+    session.timelines[display_id] = view
+    view.show()
+
+
 def _add_view(session: Session, service: Any, errors: bool) -> TimelineView:
+    display_id = f"mldeploy-{service.deployment_id}-{os.urandom(4).hex()}"
+    view = _make_view(service, errors, display_id, session.panels)
+    session.timeline_cells[service.deployment_id] = prompt_number(session.shell) or 0
+    if front_end(session.shell) == "terminal":
+        view.refresh()  # once: a terminal's earlier lines cannot be redrawn from a thread
+        return view
+    session.timelines[display_id] = view
+    return view.show()
+
+
+def _make_view(
+    service: Any, errors: bool, display_id: str, panels: Panels | None, is_there: bool = False
+) -> TimelineView:
     from IPython.display import display, update_display
 
-    display_id = f"mldeploy-{service.deployment_id}-{os.urandom(4).hex()}"
-
-    panels = session.panels
-
     def publish(bundle: dict[str, Any], again: bool) -> None:
-        show: Any = update_display if again else display
+        show: Any = update_display if again or is_there else display
         if panels is not None:
             bundle = panels.add_view(panels.mark(bundle, service, begins=not again), service, display_id)
         show(bundle, raw=True, display_id=display_id)
@@ -218,7 +237,7 @@ def _add_view(session: Session, service: Any, errors: bool) -> TimelineView:
         deployment = store.get_deployment(deployment_id)
         return deployment is None or deployment.state != "running"
 
-    view = TimelineView(
+    return TimelineView(
         service.journal,
         publish,
         first=first,
@@ -228,9 +247,3 @@ def _add_view(session: Session, service: Any, errors: bool) -> TimelineView:
         is_hidden=lambda: panels is not None and panels.is_drawn,
         while_waiting=panels.take_queued if panels is not None else lambda: None,
     )
-    session.timeline_cells[service.deployment_id] = prompt_number(session.shell) or 0
-    if front_end(session.shell) == "terminal":
-        view.refresh()  # once: a terminal's earlier lines cannot be redrawn from a thread
-        return view
-    session.timelines[display_id] = view
-    return view.show()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -35,17 +36,32 @@ def _same_text(text: str) -> str:
     return text
 
 
-def scripts_here() -> list[dict[str, str]]:
-    """Entry scripts in the current folder, newest first, as the choices of a form."""
+def scripts_here(exclude: Container[Path] = ()) -> list[dict[str, str]]:
+    """Entry scripts in the current folder, newest first, as the choices of a form. `exclude` has absolute paths."""
     found = []
     for path in Path().glob("*.py"):
         try:
             text = path.read_text("utf-8") if path.stat().st_size < 1_000_000 else ""
-            if "def run(" in text:
-                found.append((path.stat().st_mtime, path.name))
+            if "def run(" in text and path.absolute() not in exclude:
+                found.append((path.stat().st_mtime, path.name, text))
         except (OSError, ValueError):
             continue
-    return [{"value": name, "label": name, "detail": ""} for _, name in sorted(found, reverse=True)[:MAX_SCRIPTS]]
+    return [script_choice(name, text) for _, name, text in sorted(found, reverse=True)[:MAX_SCRIPTS]]
+
+
+def script_choice(value: str, source: str, label: str = "") -> dict[str, str]:
+    """An entry script as a choice of a form. Its detail names the functions: `init() and run(data)`."""
+    return {"value": value, "label": label or value, "detail": _functions(source)}
+
+
+def _functions(source: str) -> str:
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    found = [functions[name] for name in ("init", "run") if name in functions]
+    return " and ".join(f"{node.name}({', '.join(arg.arg for arg in node.args.args)})" for node in found)
 
 
 def _same_cell(file: str, number: int | None) -> int | None:

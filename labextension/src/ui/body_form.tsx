@@ -1,9 +1,10 @@
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Icon } from './icons';
 import { type Scalar, type Shape, cellText, emptyRow, fits, typedValue } from './input_schema';
 import { type Json, JsonError, type Path, formatJson, getAt, parseJson, setAt } from './json_text';
 import { parseBlock } from './paste';
 import { Button } from './parts';
+import { useId } from './port_context';
 
 export interface Problem { path: Path; text: string }
 

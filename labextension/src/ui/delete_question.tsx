@@ -1,8 +1,8 @@
-import { useId, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import type { Service } from '../protocol';
 import { plural } from './format';
 import { Confirm, FailureMessage } from './parts';
-import { useOrder, usePort } from './port_context';
+import { useOrder, usePort, useId } from './port_context';
 
 /** Deleting wants the name typed. The answer proves that nothing is left. */
 export function DeleteQuestion({ service, onKeep, onDeleted }: { service: Service; onKeep: () => void; onDeleted: () => void }) {

@@ -1,9 +1,9 @@
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../protocol';
 import { Highlighted } from './highlight';
 import { Icon } from './icons';
 import { Button, CopyButton, FailureMessage, Segments } from './parts';
-import { PortProvider, asFailure, useOrder, usePort } from './port_context';
+import { PortProvider, asFailure, useOrder, usePort, useId } from './port_context';
 
 type Values = Record<string, unknown>;
 type Begun = Requests['form.submit'][1];
@@ -18,6 +18,7 @@ export interface FormViewProps {
   onClose?: () => void;
 }
 
+const OTHER = { value: '\0', label: 'Other…', detail: '' }; // no value: another is typed
 const CHECK_DELAY = 250; // milliseconds without a key before the values are checked
 
 /** A form of its own, with a header: what `%deploy` without a name shows. */
@@ -88,9 +89,12 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
     setTouched(before => new Set([...before, field]));
   };
   const problemOf = (field: FormField) => check?.problems.find(problem => problem.field === field.key && (left.has(field.key) || problem.level === 'warning'));
-  const submit = () => {
+  const submit = async () => {
     setLeft(new Set(fields.map(field => field.key)));
-    const wrong = check?.problems.find(problem => problem.level === 'error' && fields.some(field => field.key === problem.field));
+    // What was typed a moment ago is not checked yet. Where the check fails, sending says what is wrong.
+    const checked = await port.request('form.check', { ...where, values: sent }).catch(() => check);
+    setCheck(checked);
+    const wrong = checked?.problems.find(problem => problem.level === 'error' && fields.some(field => field.key === problem.field));
     if (wrong) {
       if (fields.find(field => field.key === wrong.field)?.advanced) setAdvanced(true);
       requestAnimationFrame(() => root.current?.querySelector<HTMLElement>(`[data-field="${CSS.escape(wrong.field)}"] :is(input, select, textarea)`)?.focus());
@@ -115,7 +119,7 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
       noValidate
       onSubmit={event => {
         event.preventDefault();
-        submit();
+        void submit();
       }}
       onFocusOut={event => {
         const field = (event.target as HTMLElement).closest<HTMLElement>('[data-field]')?.dataset['field'];
@@ -180,12 +184,13 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
               <pre class="mld-Code mld-Preview" tabIndex={0} role="region" aria-label={`${preview.title} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
               {port.insertCell && preview.kind !== 'cli' ? <Button optional onClick={() => port.insertCell?.(preview.text)}><Icon name="insert" />Insert as cell</Button> : null}
             </>
-          ) : null}
+          ) : <p class="mld-Muted">The same as code appears here once nothing is missing.</p>}
         </div>
       </div>
       {unplaced.map(problem => <p class="mld-Message mld-Pane" data-level={problem.level}><Icon name={problem.level === 'error' ? 'failed' : 'warning'} /><span>{problem.text}</span></p>)}
       <div class="mld-Foot">
-        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy ? 'true' : undefined}>{busy ? <Icon name="busy" spin /> : null}{form.submit}</button>
+        {/* The field keeps the focus until the button is released: its message would move the button away. */}
+        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy ? 'true' : undefined} onMouseDown={event => event.preventDefault()}>{busy ? <Icon name="busy" spin /> : null}{form.submit}</button>
         {kind === 'update' ? <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); }}>Discard changes</Button> : null}
         {onClose && !header ? <Button onClick={onClose}>Close</Button> : null}
         <span class="mld-Muted mld-Grow">{check?.note ?? ''}</span>
@@ -220,6 +225,7 @@ function FieldRow({ field, value, problem, onValue, onRegister, registering }: F
 type Shared = { id: string; 'aria-invalid': true | undefined; 'aria-describedby': string | undefined; title: string | undefined };
 
 function FieldControl({ field, value, onValue, shared, onRegister, registering }: { field: FormField; value: unknown; onValue: (value: unknown) => void; shared: Shared; onRegister?: () => void; registering: boolean }) {
+  const [other, setOther] = useState(false);
   const text = value === null || value === undefined ? '' : String(value);
   if (field.kind === 'boolean') {
     return <span class="mld-Inline"><label class="mld-Check" title={field.help}><input type="checkbox" id={shared.id} checked={value === true} onChange={event => onValue(event.currentTarget.checked)} />{field.label}</label></span>;
@@ -247,7 +253,7 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
   if (field.kind === 'secret') {
     return <span class="mld-Inline"><input class="mld-Input" type="password" autocomplete="new-password" placeholder={field.placeholder} value={text} onInput={event => onValue(event.currentTarget.value)} {...shared} /></span>;
   }
-  const list = field.choices.length ? `${shared.id}-o` : undefined;
+  const listed = field.kind === 'combo' && field.choices.length > 0;
   const input = (
     <input
       class={numeric ? 'mld-Input mld-Narrow' : 'mld-Input'}
@@ -256,16 +262,17 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
       inputMode={field.kind === 'integer' ? 'numeric' : field.kind === 'number' ? 'decimal' : undefined}
       spellcheck={false}
       placeholder={field.placeholder}
-      list={list}
       value={text}
       onInput={event => onValue(numeric ? numberOf(event.currentTarget.value) : event.currentTarget.value)}
       {...shared}
+      {...(listed ? { id: undefined, 'aria-label': field.label } : {})}
     />
   );
+  const free = !listed || other || (text !== '' && !field.choices.some(choice => choice.value === text));
   return (
     <span class="mld-Inline">
-      {input}
-      {list ? <datalist id={list}>{field.choices.map(choice => <option key={choice.value} value={choice.value}>{choice.detail || choice.label}</option>)}</datalist> : null}
+      {listed ? <Select field={{ ...field, choices: [...field.choices, OTHER] }} value={free ? OTHER.value : text} onValue={one => { setOther(one === OTHER.value); onValue(one === OTHER.value ? '' : one); }} shared={shared} /> : null}
+      {free ? input : null}
       {field.unit ? <span class="mld-Unit">{field.unit}</span> : null}
     </span>
   );

@@ -38,7 +38,8 @@ export function Panel({ port, ...props }: PanelProps & { port: Port }) {
 
 function PanelBody({ service: name, workspace, deployment: pinned, timeline: begun }: PanelProps) {
   const port = usePort();
-  const ref: ServiceRef = workspace ? { service: name, workspace } : { service: name };
+  const place = workspace ? { workspace } : {};
+  const ref: ServiceRef = { service: name, ...place };
   const [service, setService] = useState<Service | null>(null);
   const [timeline, setTimeline] = useState<Timeline | null>(begun ?? null);
   const [watched, setWatched] = useState(pinned ?? '');
@@ -50,7 +51,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
 
   const serviceLost = useTopic('service', ref, event => setService(event.service));
   const buffer = useMemo(() => new LogBuffer(), [watched]);
-  const deploymentLost = useTopic(watched ? 'deployment' : null, { deployment: watched, ...(workspace ? { workspace } : {}) }, event => {
+  const deploymentLost = useTopic(watched ? 'deployment' : null, { deployment: watched, ...place }, event => {
     if (event.timeline) setTimeline(event.timeline);
     if (event.lines || event.lost) buffer.append(event.lines ?? [], event.lost);
   });
@@ -75,7 +76,9 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   // What a cell's deployment came to stays there; a later one is a click away.
   const superseded = !!service && !!shown && !showsService && ended && !!service.deployment && shown.deployment !== service.deployment;
   const folds = !!shown && ((showsService && shown.state === 'live') || (!showsService && brief && shown.state !== 'not-started'));
-  const label = `${name}, ${(lost ? 'last known: ' : '') + (shown && !showsService ? deploymentWord(shown) : service ? SERVICE_LOOKS[service.state].word : 'loading').toLowerCase()}`;
+  const told = showsService ? null : shown; // the deployment that the header is about; else it is about the service
+  const word = told ? deploymentWord(told) : service ? SERVICE_LOOKS[service.state].word : '';
+  const label = `${name}, ${(lost ? 'last known: ' : '') + (word || 'loading').toLowerCase()}`;
 
   const chooseSettings = () => {
     setTab('settings');
@@ -84,9 +87,9 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   const root = useRef<HTMLElement>(null);
 
   const act = {
-    cancel: () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...(workspace ? { workspace } : {}) }),
-    retry: () => shown && orders.order('retry', () => port.request('deployment.retry', { deployment: shown.deployment, ...(workspace ? { workspace } : {}) }), answer => begin(answer.deployment)),
-    report: async () => (await port.request('deployment.report', { deployment: watched, ...(workspace ? { workspace } : {}) })).markdown,
+    cancel: () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...place }),
+    retry: () => shown && orders.order('retry', () => port.request('deployment.retry', { deployment: shown.deployment, ...place }), answer => begin(answer.deployment)),
+    report: async () => (await port.request('deployment.report', { deployment: watched, ...place })).markdown,
     simple: (order: 'restart' | 'stop' | 'start') => orders.order(order, () => port.request(`service.${order}`, ref)),
     reload: () => orders.order('reload', () => port.request('service.reload', ref), answer => begin(answer.deployment)),
   };
@@ -106,17 +109,17 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
 
   return (
     <section class="mld mld-Panel" aria-label={label} ref={root}>
-      <Announcer text={shown && !showsService ? announcement(shown) : service ? `${SERVICE_LOOKS[service.state].word}.${serves && service.state === 'live' ? ` Revision ${service.revision} serves at ${service.scoringUri}` : ''}` : ''} />
+      <Announcer text={told ? announcement(told) : service ? `${SERVICE_LOOKS[service.state].word}.${serves && service.state === 'live' ? ` Revision ${service.revision} serves at ${service.scoringUri}` : ''}` : ''} />
       <header class="mld-Head">
-        {lost ? <State look={SERVICE_LOOKS.unknown} /> : shown && !showsService ? <State look={DEPLOYMENT_LOOKS[shown.state]} /> : <State look={service ? SERVICE_LOOKS[service.state] : SERVICE_LOOKS.unknown} />}
+        <State look={lost ? SERVICE_LOOKS.unknown : told ? DEPLOYMENT_LOOKS[told.state] : SERVICE_LOOKS[service?.state ?? 'unknown']} />
         <h3 class="mld-Head-name"><Mid text={name} /></h3>
         <p class="mld-Head-meta">
-          {lost ? <Word text={`Was ${(shown && !showsService ? deploymentWord(shown) : service ? SERVICE_LOOKS[service.state].word : 'unknown').toLowerCase()}`} /> : shown && !showsService ? <Word text={deploymentWord(shown)} /> : service ? <Word text={SERVICE_LOOKS[service.state].word} /> : <Word text="Loading" />}
-          {shown && !showsService ? (
+          <span class="mld-Word"><bdi>{lost ? `Was ${word ? word.toLowerCase() : 'unknown'}` : word || 'Loading'}</bdi></span>
+          {told ? (
             <>
-              <Meta text={shown.targetTitle} optional={!!revisionWord(shown)} />
-              <Meta text={revisionWord(shown)} />
-              {isRunning(shown) ? <span role="timer" aria-live="off"><bdi>{elapsedWord(shown, since)}</bdi></span> : <Meta text={elapsedWord(shown, 0)} />}
+              <Meta text={told.targetTitle} optional={!!revisionWord(told)} />
+              <Meta text={revisionWord(told)} />
+              {isRunning(told) ? <span role="timer" aria-live="off"><bdi>{elapsedWord(told, since)}</bdi></span> : <Meta text={elapsedWord(told, 0)} />}
             </>
           ) : service ? (
             <>
@@ -127,8 +130,8 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
         </p>
         <div class="mld-Actions">
           {shown && isRunning(shown) && shown.can.includes('cancel') && !lost ? <Cancel timeline={shown} cancel={act.cancel} /> : null}
-          {shown && !showsService && ended && shown.state === 'failed' && shown.can.includes('report') ? <span class="mld-mod-optional"><CopyButton label="Copy report" copy={act.report}>Copy report</CopyButton></span> : null}
-          {shown && !showsService && ended && shown.can.includes('retry') && !lost && !superseded ? <Button kind="primary" busy={orders.busy === 'retry'} onClick={act.retry}>{shown.state === 'failed' ? 'Retry' : 'Deploy again'}</Button> : null}
+          {told && ended && told.state === 'failed' && told.can.includes('report') ? <span class="mld-mod-optional"><CopyButton label="Copy report" copy={act.report}>Copy report</CopyButton></span> : null}
+          {told && ended && told.can.includes('retry') && !lost && !superseded ? <Button kind="primary" busy={orders.busy === 'retry'} onClick={act.retry}>{told.state === 'failed' ? 'Retry' : 'Deploy again'}</Button> : null}
           {superseded ? <Button onClick={() => setWatched(service.deployment)}>Show the newest</Button> : null}
           {showsService && port.openPanel ? <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button> : null}
           {showsService && can('start') && service?.state === 'stopped' && !lost ? <Button kind="primary" busy={orders.busy === 'start'} onClick={() => act.simple('start')}>Start</Button> : null}
@@ -140,9 +143,9 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
       {orders.failure ? <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} /> : null}
       {deleting && service ? <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} /> : null}
       {service?.state === 'deleted' ? <p class="mld-Note">It was deleted, with its processes, keys and revisions. Its models stay registered.</p> : null}
-      {shown && !showsService && brief ? <p class="mld-Note">{note(shown)}</p> : null}
+      {told && brief ? <p class="mld-Note">{note(told)}</p> : null}
       {superseded ? <p class="mld-Note">Another deployment has begun since{service.revision ? `; revision ${service.revision} serves` : ''}.</p> : null}
-      {shown?.cause && !showsService ? <Cause cause={shown.cause} /> : null}
+      {told?.cause ? <Cause cause={told.cause} /> : null}
       {showsService && service?.error && service.state !== 'live' ? <FailureMessage failure={service.error} /> : null}
 
       {serves && showsService ? <Facts service={service} /> : null}
@@ -161,7 +164,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
             label="Deployment log"
             stages={shown.stages}
             goTo={goTo}
-            download={() => port.request('deployment.logText', { deployment: shown.deployment, ...(workspace ? { workspace } : {}) })}
+            download={() => port.request('deployment.logText', { deployment: shown.deployment, ...place })}
             empty={isRunning(shown) ? 'What the deployment prints will appear here.' : 'The deployment printed nothing.'}
           />
         </div>
@@ -190,10 +193,6 @@ function copyQuietly(text: string): void {
 
 function State({ look }: { look: { icon: Parameters<typeof Icon>[0]['name']; state: string; spin?: boolean } }) {
   return <span class="mld-State" data-state={look.state}><Icon name={look.icon} spin={look.spin} /></span>;
-}
-
-function Word({ text }: { text: string }) {
-  return <span class="mld-Word"><bdi>{text}</bdi></span>;
 }
 
 function Meta({ text, optional }: { text: string; optional?: boolean }) {

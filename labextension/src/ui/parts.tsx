@@ -1,7 +1,8 @@
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure } from '../protocol';
 import { Icon, type IconName } from './icons';
+import { useId } from './port_context';
 
 /** A name that is cut in the middle when there is no room: its last characters tell names apart. */
 export function Mid({ text, code, tail = 7 }: { text: string; code?: boolean; tail?: number }) {

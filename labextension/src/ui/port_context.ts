@@ -11,6 +11,11 @@ export function usePort(): Port {
   return port;
 }
 
+/** An id that no other panel of the page has. Preact's own is unique within one panel only. */
+export function useId(): string {
+  return useState(() => `mld-${Math.random().toString(36).slice(2)}`)[0];
+}
+
 /** Whatever a request was rejected with, as a failure that can be shown. */
 export function asFailure(reason: unknown): Failure {
   if (typeof reason === 'object' && reason !== null && 'error' in reason) return reason as Failure;

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { useId } from './port_context';
 
 const HIGHEST = 900; // pixels: a long tab does not leave a desert below a short one
 

@@ -35,7 +35,7 @@ ENVIRONMENTS = (
     ("kernel", "This Python as it is", ""),
     ("requirements", "requirements.txt", "requirements_file"),
     ("conda", "Conda file", "conda_file"),
-    ("registered", "Of the workspace", "environment_name"),
+    ("registered", "Registered", "environment_name"),
 )
 
 

@@ -56,7 +56,7 @@ def from_setting(field: Field, **given: Any) -> FormField:
         label,
         kind,
         help=field.doc,
-        default=None if field.secret else field.default,
+        default=None if field.secret or (field.name == "port" and not field.default) else field.default,
         placeholder="any free" if field.name == "port" else shown,
         unit=field.unit,
         minimum=field.minimum if field.above is None else field.above,

@@ -196,9 +196,11 @@ class _Form:
         """Where the command runs: in the panel's workspace, without waiting, and with nothing printed."""
 
         def open_workspace(path: str | None = None, *, write: bool = False, announce: Any = None) -> Any:
-            if self.workspace or not (write and self.context.own is not None):
+            own = self.context.own
+            if self.workspace or own is None or not write:
                 return self.context.workspace(self.workspace)
-            return self.context.own
+            own.make_folder(announce=lambda line: None)
+            return own
 
         return Context(
             open_workspace,

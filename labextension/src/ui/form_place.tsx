@@ -1,0 +1,55 @@
+import { useState } from 'preact/hooks';
+import type { Form, Port } from '../protocol';
+import { FormPanel } from './form';
+import { Icon } from './icons';
+import { Panel } from './panel';
+import { Button } from './parts';
+
+/** What a form began: a deployment, or, without one, the model that it registered. */
+export interface Begun {
+  service: string;
+  workspace: string;
+  deployment: string;
+  model: string;
+}
+
+export interface FormPlaceProps {
+  port: Port;
+  form: Form['form'];
+  service: string;
+  workspace: string;
+  onBegun: (begun: Begun) => void;
+}
+
+/** A form where its output is; once it was sent, the panel of what it deployed stands there. */
+export function FormPlace({ port, form, service, workspace, onBegun }: FormPlaceProps) {
+  const [begun, setBegun] = useState<Begun>();
+  const [deploying, setDeploying] = useState(false);
+  if (begun?.deployment) return <Panel port={port} service={begun.service} workspace={begun.workspace} deployment={begun.deployment} />;
+  const kind = deploying ? 'deploy' : form;
+  if (begun && !deploying) {
+    return (
+      <section class="mld mld-Panel" aria-label={`${begun.model}, registered`}>
+        <div class="mld-Foot">
+          <span class="mld-State" data-state="done"><Icon name="done" /></span>
+          <span class="mld-Grow" role="status"><bdi>{begun.model}</bdi> is registered.</span>
+          <Button onClick={() => setDeploying(true)}>Deploy it…</Button>
+        </div>
+      </section>
+    );
+  }
+  return (
+    <FormPanel
+      key={kind}
+      port={port}
+      form={kind}
+      service={service}
+      workspace={workspace}
+      onBegun={({ service, deployment, model }) => {
+        const all = { service, workspace, deployment, model };
+        setBegun(all);
+        onBegun(all);
+      }}
+    />
+  );
+}

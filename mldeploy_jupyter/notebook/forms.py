@@ -1,0 +1,114 @@
+"""Forms below a cell: `%deploy --form`, `deploy_form()`. Once a form was sent, its output shows what it began.
+
+An output is saved as a few lines that say what the form was and what to type instead.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+from mldeploy_jupyter.commands import Args, Command, Param, UsageError
+from mldeploy_jupyter.notebook.session import Session
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.workspace import Workspace
+
+Kind = Literal["deploy", "update", "register"]
+
+FORM = Param("form", ("--form",), "Show a form to fill in, with every setting. Other options are left out.", "switch")
+
+_TITLES = {"deploy": "Deploy a model", "update": "Update {service}", "register": "Register a model"}
+LINES = {
+    "deploy": "%deploy NAME -m MODEL --script FILE",
+    "update": "%update {service} -m MODEL",
+    "register": "%register NAME FILE",
+}
+
+
+@dataclass
+class _Shown:
+    """A form in an output. `subject` is what the page is told of it."""
+
+    session: Session
+    display_id: str
+    subject: dict[str, str]
+
+    def begun(self, service: str, workspace: str, model: str) -> None:
+        """Shows in the form's place what it began. Called from a thread, with what a page says."""
+        from IPython.display import update_display
+
+        panels = self.session.open_panels
+        if panels is None:
+            return
+        if model:
+            show: Any = update_display
+            bundle = panels.mark_form(form_bundle("register", model=model), self, self.display_id)
+            show(bundle, raw=True, display_id=self.display_id)
+            return
+        from mldeploy_jupyter.api.webservices import Webservice
+        from mldeploy_jupyter.notebook.timeline_view import show_in_place
+
+        found = Webservice(panels.workspace(workspace), service)
+        self.session.record_deployment(found)
+        show_in_place(self.session, found, self.display_id, panels)
+
+
+def show_form(session: Session, kind: Kind, service: str = "", workspace: Workspace | None = None) -> bool:
+    """Shows the form below the running cell. False where no person sees it, or nothing can draw it."""
+    from IPython.display import display
+
+    panels = session.panels
+    if panels is None or not panels.can_draw:
+        return False
+    display_id = f"mldeploy-form-{os.urandom(8).hex()}"
+    folder = workspace.find_folder() if workspace is not None else None
+    where = folder.id if folder is not None else ""
+    subject = {"service": service, "workspace": where, "deployment": "", "form": kind, "output": display_id}
+    bundle = panels.mark_form(form_bundle(kind, service), _Shown(session, display_id, subject), display_id)
+    show: Any = display
+    show(bundle, raw=True, display_id=display_id)
+    return True
+
+
+def given_params(args: Args, base: Command) -> list[Param]:
+    """The options of a command that its words name."""
+    values = [(param, getattr(args, param.name)) for param in base.params]
+    return [param for param, value in values if value is not None and (value is not False or param.kind == "toggle")]
+
+
+def refuse_other_options(kind: Kind, given: list[Param], service: str = "") -> None:
+    """Raises `UsageError` for an option beside `--form`."""
+    if given:
+        raise UsageError(
+            f"--form cannot be combined with {given[0].display_name}",
+            why="the form has a field for it",
+            hint=f"leave it out: %{kind}{' ' if service else ''}{service} --form",
+        )
+
+
+def refuse_form(kind: Kind, service: str = "NAME") -> UsageError:
+    """The error where a form was asked for and cannot be shown."""
+    return UsageError(
+        f"the form of %{kind} cannot be shown here",
+        why="it needs a notebook in a browser, and a person who fills it in",
+        hint=f"type the options: {LINES[kind].format(service=service)}",
+    )
+
+
+def form_bundle(kind: Kind, service: str = "", model: str = "") -> dict[str, str]:
+    """What is saved of a form, by MIME type. `model` is what it has registered."""
+    title, line = _TITLES[kind].format(service=service), LINES[kind].format(service=service)
+    if model:
+        text = f"Registered {model}"
+        html = f"<p><strong>{escape(model)}</strong> registered</p>\n"
+        return {"text/plain": text, "text/html": html}
+    text = f"{title}: a form that was not sent, shown while its kernel runs. Type instead: {line}"
+    html = (
+        f"<p><strong>{escape(title)}</strong> a form that was not sent</p>\n"
+        "<p>It is shown while the kernel that made it runs. Run the cell again to see it, or type "
+        f"<code>{escape(line)}</code>.</p>\n"
+    )
+    return {"text/plain": text, "text/html": html}
