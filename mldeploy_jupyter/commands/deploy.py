@@ -150,7 +150,7 @@ def read_changes(context: Context, args: Args, service: Any) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     if args.model is not None or args.model_metadata_file is not None:
         kwargs["models"] = read_models(context, args)
-    fill_script(args, service.live_revision())
+    fill_script(context, args, service.live_revision())
     inference = make_inference_config(context, args)
     if inference is not None:
         kwargs["inference_config"] = inference

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.grammar import Args
+from mldeploy_jupyter.commands.grammar import Args, Context
+from mldeploy_jupyter.core.errors import MldeployError
 
 # Options that name an environment.
 _ENVIRONMENT = ("conda_file", "requirements_file", "environment_name", "environment_directory", "base_image")
@@ -15,7 +16,7 @@ _ENVIRONMENT = ("conda_file", "requirements_file", "environment_name", "environm
 _KEPT = ("conda_file", "requirements_file", "extra_docker_file_steps", "base_image", "cuda_version")
 
 
-def fill_script(args: Args, live: Any) -> None:
+def fill_script(context: Context, args: Args, live: Any) -> None:
     """Fills in the environment of the revision `live` for a new script, or its script for a new environment.
 
     Raises `UsageError` when the revision's environment cannot be expressed in options.
@@ -23,14 +24,14 @@ def fill_script(args: Args, live: Any) -> None:
     if live is None or args.inference_config is not None:
         return
     if args.entry_script:
-        keep_environment(args, live)
+        keep_environment(context, args, live)
     elif _environment_given(args) and (script := find_script(live)) is not None:
         directory = find_source_directory(live)
         args.entry_script = live.inference_config["entry_script"] if directory is not None else str(script)
         args.source_directory = args.source_directory or (str(directory) if directory is not None else None)
 
 
-def keep_environment(args: Args, live: Any) -> None:
+def keep_environment(context: Context, args: Args, live: Any) -> None:
     """Fills in the environment of the revision `live` where no option names one.
 
     Raises `UsageError` when it cannot be expressed in options.
@@ -38,16 +39,31 @@ def keep_environment(args: Args, live: Any) -> None:
     if args.inference_config is not None or _environment_given(args):
         return
     data = live.inference_config
-    if data.get("environment_definition"):
+    definition = data.get("environment_definition")
+    if definition and _is_registered(context, args, definition):
+        args.environment_name, args.environment_version = definition["name"], str(definition["version"])
+        return
+    if definition:
         raise UsageError(
-            f"{args.name} cannot take the new script alone",
-            why="the service has an Environment object, which is passed on only by its name or in Python",
+            f"{args.name} cannot keep its environment here",
+            why="it has an Environment object that is not registered, which is passed on only in Python",
             hint="add --environment-name NAME, --conda-file or --requirements, or call "
             "service.update(inference_config=InferenceConfig(entry_script=..., environment=...))",
         )
     for name in _KEPT:
         if getattr(args, name) is None and data.get(name):
             setattr(args, name, data[name])
+
+
+def _is_registered(context: Context, args: Args, definition: dict[str, Any]) -> bool:
+    """Whether the workspace has the environment under its name and version, unchanged."""
+    from mldeploy_jupyter.api.environments import Environment
+
+    try:
+        found = Environment.get(context.workspace(args.path), definition["name"], definition["version"])
+    except (MldeployError, LookupError):
+        return False
+    return found.to_dict() == definition
 
 
 def _environment_given(args: Args) -> bool:

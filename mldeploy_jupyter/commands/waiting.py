@@ -51,7 +51,10 @@ def wait_for_earlier(context: Context, service: Any) -> None:
 
     Raises the deployment's error when no revision serves, and `WaitInterrupted`.
     """
-    if service.record.state not in ("Deploying", "Updating"):
+    record = service.record
+    last = service.workspace.folder.open_store().get_deployment(record.deployment_id)
+    # At its end the service is Live a moment before the deployment's own record says so.
+    if record.state not in ("Deploying", "Updating") and (last is None or last.state != "running"):
         return
     context.note(f"waiting for the deployment of {service.name} ...")
     try:

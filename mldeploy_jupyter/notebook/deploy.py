@@ -185,7 +185,7 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         context.defaults["entry_script"] = _script_option(session, args, script, current)
         filled_in.append(f"script {_relative(script)} ({origin})")
     if current is not None and current.live:
-        keep_environment(args, current)
+        keep_environment(context, args, current)
     if not (args.model or args.model_metadata_file):
         store = folder.open_store() if folder is not None else None
         models, origin = choose_models(session, service, script, registered_models(args.path), current, store)
@@ -287,7 +287,7 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
         _take_cell_along(session, context, args, script)
     if script is not None and script != current:
         args.entry_script = _script_option(session, args, script)
-        fill_script(args, live)
+        fill_script(context, args, live)
         context.note(f"Updating with the script {_relative(script)} ({describe_script(session, script)})")
         return True
     if current is not None:

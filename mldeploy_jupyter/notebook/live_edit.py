@@ -62,7 +62,7 @@ def go_live(session: Session, context: Context, args: Args, path: Path) -> str:
     else:
         update_args.entry_script, update_args.model, update_args.no_wait = str(path), args.models, True
         update_args.source_directory = args.source_directory
-        fill_script(update_args, live)
+        fill_script(context, update_args, live)
         # Without a timeline: one line tells the result.
         service = command("service", "update").run(replace(context, show_deployment=None), update_args).value
     session.record_deployment(service)

@@ -86,7 +86,7 @@ def score(session: Session, context: Context, args: Args, cell: str) -> Result:
         code = f"from pathlib import Path\nservice.run(Path({args.data!r}).read_bytes())"
         return replace(result, python=service_program(args.name, code))
     if cell:
-        _check_json(args.name, cell, count_lines_before(raw_cell(session.shell)))
+        _check_json(args.name, cell.rstrip(), count_lines_before(raw_cell(session.shell)))
         cell = cell.strip()
         value: Any = cell
         code = repr(cell)

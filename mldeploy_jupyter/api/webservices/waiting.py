@@ -88,11 +88,12 @@ def wait_until_ready(folder: WorkspaceFolder, record: ServiceRecord) -> bool:
             this process has raised it yet or no revision serves.
     """
     deployment.require_local(folder, record)
-    if record.state in ("Deploying", "Updating"):
+    last = folder.open_store().get_deployment(record.deployment_id)
+    # At its end the service is Live a moment before the deployment's own record says so.
+    if record.state in ("Deploying", "Updating") or (last is not None and last.state == "running"):
         print(f"waiting for the deployment of {record.name} ...", flush=True)
         wait_for_deployment(folder, record.name, record.deployment_id)
         return True
-    last = folder.open_store().get_deployment(record.deployment_id)
     if last is not None and (not record.revision or last.id in unreported):
         raise_outcome(last, serving=record.revision)
     return False

@@ -57,7 +57,10 @@ class Deploying(Service):
     """A service with a deployment under way, whose end is `outcome`. `revision` is the one that serves."""
 
     def __init__(self, outcome: BaseException | None = None, revision: int = 0) -> None:
-        self.record = SimpleNamespace(state="Deploying", revision=revision)
+        self.record = SimpleNamespace(state="Deploying", revision=revision, deployment_id="d")
+        self.last = SimpleNamespace(state="running")
+        store = SimpleNamespace(get_deployment=lambda id: self.last)
+        self.workspace = SimpleNamespace(folder=SimpleNamespace(open_store=lambda: store))
         self.outcome = outcome
         self.waits = 0
 
@@ -76,8 +79,10 @@ def test_a_change_waits_for_the_deployment_before_it() -> None:
         wait_for_earlier(make_context(), Deploying(DeploymentCancelled("it was cancelled")))
     live = Deploying()
     live.record.state = "Live"
+    wait_for_earlier(make_context(), live)  # its deployment is about to end
+    live.last.state = "live"
     wait_for_earlier(make_context(), live)
-    assert live.waits == 0
+    assert live.waits == 1
 
 
 INTERRUPTED = """\

@@ -135,6 +135,17 @@ def test_a_failure_is_raised_once_while_an_older_revision_serves(ws: Workspace, 
     assert waiting.wait_until_ready(ws.folder, service) is False
 
 
+def test_a_service_that_is_live_a_moment_before_its_deployment_is_waited_for(
+    ws: Workspace, record: DeploymentRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws.folder.open_store().update_service("on-local", state="Live", revision=1)
+    service = ws.folder.open_store().get_service("on-local")
+    assert service is not None
+    deployments.unreported.add("d1")
+    monkeypatch.setattr(waiting.deployment, "refresh_service", lambda *given: end(ws, "live"))
+    assert waiting.wait_until_ready(ws.folder, service) is True
+
+
 @pytest.mark.parametrize("cause", [None, {"what": "it could not be started"}, {"code": 5, "what": []}])
 def test_a_failure_without_a_whole_cause_is_an_error_too(
     ws: Workspace, clock: FakeTime, record: DeploymentRecord, cause: Any
