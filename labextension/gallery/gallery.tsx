@@ -7,9 +7,24 @@ import { FormPanel } from '../src/ui/form';
 import { Panel } from '../src/ui/panel';
 
 const LONG = 'customer-churn-gradient-boosting-eu-west-canary-green';
+const hostile = [
+  '<img src=x onerror="document.title=1"><script>document.title = 1</script>',
+  'NUL \0, bell \x07, backspace \b, DEL \x7f',
+  '\x1b]8;;http://example.invalid\x07a link\x1b]8;;\x07 and a \x1b]0;title\x07',
+  'abc\u202Egnp.exe and a lone surrogate \ud800 here',
+  'العربية 123 עברית',
+  '0 %|          |\r 50 %|#####     |\r100 %|##########|',
+  'x'.repeat(1_000_000),
+];
 const extras = { insertCell: () => undefined, focusCell: () => true };
 
+// ?state=live-test shows one of them, ?theme=dark and ?dir=rtl change all.
+const query = new URLSearchParams(location.search);
+if (query.get('theme') === 'dark') document.body.className = 'theme-dark';
+if (query.get('dir') === 'rtl') document.documentElement.dir = 'rtl';
+
 function show(title: string, draw: (at: HTMLElement) => void) {
+  if (query.has('state') && query.get('state') !== title.replaceAll(' ', '-')) return;
   const section = document.createElement('section');
   section.className = 'state';
   section.id = title.replaceAll(' ', '-');
@@ -50,14 +65,20 @@ panel('live logs', samples.live, samples.service(), press('Logs'));
 panel('live api', samples.live, samples.service(), press('API'));
 panel('live code', samples.live, samples.service(), press('Code'));
 panel('live history', samples.live, samples.service(), after(press('History'), press('Roll back')));
+panel('live menu', samples.live, samples.service(), at => at.querySelector<HTMLElement>('[aria-haspopup=menu]')?.click());
+panel('live json', samples.live, samples.service(), at => at.querySelector<HTMLElement>('input[value=json]')?.click());
 panel('live settings', samples.live, samples.service(), after(press('Settings'), press('Delete')));
+panel('serving open', samples.failed, samples.service({ revision: 2, deployment: 'd-1' }), press('Revision 2 serves'));
 panel('live unfolded', samples.live, samples.service(), press('Updated in'));
 panel('unhealthy', samples.live, samples.service({ state: 'unhealthy', health: { state: 'unhealthy', text: '', checked: samples.before(3) }, error: { code: 'worker', error: 'The worker ends as soon as it starts', cause: 'MemoryError in init()', hint: 'see `%mldeploy service get-logs diabetes-regression`' } }));
 panel('stopped', samples.live, samples.service({ state: 'stopped', scoringUri: '', can: ['start', 'delete'], health: { state: 'unknown', text: '', checked: '' } }));
 panel('lost', samples.live, samples.service(), (_, port) => port.lose(samples.before(10)));
 panel('long name', samples.timeline({ service: LONG }), samples.service({ service: LONG, state: 'updating' }));
+panel('hostile log', samples.timeline(), deploying, (_, port) => port.emit('deployment', { lines: hostile.map((text, at) => samples.line(100 + at, text, { stage: 'push' })) }));
+panel('no key', samples.live, samples.service({ auth: 'none', description: 'Predicts progression', can: ['update', 'test', 'delete'] }), press('Code'));
 show('deploy form', at => render(<FormPanel port={fakePort({}, extras)} form="deploy" onBegun={() => undefined} />, at));
+show('deploy form refused', at => {
+  render(<FormPanel port={fakePort({}, extras)} form="deploy" onBegun={() => undefined} onClose={() => undefined} />, at);
+  setTimeout(() => press('Deploy')(at), 800);
+});
 
-const theme = new URLSearchParams(location.search);
-if (theme.get('theme') === 'dark') document.body.className = 'theme-dark';
-if (theme.get('dir') === 'rtl') document.documentElement.dir = 'rtl';

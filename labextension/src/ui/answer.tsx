@@ -25,7 +25,7 @@ export function AnswerView({ answer }: { answer: Answer }) {
       {answer.base64 && answer.contentType.startsWith('image/') ? (
         <img class="mld-Picture" alt="The picture that the service answered with" src={`data:${answer.contentType.split(';')[0]};base64,${answer.base64}`} />
       ) : (
-        <pre class="mld-Code mld-Answer" tabIndex={0} role="region" aria-label="Response body">
+        <pre class="mld-Code mld-Answer" tabIndex={0} role="group" aria-label="Response body">
           {answer.text ? <Highlighted text={json ?? answer.text} language={json === null ? '' : 'json'} /> : <span class="c">{answer.bytes ? `${size(answer.bytes)} of ${answer.contentType || 'bytes'}` : 'No body'}</span>}
           {answer.cut ? <span class="c">{`\n… ${size(answer.bytes)} in all`}</span> : null}
         </pre>

@@ -51,7 +51,7 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
         {path === '/score' && verb === 'POST' ? <Button onClick={onTry}>Try in Test</Button> : null}
       </div>
       {rows.length ? (
-        <div class="mld-Scroll" tabIndex={0} role="region" aria-label="Request fields, scrolls sideways">
+        <div class="mld-Scroll" tabIndex={0} role="group" aria-label="Request fields, scrolls sideways">
           <table class="mld-Table mld-mod-flush">
             <thead><tr><th scope="col">Request field</th><th scope="col">Type</th><th scope="col" class="mld-mod-optional">Required</th><th scope="col" class="mld-Num">Sample</th></tr></thead>
             <tbody>{shown.map(row => <tr key={row.name}><th scope="row"><code>{row.name}</code></th><td>{row.type}</td><td class="mld-mod-optional">{row.required ? 'Yes' : 'No'}</td><td class="mld-Num">{row.sample}</td></tr>)}</tbody>
@@ -59,7 +59,7 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
         </div>
       ) : null}
       {rows.length > FEW && !all ? <button type="button" class="mld-Link" onClick={() => setAll(true)}>Show {rows.length - FEW} more fields</button> : null}
-      <div class="mld-Scroll" tabIndex={0} role="region" aria-label="Responses, scrolls sideways">
+      <div class="mld-Scroll" tabIndex={0} role="group" aria-label="Responses, scrolls sideways">
         <table class="mld-Table mld-mod-flush">
           <thead><tr><th scope="col">Response</th><th scope="col">When</th></tr></thead>
           <tbody>

@@ -11,11 +11,12 @@ export interface Problem { path: Path; text: string }
 interface EditorProps { value: Json; onChange: (value: Json) => void; problems: Problem[] }
 
 /** The body as a form: tables for frames and arrays, fields for the rest. It and the JSON text are one value. */
-export function BodyForm({ shape, ...editor }: EditorProps & { shape: Shape }) {
+export function BodyForm({ shape, answered, ...editor }: EditorProps & { shape: Shape; answered: number }) {
   const root = useRef<HTMLDivElement>(null);
+  // Once for each answer: correcting one of two wrong values must not move the focus to the other.
   useEffect(() => {
     if (editor.problems.length) root.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
-  }, [editor.problems]);
+  }, [answered]);
   return <div class="mld-Stack" ref={root}><Part shape={shape} path={[]} label="Body" {...editor} /></div>;
 }
 
@@ -137,7 +138,7 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
   const shown = rows.slice(0, MOST_ROWS);
   return (
     <>
-      <div class="mld-Scroll" tabIndex={0} role="region" aria-label={`${label || 'Rows'} to score, scrolls sideways`}>
+      <div class="mld-Scroll" tabIndex={0} role="group" aria-label={`${label || 'Rows'} to score, scrolls sideways`}>
         <table class="mld-Frame" aria-label={`${label || 'Rows'} to score`} ref={table} onPaste={onPaste} onKeyDown={onKeyDown}>
           <thead>
             <tr>
@@ -175,7 +176,7 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
           </tbody>
         </table>
       </div>
-      {said ? <p class="mld-Message" data-level="error" id={`${id}-p`}><Icon name="failed" /><span>{said.text}</span></p> : null}
+      {said ? <p class="mld-Message" data-level="error" id={`${id}-p`}><Icon name="failed" /><span>{said.text}{below.length > 1 ? ` ${below.length - 1} more ${below.length === 2 ? 'value does' : 'values do'} not fit.` : ''}</span></p> : null}
       <div class="mld-Row">
         {shape.growing ? <Button onClick={() => setRows([...rows, emptyRow(shape)])}><Icon name="plus" />Add row</Button> : null}
         <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional">{rows.length > MOST_ROWS ? `${MOST_ROWS} of ${rows.length} rows; all are sent.` : `${rows.length} ${rows.length === 1 ? 'row' : 'rows'}.`} Paste cells from a spreadsheet or a printed DataFrame.</span>
@@ -197,9 +198,9 @@ function JsonPart({ path, label, value: body, onChange, problems }: EditorProps 
 }
 
 /** JSON as text. While it is no JSON the message says where, and the value stays as it was. */
-export function JsonEditor({ id, label, value, onChange, onText, invalid, rows = 8 }: { id?: string; label: string; value: Json; onChange: (value: Json) => void; onText?: (text: string, error: string) => void; invalid?: boolean; rows?: number }) {
-  const [text, setText] = useState(() => formatJson(value));
-  const [error, setError] = useState('');
+export function JsonEditor({ id, label, value, draft, onChange, onText, invalid, rows = 8 }: { id?: string; label: string; value: Json; draft?: string | null; onChange: (value: Json) => void; onText?: (text: string, error: string) => void; invalid?: boolean; rows?: number }) {
+  const [text, setText] = useState(() => draft ?? formatJson(value));
+  const [error, setError] = useState(() => (draft ? jsonProblem(draft) : ''));
   const last = useRef(value);
   useEffect(() => {
     if (last.current === value) return;
@@ -209,22 +210,29 @@ export function JsonEditor({ id, label, value, onChange, onText, invalid, rows =
   }, [value]);
   const input = (next: string) => {
     setText(next);
-    let problem = '';
-    try {
-      const parsed = parseJson(next);
-      last.current = parsed;
-      onChange(parsed);
-    } catch (reason) {
-      problem = reason instanceof JsonError ? reason.message : String(reason);
+    const problem = jsonProblem(next);
+    if (!problem) {
+      last.current = parseJson(next);
+      onChange(last.current);
     }
     setError(problem);
     onText?.(next, problem);
   };
   const message = error ? `This is no JSON: ${error}.` : '';
+  const messageId = useId();
   return (
     <>
-      <textarea id={id} class="mld-Input mld-mod-mono mld-Area" aria-label={label} aria-invalid={!!error || invalid || undefined} rows={rows} spellcheck={false} value={text} onInput={event => input(event.currentTarget.value)} />
-      {message ? <p class="mld-Message" data-level="error"><Icon name="failed" /><span>{message}</span></p> : null}
+      <textarea id={id} class="mld-Input mld-mod-mono mld-Area" aria-label={label} aria-invalid={!!error || invalid || undefined} aria-describedby={error ? messageId : undefined} rows={rows} spellcheck={false} value={text} onInput={event => input(event.currentTarget.value)} />
+      {message ? <p class="mld-Message" data-level="error" id={messageId}><Icon name="failed" /><span>{message}</span></p> : null}
     </>
   );
+}
+
+function jsonProblem(text: string): string {
+  try {
+    parseJson(text);
+    return '';
+  } catch (reason) {
+    return reason instanceof JsonError ? reason.message : String(reason);
+  }
 }

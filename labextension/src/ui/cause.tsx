@@ -40,7 +40,7 @@ function Excerpt({ where }: { where: Where }) {
       <figcaption>
         <span class="mld-Grow mld-Cut">{where.cell === null ? null : <>Cell {where.cell}, </>}<code>{where.file}</code></span>
       </figcaption>
-      <pre tabIndex={0} role="region" aria-label={label}>
+      <pre tabIndex={0} role="group" aria-label={label}>
         {lines.map(line => (
           <span class={line.guilty ? 'mld-mod-hit' : undefined} key={line.line}><b>{line.line}</b>{line.text}{'\n'}</span>
         ))}

@@ -26,7 +26,7 @@ export function CodeTab({ service }: { service: Service }) {
         {port.insertCell && sample.language === 'python' ? <Button optional onClick={() => port.insertCell?.(sample.text)}><Icon name="insert" />Insert as cell</Button> : null}
         <CopyButton label="Copy the code" copy={() => sample.text} />
       </div>
-      <pre class="mld-Code" tabIndex={0} role="region" aria-label={`${sample.title} code`}><Highlighted text={sample.text} language={sample.language} /></pre>
+      <pre class="mld-Code" tabIndex={0} role="group" aria-label={`${sample.title} code`}><Highlighted text={sample.text} language={sample.language} /></pre>
       {sample.note ? <p class="mld-Muted">{sample.note}</p> : null}
       {service.auth === 'none' ? null : (
         <p class="mld-Muted">The {service.auth} is read from <code>SCORING_KEY</code>; it is never written into code. <CopyButton link label={`Copy the ${service.auth}`} copy={key}>Copy the {service.auth}</CopyButton></p>

@@ -46,7 +46,12 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
   const [advanced, setAdvanced] = useState(false);
   const [registering, setRegistering] = useState(false);
   const root = useRef<HTMLFormElement>(null);
+  const begun = useRef(false);
   const { busy, failure: refused, order, dismiss } = useOrder();
+  const focus = (field: string) => requestAnimationFrame(() => root.current?.querySelector<HTMLElement>(`[data-field="${CSS.escape(field)}"] :is(input, select, textarea)`)?.focus());
+  useEffect(() => {
+    if (refused?.field) focus(refused.field);
+  }, [refused]);
 
   useEffect(() => {
     let current = true;
@@ -54,7 +59,11 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
       described => {
         if (!current) return;
         setForm(described);
-        setValues(before => ({ ...described.values, ...pick(before, touched) }));
+        // What was typed stays, but not what the deployment that it began has made true.
+        const kept = begun.current ? new Set<string>() : touched;
+        begun.current = false;
+        setTouched(kept);
+        setValues(before => ({ ...described.values, ...pick(before, kept) }));
       },
       reason => current && setFailure(asFailure(reason)),
     );
@@ -97,12 +106,12 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
     const wrong = checked?.problems.find(problem => problem.level === 'error' && fields.some(field => field.key === problem.field));
     if (wrong) {
       if (fields.find(field => field.key === wrong.field)?.advanced) setAdvanced(true);
-      requestAnimationFrame(() => root.current?.querySelector<HTMLElement>(`[data-field="${CSS.escape(wrong.field)}"] :is(input, select, textarea)`)?.focus());
+      focus(wrong.field);
       return;
     }
-    order('submit', () => port.request('form.submit', { ...where, values: sent }), begun => {
-      setTouched(new Set());
-      onBegun(begun);
+    order('submit', () => port.request('form.submit', { ...where, values: sent }), answer => {
+      begun.current = true;
+      onBegun(answer);
     });
   };
   const sections = [...new Set(form.fields.map(field => field.section))];
@@ -181,7 +190,7 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
                 <Segments label="Preview as" value={preview.kind} options={check!.previews.map(one => [one.kind, one.title])} onPick={setLanguage} />
                 <CopyButton label="Copy the call" copy={() => preview.text} />
               </div>
-              <pre class="mld-Code mld-Preview" tabIndex={0} role="region" aria-label={`${preview.title} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
+              <pre class="mld-Code mld-Preview" tabIndex={0} role="group" aria-label={`${preview.title} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
               {port.insertCell && preview.kind !== 'cli' ? <Button optional onClick={() => port.insertCell?.(preview.text)}><Icon name="insert" />Insert as cell</Button> : null}
             </>
           ) : <p class="mld-Muted">The same as code appears here once nothing is missing.</p>}
@@ -191,7 +200,7 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
       <div class="mld-Foot">
         {/* The field keeps the focus until the button is released: its message would move the button away. */}
         <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy ? 'true' : undefined} onMouseDown={event => event.preventDefault()}>{busy ? <Icon name="busy" spin /> : null}{form.submit}</button>
-        {kind === 'update' ? <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); }}>Discard changes</Button> : null}
+        {kind === 'update' ? <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>Discard changes</Button> : null}
         {onClose && !header ? <Button onClick={onClose}>Close</Button> : null}
         <span class="mld-Muted mld-Grow">{check?.note ?? ''}</span>
       </div>

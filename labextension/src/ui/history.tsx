@@ -34,7 +34,7 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
     });
   return (
     <>
-      <div class="mld-Scroll" tabIndex={0} role="region" aria-label="Revisions, scrolls sideways">
+      <div class="mld-Scroll" tabIndex={0} role="group" aria-label="Revisions, scrolls sideways">
         <table class="mld-Table mld-mod-tall">
           <thead>
             <tr>

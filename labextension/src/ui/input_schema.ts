@@ -69,21 +69,45 @@ export function readInput(document: OpenApi): Input {
   return { json: { shape, schema, example: example === undefined ? undefined : fromPlain(example) }, bytes, summary: describeShape(shape) };
 }
 
-function resolve(schema: Schema, document: OpenApi, depth = 0): Schema {
-  if (schema.$ref && depth < DEEPEST) {
+/** Follows references. Of several alternatives it takes the one that the sample is of, beside null. */
+function resolve(schema: Schema, document: OpenApi, sample?: Json, depth = 0): Schema {
+  if (depth > DEEPEST) return {};
+  if (schema.$ref) {
     const name = schema.$ref.split('/').at(-1) ?? '';
     const found = document.components?.schemas?.[name];
-    return found ? resolve(found, document, depth + 1) : {};
+    return found ? resolve(found, document, sample, depth + 1) : {};
   }
   const choices = schema.anyOf ?? schema.oneOf;
   if (choices) {
     const real = choices.filter(one => one.type !== 'null');
-    if (real.length === 1) {
-      const one = resolve(real[0]!, document, depth + 1);
-      return choices.length > 1 ? { ...one, type: [one.type ?? 'object', 'null'].flat() } : one;
+    const fitting = real.length === 1 ? real : sample === undefined ? [] : real.map(one => resolve(one, document, sample, depth + 1)).filter(one => isOf(one, sample));
+    if (fitting[0]) {
+      const one = resolve(fitting[0], document, sample, depth + 1);
+      return choices.length > real.length ? { ...one, type: [one.type ?? 'object', 'null'].flat() } : one;
     }
   }
   return schema;
+}
+
+/** Whether a value is of a schema's JSON type. */
+function isOf(schema: Schema, value: Json): boolean {
+  const types = typesOf(schema);
+  if (Array.isArray(value)) return types.includes('array');
+  if (value instanceof Map) return types.includes('object') || !!schema.properties;
+  if (value instanceof JsonNumber) return types.includes('number') || types.includes('integer');
+  return types.includes(value === null ? 'null' : typeof value);
+}
+
+/** What a value shows of the schema that it has no name for: `{}` takes anything. */
+function schemaOf(value: Json | undefined): Schema {
+  if (value instanceof JsonNumber) return { type: 'number' };
+  return typeof value === 'string' || typeof value === 'boolean' ? { type: typeof value } : {};
+}
+
+/** A cell's scalar: as its schema says, or where that takes anything, as the sample is. */
+function cellOf(schema: Schema | undefined, document: OpenApi, sample: Json | undefined, required: boolean): Scalar | null {
+  const own = resolve(schema ?? {}, document, sample);
+  return scalarOf(own.type === undefined && !own.enum ? schemaOf(sample) : own, required);
 }
 
 const typesOf = (schema: Schema): string[] => (schema.type === undefined ? [] : [schema.type].flat());
@@ -92,7 +116,10 @@ function scalarOf(schema: Schema, required: boolean): Scalar | null {
   const types = typesOf(schema).filter(type => type !== 'null');
   const nullable = typesOf(schema).includes('null');
   const base = { nullable, required, format: schema.format ?? '' };
-  if (schema.enum?.every(one => typeof one === 'string')) return { ...base, kind: 'choice', choices: schema.enum as string[], describe: 'one of a list' };
+  const choices = schema.enum?.filter(one => one !== null);
+  if (choices?.length && choices.every(one => typeof one === 'string')) {
+    return { ...base, nullable: nullable || choices.length < schema.enum!.length, kind: 'choice', choices: choices as string[], describe: 'one of a list' };
+  }
   const kind = types.length === 1 ? types[0] : undefined;
   if (kind !== 'number' && kind !== 'integer' && kind !== 'string' && kind !== 'boolean') return null;
   const describe = [schema.format && kind === 'string' ? schema.format : kind, nullable ? 'or null' : ''].filter(Boolean).join(' ');
@@ -101,41 +128,56 @@ function scalarOf(schema: Schema, required: boolean): Scalar | null {
 
 export function shapeOf(raw: Schema, document: OpenApi, sample: Json | undefined, required = true, depth = 0): Shape {
   if (depth > DEEPEST) return { shape: 'json' };
-  const schema = resolve(raw, document);
+  const schema = resolve(raw, document, sample);
   const scalar = scalarOf(schema, required);
   if (scalar) return { shape: 'scalar', scalar };
   const types = typesOf(schema).filter(type => type !== 'null');
-  if (types[0] === 'array' && schema.items) return tableOf(schema, document, sample) ?? { shape: 'json' };
+  if (types[0] === 'array') return tableOf(schema, document, sample) ?? { shape: 'json' };
   if (schema.properties) {
     const needed = new Set(schema.required ?? []);
     const fields = Object.entries(schema.properties).map(([key, property]) => {
       const inside = sample instanceof Map ? sample.get(key) : undefined;
-      const own = resolve(property, document);
+      const own = resolve(property, document, inside);
       return { key, required: needed.has(key), shape: shapeOf(property, document, inside, needed.has(key), depth + 1), describe: own.description ?? own['x-format'] ?? '' };
     });
+    if (!fields.length || fields.every(field => field.shape.shape === 'json')) return { shape: 'json' };
+    nameColumns(fields, sample);
     return { shape: 'group', fields };
   }
   return { shape: 'json' };
 }
 
+/** A frame by `split` has its columns' names beside its rows. */
+function nameColumns(fields: (Shape & { shape: 'group' })['fields'], sample: Json | undefined): void {
+  const data = fields.find(field => field.key === 'data')?.shape;
+  const names = sample instanceof Map ? sample.get('columns') : undefined;
+  if (data?.shape !== 'table' || data.rows !== 'lists' || !Array.isArray(names) || names.length !== data.columns.length) return;
+  data.columns = data.columns.map((column, at) => ({ ...column, key: cellText(names[at]) }));
+}
+
 function tableOf(schema: Schema, document: OpenApi, sample: Json | undefined): Shape | null {
-  const items = resolve(schema.items as Schema, document);
+  const rows = Array.isArray(sample) ? sample : [];
+  const items = resolve(schema.items ?? {}, document, rows[0]);
   const growing = !(schema.minItems !== undefined && schema.minItems === schema.maxItems);
-  if (items.properties) {
+  const keys = items.properties ? Object.keys(items.properties) : [...new Set(rows.flatMap(row => (row instanceof Map ? [...row.keys()] : [])))];
+  if (items.properties || (rows.length && rows.every(row => row instanceof Map))) {
     const needed = new Set(items.required ?? []);
-    const columns = Object.entries(items.properties).map(([key, property]) => ({ key, scalar: scalarOf(resolve(property, document), needed.has(key)) }));
+    const columns = keys.map(key => {
+      const seen = rows.map(row => (row instanceof Map ? row.get(key) : undefined)).find(value => value !== undefined && value !== null);
+      return { key, scalar: cellOf(items.properties?.[key], document, seen, needed.has(key)) };
+    });
     if (!columns.length || columns.some(column => column.scalar === null)) return null;
     return { shape: 'table', rows: 'objects', columns: columns as { key: string; scalar: Scalar }[], growing };
   }
-  if (typesOf(items).includes('array') && items.items) {
-    const scalar = scalarOf(resolve(items.items, document), true);
-    if (!scalar) return null;
-    const first = Array.isArray(sample) && Array.isArray(sample[0]) ? sample[0].length : 0;
-    const width = items.minItems !== undefined && items.minItems === items.maxItems ? items.minItems : first;
+  if (typesOf(items).includes('array') || Array.isArray(rows[0])) {
+    const first = Array.isArray(rows[0]) ? rows[0] : [];
+    const width = items.minItems !== undefined && items.minItems === items.maxItems ? items.minItems : first.length;
     if (!width || width > 200) return null;
-    return { shape: 'table', rows: 'lists', columns: Array.from({ length: width }, (_, at) => ({ key: String(at), scalar })), growing };
+    const columns = Array.from({ length: width }, (_, at) => ({ key: String(at), scalar: cellOf(items.items, document, first[at], true) }));
+    if (columns.some(column => column.scalar === null)) return null;
+    return { shape: 'table', rows: 'lists', columns: columns as { key: string; scalar: Scalar }[], growing };
   }
-  const scalar = scalarOf(items, true);
+  const scalar = cellOf(schema.items, document, rows[0], true);
   return scalar ? { shape: 'table', rows: 'values', columns: [{ key: 'value', scalar }], growing } : null;
 }
 

@@ -1,16 +1,15 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { LogLine, Stage } from '../protocol';
+import type { Failure, LogLine, Stage } from '../protocol';
 import { clock, count, offset, plural } from './format';
 import { Icon } from './icons';
-import { LogBuffer } from './log_buffer';
-import { parse, plain } from './log_text';
-import { CopyButton, IconButton, Pick } from './parts';
+import type { LogBuffer } from './log_buffer';
+import { HEADING, type HeadingRow, LONGEST, Layout, ROW, type Row, findMatches, findRow, headingOf, isLine, listRows, searchPattern } from './log_rows';
+import { overwrite, parse, plain } from './log_text';
+import { CopyButton, FailureMessage, IconButton, Pick } from './parts';
+import { asFailure } from './port_context';
 import { STAGE_LOOKS } from './words';
 
-const ROW = 20; // pixels: one line that is not wrapped
-const HEADING = 24; // pixels
 const OVERSCAN = 12; // rows drawn above and below those in view
-const LONGEST = 4000; // characters of a line that are drawn; copy and download have all of them
 const NEAR_END = 4; // pixels from the end within which the log still follows
 
 export interface LogViewProps {
@@ -27,10 +26,6 @@ export interface LogViewProps {
   height?: number;
 }
 
-interface HeadingRow { stage: Stage; lines: number; folded: boolean }
-interface LineRow { line: LogLine }
-type Row = HeadingRow | LineRow;
-
 export function LogView(props: LogViewProps) {
   const { buffer, stages } = props;
   const version = useBuffer(buffer);
@@ -42,7 +37,8 @@ export function LogView(props: LogViewProps) {
   const [wrap, setWrap] = useState(false);
   const [follow, setFollow] = useState(true);
   const [folds, setFolds] = useState<Record<string, boolean>>({});
-  const [seen, setSeen] = useState(0); // the last line's number when following stopped
+  const [seen, setSeen] = useState(0); // lines that had come when following stopped
+  const [failure, setFailure] = useState<Failure | null>(null);
   const body = useRef<HTMLDivElement>(null);
   const searchBox = useRef<HTMLInputElement>(null);
   const view = useScroll(body);
@@ -51,7 +47,7 @@ export function LogView(props: LogViewProps) {
     () => listRows(buffer, { stages, stage, revision, level, folds }),
     [version, stages, stage, revision, level, folds],
   );
-  const heights = useHeights(rows, wrap, view.width);
+  const { layout, measure } = useLayout(rows, wrap, view.width);
   const matches = useMemo(() => findMatches(rows, search), [rows, search]);
   const current = matches.length ? matches[Math.min(match, matches.length - 1)]! : -1;
 
@@ -60,54 +56,64 @@ export function LogView(props: LogViewProps) {
   };
   const toEnd = () => {
     setFollow(true);
-    scrollTo(heights.total);
+    scrollTo(layout.total);
+  };
+  const stay = () => {
+    setFollow(false);
+    setSeen(buffer.received);
   };
 
-  // Measured before new rows were drawn: was the end in view?
+  // The end stays in view while the log follows, else the row at the top: whatever is added or folded above it.
+  const anchor = useRef<{ row: Row; below: number } | null>(null);
+  const keepAnchor = (top: number) => {
+    const at = layout.at(top);
+    anchor.current = at < rows.length ? { row: rows[at]!, below: top - layout.top(at) } : null;
+  };
   useLayoutEffect(() => {
-    if (follow) scrollTo(heights.total);
-  }, [version, follow, heights.total]);
+    if (follow) {
+      scrollTo(layout.total);
+    } else if (anchor.current) {
+      const { row, below } = anchor.current;
+      const at = findRow(rows, row);
+      const same = at >= 0 && isLine(rows[at]!) === isLine(row);
+      if (at >= 0) scrollTo(layout.top(at) + (same ? below : 0));
+    }
+  }, [rows, follow, layout.total]);
 
   const onScroll = () => {
     const element = body.current;
     if (!element) return;
     view.update();
+    keepAnchor(element.scrollTop);
     const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight <= NEAR_END;
     if (atEnd && !follow) setFollow(true);
-    if (!atEnd && follow && view.movedUp()) {
-      setFollow(false);
-      setSeen(buffer.last);
-    }
+    if (!atEnd && follow && view.movedUp()) stay();
   };
 
   useEffect(() => {
     if (!props.goTo?.stage) return;
     setStage(before => (before && before !== props.goTo!.stage ? '' : before));
     setFolds(before => ({ ...before, [props.goTo!.stage]: false }));
-    setFollow(false);
-    setSeen(buffer.last);
+    stay();
     requestAnimationFrame(() => {
-      const at = rowsNow.current.findIndex(row => 'stage' in row && row.stage.id === props.goTo!.stage);
-      if (at >= 0) scrollTo(heightsNow.current.top(at));
+      const at = now.current.rows.findIndex(row => !isLine(row) && row.stage.id === props.goTo!.stage);
+      if (at >= 0) scrollTo(now.current.layout.top(at));
     });
   }, [props.goTo?.at]);
-  const rowsNow = useRef(rows);
-  const heightsNow = useRef(heights);
-  rowsNow.current = rows;
-  heightsNow.current = heights;
+  const now = useRef({ rows, layout });
+  now.current = { rows, layout };
 
   const showMatch = (to: number) => {
     if (!matches.length) return;
     const next = (to + matches.length) % matches.length;
     setMatch(next);
-    setFollow(false);
-    setSeen(buffer.last);
-    scrollTo(heights.top(matches[next]!) - view.height / 2);
+    stay();
+    scrollTo(layout.top(matches[next]!) - view.height / 2);
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== body.current) return;
-    if (event.key === 'f' || event.key === 'F') (follow ? setFollow(false) : toEnd());
+    if (event.key === 'f' || event.key === 'F') (follow ? stay() : toEnd());
     else if (event.key === 'w' || event.key === 'W') setWrap(!wrap);
     else if (event.key === '/') searchBox.current?.focus();
     else if (event.key === 'End') toEnd();
@@ -116,10 +122,14 @@ export function LogView(props: LogViewProps) {
     event.stopPropagation();
   };
 
-  const text = () => rows.map(row => ('line' in row ? plain(row.line.text) : `${row.stage.title}:`)).join('\n');
-  const fresh = follow ? 0 : Math.max(0, buffer.last - seen);
-  const [first, last] = heights.range(view.top, view.height);
-  const heading = first < rows.length ? headingBefore(rows, first) : null;
+  const text = () => rows.map(row => (isLine(row) ? plain(row.text) : `${row.stage.title}:`)).join('\n');
+  const fresh = follow ? 0 : Math.max(0, buffer.received - seen);
+  const top = layout.at(view.top);
+  const first = Math.max(0, Math.min(top, rows.length) - OVERSCAN);
+  const last = Math.min(rows.length, layout.at(view.top + view.height) + OVERSCAN);
+  // The heading of the row at the top stays in view, in the place of its own row.
+  const heading = stages && top < rows.length && (isLine(rows[top]!) || layout.top(top) < view.top) ? headingOf(rows, top) : null;
+  const inView = current >= 0 && layout.top(current) >= view.top && layout.top(current + 1) <= view.top + view.height;
 
   return (
     <div class={wrap ? 'mld-Log mld-mod-wrap' : 'mld-Log'}>
@@ -144,7 +154,7 @@ export function LogView(props: LogViewProps) {
               setMatch(0);
             }}
             onKeyDown={event => {
-              if (event.key === 'Enter') showMatch(matches.length && heights.visible(current, view) ? match + (event.shiftKey ? -1 : 1) : match);
+              if (event.key === 'Enter') showMatch(inView ? match + (event.shiftKey ? -1 : 1) : match);
               else if (event.key === 'Escape' && search) setSearch('');
               else return;
               event.preventDefault();
@@ -166,33 +176,27 @@ export function LogView(props: LogViewProps) {
           label="Follow new lines"
           title="Follow new lines (F)"
           pressed={follow}
-          onClick={() => {
-            if (follow) {
-              setFollow(false);
-              setSeen(buffer.last);
-            } else toEnd();
-          }}
+          onClick={() => (follow ? stay() : toEnd())}
         />
         <span class="mld-Sep" />
         <CopyButton label="Copy the shown lines" copy={text} />
-        <IconButton icon="download" label="Download the whole log" onClick={() => void save(props.download)} />
+        <IconButton icon="download" label="Download the whole log" onClick={() => save(props.download).then(() => setFailure(null), reason => setFailure(asFailure(reason)))} />
       </div>
       <div class="mld-Log-body" role="log" aria-live="off" aria-label={props.label} tabIndex={0} ref={body} onScroll={onScroll} onKeyDown={onKeyDown} style={props.height ? { blockSize: `${props.height}px` } : undefined}>
         {rows.length === 0 ? <p class="mld-Log-empty">{buffer.length ? 'No line passes the filter.' : props.empty}</p> : null}
-        {heading ? <Heading row={heading} onFold={() => fold(heading)} /> : null}
-        <div class="mld-Log-rows" style={{ blockSize: `${heights.total}px`, marginBlockStart: heading ? `-${HEADING}px` : 0 }}>
-          <div style={{ transform: `translateY(${heights.top(first)}px)` }} ref={heights.measure} data-first={first}>
-            {rows.slice(first, last).map((row, at) =>
-              'stage' in row ? (
-                <Heading key={`s${row.stage.id}`} row={row} onFold={() => fold(row)} />
-              ) : (
-                <Line key={row.line.n} line={row.line} clockTime={!stages} search={search} current={first + at === current} />
-              ),
-            )}
+        {heading ? <div class="mld-Log-pinned"><Heading row={heading} onFold={() => fold(heading)} /></div> : null}
+        <div class="mld-Log-rows" style={{ blockSize: `${layout.total}px` }}>
+          <div style={{ insetBlockStart: `${layout.top(first)}px` }} ref={measure}>
+            {rows.slice(first, last).map((row, at) => {
+              if (isLine(row)) return <Line key={row.n} line={row} clockTime={!stages} search={search} current={first + at === current} />;
+              if (row.stage.id === heading?.stage.id) return <div key={`p${row.stage.id}`} style={{ blockSize: `${HEADING}px` }} />;
+              return <Heading key={`s${row.stage.id}`} row={row} onFold={() => fold(row)} />;
+            })}
           </div>
         </div>
-        {buffer.dropped ? <p class="mld-VisuallyHidden">{`${plural(buffer.dropped, 'earlier line')} only in the download`}</p> : null}
       </div>
+      {buffer.dropped ? <p class="mld-Log-dropped">{plural(buffer.dropped, 'earlier line')} only in the download.</p> : null}
+      {failure ? <FailureMessage failure={failure} onDismiss={() => setFailure(null)} /> : null}
       {fresh > 0 ? (
         <button type="button" class="mld-Btn mld-Log-more" onClick={toEnd}><Icon name="follow" />{plural(fresh, 'new line')}</button>
       ) : null}
@@ -201,10 +205,7 @@ export function LogView(props: LogViewProps) {
 
   function fold(row: HeadingRow) {
     setFolds({ ...folds, [row.stage.id]: !row.folded });
-    if (follow) {
-      setFollow(false);
-      setSeen(buffer.last);
-    }
+    if (follow) stay();
   }
 }
 
@@ -225,15 +226,16 @@ const LEVELS = { warning: 'warning', error: 'failed' } as const;
 function Line({ line, clockTime, search, current }: { line: LogLine; clockTime: boolean; search: string; current: boolean }) {
   const time = clockTime ? clock(line.time, true) : line.elapsedSeconds === null ? '' : offset(line.elapsedSeconds);
   const level = line.level === 'warning' || line.level === 'error' ? line.level : undefined;
-  const cut = line.text.length > LONGEST;
+  const text = overwrite(line.text);
+  const cut = text.length > LONGEST;
   return (
     <div class="mld-Line" data-level={level} data-n={line.n}>
       <time>{time}</time>
       {level ? <Icon name={LEVELS[level]} label={level} /> : null}
       <span>
         {line.source ? <span class="mld-Sgr-dim">{line.source}{'  '}</span> : null}
-        <Text raw={cut ? line.text.slice(0, LONGEST) : line.text} search={search} current={current} />
-        {cut ? <span class="mld-Sgr-dim"> … {count(line.text.length - LONGEST)} more characters in the download</span> : null}
+        <Text raw={cut ? text.slice(0, LONGEST) : text} search={search} current={current} />
+        {cut ? <span class="mld-Sgr-dim"> … {count(text.length - LONGEST)} more characters in the download</span> : null}
       </span>
     </div>
   );
@@ -241,12 +243,13 @@ function Line({ line, clockTime, search, current }: { line: LogLine; clockTime: 
 
 function Text({ raw, search, current }: { raw: string; search: string; current: boolean }) {
   const runs = parse(raw);
+  const pattern = searchPattern(search);
   let marked = false;
   return (
     <>
       {runs.map(run => {
         const classes = [run.colour && `mld-Sgr-${run.colour}`, run.dim && 'mld-Sgr-dim', run.bold && 'mld-Sgr-bold'].filter(Boolean).join(' ');
-        const parts = search ? splitMatches(run.text, search) : [run.text];
+        const parts = pattern ? run.text.split(pattern) : [run.text]; // odd parts are the matches
         const inner = parts.map((part, at) => {
           if (at % 2 === 0) return part;
           const first = current && !marked;
@@ -257,76 +260,6 @@ function Text({ raw, search, current }: { raw: string; search: string; current: 
       })}
     </>
   );
-}
-
-/** Odd parts are the matches; letter case does not count. */
-function splitMatches(text: string, search: string): string[] {
-  const parts: string[] = [];
-  const lower = text.toLowerCase();
-  const wanted = search.toLowerCase();
-  if (lower.length !== text.length) return [text]; // some letters change their length: nothing to mark safely
-  let at = 0;
-  for (let found = lower.indexOf(wanted); found >= 0; found = lower.indexOf(wanted, at)) {
-    parts.push(text.slice(at, found), text.slice(found, found + wanted.length));
-    at = found + wanted.length;
-  }
-  return [...parts, text.slice(at)];
-}
-
-function isFolded(stage: Stage, folds: Record<string, boolean>, only: string): boolean {
-  return folds[stage.id] ?? (only !== stage.id && stage.state === 'done' && stage.warnings === 0);
-}
-
-function listRows(buffer: LogBuffer, filter: { stages?: Stage[]; stage: string; revision: string; level: string; folds: Record<string, boolean> }): Row[] {
-  const rows: Row[] = [];
-  const passes = (line: LogLine) =>
-    (!filter.level || line.level === 'error' || line.level === filter.level) &&
-    (!filter.revision || String(line.revision) === filter.revision);
-  if (!filter.stages) {
-    for (let index = 0; index < buffer.length; index++) {
-      const line = buffer.at(index);
-      if (passes(line)) rows.push({ line });
-    }
-    return rows;
-  }
-  const byStage = new Map<string, LineRow[]>();
-  for (let index = 0; index < buffer.length; index++) {
-    const line = buffer.at(index);
-    if (!passes(line)) continue;
-    const of = byStage.get(line.stage);
-    if (of) of.push({ line });
-    else byStage.set(line.stage, [{ line }]);
-  }
-  rows.push(...(filter.stage ? [] : (byStage.get('') ?? [])));
-  for (const stage of filter.stages) {
-    const lines = byStage.get(stage.id) ?? [];
-    if ((filter.stage && filter.stage !== stage.id) || (!lines.length && stage.state !== 'running' && stage.state !== 'failed')) continue;
-    const folded = isFolded(stage, filter.folds, filter.stage) && !filter.level;
-    rows.push({ stage, lines: lines.length, folded });
-    if (!folded) for (const row of lines) rows.push(row);
-  }
-  return rows;
-}
-
-function findMatches(rows: Row[], search: string): number[] {
-  if (!search) return [];
-  const wanted = search.toLowerCase();
-  const found: number[] = [];
-  rows.forEach((row, at) => {
-    if (!('line' in row)) return;
-    const { text, requestId, source } = row.line;
-    const raw = text.includes('\x1b') || text.includes('\r') ? plain(text) : text;
-    if (raw.toLowerCase().includes(wanted) || requestId.toLowerCase() === wanted || source.toLowerCase().includes(wanted)) found.push(at);
-  });
-  return found;
-}
-
-function headingBefore(rows: Row[], first: number): HeadingRow | null {
-  for (let at = first; at >= 0; at--) {
-    const row = rows[at]!;
-    if ('stage' in row) return at === first ? null : row;
-  }
-  return null;
 }
 
 function useBuffer(buffer: LogBuffer): number {
@@ -362,58 +295,34 @@ function useScroll(body: { current: HTMLDivElement | null }): View & { update: (
   return { ...view, update, movedUp: () => tops.current[1] < tops.current[0] };
 }
 
-/** Where rows are. Without wrapping all lines are equally high; with it their height is measured when they are drawn. */
-function useHeights(rows: Row[], wrap: boolean, width: number) {
+/** Where rows are. A wrapped line's height is measured when it is drawn, and estimated until then. */
+function useLayout(rows: Row[], wrap: boolean, width: number) {
   const measured = useRef(new Map<number, number>());
-  const [, redraw] = useState(0);
+  const [version, redraw] = useState(0);
   const key = useRef('');
   if (key.current !== `${wrap} ${width}`) {
     key.current = `${wrap} ${width}`;
     measured.current.clear();
   }
-  const perRow = Math.max(20, Math.floor((width - 112) / 7.3)); // characters in a wrapped row, about
-  const tops = new Float64Array(rows.length + 1);
-  for (let at = 0; at < rows.length; at++) {
-    const row = rows[at]!;
-    let height = HEADING;
-    if ('line' in row) {
-      height = ROW;
-      if (wrap) height = measured.current.get(row.line.n) ?? ROW * Math.max(1, Math.ceil(Math.min(row.line.text.length, LONGEST) / perRow));
-    }
-    tops[at + 1] = tops[at]! + height;
-  }
-  const find = (y: number) => {
-    let low = 0;
-    let high = rows.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (tops[middle + 1]! <= y) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
-  return {
-    total: tops[rows.length]!,
-    top: (at: number) => tops[Math.min(Math.max(0, at), rows.length)]!,
-    range: (top: number, height: number): [number, number] => [
-      Math.max(0, Math.min(find(top), rows.length) - OVERSCAN),
-      Math.min(rows.length, find(top + height) + OVERSCAN),
-    ],
-    visible: (at: number, view: View) => at >= 0 && tops[at]! >= view.top && tops[at + 1]! <= view.top + view.height,
-    measure: (element: HTMLDivElement | null) => {
-      if (!element || !wrap) return;
-      let changed = false;
-      for (const child of element.children) {
-        const n = Number((child as HTMLElement).dataset['n']);
-        const height = (child as HTMLElement).offsetHeight;
-        if (n && height && measured.current.get(n) !== height) {
-          measured.current.set(n, height);
-          changed = true;
-        }
+  const layout = useMemo(() => {
+    const perRow = Math.max(20, Math.floor((width - 112) / 7.3)); // characters in a wrapped row, about
+    const heightOf = (line: LogLine) => measured.current.get(line.n) ?? ROW * Math.max(1, Math.ceil(Math.min(line.text.length, LONGEST) / perRow));
+    return new Layout(rows, wrap ? heightOf : undefined);
+  }, [rows, wrap, width, version]);
+  const measure = (element: HTMLDivElement | null) => {
+    if (!element || !wrap) return;
+    let changed = false;
+    for (const child of element.children) {
+      const n = Number((child as HTMLElement).dataset['n']);
+      const height = (child as HTMLElement).offsetHeight;
+      if (n && height && measured.current.get(n) !== height) {
+        measured.current.set(n, height);
+        changed = true;
       }
-      if (changed) queueMicrotask(() => redraw(before => before + 1));
-    },
+    }
+    if (changed) queueMicrotask(() => redraw(before => before + 1));
   };
+  return { layout, measure };
 }
 
 async function save(read: () => Promise<{ name: string; text: string }>): Promise<void> {

@@ -4,6 +4,8 @@ import type { LogLine } from '../protocol';
 export class LogBuffer {
   /** Lines that were dropped: by the server, or here because the buffer is full. */
   dropped = 0;
+  /** Lines that were ever added. */
+  received = 0;
   #lines: LogLine[] = [];
   #start = 0; // of the lines in use: the front is cut seldom
   #listeners = new Set<() => void>();
@@ -25,10 +27,14 @@ export class LogBuffer {
   }
 
   append(lines: LogLine[], lost = 0): void {
-    const { last } = this;
+    const before = this.#lines.length;
+    let { last } = this;
     for (const line of lines) {
-      if (line.n > last) this.#lines.push(line);
+      if (line.n <= last) continue;
+      this.#lines.push(line);
+      last = line.n;
     }
+    this.received += this.#lines.length - before;
     this.dropped += lost;
     const excess = this.length - this.capacity;
     if (excess > 0) {
@@ -44,7 +50,7 @@ export class LogBuffer {
 
   clear(): void {
     this.#lines = [];
-    this.#start = this.dropped = 0;
+    this.#start = this.dropped = this.received = 0;
     this.#notify();
   }
 

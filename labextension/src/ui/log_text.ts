@@ -24,18 +24,28 @@ function visible(text: string): string {
     .replace(INVISIBLE, found => `<U+${found.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`);
 }
 
+/** Whether a line's plain text may differ from what it is. */
+// eslint-disable-next-line no-control-regex
+export const ESCAPED = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/;
+
 /** A terminal's last picture of a line that was overwritten with carriage returns, as progress bars are. */
-function overwrite(text: string): string {
+export function overwrite(text: string): string {
   if (!text.includes('\r')) return text;
   const parts = text.replace(/\r+\n?$/, '').split(/\r+/);
   // Colours make lengths unknown; with them the last part wins, as it does on a screen that erases the line first.
-  if (text.includes('\x1b')) return parts.filter(Boolean).at(-1) ?? '';
-  return parts.reduce((line, part) => part + line.slice(part.length), '');
+  if (text.includes('\x1b') || text.includes('\x9b')) return parts.filter(Boolean).at(-1) ?? '';
+  // From the last part to the first: of an earlier one only what stands beyond the later ones is still seen.
+  let seen = '';
+  for (let at = parts.length - 1; at >= 0; at--) {
+    if (parts[at]!.length > seen.length) seen += parts[at]!.slice(seen.length);
+  }
+  return seen;
 }
 
 export function parse(raw: string): Run[] {
   const text = overwrite(raw);
-  if (!text.includes('\x1b') && !text.includes('\x9b') && !text.includes('\x9d')) return [{ text: visible(text), colour: '', bold: false, dim: false }];
+  // eslint-disable-next-line no-control-regex
+  if (!/[\x1b\x90\x98\x9b\x9d-\x9f]/.test(text)) return [{ text: visible(text), colour: '', bold: false, dim: false }];
   const runs: Run[] = [];
   let style = { colour: '', bold: false, dim: false };
   let at = 0;

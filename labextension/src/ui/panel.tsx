@@ -10,8 +10,8 @@ import { History } from './history';
 import { Icon } from './icons';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
-import { Button, CopyButton, FailureMessage, Menu, type MenuItem, Mid, writeClipboard } from './parts';
-import { PortProvider, useOrder, usePort, useTopic } from './port_context';
+import { Button, CopyButton, FailureMessage, Marked, Menu, type MenuItem, Mid, writeClipboard } from './parts';
+import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
 import { ServiceLog } from './service_log';
 import { SettingsTab } from './settings_tab';
 import { Stages, useSecondsSince } from './stages';
@@ -25,6 +25,9 @@ export interface PanelProps extends ServiceRef {
   /** That deployment as it began, which is drawn until more is known. */
   timeline?: Timeline | undefined;
 }
+
+/** What the header says while an order from its menu is carried out. */
+const ACTING: Record<string, string> = { stop: 'Stopping…', start: 'Starting…', restart: 'Restarting…', reload: 'Reloading…' };
 
 const CANCEL_PATIENCE = 5000; // milliseconds after which the Cancel button comes back
 
@@ -47,6 +50,8 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   const [unfolded, setUnfolded] = useState(false);
   const [goTo, setGoTo] = useState<{ stage: string; at: number }>();
   const [deleting, setDeleting] = useState(false);
+  const [servingOpen, setServingOpen] = useState(false);
+  const [notCancelled, setNotCancelled] = useState('');
   const orders = useOrder();
 
   const serviceLost = useTopic('service', ref, event => setService(event.service));
@@ -59,7 +64,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
 
   // A panel that was not opened for one deployment, or whose deployment went live, goes on with the service's next.
   const shown = timeline?.deployment === watched ? timeline : null;
-  const follows = !watched || (shown?.state === 'live' && service?.deployment !== watched);
+  const follows = !watched || (!!shown && !isRunning(shown) && (!pinned || shown.state === 'live') && service?.deployment !== watched);
   useEffect(() => {
     if (follows && service?.deployment) setWatched(service.deployment);
   }, [follows, service?.deployment]);
@@ -82,12 +87,15 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
 
   const chooseSettings = () => {
     setTab('settings');
+    setServingOpen(true);
     requestAnimationFrame(() => root.current?.querySelector<HTMLElement>('[data-tab=settings] :is(input, select, textarea)')?.focus());
   };
   const root = useRef<HTMLElement>(null);
 
+  useEffect(() => setNotCancelled(''), [shown?.deployment, shown?.state]);
+
   const act = {
-    cancel: () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...place }),
+    cancel: async () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...place }),
     retry: () => shown && orders.order('retry', () => port.request('deployment.retry', { deployment: shown.deployment, ...place }), answer => begin(answer.deployment)),
     report: async () => (await port.request('deployment.report', { deployment: watched, ...place })).markdown,
     simple: (order: 'restart' | 'stop' | 'start') => orders.order(order, () => port.request(`service.${order}`, ref)),
@@ -101,7 +109,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   if (port.openPanel) menu.push({ label: 'Open in Lab', act: () => port.openPanel?.(ref) });
   if (serves && can('update')) menu.push({ label: 'Update…', act: chooseSettings });
   if (can('reload')) menu.push({ label: 'Reload the entry script', act: act.reload });
-  if (can('rollback')) menu.push({ label: 'Roll back…', act: () => setTab('history') });
+  if (can('rollback')) menu.push({ label: 'Roll back…', act: () => { setTab('history'); setServingOpen(true); } });
   if (can('restart')) menu.push({ label: 'Restart', act: () => act.simple('restart') });
   if (can('stop')) menu.push({ label: 'Stop', act: () => act.simple('stop') });
   if (can('start')) menu.push({ label: 'Start', act: () => act.simple('start') });
@@ -114,7 +122,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
         <State look={lost ? SERVICE_LOOKS.unknown : told ? DEPLOYMENT_LOOKS[told.state] : SERVICE_LOOKS[service?.state ?? 'unknown']} />
         <h3 class="mld-Head-name"><Mid text={name} /></h3>
         <p class="mld-Head-meta">
-          <span class="mld-Word"><bdi>{lost ? `Was ${word ? word.toLowerCase() : 'unknown'}` : word || 'Loading'}</bdi></span>
+          <span class="mld-Word"><bdi>{lost ? `Was ${word ? word.toLowerCase() : 'unknown'}` : ACTING[orders.busy] ?? (word || 'Loading')}</bdi></span>
           {told ? (
             <>
               <Meta text={told.targetTitle} optional={!!revisionWord(told)} />
@@ -129,17 +137,18 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
           ) : null}
         </p>
         <div class="mld-Actions">
-          {shown && isRunning(shown) && shown.can.includes('cancel') && !lost ? <Cancel timeline={shown} cancel={act.cancel} /> : null}
+          {shown && isRunning(shown) && shown.can.includes('cancel') && !lost ? <Cancel timeline={shown} cancel={act.cancel} onSlow={setNotCancelled} /> : null}
           {told && ended && told.state === 'failed' && told.can.includes('report') ? <span class="mld-mod-optional"><CopyButton label="Copy report" copy={act.report}>Copy report</CopyButton></span> : null}
           {told && ended && told.can.includes('retry') && !lost && !superseded ? <Button kind="primary" busy={orders.busy === 'retry'} onClick={act.retry}>{told.state === 'failed' ? 'Retry' : 'Deploy again'}</Button> : null}
           {superseded ? <Button onClick={() => setWatched(service.deployment)}>Show the newest</Button> : null}
           {showsService && port.openPanel ? <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button> : null}
-          {showsService && can('start') && service?.state === 'stopped' && !lost ? <Button kind="primary" busy={orders.busy === 'start'} onClick={() => act.simple('start')}>Start</Button> : null}
+          {showsService && can('start') && service?.state === 'stopped' && !lost ? <Button kind="primary" busy={orders.busy === 'start'} onClick={() => act.simple('start')}>{orders.busy === 'start' ? 'Starting…' : 'Start'}</Button> : null}
           {showsService && can('update') && service?.state !== 'stopped' && !lost ? <Button onClick={chooseSettings}>Update…</Button> : null}
           <Menu items={lost ? [] : menu} />
         </div>
       </header>
       {lost ? <p class="mld-Note">Nothing has been heard since {clock(lost, true)}. What is below was true then; services keep running. Run the cell again to see them.</p> : null}
+      {notCancelled && shown && isRunning(shown) && !lost ? <p class="mld-Note" role="status"><Marked text={notCancelled} /></p> : null}
       {orders.failure ? <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} /> : null}
       {deleting && service ? <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} /> : null}
       {service?.state === 'deleted' ? <p class="mld-Note">It was deleted, with its processes, keys and revisions. Its models stay registered.</p> : null}
@@ -169,7 +178,18 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
           />
         </div>
       ) : null}
-      {serves && service && (showsService || (shown?.serving && !superseded)) && service.tabs.length ? <Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs()} /> : null}
+      {serves && service && (showsService || (shown?.serving && !superseded)) && service.tabs.length ? (
+        <>
+          {showsService ? null : (
+            <button type="button" class="mld-Summary mld-mod-last" aria-expanded={servingOpen} onClick={() => setServingOpen(!servingOpen)}>
+              <Icon name="chevron" />
+              <span>Revision {service.revision} serves</span>
+              <span class="mld-Muted mld-Cut">Test, logs, history and settings</span>
+            </button>
+          )}
+          <div hidden={!showsService && !servingOpen}><Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs()} /></div>
+        </>
+      ) : null}
     </section>
   );
 
@@ -200,25 +220,23 @@ function Meta({ text, optional }: { text: string; optional?: boolean }) {
 }
 
 /** Answers at once, in the browser. The old revision keeps serving, so no question is asked. */
-function Cancel({ timeline, cancel }: { timeline: Timeline; cancel: () => unknown }) {
-  const [asked, setAsked] = useState(0);
-  const [slow, setSlow] = useState(false);
+function Cancel({ timeline, cancel, onSlow }: { timeline: Timeline; cancel: () => Promise<unknown>; onSlow: (hint: string) => void }) {
+  const [asked, setAsked] = useState(false);
+  const notYet = (why: string) => {
+    setAsked(false);
+    onSlow(`${why} In a terminal: \`mldeploy service cancel ${timeline.service}\``);
+  };
   useEffect(() => {
-    if (!asked) return undefined;
-    const timer = setTimeout(() => {
-      setAsked(0);
-      setSlow(true);
-    }, CANCEL_PATIENCE);
+    const timer = asked ? setTimeout(() => notYet('It is not cancelled yet.'), CANCEL_PATIENCE) : undefined;
     return () => clearTimeout(timer);
   }, [asked]);
-  const hint = `mldeploy service cancel ${timeline.service}`;
   return (
     <Button
-      busy={!!asked}
-      title={slow ? `Not cancelled yet. In a terminal: ${hint}` : undefined}
+      busy={asked}
       onClick={() => {
-        setAsked(Date.now());
-        Promise.resolve(cancel()).catch(() => setSlow(true));
+        setAsked(true);
+        onSlow('');
+        cancel().catch(reason => notYet(`${asFailure(reason).error}.`));
       }}
     >
       {asked ? 'Cancelling…' : 'Cancel'}

@@ -33,13 +33,17 @@ function Tester({ service, input }: { service: Service; input: Input }) {
   const ref = { service: service.service, workspace: service.workspace };
   const samples = useRequest('service.samples', ref, service.revision);
   const [tests, setTests] = useState<Tests>([]);
-  const [kind, setKind] = useState<'form' | 'json' | 'file'>(!input.json ? 'file' : input.json.shape.shape === 'json' ? 'json' : 'form');
+  const shape = input.json?.shape ?? { shape: 'json' as const };
+  const hasForm = shape.shape !== 'json';
+  const [kind, setKind] = useState<'form' | 'json' | 'file'>(!input.json ? 'file' : hasForm ? 'form' : 'json');
   const [value, setValue] = useState<Json>(() => input.json?.example ?? (input.json ? firstValue(input.json.shape) : null));
   const [text, setText] = useState<string | null>(null); // JSON that cannot be parsed yet
   const [file, setFile] = useState<{ name: string; type: string; base64: string; bytes: number } | null>(null);
   const [answer, setAnswer] = useState<Answer | null>(null);
   const [failure, setFailure] = useState<Failure | null>(null);
   const [busy, setBusy] = useState(false);
+  const [answered, setAnswered] = useState(0);
+  const [filled, setFilled] = useState(0);
   const touched = useRef(false);
 
   useEffect(() => {
@@ -51,11 +55,12 @@ function Tester({ service, input }: { service: Service; input: Input }) {
   }, [samples.answer]);
 
   const fill = (body: Body) => {
+    setFilled(before => before + 1);
     if ('json' in body) {
       try {
         setValue(parseJson(body.json));
         setText(null);
-        if (kind === 'file') setKind(input.json?.shape.shape === 'json' ? 'json' : 'form');
+        if (kind === 'file') setKind(hasForm ? 'form' : 'json');
       } catch {
         setText(body.json);
         setKind('json');
@@ -70,7 +75,7 @@ function Tester({ service, input }: { service: Service; input: Input }) {
     setValue(next);
     if (answer?.problems.length) setAnswer({ ...answer, problems: answer.problems.filter(problem => getAt(next, problem.path) === getAt(value, problem.path)) });
   };
-  const body = (): Body => (kind === 'file' && file ? { base64: file.base64, contentType: file.type || 'application/octet-stream', fileName: file.name } : { json: text ?? formatJson(value) });
+  const body = (): Body => (kind === 'file' && file ? { base64: file.base64, contentType: file.type || 'application/octet-stream', fileName: file.name } : { json: (kind === 'json' && text) || formatJson(value) });
 
   const send = () => {
     if (busy || (kind === 'file' && !file)) return;
@@ -82,6 +87,7 @@ function Tester({ service, input }: { service: Service; input: Input }) {
       got => {
         setBusy(false);
         setAnswer(got);
+        setAnswered(before => before + 1);
         setTests(before => [{ time: got.time, body: sent, answer: got }, ...before].slice(0, 20));
       },
       reason => {
@@ -95,9 +101,8 @@ function Tester({ service, input }: { service: Service; input: Input }) {
     return all.find(one => one.language === language)?.text ?? '';
   };
 
-  const kinds: ['form' | 'json' | 'file', string][] = [...(input.json && input.json.shape.shape !== 'json' ? ([['form', 'Form']] as ['form', string][]) : []), ...(input.json ? ([['json', 'JSON']] as ['json', string][]) : []), ...(input.bytes.length ? ([['file', 'File']] as ['file', string][]) : [])];
+  const kinds: ['form' | 'json' | 'file', string][] = [...(hasForm ? ([['form', 'Form']] as ['form', string][]) : []), ...(input.json ? ([['json', 'JSON']] as ['json', string][]) : []), ...(input.bytes.length ? ([['file', 'File']] as ['file', string][]) : [])];
   const problems: Problem[] = answer?.problems ?? [];
-  const shape = input.json?.shape ?? { shape: 'json' as const };
   const drawable = kind === 'form' && fits(shape, value);
   const parts = shape.shape === 'group' ? new Set<string | number>(shape.fields.map(field => field.key)) : null;
   const unplaced = problems.filter(problem => !drawable || !problem.path.length || (parts !== null && !parts.has(problem.path[0]!)));
@@ -121,8 +126,8 @@ function Tester({ service, input }: { service: Service; input: Input }) {
           {samples.answer?.length ? <Button optional onClick={() => { touched.current = true; setAnswer(null); fill(samples.answer![0]!.body); }}>Fill with sample</Button> : null}
           <Pick label="History of requests" width="112px" value="" options={[['', `History (${tests.length})`], ...tests.map((test, at) => [String(at), `${clock(test.time, true)}, ${test.answer.status}, ${milliseconds(test.answer.ms)}`] as [string, string])]} onPick={at => { const test = tests[Number(at)]; if (at && test) { touched.current = true; fill(test.body); setAnswer(test.answer); setFailure(null); } }} />
         </div>
-        {kind === 'form' ? <BodyForm shape={shape} value={value} onChange={change} problems={problems} /> : null}
-        {kind === 'json' ? <JsonEditor label="Request body as JSON" value={value} rows={10} onChange={change} onText={(next, error) => setText(error ? next : null)} invalid={problems.length > 0} /> : null}
+        {kind === 'form' ? <BodyForm shape={shape} value={value} onChange={change} problems={problems} answered={answered} /> : null}
+        {kind === 'json' ? <JsonEditor key={filled} label="Request body as JSON" value={value} draft={text} rows={10} onChange={change} onText={(next, error) => setText(error ? next : null)} invalid={problems.length > 0} /> : null}
         {kind === 'file' ? <FileField types={input.bytes} file={file} onFile={next => { touched.current = true; setFile(next); }} /> : null}
         {unplaced.map(problem => <p class="mld-Message" data-level="error"><Icon name="failed" /><span>{problem.text}</span></p>)}
         <div class="mld-Row mld-Row-go">

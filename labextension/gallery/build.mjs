@@ -1,0 +1,26 @@
+// Builds the gallery into a folder: npm run gallery -- FOLDER. Open its index.html through a web server.
+import { cp, mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const folder = process.argv[2];
+if (!folder) {
+  console.error('usage: npm run gallery -- FOLDER');
+  process.exit(2);
+}
+const outdir = resolve(process.env.INIT_CWD ?? '.', folder); // npm runs scripts in the package's folder
+await mkdir(outdir, { recursive: true });
+await build({
+  absWorkingDir: here('..'),
+  entryPoints: { gallery: here('gallery.tsx'), panel: here('../style/panel.css') },
+  outdir,
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  charset: 'utf8',
+  logLevel: 'warning',
+});
+for (const name of ['index.html', 'themes.css']) await cp(here(name), resolve(outdir, name));
+await cp(here('../node_modules/axe-core/axe.min.js'), resolve(outdir, 'axe.min.js'));
