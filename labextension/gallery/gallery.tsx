@@ -23,6 +23,10 @@ const query = new URLSearchParams(location.search);
 if (query.get('theme') === 'dark') document.body.className = 'theme-dark';
 if (query.get('dir') === 'rtl') document.documentElement.dir = 'rtl';
 
+/** By state, for tests that send events. */
+const ports: Record<string, FakePort> = {};
+Object.assign(window, { ports, line: samples.line });
+
 function show(title: string, draw: (at: HTMLElement) => void) {
   if (query.has('state') && query.get('state') !== title.replaceAll(' ', '-')) return;
   const section = document.createElement('section');
@@ -38,7 +42,7 @@ function show(title: string, draw: (at: HTMLElement) => void) {
 
 function panel(title: string, timeline: Timeline | null, service: Service | null, then?: (at: HTMLElement, port: FakePort) => void) {
   show(title, at => {
-    const port = fakePort({ 'form.describe': samples.updateForm, 'form.check': { ...samples.check, problems: [] }, ...(title.includes('rejected') ? { 'service.score': samples.rejected } : {}) }, extras);
+    const port = (ports[title.replaceAll(' ', '-')] = fakePort({ 'form.describe': samples.updateForm, 'form.check': { ...samples.check, problems: [] }, ...(title.includes('rejected') ? { 'service.score': samples.rejected } : {}) }, extras));
     const name = timeline?.service ?? service!.service;
     if (service) port.emit('service', { service });
     if (timeline) port.emit('deployment', { timeline, lines: samples.deploymentLog });
@@ -82,3 +86,4 @@ show('deploy form refused', at => {
   setTimeout(() => press('Deploy')(at), 800);
 });
 
+setTimeout(() => (document.body.dataset['ready'] = 'true'), 1500); // the last step of a state is taken after 900 ms

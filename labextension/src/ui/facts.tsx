@@ -24,7 +24,7 @@ export function Facts({ service }: { service: Service }) {
         </div>
         <div class="mld-Fact">
           <dt>Revision</dt>
-          <dd class="mld-Cut"><span class="mld-Dots" title={[service.revision, ...service.models].join(' · ')}><span>{service.revision || '–'}</span>{service.models.map(model => <span key={model}>{model}</span>)}</span></dd>
+          <dd><span class="mld-Dots mld-Cut" title={[service.revision, ...service.models].join(' · ')}><span>{service.revision || '–'}</span>{service.models.map(model => <span key={model}>{model}</span>)}</span></dd>
         </div>
         <div class="mld-Fact"><dt>Health</dt><dd><Health service={service} /></dd></div>
       </dl>

@@ -129,6 +129,8 @@ export function LogView(props: LogViewProps) {
   const last = Math.min(rows.length, layout.at(view.top + view.height) + OVERSCAN);
   // The heading of the row at the top stays in view, in the place of its own row.
   const heading = stages && top < rows.length && (isLine(rows[top]!) || layout.top(top) < view.top) ? headingOf(rows, top) : null;
+  const next = [top + 1, top + 2].find(at => at < rows.length && !isLine(rows[at]!));
+  const pushed = next === undefined ? 0 : Math.min(0, layout.top(next) - view.top - HEADING); // by the next heading
   const inView = current >= 0 && layout.top(current) >= view.top && layout.top(current + 1) <= view.top + view.height;
 
   return (
@@ -182,9 +184,9 @@ export function LogView(props: LogViewProps) {
         <CopyButton label="Copy the shown lines" copy={text} />
         <IconButton icon="download" label="Download the whole log" onClick={() => save(props.download).then(() => setFailure(null), reason => setFailure(asFailure(reason)))} />
       </div>
-      <div class="mld-Log-body" role="log" aria-live="off" aria-label={props.label} tabIndex={0} ref={body} onScroll={onScroll} onKeyDown={onKeyDown} style={props.height ? { blockSize: `${props.height}px` } : undefined}>
+      <div class="mld-Log-body" dir="ltr" role="log" aria-live="off" aria-label={props.label} tabIndex={0} ref={body} onScroll={onScroll} onKeyDown={onKeyDown} style={props.height ? { blockSize: `${props.height}px` } : undefined}>
         {rows.length === 0 ? <p class="mld-Log-empty">{buffer.length ? 'No line passes the filter.' : props.empty}</p> : null}
-        {heading ? <div class="mld-Log-pinned"><Heading row={heading} onFold={() => fold(heading)} /></div> : null}
+        {heading ? <div class="mld-Log-pinned" style={{ insetBlockStart: `${pushed}px` }}><Heading row={heading} onFold={() => fold(heading)} /></div> : null}
         <div class="mld-Log-rows" style={{ blockSize: `${layout.total}px` }}>
           <div style={{ insetBlockStart: `${layout.top(first)}px` }} ref={measure}>
             {rows.slice(first, last).map((row, at) => {

@@ -1,0 +1,57 @@
+"""The gallery: every state of the panel with made-up services, built and served for a browser."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+SOURCES = Path(__file__).parents[2] / "labextension"
+
+# axe-core's rules: WCAG 2.0 to 2.2, A and AA, and what it calls best practice.
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+AXE = """async (rules) => {
+    const { violations } = await axe.run(document, { runOnly: rules });
+    return violations.flatMap(({ id, impact, nodes }) =>
+        nodes.map((node) => `${id} (${impact}): ${node.target.join(' ')}: ${node.failureSummary}`));
+}"""
+
+
+def states() -> list[str]:
+    """The ids of the gallery's states, in its order."""
+    source = (SOURCES / "gallery" / "gallery.tsx").read_text("utf-8")
+    return [title.replace(" ", "-") for title in re.findall(r"^(?:panel|show)\('([^']+)'", source, re.MULTILINE)]
+
+
+def build_gallery(folder: Path) -> None:
+    """Builds the gallery, and axe-core beside it. The packages that this needs are installed first."""
+    spec = importlib.util.spec_from_file_location("build_panel", SOURCES / "build_panel.py")
+    assert spec and spec.loader
+    build_panel = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build_panel)
+    node = build_panel.install_packages(development=True)
+    build_panel.run(["node", "gallery/build.mjs", str(folder)], node, "the gallery could not be built")
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """The address of a web server for the folder."""
+    handler = functools.partial(_QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/index.html"
+        finally:
+            server.shutdown()
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
