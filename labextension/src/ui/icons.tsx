@@ -28,10 +28,8 @@ const SHAPES = {
   wrap: <path d="M2 3.5h12M2 8h9.5a2.25 2.25 0 0 1 0 4.5H8M9.75 10.5L7.75 12.5l2 2M2 12.5h3" {...thin} />,
   follow: <path d="M4 3.25L8 7.25l4-4M4 8.5l4 4 4-4" />,
   download: <path d="M8 2v7.5M5 7l3 3 3-3M2.5 10.5v3h11v-3" {...thin} />,
-  refresh: <path d="M13.25 8a5.25 5.25 0 1 1-1.6-3.75M13.5 2v3h-3" {...thin} />,
   plus: <path d="M8 3v10M3 8h10" />,
   close: <path d="M4 4l8 8M12 4l-8 8" />,
-  open: <path d="M9.5 2.5h4v4M13.5 2.5L8 8M6.5 3.5h-4v10h10v-4" {...thin} />,
   insert: <><rect x="2" y="2.5" width="12" height="4" rx="1" {...thin} /><path d="M8 9v5M5.5 11.5h5" {...thin} /></>,
   info: <><circle cx="8" cy="8" r="6" {...thin} /><path d="M8 7.25v3.5M8 5v.05" /></>,
 } satisfies Record<string, JSX.Element>;

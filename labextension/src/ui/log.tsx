@@ -186,12 +186,11 @@ export function LogView(props: LogViewProps) {
       </div>
       <div class="mld-Log-body" dir="ltr" role="log" aria-live="off" aria-label={props.label} tabIndex={0} ref={body} onScroll={onScroll} onKeyDown={onKeyDown} style={props.height ? { blockSize: `${props.height}px` } : undefined}>
         {rows.length === 0 ? <p class="mld-Log-empty">{buffer.length ? 'No line passes the filter.' : props.empty}</p> : null}
-        {heading ? <div class="mld-Log-pinned" style={{ insetBlockStart: `${pushed}px` }}><Heading row={heading} onFold={() => fold(heading)} /></div> : null}
+        {heading ? <div class="mld-Log-pinned" aria-hidden="true" style={{ insetBlockStart: `${pushed}px` }}><Heading copy row={heading} onFold={() => fold(heading)} /></div> : null}
         <div class="mld-Log-rows" style={{ blockSize: `${layout.total}px` }}>
           <div style={{ insetBlockStart: `${layout.top(first)}px` }} ref={measure}>
             {rows.slice(first, last).map((row, at) => {
               if (isLine(row)) return <Line key={row.n} line={row} clockTime={!stages} search={search} current={first + at === current} />;
-              if (row.stage.id === heading?.stage.id) return <div key={`p${row.stage.id}`} style={{ blockSize: `${HEADING}px` }} />;
               return <Heading key={`s${row.stage.id}`} row={row} onFold={() => fold(row)} />;
             })}
           </div>
@@ -211,10 +210,11 @@ export function LogView(props: LogViewProps) {
   }
 }
 
-function Heading({ row, onFold }: { row: HeadingRow; onFold: () => void }) {
+/** `copy` is for the pointer only: its row is there for the keyboard. */
+function Heading({ row, onFold, copy }: { row: HeadingRow; onFold: () => void; copy?: boolean }) {
   const look = STAGE_LOOKS[row.stage.state];
   return (
-    <button type="button" class="mld-Log-stage" aria-expanded={!row.folded} onClick={onFold}>
+    <button type="button" class="mld-Log-stage" tabIndex={copy ? -1 : undefined} aria-expanded={!row.folded} onClick={onFold}>
       <Icon name="chevron" />
       <Icon name={look.icon} />
       {row.stage.title}

@@ -48,12 +48,6 @@ export class LogBuffer {
     this.#notify();
   }
 
-  clear(): void {
-    this.#lines = [];
-    this.#start = this.dropped = this.received = 0;
-    this.#notify();
-  }
-
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
