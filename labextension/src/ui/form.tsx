@@ -130,6 +130,8 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
         event.preventDefault();
         void submit();
       }}
+      // A field keeps the focus while a button is pressed: its message would move the button from under the mouse.
+      onMouseDown={event => (event.target as Element).closest('button') && event.preventDefault()}
       onFocusOut={event => {
         const field = (event.target as HTMLElement).closest<HTMLElement>('[data-field]')?.dataset['field'];
         if (field && touched.has(field)) setLeft(before => (before.has(field) ? before : new Set([...before, field])));
@@ -198,8 +200,7 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
       </div>
       {unplaced.map(problem => <p class="mld-Message mld-Pane" data-level={problem.level}><Icon name={problem.level === 'error' ? 'failed' : 'warning'} /><span>{problem.text}</span></p>)}
       <div class="mld-Foot">
-        {/* The field keeps the focus until the button is released: its message would move the button away. */}
-        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy ? 'true' : undefined} onMouseDown={event => event.preventDefault()}>{busy ? <Icon name="busy" spin /> : null}{form.submit}</button>
+        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy ? 'true' : undefined}>{busy ? <Icon name="busy" spin /> : null}{form.submit}</button>
         {kind === 'update' ? <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>Discard changes</Button> : null}
         {onClose && !header ? <Button onClick={onClose}>Close</Button> : null}
         <span class="mld-Muted mld-Grow">{check?.note ?? ''}</span>
