@@ -84,7 +84,7 @@ def site(disk: Disk) -> Site:
 
 
 def check_that_it_can_be_seen_and_used(disk: Disk) -> None:
-    assert "svc" in disk.run("service", "list") and "Healthy" in disk.run("service", "show", "svc")
+    assert "svc" in disk.run("service", "list") and "Live" in disk.run("service", "show", "svc")
     assert "listening" in disk.run("service", "get-logs", "svc")
     assert '"answer": 1' in disk.run("service", "run", "svc", "-d", "{}")
     disk.run("model", "list")
@@ -158,7 +158,7 @@ def test_a_read_only_disk_can_be_read_and_its_services_stopped(disk: Disk, site:
     subprocess.run(["mount", "-o", "remount,bind,ro", str(disk.path)], check=True)
     check_that_it_can_be_seen_and_used(disk)
     disk.run("service", "stop", "svc")
-    assert "Healthy" not in disk.run("service", "list")
+    assert "Live" not in disk.run("service", "list")
     for words in (["service", "delete", "svc"], ["prune"], ["model", "register", "-n", "m", "-p", "score.py"]):
         refused = disk.attempt(*words)
         assert refused.returncode == 0 or "read-only" in refused.stderr.lower(), refused
