@@ -12,7 +12,6 @@ import atexit
 import json
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from html import escape
@@ -68,16 +67,22 @@ class Panels:
         self.is_drawn = False  # whether a page has said that it draws the panels
 
     def prepare(self) -> None:
-        """Begins to import what the first deployment and its panel need, once the running cell has ended."""
+        """Imports what the first deployment and its panel need while the kernel is idle, a module at a time.
 
-        def import_all() -> None:
-            for name in PREPARED:
-                with suppress(Exception):  # what needs it will meet it again
-                    import_module(name)
+        In the main thread: a cell that imports the same package at the same time as another thread may get half of it.
+        """
+        loop = getattr(getattr(self._shell, "kernel", None), "io_loop", None)
+        if loop is None:
+            return
+        names = list(PREPARED)
 
-        timer = threading.Timer(PREPARE_SECONDS, import_all)
-        timer.daemon = True
-        timer.start()
+        def import_next() -> None:
+            with suppress(Exception):  # what needs it will meet it again
+                import_module(names.pop(0))
+            if names:
+                loop.call_later(0, import_next)
+
+        loop.call_later(PREPARE_SECONDS, import_next)
 
     def open(self) -> None:
         """Connects the page, which loads the panels' module while the kernel begins a deployment."""
