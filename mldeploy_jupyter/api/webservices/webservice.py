@@ -289,6 +289,12 @@ class Webservice(azure_v1.OlderDeployMethods):
 
     def explain(self, error: ScoringError) -> None:
         """Adds to an error of a call what the script raised and where, as far as this machine's log says it."""
+        if not isinstance(error, ScoringError):
+            raise UserErrorException(
+                f"an error of a call is explained, and {type(error).__name__} is none",
+                why="explain() takes the ScoringError of a request",
+                hint="pass the error that service.run() raised",
+            )
         scoring.explain_error(self._folder, self.record, error)
 
     def read_openapi(self) -> dict[str, Any] | None:

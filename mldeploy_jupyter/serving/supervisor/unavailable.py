@@ -40,8 +40,9 @@ class UnavailableResponder:
         while True:
             self._active.wait()
             try:
-                readable, _, _ = select.select([self._listener], [], [], CHECK_INTERVAL)
-                if readable and self._active.is_set():
+                poll = select.poll()  # not `select`, which takes no descriptor above 1023
+                poll.register(self._listener, select.POLLIN)
+                if poll.poll(CHECK_INTERVAL * 1000) and self._active.is_set():
                     _answer(self._listener.accept()[0])
             except (OSError, ValueError):
                 # The socket was closed, or a new worker accepted the connection first.

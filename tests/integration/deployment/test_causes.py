@@ -22,7 +22,7 @@ TAIL = "\ndef run(data):\n    return 1\n"
 
 
 def fail(
-    site: Site, body: str, *, models: list[Model] | None = None, limit: float = 1.0, **config: object
+    site: Site, body: str, *, models: list[Model] | None = None, limit: float = 5.0, **config: object
 ) -> DeploymentFailed:
     """Deploys a script that notes the time and then goes wrong; the error must come within `limit` seconds of it."""
     happened = site.folder / "happened"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,17 +118,22 @@ def test_a_worker_that_dies_is_replaced_by_a_fork(supervised: Supervised) -> Non
 def test_orphans_of_a_script_are_reaped(supervised: Supervised) -> None:
     source = """
         import subprocess, sys
-        def init(): subprocess.run(["sh", "-c", "sleep 0.2 &"])
+        def init(): subprocess.run(["sh", "-c", "sleep 1 &"])
         def run(data): return 1
     """
     supervised.deploy(source)
     parent = psutil.Process(supervised.process.pid)
 
-    def zombies() -> list[psutil.Process]:
-        return [child for child in parent.children() if child.status() == psutil.STATUS_ZOMBIE]
+    def orphans() -> list[str]:
+        found = []
+        for child in parent.children():
+            with suppress(psutil.NoSuchProcess):
+                if child.name() == "sleep" or child.status() == psutil.STATUS_ZOMBIE:
+                    found.append(child.name())
+        return found
 
-    wait_until(zombies, what="the orphan ended")
-    wait_until(lambda: not zombies(), what="it was collected")
+    wait_until(orphans, what="the orphan was adopted")
+    wait_until(lambda: not orphans(), what="it was collected")
     assert supervised.score().status_code == 200
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,13 +26,30 @@ def test_the_holder_of_a_lock_is_found(tmp_path: Path) -> None:
         assert find_lock_holder(other) == find_lock_holder(tmp_path / "missing") == 0
 
 
+LISTEN = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+for _ in range(2):
+    print(flush=True)
+    input()
+    listener.listen()
+"""
+
+
 def test_the_socket_that_a_process_listens_on_is_found() -> None:
-    with tempfile.TemporaryDirectory(prefix="mldeploy-") as folder, socket.socket(socket.AF_UNIX) as listener:
+    # A process of its own: this one may have sockets of other tests.
+    with tempfile.TemporaryDirectory(prefix="mldeploy-") as folder:
         path = f"{folder}/control.sock"
-        listener.bind(path)
-        assert find_control_socket(os.getpid()) != path
-        listener.listen()
-        assert find_control_socket(os.getpid()) == path
+        command = [sys.executable, "-c", LISTEN, path]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdout.readline()
+            assert find_control_socket(process.pid) != path
+            print(file=process.stdin, flush=True)
+            process.stdout.readline()
+            assert find_control_socket(process.pid) == path
+            print(file=process.stdin, flush=True)
 
 
 def test_a_system_without_such_files_tells_nothing(tmp_path: Path) -> None:
