@@ -59,9 +59,12 @@ def test_a_form_becomes_the_panel_of_what_it_deploys(notebook: Make) -> None:
     wait_until(lambda: "from-a-form, " in made.panel(2).get_attribute("aria-label"), 30, lambda: made.text(2)[-600:])
     made.wait_for_state(made.panel(2), "live")
     assert made.panel(2).count() == 1
-    saved = made.save()
-    html = "".join(saved["cells"][2]["outputs"][0]["data"]["text/html"])
-    assert "live on this machine" in html and "widget" not in json.dumps(saved["metadata"])
+
+    def saved_html() -> str:
+        return "".join(made.save()["cells"][2]["outputs"][0]["data"]["text/html"])
+
+    wait_until(lambda: "live on this machine" in saved_html(), 30)  # the page hears of it first
+    assert "widget" not in json.dumps(made.save()["metadata"])
     made.reload()
     made.wait_for_state(made.panel(2), "live")
 
