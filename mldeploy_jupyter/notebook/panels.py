@@ -185,6 +185,8 @@ class Panels:
     def _make_widget(self, **ids: str) -> PanelWidget | None:
         """A widget with its connection; None where it cannot be made, and no other is tried."""
         try:
+            for name in PREPARED:  # in this thread: the requests of a page are answered by others
+                import_module(name)
             from mldeploy_jupyter.notebook.panel_connection import PanelConnection
             from mldeploy_jupyter.notebook.panel_widget import PanelWidget
             from mldeploy_jupyter.panel import Subscriptions

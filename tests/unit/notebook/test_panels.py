@@ -60,6 +60,20 @@ def test_everything_that_is_imported_beforehand_is_there() -> None:
         assert find_spec(name) is not None, name
 
 
+def test_a_widget_is_made_once_everything_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: list[str] = []
+
+    def record(name: str) -> None:
+        imported.append(name)
+        if len(imported) == len(module.PREPARED):
+            raise ImportError("no anywidget")
+
+    monkeypatch.setattr(module, "import_module", record)
+    opened = Panels(None, {}, {})
+    opened.open()
+    assert tuple(imported) == module.PREPARED and not opened.can_draw
+
+
 def test_an_output_belongs_to_the_widget_that_was_opened_before(panels: Panels) -> None:
     panels.open()
     panels.open()
