@@ -125,7 +125,8 @@ def test_a_form_is_inserted_as_a_cell_that_does_the_same(notebook: Make) -> None
     field(form, "Service name").fill("from-a-cell")
     field(form, "Workers").fill("2")
     form.get_by_text("Magic", exact=True).click()
-    wait_until(lambda: "%deploy from-a-cell" in form.locator(".mld-Preview").inner_text(), 20)
+    wait_until(lambda: form.locator(".mld-Preview").inner_text().endswith("--worker-count 2"), 20)
+    assert "%deploy from-a-cell" in form.locator(".mld-Preview").inner_text()
     form.get_by_role("button", name="Insert as cell").click()
     wait_until(lambda: len(sources(made)) == 5, 20)
     line = sources(made)[3]
