@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Failure } from '../protocol';
 import { Icon, type IconName } from './icons';
 import { useId } from './port_context';
@@ -124,9 +124,9 @@ export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; lab
     setOpen(false);
     if (focus) button.current?.focus();
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return undefined;
-    entries()[0]?.focus();
+    entries()[0]?.focus(); // before the next key: an effect after the paint would take the focus back
     const outside = (event: Event) => {
       if (!event.composedPath().includes(root.current as EventTarget)) close(false);
     };
@@ -237,7 +237,7 @@ export function FailureMessage({ failure, onDismiss }: { failure: Failure; onDis
 /** A question in place. Focus starts on the safe answer, and Escape gives it. */
 export function Confirm(props: { label: string; question: ComponentChildren; yes: string; no: string; onYes: () => void; onNo: () => void; busy?: boolean; danger?: boolean; children?: ComponentChildren; ready?: boolean }) {
   const root = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const first = root.current?.querySelector<HTMLElement>('input') ?? root.current?.querySelector<HTMLElement>('[data-safe] button, button[data-safe]');
     first?.focus();
   }, []);
