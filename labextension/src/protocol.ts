@@ -11,6 +11,8 @@
 /** Names a service. `workspace` is the workspace's id; without it, the one that the port is bound to. */
 export interface ServiceRef { service: string; workspace?: string }
 export interface DeploymentRef { deployment: string; workspace?: string }
+/** `model` is name:version. */
+export interface ModelRef { model: string; workspace?: string }
 
 /** The three lines of an error, and where it belongs. `field` is a key of a form. */
 export interface Failure {
@@ -123,6 +125,39 @@ export interface Service {
   folder: string;
 }
 
+/** A workspace that this user knows. `failure` says why nothing of it can be read, its store being away for example. */
+export interface WorkspaceSummary { workspace: string; title: string; folder: string; current: boolean; failure: Failure | null }
+
+/** A service as a row of a list: what is known without asking the service. */
+export interface ServiceSummary {
+  service: string;
+  workspace: string;
+  state: ServiceState;
+  note: string; // beside the word: the running stage, the canary's share; else ""
+  target: string;
+  targetTitle: string;
+  revision: number;
+  models: string[]; // name:version
+  scoringUri: string;
+  since: string;
+  deployment: string; // the last one's id
+  deploying: boolean;
+  can: Order[];
+}
+
+export interface ModelVersion {
+  id: string; // name:version
+  version: number;
+  created: string;
+  framework: string; // such as "ScikitLearn 1.5.2"; "" when unknown
+  bytes: number | null;
+  description: string;
+  tags: Record<string, string>;
+  usedBy: string[]; // services whose serving revision has it
+}
+
+export interface ModelSummary { model: string; workspace: string; versions: ModelVersion[] } // newest first
+
 export type Order = 'update' | 'scale' | 'rollback' | 'reload' | 'restart' | 'stop' | 'start' | 'delete' | 'cancel' | 'keys' | 'regen-key' | 'test';
 
 export interface Revision {
@@ -210,6 +245,11 @@ export interface Requests {
   'deployment.logText': [DeploymentRef, { name: string; text: string }];
   'deployment.report': [DeploymentRef, { markdown: string }];
 
+  'service.cell': [ServiceRef, { text: string }]; // Python that gets the service, for a new cell
+  'model.list': [{ workspace?: string; all?: boolean }, ModelSummary[]];
+  'model.cell': [ModelRef, { text: string }]; // Python that gets the model, for a new cell
+  'model.delete': [ModelRef & { confirm: string }, { text: string }];
+
   // orders; those that begin a deployment answer with its id
   'service.scale': [ServiceRef & { workers: number }, { deployment: string }];
   'service.rollback': [ServiceRef & { revision?: number }, { deployment: string }];
@@ -237,6 +277,20 @@ export interface Topics {
   service: { params: ServiceRef; event: { service: Service } };
   /** Lines after number `after`, without it the last 5,000. An empty list says that the log is read and has no more. */
   serviceLog: { params: ServiceRef & { after?: number }; event: { lines: LogLine[]; lost?: number } };
+  /**
+   * Everything that the sidebar shows, of all known workspaces. The first event has `whole` and replaces what was there;
+   * each later one has the rows that changed, and the names of those that are gone.
+   */
+  overview: {
+    params: Record<string, never>;
+    event: {
+      whole?: boolean;
+      workspaces?: WorkspaceSummary[]; // all of them, whenever one changes
+      services?: ServiceSummary[];
+      models?: ModelSummary[];
+      gone?: { kind: 'service' | 'model'; workspace: string; name: string }[];
+    };
+  };
 }
 
 /** The only thing that components know of the outside. */
