@@ -138,6 +138,7 @@ export interface ServiceSummary {
   targetTitle: string;
   revision: number;
   models: string[]; // name:version
+  tags?: Record<string, string>;
   scoringUri: string;
   since: string;
   deployment: string; // the last one's id
@@ -296,10 +297,14 @@ export interface Topics {
 /** The only thing that components know of the outside. */
 export interface Port {
   request<N extends keyof Requests>(name: N, params: Requests[N][0]): Promise<Requests[N][1]>; // rejects with a Failure
-  /** Returns what ends it. `onLost` says that nothing is heard any more, and since when; events may come again later. */
-  subscribe<T extends keyof Topics>(topic: T, params: Topics[T]['params'], onEvent: (event: Topics[T]['event']) => void, onLost?: (since: string) => void): () => void;
+  /**
+   * Returns what ends it. `onLost` says that nothing is heard any more, since when, and when it is tried again where that
+   * is known; events may come again later.
+   */
+  subscribe<T extends keyof Topics>(topic: T, params: Topics[T]['params'], onEvent: (event: Topics[T]['event']) => void, onLost?: (since: string, nextTry?: string) => void): () => void;
   /** What this front end can do beside drawing; a missing one is absent from the page. */
   insertCell?: (text: string) => void;
   focusCell?: (cell: number, line: number) => boolean; // false when that cell is not on the page
-  openPanel?: (service: ServiceRef) => void; // in the main area
+  openPanel?: (service: ServiceRef, tab?: Service['tabs'][number]) => void; // in the main area
+  reconnect?: () => void; // tries now what it would try later
 }

@@ -14,6 +14,8 @@ export interface FormViewProps {
   workspace?: string;
   /** Describes the form anew when it changes, and keeps what was typed. */
   version?: unknown;
+  /** Values that are there from the start, as if they had been typed. */
+  given?: Values;
   onBegun: (begun: Begun) => void;
   onClose?: () => void;
 }
@@ -33,13 +35,13 @@ export function FormPanel({ port, ...props }: FormViewProps & { port: Port }) {
 }
 
 /** A form that is described as data. It is checked as it is typed, and says before it runs what it would run. */
-export function FormView({ form: kind, service, workspace, version, onBegun, onClose, header }: FormViewProps & { header?: boolean }) {
+export function FormView({ form: kind, service, workspace, version, given = {}, onBegun, onClose, header }: FormViewProps & { header?: boolean }) {
   const port = usePort();
   const where = { form: kind, ...(service ? { service } : {}), ...(workspace ? { workspace } : {}) };
   const [form, setForm] = useState<Form | null>(null);
   const [failure, setFailure] = useState<Failure | null>(null);
-  const [values, setValues] = useState<Values>({});
-  const [touched, setTouched] = useState<ReadonlySet<string>>(new Set());
+  const [values, setValues] = useState<Values>(given);
+  const [touched, setTouched] = useState<ReadonlySet<string>>(new Set(Object.keys(given)));
   const [left, setLeft] = useState<ReadonlySet<string>>(new Set());
   const [check, setCheck] = useState<FormCheck | null>(null);
   const [language, setLanguage] = useState<FormCheck['previews'][number]['kind']>('python');

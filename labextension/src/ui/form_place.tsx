@@ -18,11 +18,12 @@ export interface FormPlaceProps {
   form: Form['form'];
   service: string;
   workspace: string;
+  given?: Record<string, unknown>;
   onBegun: (begun: Begun) => void;
 }
 
 /** A form where its output is; once it was sent, the panel of what it deployed stands there. */
-export function FormPlace({ port, form, service, workspace, onBegun }: FormPlaceProps) {
+export function FormPlace({ port, form, service, workspace, given, onBegun }: FormPlaceProps) {
   const [begun, setBegun] = useState<Begun>();
   const [deploying, setDeploying] = useState(false);
   if (begun?.deployment) return <Panel port={port} service={begun.service} workspace={begun.workspace} deployment={begun.deployment} />;
@@ -45,6 +46,7 @@ export function FormPlace({ port, form, service, workspace, onBegun }: FormPlace
       form={kind}
       service={service}
       workspace={workspace}
+      given={begun ? { models: [begun.model] } : given}
       onBegun={({ service, deployment, model }) => {
         const all = { service, workspace, deployment, model };
         setBegun(all);

@@ -24,6 +24,8 @@ export interface PanelProps extends ServiceRef {
   deployment?: string;
   /** That deployment as it began, which is drawn until more is known. */
   timeline?: Timeline | undefined;
+  /** A tab to choose. Another object chooses it again. */
+  show?: { tab: Service['tabs'][number] };
 }
 
 /** What the header says while an order from its menu is carried out. */
@@ -39,7 +41,7 @@ export function Panel({ port, ...props }: PanelProps & { port: Port }) {
   );
 }
 
-function PanelBody({ service: name, workspace, deployment: pinned, timeline: begun }: PanelProps) {
+function PanelBody({ service: name, workspace, deployment: pinned, timeline: begun, show }: PanelProps) {
   const port = usePort();
   const place = workspace ? { workspace } : {};
   const ref: ServiceRef = { service: name, ...place };
@@ -93,6 +95,11 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   const root = useRef<HTMLElement>(null);
 
   useEffect(() => setNotCancelled(''), [shown?.deployment, shown?.state]);
+  useEffect(() => {
+    if (!show) return;
+    setTab(show.tab);
+    setServingOpen(true);
+  }, [show]);
 
   const act = {
     cancel: async () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...place }),
