@@ -23,6 +23,7 @@ from mldeploy_jupyter.deployment.operations import (
 from mldeploy_jupyter.deployment.plan import is_unchanged
 from mldeploy_jupyter.deployment.recovery import recover_lost_deployments, refresh_deployment, refresh_service
 from mldeploy_jupyter.deployment.request_errors import find_request_error
+from mldeploy_jupyter.deployment.service_events import read_service_events, record_service_event
 from mldeploy_jupyter.deployment.status import (
     display_state,
     query_status,
@@ -32,9 +33,14 @@ from mldeploy_jupyter.deployment.status import (
     require_local,
     target_capabilities,
 )
+from mldeploy_jupyter.targets import ServiceStatus
+from mldeploy_jupyter.targets.process_glance import Glance, Glances
 
 __all__ = [
+    "Glance",
+    "Glances",
     "LaunchSpec",
+    "ServiceStatus",
     "cancel_deployment",
     "check_can_start",
     "completion_events",
@@ -50,6 +56,8 @@ __all__ = [
     "query_status",
     "query_statuses",
     "read_logs",
+    "read_service_events",
+    "record_service_event",
     "recover_lost_deployments",
     "refresh_deployment",
     "refresh_service",

@@ -32,6 +32,13 @@ def known_workspaces() -> list[Workspace]:
     return [workspace for named in Workspace.list().values() for workspace in named]
 
 
+def broken_workspaces() -> list[tuple[Path, WorkspaceError]]:
+    """Every workspace of this user whose settings cannot be read: its folder `.mldeploy` and why."""
+    from mldeploy_jupyter.core.workspace.folder import list_broken_workspaces
+
+    return list_broken_workspaces()
+
+
 def _same_text(text: str) -> str:
     return text
 
@@ -73,15 +80,16 @@ class PanelContext:
     """Where a port is bound, and what it knows of the place it shows in.
 
     `own` is the workspace of requests that name none; None where the port is bound to no workspace. `known` returns
-    the workspaces that may be named by their id. `words` turns a hint into the words of the place: a notebook says
-    `%mldeploy` where a shell says `mldeploy`. `cell_number` gets the path of a script and the number that the prompt
-    of its cell had then, and returns the number in the prompt now, None when that is not known. `scripts` returns the
-    entry scripts that a form offers, the likeliest first. `now` is the time with
-    its zone, `timezone` that of the times in messages, by default the local one.
+    the workspaces that may be named by their id, `broken` those whose settings cannot be read. `words` turns a hint
+    into the words of the place: a notebook says `%mldeploy` where a shell says `mldeploy`. `cell_number` gets the path
+    of a script and the number that the prompt of its cell had then, and returns the number in the prompt now, None
+    when that is not known. `scripts` returns the entry scripts that a form offers, the likeliest first. `now` is the
+    time with its zone, `timezone` that of the times in messages, by default the local one.
     """
 
     own: Workspace | None = None
     known: Callable[[], Iterable[Workspace]] = known_workspaces
+    broken: Callable[[], Iterable[tuple[Path, WorkspaceError]]] = broken_workspaces
     words: Callable[[str], str] = _same_text
     cell_number: Callable[[str, int | None], int | None] = _same_cell
     scripts: Callable[[], list[dict[str, str]]] = scripts_here
@@ -104,6 +112,8 @@ class PanelContext:
                 hint=self.words("create one with `mldeploy workspace create`, or name one"),
                 code="WorkspaceNotFound",
             )
+        if id in self._opened and not self._opened[id].folder.root.is_dir():  # it was deleted
+            del self._opened[id]
         if id not in self._opened:
             self._opened |= {found.id: each for each in self.known() if (found := each.find_folder()) is not None}
         if id not in self._opened:

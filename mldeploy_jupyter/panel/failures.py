@@ -14,6 +14,7 @@ Failure = dict[str, Any]
 CODES = {
     "WebserviceNotFound": "not-found",
     "DeploymentNotFound": "not-found",
+    "ModelNotFound": "not-found",
     "RevisionNotFound": "not-found",
     "WorkspaceNotFound": "not-found",
     "DeploymentInProgress": "in-progress",

@@ -99,6 +99,10 @@ DEPLOYMENT: Parameters = {
     "deployment": text(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", "must be the id of a deployment", required=True),
     **WORKSPACE,
 }
+MODEL: Parameters = {
+    "model": text(rf"{name_rules.MODEL_NAME}:[1-9][0-9]{{0,9}}", "must be the name:version of a model", required=True),
+    **WORKSPACE,
+}
 
 LOG: Parameters = {
     "stage": choice(*STAGES),

@@ -13,9 +13,11 @@ from mldeploy_jupyter.panel.deployments import log as deployment_log
 from mldeploy_jupyter.panel.deployments import report, timelines
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
 from mldeploy_jupyter.panel.forms import form_requests
+from mldeploy_jupyter.panel.lists import answers as lists
 from mldeploy_jupyter.panel.parameters import (
     DEPLOYMENT,
     LOG,
+    MODEL,
     SERVICE,
     SERVICE_NAME,
     WORKSPACE,
@@ -64,6 +66,11 @@ REQUESTS: dict[str, Request] = {
     "deployment.log": Request({**DEPLOYMENT, **LOG}, deployment_log.answer_log),
     "deployment.logText": Request(DEPLOYMENT, deployment_log.answer_log_text),
     "deployment.report": Request(DEPLOYMENT, report.answer_report),
+    # Lists
+    "service.cell": Request(SERVICE, lists.answer_service_cell),
+    "model.list": Request({**WORKSPACE, "all": boolean()}, lists.answer_models),
+    "model.cell": Request(MODEL, lists.answer_model_cell),
+    "model.delete": Request({**MODEL, "confirm": text(required=True)}, lists.answer_delete_model),
     # Orders
     "service.scale": Request({**SERVICE, "workers": integer(1, MAX_WORKERS, required=True)}, orders.answer_scale),
     "service.rollback": Request({**SERVICE, "revision": integer(1)}, orders.answer_rollback),

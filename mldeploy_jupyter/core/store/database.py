@@ -5,14 +5,15 @@ from __future__ import annotations
 import atexit
 import os
 import shlex
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, StoreError
-from mldeploy_jupyter.core.files import free_bytes
+from mldeploy_jupyter.core.files import file_version, free_bytes
 from mldeploy_jupyter.core.patience import Wait
 from mldeploy_jupyter.core.store import tables
 from mldeploy_jupyter.core.store.disk_reserve import make_reserve, release_reserve
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = {"connect_timeout": 10}  # seconds; libpq would wait for minutes
 
 POSTGRES_LOCK = 0x6D6C6465  # key of the advisory lock under which the schema is created or migrated
+
+FRESH_NS = 50_000_000  # the clock of a file system may stand still for that long; usually it does for 4 ms
 
 Result = TypeVar("Result")
 
@@ -136,6 +139,27 @@ class Database:
         if not self.is_postgres:
             return self._clock()
         return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+
+    def change_mark(self) -> Hashable:
+        """Another value than before when something may have been written since, by whatever process.
+
+        Of SQLite the versions of its files, which take two system calls; a file that was written to a moment ago has a
+        new mark each time, since a second write may not have changed its time. Of PostgreSQL what a snapshot of the
+        whole server sees, which takes one query. Raises `StoreError` when the database cannot be asked.
+        """
+        if self.path is None:
+            snapshot = "SELECT CAST(txid_current_snapshot() AS TEXT)"
+            return self.run(lambda connection: str(connection.exec_driver_sql(snapshot).scalar_one()))
+        marks: list[Hashable] = []
+        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            try:
+                status = path.stat()
+            except OSError as error:
+                marks.append(error.errno)
+                continue
+            fresh = abs(time.time_ns() - status.st_mtime_ns) < FRESH_NS
+            marks.append((file_version(status), object() if fresh else None))
+        return tuple(marks)
 
     def close(self) -> None:
         """Closes idle connections. The database can still be used."""

@@ -147,15 +147,16 @@ def to_row(table: Table, record: JsonRecord) -> dict[str, Any]:
 
 def from_row(kind: type[Record], row: Row[Any]) -> Record:
     """The record in a row that `to_row` made."""
-    return _from_columns(kind, dict(row._mapping))
+    return from_columns(kind, dict(row._mapping))
 
 
 def from_rows(kind: type[Record], result: CursorResult[Any]) -> list[Record]:
     """The records in the rows of a query; several times as fast as row by row."""
     names = tuple(result.keys())
-    return [_from_columns(kind, dict(zip(names, row, strict=True))) for row in result]
+    return [from_columns(kind, dict(zip(names, row, strict=True))) for row in result]
 
 
-def _from_columns(kind: type[Record], columns: dict[str, Any]) -> Record:
+def from_columns(kind: type[Record], columns: dict[str, Any]) -> Record:
+    """The record in the columns of a row, by name."""
     data = columns.pop("data")  # None where it is no JSON
     return kind.from_stored({**(data if isinstance(data, dict) else {}), **columns})

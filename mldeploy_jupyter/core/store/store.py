@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from mldeploy_jupyter.core.name_rules import is_plain_name
 from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.core.store.database import Database
 from mldeploy_jupyter.core.store.lease_rows import Leases
+from mldeploy_jupyter.core.store.list_reader import ListReader
 from mldeploy_jupyter.core.store.rows import (
     HIGHEST,
     Rows,
@@ -51,6 +52,19 @@ class Store:
     def close(self) -> None:
         """Closes idle connections. The store can still be used."""
         self._database.close()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a server, which has to be asked for whatever one wants to know of it."""
+        return self._database.path is None
+
+    def change_mark(self) -> Hashable:
+        """Another value than before when something may have been written since. Cheap: see `Database.change_mark`."""
+        return self._database.change_mark()
+
+    def list_reader(self) -> ListReader:
+        """A reader of all services and models, for who reads them again and again."""
+        return ListReader(self._rows)
 
     def remove_damaged_rows(self) -> int:
         """Removes the models, services and deployments that no list has, because name, version or id is damaged.

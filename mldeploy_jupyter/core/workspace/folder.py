@@ -11,7 +11,7 @@ import os
 import shlex
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -284,23 +284,43 @@ def delete_workspace(folder: WorkspaceFolder) -> None:
 
 
 def list_workspaces(
-    *, index: Path | None = None, on_broken: Callable[[WorkspaceError], object] = lambda error: None
+    *,
+    index: Path | None = None,
+    roots: Iterable[Path] | None = None,
+    on_broken: Callable[[WorkspaceError], object] = lambda error: None,
 ) -> list[WorkspaceFolder]:
     """Every workspace that this user has created or written to, by path, without those that belong to others now.
 
-    `on_broken` gets the error of each whose settings cannot be read.
+    With `roots`, folders `.mldeploy`, those instead. `on_broken` gets the error of each whose settings cannot be read.
     """
     folders = []
-    for root in known_workspaces.list_roots(index=index):
+    for _, found in _load_all(index, roots):
+        if isinstance(found, WorkspaceError):
+            on_broken(found)  # it must not hide the others
+        else:
+            folders.append(found)
+    return folders
+
+
+def list_broken_workspaces(
+    *, index: Path | None = None, roots: Iterable[Path] | None = None
+) -> list[tuple[Path, WorkspaceError]]:
+    """Those of the same workspaces whose settings cannot be read: the folder `.mldeploy` and why."""
+    return [(root, found) for root, found in _load_all(index, roots) if isinstance(found, WorkspaceError)]
+
+
+def _load_all(
+    index: Path | None, roots: Iterable[Path] | None
+) -> Iterator[tuple[Path, WorkspaceFolder | WorkspaceError]]:
+    for root in known_workspaces.list_roots(index=index) if roots is None else roots:
         try:
             _check_owner(root)
         except (WorkspaceError, OSError):
             continue
         try:
-            folders.append(load_workspace(root))
+            yield root, load_workspace(root)
         except WorkspaceError as error:
-            on_broken(error)  # it must not hide the others
-    return folders
+            yield root, error
 
 
 def _find_former_id(root: Path) -> str:

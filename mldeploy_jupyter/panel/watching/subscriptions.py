@@ -14,6 +14,7 @@ from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request
 from mldeploy_jupyter.panel.parameters import DEPLOYMENT, SERVICE, Parameters, check_parameters, integer
 from mldeploy_jupyter.panel.watching.deployment_watch import DeploymentWatch
+from mldeploy_jupyter.panel.watching.overview_watch import OverviewWatch
 from mldeploy_jupyter.panel.watching.service_log_watch import ServiceLogWatch
 from mldeploy_jupyter.panel.watching.service_watch import ServiceWatch
 from mldeploy_jupyter.panel.watching.watch import Send, Tools, View, Watch
@@ -25,13 +26,14 @@ class Topic:
 
     parameters: Parameters
     make: Callable[[PanelContext, dict[str, Any], Tools], Watch]
-    subject: str  # the parameter that names what is watched
+    subject: str  # the parameter that names what is watched; "" for all there is
 
 
 TOPICS: dict[str, Topic] = {
     "deployment": Topic({**DEPLOYMENT, "after": integer()}, DeploymentWatch, "deployment"),
     "service": Topic(SERVICE, ServiceWatch, "service"),
     "serviceLog": Topic({**SERVICE, "after": integer()}, ServiceLogWatch, "service"),
+    "overview": Topic({}, OverviewWatch, ""),
 }
 
 
@@ -88,7 +90,9 @@ class Subscriptions:
         if found is None:
             raise bad_request("nothing can be subscribed to", f"there is no topic {str(topic)[:60]!r}")
         values = check_parameters(topic, found.parameters, params)
-        key = (topic, self._context.folder(values.get("workspace", "")).id, values[found.subject])
+        key = (topic, "", "")
+        if found.subject:
+            key = (topic, self._context.folder(values.get("workspace", "")).id, values[found.subject])
         with self._lock:
             known = self._watches.get(key)
         watch = known or found.make(self._context, values, self._tools)  # may take a while, so without the lock
@@ -141,6 +145,7 @@ class Subscriptions:
             watch.views.remove(view)
             if not watch.views:
                 del self._watches[key]
+                watch.close()
         self._wake()
 
     def _wake(self) -> None:

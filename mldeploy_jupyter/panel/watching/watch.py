@@ -92,7 +92,10 @@ class Watch(ABC):
             self._look_errors = 0
         except Exception:  # whatever it is, such as a store that is away: the views wait, and no other watch suffers
             self._look_errors += 1
-            self._due = self._tools.clock() + _pause_after(self._look_errors)
+            self._due = self._tools.clock() + pause_after(self._look_errors)
+
+    def close(self) -> None:  # noqa: B027  (most have nothing open)
+        """Ends it: it has no views any more, and is not looked at again."""
 
     @abstractmethod
     def _look(self, now: float) -> float:
@@ -113,7 +116,7 @@ class Watch(ABC):
                 self._ask_errors = 0
             except Exception:
                 self._ask_errors += 1
-                self._retry_at = self._tools.clock() + _pause_after(self._ask_errors)
+                self._retry_at = self._tools.clock() + pause_after(self._ask_errors)
             finally:
                 self._is_asking = False
                 self._was_answered = True
@@ -122,7 +125,7 @@ class Watch(ABC):
         self._tools.ask(run)
 
 
-def _pause_after(errors: int) -> float:
+def pause_after(errors: int) -> float:
     """Seconds to wait after that many errors in a row."""
     return float(min(RETRY_LIMIT, RETRY_SECONDS * 2.0 ** min(errors - 1, 10)))
 

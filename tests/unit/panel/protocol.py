@@ -134,6 +134,8 @@ def fields_of(kind: Type) -> dict[str, tuple[bool, Type]]:
     kind = resolve(kind)
     if kind.kind == "both":
         return {name: field for part in kind.parts for name, field in fields_of(part).items()}
+    if kind == Type("record", (Type("string"), Type("never"))):
+        return {}
     assert kind.kind == "object", kind
     return {name: (optional, field) for name, optional, field in kind.parts}
 

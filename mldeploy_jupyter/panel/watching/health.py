@@ -1,0 +1,69 @@
+"""Asks services how they are, one after another at an even pace, and records what changed after they were live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter import deployment
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.records import ServiceRecord
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+    from mldeploy_jupyter.deployment import ServiceStatus
+
+ROUND_SECONDS = 5.0  # in which each service is asked once, where they are few
+PAUSE_SECONDS = 0.5  # at least, between two questions; 500 services are asked once in four minutes
+
+
+class Health:
+    """The health of the services of one workspace. One question goes to one service at a time."""
+
+    def __init__(self, folder: WorkspaceFolder, clock: Callable[[], float]) -> None:
+        self._folder, self._clock = folder, clock
+        self._states: dict[str, str] = {}
+        self._asked: dict[str, float] = {}
+        self._due = clock() + PAUSE_SECONDS
+
+    def state(self, name: str) -> str:
+        """What the service was found to be when it was last asked: Live, Unhealthy; "" when it was not."""
+        return self._states.get(name, "")
+
+    def is_due(self, now: float, names: Sequence[str]) -> bool:
+        """Whether it is time for the next question to one of these."""
+        return bool(names) and now >= self._due
+
+    def ask_next(self, records: Sequence[ServiceRecord]) -> None:
+        """Asks the service that was not asked for the longest time."""
+        if not records:
+            return
+        for name in [name for name in self._asked if name not in {record.name for record in records}]:
+            del self._asked[name]
+            self._states.pop(name, None)
+        record = min(records, key=lambda record: self._asked.get(record.name, float("-inf")))
+        now = self._clock()
+        self._asked[record.name] = now
+        self._due = now + max(PAUSE_SECONDS, ROUND_SECONDS / len(records))
+        status = deployment.query_status(self._folder, record)
+        self._states[record.name] = status.state
+        record_health(self._folder, record, status)
+
+
+def record_health(folder: WorkspaceFolder, record: ServiceRecord, status: ServiceStatus) -> None:
+    """Writes what is new about a service into its events. Does nothing while a deployment changes it."""
+    if record.state in ("Deploying", "Updating") or not record.revision:
+        return
+    failure: dict[str, Any] = status.failure or {}
+    why = str(failure.get("what") or failure.get("message") or "")
+    kind = {"Live": "live", "Stopped": "stopped"}.get(status.state, "unhealthy")
+    if failure.get("code") == "supervisor-lost":
+        kind = "died"
+    text = {"live": "Answers again", "stopped": "Stopped", "died": why or "Its process is gone"}.get(kind, why)
+    last_exit = status.details.get("last_exit")
+    if isinstance(last_exit, dict) and kind == "live":
+        data = {"pid": last_exit.get("pid"), "time": last_exit.get("time")}
+        message = str(last_exit.get("message") or "it ended")
+        deployment.record_service_event(
+            folder, record.name, "worker-replaced", f"Worker {data['pid']} was replaced: {message}", data
+        )
+    deployment.record_service_event(folder, record.name, kind, text or "It does not answer")
