@@ -114,3 +114,15 @@ def unload_ipython_extension(ipython: Any) -> None:
     from mldeploy_jupyter.notebook import extension
 
     extension.unload(ipython)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Tells a Jupyter server what to load: this package."""
+    return [{"module": "mldeploy_jupyter"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    """Adds the routes of the JupyterLab extension to a Jupyter server."""
+    from mldeploy_jupyter.lab import extension
+
+    extension.load(server)

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Channel, CommPort, type Message, REQUEST_MS, SLOW_REQUEST_MS } from './comm_port';
+import { type Channel, CommPort, type Message } from './comm_port';
+import { REQUEST_MS, SLOW_REQUEST_MS } from './limits';
 import type { Failure, LogLine } from './protocol';
 
 /** A comm whose other end is the test. */

@@ -6,6 +6,7 @@
  * so that neither end of the kernel's own encoding meets a lone surrogate. The port outlives the comm: another one may
  * be attached, and then every subscription goes on after the last line that its view has.
  */
+import { requestLimit } from './limits';
 import type { Failure, Port, Requests, Topics } from './protocol';
 
 export type Message = { kind: string; id: string } & Record<string, unknown>;
@@ -15,11 +16,6 @@ export interface Channel {
   send(message: Message): void;
   listen(onMessage: (message: Message) => void): () => void;
 }
-
-/** How long an answer may take. An order may have to wait for a store or for a worker; scoring for the model. */
-export const REQUEST_MS = 30_000;
-export const SLOW_REQUEST_MS = 320_000;
-const SLOW = /^(service\.(score|delete|restart|stop|start|scale|rollback|reload)|deployment\.retry|form\.submit)$/;
 
 interface Pending {
   resolve(result: unknown): void;
@@ -96,7 +92,7 @@ export class CommPort implements Port {
         return;
       }
       const id = this.#nextId();
-      const limit = SLOW.test(name) ? SLOW_REQUEST_MS : REQUEST_MS;
+      const limit = requestLimit(name);
       const timer = setTimeout(() => {
         this.#settle(id);
         reject(timeoutFailure(limit));

@@ -7,8 +7,6 @@ thread, which keeps below the Jupyter server's limit.
 
 from __future__ import annotations
 
-import json
-import math
 import threading
 import time
 from collections import deque
@@ -17,6 +15,7 @@ from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.panel import PanelContext, Subscription, Subscriptions, describe_error, handle
+from mldeploy_jupyter.panel.json_text import to_json_text
 
 Message = dict[str, Any]
 
@@ -182,23 +181,7 @@ class PanelConnection:
             subscription.set_visible(visible)
 
     def _put(self, kind: str, id: str, body: Any, **more: Any) -> None:
-        self._outbox.put({"kind": kind, "id": id, **more, "body": json_body(body)})
+        self._outbox.put({"kind": kind, "id": id, **more, "body": to_json_text(body)})
 
     def _in_thread(self, run: Callable[[], Any]) -> None:
         threading.Thread(target=run, name="mldeploy-panel-request", daemon=True).start()
-
-
-def json_body(data: Any) -> str:
-    """The data as JSON in ASCII, for a page's `JSON.parse`: lone surrogates survive, NaN and infinity become null."""
-    try:
-        return json.dumps(data, allow_nan=False, default=str)
-    except ValueError:
-        return json.dumps(_without_nan(data), default=str)
-
-
-def _without_nan(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _without_nan(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_without_nan(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data

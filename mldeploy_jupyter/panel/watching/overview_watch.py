@@ -15,9 +15,8 @@ from mldeploy_jupyter.panel.lists.workspaces import KnownWorkspace, describe_wor
 from mldeploy_jupyter.panel.watching.health import Health
 from mldeploy_jupyter.panel.watching.watch import Tools, Watch, pause_after
 
-TICK_SECONDS = 0.5
-UNSEEN_SECONDS = 2.0  # between two looks while nobody can see a view
-READ_SECONDS = 0.4  # at least, between two times that a workspace is read
+UNSEEN_FACTOR = 4.0  # by which looks are rarer while nobody can see a view
+READ_FACTOR = 0.8  # a workspace is read at most once in that part of the time between two looks
 LIST_SECONDS = 10.0  # after which the workspaces are listed again although no file says so
 FIRST_SECONDS = 0.6  # that the first event waits for workspaces that are slow to read
 
@@ -48,7 +47,7 @@ class OverviewWatch(Watch):
         waiting = any(source.is_new for source in self._sources.values()) or self._known is None
         if not waiting or now >= self._began_at + FIRST_SECONDS:
             self._send()
-            return now + (TICK_SECONDS if self.visible else UNSEEN_SECONDS)
+            return now + self._tools.poll_seconds * (1.0 if self.visible else UNSEEN_FACTOR)
         return now + FIRST_SECONDS / 4
 
     def close(self) -> None:
@@ -151,7 +150,7 @@ class _Source:
         if self._rows is None or self._health is None or self._is_closed:
             return
         if "rows" not in self._busy and now >= self._read_at and self._rows.is_due():
-            self._read_at = now + READ_SECONDS
+            self._read_at = now + self._tools.poll_seconds * READ_FACTOR
             self._run("rows", self._refresh)
         if "health" not in self._busy and self._health.is_due(now, self._rows.running):
             records = [self._rows.records[name] for name in self._rows.running if name in self._rows.records]

@@ -57,9 +57,9 @@ class Subscriptions:
     """What the views of one process have subscribed to.
 
     `clock` is a monotonic clock in seconds and `stat` is `os.stat`. `start` runs the loop of the watching thread, and
-    `ask` runs what may have to wait for a store or a service; each in a thread of its own by default. Threads and files
-    end with the last subscription. An error while watching, such as a store that is away, is tried again until it is
-    over; a view whose `send` raises is dropped.
+    `ask` runs what may have to wait for a store or a service; each in a thread of its own by default. `poll_seconds`
+    are those between two looks at all workspaces. Threads and files end with the last subscription. An error while
+    watching, such as a store that is away, is tried again until it is over; a view whose `send` raises is dropped.
     """
 
     def __init__(
@@ -71,10 +71,11 @@ class Subscriptions:
         start: Callable[[Callable[[], None]], Any] | None = None,
         ask: Callable[[Callable[[], None]], Any] | None = None,
         topics: Mapping[str, Topic] = TOPICS,
+        poll_seconds: float = 0.5,
     ) -> None:
         self._context, self._clock, self._topics = context, clock, topics
         self._start = start or _in_thread("mldeploy-panel")
-        self._tools = Tools(clock, stat, ask or _in_thread("mldeploy-panel-ask"), self._wake)
+        self._tools = Tools(clock, stat, ask or _in_thread("mldeploy-panel-ask"), self._wake, poll_seconds)
         self._lock = threading.RLock()  # held while a watch is looked at, so that nothing is sent after the end
         self._watches: dict[tuple[str, str, str], Watch] = {}
         self._woken = threading.Event()

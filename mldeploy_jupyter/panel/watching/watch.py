@@ -25,13 +25,14 @@ class Tools:
     """What watches are made with.
 
     `ask` runs a function that may have to wait, outside the watching thread. `wake` makes that thread look at what is
-    due.
+    due. `poll_seconds` are those between two looks at all workspaces.
     """
 
     clock: Callable[[], float]
     stat: Callable[[Any], os.stat_result]
     ask: Callable[[Callable[[], None]], Any]
     wake: Callable[[], None]
+    poll_seconds: float = 0.5
 
 
 class View:

@@ -16,9 +16,9 @@ from mldeploy_jupyter.notebook.panel_connection import (
     MESSAGES_PER_SECOND,
     Outbox,
     PanelConnection,
-    json_body,
 )
 from mldeploy_jupyter.panel import PanelContext
+from mldeploy_jupyter.panel.json_text import to_json_text
 from tests.polling import wait_until
 
 Message = dict[str, Any]
@@ -189,7 +189,7 @@ def test_messages_leave_in_order_and_below_the_servers_limit() -> None:
 
 
 def test_bodies_are_ascii_with_lone_surrogates_kept_and_nan_as_null() -> None:
-    body = json_body({"text": "\ud800\u202e\x00é", "ms": math.nan, "all": [math.inf, 1.5], "when": object})
+    body = to_json_text({"text": "\ud800\u202e\x00é", "ms": math.nan, "all": [math.inf, 1.5], "when": object})
     assert body.isascii()
     assert json.loads(body)["text"] == "\ud800\u202e\x00é"
     assert json.loads(body)["ms"] is None and json.loads(body)["all"] == [None, 1.5]

@@ -1,0 +1,57 @@
+"""The table of routes, and what is made of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from openapi_spec_validator import validate
+
+from mldeploy_jupyter.lab.routes import PARTS, ROUTES, path_pattern
+from mldeploy_jupyter.panel import REQUESTS
+from tests.unit.lab.generate import openapi, pages
+from tests.unit.panel import protocol
+
+
+def test_every_request_has_one_route() -> None:
+    assert sorted(route.request for route in ROUTES) == sorted(REQUESTS) == sorted(protocol.requests())
+    assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
+
+
+def test_a_path_has_only_parameters_of_its_request() -> None:
+    for route in ROUTES:
+        assert set(route.parts) <= set(REQUESTS[route.request].parameters), route
+
+
+def test_reads_are_get_and_what_changes_or_tells_a_secret_is_not() -> None:
+    reads = {route.request for route in ROUTES if route.method == "GET"}
+    assert not reads & {"service.keys", "service.score", "service.delete", "form.submit", "model.delete"}
+    assert reads >= {"service.describe", "service.log", "deployment.timeline", "model.list"}
+
+
+def test_the_made_files_are_up_to_date() -> None:
+    stale = [str(path) for path, text in pages().items() if path.read_text("utf-8") != text]
+    assert stale == [], "run python -m tests.unit.lab.generate"
+
+
+def test_the_description_is_valid_openapi() -> None:
+    import json
+
+    validate(json.loads(openapi()))
+
+
+@pytest.mark.parametrize(
+    ("part", "right", "wrong"),
+    [
+        ("service", ["churn", "a-1"], ["..", "a", "Churn", "churn/x", "churn%2f", "ch urn", "x" * 33, "churn%00", ""]),
+        ("workspace", ["0a-9", "-"], ["..", "a/b", "%2e%2e", "a" * 65, ""]),
+        ("deployment", ["d1-2"], ["-d", ".", "a b", "x" * 65]),
+        ("model", ["m:1", "M.x_1-2%3A12", "m%3a3"], ["m", "m:0", "m:1:2", "..:1", "a/b:1", "%2e:1"]),
+        ("form", ["deploy", "update", "register"], ["other", "deployx", ""]),
+    ],
+)
+def test_an_id_is_matched_strictly(part: str, right: list[str], wrong: list[str]) -> None:
+    pattern = path_pattern(f"x/{{{part}}}") + "$"
+    assert part in PARTS
+    assert all(re.match(pattern, f"x/{text}") for text in right)
+    assert [text for text in wrong if re.match(pattern, f"x/{text}")] == []
