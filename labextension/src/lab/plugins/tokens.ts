@@ -1,0 +1,56 @@
+/** What the plugins of this extension have in common. */
+import { Token } from '@lumino/coreutils';
+import type { ISignal } from '@lumino/signaling';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Form, Port, Service, ServiceRef } from '../../protocol';
+import type { Overview } from '../../ui/sidebar';
+
+export const NAMESPACE = 'mldeploy-jupyter'; // of plugins and settings
+
+export namespace CommandIds {
+  export const showSidebar = 'mldeploy:show-sidebar';
+  export const openService = 'mldeploy:open-service';
+  export const openForm = 'mldeploy:open-form';
+  export const deploy = 'mldeploy:deploy';
+  export const register = 'mldeploy:register';
+  export const registerFile = 'mldeploy:register-file';
+  export const deployFile = 'mldeploy:deploy-file';
+}
+
+export type PanelTab = Service['tabs'][number];
+
+/** What a form in the main area is opened with: JSON, since the layout keeps it over a reload. */
+export interface FormArgs {
+  form: Form['form'];
+  service?: string;
+  workspace?: string;
+  given?: Record<string, unknown>;
+}
+
+/** The values of `schema/plugin.json`. */
+export interface Settings {
+  notifications: 'all' | 'failures' | 'none';
+  statusBar: boolean;
+}
+
+export const DEFAULTS: Settings = { notifications: 'all', statusBar: true };
+
+/** What each part of the extension gets from its first plugin. */
+export interface IDeployments {
+  readonly port: Port;
+  readonly overview: Overview;
+  readonly trans: TranslationBundle;
+  readonly settings: Settings;
+  readonly settingsChanged: ISignal<IDeployments, Settings>;
+  /** The service whose panel is the current tab of the main area. */
+  readonly current: ServiceRef | null;
+  readonly currentChanged: ISignal<IDeployments, void>;
+  /** Opens the panel of a service in the main area, or shows the one that is open. */
+  openService(service: ServiceRef, tab?: PanelTab): void;
+  openForm(args: FormArgs): void;
+  isInSight(service: string): boolean; // whether a panel of it can be seen now
+  /** The workspace that a file of the file browser belongs to; '' when none is known. */
+  workspaceOf(path?: string): string;
+}
+
+export const IDeployments = new Token<IDeployments>('mldeploy-jupyter:IDeployments', 'Services and models, and the forms to deploy and register them.');
