@@ -116,6 +116,11 @@ def unload_ipython_extension(ipython: Any) -> None:
     extension.unload(ipython)
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Tells `jupyter labextension develop` where the built extension is, in a checkout."""
+    return [{"src": "labextension", "dest": "mldeploy-jupyter"}]
+
+
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     """Tells a Jupyter server what to load: this package."""
     return [{"module": "mldeploy_jupyter"}]

@@ -1,13 +1,14 @@
-/** The port to the server of this page, and what JupyterLab adds to it. */
+/** The port to the server that this page comes from. */
 import type { ServerConnection } from '@jupyterlab/services';
 import type { Port } from '../../protocol';
+import { HttpPort } from '../http_port';
 
-export function connect(_settings: ServerConnection.ISettings): Port {
-  return {
-    request: () => Promise.reject({ code: 'lost', error: 'The server extension is not there', cause: '', hint: '' }),
-    subscribe: (_topic, _params, _onEvent, onLost) => {
-      onLost?.(new Date().toISOString());
-      return () => undefined;
-    },
-  };
+/** A port that knows whether somebody sees the page. */
+export function connect({ baseUrl, token, fetch }: ServerConnection.ISettings): Port {
+  const port = new HttpPort({ baseUrl, token, fetch: fetch as typeof globalThis.fetch });
+  const tell = () => port.setVisible(document.visibilityState === 'visible');
+  document.addEventListener('visibilitychange', tell);
+  window.addEventListener('online', () => port.retry());
+  tell();
+  return Object.assign(port, { reconnect: () => port.retry() });
 }
