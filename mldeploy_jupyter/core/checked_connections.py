@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool
-from urllib3.connection import HTTPConnection
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 class ConnectionRefused(Exception):
@@ -29,15 +29,26 @@ class CheckingAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **options)
         refuse = self._refuse
 
+        def check(connection: HTTPConnection) -> None:
+            reason = refuse()
+            if reason:
+                connection.close()
+                raise ConnectionRefused(reason)
+
         class Connection(HTTPConnection):
             def connect(self) -> None:
                 super().connect()
-                reason = refuse()
-                if reason:
-                    self.close()
-                    raise ConnectionRefused(reason)
+                check(self)
 
         class Pool(HTTPConnectionPool):
             ConnectionCls = Connection
 
-        self.poolmanager.pool_classes_by_scheme = {**self.poolmanager.pool_classes_by_scheme, "http": Pool}
+        class TlsConnection(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                check(self)
+
+        class TlsPool(HTTPSConnectionPool):
+            ConnectionCls = TlsConnection
+
+        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": TlsPool}

@@ -115,13 +115,12 @@ class ScoringClient:
             if self._key:
                 sent["Authorization"] = f"Bearer {self._key}"
             try:
-                response = session.request(method, uri, data=body, headers=sent, timeout=self.timeout)
+                # A redirect is an answer like any other: followed, it would lead to whatever address it names.
+                response = session.request(
+                    method, uri, data=body, headers=sent, timeout=self.timeout, allow_redirects=False
+                )
             except ConnectionRefused as refused:
-                raise NothingSent(
-                    f"nothing was sent to {self.uri}",
-                    why=str(refused),
-                    hint="see the service's state with `mldeploy service list`",
-                ) from None
+                raise self._nothing_sent(str(refused)) from None
             except requests.RequestException as error:
                 raise ScoringError(
                     f"no answer from {self.uri}",
@@ -139,17 +138,27 @@ class ScoringClient:
 
     def _open(self) -> requests.Session:
         if self._session is None:
+            is_here = urlsplit(self.uri).hostname in ("127.0.0.1", "localhost", "::1")
+            # Of an address elsewhere it is known before connecting whether the service can be there.
+            if not is_here and self._refuse is not None and (reason := self._refuse()):
+                raise self._nothing_sent(reason)
             import requests
 
             self._session = requests.Session()
             # Requests to this machine must not go through a proxy, even if the environment names one.
-            if urlsplit(self.uri).hostname in ("127.0.0.1", "localhost", "::1"):
+            if is_here:
                 self._session.trust_env = False
             if self._refuse is not None:
                 from mldeploy_jupyter.core.checked_connections import CheckingAdapter
 
-                self._session.mount("http://", CheckingAdapter(self._refuse))
+                for scheme in ("http://", "https://"):
+                    self._session.mount(scheme, CheckingAdapter(self._refuse))
         return self._session
+
+    def _nothing_sent(self, reason: str) -> NothingSent:
+        return NothingSent(
+            f"nothing was sent to {self.uri}", why=reason, hint="see the service's state with `mldeploy service list`"
+        )
 
 
 def _describe_failure(error: Exception) -> str:

@@ -252,7 +252,10 @@ class ProcessTarget:
 
         A supervisor listens as long as it lives, and nobody else can take its port meanwhile.
         """
-        process, port = self._supervisor(service.name).find_process(), urlsplit(uri).port
+        address = urlsplit(uri)
+        if (address.scheme, address.hostname) != ("http", HOST):  # the store's row was changed by another hand
+            return f"a local service listens on http://{HOST}, and on no other address"
+        process, port = self._supervisor(service.name).find_process(), address.port
         if process is None:
             return f"its supervisor process is gone, and another program listens on port {port}"
         if process.get("port") != port and not holds_port(process["pid"], port or 0):

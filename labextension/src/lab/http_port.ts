@@ -247,7 +247,7 @@ export class HttpPort implements Port {
     const path = route.path.replace(/\{(\w+)\}/g, (_, name: string) => {
       const value = String(rest.get(name) ?? '-'); // `-` names no workspace: the server says what is wrong
       rest.delete(name);
-      return encodeURIComponent(value);
+      return /^\.{1,2}$/.test(value) ? '-' : encodeURIComponent(value); // a browser would walk up the path
     });
     if (route.method === 'POST') return { url: this.#url(path), init: jsonInit('POST', Object.fromEntries(rest)) };
     const query = new URLSearchParams([...rest].map(([name, value]) => [name, String(value)])).toString();

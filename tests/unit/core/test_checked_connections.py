@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Thread
 
 import pytest
 
+from mldeploy_jupyter.core.errors import ScoringError
 from mldeploy_jupyter.core.scoring_client import NothingSent, ScoringClient
 from tests.polling import wait_until
 
@@ -19,8 +21,8 @@ END = b"end"
 class Listener:
     """Answers every request, `per_connection` of them on a connection, and keeps what it received."""
 
-    def __init__(self, per_connection: int = 100) -> None:
-        self.per_connection = per_connection
+    def __init__(self, per_connection: int = 100, answer: bytes = ANSWER) -> None:
+        self.per_connection, self.answer = per_connection, answer
         self.received: list[bytes] = []
         self.closed = 0  # connections
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -33,7 +35,7 @@ class Listener:
         with self.socket:
             while True:
                 connection, _ = self.socket.accept()
-                with connection:
+                with connection, suppress(ConnectionError):
                     data = connection.recv(65536)
                     if data == END:
                         return
@@ -41,11 +43,11 @@ class Listener:
                     for _ in range(self.per_connection - 1):
                         if not data:
                             break
-                        connection.sendall(ANSWER)
+                        connection.sendall(self.answer)
                         data = connection.recv(65536)
                         self.received[-1] += data
                     if data:
-                        connection.sendall(ANSWER)
+                        connection.sendall(self.answer)
                 self.closed += 1
 
     def close(self) -> list[bytes]:
@@ -92,3 +94,28 @@ def test_a_connection_that_broke_is_not_replaced_unchecked() -> None:
         client.run({"data": 2})
     client.close()
     assert [bool(data) for data in listener.close()] == [True, False]
+
+
+def test_an_address_elsewhere_is_refused_before_connecting(listener: Listener) -> None:
+    for uri in (listener.uri.replace("127.0.0.1", "127.0.0.2"), "https://192.0.2.1/score"):
+        client = ScoringClient(uri, lambda: "secret", refuse=lambda: "it is elsewhere", timeout=5)
+        with pytest.raises(NothingSent, match="nothing was sent"):
+            client.run({"data": 1})
+    assert listener.close() == []
+
+
+def test_tls_is_checked_too(listener: Listener) -> None:
+    client = ScoringClient(listener.uri.replace("http:", "https:"), lambda: "secret", refuse=lambda: "no", timeout=1)
+    with pytest.raises(ScoringError):
+        client.run({"data": 1})
+    assert b"secret" not in b"".join(listener.close())
+
+
+def test_a_redirect_is_not_followed() -> None:
+    target = Listener()
+    redirect = f"HTTP/1.1 307 Elsewhere\r\nlocation: {target.uri}\r\ncontent-length: 0\r\n\r\n"
+    listener = Listener(answer=redirect.encode())
+    client = ScoringClient(listener.uri, lambda: "secret", refuse=lambda: "")
+    assert client.post(b"{}").status_code == 307
+    client.close()
+    assert target.close() == [] and len(listener.close()) == 1

@@ -105,6 +105,8 @@ def test_what_listens_is_the_service_only_while_its_supervisor_holds_the_port(
     uri = f"http://127.0.0.1:{running['port']}/score"
     assert target.refuse_endpoint(SERVICE, uri) == ""
     assert "another program" in target.refuse_endpoint(SERVICE, "http://127.0.0.1:9/score")
+    for foreign in (f"http://127.0.0.2:{running['port']}/", f"https://127.0.0.1:{running['port']}/", "http:///score"):
+        assert "no other address" in target.refuse_endpoint(SERVICE, foreign)
     with socket.socket() as old:  # it moves, and still listens on the port before
         old.bind(("127.0.0.1", 0))
         old.listen()
