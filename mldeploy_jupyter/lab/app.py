@@ -73,13 +73,18 @@ class MldeployApp(LoggingConfigurable):
         self._subscriptions: Subscriptions | None = None
 
     @property
+    def root(self) -> Path:
+        """The folder that the file browser shows."""
+        return Path(getattr(self.parent, "root_dir", "")).expanduser().absolute()
+
+    @property
     def context(self) -> PanelContext:
         """What requests are answered with. The first call imports the panel; make it in a thread."""
         with self._lock:
             if self._context is None:
                 from mldeploy_jupyter.panel import PanelContext
 
-                self._context = PanelContext(**self._named_workspaces())
+                self._context = PanelContext(**(self._named_workspaces() or self._folder_of_the_server()))
             return self._context
 
     def _subscribe(self, topic: Any, params: Any, send: Send) -> Subscription:
@@ -98,6 +103,16 @@ class MldeployApp(LoggingConfigurable):
         if not isinstance(error, MldeployError):
             self.log.info("mldeploy: a subscription failed", exc_info=error)
         return describe_error(error, self.context)
+
+    def _folder_of_the_server(self) -> dict[str, Any]:
+        """The workspace and the scripts of the folder that the file browser shows.
+
+        The workspace is the nearest above it. Without one, the first form that is sent makes it, as in a notebook.
+        """
+        from mldeploy_jupyter.api.workspace import Workspace
+        from mldeploy_jupyter.panel.context import scripts_in
+
+        return {"own": Workspace(path=self.root), "scripts": lambda: scripts_in(self.root)}
 
     def _named_workspaces(self) -> dict[str, Any]:
         """How the context finds the workspaces that `workspaces` names; {} for all known ones."""

@@ -18,6 +18,8 @@ def load(server: Any) -> None:
     if not app.enabled:
         server.log.info("mldeploy is switched off: c.MldeployApp.enabled is False")
         return
+    # Pages know files by their path below the file browser's folder; services and models need it on the disk.
+    server.web_app.settings.setdefault("page_config_data", {})["mldeployRoot"] = str(app.root)
     server.web_app.add_handlers(".*$", make_handlers(app, server.web_app.settings["base_url"]))
 
 

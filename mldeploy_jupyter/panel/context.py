@@ -45,15 +45,21 @@ def _same_text(text: str) -> str:
 
 def scripts_here(exclude: Container[Path] = ()) -> list[dict[str, str]]:
     """Entry scripts in the current folder, newest first, as the choices of a form. `exclude` has absolute paths."""
+    return scripts_in(Path(), exclude)
+
+
+def scripts_in(folder: Path, exclude: Container[Path] = ()) -> list[dict[str, str]]:
+    """Entry scripts in that folder, named by their paths, as `scripts_here`."""
     found = []
-    for path in Path().glob("*.py"):
+    for path in folder.glob("*.py"):
         try:
             text = path.read_text("utf-8") if path.stat().st_size < 1_000_000 else ""
             if "def run(" in text and path.absolute() not in exclude:
-                found.append((path.stat().st_mtime, path.name, text))
+                found.append((path.stat().st_mtime, path, text))
         except (OSError, ValueError):
             continue
-    return [script_choice(name, text) for _, name, text in sorted(found, reverse=True)[:MAX_SCRIPTS]]
+    newest = sorted(found, reverse=True)[:MAX_SCRIPTS]
+    return [script_choice(str(path), text, path.name) for _, path, text in newest]
 
 
 def script_choice(value: str, source: str, label: str = "") -> dict[str, str]:

@@ -61,15 +61,20 @@ class Lab:
             path = folder / "settings" / f"{plugin}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
-        with self._log.open("wb") as log:
+        self._environment = environment
+        self._words = [
+            python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+            f"--port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
+            "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={self.folder}", *arguments,
+        ]  # fmt: skip
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server, again on the same port after `close`."""
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
-                    f"--port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
-                    "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={self.folder}", *arguments,
-                ],
-                stdout=log, stderr=log, env=environment, cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
+                self._words, stdout=log, stderr=log, env=self._environment, cwd=self.folder, start_new_session=True
+            )
         wait_until(self._answers, 90)
 
     @property

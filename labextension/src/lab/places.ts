@@ -37,6 +37,7 @@ export function modelName(path: string): string {
 
 /** A path of the file browser on the server's disk. One of another drive, such as `s3:data.pkl`, has none. */
 export function diskPath(root: string, path: string): string | null {
+  if (!root) return null; // the server extension is not there
   const [drive, rest] = /^[A-Za-z0-9_-]+:/.test(path) ? [path.split(':', 1)[0]!, path.slice(path.indexOf(':') + 1)] : ['', path];
   if (drive && drive !== 'RTC') return null;
   return `${root.replace(/\/+$/, '')}/${rest.replace(/^\/+/, '')}`;

@@ -5,7 +5,7 @@ import { type FileBrowser, IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { Contents } from '@jupyterlab/services';
 import { diskPath, isModelFile, isModelFolder, isScript, modelName, modelPath } from '../places';
 import { deployIcon, modelIcon } from './icons';
-import { CommandIds, IDeployments, NAMESPACE } from './tokens';
+import { CommandIds, IDeployments, NAMESPACE, ROOT } from './tokens';
 
 const HOVER_MS = 100; // under the mouse for so long before a folder is read: it is passed over otherwise
 
@@ -25,7 +25,7 @@ export const fileBrowser: JupyterFrontEndPlugin<void> = {
     const folders = new ModelFolders(app.serviceManager.contents);
     factory.tracker.forEach((browser) => folders.watch(browser));
     factory.tracker.widgetAdded.connect((_, browser) => folders.watch(browser));
-    const root = PageConfig.getOption('serverRoot');
+    const root = PageConfig.getOption(ROOT);
 
     app.commands.addCommand(CommandIds.registerFile, {
       label: trans.__('Register as model…'),

@@ -11,7 +11,7 @@ import { workspaceOf } from '../places';
 import { connect } from './connect';
 import { deployIcon, modelIcon } from './icons';
 import { MainArea } from './main_area';
-import { CommandIds, DEFAULTS, IDeployments, NAMESPACE, type FormArgs, type PanelTab, type Settings } from './tokens';
+import { CommandIds, DEFAULTS, IDeployments, NAMESPACE, ROOT, type FormArgs, type PanelTab, type Settings } from './tokens';
 
 class Deployments implements IDeployments {
   readonly overview: Overview;
@@ -52,7 +52,7 @@ class Deployments implements IDeployments {
   }
 
   workspaceOf(path?: string): string {
-    return workspaceOf(this.overview.workspaces, PageConfig.getOption('serverRoot'), path);
+    return workspaceOf(this.overview.workspaces, PageConfig.getOption(ROOT), path);
   }
 
   restore(restorer: ILayoutRestorer): void {

@@ -29,7 +29,9 @@ export const sidebar: JupyterFrontEndPlugin<void> = {
     const shell: Shell = { openForm: (form, start) => deployments.openForm({ form, ...start }), startDrag };
     const memory: Memory = { open: {}, save: (open) => void state?.save(MEMORY, open) };
     let show: { filter: string } | undefined;
+    let remembered = !state;
     const widget = new PreactWidget(() => {
+      if (!remembered) return null;
       const current = deployments.current;
       return h(Sidebar, { overview, shell, memory, trans, ...(current ? { current } : {}), ...(show ? { show } : {}) });
     });
@@ -51,16 +53,14 @@ export const sidebar: JupyterFrontEndPlugin<void> = {
         app.shell.activateById(widget.id);
       },
     });
-    const add = () => {
-      app.shell.add(widget, 'left', { rank: RANK, type: 'Services' });
-      restorer?.add(widget, widget.id);
-    };
-    add();
-    // What was folded is known a moment later: before the page is restored, so before it is drawn.
-    void state?.fetch(MEMORY).then((open) => {
-      if (open) memory.open = open as Memory['open'];
+    app.shell.add(widget, 'left', { rank: RANK, type: 'Services' });
+    restorer?.add(widget, widget.id);
+    const remember = (open?: unknown) => {
+      memory.open = (open ?? {}) as Memory['open'];
+      remembered = true;
       widget.redraw();
-    });
+    };
+    state?.fetch(MEMORY).then(remember, () => remember());
   },
 };
 

@@ -7,6 +7,9 @@ import type { Overview } from '../../ui/sidebar';
 
 export const NAMESPACE = 'mldeploy-jupyter'; // of plugins and settings
 
+/** The page's option with the folder of the file browser on the disk; the server extension sets it. */
+export const ROOT = 'mldeployRoot';
+
 export namespace CommandIds {
   export const showSidebar = 'mldeploy:show-sidebar';
   export const openService = 'mldeploy:open-service';

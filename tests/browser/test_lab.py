@@ -1,0 +1,281 @@
+"""The JupyterLab extension in a real JupyterLab: it is where people look, and shows what others did."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.lab import Lab
+from tests.browser.lab_page import SCRIPT, LabPage, deploy, mldeploy
+from tests.browser.notebook import make_notebook
+from tests.polling import wait_until
+
+pytestmark = pytest.mark.slow
+
+FOUND_SECONDS = 1.0  # from the moment that the command line has made a service until its row is there
+DEATH_SECONDS = 2.0
+TRIES = 3  # the best of them counts: the machine may be busy with other things
+
+SOURCES = "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map((cell) => cell.source)"
+
+
+@pytest.fixture
+def lab_page(lab: Lab, page: Any) -> LabPage:
+    (lab.folder / "score.py").write_text(SCRIPT, "utf-8")
+    return LabPage(lab, page).open()
+
+
+@pytest.fixture(scope="module")
+def churn(lab: Lab) -> str:
+    """A service that lives as long as the tests of this module."""
+    deploy(lab, "churn")
+    return "churn"
+
+
+def supervisor_pid(lab: Lab, name: str) -> int:
+    """The process that keeps the service's port."""
+    from mldeploy_jupyter import Webservice, Workspace
+    from mldeploy_jupyter.deployment.status import query_status
+
+    service = Webservice(Workspace.get(path=str(lab.folder)), name)
+    return int(query_status(service.workspace.folder, service.record).endpoint.details["pid"])
+
+
+def best_of(tries: int, measure: Callable[[int], float]) -> float:
+    return min(measure(index) for index in range(tries))
+
+
+def test_it_is_in_the_sidebar_the_launcher_and_the_palette(lab_page: LabPage) -> None:
+    page = lab_page.page
+    plugins = page.evaluate(
+        "() => window.jupyterapp.listPlugins().filter((id) => id.startsWith('mldeploy-jupyter:'))"
+        ".filter((id) => !window.jupyterapp.isPluginActivated(id))"
+    )
+    assert plugins == []
+    assert page.locator(".jp-SideBar.jp-mod-left .lm-TabBar-tab[data-id=mldeploy-sidebar]").is_visible()
+    page.locator(".jp-LauncherCard").filter(has_text="Deploy a model").click()
+    page.get_by_role("form", name="Deploy a model").wait_for()
+    lab_page.run("apputils:activate-command-palette")
+    page.keyboard.type("register a model")
+    page.locator(".lm-CommandPalette-item").filter(has_text="Register a model…").first.click()
+    page.get_by_role("form", name="Register a model").wait_for()
+
+
+def test_a_service_of_the_command_line_appears_and_its_death_is_seen(lab: Lab, lab_page: LabPage) -> None:
+    lab_page.show_sidebar()
+
+    def appear(index: int) -> float:
+        deploy(lab, f"found-{index}")
+        began = time.monotonic()
+        lab_page.wait_for_row(f"found-{index}", "Live")
+        return time.monotonic() - began
+
+    def die(index: int) -> float:
+        pid = supervisor_pid(lab, f"found-{index}")
+        began = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: "Live" not in lab_page.row(f"found-{index}").first.inner_text(), 30)
+        return time.monotonic() - began
+
+    assert best_of(TRIES, appear) < FOUND_SECONDS
+    assert best_of(TRIES, die) < DEATH_SECONDS
+
+
+def test_enter_opens_the_panel_and_a_reload_restores_it(lab_page: LabPage, churn: str) -> None:
+    lab_page.show_sidebar()
+    lab_page.wait_for_row(churn, "Live")
+    lab_page.row(churn).focus()
+    lab_page.page.keyboard.press("Enter")
+    lab_page.panel(churn).get_by_role("tab", name="Test").wait_for()
+    title = lab_page.tab(churn)
+    wait_until(lambda: "Live" in (title.get_attribute("title") or ""), 30)
+    assert title.locator("svg[data-state=live]").is_visible()
+    lab_page.page.wait_for_function(
+        "() => window.jupyterapp.serviceManager.workspaces.fetch('default')"
+        ".then(({ data }) => JSON.stringify(data).includes('mldeploy-services'))"
+    )
+    lab_page.reload()
+    lab_page.panel(churn).wait_for()
+    assert lab_page.tab(churn).count() == 1
+
+
+def test_the_sidebar_needs_no_mouse(lab_page: LabPage, churn: str) -> None:
+    page = lab_page.page
+    lab_page.show_sidebar()
+    lab_page.wait_for_row(churn, "Live")
+    lab_page.run("filebrowser:activate")
+    page.keyboard.press("Alt+Shift+S")
+    page.wait_for_function("() => document.activeElement.closest('#mldeploy-sidebar')")
+    lab_page.row(churn).focus()
+    page.keyboard.press("Shift+F10")
+    menu = page.get_by_role("menu").filter(has_text="Copy URI")
+    menu.wait_for()
+    menu.get_by_role("menuitem", name="Test").focus()
+    page.keyboard.press("Enter")
+    panel = lab_page.panel(churn)
+    panel.wait_for()
+    assert panel.get_by_role("tab", name="Test").get_attribute("aria-selected") == "true"
+
+
+def test_a_cell_that_gets_the_service_is_inserted(lab: Lab, lab_page: LabPage, churn: str) -> None:
+    page = lab_page.page
+    made = make_notebook(lab, page, "'first'", "'second'")
+    lab_page.show_sidebar()
+    lab_page.wait_for_row(churn, "Live")
+    lab_page.row(churn).click(button="right")
+    page.get_by_role("menuitem", name="Insert a cell").click()
+    wait_until(lambda: len(page.evaluate(SOURCES)) == 3, 20)
+    assert "churn" in page.evaluate(SOURCES)[1]
+    made.run(1)
+    made.wait_for_state(made.panel(1), "live")
+
+
+def test_a_model_file_is_registered_from_the_file_browser(lab: Lab, lab_page: LabPage, churn: str) -> None:
+    page = lab_page.page
+    (lab.folder / "price model.pkl").write_bytes(b"model")
+    lab_page.run("filebrowser:refresh")
+    lab_page.file("price model.pkl").click(button="right")
+    lab_page.choose("Register as model")
+    form = page.get_by_role("form", name="Register a model")
+    form.wait_for()
+    wait_until(lambda: form.locator("[data-field=name] input").input_value() == "price-model", 20)
+    form.get_by_role("button", name="Register", exact=True).click()
+    page.get_by_text("price-model:1 is registered").wait_for()
+    assert "price-model:1" in mldeploy(lab, "model", "list")
+    lab_page.show_sidebar()
+    lab_page.row("price-model").wait_for()
+
+
+def test_the_context_menu_has_what_fits_the_file(lab: Lab, lab_page: LabPage) -> None:
+    page = lab_page.page
+    (lab.folder / "notes.txt").write_text("notes")
+    (lab.folder / "package.json").write_text("{}")
+    (lab.folder / "xgb_model.json").write_text("{}")
+    (lab.folder / "mlflow").mkdir(exist_ok=True)
+    (lab.folder / "mlflow" / "MLmodel").write_text("flavors: {}")
+    (lab.folder / "empty").mkdir(exist_ok=True)
+    lab_page.run("filebrowser:refresh")
+
+    def entries(name: str) -> set[str]:
+        lab_page.file(name).hover()
+        page.wait_for_timeout(500)  # a folder is read while the mouse is on it
+        lab_page.file(name).click(button="right")
+        page.locator(".lm-Menu-item").first.wait_for()
+        found = page.locator(".lm-Menu-item:not(.lm-mod-hidden) .lm-Menu-itemLabel").all_inner_texts()
+        page.keyboard.press("Escape")
+        return {text for text in found if text in ("Register as model…", "Deploy as entry script…")}
+
+    assert entries("score.py") == {"Deploy as entry script…"}
+    assert entries("xgb_model.json") == {"Register as model…"}
+    assert entries("mlflow") == {"Register as model…"}
+    for name in ("notes.txt", "package.json", "empty"):
+        assert entries(name) == set(), name
+
+
+def test_a_script_of_the_file_browser_is_deployed(lab: Lab, lab_page: LabPage, churn: str) -> None:
+    page = lab_page.page
+    lab_page.file("score.py").click(button="right")
+    lab_page.choose("Deploy as entry script")
+    form = page.get_by_role("form", name="Deploy a model")
+    form.locator("[data-field=name] input").fill("from-file")
+    form.get_by_role("button", name="Deploy", exact=True).click()
+    lab_page.panel("from-file").wait_for()
+    wait_until(lambda: "live" in (lab_page.panel("from-file").get_attribute("aria-label") or ""), 60)
+    assert "from-file" in mldeploy(lab, "service", "list")
+
+
+def test_the_toolbar_of_a_notebook_opens_the_form(lab: Lab, lab_page: LabPage) -> None:
+    make_notebook(lab, lab_page.page, "'first'")
+    lab_page.page.locator(".jp-NotebookPanel-toolbar").get_by_text("Deploy…").click()
+    lab_page.page.get_by_role("form", name="Deploy a model").wait_for()
+
+
+def test_the_status_bar_counts_and_leads_to_the_sidebar(lab_page: LabPage, churn: str) -> None:
+    item = lab_page.page.locator("#mldeploy-status")
+    wait_until(lambda: re.search(r"\d+ live", item.inner_text()), 20)
+    item.get_by_role("button").first.click()
+    lab_page.row(churn).wait_for()
+
+
+def test_a_notice_says_what_ended_out_of_sight(lab: Lab, lab_page: LabPage, tmp_path: Path) -> None:
+    page, gate = lab_page.page, tmp_path / "gate"
+    lab_page.show_sidebar()
+    deploy(lab, "unseen", "--no-wait", "--env", f"GATE={gate}")
+    deploy(lab, "seen", "--no-wait", "--env", f"GATE={gate}")
+    lab_page.wait_for_row("unseen", "Deploying")
+    lab_page.wait_for_row("seen", "Deploying")
+    lab_page.run("mldeploy:open-service", service="seen")
+    lab_page.panel("seen").wait_for()
+    gate.touch()
+    notice = page.locator(".Toastify__toast").filter(has_text="unseen is live")
+    notice.wait_for(timeout=60_000)
+    wait_until(lambda: "live" in (lab_page.panel("seen").get_attribute("aria-label") or ""), 60)
+    notice.get_by_role("button", name="Open").click()
+    lab_page.panel("unseen").wait_for()
+    assert not page.locator(".Toastify__toast").filter(has_text="seen is live").filter(has_not_text="unseen").count()
+
+
+def test_a_failure_out_of_sight_stays_until_it_is_closed(lab: Lab, lab_page: LabPage) -> None:
+    lab_page.show_sidebar()
+    script = lab.folder / "broken.py"
+    script.write_text(SCRIPT.replace('os.environ.get("BROKEN")', "True"), "utf-8")
+    mldeploy(lab, "model", "deploy", "broken", "--entry-script", "broken.py", wait=False)
+    notice = lab_page.page.locator(".Toastify__toast").filter(has_text="broken failed")
+    notice.wait_for(timeout=60_000)
+    assert notice.get_by_role("button", name="Retry").count() == 1
+    lab_page.wait_for_row("broken", "Failed")
+
+
+def test_two_pages_show_the_same(lab: Lab, lab_page: LabPage, browser: Any) -> None:
+    deploy(lab, "shared")
+    lab_page.show_sidebar()
+    page = browser.new_page()
+    other = LabPage(lab, page).open("lab/workspaces/other")
+    other.show_sidebar()
+    for one in (lab_page, other):
+        one.wait_for_row("shared", "Live")
+    mldeploy(lab, "service", "stop", "shared")
+    for one in (lab_page, other):
+        one.wait_for_row("shared", "Stopped", 10)
+    mldeploy(lab, "service", "delete", "shared")
+    for one in (lab_page, other):
+        wait_until(lambda one=one: one.row("shared").count() == 0, 10)
+    page.close()
+
+
+def test_a_server_that_is_restarted_is_found_again(lab: Lab, lab_page: LabPage, churn: str) -> None:
+    lab_page.show_sidebar()
+    lab_page.wait_for_row(churn, "Live")
+    lab.close()
+    lost = lab_page.sidebar.get_by_text("No answer from the Jupyter server since")
+    lost.wait_for(timeout=60_000)
+    assert lab_page.row(churn).count() == 1  # what was known stays
+    lab.start()
+    wait_until(lambda: not lost.count(), 60)
+    lab_page.wait_for_row(churn, "Live")
+    deploy(lab, "after-restart")
+    lab_page.wait_for_row("after-restart", "Live")
+
+
+def test_settings_switch_off_what_disturbs(lab: Lab, lab_page: LabPage, churn: str) -> None:
+    item = lab_page.page.locator("#mldeploy-status")
+    wait_until(lambda: "live" in item.inner_text(), 20)
+    lab_page.page.evaluate(
+        """async (values) => {
+            const { serviceManager } = window.jupyterapp;
+            await serviceManager.settings.save('mldeploy-jupyter:plugin', values);
+        }""",
+        json.dumps({"statusBar": False}),
+    )
+    lab_page.reload()
+    lab_page.show_sidebar()
+    lab_page.wait_for_row(churn, "Live")
+    assert item.inner_text().strip() == ""
