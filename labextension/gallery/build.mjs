@@ -14,6 +14,6 @@ if (!folder) {
 const outdir = resolve(process.env.INIT_CWD ?? '.', folder); // npm runs scripts in the package's folder
 await mkdir(outdir, { recursive: true });
 await build({ ...OPTIONS, entryPoints: { gallery: here('gallery.tsx') }, outdir });
-await build({ entryPoints: { panel: here('../style/panel.css') }, outdir, bundle: true });
+await build({ entryPoints: { panel: here('../style/panel.css'), sidebar: here('../style/sidebar.css') }, outdir, bundle: true });
 for (const name of ['index.html', 'themes.css']) await cp(here(name), resolve(outdir, name));
 await cp(here('../node_modules/axe-core/axe.min.js'), resolve(outdir, 'axe.min.js'));

@@ -1,10 +1,11 @@
 /** Every state of the panel on one page, with made-up services: for the eyes, for screenshots and for axe. */
 import { render } from 'preact';
-import type { Service, Timeline } from '../src/protocol';
+import type { Port, Service, Timeline, Topics } from '../src/protocol';
 import { type FakePort, fakePort } from '../src/testing/fake_port';
 import * as samples from '../src/testing/samples';
 import { FormPanel } from '../src/ui/form';
 import { Panel } from '../src/ui/panel';
+import { Overview, type Shell, Sidebar, StatusItem } from '../src/ui/sidebar';
 
 const LONG = 'customer-churn-gradient-boosting-eu-west-canary-green';
 const hostile = [
@@ -21,6 +22,7 @@ const extras = { insertCell: () => undefined, focusCell: () => true };
 // ?state=live-test shows one of them, ?theme=dark and ?dir=rtl change all.
 const query = new URLSearchParams(location.search);
 if (query.get('theme') === 'dark') document.body.className = 'theme-dark';
+if (query.has('wide')) document.body.classList.add('wide'); // sidebars of 480 pixels
 if (query.get('dir') === 'rtl') document.documentElement.dir = 'rtl';
 
 /** By state, for tests that send events. */
@@ -84,6 +86,49 @@ show('deploy form', at => render(<FormPanel port={fakePort({}, extras)} form="de
 show('deploy form refused', at => {
   render(<FormPanel port={fakePort({}, extras)} form="deploy" onBegun={() => undefined} onClose={() => undefined} />, at);
   setTimeout(() => press('Deploy')(at), 800);
+});
+
+function sidebar(title: string, event: Topics['overview']['event'] | null, then?: (at: HTMLElement, port: FakePort) => void, extra: Partial<Port> = {}) {
+  show(title, at => {
+    const port = (ports[title.replaceAll(' ', '-')] = fakePort({ 'service.stop': () => new Promise(() => undefined), 'service.delete': { text: 'Deleted, with 2 processes, port 8902 and its folder.', left: [] }, ...(title.includes('refused') ? { 'service.stop': refusal } : {}) }, { ...extras, openPanel: () => undefined, ...extra }));
+    at.className = title.startsWith('sidebar many') ? 'side many' : 'side';
+    if (event) port.emit('overview', event);
+    render(<Sidebar overview={new Overview(port)} shell={shell} current={{ service: 'diabetes-regression', workspace: 'w' }} />, at);
+    if (then) setTimeout(() => then(at, port), 300);
+  });
+}
+
+const shell: Shell = { openForm: () => undefined };
+const refusal = { code: 'in-progress', error: 'iris-tree cannot be stopped now', cause: 'deployment 20261126-230501-1f2e has been running since 23:05', hint: 'watch it with `mldeploy service show iris-tree`' };
+const item = (name: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=treeitem]')].find(one => one.ariaLabel?.startsWith(name));
+const menuOf = (name: string) => (at: HTMLElement) => item(name)(at)?.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true }));
+const choose = (label: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=menuitem]')].find(one => one.textContent === label)?.click();
+const toggle = (name: string) => (at: HTMLElement) => item(name)(at)?.click();
+const type = (text: string, at: HTMLInputElement | null) => {
+  if (!at) return;
+  at.value = text;
+  at.dispatchEvent(new Event('input', { bubbles: true }));
+};
+
+sidebar('sidebar', samples.overview, after(toggle('diabetes, '), toggle('diabetes:7')));
+sidebar('sidebar workspaces', samples.severalWorkspaces);
+sidebar('sidebar empty', { whole: true, workspaces: [samples.workspace()], services: [], models: [] });
+sidebar('sidebar unreadable', { whole: true, workspaces: [samples.workspace({ failure: samples.storeAway })], services: [], models: [] });
+sidebar('sidebar loading', null);
+sidebar('sidebar lost', samples.overview, (_, port) => port.lose(samples.before(10), new Date(Date.now() + 3_600_000).toISOString()));
+sidebar('sidebar menu', samples.overview, menuOf('iris-tree'));
+sidebar('sidebar delete', samples.overview, after(menuOf('iris-tree'), choose('Delete…')));
+sidebar('sidebar deleted', samples.overview, after(menuOf('iris-tree'), choose('Delete…'), at => type('iris-tree', at.querySelector('.mld-Confirm input')), (at, port) => { at.querySelector<HTMLElement>('.mld-mod-dangerFill')?.click(); port.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] }); }));
+sidebar('sidebar stopping', samples.overview, after(menuOf('iris-tree'), choose('Stop')));
+sidebar('sidebar refused', samples.overview, after(menuOf('iris-tree'), choose('Stop')));
+sidebar('sidebar filtered', samples.overview, at => type('live', at.querySelector('input')));
+sidebar('sidebar nothing fits', samples.overview, at => type('nothing like it', at.querySelector('input')));
+sidebar('sidebar many', samples.many());
+show('status items', at => {
+  const port = fakePort();
+  port.emit('overview', { ...samples.overview, services: samples.overview.services!.filter(one => one.state !== 'updating') });
+  at.className = 'bar';
+  render(<StatusItem overview={new Overview(port)} onLead={() => undefined} />, at);
 });
 
 setTimeout(() => (document.body.dataset['ready'] = 'true'), 1500); // the last step of a state is taken after 900 ms

@@ -7,7 +7,7 @@ type Answers = { [N in keyof Requests]?: Requests[N][1] | Failure | ((params: Re
 export interface FakePort extends Port {
   asked: { name: keyof Requests; params: Record<string, unknown> }[];
   emit<T extends keyof Topics>(topic: T, event: Topics[T]['event']): void;
-  lose(since: string): void;
+  lose(since: string, nextTry?: string): void;
   topics(): string[];
 }
 
@@ -22,6 +22,10 @@ export const DEFAULTS: Answers = {
   'service.score': samples.answer(),
   'service.rollback': { deployment: 'd-2' },
   'service.delete': { text: 'Deleted', left: [] },
+  'service.stop': { text: 'Stopped' },
+  'service.cell': ({ service }) => ({ text: `service = Webservice(ws, "${service}")` }),
+  'model.cell': ({ model }) => ({ text: `model = Model(ws, id="${model}")` }),
+  'model.delete': { text: 'Deleted its files' },
   'deployment.cancel': { cancelled: true, text: '' },
   'deployment.report': { markdown: '# report' },
   'deployment.logText': { name: 'deployment.log', text: 'all of it' },
@@ -31,7 +35,7 @@ export const DEFAULTS: Answers = {
 
 export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): FakePort {
   const all: Answers = { ...DEFAULTS, ...answers };
-  const subscriptions = new Set<{ topic: keyof Topics; onEvent: (event: never) => void; onLost?: (since: string) => void }>();
+  const subscriptions = new Set<{ topic: keyof Topics; onEvent: (event: never) => void; onLost?: (since: string, nextTry?: string) => void }>();
   const asked: FakePort['asked'] = [];
   const last = new Map<keyof Topics, unknown>(); // every subscription first gets what is
   return {
@@ -54,8 +58,8 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
       last.set(topic, event);
       for (const one of [...subscriptions]) if (one.topic === topic) one.onEvent(event as never);
     },
-    lose(since) {
-      for (const one of [...subscriptions]) one.onLost?.(since);
+    lose(since, nextTry) {
+      for (const one of [...subscriptions]) one.onLost?.(since, nextTry);
     },
     topics: () => [...subscriptions].map(one => one.topic),
     ...extras,

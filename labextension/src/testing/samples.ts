@@ -1,5 +1,5 @@
 /** A service, deployments, logs and forms as the protocol has them: for tests of components and for the gallery. */
-import type { Answer, CodeSample, Form, FormCheck, LogLine, Revision, Service, Stage, StageState, Timeline } from '../protocol';
+import type { Answer, CodeSample, Form, FormCheck, LogLine, ModelSummary, ModelVersion, Revision, Service, ServiceState, ServiceSummary, Stage, StageState, Timeline, Topics, WorkspaceSummary } from '../protocol';
 
 export const NOW = Date.now();
 export const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
@@ -157,3 +157,69 @@ export const check: FormCheck = {
   ],
   note: '1 change: model 7 → 8',
 };
+
+// -- the sidebar
+
+export const workspace = (change: Partial<WorkspaceSummary> = {}): WorkspaceSummary => ({ workspace: 'w', title: 'diabetes', folder: '/home/me/diabetes/.mldeploy', current: true, failure: null, ...change });
+
+const ALLOWED: Partial<Record<ServiceState, ServiceSummary['can']>> = { deploying: ['cancel'], updating: ['cancel', 'test', 'stop'], stopped: ['start', 'delete'], failed: ['delete'], cancelled: ['delete'] };
+
+export function serviceRow(name: string, state: ServiceState = 'live', change: Partial<ServiceSummary> = {}): ServiceSummary {
+  const deploying = state === 'deploying' || state === 'updating';
+  const serves = ['live', 'unhealthy', 'updating'].includes(state);
+  return {
+    service: name, workspace: 'w', state, note: '', target: 'local', targetTitle: 'Local', revision: serves ? 3 : 0, models: ['diabetes:7'], tags: {},
+    scoringUri: serves ? 'http://127.0.0.1:8902/score' : '', since: serves ? before(480) : '', deployment: `d-${name}`, deploying, can: ALLOWED[state] ?? ['update', 'test', 'restart', 'stop', 'delete'], ...change,
+  };
+}
+
+export function modelRow(name: string, versions: number, change: Partial<ModelVersion> = {}, workspace = 'w'): ModelSummary {
+  const all = Array.from({ length: versions }, (_, at) => ({
+    id: `${name}:${versions - at}`, version: versions - at, created: before(at === 0 ? 180 : at * 90_000), framework: 'ScikitLearn 1.5.2', bytes: 1_200_000 - at * 50_000, description: '', tags: {}, usedBy: [], ...change,
+  }));
+  return { model: name, workspace, versions: all };
+}
+
+const docker = { target: 'docker', targetTitle: 'Docker' };
+const LONG = 'customer-churn-gradient-boosting';
+
+type Overview = Topics['overview']['event'];
+
+export const overview: Overview = {
+  whole: true,
+  workspaces: [workspace()],
+  services: [
+    serviceRow('iris-tree'),
+    serviceRow('sandbox', 'stopped'),
+    serviceRow('diabetes-regression', 'live', { ...docker, tags: { team: 'care' } }),
+    serviceRow(`${LONG}-eu-west-canary-green`, 'deploying', { ...docker, note: 'Push image 62 %' }),
+    serviceRow('house-prices', 'failed', docker),
+    serviceRow('diabetes-aci', 'unhealthy', { target: 'aci', targetTitle: 'Container Instances' }),
+    serviceRow(`${LONG}-production`, 'updating', { target: 'aks', targetTitle: 'Kubernetes, aks-ml', note: '10 %' }),
+  ],
+  models: [
+    { ...modelRow('diabetes', 8), versions: modelRow('diabetes', 8).versions.map(one => (one.version === 7 ? { ...one, usedBy: ['diabetes-regression', 'iris-tree'], description: 'Ridge over ten columns', tags: { stage: 'production', owner: 'mia' } } : one)) },
+    modelRow('churn-gbm', 3),
+  ],
+};
+
+export const storeAway = { code: 'store', error: 'The workspace team cannot be read', cause: 'its store postgresql://db.example/team does not answer', hint: 'check the network, then `mldeploy workspace show`' };
+
+export const severalWorkspaces: Overview = {
+  whole: true,
+  workspaces: [workspace(), workspace({ workspace: 'v', title: 'churn', current: false }), workspace({ workspace: 'x', title: 'team', current: false, failure: storeAway })],
+  services: [...overview.services!.slice(0, 3), serviceRow('churn-eu', 'live', { workspace: 'v' }), serviceRow('churn-us', 'stopped', { workspace: 'v' })],
+  models: [modelRow('diabetes', 8), modelRow('churn-gbm', 3, {}, 'v')],
+};
+
+/** 500 services on four targets, 2,000 models. */
+export function many(services = 500, models = 2000): Overview {
+  const states: ServiceState[] = ['live', 'live', 'stopped', 'failed', 'unhealthy'];
+  const targets = [{}, docker, { target: 'aci', targetTitle: 'Container Instances' }, { target: 'aks', targetTitle: 'Kubernetes, aks-ml' }];
+  return {
+    whole: true,
+    workspaces: [workspace()],
+    services: Array.from({ length: services }, (_, at) => serviceRow(`service-${at + 1}`, states[at % 5], { ...targets[at % 4], models: [`model-${at + 1}:1`], tags: { team: `team-${at % 7}` } })),
+    models: Array.from({ length: models }, (_, at) => modelRow(`model-${at + 1}`, 1 + (at % 8), { tags: { owner: `owner-${at % 11}` } })),
+  };
+}

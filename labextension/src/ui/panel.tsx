@@ -10,7 +10,7 @@ import { History } from './history';
 import { Icon } from './icons';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
-import { Button, CopyButton, FailureMessage, Marked, Menu, type MenuItem, Mid, writeClipboard } from './parts';
+import { Announcer, Button, CopyButton, FailureMessage, Marked, Menu, type MenuItem, Mid, writeClipboard } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
 import { ServiceLog } from './service_log';
 import { SettingsTab } from './settings_tab';
@@ -249,21 +249,4 @@ function Cancel({ timeline, cancel, onSlow }: { timeline: Timeline; cancel: () =
       {asked ? 'Cancelling…' : 'Cancel'}
     </Button>
   );
-}
-
-/** Tells screen readers what changed, at most once a second; the log is never announced. */
-function Announcer({ text }: { text: string }) {
-  const [said, setSaid] = useState('');
-  const next = useRef(text);
-  next.current = text;
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  useEffect(() => {
-    if (text === said || timer.current) return;
-    timer.current = setTimeout(() => {
-      timer.current = undefined;
-      setSaid(next.current);
-    }, 1000);
-  }, [text, said]);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  return <p class="mld-VisuallyHidden" role="status">{said}</p>;
 }

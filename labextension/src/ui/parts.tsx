@@ -274,3 +274,20 @@ export function Marked({ text }: { text: string }): JSX.Element {
 export function capital(text: string): string {
   return /^[a-z][a-z]*[ ,]/.test(text) ? text[0]!.toUpperCase() + text.slice(1) : text;
 }
+
+/** Tells screen readers what changed, at most once a second; the log is never announced. */
+export function Announcer({ text }: { text: string }) {
+  const [said, setSaid] = useState('');
+  const next = useRef(text);
+  next.current = text;
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => {
+    if (text === said || timer.current) return;
+    timer.current = setTimeout(() => {
+      timer.current = undefined;
+      setSaid(next.current);
+    }, 1000);
+  }, [text, said]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return <p class="mld-VisuallyHidden" role="status">{said}</p>;
+}

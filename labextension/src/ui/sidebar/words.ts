@@ -47,6 +47,7 @@ export function makeWords(trans: Translation) {
     models: trans.__('Models'),
     lastKnown: (list: string) => trans.__('%1, last known', list),
     filter: trans.__('Filter by name, state, model or tag'),
+    filterShort: trans.__('Filter'),
     clearFilter: trans.__('Clear the filter'),
     found: (services: number, models: number) => trans.__('%1, %2', trans._n('%1 service', '%1 services', services), trans._n('%1 model', '%1 models', models)),
     countOf: (shown: number, all: number) => (shown === all ? String(all) : trans.__('%1 of %2', shown, all)),
@@ -54,8 +55,9 @@ export function makeWords(trans: Translation) {
     inServices: (count: number) => trans._n('in %1 service', 'in %1 services', count),
     revision: (number: number) => trans.__('Revision %1', number),
     nothingFits: (text: string) => trans.__('Nothing fits “%1”.', text),
+    noServiceFits: trans.__('No service fits.'),
+    noModelFits: trans.__('No model fits.'),
     loading: trans.__('Looking for services…'),
-    workspaceHere: trans.__('this folder'),
 
     // buttons of the sections
     deployModel: trans.__('Deploy a model'),
@@ -70,12 +72,12 @@ export function makeWords(trans: Translation) {
     noServicesHint: trans.__('A service made in any notebook or terminal shows up here.'),
     noModels: trans.__('No models yet'),
     noModelsHint: trans.__('Right-click a model file in the file browser, or register one here.'),
+    noModelsHintOnly: trans.__('A model that is registered in any notebook or terminal shows up here.'),
     noAnswer: (since: string) => trans.__('No answer from the Jupyter server since %1. States below are from then; services keep running.', since),
     noAnswerYet: (since: string) => trans.__('No answer from the Jupyter server since %1. Services keep running.', since),
     tryNow: trans.__('Try now'),
     nextTry: (seconds: number) => trans.__('next try in %1 s', seconds),
     unreadable: trans.__('Unreadable'),
-    unreadableWorkspace: (title: string) => trans.__('Workspace %1 cannot be read', title),
 
     // actions
     more: trans.__('More actions'),

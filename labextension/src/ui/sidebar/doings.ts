@@ -1,0 +1,65 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Failure } from '../../protocol';
+import { asFailure } from '../port_context';
+
+/** What happens in a row: an order that is carried out, a question, and what came of it. */
+export interface Doing {
+  word?: string; // stands for the state: "Stopping…", "Copied"
+  busy?: boolean;
+  failure?: Failure;
+  question?: boolean; // whether to delete it
+  said?: string; // what a delete answered
+}
+
+const FLASH = 2000; // milliseconds that "Copied" stands
+const SETTLE = 3000; // milliseconds at most between an order's answer and the state that it made
+
+export interface Doings {
+  of: (key: string) => Doing | undefined;
+  put: (key: string, doing: Doing | null) => void;
+  /** Shows a word for a moment. */
+  flash: (key: string, word: string) => void;
+  /** Shows a word until the order is answered and its row has changed. What it answers goes to `then`. */
+  run: <A>(key: string, word: string, act: () => Promise<A>, then?: (answer: A) => Doing | null) => void;
+  /** The row has changed: an order that was answered is over. */
+  settle: (key: string) => void;
+}
+
+export function useDoings(): Doings {
+  const [all, setAll] = useState<Record<string, Doing>>({});
+  const timers = useRef(new Map<string, ReturnType<typeof setTimeout>>());
+  const now = useRef(all);
+  now.current = all;
+  useEffect(() => () => timers.current.forEach(timer => clearTimeout(timer)), []);
+  const put = (key: string, doing: Doing | null) => {
+    clearTimeout(timers.current.get(key));
+    timers.current.delete(key);
+    setAll(before => {
+      const { [key]: _, ...rest } = before;
+      return doing ? { ...rest, [key]: doing } : rest;
+    });
+  };
+  const end = (key: string, after: number) => timers.current.set(key, setTimeout(() => put(key, null), after));
+  return {
+    of: key => all[key],
+    put,
+    flash: (key, word) => {
+      put(key, { word });
+      end(key, FLASH);
+    },
+    run: (key, word, act, then) => {
+      if (now.current[key]?.busy) return;
+      put(key, { word, busy: true });
+      act().then(
+        answer => {
+          if (then) return put(key, then(answer));
+          end(key, SETTLE);
+        },
+        reason => put(key, { failure: asFailure(reason) }),
+      );
+    },
+    settle: key => {
+      if (timers.current.has(key) && now.current[key]?.busy) put(key, null);
+    },
+  };
+}
