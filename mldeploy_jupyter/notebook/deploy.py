@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
+from mldeploy_jupyter.commands.deploy import names_models, read_models
 from mldeploy_jupyter.commands.formatting import pairs
 from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
 from mldeploy_jupyter.commands.options import given_settings
@@ -56,8 +57,8 @@ has written since, is deployed only if --script names it; one that failed also i
 already serves exactly this is returned as it is. %deploy returns the service at once and shows the timeline, which is
 kept up to date; --wait waits for the end.
 
-%deploy alone deploys the last script with the last model. Where one of them is missing it shows a form; --form always
-does."""
+A new service that is named like a model gets that model. %deploy alone deploys the last script with the last model.
+Where one of them is missing it shows a form; --form always does."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 
@@ -186,13 +187,28 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         filled_in.append(f"script {_relative(script)} ({origin})")
     if current is not None and current.live:
         keep_environment(context, args, current)
-    if not (args.model or args.model_metadata_file):
-        store = folder.open_store() if folder is not None else None
-        models, origin = choose_models(session, service, script, registered_models(args.path), current, store)
-        context.defaults["models"] = models
-        filled_in.append(f"model {', '.join(models)} ({origin})" if models else "no model (name one with -m)")
+    if not names_models(args):
+        context.defaults["models"], described = _choose_models(session, context, args, script)
+        filled_in.append(described)
     if filled_in:
         context.note("Deploying " + ", ".join(filled_in))
+
+
+def default_models(session: Session, context: Context, args: Args) -> list[str]:
+    """The models of `%mldeploy model deploy` without -m, with a note; the same as `%deploy` takes."""
+    script = Path(args.entry_script).expanduser().absolute() if args.entry_script else None
+    models, described = _choose_models(session, context, args, script)
+    context.note(f"Deploying {described}")
+    return models
+
+
+def _choose_models(session: Session, context: Context, args: Args, script: Path | None) -> tuple[list[str], str]:
+    """The models to deploy with the script where no option names them, and what is said of them."""
+    folder = _find_folder(context, args.path)
+    store = folder.open_store() if folder is not None else None
+    service, current = _identity(context, args), read_origin(folder, args.name)
+    models, origin = choose_models(session, service, script, registered_models(args.path), current, store)
+    return models, f"model {', '.join(models)} ({origin})" if models else "no model (name one with -m)"
 
 
 def _script_option(session: Session, args: Args, script: Path, current: Origin | None = None) -> str:
@@ -320,7 +336,7 @@ def _relative(path: Path) -> str:
 
 
 def _deploy_program(name: str, context: Context, args: Args) -> str:
-    models = args.model or context.defaults.get("models") or []
+    models = read_models(args) if names_models(args) else context.defaults.get("models") or []
     config = deployment_config(args)
     lines = [f"inference_config = {inference_config(args, context.defaults)}"]
     lines += [f"deployment_config = {config}"] if config else []
@@ -333,7 +349,7 @@ def _update_program(name: str, context: Context, args: Args) -> str:
     lines = [f"inference_config = {inference}"] if inference else []
     settings = {key: "***" if key in _KEYS else value for key, value in given_settings(args).items()}
     changes = {
-        "models": list(args.model) if args.model else None,
+        "models": read_models(args) if names_models(args) else None,
         "inference_config": Code("inference_config") if inference else None,
         **settings,
     }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.commands.lookup import find_namesake
 from mldeploy_jupyter.commands.script_defaults import find_script
 from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.errors import EntryScriptError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 AS_IT_IS = "as the service has it"
+NAMESAKE = "the service's name"
 LAST_REGISTERED = "registered last in this session"
 
 
@@ -102,7 +104,8 @@ def choose_models(
 
     `registered` are the ids of the models that this session registered in the workspace, oldest first. A service keeps
     its own, in newer versions that were registered since. A script that was written since its last deployment brings
-    the models it was checked with, and the model registered last unless another service has that.
+    the models it was checked with, and the model registered last unless another service has that. A new service gets
+    the model that it is named after, unless the script's options named others.
     """
     last = list(registered[-1:])
     own = _with_newer_versions(origin, registered, store)
@@ -111,6 +114,9 @@ def choose_models(
         checked_here = session.workspace == service[0] != ""
         if session.named_models and checked_here:
             return list(session.named_models), "those of the last %%entry_script"
+        namesake = find_namesake(store, service[1]) if origin is None and store is not None and service[1] else ""
+        if namesake:
+            return [namesake], LAST_REGISTERED if [namesake] == last else NAMESAKE
         # None was registered since the script's check.
         if session.passed_models and checked_here and last == session.registered_before:
             return list(session.passed_models), "those of the last %%entry_script"

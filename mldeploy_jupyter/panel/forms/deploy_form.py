@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands import Command, command
+from mldeploy_jupyter.commands.deploy import NO_MODEL
 from mldeploy_jupyter.commands.lookup import find_live_revision
 from mldeploy_jupyter.commands.options import AVAILABLE_TARGETS, TARGETS
 from mldeploy_jupyter.core.configs import METADATA, DeployConfig, find_spec
@@ -96,12 +97,15 @@ def current_settings(service: Webservice) -> Values:
     return {name: value for name, value in config.resolve().items() if name not in {*METADATA, *secret}}
 
 
-def deploy_arguments(values: Mapping[str, Any]) -> Values:
-    """The values of the deploy form by the parameters of `model deploy`; what equals a default is left out."""
+def deploy_arguments(values: Mapping[str, Any], has_models: bool) -> Values:
+    """The values of the deploy form by the parameters of `model deploy`; what equals a default is left out.
+
+    `has_models`: models are registered, one of which the command might take by itself.
+    """
     target = values.get("target") or AVAILABLE_TARGETS[0]
     found: Values = {
         "name": values.get("name"),
-        "model": _list(values.get("models")),
+        "model": _list(values.get("models")) or ([NO_MODEL] if has_models else None),
         "entry_script": values.get("entry_script"),
     }
     needed = next((key for value, _, key in ENVIRONMENTS if value == values.get("environment")), "")
@@ -120,7 +124,7 @@ def update_arguments(service: Webservice, values: Mapping[str, Any]) -> Values:
     found: Values = {"name": service.name}
     models = _list(values.get("models"))
     if "models" in values and models != list(service.models):
-        found["model"] = models
+        found["model"] = models or [NO_MODEL]
     if values.get("entry_script"):
         found["entry_script"] = values["entry_script"]
     current = current_settings(service)
@@ -138,7 +142,9 @@ def describe_changes(service: Webservice, arguments: Mapping[str, Any]) -> list[
     for name, value in arguments.items():
         key = name.removeprefix("config_")
         if name == "model":
-            changes.append(f"{', '.join(service.models) or 'no model'} → {', '.join(value) or 'no model'}")
+            changes.append(
+                f"{', '.join(service.models) or 'no model'} → {'no model' if value == [NO_MODEL] else ', '.join(value)}"
+            )
         elif name == "entry_script":
             changes.append(str(value))
         elif name != "name":

@@ -77,7 +77,10 @@ class _Form:
         self.service: Webservice | None = None
         self.command: Command
         if self.kind == "deploy":
-            self.command, arguments = deploy_form.deploy_command(), deploy_form.deploy_arguments(self.values)
+            folder = self._folder()
+            has_models = folder is not None and bool(folder.open_store().list_models())
+            self.command = deploy_form.deploy_command()
+            arguments = deploy_form.deploy_arguments(self.values, has_models)
         elif self.kind == "register":
             self.command, arguments = register_form.register_command(), register_form.register_arguments(self.values)
         else:
@@ -167,7 +170,7 @@ class _Form:
     def _python(self) -> str:
         args, context = self._args(), self.make_context()
         if self.kind == "deploy":
-            python = deploy_call(args.name, read_models(context, args), _code(make_deploy_config(args)))
+            python = deploy_call(args.name, read_models(args), _code(make_deploy_config(args)))
         elif self.service is not None:
             changes = read_changes(context, args, self.service)
             config = changes.get("deployment_config")

@@ -112,3 +112,14 @@ def test_a_model_is_registered(site: Site, script: Path) -> None:
     assert {field["key"]: field for field in ask(site, "form.describe", form="deploy")["fields"]}["models"]["choices"][
         0
     ] == {"value": "iris:1", "label": "iris:1", "detail": "latest"}
+
+
+def test_no_model_is_part_of_the_call_where_there_are_models(site: Site, script: Path) -> None:
+    ask(site, "form.submit", form="register", values={"name": "iris", "model_path": "score.py"})
+    values = {**ask(site, "form.describe", form="deploy")["values"], "name": "iris", "models": []}
+    found = ask(site, "form.check", form="deploy", values=values)
+    assert found["problems"] == []
+    assert [one["text"] for one in found["previews"] if one["kind"] == "magic"] == [
+        "%deploy iris --model none --entry-script score.py"
+    ]
+    assert "Model.deploy(ws, 'iris', [], inference_config)" in found["previews"][0]["text"]
