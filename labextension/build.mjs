@@ -35,7 +35,7 @@ export const OPTIONS = {
   tsconfigRaw: { compilerOptions: { jsx: 'react', jsxFactory: 'h', jsxFragmentFactory: 'Fragment' } },
   inject: [here('jsx.mjs')],
   // Properties of our own components and values. Never one of the protocol, of the DOM, of Preact or of a JSON Schema.
-  mangleProps: /^(answered|ask|asked|buffer|buttonRef|capacity|chosen|clockTime|colour|columns|compact|danger|dangerFill|describe|describedBy|dismiss|draft|drawn|dropped|expanded|folded|goTo|growing|heightOf|isNull|layout|listeners|look|measure|movedUp|nullable|optional|order|question|received|registering|scalar|scheduled|secondsSince|shape|shared|tail|on(Begun|Choose|Close|Deleted|Dismiss|Failure|File|Fold|Keep|No|Pick|Register|Slow|Text|Try|Value|Yes))$/,
+  mangleProps: /^(answered|ask|asked|buffer|buttonRef|capacity|chosen|clockTime|colour|columns|compact|danger|dangerFill|describe|describedBy|dismiss|draft|drawn|dropped|expanded|folded|goTo|growing|heightOf|isNull|layout|listeners|look|measure|movedUp|nullable|optional|order|question|received|registering|scalar|scheduled|secondsSince|shape|shared|spin|tail|word|on(Begun|Choose|Close|Deleted|Dismiss|Failure|File|Fold|Keep|No|Pick|Register|Slow|Text|Try|Value|Yes))$/,
   charset: 'utf8',
   legalComments: 'none',
   logLevel: 'warning',

@@ -194,9 +194,9 @@ export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; lab
   );
 }
 
-export function Pick({ label, value, options, onPick, width, optional }: { label: string; value: string; options: [string, string][]; onPick: (value: string) => void; width?: string; optional?: boolean }) {
+export function Pick({ label, value, options, onPick, optional }: { label: string; value: string; options: [string, string][]; onPick: (value: string) => void; optional?: boolean }) {
   return (
-    <span class={optional ? 'mld-Pick mld-mod-optional' : 'mld-Pick'} style={width ? { inlineSize: width } : undefined}>
+    <span class={optional ? 'mld-Pick mld-mod-optional' : 'mld-Pick'}>
       <select class="mld-Select mld-mod-compact" aria-label={label} value={value} onChange={event => onPick(event.currentTarget.value)}>
         {options.map(([key, text]) => <option value={key} key={key}>{text}</option>)}
       </select>

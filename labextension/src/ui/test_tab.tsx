@@ -124,7 +124,7 @@ function Tester({ service, input }: { service: Service; input: Input }) {
           {kinds.length > 1 ? <Segments label="Input as" value={kind} options={kinds} onPick={setKind} /> : null}
           <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional" title={input.summary}>{input.summary}</span>
           {samples.answer?.length ? <Button optional onClick={() => { touched.current = true; setAnswer(null); fill(samples.answer![0]!.body); }}>Fill with sample</Button> : null}
-          <Pick label="History of requests" width="112px" value="" options={[['', `History (${tests.length})`], ...tests.map((test, at) => [String(at), `${clock(test.time, true)}, ${test.answer.status}, ${milliseconds(test.answer.ms)}`] as [string, string])]} onPick={at => { const test = tests[Number(at)]; if (at && test) { touched.current = true; fill(test.body); setAnswer(test.answer); setFailure(null); } }} />
+          <Pick label="History of requests" value="" options={[['', `History (${tests.length})`], ...tests.map((test, at) => [String(at), `${clock(test.time, true)}, ${test.answer.status}, ${milliseconds(test.answer.ms)}`] as [string, string])]} onPick={at => { const test = tests[Number(at)]; if (at && test) { touched.current = true; fill(test.body); setAnswer(test.answer); setFailure(null); } }} />
         </div>
         {kind === 'form' ? <BodyForm shape={shape} value={value} onChange={change} problems={problems} answered={answered} /> : null}
         {kind === 'json' ? <JsonEditor key={filled} label="Request body as JSON" value={value} draft={text} rows={10} onChange={change} onText={(next, error) => setText(error ? next : null)} invalid={problems.length > 0} /> : null}

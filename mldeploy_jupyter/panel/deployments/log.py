@@ -12,10 +12,10 @@ import orjson
 
 from mldeploy_jupyter.core.journal.journal import Event, parse_events
 from mldeploy_jupyter.core.line_index import LineIndex
-from mldeploy_jupyter.core.text import clean
+from mldeploy_jupyter.core.text import WHOLE, clean
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployments.timelines import Deployment, find_deployment, open_journal
-from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, read_page, seconds_between
+from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, all_text, read_page, seconds_between
 
 # How `core/journal/journal.py` begins a line. Any other line is parsed to learn what it is.
 _HEAD = re.compile(rb'\{"seq":(\d+),"time":"([^"\\]*)","stage":"[^"\\]*","kind":"([a-z]+)"')
@@ -128,15 +128,14 @@ def answer_log(context: PanelContext, parameters: dict[str, Any]) -> dict[str, A
 def answer_log_text(context: PanelContext, parameters: dict[str, Any]) -> dict[str, str]:
     """The answer to `deployment.logText`: every line with its time and stage, for a file."""
     found, log = open_log(context, parameters)
-    text = "".join(f"{format_line(line)}\n" for line in log.lines())
-    return {"name": f"{found.record.service}-{found.record.id}.log", "text": text}
+    return {"name": f"{found.record.service}-{found.record.id}.log", "text": all_text(log.lines(), format_line)}
 
 
 def format_line(line: Line) -> str:
     """A line of a deployment's log as text: the seconds since the beginning, the stage, the line without colours."""
     elapsed = line["elapsedSeconds"]
     stamp = format_elapsed(elapsed) if elapsed is not None else ""
-    return f"{stamp:>11}  {line['stage']:<11}  {clean(line['text'], colour=False)}".rstrip()
+    return f"{stamp:>11}  {line['stage']:<11}  {clean(line['text'], colour=False, limit=WHOLE)}".rstrip()
 
 
 def format_elapsed(seconds: float) -> str:
