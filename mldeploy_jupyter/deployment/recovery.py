@@ -180,7 +180,7 @@ def _is_abandoned(store: Store, deployment: DeploymentRecord) -> bool:
         # The process itself may live on: a kernel whose thread failed, or that was interrupted before it began.
         return True
     # Of a process on another machine, only the lease tells.
-    return is_overdue(store, lease) if alive else lease.expires < store.leases.now()
+    return is_overdue(store, lease) if alive else store.leases.remaining(lease) <= 0
 
 
 def _end_stopped_runner(deployment: DeploymentRecord) -> None:
