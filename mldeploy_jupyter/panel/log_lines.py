@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from mldeploy_jupyter.core.text import strip_colours, without_overwritten
@@ -131,10 +132,13 @@ def all_text(lines: Iterable[Line], format_line: Callable[[Line], str]) -> str:
 def seconds_between(start: str, end: str) -> float | None:
     """Seconds between two times of a journal, never negative; None when one of them cannot be read."""
     try:
-        seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+        seconds = (datetime.fromisoformat(end) - _parse_time(start)).total_seconds()
     except (ValueError, TypeError):
         return None
     return max(0.0, round(seconds, 3))
+
+
+_parse_time = lru_cache(maxsize=32)(datetime.fromisoformat)  # of the begin, which all lines of a log share
 
 
 def batches(lines: Iterable[Line]) -> Iterator[list[Line]]:

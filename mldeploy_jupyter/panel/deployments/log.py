@@ -8,9 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import orjson
-
-from mldeploy_jupyter.core.journal.journal import Event, parse_events
+from mldeploy_jupyter.core.journal.journal import Event, parse_event
 from mldeploy_jupyter.core.line_index import LineIndex
 from mldeploy_jupyter.core.text import WHOLE, clean
 from mldeploy_jupyter.panel.context import PanelContext
@@ -85,7 +83,7 @@ class JournalLog:
     def lines(self, after: int = 0, wanted: LogFilter | None = None) -> Iterator[Line]:
         with self._open() as file:
             for number, raw in self._index.read(file, after):
-                event = _parse_event(raw) if number > after else None
+                event = parse_event(raw) if number > after else None
                 line = journal_line(event, self._started) if event is not None else None
                 if line is not None:
                     yield line
@@ -95,18 +93,11 @@ class JournalLog:
         if head is not None:
             self._started = self._started or head[2].decode("utf-8", "replace")
             return int(head[1]) if head[3] == b"log" else None
-        event = next(parse_events([line]), None)
+        event = parse_event(line)
         if event is None:
             return None
         self._started = self._started or str(event.time)
         return event.seq if event.kind == "log" and isinstance(event.seq, int) and event.seq >= 0 else None
-
-
-def _parse_event(line: bytes) -> Event | None:
-    try:
-        return Event(**orjson.loads(line))
-    except (ValueError, TypeError):  # a lone surrogate, or a damaged line
-        return next(parse_events([line]), None)
 
 
 def open_log(context: PanelContext, parameters: dict[str, Any]) -> tuple[Deployment, JournalLog]:
