@@ -29,13 +29,19 @@ if TYPE_CHECKING:
 Bundle = dict[str, Any]
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
-PREPARE_SECONDS = 0.5  # after the cell that loaded the magics, when the imports begin
+PREPARE_SECONDS = 0.05  # after the cell that loaded the magics, when the imports begin: its output goes first
 PREPARED = (  # what the first %deploy and its panel import, in this order: a third of a second
     "mldeploy_jupyter.notebook.timeline_view",
     "mldeploy_jupyter.api.webservices",
     "mldeploy_jupyter.targets.process",
     "sqlalchemy.dialects.sqlite",
     "mldeploy_jupyter.notebook.panel_widget",
+)
+PREPARED_NEXT = (  # what the requests of a panel import beside it, and the update that one may begin
+    "mldeploy_jupyter.core.checked_connections",
+    "packaging.requirements",
+    "packaging.tags",
+    "packaging.utils",
 )
 
 # page: the page puts panels beside the HTML. view: the output needs a widget's view, because it is a frame.
@@ -64,25 +70,29 @@ class Panels:
         self._forms: dict[str, ShownForm] = {}  # by display id
         self._subscriptions: Any = None
         self._context: Any = None
+        self._to_import = [*PREPARED, *PREPARED_NEXT]
         self.is_drawn = False  # whether a page has said that it draws the panels
 
     def prepare(self) -> None:
-        """Imports what the first deployment and its panel need while the kernel is idle, a module at a time.
+        """Imports what deployments and panels need while the kernel is idle, a module at a time.
 
         In the main thread: a cell that imports the same package at the same time as another thread may get half of it.
         """
         loop = getattr(getattr(self._shell, "kernel", None), "io_loop", None)
         if loop is None:
             return
-        names = list(PREPARED)
 
         def import_next() -> None:
-            with suppress(Exception):  # what needs it will meet it again
-                import_module(names.pop(0))
-            if names:
+            self._import_next()
+            if self._to_import:
                 loop.call_later(0, import_next)
 
         loop.call_later(PREPARE_SECONDS, import_next)
+
+    def _import_next(self) -> None:
+        if self._to_import:
+            with suppress(Exception):  # what needs it will meet it again
+                import_module(self._to_import.pop(0))
 
     def open(self) -> None:
         """Connects the page, which loads the panels' module while the kernel begins a deployment."""
@@ -144,7 +154,11 @@ class Panels:
         return {VIEW_MIME: {"model_id": model_id, "version_major": 2, "version_minor": 0}, **bundle}
 
     def take_queued(self) -> None:
-        """Handles messages of panels that wait for the running cell to end, such as a click on Cancel."""
+        """Handles messages of panels that wait for the running cell to end, such as a click on Cancel.
+
+        The cell waits, so there is time for an import, too.
+        """
+        self._import_next()
         kernel = getattr(self._shell, "kernel", None)
         widgets = {widget.model_id: widget for widget in [self._connector, *self._views.values()] if widget is not None}
         if kernel is None or not widgets:
@@ -208,23 +222,29 @@ class Panels:
             return None
 
     def _read_timeline(self, service: Any) -> dict[str, Any] | None:
-        from mldeploy_jupyter.panel import handle
+        """The timeline of a deployment that has just begun; None when it cannot be read, and the panel asks for it."""
+        from mldeploy_jupyter.panel.deployments.timelines import find_deployment, read_timeline
 
-        subject = _subject(service)
-        asked = {name: subject[name] for name in ("deployment", "workspace")}
-        answer: dict[str, Any] = handle("deployment.timeline", asked, self._context)
-        return answer.get("result")
+        with suppress(Exception):
+            subject = _subject(service)
+            found = find_deployment(self._context, subject["deployment"], subject["workspace"], refresh=False)
+            return read_timeline(self._context, found)
+        return None
 
     def _make_context(self) -> Any:
         from mldeploy_jupyter.api.workspace import Workspace
         from mldeploy_jupyter.commands.workspace import open_workspace
-        from mldeploy_jupyter.core.errors import WorkspaceError
+        from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
+        from mldeploy_jupyter.core.store.database import import_driver
         from mldeploy_jupyter.panel import PanelContext
 
         try:
             own = open_workspace(None, announce=lambda line: None)
         except WorkspaceError:
             own = Workspace()  # its folder is made by the first form that is sent
+        with suppress(MldeployError):
+            if (folder := own.find_folder()) is not None:
+                import_driver(folder.store_url)
         return PanelContext(own, words=in_notebook_words, cell_number=self._cell_number, scripts=self._scripts)
 
     def _scripts(self) -> list[dict[str, str]]:
