@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,14 +32,16 @@ from mldeploy_jupyter.commands.script_defaults import (
 )
 from mldeploy_jupyter.commands.waiting import wait_for_earlier
 from mldeploy_jupyter.core.errors import EntryScriptError, WorkspaceError
-from mldeploy_jupyter.core.script.notebook_cells import CellRecord, describe_cell, find_cell, save_cell, script_digest
+from mldeploy_jupyter.core.script.notebook_cells import save_cell
 from mldeploy_jupyter.notebook.deploy_defaults import (
     Origin,
     choose_models,
     choose_script,
+    describe_change,
     describe_script,
     read_origin,
     refuse_script_of_another,
+    relative_path,
 )
 from mldeploy_jupyter.notebook.forms import FORM, given_params, refuse_form, refuse_other_options, show_form
 from mldeploy_jupyter.notebook.session import Session, registered_models
@@ -184,7 +185,7 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
             refuse_script_of_another(folder, args.name, script, current, line)
         _take_cell_along(session, context, args, script)
         context.defaults["entry_script"] = _script_option(session, args, script, current)
-        filled_in.append(f"script {_relative(script)} ({origin})")
+        filled_in.append(f"script {relative_path(script)} ({origin})")
     if current is not None and current.live:
         keep_environment(context, args, current)
     if not names_models(args):
@@ -217,11 +218,11 @@ def _script_option(session: Session, args: Args, script: Path, current: Origin |
     if directory is None and current is not None and script == find_script(current):
         directory = find_source_directory(current)
     if directory is not None and not args.source_directory:
-        args.source_directory = _relative(directory)
+        args.source_directory = relative_path(directory)
     folder = Path(args.source_directory).expanduser().absolute() if args.source_directory else None
     if folder is not None and script.is_relative_to(folder):
         return script.relative_to(folder).as_posix()
-    return _relative(script)
+    return relative_path(script)
 
 
 def _accept_named_script(session: Session, args: Args) -> None:
@@ -232,31 +233,15 @@ def _accept_named_script(session: Session, args: Args) -> None:
 
 def _refuse_changed_script(session: Session, context: Context, args: Args, script: Path, line: str) -> None:
     """Raises `EntryScriptError` when the file is no longer what this session wrote to it and checked."""
-    record = session.cells.get(script)
-    try:
-        digest = script_digest(script.read_bytes())
-        changed_at = datetime.fromtimestamp(script.stat().st_mtime)
-    except OSError:  # a missing file has an error of its own
+    why = describe_change(session, script, [_find_folder(context, path) for path in (args.path, None)])
+    if not why:
         return
-    if record is None or digest == record.script_digest:
-        return
-    other = _find_cell(context, args, digest)
-    by = describe_cell(other) if other is not None else f"another program, at {changed_at:%H:%M}"
     raise EntryScriptError(
-        f"{_relative(script)} is not what this notebook checked",
-        why=f"it was written by {describe_cell(record)}, and then by {by}",
-        hint=f"run the cell again, or deploy the file as it is: {line} --script {shlex.quote(_relative(script))}",
+        f"{relative_path(script)} is not what this notebook checked",
+        why=why,
+        hint=f"run the cell again, or deploy the file as it is: {line} --script {shlex.quote(relative_path(script))}",
         code="ScriptChanged",
     )
-
-
-def _find_cell(context: Context, args: Args, digest: str) -> CellRecord | None:
-    """The cell that wrote a script, by the workspace of the command or by that of the current folder."""
-    for path in (args.path, None):
-        folder = _find_folder(context, path)
-        if folder is not None and (found := find_cell(folder.cells, digest)) is not None:
-            return found
-    return None
 
 
 def _take_cell_along(session: Session, context: Context, args: Args, script: Path) -> None:
@@ -276,7 +261,7 @@ def _refuse_failed_script(session: Session, context: Context, args: Args, script
     if set(args.model or ()) - set(failed.models if folder and folder.id == failed.workspace else ()):
         return
     raise EntryScriptError(
-        f"{_relative(script)} failed its check",
+        f"{relative_path(script)} failed its check",
         why=failed.why,
         where=failed.where,
         hint=f"correct the cell and run it, or name another script: {line} --script FILE",
@@ -304,10 +289,10 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     if script is not None and script != current:
         args.entry_script = _script_option(session, args, script)
         fill_script(context, args, live)
-        context.note(f"Updating with the script {_relative(script)} ({describe_script(session, script)})")
+        context.note(f"Updating with the script {relative_path(script)} ({describe_script(session, script)})")
         return True
     if current is not None:
-        context.note(f"Updating with the script {_relative(current)}, read again")
+        context.note(f"Updating with the script {relative_path(current)}, read again")
     return False
 
 
@@ -329,10 +314,6 @@ def _find_folder(context: Context, path: str | None) -> WorkspaceFolder | None:
     except WorkspaceError:
         return None
     return folder
-
-
-def _relative(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _deploy_program(name: str, context: Context, args: Args) -> str:

@@ -7,8 +7,9 @@ another service has is refused.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,25 @@ def describe_script(session: Session, script: Path) -> str:
     """What is said of a script of this session: which cell wrote it, and when."""
     record = session.cells.get(script)
     return f"the last %%entry_script, {describe_cell(record)}" if record is not None else "as the file is now"
+
+
+def describe_change(session: Session, script: Path, folders: Iterable[WorkspaceFolder | None]) -> str:
+    """Who wrote the script's file after this session; "" when it is what this session wrote, or never wrote.
+
+    `folders` are the workspaces that may know another cell that wrote it.
+    """
+    record = session.cells.get(script)
+    try:
+        digest = script_digest(script.read_bytes())
+        changed_at = datetime.fromtimestamp(script.stat().st_mtime)
+    except OSError:  # a missing file has an error of its own
+        return ""
+    if record is None or digest == record.script_digest:
+        return ""
+    cells = (find_cell(folder.cells, digest) for folder in folders if folder is not None)
+    other = next((cell for cell in cells if cell is not None), None)
+    by = describe_cell(other) if other is not None else f"another program, at {changed_at:%H:%M}"
+    return f"it was written by {describe_cell(record)}, and then by {by}"
 
 
 def choose_models(
@@ -201,3 +221,8 @@ def _is_of_one_cell(folder: WorkspaceFolder, digest: str, other: str) -> bool:
     if first is None:
         return True
     return second is not None and bool(first.cell_id) and first.cell_id == second.cell_id
+
+
+def relative_path(path: Path) -> str:
+    """The path as a person in the current folder would type it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -12,7 +12,6 @@ import atexit
 import json
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from html import escape
 from importlib import import_module
@@ -25,6 +24,7 @@ from mldeploy_jupyter.notebook.wording import in_notebook_words
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
     from mldeploy_jupyter.notebook.panel_widget import PanelWidget
+    from mldeploy_jupyter.panel.scripts import Scripts
 
 Bundle = dict[str, Any]
 
@@ -59,11 +59,14 @@ class ShownForm(Protocol):
 class Panels:
     """Marks outputs for panels, and connects the panels of this kernel.
 
-    `cells` has what this session wrote to each script last, `timelines` the timelines that still change.
+    `cells` has what this session wrote to each script last, `timelines` the timelines that still change, `scripts` what
+    a form knows of entry scripts, by default those of the current folder.
     """
 
-    def __init__(self, shell: Any, cells: dict[Path, CellRecord], timelines: dict[str, Any]) -> None:
-        self._shell, self._cells, self._timelines = shell, cells, timelines
+    def __init__(
+        self, shell: Any, cells: dict[Path, CellRecord], timelines: dict[str, Any], scripts: Scripts | None = None
+    ) -> None:
+        self._shell, self._cells, self._timelines, self._scripts = shell, cells, timelines, scripts
         self._connector: PanelWidget | None = None
         self._failed = False
         self._views: dict[str, PanelWidget] = {}  # by display id, in a front end that needs views
@@ -237,6 +240,7 @@ class Panels:
         from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
         from mldeploy_jupyter.core.store.database import import_driver
         from mldeploy_jupyter.panel import PanelContext
+        from mldeploy_jupyter.panel.scripts import FolderScripts
 
         try:
             own = open_workspace(None, announce=lambda line: None)
@@ -245,13 +249,12 @@ class Panels:
         with suppress(MldeployError):
             if (folder := own.find_folder()) is not None:
                 import_driver(folder.store_url)
-        return PanelContext(own, words=in_notebook_words, cell_number=self._cell_number, scripts=self._scripts)
-
-    def _scripts(self) -> list[dict[str, str]]:
-        """The entry scripts that a form offers: those of this session's cells, the last one first, then files."""
-        from mldeploy_jupyter.panel.context import scripts_here
-
-        return [*scripts_of_cells(self._cells), *scripts_here(exclude=self._cells)]
+        return PanelContext(
+            own,
+            words=in_notebook_words,
+            cell_number=self._cell_number,
+            scripts=self._scripts or FolderScripts(),
+        )
 
     def _cell_number(self, file: str, number: int | None) -> int | None:
         """The number in the prompt of the cell that wrote this script last; the earlier one after a restart."""
@@ -271,20 +274,6 @@ def find_place(namespace: dict[str, Any], environ: Any = os.environ) -> Place:
     """Where panels are drawn: in VS Code, Colab and PyCharm each output is a frame, which only a view can fill."""
     in_frames = "__vsc_ipynb_file__" in namespace or "google.colab" in sys.modules
     return "view" if in_frames or any(name in environ for name in ("VSCODE_PID", "PYCHARM_HOSTED")) else "page"
-
-
-def scripts_of_cells(cells: Mapping[Path, CellRecord]) -> list[dict[str, str]]:
-    """The scripts that cells of this session wrote, as the choices of a form, the last one first."""
-    from mldeploy_jupyter.panel.context import script_choice
-
-    choices = []
-    for path, record in sorted(cells.items(), key=lambda item: item[1].time, reverse=True):
-        with suppress(OSError, ValueError):  # the file is gone
-            source = path.read_text("utf-8")
-            number = record.execution_count
-            value = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-            choices.append(script_choice(value, source, f"Cell {number}: {value}" if number is not None else value))
-    return choices
 
 
 def _subject(service: Any) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands import Command, command
@@ -51,13 +52,15 @@ def update_command() -> Command:
 def describe_deploy(context: PanelContext, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The form of a new service."""
     folder = _find_folder(context, parameters)
-    models, scripts = _model_choices(folder), context.scripts()
+    models, scripts = _model_choices(folder), context.scripts.choices()
     chosen = [models[0]["value"]] if models else []
     params = deploy_command().params
     fields = [
         from_param(find_param(params, "name"), "Service name", required=True),
         _models_field(models),
         _script_field(scripts, required=True),
+        from_param(find_param(params, "source_directory"), "Source folder", kind="path",
+                   placeholder="the script alone"),
         *_environment_fields(),
         make_field("target", "Target", "choice", section="Target", default=AVAILABLE_TARGETS[0],
                    choices=[make_choice(name, target_title(name)) for name in AVAILABLE_TARGETS]),
@@ -66,7 +69,8 @@ def describe_deploy(context: PanelContext, parameters: Mapping[str, Any]) -> dic
         fields += _setting_fields(TARGETS[target], section="Target", visibleWhen={"target": [target]})
     values = {field["key"]: field["default"] for field in fields}
     values |= {"name": make_service_name(chosen[0].partition(":")[0]) if chosen else "", "models": chosen,
-               "entry_script": scripts[0]["value"] if scripts else "", "environment": "kernel",
+               "entry_script": scripts[0]["value"] if scripts else "",
+               "source_directory": context.scripts.source_directory(), "environment": "kernel",
                "target": AVAILABLE_TARGETS[0]}  # fmt: skip
     return {"form": "deploy", "title": "Deploy a model", "submit": "Deploy", "fields": fields, "values": values}
 
@@ -75,7 +79,7 @@ def describe_update(context: PanelContext, parameters: Mapping[str, Any]) -> dic
     """The form of a service's next revision, with what it has now."""
     service = find_service(context, dict(parameters))
     folder = service.workspace.folder
-    scripts = [make_choice("", "As it is"), *context.scripts()]
+    scripts = [make_choice("", "As it is"), *context.scripts.choices()]
     compute_type = service.compute_type
     fields = [
         _models_field(_model_choices(folder, serving=service.models)),
@@ -106,7 +110,8 @@ def deploy_arguments(values: Mapping[str, Any], has_models: bool) -> Values:
     found: Values = {
         "name": values.get("name"),
         "model": _list(values.get("models")) or ([NO_MODEL] if has_models else None),
-        "entry_script": values.get("entry_script"),
+        "entry_script": script_option(values),
+        "source_directory": values.get("source_directory"),
     }
     needed = next((key for value, _, key in ENVIRONMENTS if value == values.get("environment")), "")
     if needed:
@@ -117,6 +122,27 @@ def deploy_arguments(values: Mapping[str, Any], has_models: bool) -> Values:
         if value is not None and value != field.default and value not in ("", [], {}):
             found[f"config_{field.name}"] = value
     return found
+
+
+def find_script_file(values: Mapping[str, Any]) -> Path | None:
+    """The chosen script's file, which need not exist; None while none is chosen.
+
+    As for the command, the path may be relative to the source folder.
+    """
+    if not values.get("entry_script"):
+        return None
+    script = Path(str(values["entry_script"])).expanduser()
+    within = Path(str(values.get("source_directory") or "")).expanduser() / script
+    return within if within.is_file() else script
+
+
+def script_option(values: Mapping[str, Any]) -> str | None:
+    """The script as the command's option names it: relative to the source folder, where there is one."""
+    file = find_script_file(values)
+    if file is None or not values.get("source_directory"):
+        return values.get("entry_script")
+    folder = Path(str(values["source_directory"])).expanduser().absolute()
+    return file.absolute().relative_to(folder).as_posix() if file.absolute().is_relative_to(folder) else str(file)
 
 
 def update_arguments(service: Webservice, values: Mapping[str, Any]) -> Values:
