@@ -27,6 +27,9 @@ STOP_SECONDS = 15.0  # allowed to drain and end; then the supervisor is killed
 STATUS_SECONDS = 5.0  # allowed for an answer that needs no work, such as a status; then it counts as hung
 
 
+# What starts the supervisor's interpreter. Tests replace it to kill the supervisor at a given point.
+SUPERVISOR = ["-P", "-m", "mldeploy_jupyter.serving.supervisor"]
+
 FieldTypes = dict[str, tuple[type, ...]]
 
 # The types of a file's fields. A file where one has another type is damaged, as is one without those that are REQUIRED.
@@ -108,7 +111,7 @@ class SupervisorClient:
         """Starts the process and returns at once; `await_process` waits for it. Raises `OSError`."""
         make_private_dir(self.folder / "logs")
         (self.folder / "failure.json").unlink(missing_ok=True)
-        command = [sys.executable, "-P", "-m", "mldeploy_jupyter.serving.supervisor"]
+        command = [sys.executable, *SUPERVISOR]
         command += ["--folder", str(self.folder), "--host", HOST, "--port", str(port)]
         command += ["--resume"] if resume else []
         with open_private(self.folder / "logs" / "supervisor.log", "ab") as log:
