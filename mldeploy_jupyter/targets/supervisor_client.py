@@ -129,13 +129,18 @@ class SupervisorClient:
         return process
 
     def await_process(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
-        """What `find_process` returns once the process has started; None when it could not."""
+        """What `find_process` returns once the process has started; None when it could not.
+
+        If another one has just been started in the folder, that is awaited.
+        """
+        from mldeploy_jupyter.serving.supervisor import EXIT_LOCKED
+
         end = self._clock() + START_SECONDS
         while self._clock() < end:
             found = self.find_process()
             if found is not None:
                 return found
-            if process.poll() is not None:
+            if process.poll() not in (None, EXIT_LOCKED):
                 return None
             self._wait(0.005)
         return None
@@ -299,9 +304,13 @@ def _has_types(data: dict[str, Any], types: FieldTypes) -> bool:
 
 
 def _is_running(data: dict[str, Any]) -> bool:
-    """Whether the process that wrote this `supervisor.json` runs.
+    """Whether the process that wrote this `supervisor.json` runs, and not another one that has its pid now.
 
-    On macOS a supervisor cannot tell when it started and writes 0; there, any process with its pid counts.
+    On macOS supervisors of earlier versions wrote 0 as their start; there, any process with the pid counts.
     """
+    from mldeploy_jupyter.serving.system import procfs
+
+    if data.get("boot", "") not in ("", procfs.read_boot_id()):
+        return False
     start = process_identity.start_time(data["pid"])
     return start != "" and str(data["started"]) in ("0", start)
