@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.panel import PanelContext, Subscription, Subscriptions, describe_error, handle
 
@@ -189,7 +191,11 @@ class PanelConnection:
 
 
 def json_body(data: Any) -> str:
-    """The data as JSON in ASCII, for a page's `JSON.parse`: lone surrogates survive, NaN and infinity become null."""
+    """The data as JSON, for a page's `JSON.parse`: lone surrogates survive, NaN and infinity become null."""
+    try:
+        return orjson.dumps(data, default=str).decode()
+    except TypeError:  # a lone surrogate, or a number of more than 64 bits
+        pass
     try:
         return json.dumps(data, allow_nan=False, default=str)
     except ValueError:

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../protocol';
 import { Highlighted } from './highlight';
 import { Icon } from './icons';
-import { Button, CopyButton, FailureMessage, Segments } from './parts';
+import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Segments } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useId } from './port_context';
 
 type Values = Record<string, unknown>;
@@ -90,8 +90,7 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
     };
   }, [form, key]);
 
-  if (failure) return <FailureMessage failure={failure} />;
-  if (!form) return <p class="mld-Pane mld-Muted">Reading what can be set…</p>;
+  if (!form) return <Awaited failure={failure}>Reading what can be set…</Awaited>;
 
   const set = (field: string, value: unknown) => {
     setValues(before => ({ ...before, [field]: value }));
@@ -142,7 +141,7 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
           <span class="mld-State"><Icon name="insert" /></span>
           <h3 class="mld-Head-name">{form.title}</h3>
           <p class="mld-Head-meta" />
-          <div class="mld-Actions">{onClose ? <button type="button" class="mld-IconBtn" aria-label="Close" title="Close" onClick={onClose}><Icon name="close" /></button> : null}</div>
+          <div class="mld-Actions">{onClose ? <IconButton icon="close" label="Close" onClick={onClose} /> : null}</div>
         </header>
       ) : null}
       <div class="mld-Form">
@@ -198,7 +197,7 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
           ) : <p class="mld-Muted">The same as code appears here once nothing is missing.</p>}
         </div>
       </div>
-      {unplaced.map(problem => <p class="mld-Message mld-Pane" data-level={problem.level}><Icon name={problem.level === 'error' ? 'failed' : 'warning'} /><span>{problem.text}</span></p>)}
+      {unplaced.map(problem => <div class="mld-Pane"><Message {...problem} /></div>)}
       <div class="mld-Foot">
         <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy ? 'true' : undefined}>{busy ? <Icon name="busy" spin /> : null}{form.submit}</button>
         {kind === 'update' ? <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>Discard changes</Button> : null}
@@ -227,7 +226,7 @@ function FieldRow({ field, value, problem, onValue, onRegister, registering }: F
     <div class="mld-Field" data-field={field.key}>
       {grouped ? <span class="mld-Label" id={`${id}-l`}>{field.kind === 'boolean' ? '' : field.label}</span> : <label class="mld-Label" for={id}>{field.label}</label>}
       <FieldControl field={field} value={value} onValue={onValue} shared={shared} onRegister={onRegister} registering={registering} />
-      {problem ? <p class="mld-Message" data-level={problem.level} id={`${id}-p`}><Icon name={bad ? 'failed' : 'warning'} /><span>{problem.text}</span></p> : null}
+      {problem ? <Message {...problem} id={`${id}-p`} /> : null}
     </div>
   );
 }

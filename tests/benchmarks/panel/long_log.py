@@ -11,8 +11,9 @@ from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.process_identity import identify_process
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord, utc_now
 from mldeploy_jupyter.deployment import journal_path
-from tests.benchmarks.panel.machine import memory, processor_seconds
+from tests.benchmarks.panel.machine import memory
 from tests.benchmarks.panel.notebook import clock_skew, close_notebook, kernel_pid, load, open_notebook, settled
+from tests.benchmarks.panel.running import Meter
 from tests.benchmarks.panel.scripts import SCRIPT
 from tests.benchmarks.panel.starts import deploy
 from tests.benchmarks.panel.table import Table
@@ -96,7 +97,8 @@ def measure_log(lab: Lab, browser: Any, table: Table) -> None:
     pid = kernel_pid(lab)
     settled(made)
     skew = clock_skew(made)
-    before, cost = memory(pid), processor_seconds(pid)
+    meter = Meter(made, pid)
+    before, cost = memory(pid), meter.read()
     watch(made)
     begun = time.time()
     for number in range(LINES):
@@ -108,7 +110,7 @@ def measure_log(lab: Lab, browser: Any, table: Table) -> None:
         f"{LINES:,} lines: from the first in the journal to the last on the page", [seen["shown"] - skew - begun], 6
     )
     table.add(f"{LINES:,} lines: longest gap between two frames", [seen["gap"]], 0.6)
-    table.add(f"{LINES:,} lines: processor time of the kernel", [processor_seconds(pid) - cost])
+    add_cost(table, f"{LINES:,} lines", cost, meter.read())
     time.sleep(3)
     table.add("kernel's memory before the lines (PSS)", [before], None, "MB")
     table.add("kernel's memory, more after them", [memory(pid) - before], MEGABYTES, "MB")
@@ -116,13 +118,13 @@ def measure_log(lab: Lab, browser: Any, table: Table) -> None:
     slowest, found = made.page.evaluate(SEARCH, "line 77")
     table.add(f"the log then: a letter of a search, the slowest of 7 ({found})", [slowest], 100, "ms")
     settled(made)
-    cost = processor_seconds(pid)
+    cost = meter.read()
     begun = watch(made)
     made.run_code(f"%services {SERVICE}")
     seen = wait_for_last_line(made)
     table.add("a second panel: from %services to the last line on the page", [seen["shown"] - begun], 6)
     table.add("a second panel: longest gap between two frames", [seen["gap"]], 0.6)
-    table.add("a second panel: processor time of the kernel", [processor_seconds(pid) - cost])
+    add_cost(table, "a second panel", cost, meter.read())
     time.sleep(3)
     table.add("kernel's memory, more after a second panel", [memory(pid) - before], MEGABYTES, "MB")
     journal.close()
@@ -145,6 +147,11 @@ def begin_deployment(folder: Path) -> Journal:
     )  # fmt: skip
     journal.write("environment", "started")
     return journal
+
+
+def add_cost(table: Table, name: str, before: dict[str, float], after: dict[str, float]) -> None:
+    table.add(f"{name}: processor time of the kernel", [after["kernel"] - before["kernel"]])
+    table.add(f"{name}: processor time of the page", [after["page"] - before["page"]])
 
 
 def watch(made: Notebook) -> float:
