@@ -3,9 +3,6 @@ import type { LogLine } from '../protocol';
 const PAUSE_MS = 200; // at least, between two times that listeners are told
 const LOOK_BACK = 16; // lines: as many progress bars may run at once
 
-const LONG = 10_000; // lines, whose rows take several milliseconds to list
-const LONG_PAUSE = 100; // milliseconds between two listings of a log that is longer
-
 /** The last lines of a log, by number. Lines may come twice, after a reconnection for example; they are kept once. */
 export class LogBuffer {
   /** Lines that were dropped: by the server, or here because the buffer is full. */
