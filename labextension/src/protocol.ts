@@ -81,7 +81,8 @@ export interface LogLine {
   source: string; // of a service's log: "worker 4711" (its process), "server"; else ""
   revision: number; // of a service's log; else 0
   requestId: string;
-  text: string; // raw: SGR colours, carriage returns
+  text: string; // raw: SGR colours, carriage returns; of a long line the first 8,192 characters
+  cut?: number; // how many characters of it are left out: the download has them
 }
 
 /** A page: the lines after number `after`, or the last ones without it. At most `limit` lines, 1,000 by default. */

@@ -117,8 +117,6 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
         text = command_help(found, context.prefix, every_option=args.help_all)
         return Result(text, text, {"help": text})
     context.path = args.path
-    if context.default_models is not None:
-        context.defaults["models"] = context.default_models(args.path)
     for name in ("resource_group", "subscription_id"):
         if getattr(args, name) is not None:
             context.note(f"note: --{name.replace('_', '-')} is not used here; the workspace is a folder.")

@@ -8,7 +8,7 @@ from typing import Any
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.formatting import pairs, read_id
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
-from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
+from mldeploy_jupyter.commands.lookup import find_live_revision, find_namesake, find_service
 from mldeploy_jupyter.commands.options import (
     CONFIG_PARAMS,
     INFERENCE_PARAMS,
@@ -23,14 +23,16 @@ from mldeploy_jupyter.commands.python_code import Code, call
 from mldeploy_jupyter.commands.script_defaults import fill_script
 from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, service_result
 from mldeploy_jupyter.core.configs import DeployConfig
-from mldeploy_jupyter.core.errors import NameInUse
+from mldeploy_jupyter.core.errors import NameInUse, WorkspaceError
 from mldeploy_jupyter.core.name_rules import make_service_name
+
+NO_MODEL = "none"  # as the value of --model; a model of that name is none:1
 
 _MODELS: tuple[Param, ...] = (
     Param(
         "model",
         ("--model", "-m"),
-        "Models: name:version, a name for its latest version, or (local only) a path.",
+        "Models: name:version, a name for its latest version, or (local only) a path; none for no model.",
         "list",
         completion="model id",
         metavar="MODEL",
@@ -53,7 +55,7 @@ def deploy(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
 
     check_waiting(args)
-    models = read_models(context, args)
+    models = read_models(args) if names_models(args) else _default_models(context, args)
     config = make_deploy_config(args)
     name = args.name or _name_after_model(context, models)
     inference = make_inference_config(context, args)
@@ -148,8 +150,8 @@ def read_changes(context: Context, args: Args, service: Any) -> dict[str, Any]:
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
 
     kwargs: dict[str, Any] = {}
-    if args.model is not None or args.model_metadata_file is not None:
-        kwargs["models"] = read_models(context, args)
+    if names_models(args):
+        kwargs["models"] = read_models(args)
     fill_script(context, args, service.live_revision())
     inference = make_inference_config(context, args)
     if inference is not None:
@@ -209,13 +211,39 @@ def _current_config(service: Any) -> DeployConfig:
     return DeployConfig.from_dict(revision.deploy_config).without_metadata()
 
 
-def read_models(context: Context, args: Args) -> list[Any]:
-    """The models that the options name, else the context's default. Raises `UsageError` for an unusable file."""
+def names_models(args: Args) -> bool:
+    """Whether an option names models, or says that there are none."""
+    return args.model is not None or args.model_metadata_file is not None
+
+
+def read_models(args: Args) -> list[Any]:
+    """The models that the options name. Raises `UsageError` for an unusable file."""
     models = list(args.model or [])
+    if models == [NO_MODEL]:
+        models = []
     for path in args.model_metadata_file or []:
         hint = "write it with mldeploy model register -t FILE"
         models.append(read_id(path, "--model-metadata-file", ("modelId", "id"), hint))
-    return models or list(context.defaults.get("models") or [])
+    return models
+
+
+def _default_models(context: Context, args: Args) -> list[Any]:
+    """The models of a deployment for which no option names them.
+
+    They are the context's; without a notebook, the model after which the service is named.
+    """
+    if "models" in context.defaults:
+        return list(context.defaults["models"])
+    if context.default_models is not None:
+        return context.default_models(context, args)
+    try:
+        store = context.workspace(args.path).folder.open_store()
+    except WorkspaceError:
+        return []
+    model = find_namesake(store, args.name) if args.name else ""
+    if model:
+        context.note(f"The model is {model}, after the service's name. Choose others with -m, or -m {NO_MODEL}.")
+    return [model] if model else []
 
 
 _NAME = Param(
@@ -246,7 +274,8 @@ COMMANDS: tuple[Command, ...] = (
         ("model", "deploy"),
         "Deploy models with an entry script as a service.\n\n"
         "The script has init(), called once, and run(...), called for each request. It is checked, loaded and probed\n"
-        "before the service is live; then service run scores with it.",
+        "before the service is live; then service run scores with it. Without -m it serves the latest version of the\n"
+        "model that has the service's name, if there is one.",
         (
             _NAME,
             *_MODELS,

@@ -88,8 +88,8 @@ class Context:
     With `isatty` `err` is a screen, on which a line may be overwritten.
 
     `namespace` holds the notebook's variables. `defaults` stand in for omitted options: `entry_script` (a path) and
-    `models` (ids); `default_models(path)` gives those of the workspace that the command works in. With `update_live`,
-    `model deploy` updates a live service of that name.
+    `models` (ids); without these, `default_models(context, args)` chooses the models of `model deploy`. With
+    `update_live` that command updates a live service of that name.
     """
 
     open_workspace: Callable[..., Any]
@@ -102,7 +102,7 @@ class Context:
     show_deployment: Callable[[Any, bool, float | None], None] | None = None
     namespace: dict[str, Any] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
-    default_models: Callable[[str | None], list[str]] | None = None
+    default_models: Callable[[Context, Args], list[str]] | None = None
     update_live: bool = False
     prefix: str = "mldeploy "  # typed before a command; "%mldeploy " in a notebook
     clock: Callable[[], float] = time.monotonic

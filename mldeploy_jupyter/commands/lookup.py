@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.grammar import Args, Context
 from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound, WorkspaceError
+from mldeploy_jupyter.core.name_rules import make_service_name
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -103,6 +104,15 @@ def find_live_revision(store: Any, name: str) -> Any:
     """The record of the revision that a service serves; None without the service, or before it was live."""
     service = store.get_service(name)
     return store.get_revision(name, service.revision) if service is not None and service.revision else None
+
+
+def find_namesake(store: Any, service: str) -> str:
+    """The id of the latest version of the model after which a service of that name is named; "" without one."""
+    record = store.get_model(service)
+    if record is None:
+        models = store.list_models(latest=True)
+        record = next((model for model in models if make_service_name(model.name) == service), None)
+    return record.id if record is not None else ""
 
 
 def all_services(context: Context) -> list[Any]:

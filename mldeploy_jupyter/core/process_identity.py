@@ -63,7 +63,9 @@ def start_time(pid: int) -> str:
             return ""
         fields = stat.rpartition(")")[2].split()  # the process name before it may hold spaces and brackets
         return "" if fields[0] in ("Z", "X") else fields[19]
-    shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}  # what is shown must not depend on who asks
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, env=environment).stdout.strip()
     return "" if not shown or shown.startswith("Z") else shown.partition(" ")[2].strip()
 
 

@@ -185,7 +185,8 @@ class LeaseRecord(JsonRecord):
     """The exclusive right to change a service. `holder` is the id of a deployment or another operation.
 
     `expires` is in seconds since 1970, by the clock of the database where it has one. `runner` identifies the
-    holder's process, as `process_identity.identify_process` returns it.
+    holder's process, as `process_identity.identify_process` returns it; its `until` is when the lease expires by the
+    monotonic clock of the holder's machine, if that acquired it.
     """
 
     service: str

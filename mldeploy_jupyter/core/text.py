@@ -12,9 +12,13 @@ import json
 import re
 import sys
 import unicodedata
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 LINE_LIMIT = 8192  # bytes of UTF-8; longer lines are cut
+WHOLE = sys.maxsize  # the limit that cuts nothing
 CUT = " … (line cut)"
 SHOWN_LIMIT = 300  # characters of a line of an error; an exception may carry megabytes of data
 
@@ -43,6 +47,24 @@ def clean(text: str, *, colour: bool = True, limit: int = LINE_LIMIT) -> str:
     """
     text = text.replace("\r\n", "\n")
     return "\n".join(_clean_line(line, colour, limit) for line in text.split("\n"))
+
+
+def without_overwritten(lines: Iterable[T], describe: Callable[[T], tuple[Hashable, str]]) -> list[T]:
+    """The lines without those that a later one replaces, such as the earlier states of a progress bar.
+
+    `describe` gives a line's source and its text. A line that begins with a carriage return replaces the last one of
+    the same source if that ends with one (`serving.log.streams`).
+    """
+    kept: list[T | None] = []
+    unfinished: dict[Hashable, int] = {}  # where the last line of each source that is not finished stands
+    for line in lines:
+        source, text = describe(line)
+        if text.startswith("\r") and source in unfinished:
+            kept[unfinished.pop(source)] = None
+        if text.endswith("\r"):
+            unfinished[source] = len(kept)
+        kept.append(line)
+    return [line for line in kept if line is not None]
 
 
 def printable(text: str) -> str:

@@ -2,8 +2,8 @@
 
 It is a row in the store that names its holder: a deployment's id, or a name for a short operation. A heartbeat renews
 it. A holder on this machine counts as dead as soon as its process is; one on another machine when its lease expires,
-by the database's clock, so the clocks of the machines need not agree. A holder that a signal has stopped is found when
-it misses a renewal.
+by the database's clock, so the clocks of the machines need not agree. On this machine leases are measured with the
+monotonic clock, which nobody sets. A holder that a signal has stopped is found when it misses a renewal.
 """
 
 from __future__ import annotations
@@ -76,13 +76,14 @@ def has_live_holder(store: Store, service: str) -> bool:
     lease = store.leases.get(service)
     if lease is None or process_identity.is_alive(lease.runner) is False:
         return False
-    return lease.expires > store.leases.now()
+    return store.leases.remaining(lease) > 0
 
 
 def is_overdue(store: Store, lease: LeaseRecord) -> bool:
     """Whether a signal has stopped the holder's process, and it has missed a renewal."""
-    last = lease.expires - LEASE_SECONDS
-    return process_identity.is_stopped(lease.runner) and store.leases.now() - last > RENEWAL_SECONDS + LATE_SECONDS
+    if not process_identity.is_stopped(lease.runner):
+        return False
+    return LEASE_SECONDS - store.leases.remaining(lease) > RENEWAL_SECONDS + LATE_SECONDS
 
 
 def _stopped_holder(service: str, lease: LeaseRecord) -> DeploymentInProgress:

@@ -166,7 +166,7 @@ def _is_deploying(store: Store) -> bool:
     """Whether a deployment with a valid lease runs."""
     running = {record.service for record in store.list_deployments(state="running")}
     leases = [lease for lease in map(store.leases.get, running) if lease is not None]
-    return any(lease.expires > store.leases.now() for lease in leases)
+    return any(store.leases.remaining(lease) > 0 for lease in leases)
 
 
 def _revisions(store: Store) -> list[tuple[RevisionRecord, bool]]:

@@ -55,6 +55,14 @@ def refresh_service(folder: WorkspaceFolder, name: str, note: Note = discard_not
     if deployment is None or deployment.state != "running":
         service = _correct_state(store, service)
         return (_restore_lost(folder, name, note) or service) if is_behind(folder, service) else service
+    return _recover_abandoned(folder, service, deployment)
+
+
+def _recover_abandoned(
+    folder: WorkspaceFolder, service: ServiceRecord, deployment: DeploymentRecord
+) -> ServiceRecord | None:
+    """The service's record, after the end of its running deployment was recorded if no process carries it out."""
+    store = folder.open_store()
     if not _is_abandoned(store, deployment):
         return service
     try:
@@ -63,10 +71,10 @@ def refresh_service(folder: WorkspaceFolder, name: str, note: Note = discard_not
                 _end_stopped_runner(deployment)
                 _recover(folder, service, deployment)
             finally:
-                store.leases.release(name, _recovery_holder(deployment))
+                store.leases.release(service.name, _recovery_holder(deployment))
     except StorageError:
         return service  # on a full or read-only disk a look shows what there is
-    return store.get_service(name)
+    return store.get_service(service.name)
 
 
 def recover_lost_deployments(folder: WorkspaceFolder, note: Note = discard_note) -> None:
@@ -97,7 +105,7 @@ def _refresh(folder: WorkspaceFolder, deployment: DeploymentRecord) -> None:
     store = folder.open_store()
     service = store.get_service(deployment.service)
     if service is not None and service.deployment_id == deployment.id:
-        refresh_service(folder, service.name)
+        _recover_abandoned(folder, service, deployment)
     elif _is_abandoned(store, deployment):
         with suppress(StorageError):
             _end_lost(folder, deployment)
@@ -180,7 +188,7 @@ def _is_abandoned(store: Store, deployment: DeploymentRecord) -> bool:
         # The process itself may live on: a kernel whose thread failed, or that was interrupted before it began.
         return True
     # Of a process on another machine, only the lease tells.
-    return is_overdue(store, lease) if alive else lease.expires < store.leases.now()
+    return is_overdue(store, lease) if alive else store.leases.remaining(lease) <= 0
 
 
 def _end_stopped_runner(deployment: DeploymentRecord) -> None:

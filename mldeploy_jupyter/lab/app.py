@@ -110,9 +110,9 @@ class MldeployApp(LoggingConfigurable):
         The workspace is the nearest above it. Without one, the first form that is sent makes it, as in a notebook.
         """
         from mldeploy_jupyter.api.workspace import Workspace
-        from mldeploy_jupyter.panel.context import scripts_in
+        from mldeploy_jupyter.panel.scripts import FolderScripts
 
-        return {"own": Workspace(path=self.root), "scripts": lambda: scripts_in(self.root)}
+        return {"own": Workspace(path=self.root), "scripts": FolderScripts(self.root)}
 
     def _named_workspaces(self) -> dict[str, Any]:
         """How the context finds the workspaces that `workspaces` names; {} for all known ones."""

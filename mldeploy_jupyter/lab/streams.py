@@ -87,7 +87,7 @@ class Stream:
         """Queues a message. A page that reads too slowly is cut off: nothing is kept for it without a limit."""
         from mldeploy_jupyter.panel.json_text import to_json_text
 
-        data = f"data: {to_json_text(message)}\n\n".encode("ascii")
+        data = f"data: {to_json_text(message)}\n\n".encode()
         with self._lock:
             if self.is_closed:
                 return

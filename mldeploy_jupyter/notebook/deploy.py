@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
+from mldeploy_jupyter.commands.deploy import names_models, read_models
 from mldeploy_jupyter.commands.formatting import pairs
 from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
 from mldeploy_jupyter.commands.options import given_settings
@@ -32,14 +32,16 @@ from mldeploy_jupyter.commands.script_defaults import (
 )
 from mldeploy_jupyter.commands.waiting import wait_for_earlier
 from mldeploy_jupyter.core.errors import EntryScriptError, WorkspaceError
-from mldeploy_jupyter.core.script.notebook_cells import CellRecord, describe_cell, find_cell, save_cell, script_digest
+from mldeploy_jupyter.core.script.notebook_cells import save_cell
 from mldeploy_jupyter.notebook.deploy_defaults import (
     Origin,
     choose_models,
     choose_script,
+    describe_change,
     describe_script,
     read_origin,
     refuse_script_of_another,
+    relative_path,
 )
 from mldeploy_jupyter.notebook.forms import FORM, given_params, refuse_form, refuse_other_options, show_form
 from mldeploy_jupyter.notebook.session import Session, registered_models
@@ -56,8 +58,8 @@ has written since, is deployed only if --script names it; one that failed also i
 already serves exactly this is returned as it is. %deploy returns the service at once and shows the timeline, which is
 kept up to date; --wait waits for the end.
 
-%deploy alone deploys the last script with the last model. Where one of them is missing it shows a form; --form always
-does."""
+A new service that is named like a model gets that model. %deploy alone deploys the last script with the last model.
+Where one of them is missing it shows a form; --form always does."""
 
 UPDATE_DOC = """Change a service; the old revision serves until the new one answers.
 
@@ -183,16 +185,31 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
             refuse_script_of_another(folder, args.name, script, current, line)
         _take_cell_along(session, context, args, script)
         context.defaults["entry_script"] = _script_option(session, args, script, current)
-        filled_in.append(f"script {_relative(script)} ({origin})")
+        filled_in.append(f"script {relative_path(script)} ({origin})")
     if current is not None and current.live:
         keep_environment(context, args, current)
-    if not (args.model or args.model_metadata_file):
-        store = folder.open_store() if folder is not None else None
-        models, origin = choose_models(session, service, script, registered_models(args.path), current, store)
-        context.defaults["models"] = models
-        filled_in.append(f"model {', '.join(models)} ({origin})" if models else "no model (name one with -m)")
+    if not names_models(args):
+        context.defaults["models"], described = _choose_models(session, context, args, script)
+        filled_in.append(described)
     if filled_in:
         context.note("Deploying " + ", ".join(filled_in))
+
+
+def default_models(session: Session, context: Context, args: Args) -> list[str]:
+    """The models of `%mldeploy model deploy` without -m, with a note; the same as `%deploy` takes."""
+    script = Path(args.entry_script).expanduser().absolute() if args.entry_script else None
+    models, described = _choose_models(session, context, args, script)
+    context.note(f"Deploying {described}")
+    return models
+
+
+def _choose_models(session: Session, context: Context, args: Args, script: Path | None) -> tuple[list[str], str]:
+    """The models to deploy with the script where no option names them, and what is said of them."""
+    folder = _find_folder(context, args.path)
+    store = folder.open_store() if folder is not None else None
+    service, current = _identity(context, args), read_origin(folder, args.name)
+    models, origin = choose_models(session, service, script, registered_models(args.path), current, store)
+    return models, f"model {', '.join(models)} ({origin})" if models else "no model (name one with -m)"
 
 
 def _script_option(session: Session, args: Args, script: Path, current: Origin | None = None) -> str:
@@ -201,11 +218,11 @@ def _script_option(session: Session, args: Args, script: Path, current: Origin |
     if directory is None and current is not None and script == find_script(current):
         directory = find_source_directory(current)
     if directory is not None and not args.source_directory:
-        args.source_directory = _relative(directory)
+        args.source_directory = relative_path(directory)
     folder = Path(args.source_directory).expanduser().absolute() if args.source_directory else None
     if folder is not None and script.is_relative_to(folder):
         return script.relative_to(folder).as_posix()
-    return _relative(script)
+    return relative_path(script)
 
 
 def _accept_named_script(session: Session, args: Args) -> None:
@@ -216,31 +233,15 @@ def _accept_named_script(session: Session, args: Args) -> None:
 
 def _refuse_changed_script(session: Session, context: Context, args: Args, script: Path, line: str) -> None:
     """Raises `EntryScriptError` when the file is no longer what this session wrote to it and checked."""
-    record = session.cells.get(script)
-    try:
-        digest = script_digest(script.read_bytes())
-        changed_at = datetime.fromtimestamp(script.stat().st_mtime)
-    except OSError:  # a missing file has an error of its own
+    why = describe_change(session, script, [_find_folder(context, path) for path in (args.path, None)])
+    if not why:
         return
-    if record is None or digest == record.script_digest:
-        return
-    other = _find_cell(context, args, digest)
-    by = describe_cell(other) if other is not None else f"another program, at {changed_at:%H:%M}"
     raise EntryScriptError(
-        f"{_relative(script)} is not what this notebook checked",
-        why=f"it was written by {describe_cell(record)}, and then by {by}",
-        hint=f"run the cell again, or deploy the file as it is: {line} --script {shlex.quote(_relative(script))}",
+        f"{relative_path(script)} is not what this notebook checked",
+        why=why,
+        hint=f"run the cell again, or deploy the file as it is: {line} --script {shlex.quote(relative_path(script))}",
         code="ScriptChanged",
     )
-
-
-def _find_cell(context: Context, args: Args, digest: str) -> CellRecord | None:
-    """The cell that wrote a script, by the workspace of the command or by that of the current folder."""
-    for path in (args.path, None):
-        folder = _find_folder(context, path)
-        if folder is not None and (found := find_cell(folder.cells, digest)) is not None:
-            return found
-    return None
 
 
 def _take_cell_along(session: Session, context: Context, args: Args, script: Path) -> None:
@@ -260,7 +261,7 @@ def _refuse_failed_script(session: Session, context: Context, args: Args, script
     if set(args.model or ()) - set(failed.models if folder and folder.id == failed.workspace else ()):
         return
     raise EntryScriptError(
-        f"{_relative(script)} failed its check",
+        f"{relative_path(script)} failed its check",
         why=failed.why,
         where=failed.where,
         hint=f"correct the cell and run it, or name another script: {line} --script FILE",
@@ -288,10 +289,10 @@ def _fill_update(session: Session, context: Context, args: Args, base: Command) 
     if script is not None and script != current:
         args.entry_script = _script_option(session, args, script)
         fill_script(context, args, live)
-        context.note(f"Updating with the script {_relative(script)} ({describe_script(session, script)})")
+        context.note(f"Updating with the script {relative_path(script)} ({describe_script(session, script)})")
         return True
     if current is not None:
-        context.note(f"Updating with the script {_relative(current)}, read again")
+        context.note(f"Updating with the script {relative_path(current)}, read again")
     return False
 
 
@@ -315,12 +316,8 @@ def _find_folder(context: Context, path: str | None) -> WorkspaceFolder | None:
     return folder
 
 
-def _relative(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
 def _deploy_program(name: str, context: Context, args: Args) -> str:
-    models = args.model or context.defaults.get("models") or []
+    models = read_models(args) if names_models(args) else context.defaults.get("models") or []
     config = deployment_config(args)
     lines = [f"inference_config = {inference_config(args, context.defaults)}"]
     lines += [f"deployment_config = {config}"] if config else []
@@ -333,7 +330,7 @@ def _update_program(name: str, context: Context, args: Args) -> str:
     lines = [f"inference_config = {inference}"] if inference else []
     settings = {key: "***" if key in _KEYS else value for key, value in given_settings(args).items()}
     changes = {
-        "models": list(args.model) if args.model else None,
+        "models": read_models(args) if names_models(args) else None,
         "inference_config": Code("inference_config") if inference else None,
         **settings,
     }

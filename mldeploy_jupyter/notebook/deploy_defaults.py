@@ -7,11 +7,13 @@ another service has is refused.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.commands.lookup import find_namesake
 from mldeploy_jupyter.commands.script_defaults import find_script
 from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.errors import EntryScriptError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 AS_IT_IS = "as the service has it"
+NAMESAKE = "the service's name"
 LAST_REGISTERED = "registered last in this session"
 
 
@@ -90,6 +93,25 @@ def describe_script(session: Session, script: Path) -> str:
     return f"the last %%entry_script, {describe_cell(record)}" if record is not None else "as the file is now"
 
 
+def describe_change(session: Session, script: Path, folders: Iterable[WorkspaceFolder | None]) -> str:
+    """Who wrote the script's file after this session; "" when it is what this session wrote, or never wrote.
+
+    `folders` are the workspaces that may know another cell that wrote it.
+    """
+    record = session.cells.get(script)
+    try:
+        digest = script_digest(script.read_bytes())
+        changed_at = datetime.fromtimestamp(script.stat().st_mtime)
+    except OSError:  # a missing file has an error of its own
+        return ""
+    if record is None or digest == record.script_digest:
+        return ""
+    cells = (find_cell(folder.cells, digest) for folder in folders if folder is not None)
+    other = next((cell for cell in cells if cell is not None), None)
+    by = describe_cell(other) if other is not None else f"another program, at {changed_at:%H:%M}"
+    return f"it was written by {describe_cell(record)}, and then by {by}"
+
+
 def choose_models(
     session: Session,
     service: tuple[str, str],
@@ -102,7 +124,8 @@ def choose_models(
 
     `registered` are the ids of the models that this session registered in the workspace, oldest first. A service keeps
     its own, in newer versions that were registered since. A script that was written since its last deployment brings
-    the models it was checked with, and the model registered last unless another service has that.
+    the models it was checked with, and the model registered last unless another service has that. A new service gets
+    the model that it is named after, unless the script's options named others.
     """
     last = list(registered[-1:])
     own = _with_newer_versions(origin, registered, store)
@@ -111,6 +134,9 @@ def choose_models(
         checked_here = session.workspace == service[0] != ""
         if session.named_models and checked_here:
             return list(session.named_models), "those of the last %%entry_script"
+        namesake = find_namesake(store, service[1]) if origin is None and store is not None and service[1] else ""
+        if namesake:
+            return [namesake], LAST_REGISTERED if [namesake] == last else NAMESAKE
         # None was registered since the script's check.
         if session.passed_models and checked_here and last == session.registered_before:
             return list(session.passed_models), "those of the last %%entry_script"
@@ -195,3 +221,8 @@ def _is_of_one_cell(folder: WorkspaceFolder, digest: str, other: str) -> bool:
     if first is None:
         return True
     return second is not None and bool(first.cell_id) and first.cell_id == second.cell_id
+
+
+def relative_path(path: Path) -> str:
+    """The path as a person in the current folder would type it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -12,7 +12,7 @@ from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupt
 from mldeploy_jupyter.commands.waiting import follow
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.text import json_text, printable
-from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number, registered_models
+from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
 from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words, in_short_magics
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def make_context(session: Session) -> Context:
 
     The front end decides whether a command waits by default, and how a deployment is shown.
     """
+    from mldeploy_jupyter.notebook import deploy
+
     kind = front_end(session.shell)
 
     def show(service: Any, wait: bool, timeout_sec: float | None) -> None:
@@ -99,19 +101,11 @@ def make_context(session: Session) -> Context:
         wait_by_default=kind != "live",
         show_deployment=show,
         namespace=session.namespace,
-        default_models=last_registered,
+        default_models=lambda context, args: deploy.default_models(session, context, args),
         update_live=True,
         prefix="%mldeploy ",
     )
     return context
-
-
-def last_registered(path: str | None = None) -> list[str]:
-    """The id of the model that this process registered last in the workspace at `path`, in a list.
-
-    Without a path it is the workspace of the current folder.
-    """
-    return registered_models(path)[-1:]
 
 
 def display_result(result: Result, context: Context) -> Any:

@@ -13,7 +13,15 @@ from mldeploy_jupyter.commands.options import REPLAY
 from mldeploy_jupyter.commands.script import ENVIRONMENT_PARAMS, Script
 from mldeploy_jupyter.core.errors import MldeployError, StorageError
 from mldeploy_jupyter.notebook import live_edit
-from mldeploy_jupyter.notebook.session import FailedCheck, Session, cell_id, notebook_path, prompt_number, raw_cell
+from mldeploy_jupyter.notebook.session import (
+    FailedCheck,
+    Session,
+    cell_id,
+    notebook_path,
+    prompt_number,
+    raw_cell,
+    registered_models,
+)
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
@@ -83,7 +91,7 @@ def write_and_check(session: Session, context: Context, args: Args, cell: str) -
     session.source_directory = Path(args.source_directory).expanduser().absolute() if args.source_directory else None
     session.cells[path] = record
     session.workspace = folder.id
-    models = _choose_models(session, context, record.script_digest, list(args.models or []))
+    models = _choose_models(session, args.path, record.script_digest, list(args.models or []))
     script = Script(path, name, text, record, session.namespace)
     try:
         line = _check(session, context, args, script, models, folder)
@@ -119,12 +127,12 @@ def _failed_check(script: Script, error: MldeployError, models: list[str], works
     return FailedCheck(script.path, script.text, why, error.where, tuple(models), workspace)
 
 
-def _choose_models(session: Session, context: Context, digest: str, named: list[str]) -> list[str]:
+def _choose_models(session: Session, path: str | None, digest: str, named: list[str]) -> list[str]:
     """The models for the check: the named ones, else those that this script passed with before, else the last one.
 
     A cell that is run again unchanged means the model it was written for, even if another was registered since.
     """
-    last = list(context.defaults.get("models") or [])
+    last = registered_models(path)[-1:]
     passed = session.checked_models.get((session.workspace, digest), [])
     if passed == [_model_name(model) for model in last]:
         passed = []  # the same model: take its newest version

@@ -34,12 +34,14 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
     if is_loaded(shell):
         return
     from mldeploy_jupyter.notebook.completion import Matcher
+    from mldeploy_jupyter.notebook.forms import SessionScripts
     from mldeploy_jupyter.notebook.magics import magics
     from mldeploy_jupyter.notebook.session import Session
     from mldeploy_jupyter.notebook.views import add_formatters
     from mldeploy_jupyter.notebook.wording import in_notebook_words
 
     session = Session(shell)
+    session.scripts = SessionScripts(session)
     table = magics(session)
     for magic in table:
         _register(session, magic)

@@ -6,15 +6,21 @@ An output is saved as a few lines that say what the form was and what to type in
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mldeploy_jupyter.commands import Args, Command, Param, UsageError
+from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.notebook.deploy_defaults import describe_change, read_origin, relative_path
 from mldeploy_jupyter.notebook.session import Session
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.workspace import Workspace
+    from mldeploy_jupyter.core.script.notebook_cells import CellRecord
 
 Kind = Literal["deploy", "update", "register"]
 
@@ -26,6 +32,33 @@ LINES = {
     "update": "%update {service} -m MODEL",
     "register": "%register NAME FILE",
 }
+
+
+class SessionScripts:
+    """The scripts of this session's cells, and those of the current folder."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def choices(self) -> list[dict[str, str]]:
+        from mldeploy_jupyter.panel.scripts import scripts_in
+
+        cells = self._session.cells
+        return [*scripts_of_cells(cells), *scripts_in(exclude=cells)]
+
+    def source_directory(self) -> str:
+        directory = self._session.source_directory
+        return relative_path(directory) if directory is not None else ""
+
+    def warning(self, path: Path) -> str:
+        failed = self._session.failed_check
+        if failed is not None and failed.applies_to(path):
+            return f"It failed its check: {failed.why}"
+        panels, folder = self._session.open_panels, None
+        with suppress(WorkspaceError):
+            folder = panels.workspace("").find_folder() if panels is not None else None
+        change = describe_change(self._session, path, [folder])
+        return f"It is deployed as the file is now: {change}" if change else ""
 
 
 @dataclass
@@ -53,7 +86,15 @@ class _Shown:
 
         found = Webservice(panels.workspace(workspace), service)
         self.session.record_deployment(found)
+        self._accept_script(found)
         show_in_place(self.session, found, self.display_id, panels)
+
+    def _accept_script(self, service: Any) -> None:
+        """From now on the chosen file is what is meant, also where it is no longer what a cell wrote to it."""
+        origin = read_origin(service.workspace.folder, service.name)
+        path = Path(origin.inference_config.get("entry_path") or "") if origin is not None else Path()
+        if describe_change(self.session, path, []):
+            self.session.cells.pop(path, None)
 
 
 def show_form(session: Session, kind: Kind, service: str = "", workspace: Workspace | None = None) -> bool:
@@ -112,3 +153,16 @@ def form_bundle(kind: Kind, service: str = "", model: str = "") -> dict[str, str
         f"<code>{escape(line)}</code>.</p>\n"
     )
     return {"text/plain": text, "text/html": html}
+
+
+def scripts_of_cells(cells: Mapping[Path, CellRecord]) -> list[dict[str, str]]:
+    """The scripts that cells of this session wrote, as the choices of a form, the last one first."""
+    from mldeploy_jupyter.panel.scripts import script_choice
+
+    choices = []
+    for path, record in sorted(cells.items(), key=lambda item: item[1].time, reverse=True):
+        with suppress(OSError, ValueError):  # the file is gone
+            source, value = path.read_text("utf-8"), relative_path(path)
+            number = record.execution_count
+            choices.append(script_choice(value, source, f"Cell {number}: {value}" if number is not None else value))
+    return choices

@@ -12,7 +12,6 @@ import atexit
 import json
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from html import escape
 from importlib import import_module
@@ -25,17 +24,24 @@ from mldeploy_jupyter.notebook.wording import in_notebook_words
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
     from mldeploy_jupyter.notebook.panel_widget import PanelWidget
+    from mldeploy_jupyter.panel.scripts import Scripts
 
 Bundle = dict[str, Any]
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
-PREPARE_SECONDS = 0.5  # after the cell that loaded the magics, when the imports begin
+PREPARE_SECONDS = 0.05  # after the cell that loaded the magics, when the imports begin: its output goes first
 PREPARED = (  # what the first %deploy and its panel import, in this order: a third of a second
     "mldeploy_jupyter.notebook.timeline_view",
     "mldeploy_jupyter.api.webservices",
     "mldeploy_jupyter.targets.process",
     "sqlalchemy.dialects.sqlite",
     "mldeploy_jupyter.notebook.panel_widget",
+)
+PREPARED_NEXT = (  # what the requests of a panel import beside it, and the update that one may begin
+    "mldeploy_jupyter.core.checked_connections",
+    "packaging.requirements",
+    "packaging.tags",
+    "packaging.utils",
 )
 
 # page: the page puts panels beside the HTML. view: the output needs a widget's view, because it is a frame.
@@ -53,36 +59,43 @@ class ShownForm(Protocol):
 class Panels:
     """Marks outputs for panels, and connects the panels of this kernel.
 
-    `cells` has what this session wrote to each script last, `timelines` the timelines that still change.
+    `cells` has what this session wrote to each script last, `timelines` the timelines that still change, `scripts` what
+    a form knows of entry scripts, by default those of the current folder.
     """
 
-    def __init__(self, shell: Any, cells: dict[Path, CellRecord], timelines: dict[str, Any]) -> None:
-        self._shell, self._cells, self._timelines = shell, cells, timelines
+    def __init__(
+        self, shell: Any, cells: dict[Path, CellRecord], timelines: dict[str, Any], scripts: Scripts | None = None
+    ) -> None:
+        self._shell, self._cells, self._timelines, self._scripts = shell, cells, timelines, scripts
         self._connector: PanelWidget | None = None
         self._failed = False
         self._views: dict[str, PanelWidget] = {}  # by display id, in a front end that needs views
         self._forms: dict[str, ShownForm] = {}  # by display id
         self._subscriptions: Any = None
         self._context: Any = None
+        self._to_import = [*PREPARED, *PREPARED_NEXT]
         self.is_drawn = False  # whether a page has said that it draws the panels
 
     def prepare(self) -> None:
-        """Imports what the first deployment and its panel need while the kernel is idle, a module at a time.
+        """Imports what deployments and panels need while the kernel is idle, a module at a time.
 
         In the main thread: a cell that imports the same package at the same time as another thread may get half of it.
         """
         loop = getattr(getattr(self._shell, "kernel", None), "io_loop", None)
         if loop is None:
             return
-        names = list(PREPARED)
 
         def import_next() -> None:
-            with suppress(Exception):  # what needs it will meet it again
-                import_module(names.pop(0))
-            if names:
+            self._import_next()
+            if self._to_import:
                 loop.call_later(0, import_next)
 
         loop.call_later(PREPARE_SECONDS, import_next)
+
+    def _import_next(self) -> None:
+        if self._to_import:
+            with suppress(Exception):  # what needs it will meet it again
+                import_module(self._to_import.pop(0))
 
     def open(self) -> None:
         """Connects the page, which loads the panels' module while the kernel begins a deployment."""
@@ -144,7 +157,11 @@ class Panels:
         return {VIEW_MIME: {"model_id": model_id, "version_major": 2, "version_minor": 0}, **bundle}
 
     def take_queued(self) -> None:
-        """Handles messages of panels that wait for the running cell to end, such as a click on Cancel."""
+        """Handles messages of panels that wait for the running cell to end, such as a click on Cancel.
+
+        The cell waits, so there is time for an import, too.
+        """
+        self._import_next()
         kernel = getattr(self._shell, "kernel", None)
         widgets = {widget.model_id: widget for widget in [self._connector, *self._views.values()] if widget is not None}
         if kernel is None or not widgets:
@@ -208,30 +225,36 @@ class Panels:
             return None
 
     def _read_timeline(self, service: Any) -> dict[str, Any] | None:
-        from mldeploy_jupyter.panel import handle
+        """The timeline of a deployment that has just begun; None when it cannot be read, and the panel asks for it."""
+        from mldeploy_jupyter.panel.deployments.timelines import find_deployment, read_timeline
 
-        subject = _subject(service)
-        asked = {name: subject[name] for name in ("deployment", "workspace")}
-        answer: dict[str, Any] = handle("deployment.timeline", asked, self._context)
-        return answer.get("result")
+        with suppress(Exception):
+            subject = _subject(service)
+            found = find_deployment(self._context, subject["deployment"], subject["workspace"], refresh=False)
+            return read_timeline(self._context, found)
+        return None
 
     def _make_context(self) -> Any:
         from mldeploy_jupyter.api.workspace import Workspace
         from mldeploy_jupyter.commands.workspace import open_workspace
-        from mldeploy_jupyter.core.errors import WorkspaceError
+        from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
+        from mldeploy_jupyter.core.store.database import import_driver
         from mldeploy_jupyter.panel import PanelContext
+        from mldeploy_jupyter.panel.scripts import FolderScripts
 
         try:
             own = open_workspace(None, announce=lambda line: None)
         except WorkspaceError:
             own = Workspace()  # its folder is made by the first form that is sent
-        return PanelContext(own, words=in_notebook_words, cell_number=self._cell_number, scripts=self._scripts)
-
-    def _scripts(self) -> list[dict[str, str]]:
-        """The entry scripts that a form offers: those of this session's cells, the last one first, then files."""
-        from mldeploy_jupyter.panel.context import scripts_here
-
-        return [*scripts_of_cells(self._cells), *scripts_here(exclude=self._cells)]
+        with suppress(MldeployError):
+            if (folder := own.find_folder()) is not None:
+                import_driver(folder.store_url)
+        return PanelContext(
+            own,
+            words=in_notebook_words,
+            cell_number=self._cell_number,
+            scripts=self._scripts or FolderScripts(),
+        )
 
     def _cell_number(self, file: str, number: int | None) -> int | None:
         """The number in the prompt of the cell that wrote this script last; the earlier one after a restart."""
@@ -251,20 +274,6 @@ def find_place(namespace: dict[str, Any], environ: Any = os.environ) -> Place:
     """Where panels are drawn: in VS Code, Colab and PyCharm each output is a frame, which only a view can fill."""
     in_frames = "__vsc_ipynb_file__" in namespace or "google.colab" in sys.modules
     return "view" if in_frames or any(name in environ for name in ("VSCODE_PID", "PYCHARM_HOSTED")) else "page"
-
-
-def scripts_of_cells(cells: Mapping[Path, CellRecord]) -> list[dict[str, str]]:
-    """The scripts that cells of this session wrote, as the choices of a form, the last one first."""
-    from mldeploy_jupyter.panel.context import script_choice
-
-    choices = []
-    for path, record in sorted(cells.items(), key=lambda item: item[1].time, reverse=True):
-        with suppress(OSError, ValueError):  # the file is gone
-            source = path.read_text("utf-8")
-            number = record.execution_count
-            value = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-            choices.append(script_choice(value, source, f"Cell {number}: {value}" if number is not None else value))
-    return choices
 
 
 def _subject(service: Any) -> dict[str, str]:

@@ -14,6 +14,7 @@ from mldeploy_jupyter.core.errors import MldeployError
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
     from mldeploy_jupyter.notebook.panels import Panels
+    from mldeploy_jupyter.panel.scripts import Scripts
 
 # live: a kernel with a person at the front end. headless: a kernel that a program runs (nbconvert, papermill), which
 # saves no output after the last cell's end. terminal: IPython in a terminal.
@@ -72,6 +73,9 @@ class Session:
     timelines: dict[str, Any] = field(default_factory=dict)
     timeline_cells: dict[str, int] = field(default_factory=dict)
 
+    # The entry scripts that a form offers; None for those of the current folder.
+    scripts: Scripts | None = None
+
     # What draws panels; None until the first one, and where no person sees them.
     _panels: Panels | None = None
 
@@ -91,7 +95,7 @@ class Session:
         if self._panels is None:
             from mldeploy_jupyter.notebook.panels import Panels
 
-            self._panels = Panels(self.shell, self.cells, self.timelines)
+            self._panels = Panels(self.shell, self.cells, self.timelines, self.scripts)
         return self._panels
 
     @property

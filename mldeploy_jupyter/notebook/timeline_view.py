@@ -225,13 +225,13 @@ def _make_view(
             bundle = panels.add_view(panels.mark(bundle, service, begins=not again), service, display_id)
         show(bundle, raw=True, display_id=display_id)
 
-    record = service.record
+    store, deployment_id = service.workspace.folder.open_store(), service.deployment_id
+    record = store.get_service(service.name) or service.record
     first = Timeline("Updating" if record.revision else "Deploying", service.name, record.target)
     # The first event brings the plan. Until then, assume that a local service needs no image.
     image = first.stage("push")
     if image is not None and record.target == "local":
         image.status, image.planned = "Not needed", False
-    store, deployment_id = service.workspace.folder.open_store(), service.deployment_id
 
     def is_over() -> bool:
         deployment = store.get_deployment(deployment_id)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter.core.errors import WorkspaceError
+from mldeploy_jupyter.panel.scripts import FolderScripts, Scripts
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.workspace import Workspace
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 
 Kept = TypeVar("Kept")
-
-MAX_SCRIPTS = 50  # entry scripts that a form offers
 
 KEPT = 16  # indexes of logs; one of 100,000 lines takes 1.6 MB
 
@@ -43,40 +41,6 @@ def _same_text(text: str) -> str:
     return text
 
 
-def scripts_here(exclude: Container[Path] = ()) -> list[dict[str, str]]:
-    """Entry scripts in the current folder, newest first, as the choices of a form. `exclude` has absolute paths."""
-    return scripts_in(Path(), exclude)
-
-
-def scripts_in(folder: Path, exclude: Container[Path] = ()) -> list[dict[str, str]]:
-    """Entry scripts in that folder, named by their paths, as `scripts_here`."""
-    found = []
-    for path in folder.glob("*.py"):
-        try:
-            text = path.read_text("utf-8") if path.stat().st_size < 1_000_000 else ""
-            if "def run(" in text and path.absolute() not in exclude:
-                found.append((path.stat().st_mtime, path, text))
-        except (OSError, ValueError):
-            continue
-    newest = sorted(found, reverse=True)[:MAX_SCRIPTS]
-    return [script_choice(str(path), text, path.name) for _, path, text in newest]
-
-
-def script_choice(value: str, source: str, label: str = "") -> dict[str, str]:
-    """An entry script as a choice of a form. Its detail names the functions: `init() and run(data)`."""
-    return {"value": value, "label": label or value, "detail": _functions(source)}
-
-
-def _functions(source: str) -> str:
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError):
-        return ""
-    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    found = [functions[name] for name in ("init", "run") if name in functions]
-    return " and ".join(f"{node.name}({', '.join(arg.arg for arg in node.args.args)})" for node in found)
-
-
 def _same_cell(file: str, number: int | None) -> int | None:
     return number
 
@@ -89,8 +53,8 @@ class PanelContext:
     the workspaces that may be named by their id, `broken` those whose settings cannot be read. `words` turns a hint
     into the words of the place: a notebook says `%mldeploy` where a shell says `mldeploy`. `cell_number` gets the path
     of a script and the number that the prompt of its cell had then, and returns the number in the prompt now, None
-    when that is not known. `scripts` returns the entry scripts that a form offers, the likeliest first. `now` is the
-    time with its zone, `timezone` that of the times in messages, by default the local one.
+    when that is not known. `scripts` has the entry scripts that a form offers. `now` is the time with its zone,
+    `timezone` that of the times in messages, by default the local one.
     """
 
     own: Workspace | None = None
@@ -98,7 +62,7 @@ class PanelContext:
     broken: Callable[[], Iterable[tuple[Path, WorkspaceError]]] = broken_workspaces
     words: Callable[[str], str] = _same_text
     cell_number: Callable[[str, int | None], int | None] = _same_cell
-    scripts: Callable[[], list[dict[str, str]]] = scripts_here
+    scripts: Scripts = field(default_factory=FolderScripts)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     timezone: tzinfo | None = None
     _opened: dict[str, Workspace] = field(default_factory=dict, repr=False)

@@ -6,9 +6,15 @@ import json
 import math
 from typing import Any
 
+import orjson
+
 
 def to_json_text(data: Any) -> str:
-    """The data as JSON in ASCII, for a page's `JSON.parse`: lone surrogates survive, NaN and infinity become null."""
+    """The data as JSON, for a page's `JSON.parse`: lone surrogates survive, NaN and infinity become null."""
+    try:
+        return orjson.dumps(data, default=str).decode()
+    except TypeError:  # a lone surrogate, or a number of more than 64 bits
+        pass
     try:
         return json.dumps(data, allow_nan=False, default=str)
     except ValueError:

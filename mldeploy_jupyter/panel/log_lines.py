@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
-from mldeploy_jupyter.core.text import strip_colours
+from mldeploy_jupyter.core.text import strip_colours, without_overwritten
 
 LINES_A_BATCH = 500  # lines of one message
 CHARACTERS_A_BATCH = 1_000_000  # of one message, unless a single line is longer
 LINES_A_PAGE = 1000  # of an answer that is not told how many
 MAX_LINES_A_PAGE = 10_000
 CHARACTERS_A_PAGE = 8_000_000
+CHARACTERS_A_LINE = 8192  # that a view is sent; the download has all of them
 
 Line = dict[str, Any]
 
@@ -94,15 +96,15 @@ def read_page(log: Log, parameters: dict[str, Any]) -> dict[str, Any]:
             continue
         total, first, length = total + 1, first or line["n"], len(line["text"])
         if after is None:
-            kept.append(line)
-            size += length
+            kept.append(shorten_line(line))
+            size += min(length, CHARACTERS_A_LINE)
             while len(kept) > limit or (size > CHARACTERS_A_PAGE and len(kept) > 1):
                 size -= len(kept.popleft()["text"])
         elif line["n"] > after and complete:
             complete = len(kept) < limit and (not kept or size + length <= CHARACTERS_A_PAGE)
             if complete:
-                kept.append(line)
-                size += length
+                kept.append(shorten_line(line))
+                size += min(length, CHARACTERS_A_LINE)
             elif wanted.is_empty:  # nothing is left to count
                 break
     if wanted.is_empty:
@@ -110,13 +112,33 @@ def read_page(log: Log, parameters: dict[str, Any]) -> dict[str, Any]:
     return {"lines": list(kept), "total": total, "first": first, "complete": complete}
 
 
+def shorten_line(line: Line) -> Line:
+    """The line as a view gets it: of a long one the beginning, and in `cut` how many characters are left out."""
+    text = line["text"]
+    if len(text) <= CHARACTERS_A_LINE:
+        return line
+    if "\r" in text:  # only the last state of what is overwritten is shown
+        ends = (text[0] == "\r") * "\r", (text[-1] == "\r") * "\r"
+        text = text.strip("\r").rpartition("\r")[2].join(ends)
+    return {**line, "text": text[:CHARACTERS_A_LINE], "cut": max(0, len(text) - CHARACTERS_A_LINE)}
+
+
+def all_text(lines: Iterable[Line], format_line: Callable[[Line], str]) -> str:
+    """A log for a file, whole lines whatever their length; of a progress bar, its last state."""
+    kept = without_overwritten(lines, lambda line: ((line["stage"], line["source"]), line["text"]))
+    return "".join(f"{format_line(line)}\n" for line in kept)
+
+
 def seconds_between(start: str, end: str) -> float | None:
     """Seconds between two times of a journal, never negative; None when one of them cannot be read."""
     try:
-        seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+        seconds = (datetime.fromisoformat(end) - _parse_time(start)).total_seconds()
     except (ValueError, TypeError):
         return None
     return max(0.0, round(seconds, 3))
+
+
+_parse_time = lru_cache(maxsize=32)(datetime.fromisoformat)  # of the begin, which all lines of a log share
 
 
 def batches(lines: Iterable[Line]) -> Iterator[list[Line]]:

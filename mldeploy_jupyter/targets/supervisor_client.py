@@ -27,6 +27,9 @@ STOP_SECONDS = 15.0  # allowed to drain and end; then the supervisor is killed
 STATUS_SECONDS = 5.0  # allowed for an answer that needs no work, such as a status; then it counts as hung
 
 
+# What starts the supervisor's interpreter. Tests replace it to kill the supervisor at a given point.
+SUPERVISOR = ["-P", "-m", "mldeploy_jupyter.serving.supervisor"]
+
 FieldTypes = dict[str, tuple[type, ...]]
 
 # The types of a file's fields. A file where one has another type is damaged, as is one without those that are REQUIRED.
@@ -108,7 +111,7 @@ class SupervisorClient:
         """Starts the process and returns at once; `await_process` waits for it. Raises `OSError`."""
         make_private_dir(self.folder / "logs")
         (self.folder / "failure.json").unlink(missing_ok=True)
-        command = [sys.executable, "-P", "-m", "mldeploy_jupyter.serving.supervisor"]
+        command = [sys.executable, *SUPERVISOR]
         command += ["--folder", str(self.folder), "--host", HOST, "--port", str(port)]
         command += ["--resume"] if resume else []
         with open_private(self.folder / "logs" / "supervisor.log", "ab") as log:
@@ -126,13 +129,18 @@ class SupervisorClient:
         return process
 
     def await_process(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
-        """What `find_process` returns once the process has started; None when it could not."""
+        """What `find_process` returns once the process has started; None when it could not.
+
+        If another one has just been started in the folder, that is awaited.
+        """
+        from mldeploy_jupyter.serving.supervisor import EXIT_LOCKED
+
         end = self._clock() + START_SECONDS
         while self._clock() < end:
             found = self.find_process()
             if found is not None:
                 return found
-            if process.poll() is not None:
+            if process.poll() not in (None, EXIT_LOCKED):
                 return None
             self._wait(0.005)
         return None
@@ -296,9 +304,13 @@ def _has_types(data: dict[str, Any], types: FieldTypes) -> bool:
 
 
 def _is_running(data: dict[str, Any]) -> bool:
-    """Whether the process that wrote this `supervisor.json` runs.
+    """Whether the process that wrote this `supervisor.json` runs, and not another one that has its pid now.
 
-    On macOS a supervisor cannot tell when it started and writes 0; there, any process with its pid counts.
+    On macOS supervisors of earlier versions wrote 0 as their start; there, any process with the pid counts.
     """
+    from mldeploy_jupyter.serving.system import procfs
+
+    if data.get("boot", "") not in ("", procfs.read_boot_id()):
+        return False
     start = process_identity.start_time(data["pid"])
     return start != "" and str(data["started"]) in ("0", start)

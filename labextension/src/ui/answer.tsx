@@ -4,7 +4,7 @@ import { clock, count, milliseconds, size } from './format';
 import { Highlighted } from './highlight';
 import { Icon } from './icons';
 import { formatJson, parseJson } from './json_text';
-import { CopyButton, FailureMessage } from './parts';
+import { CopyButton, FailureMessage, Fold } from './parts';
 
 const COLOURS = ['mld-c1', 'mld-c2', 'mld-c3', 'mld-c4', 'mld-c5'];
 
@@ -40,7 +40,7 @@ export function AnswerView({ answer }: { answer: Answer }) {
       ) : null}
       {answer.headers.length ? (
         <>
-          <button type="button" class="mld-Summary mld-mod-plain" aria-expanded={open} onClick={() => setOpen(!open)}><Icon name="chevron" />Headers <span class="mld-Muted">{count(answer.headers.length)}</span></button>
+          <Fold class="mld-mod-plain" open={open} onFold={() => setOpen(!open)}>Headers <span class="mld-Muted">{count(answer.headers.length)}</span></Fold>
           {open ? <dl class="mld-Pairs mld-Headers">{answer.headers.map(([name, value]) => <><dt>{name}</dt><dd class="mld-Cut" title={value}>{value}</dd></>)}</dl> : null}
         </>
       ) : null}

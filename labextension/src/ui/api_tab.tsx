@@ -1,8 +1,8 @@
 import { useMemo, useState } from 'preact/hooks';
 import type { Service } from '../protocol';
 import type { OpenApi, Operation, Schema } from './input_schema';
-import { FailureMessage, Button } from './parts';
-import { useRequest } from './port_context';
+import { Awaited, Button, Scroll } from './parts';
+import { refOf, useRequest } from './port_context';
 
 interface Row { name: string; type: string; required: boolean; sample: string }
 
@@ -10,11 +10,11 @@ const FEW = 12; // fields shown at first
 
 /** The service's OpenAPI document, read for people. */
 export function ApiTab({ service, onTry }: { service: Service; onTry: () => void }) {
-  const { answer, failure, busy } = useRequest('service.openapi', { service: service.service, workspace: service.workspace }, `${service.revision} ${service.state}`);
+  const { answer, failure } = useRequest('service.openapi', refOf(service), `${service.revision} ${service.state}`);
   const document = answer?.document as OpenApi | undefined;
   const operations = useMemo(() => (document ? list(document) : []), [document]);
   const [chosen, setChosen] = useState('POST /score');
-  if (!document) return failure ? <FailureMessage failure={failure} /> : <p class="mld-Pane mld-Muted">{busy ? 'Reading the service’s OpenAPI document…' : ''}</p>;
+  if (!document) return <Awaited failure={failure}>Reading the service’s OpenAPI document…</Awaited>;
   const current = operations.find(one => one.id === chosen) ?? operations[0];
   return (
     <div class="mld-Api">
@@ -51,15 +51,15 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
         {path === '/score' && verb === 'POST' ? <Button onClick={onTry}>Try in Test</Button> : null}
       </div>
       {rows.length ? (
-        <div class="mld-Scroll" tabIndex={0} role="group" aria-label="Request fields, scrolls sideways">
+        <Scroll label="Request fields">
           <table class="mld-Table mld-mod-flush">
             <thead><tr><th scope="col">Request field</th><th scope="col">Type</th><th scope="col" class="mld-mod-optional">Required</th><th scope="col" class="mld-Num">Sample</th></tr></thead>
             <tbody>{shown.map(row => <tr key={row.name}><th scope="row"><code>{row.name}</code></th><td>{row.type}</td><td class="mld-mod-optional">{row.required ? 'Yes' : 'No'}</td><td class="mld-Num">{row.sample}</td></tr>)}</tbody>
           </table>
-        </div>
+        </Scroll>
       ) : null}
       {rows.length > FEW && !all ? <button type="button" class="mld-Link" onClick={() => setAll(true)}>Show {rows.length - FEW} more fields</button> : null}
-      <div class="mld-Scroll" tabIndex={0} role="group" aria-label="Responses, scrolls sideways">
+      <Scroll label="Responses">
         <table class="mld-Table mld-mod-flush">
           <thead><tr><th scope="col">Response</th><th scope="col">When</th></tr></thead>
           <tbody>
@@ -69,7 +69,7 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
             })}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </div>
   );
 }

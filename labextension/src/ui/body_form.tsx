@@ -3,7 +3,7 @@ import { Icon } from './icons';
 import { type Scalar, type Shape, cellText, emptyRow, fits, typedValue } from './input_schema';
 import { type Json, JsonError, type Path, formatJson, getAt, parseJson, setAt } from './json_text';
 import { parseBlock } from './paste';
-import { Button } from './parts';
+import { Button, IconButton, Message, Scroll } from './parts';
 import { useId } from './port_context';
 
 export interface Problem { path: Path; text: string }
@@ -57,7 +57,7 @@ function ScalarField({ scalar, path, label, value: body, onChange, problems }: E
     <div class="mld-Field">
       <label class="mld-Label" for={id}>{label}{scalar.required ? '' : <span class="mld-Muted"> (optional)</span>}</label>
       <span class="mld-Inline"><Control id={id} scalar={scalar} text={cellText(value)} isNull={value === null} onText={set} invalid={!!problem} describedBy={problem ? `${id}-p` : undefined} /></span>
-      {problem ? <p class="mld-Message" data-level="error" id={`${id}-p`}><Icon name="failed" /><span>{problem.text}</span></p> : null}
+      {problem ? <Message id={`${id}-p`} text={problem.text} /> : null}
     </div>
   );
 }
@@ -138,7 +138,7 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
   const shown = rows.slice(0, MOST_ROWS);
   return (
     <>
-      <div class="mld-Scroll" tabIndex={0} role="group" aria-label={`${label || 'Rows'} to score, scrolls sideways`}>
+      <Scroll label={`${label || 'Rows'} to score`}>
         <table class="mld-Frame" aria-label={`${label || 'Rows'} to score`} ref={table} onPaste={onPaste} onKeyDown={onKeyDown}>
           <thead>
             <tr>
@@ -170,13 +170,13 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
                     </td>
                   );
                 })}
-                {shape.growing ? <td><button type="button" class="mld-IconBtn" title={`Remove row ${row}`} aria-label={`Remove row ${row}`} onClick={() => setRows(rows.filter((_row, at) => at !== row))}><Icon name="close" /></button></td> : null}
+                {shape.growing ? <td><IconButton icon="close" label={`Remove row ${row}`} onClick={() => setRows(rows.filter((_row, at) => at !== row))} /></td> : null}
               </tr>
             ))}
           </tbody>
         </table>
-      </div>
-      {said ? <p class="mld-Message" data-level="error" id={`${id}-p`}><Icon name="failed" /><span>{said.text}{below.length > 1 ? ` ${below.length - 1} more ${below.length === 2 ? 'value does' : 'values do'} not fit.` : ''}</span></p> : null}
+      </Scroll>
+      {said ? <Message id={`${id}-p`} text={said.text + (below.length > 1 ? ` ${below.length - 1} more ${below.length === 2 ? 'value does' : 'values do'} not fit.` : '')} /> : null}
       <div class="mld-Row">
         {shape.growing ? <Button onClick={() => setRows([...rows, emptyRow(shape)])}><Icon name="plus" />Add row</Button> : null}
         <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional">{rows.length > MOST_ROWS ? `${MOST_ROWS} of ${rows.length} rows; all are sent.` : `${rows.length} ${rows.length === 1 ? 'row' : 'rows'}.`} Paste cells from a spreadsheet or a printed DataFrame.</span>
@@ -192,7 +192,7 @@ function JsonPart({ path, label, value: body, onChange, problems }: EditorProps 
   return (
     <div class="mld-Stack">
       <JsonEditor id={id} label={label || 'JSON'} value={value ?? null} onChange={next => onChange(setAt(body, path, next))} invalid={!!problem} />
-      {problem ? <p class="mld-Message" data-level="error"><Icon name="failed" /><span>{problem.text}</span></p> : null}
+      {problem ? <Message text={problem.text} /> : null}
     </div>
   );
 }
@@ -223,7 +223,7 @@ export function JsonEditor({ id, label, value, draft, onChange, onText, invalid,
   return (
     <>
       <textarea id={id} class="mld-Input mld-mod-mono mld-Area" aria-label={label} aria-invalid={!!error || invalid || undefined} aria-describedby={error ? messageId : undefined} rows={rows} spellcheck={false} value={text} onInput={event => input(event.currentTarget.value)} />
-      {message ? <p class="mld-Message" data-level="error" id={messageId}><Icon name="failed" /><span>{message}</span></p> : null}
+      {message ? <Message id={messageId} text={message} /> : null}
     </>
   );
 }

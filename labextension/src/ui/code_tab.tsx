@@ -2,22 +2,17 @@ import { useState } from 'preact/hooks';
 import type { CodeSample, Service } from '../protocol';
 import { Highlighted } from './highlight';
 import { Icon } from './icons';
-import { Button, CopyButton, FailureMessage, Segments } from './parts';
-import { usePort, useRequest } from './port_context';
+import { Awaited, Button, CopyButton, Segments } from './parts';
+import { readKey, refOf, usePort, useRequest } from './port_context';
 
 /** Code that calls the service and runs as it stands. The key is never in it. */
 export function CodeTab({ service }: { service: Service }) {
   const port = usePort();
-  const ref = { service: service.service, workspace: service.workspace };
-  const { answer, failure, busy } = useRequest('service.code', ref, `${service.revision} ${service.scoringUri} ${service.auth}`);
+  const { answer, failure } = useRequest('service.code', refOf(service), `${service.revision} ${service.scoringUri} ${service.auth}`);
   const [language, setLanguage] = useState<CodeSample['language']>('python');
-  if (!answer) return failure ? <FailureMessage failure={failure} /> : <p class="mld-Pane mld-Muted">{busy ? 'Writing the code…' : ''}</p>;
+  if (!answer) return <Awaited failure={failure}>Writing the code…</Awaited>;
   const sample = answer.find(one => one.language === language) ?? answer[0];
   if (!sample) return null;
-  const key = async () => {
-    const keys = await port.request('service.keys', ref);
-    return keys.primary || keys.token;
-  };
   return (
     <div class="mld-Pane mld-Stack">
       <div class="mld-Row">
@@ -29,7 +24,7 @@ export function CodeTab({ service }: { service: Service }) {
       <pre class="mld-Code" tabIndex={0} role="group" aria-label={`${sample.title} code`}><Highlighted text={sample.text} language={sample.language} /></pre>
       {sample.note ? <p class="mld-Muted">{sample.note}</p> : null}
       {service.auth === 'none' ? null : (
-        <p class="mld-Muted">The {service.auth} is read from <code>SCORING_KEY</code>; it is never written into code. <CopyButton link label={`Copy the ${service.auth}`} copy={key}>Copy the {service.auth}</CopyButton></p>
+        <p class="mld-Muted">The {service.auth} is read from <code>SCORING_KEY</code>; it is never written into code. <CopyButton link label={`Copy the ${service.auth}`} copy={() => readKey(port, service)}>Copy the {service.auth}</CopyButton></p>
       )}
     </div>
   );

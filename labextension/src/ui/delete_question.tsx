@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { Service } from '../protocol';
 import { plural } from './format';
 import { Confirm, FailureMessage } from './parts';
-import { useOrder, usePort, useId } from './port_context';
+import { refOf, useOrder, usePort, useId } from './port_context';
 
 /** Deleting wants the name typed. The answer proves that nothing is left. */
 export function DeleteQuestion({ service, onKeep, onDeleted }: { service: Service; onKeep: () => void; onDeleted: () => void }) {
@@ -13,7 +13,7 @@ export function DeleteQuestion({ service, onKeep, onDeleted }: { service: Servic
   const { busy, failure, order, dismiss } = useOrder();
   const remove = () => {
     if (typed !== service.service) return;
-    order('delete', () => port.request('service.delete', { service: service.service, workspace: service.workspace, confirm: typed }), answer => {
+    order('delete', () => port.request('service.delete', { ...refOf(service), confirm: typed }), answer => {
       setLeft(answer.left);
       if (!answer.left.length) onDeleted();
     });

@@ -3,8 +3,9 @@ import type { Service } from '../protocol';
 import { ago, exact } from './format';
 import { Icon } from './icons';
 import { CopyButton, FailureMessage, IconButton, Mid } from './parts';
-import { asFailure, usePort } from './port_context';
+import { asFailure, readKey, usePort } from './port_context';
 import type { Failure } from '../protocol';
+import { HEALTH_LOOKS } from './words';
 
 const SHOWN_MS = 30_000; // how long a key stays on the page
 
@@ -44,8 +45,7 @@ function Key({ service, onFailure }: { service: Service; onFailure: (failure: Fa
   const word = service.auth === 'token' ? 'token' : 'key';
   const read = async () => {
     try {
-      const keys = await port.request('service.keys', { service: service.service, workspace: service.workspace });
-      return keys.primary || keys.token;
+      return await readKey(port, service);
     } catch (reason) {
       onFailure(asFailure(reason));
       throw reason;
@@ -64,15 +64,9 @@ function Key({ service, onFailure }: { service: Service; onFailure: (failure: Fa
   );
 }
 
-const HEALTH = {
-  healthy: { icon: 'done', state: 'done', word: 'Healthy' },
-  unhealthy: { icon: 'warning', state: 'degraded', word: 'Unhealthy' },
-  unknown: { icon: 'unknown', state: 'unknown', word: 'Unknown' },
-} as const;
-
 function Health({ service }: { service: Service }) {
   const { state, text, checked } = service.health;
-  const look = HEALTH[state];
+  const look = HEALTH_LOOKS[state];
   return (
     <>
       <span class="mld-State" data-state={look.state} title={text}><Icon name={look.icon} />{look.word}</span>

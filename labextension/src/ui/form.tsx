@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../protocol';
 import { Highlighted } from './highlight';
 import { Icon } from './icons';
-import { Button, CopyButton, FailureMessage, Segments } from './parts';
+import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Segments } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useId } from './port_context';
 
 type Values = Record<string, unknown>;
@@ -77,11 +77,12 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
   const fields = form?.fields.filter(field => isVisible(field, values)) ?? [];
   const sent = pick(values, new Set(fields.map(field => field.key)));
   const key = JSON.stringify(sent);
+  const askCheck = () => port.request('form.check', { ...where, values: sent });
   useEffect(() => {
     if (!form) return undefined;
     let current = true;
     const timer = setTimeout(() => {
-      port.request('form.check', { ...where, values: sent }).then(
+      askCheck().then(
         checked => current && setCheck(checked),
         () => undefined, // the last check stays; sending says what is wrong
       );
@@ -92,8 +93,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
     };
   }, [form, key]);
 
-  if (failure) return <FailureMessage failure={failure} />;
-  if (!form) return <p class="mld-Pane mld-Muted">Reading what can be set…</p>;
+  if (!form) return <Awaited failure={failure}>Reading what can be set…</Awaited>;
 
   const set = (field: string, value: unknown) => {
     setValues(before => ({ ...before, [field]: value }));
@@ -103,7 +103,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
   const submit = async () => {
     setLeft(new Set(fields.map(field => field.key)));
     // What was typed a moment ago is not checked yet. Where the check fails, sending says what is wrong.
-    const checked = await port.request('form.check', { ...where, values: sent }).catch(() => check);
+    const checked = await askCheck().catch(() => check);
     setCheck(checked);
     const wrong = checked?.problems.find(problem => problem.level === 'error' && fields.some(field => field.key === problem.field));
     if (wrong) {
@@ -119,6 +119,12 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
   const sections = [...new Set(form.fields.map(field => field.section))];
   const some = fields.some(field => field.advanced);
   const preview = check?.previews.find(one => one.kind === language) ?? check?.previews[0];
+  // What was typed a moment ago is not in the preview yet, so it is asked for again. Without a text something is missing.
+  const readPreview = async () => {
+    const fresh = await askCheck();
+    setCheck(fresh);
+    return fresh.previews.find(one => one.kind === preview?.kind)?.text ?? Promise.reject({ code: 'incomplete', error: 'There is no code of this yet', cause: 'Something is missing or wrong', hint: 'Correct the fields' });
+  };
   const changed = [...touched].filter(one => JSON.stringify(values[one] ?? null) !== JSON.stringify(form.values[one] ?? null));
   const unplaced = (check?.problems ?? []).filter(problem => !form.fields.some(field => field.key === problem.field));
 
@@ -144,7 +150,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
           <span class="mld-State"><Icon name="insert" /></span>
           <h3 class="mld-Head-name">{form.title}</h3>
           <p class="mld-Head-meta" />
-          <div class="mld-Actions">{onClose ? <button type="button" class="mld-IconBtn" aria-label="Close" title="Close" onClick={onClose}><Icon name="close" /></button> : null}</div>
+          <div class="mld-Actions">{onClose ? <IconButton icon="close" label="Close" onClick={onClose} /> : null}</div>
         </header>
       ) : null}
       <div class="mld-Form">
@@ -192,17 +198,17 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
               <div class="mld-Row">
                 <h4 class="mld-H mld-Grow">Same as</h4>
                 <Segments label="Preview as" value={preview.kind} options={check!.previews.map(one => [one.kind, one.title])} onPick={setLanguage} />
-                <CopyButton label="Copy the call" copy={() => preview.text} />
+                <CopyButton label="Copy the call" copy={readPreview} />
               </div>
               <pre class="mld-Code mld-Preview" tabIndex={0} role="group" aria-label={`${preview.title} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
-              {port.insertCell && preview.kind !== 'cli' ? <Button optional onClick={() => port.insertCell?.(preview.text)}><Icon name="insert" />Insert as cell</Button> : null}
+              {port.insertCell && preview.kind !== 'cli' ? <Button optional busy={busy === 'insert'} onClick={() => order('insert', readPreview, text => port.insertCell?.(text))}><Icon name="insert" />Insert as cell</Button> : null}
             </>
           ) : <p class="mld-Muted">The same as code appears here once nothing is missing.</p>}
         </div>
       </div>
-      {unplaced.map(problem => <p class="mld-Message mld-Pane" data-level={problem.level}><Icon name={problem.level === 'error' ? 'failed' : 'warning'} /><span>{problem.text}</span></p>)}
+      {unplaced.map(problem => <div class="mld-Pane"><Message {...problem} /></div>)}
       <div class="mld-Foot">
-        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy ? 'true' : undefined}>{busy ? <Icon name="busy" spin /> : null}{form.submit}</button>
+        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy === 'submit' ? 'true' : undefined}>{busy === 'submit' ? <Icon name="busy" spin /> : null}{form.submit}</button>
         {kind === 'update' ? <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>Discard changes</Button> : null}
         {onClose && !header ? <Button onClick={onClose}>Close</Button> : null}
         <span class="mld-Muted mld-Grow">{check?.note ?? ''}</span>
@@ -229,7 +235,7 @@ function FieldRow({ field, value, problem, onValue, onRegister, registering }: F
     <div class="mld-Field" data-field={field.key}>
       {grouped ? <span class="mld-Label" id={`${id}-l`}>{field.kind === 'boolean' ? '' : field.label}</span> : <label class="mld-Label" for={id}>{field.label}</label>}
       <FieldControl field={field} value={value} onValue={onValue} shared={shared} onRegister={onRegister} registering={registering} />
-      {problem ? <p class="mld-Message" data-level={problem.level} id={`${id}-p`}><Icon name={bad ? 'failed' : 'warning'} /><span>{problem.text}</span></p> : null}
+      {problem ? <Message {...problem} id={`${id}-p`} /> : null}
     </div>
   );
 }

@@ -2,27 +2,18 @@ import { useState } from 'preact/hooks';
 import type { Revision, Service } from '../protocol';
 import { duration, exact, moment } from './format';
 import { Icon } from './icons';
-import { Button, Confirm, FailureMessage } from './parts';
-import { useOrder, usePort, useRequest } from './port_context';
-
-const OUTCOMES = {
-  serving: { icon: 'live', state: 'live', word: 'Serving' },
-  kept: { icon: 'stopped', state: 'stopped', word: 'Kept' },
-  removed: { icon: 'dash', state: 'skipped', word: 'Removed' },
-  failed: { icon: 'failed', state: 'failed', word: 'Failed' },
-  pending: { icon: 'busy', state: 'deploying', word: 'Deploying' },
-} as const;
+import { Awaited, Button, Confirm, FailureMessage, Scroll } from './parts';
+import { refOf, useOrder, usePort, useRequest } from './port_context';
+import { OUTCOME_LOOKS } from './words';
 
 /** Every revision, newest first. A rollback is asked in place, and says what serves meanwhile. */
 export function History({ service, onBegun }: { service: Service; onBegun: (deployment: string) => void }) {
   const port = usePort();
-  const ref = { service: service.service, workspace: service.workspace };
-  const { answer, failure, busy } = useRequest('service.history', ref, `${service.deployment} ${service.revision} ${service.state}`);
+  const ref = refOf(service);
+  const { answer, failure } = useRequest('service.history', ref, `${service.deployment} ${service.revision} ${service.state}`);
   const [asked, setAsked] = useState(0);
   const rollback = useOrder();
-  if (failure && !answer) return <FailureMessage failure={failure} />;
-  if (!answer) return <p class="mld-Pane mld-Muted">{busy ? 'Reading the revisions…' : ''}</p>;
-  if (!answer.length) return <p class="mld-Pane mld-Muted">Each deployment that goes live will be a row here.</p>;
+  if (!answer?.length) return <Awaited failure={failure}>{answer ? 'Each deployment that goes live will be a row here.' : 'Reading the revisions…'}</Awaited>;
   const canRollBack = service.can.includes('rollback');
   const question = (revision: Revision) =>
     `Roll back to revision ${revision.number}${revision.models.length ? ` (${revision.models.join(', ')})` : ''}? ` +
@@ -34,7 +25,7 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
     });
   return (
     <>
-      <div class="mld-Scroll" tabIndex={0} role="group" aria-label="Revisions, scrolls sideways">
+      <Scroll label="Revisions">
         <table class="mld-Table mld-mod-tall">
           <thead>
             <tr>
@@ -70,14 +61,14 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       {rollback.failure ? <FailureMessage failure={rollback.failure} onDismiss={rollback.dismiss} /> : null}
     </>
   );
 }
 
 function Outcome({ revision }: { revision: Revision }) {
-  const look = OUTCOMES[revision.outcome];
+  const look = OUTCOME_LOOKS[revision.outcome];
   const again = revision.rolledBackTo ? `, revision ${revision.rolledBackTo} again` : '';
   return <span class="mld-State" data-state={look.state}><Icon name={look.icon} />{look.word}{again}</span>;
 }

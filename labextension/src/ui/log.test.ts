@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { line, stages } from '../testing/samples';
 import { LogBuffer } from './log_buffer';
 import { HEADING, Layout, ROW, findMatches, findRow, isLine, listRows } from './log_rows';
@@ -36,6 +36,28 @@ describe('the text of a line', () => {
 });
 
 describe('the buffer', () => {
+  it('keeps the last state of a progress bar, beside the lines of others', () => {
+    const buffer = new LogBuffer();
+    const texts = [['a', '0%\r'], ['b', '0%\r'], ['a', 'between'], ['a', '\r50%\r'], ['b', '\rdone'], ['a', '\r100%'], ['a', '\rof a child']];
+    buffer.append(texts.map(([source, text], at) => ({ ...line(at + 1, text!), source: source! })));
+    expect(Array.from({ length: buffer.length }, (_, at) => plain(buffer.at(at).text))).toEqual(['between', 'done', '100%', 'of a child']);
+  });
+
+  it('tells of new lines at once, and of more at most five times a second', () => {
+    vi.useFakeTimers();
+    const buffer = new LogBuffer();
+    let told = 0;
+    buffer.onChange(() => (told += 1));
+    for (let n = 1; n <= 100; n++) {
+      buffer.append([line(n, 'flood')]);
+      vi.advanceTimersByTime(20);
+      if (n === 1) expect(told).toBe(1);
+    }
+    expect(told).toBeGreaterThan(5);
+    expect(told).toBeLessThan(12); // in two seconds
+    vi.useRealTimers();
+  });
+
   it('keeps each line once and the last ones, and counts what is gone', () => {
     const buffer = new LogBuffer(100);
     buffer.append([line(1, 'a'), line(3, 'b'), line(3, 'b')]);

@@ -3,8 +3,8 @@ import type { Failure, LogLine, Stage } from '../protocol';
 import { clock, count, offset, plural } from './format';
 import { Icon } from './icons';
 import type { LogBuffer } from './log_buffer';
-import { HEADING, type HeadingRow, LONGEST, Layout, ROW, type Row, findMatches, findRow, headingOf, isLine, listRows, searchPattern } from './log_rows';
-import { overwrite, parse, plain } from './log_text';
+import { HEADING, type HeadingRow, Layout, ROW, type Row, findMatches, findRow, headingOf, isLine, listRows, searchPattern } from './log_rows';
+import { parse, plain } from './log_text';
 import { CopyButton, FailureMessage, IconButton, Pick } from './parts';
 import { asFailure } from './port_context';
 import { STAGE_LOOKS } from './words';
@@ -122,7 +122,7 @@ export function LogView(props: LogViewProps) {
     event.stopPropagation();
   };
 
-  const text = () => rows.map(row => (isLine(row) ? plain(row.text) : `${row.stage.title}:`)).join('\n');
+  const text = () => rows.map(row => (isLine(row) ? plain(row.text) + (row.cut ? moreWord(row.cut) : '') : `${row.stage.title}:`)).join('\n');
   const fresh = follow ? 0 : Math.max(0, buffer.received - seen);
   const top = layout.at(view.top);
   const first = Math.max(0, Math.min(top, rows.length) - OVERSCAN);
@@ -223,21 +223,19 @@ function Heading({ row, onFold, copy }: { row: HeadingRow; onFold: () => void; c
   );
 }
 
-const LEVELS = { warning: 'warning', error: 'failed' } as const;
+const moreWord = (characters: number) => ` … ${count(characters)} more characters in the download`;
 
 function Line({ line, clockTime, search, current }: { line: LogLine; clockTime: boolean; search: string; current: boolean }) {
   const time = clockTime ? clock(line.time, true) : line.elapsedSeconds === null ? '' : offset(line.elapsedSeconds);
-  const level = line.level === 'warning' || line.level === 'error' ? line.level : undefined;
-  const text = overwrite(line.text);
-  const cut = text.length > LONGEST;
+  const level = /^[we]/.test(line.level) ? line.level : undefined; // warning or error
   return (
     <div class="mld-Line" data-level={level} data-n={line.n}>
       <time>{time}</time>
-      {level ? <Icon name={LEVELS[level]} label={level} /> : null}
+      {level ? <Icon name={level === 'error' ? 'failed' : 'warning'} label={level} /> : null}
       <span>
         {line.source ? <span class="mld-Sgr-dim">{line.source}{'  '}</span> : null}
-        <Text raw={cut ? text.slice(0, LONGEST) : text} search={search} current={current} />
-        {cut ? <span class="mld-Sgr-dim"> … {count(text.length - LONGEST)} more characters in the download</span> : null}
+        <Text raw={line.text} search={search} current={current} />
+        {line.cut ? <span class="mld-Sgr-dim">{moreWord(line.cut)}</span> : null}
       </span>
     </div>
   );
@@ -258,7 +256,7 @@ function Text({ raw, search, current }: { raw: string; search: string; current: 
           marked ||= first;
           return <mark aria-current={first ? 'true' : undefined}>{part}</mark>;
         });
-        return classes ? <span class={classes}>{inner}</span> : <>{inner}</>;
+        return <span class={classes}>{inner}</span>;
       })}
     </>
   );
@@ -267,8 +265,9 @@ function Text({ raw, search, current }: { raw: string; search: string; current: 
 function useBuffer(buffer: LogBuffer): number {
   const [version, setVersion] = useState(0);
   useEffect(() => {
-    setVersion(before => before + 1); // lines may have come between drawing and now
-    return buffer.onChange(() => setVersion(before => before + 1));
+    const redraw = () => setVersion(before => before + 1);
+    redraw(); // lines may have come between drawing and now
+    return buffer.onChange(redraw);
   }, [buffer]);
   return version;
 }
@@ -308,7 +307,7 @@ function useLayout(rows: Row[], wrap: boolean, width: number) {
   }
   const layout = useMemo(() => {
     const perRow = Math.max(20, Math.floor((width - 112) / 7.3)); // characters in a wrapped row, about
-    const heightOf = (line: LogLine) => measured.current.get(line.n) ?? ROW * Math.max(1, Math.ceil(Math.min(line.text.length, LONGEST) / perRow));
+    const heightOf = (line: LogLine) => measured.current.get(line.n) ?? ROW * Math.max(1, Math.ceil(line.text.length / perRow));
     return new Layout(rows, wrap ? heightOf : undefined);
   }, [rows, wrap, width, version]);
   const measure = (element: HTMLDivElement | null) => {

@@ -1,5 +1,8 @@
 import type { LogLine } from '../protocol';
 
+const PAUSE_MS = 200; // at least, between two times that listeners are told
+const LOOK_BACK = 16; // lines: as many progress bars may run at once
+
 /** The last lines of a log, by number. Lines may come twice, after a reconnection for example; they are kept once. */
 export class LogBuffer {
   /** Lines that were dropped: by the server, or here because the buffer is full. */
@@ -10,6 +13,7 @@ export class LogBuffer {
   #start = 0; // of the lines in use: the front is cut seldom
   #listeners = new Set<() => void>();
   #scheduled = false;
+  #told = -PAUSE_MS; // when listeners were told last
 
   constructor(readonly capacity = 100_000) {}
 
@@ -31,6 +35,12 @@ export class LogBuffer {
     let { last } = this;
     for (const line of lines) {
       if (line.n <= last) continue;
+      if (line.text.startsWith('\r')) {
+        // The next state of a progress bar replaces the last one of its source, which is not far before it.
+        const is = (one: LogLine) => one.source === line.source && one.stage === line.stage && one.text.endsWith('\r');
+        const back = this.#lines.slice(-LOOK_BACK).reverse().findIndex(is);
+        if (back >= 0) this.#lines.splice(-1 - back, 1);
+      }
       this.#lines.push(line);
       last = line.n;
     }
@@ -53,16 +63,19 @@ export class LogBuffer {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Once a frame, however many batches came. */
+  /** At once, and then at most five times a second, however many batches come. */
   #notify(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     const run = () => {
       this.#scheduled = false;
+      this.#told = performance.now();
       for (const listener of this.#listeners) listener();
     };
     // A hidden page gets no frames; its views are brought up to date when it is shown.
-    if (typeof requestAnimationFrame === 'function' && !document.hidden) requestAnimationFrame(run);
-    else setTimeout(run, 0);
+    const draw = () => (typeof requestAnimationFrame === 'function' && !document.hidden ? requestAnimationFrame(run) : setTimeout(run, 0));
+    const pause = this.#told + PAUSE_MS - performance.now();
+    if (pause > 0) setTimeout(draw, pause);
+    else draw();
   }
 }

@@ -5,7 +5,6 @@ import { ESCAPED, plain } from './log_text';
 
 export const ROW = 20; // pixels: one line that is not wrapped
 export const HEADING = 24; // pixels
-export const LONGEST = 4000; // characters of a line that are drawn; copy and download have all of them
 
 export interface HeadingRow { stage: Stage; lines: number; folded: boolean }
 /** A line is a row itself: a log has 100,000 of them. */

@@ -10,7 +10,7 @@ import { History } from './history';
 import { Icon } from './icons';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
-import { Announcer, Button, CopyButton, FailureMessage, Marked, Menu, type MenuItem, Mid, writeClipboard } from './parts';
+import { Announcer, Button, CopyButton, FailureMessage, Fold, Marked, Menu, type MenuItem, Mid, writeClipboard } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
 import { ServiceLog } from './service_log';
 import { SettingsTab } from './settings_tab';
@@ -166,11 +166,10 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
 
       {serves && showsService ? <Facts service={service} /> : null}
       {shown && folds ? (
-        <button type="button" class="mld-Summary" aria-expanded={unfolded} onClick={() => setUnfolded(!unfolded)}>
-          <Icon name="chevron" />
+        <Fold open={unfolded} onFold={() => setUnfolded(!unfolded)}>
           <span>{brief ? 'Stages and log' : summary(shown)[0]}</span>
           <span class="mld-Muted mld-Cut">{brief ? '' : summary(shown)[1]}</span>
-        </button>
+        </Fold>
       ) : null}
       {shown && (folds ? unfolded : shown.state !== 'not-started' && !showsService) ? (
         <div class="mld-Watch">
@@ -188,11 +187,10 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
       {serves && service && (showsService || (shown?.serving && !superseded)) && service.tabs.length ? (
         <>
           {showsService ? null : (
-            <button type="button" class="mld-Summary mld-mod-last" aria-expanded={servingOpen} onClick={() => setServingOpen(!servingOpen)}>
-              <Icon name="chevron" />
+            <Fold class="mld-mod-last" open={servingOpen} onFold={() => setServingOpen(!servingOpen)}>
               <span>Revision {service.revision} serves</span>
               <span class="mld-Muted mld-Cut">Test, logs, history and settings</span>
-            </button>
+            </Fold>
           )}
           <div hidden={!showsService && !servingOpen}><Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs()} /></div>
         </>

@@ -194,9 +194,9 @@ export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; lab
   );
 }
 
-export function Pick({ label, value, options, onPick, width, optional }: { label: string; value: string; options: [string, string][]; onPick: (value: string) => void; width?: string; optional?: boolean }) {
+export function Pick({ label, value, options, onPick, optional }: { label: string; value: string; options: [string, string][]; onPick: (value: string) => void; optional?: boolean }) {
   return (
-    <span class={optional ? 'mld-Pick mld-mod-optional' : 'mld-Pick'} style={width ? { inlineSize: width } : undefined}>
+    <span class={optional ? 'mld-Pick mld-mod-optional' : 'mld-Pick'}>
       <select class="mld-Select mld-mod-compact" aria-label={label} value={value} onChange={event => onPick(event.currentTarget.value)}>
         {options.map(([key, text]) => <option value={key} key={key}>{text}</option>)}
       </select>
@@ -232,6 +232,26 @@ export function FailureMessage({ failure, onDismiss }: { failure: Failure; onDis
       {onDismiss ? <IconButton icon="close" label="Dismiss" onClick={onDismiss} /> : null}
     </div>
   );
+}
+
+/** A line about what stands above it. */
+export function Message({ text, id, level = 'error' }: { text: string; id?: string; level?: 'error' | 'warning' | 'info' }) {
+  return <p class="mld-Message" data-level={level} id={id}><Icon name={level === 'error' ? 'failed' : level} /><span>{text}</span></p>;
+}
+
+/** What stands where an answer is awaited, or why there is none. */
+export function Awaited({ failure, children }: { failure: Failure | null; children: ComponentChildren }) {
+  return failure ? <FailureMessage failure={failure} /> : <p class="mld-Pane mld-Muted">{children}</p>;
+}
+
+/** A table that scrolls sideways in a region of its own. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+  return <div class="mld-Scroll" tabIndex={0} role="group" aria-label={`${label}, scrolls sideways`}>{children}</div>;
+}
+
+/** A line that opens and closes what stands below it. */
+export function Fold({ open, onFold, children, class: more = '' }: { open: boolean; onFold: () => void; children: ComponentChildren; class?: string }) {
+  return <button type="button" class={`mld-Summary ${more}`} aria-expanded={open} onClick={onFold}><Icon name="chevron" />{children}</button>;
 }
 
 /** A question in place. Focus starts on the safe answer, and Escape gives it. */

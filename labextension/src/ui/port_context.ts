@@ -1,6 +1,6 @@
 import { createContext } from 'preact';
 import { useContext, useEffect, useRef, useState } from 'preact/hooks';
-import type { Failure, Port, Requests, Topics } from '../protocol';
+import type { Failure, Port, Requests, Service, ServiceRef, Topics } from '../protocol';
 
 const PortContext = createContext<Port | null>(null);
 export const PortProvider = PortContext.Provider;
@@ -14,6 +14,16 @@ export function usePort(): Port {
 /** An id that no other panel of the page has. Preact's own is unique within one panel only. */
 export function useId(): string {
   return useState(() => `mld-${Math.random().toString(36).slice(2)}`)[0];
+}
+
+export function refOf({ service, workspace }: Service): Required<ServiceRef> {
+  return { service, workspace };
+}
+
+/** What a client of the service sends. It is asked for each time, and kept nowhere. */
+export async function readKey(port: Port, service: Service): Promise<string> {
+  const { primary, token } = await port.request('service.keys', refOf(service));
+  return primary || token;
 }
 
 /** Whatever a request was rejected with, as a failure that can be shown. */

@@ -2,12 +2,12 @@ import { useMemo } from 'preact/hooks';
 import type { Service } from '../protocol';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
-import { usePort, useTopic } from './port_context';
+import { refOf, usePort, useTopic } from './port_context';
 
 /** The service's own log, as it is written. */
 export function ServiceLog({ service }: { service: Service }) {
   const port = usePort();
-  const ref = { service: service.service, workspace: service.workspace };
+  const ref = refOf(service);
   const buffer = useMemo(() => new LogBuffer(), [service.service, service.workspace]);
   useTopic('serviceLog', ref, event => buffer.append(event.lines, event.lost));
   const revisions = [...new Set([service.revision, ...service.kept])].sort((a, b) => b - a);

@@ -3,12 +3,12 @@ import type { Service } from '../protocol';
 import { DeleteQuestion } from './delete_question';
 import { FormView } from './form';
 import { Button, Confirm, FailureMessage } from './parts';
-import { useOrder, usePort } from './port_context';
+import { refOf, useOrder, usePort } from './port_context';
 
 /** What can be changed of a running service, and the orders that end it. */
 export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (deployment: string) => void }) {
   const port = usePort();
-  const ref = { service: service.service, workspace: service.workspace };
+  const ref = refOf(service);
   const orders = useOrder();
   const [asking, setAsking] = useState<'' | 'delete' | 'key'>('');
   const can = (order: Service['can'][number]) => service.can.includes(order);

@@ -3,11 +3,10 @@ import type { Answer, Body, Failure, Requests, Service } from '../protocol';
 import { AnswerView } from './answer';
 import { BodyForm, JsonEditor, type Problem } from './body_form';
 import { clock, milliseconds, size } from './format';
-import { Icon } from './icons';
 import { type Input, type OpenApi, emptyValue, fits, readInput, type Shape } from './input_schema';
 import { type Json, formatJson, getAt, parseJson } from './json_text';
-import { Button, CopyButton, FailureMessage, Pick, Segments } from './parts';
-import { asFailure, usePort, useRequest } from './port_context';
+import { Awaited, Button, CopyButton, FailureMessage, Message, Pick, Segments } from './parts';
+import { asFailure, refOf, usePort, useRequest } from './port_context';
 
 /** What stands in the form of a service without a sample. A script that takes any JSON mostly reads `data`, as in v1. */
 function firstValue(shape: Shape): Json {
@@ -18,19 +17,23 @@ type Tests = Requests['service.tests'][1];
 
 /** Sends a request to the service. The form is made from the service's own OpenAPI document. */
 export function TestTab({ service }: { service: Service }) {
-  const ref = { service: service.service, workspace: service.workspace };
-  const { answer, failure, busy, ask } = useRequest('service.openapi', ref, `${service.revision} ${service.state}`);
+  const ref = refOf(service);
+  const { answer, failure, ask } = useRequest('service.openapi', ref, `${service.revision} ${service.state}`);
   const input = useMemo(() => (answer ? readInput(answer.document as OpenApi) : null), [answer]);
   if (!input) {
-    if (failure) return <><FailureMessage failure={failure} /><div class="mld-Pane"><Button onClick={ask}>Try again</Button></div></>;
-    return <p class="mld-Pane mld-Muted">{busy ? 'Reading what the service takes…' : ''}</p>;
+    return (
+      <>
+        <Awaited failure={failure}>Reading what the service takes…</Awaited>
+        {failure ? <div class="mld-Pane"><Button onClick={ask}>Try again</Button></div> : null}
+      </>
+    );
   }
   return <Tester key={service.revision} service={service} input={input} />;
 }
 
 function Tester({ service, input }: { service: Service; input: Input }) {
   const port = usePort();
-  const ref = { service: service.service, workspace: service.workspace };
+  const ref = refOf(service);
   const samples = useRequest('service.samples', ref, service.revision);
   const [tests, setTests] = useState<Tests>([]);
   const shape = input.json?.shape ?? { shape: 'json' as const };
@@ -124,18 +127,18 @@ function Tester({ service, input }: { service: Service; input: Input }) {
           {kinds.length > 1 ? <Segments label="Input as" value={kind} options={kinds} onPick={setKind} /> : null}
           <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional" title={input.summary}>{input.summary}</span>
           {samples.answer?.length ? <Button optional onClick={() => { touched.current = true; setAnswer(null); fill(samples.answer![0]!.body); }}>Fill with sample</Button> : null}
-          <Pick label="History of requests" width="112px" value="" options={[['', `History (${tests.length})`], ...tests.map((test, at) => [String(at), `${clock(test.time, true)}, ${test.answer.status}, ${milliseconds(test.answer.ms)}`] as [string, string])]} onPick={at => { const test = tests[Number(at)]; if (at && test) { touched.current = true; fill(test.body); setAnswer(test.answer); setFailure(null); } }} />
+          <Pick label="History of requests" value="" options={[['', `History (${tests.length})`], ...tests.map((test, at) => [String(at), `${clock(test.time, true)}, ${test.answer.status}, ${milliseconds(test.answer.ms)}`] as [string, string])]} onPick={at => { const test = tests[Number(at)]; if (at && test) { touched.current = true; fill(test.body); setAnswer(test.answer); setFailure(null); } }} />
         </div>
         {kind === 'form' ? <BodyForm shape={shape} value={value} onChange={change} problems={problems} answered={answered} /> : null}
         {kind === 'json' ? <JsonEditor key={filled} label="Request body as JSON" value={value} draft={text} rows={10} onChange={change} onText={(next, error) => setText(error ? next : null)} invalid={problems.length > 0} /> : null}
         {kind === 'file' ? <FileField types={input.bytes} file={file} onFile={next => { touched.current = true; setFile(next); }} /> : null}
-        {unplaced.map(problem => <p class="mld-Message" data-level="error"><Icon name="failed" /><span>{problem.text}</span></p>)}
+        {unplaced.map(problem => <Message text={problem.text} />)}
         <div class="mld-Row mld-Row-go">
           <Button kind="primary" busy={busy} disabled={stopped || (kind === 'file' && !file)} onClick={send}>{busy ? 'Waiting for the answer…' : 'Send request'}{busy ? null : <span class="mld-Kbd mld-mod-optional">Ctrl Enter</span>}</Button>
           <CopyButton label="Copy as curl" copy={() => code('curl')}>Copy as curl</CopyButton>
           <span class="mld-mod-optional"><CopyButton label="Copy as Python" copy={() => code('python')}>Copy as Python</CopyButton></span>
         </div>
-        {stopped ? <p class="mld-Message"><Icon name="info" /><span>It is stopped. Start it to send a request.</span></p> : null}
+        {stopped ? <Message level="info" text="It is stopped. Start it to send a request." /> : null}
         {failure ? <FailureMessage failure={failure} onDismiss={() => setFailure(null)} /> : null}
       </div>
       <div class="mld-Pane mld-Stack" aria-busy={busy}>
@@ -176,7 +179,7 @@ function FileField({ types, file, onFile }: { types: string[]; file: { name: str
       </label>
       {file ? <p class="mld-Muted">{file.name}, {file.type}, {size(file.bytes)}</p> : <p class="mld-Muted">Choose a file, or drop one here. It is sent as it is.</p>}
       {file?.type.startsWith('image/') ? <img class="mld-Picture" alt={file.name} src={`data:${file.type};base64,${file.base64}`} /> : null}
-      {problem ? <p class="mld-Message" data-level="error"><Icon name="failed" /><span>{problem}</span></p> : null}
+      {problem ? <Message text={problem} /> : null}
     </div>
   );
 }

@@ -1,41 +1,59 @@
-import type { DeploymentState, Service, ServiceState, Stage, StageState, Timeline } from '../protocol';
+import type { DeploymentState, Revision, Service, ServiceState, Stage, StageState, Timeline } from '../protocol';
 import { clock, duration, elapsed, plural } from './format';
 import type { IconName } from './icons';
 
 /** Icon, the state that the style knows, and the word. The word carries the meaning, the outline repeats it. */
 export interface Look { icon: IconName; state: string; word: string; spin?: boolean }
 
+/** The style mostly knows a state by the name of its icon. */
+const look = (icon: IconName, word: string, state: string = icon): Look => ({ icon, state, word });
+
+const failed = look('failed', 'Failed');
+const cancelled = look('cancelled', 'Cancelled');
+const interrupted = look('interrupted', 'Interrupted');
+const deploying = look('busy', 'Deploying', 'deploying');
+const stopped = (word: string) => look('stopped', word);
+const skipped = (word: string) => look('dash', word, 'skipped');
+const unhealthy = look('warning', 'Unhealthy', 'degraded');
+const unknown = look('unknown', 'Unknown');
+
 export const STAGE_LOOKS: Record<StageState, Look> = {
-  waiting: { icon: 'waiting', state: 'waiting', word: 'Waiting' },
-  running: { icon: 'busy', state: 'running', word: 'Running', spin: true },
-  done: { icon: 'done', state: 'done', word: 'Done' },
-  failed: { icon: 'failed', state: 'failed', word: 'Failed' },
-  cancelled: { icon: 'cancelled', state: 'cancelled', word: 'Cancelled' },
-  interrupted: { icon: 'interrupted', state: 'interrupted', word: 'Interrupted' },
-  'not-reached': { icon: 'dash', state: 'skipped', word: 'Not reached' },
-  'not-needed': { icon: 'dash', state: 'skipped', word: 'Not needed' },
+  waiting: look('waiting', 'Waiting'),
+  running: { ...look('busy', 'Running', 'running'), spin: true },
+  done: look('done', 'Done'),
+  failed,
+  cancelled,
+  interrupted,
+  'not-reached': skipped('Not reached'),
+  'not-needed': skipped('Not needed'),
 };
 
 export const DEPLOYMENT_LOOKS: Record<DeploymentState, Look> = {
-  'not-started': { icon: 'dash', state: 'skipped', word: 'Not started' },
-  deploying: { icon: 'busy', state: 'deploying', word: 'Deploying' },
-  updating: { icon: 'updating', state: 'updating', word: 'Updating' },
-  live: { icon: 'live', state: 'live', word: 'Live' },
-  failed: { icon: 'failed', state: 'failed', word: 'Failed' },
-  cancelled: { icon: 'cancelled', state: 'cancelled', word: 'Cancelled' },
-  interrupted: { icon: 'interrupted', state: 'interrupted', word: 'Interrupted' },
+  'not-started': skipped('Not started'),
+  deploying,
+  updating: look('updating', 'Updating'),
+  live: look('live', 'Live'),
+  failed,
+  cancelled,
+  interrupted,
 };
 
 export const SERVICE_LOOKS: Record<ServiceState, Look> = {
-  deploying: DEPLOYMENT_LOOKS.deploying,
-  updating: DEPLOYMENT_LOOKS.updating,
-  live: DEPLOYMENT_LOOKS.live,
-  unhealthy: { icon: 'warning', state: 'degraded', word: 'Unhealthy' },
-  failed: DEPLOYMENT_LOOKS.failed,
-  cancelled: DEPLOYMENT_LOOKS.cancelled,
-  stopped: { icon: 'stopped', state: 'stopped', word: 'Stopped' },
-  deleted: { icon: 'dash', state: 'skipped', word: 'Deleted' },
-  unknown: { icon: 'unknown', state: 'unknown', word: 'Unknown' },
+  ...DEPLOYMENT_LOOKS,
+  unhealthy,
+  stopped: stopped('Stopped'),
+  deleted: skipped('Deleted'),
+  unknown,
+};
+
+export const HEALTH_LOOKS: Record<Service['health']['state'], Look> = { healthy: look('done', 'Healthy'), unhealthy, unknown };
+
+export const OUTCOME_LOOKS: Record<Revision['outcome'], Look> = {
+  serving: look('live', 'Serving'),
+  kept: stopped('Kept'),
+  removed: skipped('Removed'),
+  failed,
+  pending: deploying,
 };
 
 export function isRunning(timeline: Timeline): boolean {

@@ -174,7 +174,7 @@ def format_log_line(line: LogLine, timestamps: bool = False, today: str = "") ->
     """
     if not line.time:
         return str(line.text)
-    lines = line.text.split("\n")
+    lines = [text.strip("\r").rpartition("\r")[2] for text in line.text.split("\n")]  # of a progress bar the last state
     if timestamps:
         return "\n".join(f"{line.time} [{line.source}] {text}" for text in lines)
     words = [f"{line.time[11:19]}Z", line.source.partition(" ")[0]]

@@ -31,6 +31,7 @@ from mldeploy_jupyter.api.webservices import (
 from mldeploy_jupyter.api.webservices.access_token import WebServiceAccessToken
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.core.text import without_overwritten
 
 if TYPE_CHECKING:
     import requests
@@ -222,8 +223,8 @@ class Webservice(azure_v1.OlderDeployMethods):
         `num_lines` is no whole number.
         """
         today = details.today()
-        entries = self._read_logs(num_lines)
-        texts = [line.text if raw else details.format_log_line(line, timestamps, today) for line in entries]
+        entries = without_overwritten(self._read_logs(num_lines), lambda line: (line.source, line.text))
+        texts = [line.text.strip("\r") if raw else details.format_log_line(line, timestamps, today) for line in entries]
         lines = "\n".join(texts).split("\n")
         return "\n".join(lines[max(0, len(lines) - num_lines) :])
 

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
+
 from mldeploy_jupyter.core.copying import write_all
 from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.patience import Patience, Wait, current_patience
@@ -156,7 +158,7 @@ class JournalReader:
         With a `limit` at most that many bytes are read, for a journal that is long when reading it begins.
         """
         lines = self._read_lines(limit)
-        return [event for line in lines if (event := _parse_event(line)) is not None]
+        return [event for line in lines if (event := parse_event(line)) is not None]
 
     def _read_lines(self, limit: int) -> list[bytes]:
         try:
@@ -182,7 +184,7 @@ def read_events(path: Path) -> Iterator[Event]:
 
 def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
     """The events of a journal's lines, as `read_events`."""
-    return (event for line in lines if (event := _parse_event(line)) is not None)
+    return (event for line in lines if (event := parse_event(line)) is not None)
 
 
 def follow_events(
@@ -218,8 +220,13 @@ def _ends_torn(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def _parse_event(line: bytes) -> Event | None:
+def parse_event(line: bytes) -> Event | None:
+    """The event of a journal's line; None for a damaged one."""
     try:
-        return Event(**json.loads(line))
-    except (ValueError, TypeError):
-        return None
+        return Event(**orjson.loads(line))  # four times as fast, which a view of a long journal waits for
+    except ValueError:  # a lone surrogate or NaN, which the standard library reads, too
+        with suppress(ValueError, TypeError):
+            return Event(**json.loads(line))
+    except TypeError:
+        pass
+    return None

@@ -224,6 +224,12 @@ def _first_line(error: SQLAlchemyError) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
+def import_driver(url: str) -> None:
+    """Imports what `Store` imports for this URL, in the calling thread. An error is left to the store."""
+    with suppress(StoreError):
+        _open_engine(url)[0].dispose()
+
+
 def _open_engine(url: str) -> tuple[Engine, str, Path | None]:
     """The engine, the database's name in messages, and the path of a SQLite file."""
     import sqlalchemy as sa

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress
 from mldeploy_jupyter.core.records import LeaseRecord
 from mldeploy_jupyter.core.store.rows import Rows, delete_rows
@@ -20,12 +23,14 @@ MAX_SECONDS = 3600.0  # a lease that would last longer is damaged, or the clock 
 class Leases:
     """The leases in a store, one a service. `holder` is the id of the deployment or operation that holds one.
 
-    They are measured with the clock of the database where it has one, so machines need not agree on the time. No write
-    is durable: after a loss of power every holder is dead.
+    Processes of one machine measure them with its monotonic clock, so nobody loses one when the time is set. Others use
+    the clock of the database where it has one, so machines need not agree on the time. No write is durable: after a
+    loss of power every holder is dead.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._rows = rows
+        self._monotonic = monotonic
         self._table = tables().leases
 
     def acquire(self, service: str, holder: str, ttl_seconds: float, runner: dict[str, Any]) -> LeaseRecord:
@@ -39,10 +44,10 @@ class Leases:
         def step(connection: Connection) -> LeaseRecord:
             now = self._rows.database.now(connection)
             held = connection.execute(table.select().where(table.c.service == service).with_for_update()).first()
-            lease = LeaseRecord(service, holder, now + ttl_seconds, runner)
+            lease = LeaseRecord(service, holder, now + ttl_seconds, self._limit(runner, ttl_seconds))
             if held is None:
                 connection.execute(table.insert().values(**lease.to_dict()))
-            elif held.holder == holder or _read(held, now).expires <= now:
+            elif held.holder == holder or self._remaining(_read(held, now), now) <= 0:
                 connection.execute(table.update().where(table.c.service == service).values(**lease.to_dict()))
             else:
                 raise DeploymentInProgress(
@@ -61,8 +66,12 @@ class Leases:
         where = (table.c.service == service, table.c.holder == holder)
 
         def step(connection: Connection) -> bool:
-            expires = self._rows.database.now(connection) + ttl_seconds
-            return connection.execute(table.update().where(*where).values(expires=expires)).rowcount > 0
+            now = self._rows.database.now(connection)
+            held = connection.execute(table.select().where(*where).with_for_update()).first()
+            if held is None:
+                return False
+            values = {"expires": now + ttl_seconds, "runner": self._limit(_read(held, now).runner, ttl_seconds)}
+            return connection.execute(table.update().where(*where).values(**values)).rowcount > 0
 
         return self._rows.write(step, durable=False)
 
@@ -85,9 +94,21 @@ class Leases:
 
         return self._rows.read(step)
 
-    def now(self) -> float:
-        """Seconds since 1970, by the clock that `expires` is measured with."""
-        return self._rows.read(self._rows.database.now)
+    def remaining(self, lease: LeaseRecord) -> float:
+        """Seconds until the lease expires; negative when it has."""
+        return self._remaining(lease, self._rows.read(self._rows.database.now))
+
+    def _remaining(self, lease: LeaseRecord, now: float) -> float:
+        until = lease.runner.get("until")
+        if isinstance(until, (int, float)) and lease.runner.get("host") == process_identity.host_and_boot():
+            return until - self._monotonic()
+        return lease.expires - now
+
+    def _limit(self, runner: dict[str, Any], ttl_seconds: float) -> dict[str, Any]:
+        """The identity of a process, and until when its lease lasts by this machine's monotonic clock."""
+        if runner.get("host") != process_identity.host_and_boot():
+            return runner
+        return {**runner, "until": self._monotonic() + ttl_seconds}
 
 
 def _read(row: Row[Any], now: float) -> LeaseRecord:

@@ -39,15 +39,18 @@ if TYPE_CHECKING:
 class Store:
     """The store at a database URL: `sqlite:////abs/store.db` or `postgresql+psycopg://...`.
 
-    `clock` returns seconds since 1970 for leases on SQLite; PostgreSQL uses its own clock. Every method raises
-    `StoreError` when the database cannot be used. For `durable` see `Database.begin`.
+    `clock` returns seconds since 1970 for leases on SQLite; PostgreSQL uses its own clock. `monotonic` returns the
+    seconds of this machine's monotonic clock. Every method raises `StoreError` when the database cannot be used. For
+    `durable` see `Database.begin`.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, url: str, *, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = Database(url, clock)
         self._rows = Rows(self._database)
         self._tables = tables()
-        self.leases = Leases(self._rows)
+        self.leases = Leases(self._rows, monotonic)
 
     def close(self) -> None:
         """Closes idle connections. The store can still be used."""

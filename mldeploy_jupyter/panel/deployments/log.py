@@ -8,14 +8,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import orjson
-
-from mldeploy_jupyter.core.journal.journal import Event, parse_events
+from mldeploy_jupyter.core.journal.journal import Event, parse_event
 from mldeploy_jupyter.core.line_index import LineIndex
-from mldeploy_jupyter.core.text import clean
+from mldeploy_jupyter.core.text import WHOLE, clean
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployments.timelines import Deployment, find_deployment, open_journal
-from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, read_page, seconds_between
+from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, all_text, read_page, seconds_between
 
 # How `core/journal/journal.py` begins a line. Any other line is parsed to learn what it is.
 _HEAD = re.compile(rb'\{"seq":(\d+),"time":"([^"\\]*)","stage":"[^"\\]*","kind":"([a-z]+)"')
@@ -85,7 +83,7 @@ class JournalLog:
     def lines(self, after: int = 0, wanted: LogFilter | None = None) -> Iterator[Line]:
         with self._open() as file:
             for number, raw in self._index.read(file, after):
-                event = _parse_event(raw) if number > after else None
+                event = parse_event(raw) if number > after else None
                 line = journal_line(event, self._started) if event is not None else None
                 if line is not None:
                     yield line
@@ -95,18 +93,11 @@ class JournalLog:
         if head is not None:
             self._started = self._started or head[2].decode("utf-8", "replace")
             return int(head[1]) if head[3] == b"log" else None
-        event = next(parse_events([line]), None)
+        event = parse_event(line)
         if event is None:
             return None
         self._started = self._started or str(event.time)
         return event.seq if event.kind == "log" and isinstance(event.seq, int) and event.seq >= 0 else None
-
-
-def _parse_event(line: bytes) -> Event | None:
-    try:
-        return Event(**orjson.loads(line))
-    except (ValueError, TypeError):  # a lone surrogate, or a damaged line
-        return next(parse_events([line]), None)
 
 
 def open_log(context: PanelContext, parameters: dict[str, Any]) -> tuple[Deployment, JournalLog]:
@@ -128,15 +119,14 @@ def answer_log(context: PanelContext, parameters: dict[str, Any]) -> dict[str, A
 def answer_log_text(context: PanelContext, parameters: dict[str, Any]) -> dict[str, str]:
     """The answer to `deployment.logText`: every line with its time and stage, for a file."""
     found, log = open_log(context, parameters)
-    text = "".join(f"{format_line(line)}\n" for line in log.lines())
-    return {"name": f"{found.record.service}-{found.record.id}.log", "text": text}
+    return {"name": f"{found.record.service}-{found.record.id}.log", "text": all_text(log.lines(), format_line)}
 
 
 def format_line(line: Line) -> str:
     """A line of a deployment's log as text: the seconds since the beginning, the stage, the line without colours."""
     elapsed = line["elapsedSeconds"]
     stamp = format_elapsed(elapsed) if elapsed is not None else ""
-    return f"{stamp:>11}  {line['stage']:<11}  {clean(line['text'], colour=False)}".rstrip()
+    return f"{stamp:>11}  {line['stage']:<11}  {clean(line['text'], colour=False, limit=WHOLE)}".rstrip()
 
 
 def format_elapsed(seconds: float) -> str:

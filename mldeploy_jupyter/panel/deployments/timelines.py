@@ -38,10 +38,13 @@ class Deployment:
         return self.record.state == "running"
 
 
-def find_deployment(context: PanelContext, id: str, workspace: str = "") -> Deployment:
-    """The deployment, after its end was recorded if its runner died. Raises `WebserviceException` without one."""
+def find_deployment(context: PanelContext, id: str, workspace: str = "", *, refresh: bool = True) -> Deployment:
+    """The deployment, with `refresh` after its end was recorded if its runner died.
+
+    Raises `WebserviceException` without one.
+    """
     folder = context.folder(workspace)
-    record = deployment.refresh_deployment(folder, id)
+    record = deployment.refresh_deployment(folder, id) if refresh else folder.open_store().get_deployment(id)
     if record is None:
         raise WebserviceException(
             f"there is no deployment {id}",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands import Command, command
+from mldeploy_jupyter.commands.deploy import NO_MODEL
 from mldeploy_jupyter.commands.lookup import find_live_revision
 from mldeploy_jupyter.commands.options import AVAILABLE_TARGETS, TARGETS
 from mldeploy_jupyter.core.configs import METADATA, DeployConfig, find_spec
@@ -50,13 +52,15 @@ def update_command() -> Command:
 def describe_deploy(context: PanelContext, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The form of a new service."""
     folder = _find_folder(context, parameters)
-    models, scripts = _model_choices(folder), context.scripts()
+    models, scripts = _model_choices(folder), context.scripts.choices()
     chosen = [models[0]["value"]] if models else []
     params = deploy_command().params
     fields = [
         from_param(find_param(params, "name"), "Service name", required=True),
         _models_field(models),
         _script_field(scripts, required=True),
+        from_param(find_param(params, "source_directory"), "Source folder", kind="path",
+                   placeholder="the script alone"),
         *_environment_fields(),
         make_field("target", "Target", "choice", section="Target", default=AVAILABLE_TARGETS[0],
                    choices=[make_choice(name, target_title(name)) for name in AVAILABLE_TARGETS]),
@@ -65,7 +69,8 @@ def describe_deploy(context: PanelContext, parameters: Mapping[str, Any]) -> dic
         fields += _setting_fields(TARGETS[target], section="Target", visibleWhen={"target": [target]})
     values = {field["key"]: field["default"] for field in fields}
     values |= {"name": make_service_name(chosen[0].partition(":")[0]) if chosen else "", "models": chosen,
-               "entry_script": scripts[0]["value"] if scripts else "", "environment": "kernel",
+               "entry_script": scripts[0]["value"] if scripts else "",
+               "source_directory": context.scripts.source_directory(), "environment": "kernel",
                "target": AVAILABLE_TARGETS[0]}  # fmt: skip
     return {"form": "deploy", "title": "Deploy a model", "submit": "Deploy", "fields": fields, "values": values}
 
@@ -74,7 +79,7 @@ def describe_update(context: PanelContext, parameters: Mapping[str, Any]) -> dic
     """The form of a service's next revision, with what it has now."""
     service = find_service(context, dict(parameters))
     folder = service.workspace.folder
-    scripts = [make_choice("", "As it is"), *context.scripts()]
+    scripts = [make_choice("", "As it is"), *context.scripts.choices()]
     compute_type = service.compute_type
     fields = [
         _models_field(_model_choices(folder, serving=service.models)),
@@ -96,13 +101,17 @@ def current_settings(service: Webservice) -> Values:
     return {name: value for name, value in config.resolve().items() if name not in {*METADATA, *secret}}
 
 
-def deploy_arguments(values: Mapping[str, Any]) -> Values:
-    """The values of the deploy form by the parameters of `model deploy`; what equals a default is left out."""
+def deploy_arguments(values: Mapping[str, Any], has_models: bool) -> Values:
+    """The values of the deploy form by the parameters of `model deploy`; what equals a default is left out.
+
+    `has_models`: models are registered, one of which the command might take by itself.
+    """
     target = values.get("target") or AVAILABLE_TARGETS[0]
     found: Values = {
         "name": values.get("name"),
-        "model": _list(values.get("models")),
-        "entry_script": values.get("entry_script"),
+        "model": _list(values.get("models")) or ([NO_MODEL] if has_models else None),
+        "entry_script": script_option(values),
+        "source_directory": values.get("source_directory"),
     }
     needed = next((key for value, _, key in ENVIRONMENTS if value == values.get("environment")), "")
     if needed:
@@ -115,12 +124,33 @@ def deploy_arguments(values: Mapping[str, Any]) -> Values:
     return found
 
 
+def find_script_file(values: Mapping[str, Any]) -> Path | None:
+    """The chosen script's file, which need not exist; None while none is chosen.
+
+    As for the command, the path may be relative to the source folder.
+    """
+    if not values.get("entry_script"):
+        return None
+    script = Path(str(values["entry_script"])).expanduser()
+    within = Path(str(values.get("source_directory") or "")).expanduser() / script
+    return within if within.is_file() else script
+
+
+def script_option(values: Mapping[str, Any]) -> str | None:
+    """The script as the command's option names it: relative to the source folder, where there is one."""
+    file = find_script_file(values)
+    if file is None or not values.get("source_directory"):
+        return values.get("entry_script")
+    folder = Path(str(values["source_directory"])).expanduser().absolute()
+    return file.absolute().relative_to(folder).as_posix() if file.absolute().is_relative_to(folder) else str(file)
+
+
 def update_arguments(service: Webservice, values: Mapping[str, Any]) -> Values:
     """The values of the update form that differ from what the service has, by the parameters of `service update`."""
     found: Values = {"name": service.name}
     models = _list(values.get("models"))
     if "models" in values and models != list(service.models):
-        found["model"] = models
+        found["model"] = models or [NO_MODEL]
     if values.get("entry_script"):
         found["entry_script"] = values["entry_script"]
     current = current_settings(service)
@@ -138,7 +168,9 @@ def describe_changes(service: Webservice, arguments: Mapping[str, Any]) -> list[
     for name, value in arguments.items():
         key = name.removeprefix("config_")
         if name == "model":
-            changes.append(f"{', '.join(service.models) or 'no model'} → {', '.join(value) or 'no model'}")
+            changes.append(
+                f"{', '.join(service.models) or 'no model'} → {'no model' if value == [NO_MODEL] else ', '.join(value)}"
+            )
         elif name == "entry_script":
             changes.append(str(value))
         elif name != "name":

@@ -77,7 +77,10 @@ class _Form:
         self.service: Webservice | None = None
         self.command: Command
         if self.kind == "deploy":
-            self.command, arguments = deploy_form.deploy_command(), deploy_form.deploy_arguments(self.values)
+            folder = self._folder()
+            has_models = folder is not None and bool(folder.open_store().list_models())
+            self.command = deploy_form.deploy_command()
+            arguments = deploy_form.deploy_arguments(self.values, has_models)
         elif self.kind == "register":
             self.command, arguments = register_form.register_command(), register_form.register_arguments(self.values)
         else:
@@ -120,11 +123,17 @@ class _Form:
             elif not str(path).startswith(("runs:/", "models:/")) and not Path(path).expanduser().exists():
                 yield _problem("model_path", f"There is no {path}")
             return
-        script = self.values.get("entry_script")
-        if not script and self.kind == "deploy":
+        folder_name = self.arguments.get("source_directory")
+        if folder_name and not Path(folder_name).expanduser().is_dir():
+            yield _problem("source_directory", f"There is no folder {folder_name}")
+            return
+        script = deploy_form.find_script_file(self.values)
+        if script is None and self.kind == "deploy":
             yield _problem("entry_script", "The script is missing")
-        elif script:
-            yield from _script_problems(str(script))
+        elif script is not None:
+            yield from self._script_problems(script)
+            if folder_name and not script.absolute().is_relative_to(Path(folder_name).expanduser().absolute()):
+                yield _problem("source_directory", f"The script {script} is not in it")
         for key in ("conda_file", "requirements_file"):
             if key in self.arguments and not Path(self.arguments[key]).is_file():
                 yield _problem(key, f"There is no file {self.arguments[key]}")
@@ -133,6 +142,22 @@ class _Form:
         for model in self.arguments.get("model", ()):
             if ":" in model and model not in known and not Path(model).exists():
                 yield _problem("models", f"There is no model {model}")
+
+    def _script_problems(self, path: Path) -> Iterator[Problem]:
+        from mldeploy_jupyter.core.script.entry_script import check
+
+        if not path.is_file():
+            yield _problem("entry_script", f"There is no file {path}")
+            return
+        try:
+            check(path.read_text("utf-8"), path.name)
+        except (OSError, ValueError):
+            yield _problem("entry_script", f"{path} cannot be read as text")
+        except MldeployError as error:
+            yield _problem("entry_script", error.message)
+        else:
+            if warning := self.context.scripts.warning(path.absolute()):
+                yield _problem("entry_script", warning, level="warning")
 
     def _setting_problems(self) -> Iterator[Problem]:
         if self.kind == "register":
@@ -167,7 +192,7 @@ class _Form:
     def _python(self) -> str:
         args, context = self._args(), self.make_context()
         if self.kind == "deploy":
-            python = deploy_call(args.name, read_models(context, args), _code(make_deploy_config(args)))
+            python = deploy_call(args.name, read_models(args), _code(make_deploy_config(args)))
         elif self.service is not None:
             changes = read_changes(context, args, self.service)
             config = changes.get("deployment_config")
@@ -223,21 +248,6 @@ def _code(config: DeployConfig | None) -> Code | None:
         return None
     secrets = dict.fromkeys(config.secrets(), "***")
     return Code(call(config.spec.call, **{**config.passed, **secrets}))
-
-
-def _script_problems(script: str) -> Iterator[Problem]:
-    from mldeploy_jupyter.core.script.entry_script import check
-
-    path = Path(script).expanduser()
-    if not path.is_file():
-        yield _problem("entry_script", f"There is no file {script}")
-        return
-    try:
-        check(path.read_text("utf-8"), path.name)
-    except (OSError, ValueError):
-        yield _problem("entry_script", f"{script} cannot be read as text")
-    except MldeployError as error:
-        yield _problem("entry_script", error.message)
 
 
 def _problem(field: str, text: str, level: str = "error") -> Problem:

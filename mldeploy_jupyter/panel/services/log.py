@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.core.text import clean
+from mldeploy_jupyter.core.text import WHOLE, clean
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, read_page
+from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, all_text, read_page
 from mldeploy_jupyter.serving.log.entry import describe_ids
 
 if TYPE_CHECKING:
@@ -60,13 +60,18 @@ def answer_log(context: PanelContext, parameters: dict[str, Any]) -> dict[str, A
 def answer_log_text(context: PanelContext, parameters: dict[str, Any]) -> dict[str, str]:
     """The answer to `service.logText`: every line with its time, source and request, for a file."""
     lines = open_log(context, parameters).lines()
-    return {"name": f"{parameters['service']}.log", "text": "".join(f"{format_line(line)}\n" for line in lines)}
+    return {"name": f"{parameters['service']}.log", "text": all_text(lines, format_line)}
 
 
 def format_line(line: Line) -> str:
     """A line of a service's log as text."""
     source = f"r{line['revision']} {line['source']}" if line["revision"] else line["source"]
-    words = [line["time"], f"[{source}]" if source else "", line["requestId"], clean(line["text"], colour=False)]
+    words = [
+        line["time"],
+        f"[{source}]" if source else "",
+        line["requestId"],
+        clean(line["text"], colour=False, limit=WHOLE),
+    ]
     return " ".join(word for word in words if word)
 
 
@@ -118,4 +123,6 @@ def _entry_lines(entry: LogLine) -> Iterator[Line]:
         "requestId": ids[0] if ids else "",
     }
     for number, text in enumerate(entry.text.split("\n")):
-        yield {"n": entry.number + number, **known, "text": text.removeprefix(prefix)}
+        mark = "\r" if text.startswith("\r") else ""  # it replaces a line before
+        text = mark + text.removeprefix(mark).removeprefix(prefix)
+        yield {"n": entry.number + number, **known, "text": text}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mldeploy_jupyter.panel.log_lines import Line, batches
+from mldeploy_jupyter.panel.log_lines import Line, batches, shorten_line
 
 Event = dict[str, Any]
 
@@ -133,6 +133,6 @@ def pause_after(errors: int) -> float:
 
 def send_lines(view: View, lines: Iterable[Line]) -> None:
     """Sends the lines that the view has not got."""
-    for batch in batches(line for line in lines if line["n"] > (view.after or 0)):
+    for batch in batches(shorten_line(line) for line in lines if line["n"] > (view.after or 0)):
         view.send({"lines": batch})
         view.after = batch[-1]["n"]

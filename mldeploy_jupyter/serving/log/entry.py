@@ -106,7 +106,8 @@ def text_of(entry: dict[str, Any]) -> str:
     if not ids:
         return "\n".join(lines)
     prefix = describe_ids(ids)
-    return "\n".join(f"[{prefix}] {line}" for line in lines)
+    # A carriage return in front says that the line replaces the one before (`streams`), so it stays in front.
+    return "\n".join(f"\r[{prefix}] {line[1:]}" if line.startswith("\r") else f"[{prefix}] {line}" for line in lines)
 
 
 def describe_ids(ids: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ handles chunks, not lines: a chunk that holds entries only goes to the file with
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 from collections import deque
@@ -17,7 +18,7 @@ PIPE_BYTES = 1024 * 1024  # how far a worker may be ahead of the supervisor; the
 
 _CHUNK = 256 * 1024  # bytes read at once
 
-_MAX_RAW_LINE = 64 * 1024  # bytes of a line that is not an entry; a longer one is split
+_MAX_RAW_LINE = 64 * 1024  # bytes, or characters, of a line that is not an entry; a longer one is split
 
 _MAX_ENTRY = 4 * 1024 * 1024  # bytes of an entry; `writer` stays far below
 
@@ -75,8 +76,9 @@ def read_output(fd: int, mark: str, wrap: Callable[[str], bytes], on_lines: Call
             if lines:
                 on_lines(_to_entries(lines, leader, wrap))
             if len(rest) > (_MAX_ENTRY if leader in rest else _MAX_RAW_LINE):
-                on_lines(_to_entries(rest + b"\n", leader, wrap))
-                rest = b""
+                end = codecs.utf_8_decode(rest, "backslashreplace", False)[1]  # between two characters
+                on_lines(_to_entries(rest[:end] + b"\n", leader, wrap))
+                rest = rest[end:]
     except OSError:
         pass
     finally:
@@ -96,8 +98,9 @@ def _to_entries(lines: bytes, leader: bytes, wrap: Callable[[str], bytes]) -> by
     for line in lines[:-1].split(b"\n"):
         raw, *marked = line.split(leader)
         if raw or not marked:
-            for start in range(0, len(raw) or 1, _MAX_RAW_LINE):
-                out.append(wrap(raw[start : start + _MAX_RAW_LINE].decode("utf-8", "backslashreplace")))
+            text = raw.decode("utf-8", "backslashreplace")
+            for start in range(0, len(text) or 1, _MAX_RAW_LINE):
+                out.append(wrap(text[start : start + _MAX_RAW_LINE]))
         for part in marked:
             # An entry may be torn: by the end of a killed process, or by a child's output in the middle.
             whole = parse_line(part) is not None

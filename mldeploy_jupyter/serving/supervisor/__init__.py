@@ -7,6 +7,8 @@ it lives as long as the service.
 `python -m mldeploy_serving.supervisor` and `from mldeploy_serving.supervisor import main` start it.
 """
 
+EXIT_LOCKED = 97  # exit code: the folder has a supervisor already
+
 
 def main() -> None:
     from .__main__ import main as run

@@ -21,10 +21,11 @@ from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import procfs
-from ..system.identity import folder_identity
+from ..system.identity import folder_identity, process_start
 from ..system.json_file import read_json, remove_unfinished, write_json
 from ..system.listening_socket import open_listener
 from ..system.signals import handle_signals
+from . import EXIT_LOCKED
 from .arbiter import Arbiter
 from .control_server import ControlServer
 from .generation import Emit
@@ -34,8 +35,6 @@ from .rollout import bind_failure
 from .spawn import MainThread
 
 PROTOCOL = 1  # of the control socket
-
-EXIT_LOCKED = 97
 
 EXIT_PORT_IN_USE = 98
 
@@ -78,7 +77,8 @@ def main(argv: list[str] | None = None) -> int:
     def announce() -> None:
         data = {
             "pid": os.getpid(),
-            "started": procfs.start_time(),
+            "started": process_start(),
+            "boot": procfs.read_boot_id(),
             "host": options.host,
             "port": arbiter.pool.port,
             "folder": folder_identity(folder),  # shows in a copy of the folder that this supervisor is not its own

@@ -1,8 +1,10 @@
-"""What tells a folder and a machine from their copies."""
+"""What tells a folder and a machine from their copies, and a process from another with its pid."""
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 from pathlib import Path
 
 from . import procfs
@@ -15,6 +17,21 @@ def folder_identity(folder: Path) -> str:
     except OSError:
         return ""
     return f"{found.st_dev}:{found.st_ino}"
+
+
+def process_start(proc: Path = procfs.PROC) -> int | str:
+    """When this process started, as other processes can find out: in clock ticks since boot on Linux, else as `ps`
+    shows it; 0 when that cannot be told."""
+    started = procfs.start_time(proc=proc)
+    if started:
+        return started
+    # `core.process_identity` asks in the same way; the time must not depend on who asks.
+    environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    command = ["ps", "-o", "lstart=", "-p", str(os.getpid())]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, env=environment).stdout.strip() or 0
+    except OSError:
+        return 0
 
 
 def machine_identity(proc: Path = procfs.PROC) -> str:

@@ -1,11 +1,13 @@
 """Runs one operation and dies by SIGKILL at its write point number N; run by test_kill_at_every_write.py.
 
 A write point is a moment just before a change that others can see: a file opened for writing, written to, renamed,
-linked or removed, a folder made or removed, a process started, a transaction committed.
+linked or removed, a folder made or removed, a process started, a socket bound, a transaction committed.
 
     killed_at_write.py                 reads the path of a workspace, then lines `OPERATION N`, for each of which it
                                        forks a child (N 0: no kill); answers `[status of waitpid, write points]`
     killed_at_write.py WORKSPACE ID    as a deployment's runner, with N from the variable KILL_RUNNER_AT
+    killed_at_write.py --folder ...    as a service's supervisor, with N from the file `kill-supervisor-at` beside the
+                                       workspace; it counts while that is there, in the size of `supervisor-points`
 """
 
 from __future__ import annotations
@@ -13,18 +15,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
-
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace, prune
-from mldeploy_jupyter.deployment import launch, runner
 
 EVENTS = {"os.rename", "os.link", "os.symlink", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "subprocess.Popen"}
+EVENTS |= {"socket.bind", "os.chmod"}
+
+SUPERVISOR_LIMIT, SUPERVISOR_POINTS = "kill-supervisor-at", "supervisor-points"
 
 ANSWERS = sys.stdout
 
@@ -40,6 +42,16 @@ def arm(limit: int) -> None:
         if count == limit:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    event.listen(Engine, "commit", lambda _: point())
+    at_every_write(point)
+
+
+def at_every_write(point: Callable[[], None]) -> None:
+    """Calls `point` before every write of this process to a file or folder, and before it starts another."""
+
     def hook(name: str, arguments: tuple[Any, ...]) -> None:
         writes = name == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
         if name in EVENTS or (writes and arguments[0] != os.devnull):
@@ -48,11 +60,11 @@ def arm(limit: int) -> None:
     write = os.write
 
     def counted_write(fd: int, data: bytes) -> int:
-        point()
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            point()
         return write(fd, data)
 
     os.write = counted_write  # type: ignore[assignment]
-    event.listen(Engine, "commit", lambda _: point())
     sys.addaudithook(hook)
 
 
@@ -105,6 +117,8 @@ def main() -> None:
             os.close(reader)
             try:
                 ws = Workspace.get(path=path)
+                from mldeploy_jupyter.deployment import launch
+
                 if operation == "runner":
                     os.environ["KILL_RUNNER_AT"] = limit
                     launch.RUNNER = ["-P", __file__]
@@ -128,13 +142,41 @@ def main() -> None:
 
 
 def run_as_runner(arguments: list[str]) -> int:
+    from mldeploy_jupyter.deployment import runner
+    from mldeploy_jupyter.targets import supervisor_client
+
+    if "KILL_RUNNER_AT" not in os.environ:
+        supervisor_client.SUPERVISOR = ["-P", __file__]
+        return runner.main(arguments)
     arm(int(os.environ["KILL_RUNNER_AT"]))
     code = runner.main(arguments)
     Path(arguments[0]).with_name("points").write_text(str(count))
     return code
 
 
+def run_as_supervisor(arguments: list[str]) -> int:
+    from mldeploy_jupyter.serving.supervisor.__main__ import main
+
+    folder = Path(arguments[1]).parents[2]
+    points = os.open(folder / SUPERVISOR_POINTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
+    write = os.write
+
+    def point() -> None:
+        try:
+            limit = int((folder / SUPERVISOR_LIMIT).read_text())
+        except FileNotFoundError:
+            return
+        write(points, b".")
+        if os.fstat(points).st_size == limit:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    at_every_write(point)
+    return main(arguments)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--folder"]:
+        sys.exit(run_as_supervisor(sys.argv[1:]))
     if len(sys.argv) > 1:
         sys.exit(run_as_runner(sys.argv[1:]))
     sys.stdout = sys.stderr  # what the operations print is no answer

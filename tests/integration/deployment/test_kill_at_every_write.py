@@ -17,11 +17,14 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter import Model, Webservice
+from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.deployment import launch
 from mldeploy_jupyter.deployment.prune import prune_workspace
+from mldeploy_jupyter.targets import supervisor_client
 from tests.polling import wait_until
 
 from .conftest import Site, live, update
-from .killed_at_write import OPERATIONS
+from .killed_at_write import OPERATIONS, SUPERVISOR_LIMIT, SUPERVISOR_POINTS
 
 DRIVER = Path(__file__).with_name("killed_at_write.py")
 
@@ -118,11 +121,11 @@ def check_that_it_heals(site: Site, operation: str) -> None:
     assert {path.name for path in (root / "artifacts" / "blobs").rglob("*") if path.is_file()} == registered
 
 
-def choose_points(total: int) -> list[int]:
+def choose_points(total: int, count: int = POINTS) -> list[int]:
     step = int(os.environ.get("MLDEPLOY_KILL_EVERY", "0"))
     if step:
         return list(range(1 + random.randrange(step), total + 1, step))
-    return sorted(random.sample(range(1, total + 1), min(POINTS, total)))
+    return sorted(random.sample(range(1, total + 1), min(count, total)))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -137,3 +140,61 @@ def test_a_kill_before_any_write_heals(site: Site, driver: Driver, operation: st
     site.script(4)
     service = live(site)
     assert service.run({})["answer"] == 4
+
+
+# Those in which the supervisor writes. New keys it only passes on.
+OF_A_SUPERVISOR = ["deploy", "update", "rollback", "scale", "stop", "start", "delete"]
+
+
+def run_with_supervisor(site: Site, operation: str, limit: int = 0) -> int:
+    """Runs the operation to its end, however it ends, with a supervisor that dies at that write point.
+
+    Returns how many points it came to.
+    """
+    print("supervisor", operation, limit)
+    points, armed = site.folder / SUPERVISOR_POINTS, site.folder / SUPERVISOR_LIMIT
+    points.unlink(missing_ok=True) if operation in ("deploy", "start") else os.truncate(points, 0)
+    armed.write_text(str(limit))
+    try:
+        OPERATIONS[operation](site.ws)
+        if operation == "deploy":
+            Webservice(site.ws, "svc").wait_for_deployment(timeout_sec=60)
+    except MldeployError:
+        assert limit
+    finally:
+        armed.unlink()
+    return points.stat().st_size
+
+
+def check_that_the_service_comes_back(site: Site, operation: str) -> None:
+    """What a look shows is true, and what was live once serves again, once it is started."""
+    for service in look(site):
+        if service.state != "Healthy":
+            try:
+                service.start()
+            except MldeployError as error:
+                assert "deploy it again" in error.hint and not any(r["outcome"] == "live" for r in service.revisions)
+                continue
+        assert (service.state, service.run({})["answer"] in (1, 2, 3)) == ("Healthy", True)
+        assert len([line for line in site.processes() if "--folder" in line]) == 1
+    assert operation in ("deploy", "delete") or look(site)
+
+
+@pytest.mark.parametrize("operation", OF_A_SUPERVISOR)
+def test_a_kill_of_the_supervisor_before_any_write_heals(
+    site: Site, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.setattr(launch, "RUNNER", ["-P", str(DRIVER)])
+    monkeypatch.setattr(supervisor_client, "SUPERVISOR", ["-P", str(DRIVER)])
+    (site.folder / "m.txt").write_text("model")
+    Model.register(site.ws, str(site.folder / "m.txt"), "m")
+    prepare(site, operation)
+    total = run_with_supervisor(site, operation)
+    assert total
+    check_that_the_service_comes_back(site, operation)
+    check_that_it_heals(site, "")
+    for point in choose_points(total, 1):
+        prepare(site, operation)
+        run_with_supervisor(site, operation, point)
+        check_that_the_service_comes_back(site, operation)
+        check_that_it_heals(site, "")

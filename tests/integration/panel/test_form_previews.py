@@ -65,8 +65,13 @@ def requested(ws: Workspace, name: str) -> dict[str, Any]:
 
 
 def test_a_new_service_is_asked_for_in_four_equal_ways(ws: Workspace) -> None:
+    source = Path("source folder")
+    source.mkdir()
+    Path("score.py").rename(source / "score.py")
+    (source / "helper.py").write_text("")
     form = ask(ws, "form.describe", form="deploy")
-    values = {**form["values"], "worker_count": 2, "auth_enabled": False, "scoring_timeout_ms": 5000,
+    values = {**form["values"], "entry_script": f"{source}/score.py", "source_directory": str(source),
+              "worker_count": 2, "auth_enabled": False, "scoring_timeout_ms": 5000,
               "environment_variables": {"A": "it's {x} $HOME", "B": "-1", "C": "a b"}}  # fmt: skip
     assert values["models"] == ["iris:1"]
     found = []
@@ -79,6 +84,7 @@ def test_a_new_service_is_asked_for_in_four_equal_ways(ws: Workspace) -> None:
             assert checked["problems"] == []
             run(kind, next(one["text"] for one in checked["previews"] if one["kind"] == kind))
         found.append(requested(ws, named["name"]))
+    assert found[0]["inference_config"]["source_directory"] == str(source.absolute())
     assert found[0]["deploy_config"]["passed"]["environment_variables"] == values["environment_variables"]
     assert found[1:] == found[:1] * 3
 

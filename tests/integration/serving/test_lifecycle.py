@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ import pytest
 import requests
 
 from mldeploy_jupyter.serving import ControlError, call
+from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 from tests.integration.serving.supervised import ECHO, KEY, Supervised
 from tests.polling import wait_until
 
@@ -240,6 +242,20 @@ def test_a_folder_has_one_supervisor(supervised: Supervised) -> None:
     command = [sys.executable, "-m", "mldeploy_jupyter.serving.supervisor", "--folder", str(supervised.folder)]
     assert subprocess.run(command, timeout=20).returncode == 97
     assert supervised.ask("status")["ok"]
+
+
+def test_of_supervisors_started_at_once_one_runs_and_all_find_it(tmp_path: Path) -> None:
+    client = SupervisorClient(tmp_path / "service")
+    client.folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with ThreadPoolExecutor(8) as threads:
+        found = [threads.submit(client.start, port, 0) for _ in range(8)]
+        pids = {future.result()["pid"] for future in found}
+    assert len(pids) == 1
+    assert client.call("status")["pid"] in pids
+    client.stop()
 
 
 def test_a_deployment_moves_the_service_to_another_port(supervised: Supervised) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mldeploy_jupyter.core.errors import DeploymentInProgress
+from mldeploy_jupyter.core.process_identity import identify_process
 from mldeploy_jupyter.core.store.store import Store
 
 RUNNER = {"pid": 7, "started": "1", "host": "h"}
@@ -59,3 +60,28 @@ def test_postgresql_measures_leases_with_its_own_clock(postgres_url: str) -> Non
         late.leases.acquire("s", "d2", 60, {})
     early.close()
     late.close()
+
+
+@pytest.mark.parametrize("jump", [86400.0, -86400.0, -600.0])
+def test_a_lease_of_this_machine_outlasts_a_jump_of_the_clock(tmp_path, jump: float) -> None:
+    wall, monotonic = [1e9], [50.0]
+    store = Store(f"sqlite:///{tmp_path}/s.db", clock=lambda: wall[0], monotonic=lambda: monotonic[0])
+    lease = store.leases.acquire("s", "d1", 30, identify_process())
+    wall[0] += jump
+    monotonic[0] += 20
+    assert store.leases.remaining(lease) == 10
+    with pytest.raises(DeploymentInProgress):
+        store.leases.acquire("s", "d2", 30, identify_process())
+    assert store.leases.renew("s", "d1", 30)
+    assert (held := store.leases.get("s")) is not None and store.leases.remaining(held) == 30
+    monotonic[0] += 30
+    assert store.leases.acquire("s", "d2", 30, identify_process()).holder == "d2"
+    store.close()
+
+
+def test_a_lease_that_an_older_version_has_renewed_is_measured_with_the_time(tmp_path) -> None:
+    wall = [1e9]
+    store = Store(f"sqlite:///{tmp_path}/s.db", clock=lambda: wall[0])
+    lease = store.leases.acquire("s", "d1", 30, {**identify_process(), "host": "another/boot", "until": 1.0})
+    assert store.leases.remaining(lease) == 30
+    store.close()

@@ -8,7 +8,10 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import Command, UsageError, deploy
-from tests.unit.commands.support import check_help, check_usage_error, run_line
+from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.core.records import ModelRecord
+from mldeploy_jupyter.core.workspace.folder import create_workspace
+from tests.unit.commands.support import check_help, check_usage_error, make_context, notes, run_line
 
 WRONG = [
     "model deploy x --nr 2",
@@ -45,3 +48,27 @@ def test_a_model_metadata_file_that_cannot_be_used(folder: Path, raw: bytes, why
     with pytest.raises(UsageError) as caught:
         run_line("model deploy x -f meta.json")
     assert caught.value.why == why
+
+
+@pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        ("churn", "churn:2"),
+        ("big-forest", "Big_Forest:1"),
+        ("other", ""),
+        ("churn -m none", ""),
+        ("churn -m last", ""),
+        ("-m last", ""),
+    ],
+)
+def test_without_a_model_it_is_the_one_that_the_service_is_named_after(folder: Path, words: str, model: str) -> None:
+    store = create_workspace(folder).open_store()
+    for name in ("churn", "churn", "Big_Forest", "last"):
+        store.add_model(ModelRecord(name=name))
+    context = make_context()
+    with pytest.raises(MldeployError, match=r"missing\.py"):
+        run_line(f"model deploy {words} --script missing.py", context)
+    said = [line for line in notes(context).splitlines() if line.startswith("The model is")]
+    assert said == (
+        [f"The model is {model}, after the service's name. Choose others with -m, or -m none."] * bool(model)
+    )

@@ -21,6 +21,7 @@ from mldeploy_jupyter.core.text import (
     one_line,
     printable,
     printable_line,
+    without_overwritten,
 )
 
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
@@ -164,3 +165,24 @@ def test_display_width_and_fit():
 )
 def test_format_size(count: float, text: str) -> None:
     assert format_size(count) == text
+
+
+def test_what_a_later_line_of_the_same_source_replaces_is_left_out() -> None:
+    lines = [
+        ("a", "0%\r"),
+        ("b", "0%\r"),
+        ("a", "between"),
+        ("a", "\r50%\r"),
+        ("b", "\rdone"),
+        ("a", "\r100%"),
+        ("a", "\rof a child process"),
+        ("a", "last"),
+    ]
+    kept = without_overwritten(lines, lambda line: line)
+    assert kept == [
+        ("a", "between"),
+        ("b", "\rdone"),
+        ("a", "\r100%"),
+        ("a", "\rof a child process"),
+        ("a", "last"),
+    ]

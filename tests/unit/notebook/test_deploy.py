@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.commands import Args, command, parse
-from mldeploy_jupyter.core.errors import EntryScriptError
+from mldeploy_jupyter.core.errors import EntryScriptError, MldeployError
 from mldeploy_jupyter.core.script.notebook_cells import CellRecord, find_cell, save_cell, script_digest
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, load_workspace
 from mldeploy_jupyter.notebook import deploy, deploy_defaults
@@ -116,3 +116,19 @@ def test_a_new_script_is_meant_for_the_service_deployed_last_in_that_workspace(
     context = make_context(session)
     assert deploy._identity(context, _args(path="other")) == session.deployed
     assert deploy._identity(context, _args()) != session.deployed
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("here", "Deploying model here:1 (the service's name)"),
+        ("other", "Deploying model last:1 (registered last in this session)"),
+    ],
+)
+def test_the_command_says_which_model_it_takes(
+    session: Session, workspaces: object, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    _run(session, "register", "last model.pkl")
+    with pytest.raises(MldeployError, match=r"missing\.py"):
+        _run(session, "mldeploy", f"model deploy {name} --script missing.py")
+    assert said in capsys.readouterr().out

@@ -216,3 +216,14 @@ def test_a_script_that_is_gone_is_not_replaced(house: House) -> None:
     a.unlink()
     with pytest.raises(EntryScriptError, match="the script of a is gone"):
         house.script("a")
+
+
+def test_a_new_service_gets_the_model_that_it_is_named_after(house: House) -> None:
+    house.write("a.py", "A")
+    house.register("alpha")
+    house.register("big_forest")
+    house.register("last")
+    assert (house.models("alpha"), house.models("big-forest")) == (["alpha:1"], ["big_forest:1"])
+    assert house.models("other") == ["last:1"]
+    house.session.named_models = ["last:1"]  # the cell's options
+    assert house.models("alpha") == ["last:1"]

@@ -6,12 +6,11 @@ import pytest
 
 import mldeploy_jupyter
 from mldeploy_jupyter.commands import UsageError
-from mldeploy_jupyter.core.script.notebook_cells import CellRecord
+from mldeploy_jupyter.core.script.notebook_cells import CellRecord, script_digest
 from mldeploy_jupyter.notebook.dispatch import run_magic
-from mldeploy_jupyter.notebook.forms import form_bundle, show_form
+from mldeploy_jupyter.notebook.forms import SessionScripts, form_bundle, scripts_of_cells, show_form
 from mldeploy_jupyter.notebook.magics import magics
-from mldeploy_jupyter.notebook.panels import scripts_of_cells
-from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.session import FailedCheck, Session
 
 SCRIPT = "def init():\n    pass\n\ndef run(data, scale=1):\n    return data\n"
 
@@ -56,3 +55,31 @@ def test_scripts_of_cells_come_last_one_first(tmp_path: Path, monkeypatch: pytes
         {"value": "b.py", "label": "Cell 9: b.py", "detail": "init() and run(data, scale)"},
         {"value": "a.py", "label": "Cell 4: a.py", "detail": "init() and run(data, scale)"},
     ]
+
+
+def test_a_form_says_what_was_done_to_the_script_since(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script = tmp_path / "score.py"
+    script.write_text(SCRIPT)
+    scripts = SessionScripts(session)
+    assert scripts.warning(script) == ""
+    session.cells[script] = CellRecord(script_digest(SCRIPT), str(script), SCRIPT, execution_count=4)
+    assert scripts.warning(script) == ""
+    session.failed_check = FailedCheck(script, SCRIPT, "name 'modle' is not defined")
+    assert scripts.warning(script) == "It failed its check: name 'modle' is not defined"
+    script.write_text(SCRIPT.replace("scale=1", "scale=2"))
+    assert scripts.warning(script).startswith("It is deployed as the file is now: it was written by cell [4]")
+    assert "another program" in scripts.warning(script)
+    script.unlink()
+    assert scripts.warning(script) == ""
+
+
+def test_a_form_begins_with_the_folder_of_the_last_script(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert SessionScripts(session).source_directory() == ""
+    session.source_directory = tmp_path / "src"
+    assert SessionScripts(session).source_directory() == "src"

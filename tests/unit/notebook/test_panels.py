@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html import unescape
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -56,7 +57,7 @@ def test_only_an_output_whose_deployment_begins_has_its_timeline(
 
 
 def test_everything_that_is_imported_beforehand_is_there() -> None:
-    for name in module.PREPARED:
+    for name in (*module.PREPARED, *module.PREPARED_NEXT):
         assert find_spec(name) is not None, name
 
 
@@ -72,6 +73,21 @@ def test_a_widget_is_made_once_everything_is_imported(monkeypatch: pytest.Monkey
     opened = Panels(None, {}, {})
     opened.open()
     assert tuple(imported) == module.PREPARED and not opened.can_draw
+
+
+def test_what_is_left_is_imported_while_the_kernel_is_idle_or_a_cell_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: list[str] = []
+    later: list[Callable[[], None]] = []
+    monkeypatch.setattr(module, "import_module", imported.append)
+    loop = SimpleNamespace(call_later=lambda seconds, run: later.append(run))
+    panels = Panels(SimpleNamespace(kernel=SimpleNamespace(io_loop=loop)), {}, {})
+    panels.prepare()
+    later.pop()()
+    assert tuple(imported) == module.PREPARED[:1]  # one at a time: a cell waits no longer than for that
+    panels.take_queued()
+    while later:
+        later.pop()()
+    assert tuple(imported) == (*module.PREPARED, *module.PREPARED_NEXT)
 
 
 def test_an_output_belongs_to_the_widget_that_was_opened_before(panels: Panels) -> None:

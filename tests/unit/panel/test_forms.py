@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.panel import handle
+from mldeploy_jupyter.panel.scripts import FolderScripts
 
 from .conftest import Site
 
@@ -112,3 +113,40 @@ def test_a_model_is_registered(site: Site, script: Path) -> None:
     assert {field["key"]: field for field in ask(site, "form.describe", form="deploy")["fields"]}["models"]["choices"][
         0
     ] == {"value": "iris:1", "label": "iris:1", "detail": "latest"}
+
+
+def test_no_model_is_part_of_the_call_where_there_are_models(site: Site, script: Path) -> None:
+    ask(site, "form.submit", form="register", values={"name": "iris", "model_path": "score.py"})
+    values = {**ask(site, "form.describe", form="deploy")["values"], "name": "iris", "models": []}
+    found = ask(site, "form.check", form="deploy", values=values)
+    assert found["problems"] == []
+    assert [one["text"] for one in found["previews"] if one["kind"] == "magic"] == [
+        "%deploy iris --model none --entry-script score.py"
+    ]
+    assert "Model.deploy(ws, 'iris', [], inference_config)" in found["previews"][0]["text"]
+
+
+def test_a_source_folder_has_the_script_in_it(site: Site, script: Path) -> None:
+    fields = {field["key"]: field for field in ask(site, "form.describe", form="deploy")["fields"]}
+    assert fields["source_directory"]["label"] == "Source folder" and not fields["source_directory"]["required"]
+    source = script.parent / "src"
+    assert texts(check(site, source_directory="src")) == {"source_directory": "There is no folder src."}
+    source.mkdir()
+    assert texts(check(site, source_directory="src")) == {"source_directory": "The script score.py is not in it."}
+    (source / "score.py").write_text(SCRIPT)
+    for written in ("score.py", "src/score.py", str(source / "score.py")):
+        found = check(site, entry_script=written, source_directory="src")
+        assert found["problems"] == []
+        (magic,) = [one["text"] for one in found["previews"] if one["kind"] == "magic"]
+        assert "--entry-script score.py --source-directory src" in magic
+
+
+def test_a_script_that_was_changed_since_is_named_and_deployed_all_the_same(site: Site, script: Path) -> None:
+    class Scripts(FolderScripts):
+        def warning(self, path: Path) -> str:
+            return f"It was written by another program, {path.name}" if path == script else ""
+
+    site.context.scripts = Scripts()
+    found = check(site)
+    assert [problem["level"] for problem in found["problems"]] == ["warning"] and found["previews"]
+    assert texts(found) == {"entry_script": "It was written by another program, score.py."}

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mldeploy_jupyter.core import process_identity
+from mldeploy_jupyter.serving.supervisor import EXIT_LOCKED
 from mldeploy_jupyter.serving.system.identity import folder_identity
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has nothing to do with us."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
 
 
 @pytest.fixture
@@ -46,6 +58,35 @@ def test_another_process_with_the_same_pid_is_not_the_supervisor(service: Path) 
     describe(service, started="1")
     client = SupervisorClient(service)
     assert client.find_process() is None and client.has_crashed()
+
+
+def test_a_process_of_the_next_boot_is_not_the_supervisor(service: Path) -> None:
+    describe(service, boot="an earlier one")
+    client = SupervisorClient(service)
+    assert client.find_process() is None and client.has_crashed()
+    client.stop()  # this process is not killed
+
+
+def test_a_stranger_with_the_pid_of_a_dead_supervisor_is_not_killed(
+    service: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    describe(service, pid=stranger.pid, started="1")
+    client = SupervisorClient(service)
+    assert client.find_process() is None and client.has_crashed()
+    with pytest.raises(TargetFailure, match="gone"):
+        client.call("status")
+    client.stop()
+    assert stranger.poll() is None and not (service / "supervisor.json").exists()
+
+
+def test_one_that_another_has_just_started_is_awaited(tmp_path: Path) -> None:
+    """The process ends with 97 because the folder is locked, before the other one has described itself."""
+    folder = tmp_path / "svc"
+    folder.mkdir()
+    process = subprocess.Popen([sys.executable, "-c", f"import sys; sys.exit({EXIT_LOCKED})"])
+    process.wait()
+    client = SupervisorClient(folder, wait=lambda seconds: describe(folder))
+    assert (client.await_process(process) or {})["port"] == 8000
 
 
 def test_a_supervisor_that_does_not_know_its_start_is_found_by_its_pid(service: Path) -> None:

@@ -75,6 +75,25 @@ def test_the_log_as_a_file(logged: Site) -> None:
     assert found["text"].splitlines()[0] == "   0:00.250  check        Line 3"
 
 
+def test_a_view_gets_the_beginning_of_a_long_line_and_the_file_all_of_it(site: Site) -> None:
+    journal = site.begin()
+    journal.write("check", "log", "y" * 50_000 + "end")
+    journal.write("check", "log", "\r" + "0%\r" * 5000 + "100%\r")
+    long, bar = site.ask("deployment.log", deployment="d1")["lines"]
+    assert (len(long["text"]), long["cut"]) == (8192, 50_003 - 8192)
+    assert (bar["text"], bar["cut"]) == ("\r100%\r", 0)
+    text = site.ask("deployment.logText", deployment="d1")["text"]
+    assert "y" * 50_000 + "end\n" in text and text.endswith("100%\n") and "0%\r" not in text
+
+
+def test_the_file_has_the_last_state_of_a_progress_bar(site: Site) -> None:
+    journal = site.begin()
+    for text in ("0%\r", "beside it", "\r50%\r", "\r100%\r", "last"):
+        journal.write("check", "log", text)
+    lines = site.ask("deployment.logText", deployment="d1")["text"].splitlines()
+    assert [line.split()[-1] for line in lines] == ["it", "100%", "last"]
+
+
 def test_a_damaged_journal_shows_what_is_whole(site: Site) -> None:
     journal = site.begin()
     journal.write("check", "log", "one")
@@ -89,11 +108,11 @@ def test_a_damaged_journal_shows_what_is_whole(site: Site) -> None:
 
 def test_messages_have_a_limit_of_characters(site: Site) -> None:
     journal = site.begin()
-    for _ in range(5):
-        journal.write("check", "log", "x" * 3_000_000)
-    page = site.ask("deployment.log", deployment="d1", after=0)
-    assert (len(page["lines"]), page["complete"]) == (2, False)
-    assert len(site.ask("deployment.log", deployment="d1")["lines"]) == 2
+    for _ in range(1000):
+        journal.write("check", "log", "x" * 9_000)
+    page = site.ask("deployment.log", deployment="d1", after=0, limit=10_000)
+    assert (len(page["lines"]), page["complete"]) == (8_000_000 // 8192, False)
+    assert len(site.ask("deployment.log", deployment="d1", limit=10_000)["lines"]) == 8_000_000 // 8192
 
 
 def test_a_hundred_thousand_lines(site: Site) -> None:

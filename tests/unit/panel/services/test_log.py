@@ -66,6 +66,15 @@ def test_every_kind_of_entry(site: Site, log: ServiceLog) -> None:
     assert [line["n"] for line in lines] == list(range(lines[0]["n"], lines[0]["n"] + 11))
 
 
+def test_a_progress_bar_replaces_its_earlier_states_with_and_without_a_request(site: Site, log: ServiceLog) -> None:
+    for request in ({}, {"request_id": REQUEST}):
+        for text in ("0%\r", "\r100%\r"):
+            log.append(entry.format_line(text, logger="print", revision="1", pid=42, **request))
+    assert texts(site) == ["0%\r", "\r100%\r", "0%\r", "\r100%\r"]
+    lines = site.ask("service.logText", service="churn")["text"].splitlines()
+    assert [line.split()[-1] for line in lines] == ["100%", "100%"]
+
+
 FILTERS: dict[str, tuple[dict[str, Any], int]] = {
     "warnings and errors": ({"level": "warning"}, 6),
     "errors": ({"level": "error"}, 4),

@@ -129,6 +129,6 @@ os.kill(os.getpid(), signal.SIGKILL)
     found = [strict(line) for line in b"".join(chunks).splitlines()]
     assert [entry["message"] for entry in found] == [
         "first", "second", '{"time": "forged", "logger": "access"}', "of the child",
-        "of the parent",
+        "of the parent\r",
     ]  # fmt: skip
     assert found[2]["logger"] == "raw" and found[3]["pid"] not in (process.pid, os.getpid())

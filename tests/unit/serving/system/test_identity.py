@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
-from mldeploy_jupyter.serving.system.identity import folder_identity, machine_identity
+import pytest
+
+from mldeploy_jupyter.core import process_identity
+from mldeploy_jupyter.serving.system.identity import folder_identity, machine_identity, process_start
 
 
 def test_a_moved_folder_is_the_same_and_a_copy_is_another(tmp_path: Path) -> None:
@@ -25,3 +29,14 @@ def test_a_machine_is_another_one_after_a_reboot(tmp_path: Path) -> None:
     first = machine_identity(tmp_path)
     boot_id.write_text("two\n")
     assert first.endswith("/one") and machine_identity(tmp_path).endswith("/two")
+
+
+def test_without_proc_a_process_says_its_start_as_others_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS, in whatever time zone either of them is."""
+    monkeypatch.setattr(process_identity.sys, "platform", "darwin")
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    started = process_start(tmp_path)
+    monkeypatch.setenv("TZ", "UTC")
+    assert started and started == process_identity.start_time(os.getpid())
