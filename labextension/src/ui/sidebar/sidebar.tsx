@@ -99,7 +99,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   };
   const tree = {
     stale: lost,
-    chosen: current ? `s ${keyOf(current.workspace ?? '', current.service)}` : opened,
+    chosen: current ? keyOfCurrent(current, overview) : opened,
     describe: (row: Row) => describeRow(row, words, lost, doings.of(row.key), now),
     draw,
     below: (row: Row) =>
@@ -184,6 +184,12 @@ function actionsOf(row: Row, acting: Acting): Action[] {
   if (row.kind === 'service') return serviceActions(row.key, row.service, acting);
   if (row.kind === 'model') return modelActions(row.key, row.model, acting);
   return row.kind === 'version' ? versionActions(row.key, row.model, row.version, acting) : [];
+}
+
+/** Without a workspace, the first service of that name. */
+function keyOfCurrent({ service, workspace }: ServiceRef, overview: Overview): string {
+  const found = workspace ?? [...overview.services.values()].find(one => one.service === service)?.workspace ?? '';
+  return `s ${keyOf(found, service)}`;
 }
 
 const standardOf = (row: Row) => row.kind === 'workspace' || row.kind === 'target';
