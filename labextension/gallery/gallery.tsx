@@ -93,6 +93,8 @@ function sidebar(title: string, event: Topics['overview']['event'] | null, then?
     const port = (ports[title.replaceAll(' ', '-')] = fakePort({ 'service.stop': () => new Promise(() => undefined), 'service.delete': { text: 'Deleted, with 2 processes, port 8902 and its folder.', left: [] }, ...(title.includes('refused') ? { 'service.stop': refusal } : {}) }, { ...extras, openPanel: () => undefined, ...extra }));
     at.className = title.startsWith('sidebar many') ? 'side many' : 'side';
     if (event) port.emit('overview', event);
+    const begun = performance.now();
+    requestAnimationFrame(() => setTimeout(() => (at.dataset['ms'] = String(performance.now() - begun)))); // after the first paint
     render(<Sidebar overview={new Overview(port)} shell={shell} current={{ service: 'diabetes-regression', workspace: 'w' }} />, at);
     if (then) setTimeout(() => then(at, port), 300);
   });

@@ -51,7 +51,7 @@ class MldeployApp(LoggingConfigurable):
     max_subscriptions = Int(1000, min=1, help="Subscriptions of all pages together.").tag(config=True)
 
     max_stream_bytes = Int(
-        16_000_000,
+        32_000_000,
         min=100_000,
         help="Bytes that may wait for a page that reads too slowly. Then its connection is ended; it connects again "
         "and goes on where it was.",

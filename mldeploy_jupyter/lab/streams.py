@@ -71,12 +71,12 @@ class Streams:
 class Stream:
     """One page's stream. Events are put from any thread and written by the server's event loop."""
 
-    def __init__(self, streams: Streams, user: str) -> None:
-        self.id, self.user = secrets.token_hex(16), user
+    def __init__(self, streams: Streams) -> None:
+        self.id = secrets.token_hex(16)  # nobody can guess it, so only the page that opened it can change it
         self._streams, self._loop = streams, asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
-        self._bytes = 0
+        self.waiting_bytes = 0
         self._subscribed: dict[str, Subscription] = {}
         self._visible = True
         self._changed = asyncio.Event()
@@ -92,9 +92,9 @@ class Stream:
             if self.is_closed:
                 return
             self._waiting.append(data)
-            self._bytes += len(data)
+            self.waiting_bytes += len(data)
             wake = len(self._waiting) == 1
-            self.is_closed = self._bytes > self._streams.max_bytes
+            self.is_closed = self.waiting_bytes > self._streams.max_bytes
         if wake or self.is_closed:
             with suppress(RuntimeError):  # the server has ended meanwhile
                 self._loop.call_soon_threadsafe(self._changed.set)
@@ -111,7 +111,7 @@ class Stream:
             while self._waiting and size < CHUNK_BYTES:
                 chunks.append(self._waiting.popleft())
                 size += len(chunks[-1])
-            self._bytes -= size
+            self.waiting_bytes -= size
             if self._waiting:
                 self._changed.set()
         return b"".join(chunks) or b":\n\n"

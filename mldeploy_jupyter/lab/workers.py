@@ -56,9 +56,10 @@ class Workers:
 
     def _submit(self, work: Callable[[], None], always: bool) -> None:
         with self._changed:
-            # A thread that is idle takes one call each, as soon as it runs.
+            # Each thread that is idle takes one of those that wait, as soon as it runs.
             if len(self._waiting) >= self._idle and self._running < self._threads:
                 self._running += 1
+                self._idle += 1
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
             elif not always and len(self._waiting) >= self._max_waiting + self._idle:
                 raise TooBusy
@@ -68,7 +69,6 @@ class Workers:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._idle += 1
                 self._changed.wait_for(lambda: self._waiting, IDLE_SECONDS)
                 self._idle -= 1
                 if not self._waiting:
@@ -76,3 +76,5 @@ class Workers:
                     return
                 work = self._waiting.popleft()
             work()
+            with self._changed:
+                self._idle += 1

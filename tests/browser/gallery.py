@@ -24,10 +24,10 @@ AXE = """async (rules) => {
 }"""
 
 
-def states() -> list[str]:
-    """The ids of the gallery's states, in its order."""
+def states(kinds: str = "panel|show") -> list[str]:
+    """The ids of the gallery's states, in its order; `sidebar` has those of the sidebar."""
     source = (SOURCES / "gallery" / "gallery.tsx").read_text("utf-8")
-    return [title.replace(" ", "-") for title in re.findall(r"^(?:panel|show)\('([^']+)'", source, re.MULTILINE)]
+    return [title.replace(" ", "-") for title in re.findall(rf"^(?:{kinds})\('([^']+)'", source, re.MULTILINE)]
 
 
 def build_gallery(folder: Path) -> None:

@@ -9,6 +9,7 @@ export interface FakePort extends Port {
   emit<T extends keyof Topics>(topic: T, event: Topics[T]['event']): void;
   lose(since: string, nextTry?: string): void;
   topics(): string[];
+  requests(): string[];
 }
 
 export const DEFAULTS: Answers = {
@@ -62,6 +63,7 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
       for (const one of [...subscriptions]) one.onLost?.(since, nextTry);
     },
     topics: () => [...subscriptions].map(one => one.topic),
+    requests: () => asked.map(one => one.name), // for a browser's tests: the bundle shortens `asked`
     ...extras,
   };
 }

@@ -26,7 +26,7 @@ const { compare } = new Intl.Collator(undefined, { numeric: true, sensitivity: '
 /** The words of a filter; all of them must be found. */
 export const termsOf = (filter: string): string[] => filter.toLowerCase().split(/\s+/).filter(Boolean);
 
-const fits = (text: string, terms: string[]) => terms.every(term => text.includes(term));
+const fits = (terms: string[], text: string, title: string) => terms.every(term => text.includes(term) || title.includes(term));
 const pairs = (tags: Record<string, string> | undefined) => Object.entries(tags ?? {}).map(([key, value]) => `${key}=${value}`);
 
 // Summaries are replaced when they change, so what is searched is made once for each.
@@ -42,13 +42,28 @@ export function serviceText(service: ServiceSummary, words: Words): string {
   return textOf(service, () => [service.service, words.states[service.state], service.state, service.note, service.target, service.targetTitle, ...service.models, ...pairs(service.tags)]);
 }
 
-function versionText(version: ModelVersion): string {
-  return textOf(version, () => [version.id, version.framework, version.description, ...pairs(version.tags), ...version.usedBy]);
+/** One text for a model with all its versions: most models are passed over by it alone. */
+function modelText(model: ModelSummary): string {
+  return textOf(model, () => [model.model, ...model.versions.map(versionText)]);
 }
+
+function versionText(version: ModelVersion): string {
+  return [version.id, version.framework, version.description, ...pairs(version.tags), ...version.usedBy].join('\n');
+}
+
+/** Makes ready what the filter searches, before the first key. */
+export function prepareFilter(services: Iterable<ServiceSummary>, models: Iterable<ModelSummary>, words: Words): void {
+  for (const service of services) serviceText(service, words);
+  for (const model of models) modelText(model);
+}
+
+/** By name, `model-9` before `model-10`. Comparing takes a while, so it is done once for every change. */
+export const sortServices = (services: Iterable<ServiceSummary>) => [...services].sort((one, other) => compare(one.service, other.service));
+export const sortModels = (models: Iterable<ModelSummary>) => [...models].sort((one, other) => compare(one.model, other.model));
 
 export interface Listed { rows: Row[]; shown: number; all: number }
 
-/** Groups by target, within workspaces when there are several. A workspace that cannot be read has a row, too. */
+/** Sorted services by target, within workspaces when there are several. A workspace that cannot be read has a row, too. */
 export function listServices(services: Iterable<ServiceSummary>, workspaces: WorkspaceSummary[], filter: string, isOpen: IsOpen, words: Words): Listed {
   const terms = termsOf(filter);
   const all = new Map<string, ServiceSummary[]>();
@@ -60,7 +75,8 @@ export function listServices(services: Iterable<ServiceSummary>, workspaces: Wor
   const outer: GroupRow[] = [];
   for (const workspace of placesOf(workspaces, all)) {
     const own = all.get(workspace.workspace) ?? [];
-    const found = terms.length ? own.filter(service => fits(`${serviceText(service, words)}\n${workspace.title.toLowerCase()}`, terms)) : own;
+    const title = workspace.title.toLowerCase();
+    const found = terms.length ? own.filter(service => fits(terms, serviceText(service, words), title)) : own;
     total += own.length;
     shown += found.length;
     if (!found.length && (terms.length || !(grouped && workspace.failure))) continue;
@@ -86,7 +102,6 @@ export function listServices(services: Iterable<ServiceSummary>, workspaces: Wor
       const count = words.countOf(list.length, sizes.get(target) ?? 0);
       rows.push({ kind: 'target', key: groupKey, label: title, depth, parent: grouped ? key : '', open: groupOpen, position: at + 1, size: titles.length, count, target, workspace });
       if (!groupOpen) return;
-      list.sort((one, other) => compare(one.service, other.service));
       list.forEach((service, index) =>
         rows.push({ kind: 'service', key: `s ${keyOf(service.workspace, service.service)}`, label: service.service, depth: depth + 1, parent: groupKey, open: null, position: index + 1, size: list.length, service }),
       );
@@ -96,7 +111,7 @@ export function listServices(services: Iterable<ServiceSummary>, workspaces: Wor
   return { rows, shown, all: total };
 }
 
-/** Models with their versions, newest first. A model that fits by one version only shows that version. */
+/** Sorted models with their versions, newest first. A model that fits by one version only shows that version. */
 export function listModels(models: Iterable<ModelSummary>, workspaces: WorkspaceSummary[], filter: string, isOpen: IsOpen, words: Words): Listed {
   const terms = termsOf(filter);
   const all = new Map<string, ModelSummary[]>();
@@ -111,8 +126,9 @@ export function listModels(models: Iterable<ModelSummary>, workspaces: Workspace
     const found: { model: ModelSummary; versions: ModelVersion[]; byName: boolean }[] = [];
     const title = workspace.title.toLowerCase();
     for (const model of own) {
-      const byName = !terms.length || fits(`${model.model.toLowerCase()}\n${title}`, terms);
-      const versions = byName ? model.versions : model.versions.filter(version => fits(`${versionText(version)}\n${title}`, terms));
+      if (terms.length && !fits(terms, modelText(model), title)) continue;
+      const byName = !terms.length || fits(terms, model.model.toLowerCase(), title);
+      const versions = byName ? model.versions : model.versions.filter(version => fits(terms, versionText(version).toLowerCase(), title));
       if (byName || versions.length) found.push({ model, versions, byName });
     }
     total += own.length;
@@ -127,7 +143,6 @@ export function listModels(models: Iterable<ModelSummary>, workspaces: Workspace
       if (!open) continue;
     }
     const depth = grouped ? 1 : 0;
-    found.sort((one, other) => compare(one.model.model, other.model.model));
     found.forEach(({ model, versions, byName }, at) => {
       const modelKey = `m ${keyOf(model.workspace, model.model)}`;
       const modelOpen = isOpen(modelKey, !byName);

@@ -13,7 +13,7 @@ import { type Action, ContextMenu, type OpenMenu } from './menu';
 import { keyOf, type Overview, type ServiceChange } from './overview';
 import { drawBelow } from './row_below';
 import { GroupNode, ModelNode, ServiceNode, VersionNode, describeRow } from './row_parts';
-import { type Row, type ServiceRow, type VersionRow, hasGroups, listModels, listServices } from './rows';
+import { type Row, type ServiceRow, type VersionRow, hasGroups, listModels, listServices, prepareFilter, sortModels, sortServices } from './rows';
 import type { Memory, Shell } from './shell';
 import { Tree } from './tree';
 import { useOverview } from './use_overview';
@@ -48,7 +48,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   const wasLost = useRef(false);
   const now = useMinute();
 
-  const version = useOverview(overview, changes => {
+  useOverview(overview, changes => {
     for (const { before, now: service } of changes) {
       const key = `s ${keyOf((service ?? before)!.workspace, (service ?? before)!.service)}`;
       doings.settle(key);
@@ -63,13 +63,15 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
     if (show) setFilter(show.filter);
   }, [show]);
 
+  const allServices = useMemo(() => sortServices(withKept(overview.services, kept)), [overview.services, kept]);
+  const allModels = useMemo(() => sortModels(withKeptVersions(overview.models, kept)), [overview.models, kept]);
   const services = useMemo(
-    () => listServices(withKept(overview.services, kept), overview.workspaces, filter, folds.isOpen, words),
-    [version, kept, filter, folds.version, words],
+    () => listServices(allServices, overview.workspaces, filter, folds.isOpen, words),
+    [allServices, overview.workspaces, filter, folds.version, words],
   );
   const models = useMemo(
-    () => listModels(withKeptVersions(overview.models, kept), overview.workspaces, filter, folds.isOpen, words),
-    [version, kept, filter, folds.version, words],
+    () => listModels(allModels, overview.workspaces, filter, folds.isOpen, words),
+    [allModels, overview.workspaces, filter, folds.version, words],
   );
   const found = filter.trim() ? words.found(services.shown, models.shown) : '';
 
@@ -99,7 +101,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   };
   const tree = {
     stale: lost,
-    chosen: current ? `s ${keyOf(current.workspace ?? '', current.service)}` : opened,
+    chosen: current ? keyOfCurrent(current, overview) : opened,
     describe: (row: Row) => describeRow(row, words, lost, doings.of(row.key), now),
     draw,
     below: (row: Row) =>
@@ -125,7 +127,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   return (
     <div class="mld mld-Side">
       <Announcer text={told} />
-      <Filter words={words} text={filter} onText={setFilter} onLeave={() => focusFirst(services.rows, focusService) || focusFirst(models.rows, focusModel)} />
+      <Filter words={words} text={filter} onText={setFilter} onEnter={() => prepareFilter(overview.services.values(), overview.models.values(), words)} onLeave={() => focusFirst(services.rows, focusService) || focusFirst(models.rows, focusModel)} />
       <Announcer text={found} />
       <Section
         title={words.services}
@@ -184,6 +186,12 @@ function actionsOf(row: Row, acting: Acting): Action[] {
   if (row.kind === 'service') return serviceActions(row.key, row.service, acting);
   if (row.kind === 'model') return modelActions(row.key, row.model, acting);
   return row.kind === 'version' ? versionActions(row.key, row.model, row.version, acting) : [];
+}
+
+/** Without a workspace, the first service of that name. */
+function keyOfCurrent({ service, workspace }: ServiceRef, overview: Overview): string {
+  const found = workspace ?? [...overview.services.values()].find(one => one.service === service)?.workspace ?? '';
+  return `s ${keyOf(found, service)}`;
 }
 
 const standardOf = (row: Row) => row.kind === 'workspace' || row.kind === 'target';
@@ -279,7 +287,7 @@ function TitleButton({ label, title = label, off, act, children }: { label: stri
 }
 
 /** Escape empties it, the down arrow leads into the list. */
-function Filter({ words, text, onText, onLeave }: { words: Words; text: string; onText: (text: string) => void; onLeave: () => void }) {
+function Filter({ words, text, onText, onEnter, onLeave }: { words: Words; text: string; onText: (text: string) => void; onEnter: () => void; onLeave: () => void }) {
   const input = useRef<HTMLInputElement>(null);
   const clear = () => {
     onText('');
@@ -297,6 +305,7 @@ function Filter({ words, text, onText, onLeave }: { words: Words; text: string; 
         autocomplete="off"
         spellcheck={false}
         value={text}
+        onFocus={onEnter}
         onInput={event => onText(event.currentTarget.value)}
         onKeyDown={event => {
           if (event.key === 'Escape' && text) clear();

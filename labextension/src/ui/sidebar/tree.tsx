@@ -106,6 +106,8 @@ export function Tree(props: TreeProps) {
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
+    const at = rows.findIndex(row => row.key === (event.target as HTMLElement).dataset['key']);
+    const current = rows[at];
     if (!current) return;
     const rtl = getComputedStyle(event.currentTarget as Element).direction === 'rtl';
     const forward = event.key === (rtl ? 'ArrowLeft' : 'ArrowRight');
@@ -122,13 +124,13 @@ export function Tree(props: TreeProps) {
       if (current.open) props.onOpen(current, false);
       else if (current.parent) move(rows.findIndex(row => row.key === current.parent));
     } else if (event.key === 'Enter' || (event.key === ' ' && !typed.current.text)) props.onChoose(current);
-    else if (event.key.length === 1) typeAhead(event.key);
+    else if (event.key.length === 1) typeAhead(event.key, at);
     else return;
     event.preventDefault();
     event.stopPropagation();
   };
 
-  const typeAhead = (letter: string) => {
+  const typeAhead = (letter: string, at: number) => {
     const now = Date.now();
     const before = now - typed.current.at < TYPING ? typed.current.text : '';
     const text = before + letter.toLowerCase();
@@ -172,6 +174,7 @@ export function Tree(props: TreeProps) {
                 role="treeitem"
                 class="mld-Node"
                 data-kind={row.kind}
+                data-key={row.key}
                 aria-label={props.describe(row)}
                 aria-level={row.depth + 1}
                 aria-posinset={row.position}
