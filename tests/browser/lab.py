@@ -42,7 +42,7 @@ class Lab:
     def __init__(self, folder: Path, python: str = sys.executable, *arguments: str) -> None:
         self.folder = folder / "notebooks"
         self.folder.mkdir(parents=True)
-        self.port = _free_port()
+        self.port = free_port()
         self._log = folder / "lab.log"
         private = {name: folder / name.lower() for name in ("CONFIG", "DATA", "RUNTIME")}
         environment = {
@@ -56,7 +56,7 @@ class Lab:
         page_config = folder / "config" / "labconfig" / "page_config.json"
         page_config.parent.mkdir(parents=True)
         page_config.write_text(json.dumps(PAGE_CONFIG))
-        _install_extension(private["DATA"], private["CONFIG"])
+        install_extension(private["DATA"], private["CONFIG"])
         for plugin, values in SETTINGS.items():
             path = folder / "settings" / f"{plugin}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ class Lab:
             return False
 
 
-def _install_extension(data: Path, config: Path) -> None:
+def install_extension(data: Path, config: Path) -> None:
     """Puts the extension of this checkout where the server finds it, whatever is installed."""
     place = data / "labextensions" / "mldeploy-jupyter"
     place.parent.mkdir(parents=True)
@@ -142,7 +142,7 @@ def open_browser(profile: Path, **options: Any) -> Iterator[Any]:
             context.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
