@@ -121,7 +121,9 @@ def test_every_action_by_keys_alone(gallery: str, page: Any) -> None:
     page.get_by_text("Nothing is left of it.").wait_for()
     assert page.evaluate(FOCUSED).startswith("iris-tree")
     # The row goes while it has the focus: the next one has it.
-    page.evaluate("() => ports.sidebar.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] })")
+    page.evaluate(
+        "() => ports.sidebar.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] })"
+    )
     page.get_by_role("treeitem", name="iris-tree, Deleted").wait_for()
     page.keyboard.press("Tab")
     assert page.evaluate(FOCUSED) == "Dismiss"
