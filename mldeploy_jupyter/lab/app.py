@@ -79,11 +79,13 @@ class MldeployApp(LoggingConfigurable):
 
     @property
     def context(self) -> PanelContext:
-        """What requests are answered with. The first call imports the panel; make it in a thread."""
+        """What requests are answered with. The first call imports what answers need; make it in a thread."""
         with self._lock:
             if self._context is None:
                 from mldeploy_jupyter.panel import PanelContext
+                from mldeploy_jupyter.panel.packages import import_packages
 
+                import_packages()
                 self._context = PanelContext(**(self._named_workspaces() or self._folder_of_the_server()))
             return self._context
 

@@ -247,6 +247,8 @@ class UnknownHandler(MldeployHandler):
 
 
 def _answer(app: MldeployApp, name: str, params: dict[str, Any], from_text: bool) -> dict[str, Any]:
+    context = app.context  # before the other imports: it makes them in one thread
+
     from mldeploy_jupyter.panel import REQUESTS, handle
 
     if from_text:
@@ -255,7 +257,7 @@ def _answer(app: MldeployApp, name: str, params: dict[str, Any], from_text: bool
             key: _from_text(value, parameters[key].check) if key in parameters else value
             for key, value in params.items()
         }
-    return handle(name, params, app.context)
+    return handle(name, params, context)
 
 
 def _from_text(text: str, check: Callable[[Any], str]) -> Any:

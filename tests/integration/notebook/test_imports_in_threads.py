@@ -74,6 +74,13 @@ for topic, params in (("deployment", {"deployment": last}), ("service", svc), ("
 for name in ("history", "keys", "openapi", "samples", "tests", "code", "log", "logText"):
     assert ask("service." + name, **svc)["ok"], name
 ask("service.list", all=True)
+panels._subscriptions.subscribe("overview", {}, events.append)
+asked.append("overview")
+assert ask("service.cell", **svc)["ok"]
+(model,) = ask("model.list")["result"]
+for name, more in (("cell", {}), ("delete", {"confirm": "m:1"})):
+    answer = ask("model." + name, model="m:1", **more)
+    assert answer["ok"], answer
 assert ask("service.score", body={"json": "1"}, **svc)["ok"]
 assert ask("service.code", body={"json": "1"}, **svc)["ok"]
 for name in ("timeline", "log", "logText", "report"):
@@ -105,6 +112,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def imported_in_threads(folder: Path, store: str | None) -> dict[str, str]:
     ws = Workspace.create("threads", path=str(folder), store=store)
     (folder / "score.py").write_text(SCRIPT)
+    Model.register(ws, str(folder / "score.py"), "m")
     inference = InferenceConfig(entry_script=str(folder / "score.py"))
     config = LocalWebservice.deploy_configuration(port=None)
     for workers in (1, 2):  # a revision that it can go back to

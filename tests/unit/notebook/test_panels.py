@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.notebook import panels as module
-from mldeploy_jupyter.notebook.panels import VIEW_MIME, Panels, find_place
+from mldeploy_jupyter.notebook.panels import PREPARED, PREPARED_NEXT, VIEW_MIME, Panels, find_place
 from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.panel.packages import PACKAGES
 
 SERVICE = SimpleNamespace(name='a"b<c>', deployment_id="d1", workspace=SimpleNamespace(folder=SimpleNamespace(id="w1")))
 BUNDLE = {"text/plain": "churn", "text/html": "<p>churn</p>\n"}
@@ -141,3 +142,7 @@ def test_the_number_of_a_cell_is_that_of_its_last_run(panels: Panels) -> None:
     panels._cells[Path("/x/score.py")] = SimpleNamespace(execution_count=9)  # type: ignore[assignment]
     assert panels._cell_number("/x/score.py", 4) == 9
     assert panels._cell_number("/y/score.py", 4) == 4
+
+
+def test_a_kernel_imports_what_the_answers_need() -> None:
+    assert set(PACKAGES) <= {*PREPARED, *PREPARED_NEXT}
