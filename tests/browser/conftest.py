@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.gallery import build_gallery, serve
 from tests.browser.lab import Lab, find_chromium, open_browser
 from tests.browser.notebook import Notebook, make_notebook
 from tests.integration.notebook.conftest import end_services
@@ -71,6 +72,15 @@ def browser(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]
     """A browser with a profile of its own, as a context of Playwright."""
     with open_browser(tmp_path_factory.mktemp("profile")) as context:
         yield context
+
+
+@pytest.fixture(scope="session")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the gallery, which is built once."""
+    folder = tmp_path_factory.mktemp("gallery")
+    build_gallery(folder)
+    with serve(folder) as address:
+        yield address
 
 
 @pytest.fixture

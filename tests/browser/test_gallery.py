@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import REASON
-from tests.browser.gallery import AXE, RULES, build_gallery, serve, states
+from tests.browser.gallery import AXE, RULES, states
 from tests.browser.lab import find_chromium, open_browser
 
 pytestmark = pytest.mark.slow
@@ -50,14 +50,6 @@ UNREACHED = """() => [...document.querySelectorAll(
     if (element.matches('.mld-Log-stage')) return false;
     return shown && !group && !element.disabled && element.tabIndex >= 0 && !element.dataset.reached;
 }).map((element) => element.outerHTML.slice(0, 120))"""
-
-
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("gallery")
-    build_gallery(folder)
-    with serve(folder) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -179,15 +179,20 @@ test('what is ended before it was sent is never asked for', async () => {
 test('after a lost connection every subscription goes on after its last line', async () => {
   const lines: number[] = [];
   const lost: string[] = [];
+  const tries: number[] = [];
   vi.setSystemTime('2026-11-26T12:00:00.000Z');
-  port.subscribe('deployment', { deployment: 'd1' }, (event: Topics['deployment']['event']) => lines.push(...(event.lines ?? []).map(l => l.n)), since => lost.push(since));
+  port.subscribe('deployment', { deployment: 'd1' }, (event: Topics['deployment']['event']) => lines.push(...(event.lines ?? []).map(l => l.n)), (since, nextTry) => {
+    lost.push(since);
+    tries.push(Date.parse(nextTry ?? '') - Date.now());
+  });
   await settle();
   server.stream.push({ id: '1', seq: 1, event: { lines: [{ n: 1 }, { n: 2 }] } });
   await settle();
   server.isDown = true;
   server.stream.end();
   await vi.advanceTimersByTimeAsync(60_000);
-  expect(lost).toEqual(['2026-11-26T12:00:00.000Z']); // once, and since when
+  expect(new Set(lost)).toEqual(new Set(['2026-11-26T12:00:00.000Z'])); // since when
+  expect(tries.slice(0, 3)).toEqual([500, 1000, 2000]); // and when it is tried again
   server.isDown = false;
   await vi.advanceTimersByTimeAsync(LAST_PAUSE_MS * 1.25);
   expect(server.streams.length).toBe(2);

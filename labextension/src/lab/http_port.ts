@@ -32,7 +32,7 @@ interface Subscription {
   seq: number;
   lostSince: string;
   onEvent(event: unknown): void;
-  onLost(since: string): void;
+  onLost(since: string, nextTry?: string): void;
 }
 
 interface Change { subscribe: Subscription[]; unsubscribe: string[] }
@@ -75,7 +75,7 @@ export class HttpPort implements Port {
     topic: T,
     params: Topics[T]['params'],
     onEvent: (event: Topics[T]['event']) => void,
-    onLost: (since: string) => void = () => {},
+    onLost: (since: string, nextTry?: string) => void = () => {},
   ): () => void {
     this.#lastId += 1;
     const subscription: Subscription = {
@@ -138,9 +138,10 @@ export class HttpPort implements Port {
       const heard = await this.#openStream();
       if (!this.#subscriptions.size || this.#isClosed) return;
       if (heard) pause = FIRST_PAUSE_MS; // a proxy may cut a stream that works: nobody need know
-      else this.#tellLost();
+      const wait = pause * (0.75 + Math.random() / 2); // the pages of a server that was restarted do not all come at once
+      if (!heard) this.#tellLost(new Date(Date.now() + wait).toISOString());
       await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, pause * (0.75 + Math.random() / 2)); // the pages of a server that was restarted do not all come at once
+        const timer = setTimeout(resolve, wait);
         this.#wake = () => {
           clearTimeout(timer);
           resolve();
@@ -232,13 +233,13 @@ export class HttpPort implements Port {
     }
   }
 
-  #tellLost(): void {
+  /** After every attempt, since the next one is later. */
+  #tellLost(nextTry: string): void {
     const since = this.#heardAt || now();
     this.#heardAt = since;
     for (const one of [...this.#subscriptions.values()]) {
-      if (one.lostSince) continue;
-      one.lostSince = since;
-      one.onLost(since);
+      one.lostSince ||= since;
+      one.onLost(one.lostSince, nextTry);
     }
   }
 

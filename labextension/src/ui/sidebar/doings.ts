@@ -21,13 +21,14 @@ export interface Doings {
   flash: (key: string, word: string) => void;
   /** Shows a word until the order is answered and its row has changed. What it answers goes to `then`. */
   run: <A>(key: string, word: string, act: () => Promise<A>, then?: (answer: A) => Doing | null) => void;
-  /** The row has changed: an order that was answered is over. */
+  /** The row has changed: an order is over as soon as it is answered. */
   settle: (key: string) => void;
 }
 
 export function useDoings(): Doings {
   const [all, setAll] = useState<Record<string, Doing>>({});
   const timers = useRef(new Map<string, ReturnType<typeof setTimeout>>());
+  const changed = useRef(new Set<string>()); // rows that changed before their order was answered
   const now = useRef(all);
   now.current = all;
   useEffect(() => () => timers.current.forEach(timer => clearTimeout(timer)), []);
@@ -50,16 +51,20 @@ export function useDoings(): Doings {
     run: (key, word, act, then) => {
       if (now.current[key]?.busy) return;
       put(key, { word, busy: true });
+      changed.current.delete(key);
       act().then(
         answer => {
           if (then) return put(key, then(answer));
-          end(key, SETTLE);
+          if (changed.current.has(key)) put(key, null);
+          else end(key, SETTLE);
         },
         reason => put(key, { failure: asFailure(reason) }),
       );
     },
     settle: key => {
-      if (timers.current.has(key) && now.current[key]?.busy) put(key, null);
+      if (!now.current[key]?.busy) return;
+      if (timers.current.has(key)) put(key, null);
+      else changed.current.add(key);
     },
   };
 }

@@ -197,6 +197,19 @@ describe('actions', () => {
     await waitFor(() => expect(names()).toContain('iris-tree, Stopped'));
   });
 
+  it('are over when they are answered after their row has changed', async () => {
+    let done: () => void = () => undefined;
+    const { port } = draw({ 'service.stop': () => new Promise(resolve => (done = () => resolve({ text: 'Stopped' }))) });
+    await screen.findByRole('tree', { name: 'Services' });
+    openMenu('iris-tree');
+    await waitFor(() => expect(menu()).toContain('Stop'));
+    choose('Stop');
+    await waitFor(() => expect(names()).toContain('iris-tree, Stopping…'));
+    port.emit('overview', { services: [samples.serviceRow('iris-tree', 'stopped')] });
+    done();
+    await waitFor(() => expect(names()).toContain('iris-tree, Stopped'));
+  });
+
   it('show a failure below the row, in three lines', async () => {
     draw({ 'service.stop': { code: 'in-progress', error: 'It cannot be stopped now', cause: 'a deployment runs', hint: 'watch it with `mldeploy service show iris-tree`' } });
     await screen.findByRole('tree', { name: 'Services' });

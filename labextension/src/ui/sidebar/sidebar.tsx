@@ -51,7 +51,8 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   useOverview(overview, changes => {
     for (const { before, now: service } of changes) {
       const key = `s ${keyOf((service ?? before)!.workspace, (service ?? before)!.service)}`;
-      doings.settle(key);
+      if (service || doings.of(key)?.busy || kept[key]) doings.settle(key);
+      else doings.put(key, null);
     }
     const said = announce(changes, words);
     if (!!overview.lostSince !== wasLost.current) setTold(overview.lostSince ? words.lost : words.connected);

@@ -123,7 +123,7 @@ export function Tree(props: TreeProps) {
     } else if (back) {
       if (current.open) props.onOpen(current, false);
       else if (current.parent) move(rows.findIndex(row => row.key === current.parent));
-    } else if (event.key === 'Enter' || (event.key === ' ' && !typed.current.text)) props.onChoose(current);
+    } else if (event.key === 'Enter' || (event.key === ' ' && Date.now() - typed.current.at > TYPING)) props.onChoose(current);
     else if (event.key.length === 1) typeAhead(event.key, at);
     else return;
     event.preventDefault();

@@ -114,7 +114,7 @@ export function makeWords(trans: Translation) {
     deleteService: trans.__('Delete service'),
     deleteVersion: trans.__('Delete version'),
     askDeleteService: (name: string) => trans.__('Delete %1 and its revisions? Models stay registered. Type the name to confirm.', name),
-    askDeleteVersion: (id: string) => trans.__('Delete %1? Its files go, too. Type its id to confirm.', id),
+    askDeleteVersion: (id: string) => trans.__('Delete %1? Its number is not used again. Type its id to confirm.', id),
     nothingLeft: trans.__('Nothing is left of it.'),
     notAllGone: trans.__('Not everything is gone'),
     left: (what: string) => trans.__('Left: %1', what),
