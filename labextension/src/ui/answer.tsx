@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { Answer } from '../protocol';
 import { clock, count, milliseconds, size } from './format';
 import { Highlighted } from './highlight';
-import { Icon } from './icons';
+import { icon } from './icons';
 import { formatJson, parseJson } from './json_text';
 import { CopyButton, FailureMessage, Fold } from './parts';
 
@@ -17,20 +17,20 @@ export function AnswerView({ answer }: { answer: Answer }) {
   return (
     <>
       <div class="mld-Row">
-        <span class="mld-State" data-state={ok ? 'done' : 'failed'} role="status"><Icon name={ok ? 'done' : 'failed'} /><b class="mld-Word">{answer.status} {answer.reason}</b></span>
+        <span class="mld-State" data-state={ok ? 'done' : 'failed'} role="status">{icon(ok ? 'done' : 'failed')}<b class="mld-Word">{answer.status} {answer.reason}</b></span>
         <span class="mld-Dots mld-Muted mld-Cut"><span><bdi>{milliseconds(answer.ms)}</bdi></span><span><bdi>{size(answer.bytes)}</bdi></span><span>{clock(answer.time, true)}</span></span>
         <span class="mld-Grow" />
-        {answer.text ? <CopyButton label="Copy the response" copy={() => answer.text} /> : null}
+        {answer.text && <CopyButton label="Copy the response" copy={() => answer.text} />}
       </div>
       {answer.base64 && answer.contentType.startsWith('image/') ? (
         <img class="mld-Picture" alt="The picture that the service answered with" src={`data:${answer.contentType.split(';')[0]};base64,${answer.base64}`} />
       ) : (
         <pre class="mld-Code mld-Answer" tabIndex={0} role="group" aria-label="Response body">
           {answer.text ? <Highlighted text={json ?? answer.text} language={json === null ? '' : 'json'} /> : <span class="c">{answer.bytes ? `${size(answer.bytes)} of ${answer.contentType || 'bytes'}` : 'No body'}</span>}
-          {answer.cut ? <span class="c">{`\n… ${size(answer.bytes)} in all`}</span> : null}
+          {answer.cut && <span class="c">{`\n… ${size(answer.bytes)} in all`}</span>}
         </pre>
       )}
-      {answer.failure ? <FailureMessage failure={answer.failure} /> : null}
+      <FailureMessage failure={answer.failure} />
       {answer.timing.length ? (
         <div>
           <div class="mld-Row"><h4 class="mld-H mld-Grow">Where the time went</h4><span class="mld-Muted">Server-Timing</span></div>
@@ -41,7 +41,7 @@ export function AnswerView({ answer }: { answer: Answer }) {
       {answer.headers.length ? (
         <>
           <Fold class="mld-mod-plain" open={open} onFold={() => setOpen(!open)}>Headers <span class="mld-Muted">{count(answer.headers.length)}</span></Fold>
-          {open ? <dl class="mld-Pairs mld-Headers">{answer.headers.map(([name, value]) => <><dt>{name}</dt><dd class="mld-Cut" title={value}>{value}</dd></>)}</dl> : null}
+          {open && <dl class="mld-Pairs mld-Headers">{answer.headers.map(([name, value]) => <><dt>{name}</dt><dd class="mld-Cut" title={value}>{value}</dd></>)}</dl>}
         </>
       ) : null}
     </>

@@ -25,7 +25,7 @@ export function ApiTab({ service, onTry }: { service: Service; onTry: () => void
           </button>
         ))}
       </div>
-      {current ? <OperationView key={current.id} {...current} document={document} auth={service.auth} onTry={onTry} /> : null}
+      {current && <OperationView key={current.id} {...current} document={document} auth={service.auth} onTry={onTry} />}
     </div>
   );
 }
@@ -48,7 +48,7 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
       <div class="mld-Row">
         <h4 class="mld-H mld-Grow">{verb} {path}</h4>
         <span class="mld-Muted mld-mod-optional mld-Cut">{[...media, needsKey ? `needs a ${auth}` : ''].filter(Boolean).join(', ')}</span>
-        {path === '/score' && verb === 'POST' ? <Button onClick={onTry}>Try in Test</Button> : null}
+        {path === '/score' && verb === 'POST' && <Button onClick={onTry}>Try in Test</Button>}
       </div>
       {rows.length ? (
         <Scroll label="Request fields">
@@ -58,7 +58,7 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
           </table>
         </Scroll>
       ) : null}
-      {rows.length > FEW && !all ? <button type="button" class="mld-Link" onClick={() => setAll(true)}>Show {rows.length - FEW} more fields</button> : null}
+      {rows.length > FEW && !all && <button type="button" class="mld-Link" onClick={() => setAll(true)}>Show {rows.length - FEW} more fields</button>}
       <Scroll label="Responses">
         <table class="mld-Table mld-mod-flush">
           <thead><tr><th scope="col">Response</th><th scope="col">When</th></tr></thead>

@@ -9,9 +9,9 @@ export function Cause({ cause }: { cause: CauseData }) {
       <div>
         <p class="mld-Cause-what">{capital(cause.what)}</p>
         <dl>
-          {cause.why ? <><dt>Cause</dt><dd><Marked text={capital(cause.why)} /></dd></> : null}
-          {cause.hint ? <><dt>Hint</dt><dd><Marked text={capital(cause.hint)} /></dd></> : null}
-          {cause.where ? <><dt>Where</dt><dd><Place where={cause.where} /></dd></> : null}
+          {cause.why && <><dt>Cause</dt><dd><Marked text={capital(cause.why)} /></dd></>}
+          {cause.hint && <><dt>Hint</dt><dd><Marked text={capital(cause.hint)} /></dd></>}
+          {cause.where && <><dt>Where</dt><dd><Place where={cause.where} /></dd></>}
         </dl>
       </div>
       {cause.where?.excerpt.length ? <Excerpt where={cause.where} /> : null}
@@ -27,7 +27,7 @@ function Place({ where }: { where: Where }) {
   return (
     <>
       <button type="button" class="mld-Link" onClick={() => port.focusCell?.(cell as number, line ?? 1)}>{label}</button>
-      {where.text ? <>, {where.text}</> : null}
+      {where.text && <>, {where.text}</>}
     </>
   );
 }

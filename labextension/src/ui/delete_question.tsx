@@ -34,7 +34,7 @@ export function DeleteQuestion({ service, onKeep, onDeleted }: { service: Servic
       >
         <input class="mld-Input" id={id} style={{ inlineSize: '168px' }} autocomplete="off" spellcheck={false} value={typed} onInput={event => setTyped(event.currentTarget.value)} onKeyDown={event => event.key === 'Enter' && remove()} />
       </Confirm>
-      {failure ? <FailureMessage failure={failure} onDismiss={dismiss} /> : null}
+      <FailureMessage failure={failure} onDismiss={dismiss} />
       {left.length ? <FailureMessage failure={{ code: 'left', error: 'Not everything is gone', cause: `Left: ${left.join(', ')}`, hint: 'Delete it again' }} /> : null}
     </>
   );

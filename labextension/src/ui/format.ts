@@ -37,18 +37,22 @@ export function count(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** A word as a title. */
+export function title(word: string): string {
+  return word[0]!.toUpperCase() + word.slice(1);
+}
+
 export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
 const two = (value: number) => String(value).padStart(2, '0');
-const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];
 
 /** `14:02`, in the reader's time zone. */
 export function clock(time: string, seconds = false): string {
   const date = new Date(time);
   if (Number.isNaN(date.getTime())) return '';
-  return `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ''}`;
+  return date.toTimeString().slice(0, seconds ? 8 : 5);
 }
 
 /** Under ten minutes `4 s ago`; later the time; from yesterday on with the day. */
@@ -72,8 +76,8 @@ function day(date: Date, now: Date): string {
   const days = Math.round((midnight(now) - midnight(date)) / 86_400_000);
   if (days === 0) return '';
   if (days === 1) return 'Yesterday, ';
-  const year = date.getFullYear() === now.getFullYear() ? '' : ` ${date.getFullYear()}`;
-  return `${date.getDate()} ${MONTHS[date.getMonth()]}${year}, `;
+  const year = date.getFullYear() === now.getFullYear() ? undefined : 'numeric';
+  return `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year })}, `; // in the words of all the rest
 }
 
 /** The exact time, for titles. */

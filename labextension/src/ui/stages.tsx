@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Stage, Timeline } from '../protocol';
 import { duration, elapsed } from './format';
-import { Icon } from './icons';
+import { icon } from './icons';
 import { STAGE_LOOKS, stageDetail } from './words';
 
 /** All stages, one row each from the start, so that nothing moves while they run. A click leads to the stage's log. */
@@ -20,14 +20,14 @@ function StageRow({ stage, timeline, secondsSince, onPick }: { stage: Stage; tim
   const time = stage.state === 'running' ? elapsed((stage.seconds ?? 0) + secondsSince) : duration(stage.seconds);
   return (
     <li class="mld-Stage" data-state={look.state} aria-current={current ? 'step' : undefined}>
-      <Icon name={look.icon} spin={look.spin} />
+      {icon(look.icon, { spin: look.spin })}
       <button type="button" class="mld-Stage-name" onClick={() => onPick(stage.id)}>
         {stage.title}
         <span class="mld-VisuallyHidden">, {look.word.toLowerCase()}</span>
       </button>
       <span class="mld-Stage-detail mld-Cut" title={detail}><bdi>{detail}</bdi></span>
-      {stage.state === 'running' ? <Progress stage={stage} /> : null}
-      {time && stage.state !== 'waiting' ? <span class="mld-Stage-time"><bdi>{time}</bdi></span> : null}
+      {stage.state === 'running' && <Progress stage={stage} />}
+      {time && stage.state !== 'waiting' && <span class="mld-Stage-time"><bdi>{time}</bdi></span>}
     </li>
   );
 }

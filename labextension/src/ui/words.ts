@@ -60,6 +60,9 @@ export function isRunning(timeline: Timeline): boolean {
   return timeline.state === 'deploying' || timeline.state === 'updating';
 }
 
+/** Orders without a question, whose word is the button's. */
+export const SIMPLE = ['restart', 'stop', 'start'] as const;
+
 /** The stage at which an ended deployment stands. */
 export function endStage(timeline: Timeline): Stage | undefined {
   return timeline.stages.find(stage => stage.state === timeline.state);
@@ -116,18 +119,6 @@ export function announcement(timeline: Timeline): string {
   const done = timeline.stages.filter(stage => stage.state === 'done').at(-1);
   const now = timeline.stages.find(stage => stage.state === 'running');
   return [done && `${done.title} done in ${duration(done.seconds)}.`, now && `${now.title} started.`].filter(Boolean).join(' ');
-}
-
-/** The line below the header where there is neither progress nor a service to show. */
-export function note(timeline: Timeline): string {
-  if (timeline.message) return timeline.message;
-  if (timeline.state === 'cancelled') return `Cancelled${timeline.finished ? ` at ${clock(timeline.finished)}` : ''}. ${stays(timeline)}`;
-  if (timeline.state === 'interrupted') return `It ended${timeline.finished ? ` at ${clock(timeline.finished)}` : ''} without finishing. ${stays(timeline)}`;
-  return stays(timeline);
-}
-
-function stays(timeline: Timeline): string {
-  return timeline.serving ? `Revision ${timeline.serving} keeps serving.` : 'Nothing was changed.';
 }
 
 /** What stands for time in the header: it counts while something runs. */
