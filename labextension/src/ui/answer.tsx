@@ -6,7 +6,7 @@ import { icon } from './icons';
 import { formatJson, parseJson } from './json_text';
 import { CopyButton, FailureMessage, Fold } from './parts';
 
-const COLOURS = ['mld-c1', 'mld-c2', 'mld-c3', 'mld-c4', 'mld-c5'];
+const colour = (part: number) => `mld-c${(part % 5) + 1}`; // the style sheet has five
 
 /** What a service answered: status, body, where the time went, headers. */
 export function AnswerView({ answer }: { answer: Answer }) {
@@ -31,19 +31,19 @@ export function AnswerView({ answer }: { answer: Answer }) {
         </pre>
       )}
       <FailureMessage failure={answer.failure} />
-      {answer.timing.length ? (
+      {answer.timing.length > 0 && (
         <div>
           <div class="mld-Row"><h4 class="mld-H mld-Grow">Where the time went</h4><span class="mld-Muted">Server-Timing</span></div>
-          <div class="mld-SplitBar" aria-hidden="true">{answer.timing.map((part, at) => <i class={COLOURS[at % COLOURS.length]} style={{ '--w': String(total ? Math.max(part.ms / total, 0.002) : 1) }} />)}</div>
-          <div class="mld-Legend">{answer.timing.map((part, at) => <><i class={COLOURS[at % COLOURS.length]} /><span>{part.title}</span><b><bdi>{milliseconds(part.ms)}</bdi></b></>)}</div>
+          <div class="mld-SplitBar" aria-hidden="true">{answer.timing.map((part, at) => <i class={colour(at)} style={{ '--w': String(total ? Math.max(part.ms / total, 0.002) : 1) }} />)}</div>
+          <div class="mld-Legend">{answer.timing.map((part, at) => <><i class={colour(at)} /><span>{part.title}</span><b><bdi>{milliseconds(part.ms)}</bdi></b></>)}</div>
         </div>
-      ) : null}
-      {answer.headers.length ? (
+      )}
+      {answer.headers.length > 0 && (
         <>
           <Fold class="mld-mod-plain" open={open} onFold={() => setOpen(!open)}>Headers <span class="mld-Muted">{count(answer.headers.length)}</span></Fold>
           {open && <dl class="mld-Pairs mld-Headers">{answer.headers.map(([name, value]) => <><dt>{name}</dt><dd class="mld-Cut" title={value}>{value}</dd></>)}</dl>}
         </>
-      ) : null}
+      )}
     </>
   );
 }

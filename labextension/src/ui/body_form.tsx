@@ -3,7 +3,7 @@ import { icon } from './icons';
 import { type Scalar, type Shape, cellText, emptyRow, fits, typedValue } from './input_schema';
 import { type Json, JsonError, type Path, formatJson, getAt, parseJson, setAt } from './json_text';
 import { parseBlock } from './paste';
-import { Button, IconButton, Message, Scroll } from './parts';
+import { Button, IconButton, Message, Scroll, withValue } from './parts';
 import { useId } from './port_context';
 
 export interface Problem { path: Path; text: string }
@@ -69,7 +69,7 @@ function Control({ id, scalar, text, isNull, onText, invalid, describedBy, label
   if (scalar.kind === 'boolean' || scalar.kind === 'choice') {
     const choices = scalar.kind === 'boolean' ? ['true', 'false'] : scalar.choices;
     const all = choices.includes(text) ? choices : [text, ...choices];
-    const select = <select class={compact ? 'mld-Frame-select' : 'mld-Select'} value={text} onChange={event => onText(event.currentTarget.value)} {...shared}>{all.map(one => <option key={one} value={one}>{one || (scalar.nullable ? 'null' : '–')}</option>)}</select>;
+    const select = <select class={compact ? 'mld-Frame-select' : 'mld-Select'} value={text} onChange={withValue(onText)} {...shared}>{all.map(one => <option key={one} value={one}>{one || (scalar.nullable ? 'null' : '–')}</option>)}</select>;
     return compact ? select : <span class="mld-Pick">{select}{icon('down')}</span>;
   }
   const numeric = scalar.kind === 'number' || scalar.kind === 'integer';
@@ -81,7 +81,7 @@ function Control({ id, scalar, text, isNull, onText, invalid, describedBy, label
       autocomplete="off"
       spellcheck={false}
       value={text}
-      onInput={event => onText(event.currentTarget.value)}
+      onInput={withValue(onText)}
       {...shared}
     />
   );
@@ -222,7 +222,7 @@ export function JsonEditor({ id, label, value, draft, onChange, onText, invalid,
   const messageId = useId();
   return (
     <>
-      <textarea id={id} class="mld-Input mld-mod-mono mld-Area" aria-label={label} aria-invalid={!!error || invalid || undefined} aria-describedby={error ? messageId : undefined} rows={rows} spellcheck={false} value={text} onInput={event => input(event.currentTarget.value)} />
+      <textarea id={id} class="mld-Input mld-mod-mono mld-Area" aria-label={label} aria-invalid={!!error || invalid || undefined} aria-describedby={error ? messageId : undefined} rows={rows} spellcheck={false} value={text} onInput={withValue(input)} />
       {message && <Message id={messageId} text={message} />}
     </>
   );

@@ -1,6 +1,7 @@
 import type { Cause as CauseData, Where } from '../protocol';
 import { Marked, capital } from './parts';
 import { usePort } from './port_context';
+import { listed } from './format';
 
 /** Why it failed, in the words of the terminal's three lines; beside it the lines of the cell. */
 export function Cause({ cause }: { cause: CauseData }) {
@@ -23,7 +24,7 @@ function Place({ where }: { where: Where }) {
   const port = usePort();
   const { cell, line } = where;
   const label = cell === null ? '' : line === null ? `cell ${cell}` : `cell line ${line}`;
-  if (!label || !port.focusCell) return <>{[label, where.text].filter(Boolean).join(', ')}</>;
+  if (!label || !port.focusCell) return <>{listed(label, where.text)}</>;
   return (
     <>
       <button type="button" class="mld-Link" onClick={() => port.focusCell?.(cell as number, line ?? 1)}>{label}</button>

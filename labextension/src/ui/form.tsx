@@ -2,8 +2,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../protocol';
 import { Highlighted } from './highlight';
 import { icon } from './icons';
-import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Pick, Segments } from './parts';
+import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Pick, Segments, withValue, focusControl } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useId } from './port_context';
+import { isArray } from './json_text';
+import { listed } from './format';
 
 type Values = Record<string, unknown>;
 type Begun = Requests['form.submit'][1];
@@ -48,7 +50,7 @@ export function FormView({ form: kind, service, workspace, version, onBegun, onC
   const root = useRef<HTMLFormElement>(null);
   const begun = useRef(false);
   const { busy, failure: refused, order, dismiss } = useOrder();
-  const focus = (field: string) => requestAnimationFrame(() => root.current?.querySelector<HTMLElement>(`[data-field="${CSS.escape(field)}"] :is(input, select, textarea)`)?.focus());
+  const focus = (field: string) => focusControl(root, `[data-field="${CSS.escape(field)}"]`);
   useEffect(() => {
     if (refused?.field) focus(refused.field);
   }, [refused]);
@@ -253,7 +255,7 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
     return <Select field={field} value={text} onValue={onValue} shared={shared} />;
   }
   if (field.kind === 'models') {
-    const chosen = Array.isArray(value) ? (value as string[]) : [];
+    const chosen = isArray(value) ? (value as string[]) : [];
     return (
       <span class="mld-Inline">
         <Select field={field} value={chosen[0] ?? ''} onValue={one => onValue(one ? [one, ...chosen.slice(1)] : chosen.slice(1))} shared={shared} />
@@ -262,12 +264,12 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
     );
   }
   if (field.kind === 'pairs' || field.kind === 'list' || field.kind === 'long-text') {
-    const lines = field.kind === 'pairs' ? Object.entries((value as Record<string, unknown> | null) ?? {}).map(([key, one]) => `${key}=${String(one)}`).join('\n') : Array.isArray(value) ? value.join('\n') : text;
+    const lines = field.kind === 'pairs' ? Object.entries((value as Record<string, unknown> | null) ?? {}).map(([key, one]) => `${key}=${String(one)}`).join('\n') : isArray(value) ? value.join('\n') : text;
     return <Lines kind={field.kind} text={lines} placeholder={field.placeholder || (field.kind === 'pairs' ? 'KEY=VALUE, one a line' : '')} onValue={onValue} shared={shared} />;
   }
   const numeric = field.kind === 'integer' || field.kind === 'number';
   if (field.kind === 'secret') {
-    return <span class="mld-Inline"><input class="mld-Input" type="password" autocomplete="new-password" placeholder={field.placeholder} value={text} onInput={event => onValue(event.currentTarget.value)} {...shared} /></span>;
+    return <span class="mld-Inline"><input class="mld-Input" type="password" autocomplete="new-password" placeholder={field.placeholder} value={text} onInput={withValue(onValue)} {...shared} /></span>;
   }
   const listed = field.kind === 'combo' && field.choices.length > 0;
   const input = (
@@ -279,7 +281,7 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
       spellcheck={false}
       placeholder={field.placeholder}
       value={text}
-      onInput={event => onValue(numeric ? numberOf(event.currentTarget.value) : event.currentTarget.value)}
+      onInput={withValue(typed => onValue(numeric ? numberOf(typed) : typed))}
       {...shared}
       {...(listed ? { id: undefined, 'aria-label': field.label } : {})}
     />
@@ -302,7 +304,7 @@ function numberOf(text: string): unknown {
 }
 
 function Select({ field, value, onValue, shared }: { field: FormField; value: string; onValue: (value: string) => void; shared: Shared }) {
-  const options = field.choices.map(choice => [choice.value, [choice.label, choice.detail].filter(Boolean).join(', ')] as [string, string]);
+  const options = field.choices.map(choice => [choice.value, listed(choice.label, choice.detail)] as [string, string]);
   if (!field.choices.some(choice => choice.value === value)) options.unshift([value, value || field.placeholder || 'Choose…']);
   return <Pick control value={value} options={options} onPick={onValue} {...shared} />;
 }
@@ -323,5 +325,5 @@ function Lines({ kind, text, placeholder, onValue, shared }: { kind: string; tex
     last.current = kind === 'pairs' ? Object.entries(value as object).map(([key, one]) => `${key}=${String(one)}`).join('\n') : kind === 'list' ? lines.join('\n') : next;
     onValue(value);
   };
-  return <textarea class="mld-Input mld-Area" rows={2} placeholder={placeholder} spellcheck={false} value={typed} onInput={event => input(event.currentTarget.value)} {...shared} />;
+  return <textarea class="mld-Input mld-Area" rows={2} placeholder={placeholder} spellcheck={false} value={typed} onInput={withValue(input)} {...shared} />;
 }

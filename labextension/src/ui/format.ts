@@ -37,6 +37,11 @@ export function count(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** Those of the words that there are, with commas. */
+export function listed(...words: (string | false | undefined)[]): string {
+  return words.filter(Boolean).join(', ');
+}
+
 /** A word as a title. */
 export function title(word: string): string {
   return word[0]!.toUpperCase() + word.slice(1);
@@ -50,25 +55,27 @@ const two = (value: number) => String(value).padStart(2, '0');
 
 /** `14:02`, in the reader's time zone. */
 export function clock(time: string, seconds = false): string {
-  const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return '';
-  return date.toTimeString().slice(0, seconds ? 8 : 5);
+  return withDate(time, date => date.toTimeString().slice(0, seconds ? 8 : 5));
 }
 
-/** Under ten minutes `4 s ago`; later the time; from yesterday on with the day. */
-export function ago(time: string, now: Date = new Date()): string {
+/** What `write` makes of a time; nothing of what is none. */
+function withDate(time: string, write: (date: Date) => string): string {
   const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return '';
-  const seconds = Math.max(0, (now.getTime() - date.getTime()) / 1000);
-  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
-  if (seconds < 600) return `${Math.floor(seconds / 60)} min ago`;
-  return `${day(date, now)}${clock(time)}`;
+  return Number.isNaN(+date) ? '' : write(date);
+}
+
+/** Under ten minutes `4 s ago`; later as `moment`. */
+export function ago(time: string, now: Date = new Date()): string {
+  return withDate(time, date => {
+    const seconds = Math.max(0, (now.getTime() - date.getTime()) / 1000);
+    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+    return seconds < 600 ? `${Math.floor(seconds / 60)} min ago` : moment(time, now);
+  });
 }
 
 /** `14:01` today, `Yesterday, 09:22`, `2 June, 16:40`, `2 June 2025, 16:40`. */
 export function moment(time: string, now: Date = new Date()): string {
-  const date = new Date(time);
-  return Number.isNaN(date.getTime()) ? '' : `${day(date, now)}${clock(time)}`;
+  return withDate(time, date => day(date, now) + clock(time));
 }
 
 function day(date: Date, now: Date): string {
@@ -80,11 +87,9 @@ function day(date: Date, now: Date): string {
   return `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year })}, `; // in the words of all the rest
 }
 
-/** The exact time, for titles. */
+/** The exact time, for titles: `2026-06-02 14:02:07`, as Swedes write it. */
 export function exact(time: string): string {
-  const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return '';
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(time, true)}`;
+  return withDate(time, date => date.toLocaleString('sv'));
 }
 
 /** `0:36.418`, `1:02:03.000`: the time of a log line since the deployment began. */

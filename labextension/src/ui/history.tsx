@@ -52,7 +52,7 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
                 </tr>
                 {asked === revision.number && (
                   <tr>
-                    <td colSpan={8} style={{ padding: 0 }}>
+                    <td colSpan={8}>
                       <Confirm label={`Roll back to revision ${revision.number}`} question={question(revision)} yes={`Roll back to ${revision.number}`} no={`Keep revision ${service.revision}`} busy={rollback.busy !== ''} onYes={() => act(revision)} onNo={() => setAsked(0)} />
                     </td>
                   </tr>

@@ -5,7 +5,7 @@ import { icon } from './icons';
 import type { LogBuffer } from './log_buffer';
 import { HEADING, type HeadingRow, Layout, ROW, type Row, findMatches, findRow, headingOf, isLine, listRows, searchPattern } from './log_rows';
 import { parse, plain } from './log_text';
-import { CopyButton, FailureMessage, IconButton, Pick } from './parts';
+import { CopyButton, FailureMessage, IconButton, Pick, consume, withValue } from './parts';
 import { asFailure } from './port_context';
 import { STAGE_LOOKS } from './words';
 
@@ -118,8 +118,7 @@ export function LogView(props: LogViewProps) {
     else if (event.key === '/') searchBox.current?.focus();
     else if (event.key === 'End') toEnd();
     else return;
-    event.preventDefault();
-    event.stopPropagation();
+    consume(event);
   };
 
   const text = () => rows.map(row => (isLine(row) ? plain(row.text) + (row.cut ? moreWord(row.cut) : '') : `${row.stage.title}:`)).join('\n');
@@ -151,16 +150,15 @@ export function LogView(props: LogViewProps) {
             placeholder={props.placeholder ?? 'Search'}
             value={search}
             ref={searchBox}
-            onInput={event => {
-              setSearch(event.currentTarget.value);
+            onInput={withValue(typed => {
+              setSearch(typed);
               setMatch(0);
-            }}
+            })}
             onKeyDown={event => {
               if (event.key === 'Enter') showMatch(inView ? match + (event.shiftKey ? -1 : 1) : match);
               else if (event.key === 'Escape' && search) setSearch('');
               else return;
-              event.preventDefault();
-              event.stopPropagation();
+              consume(event);
             }}
           />
           {search && (

@@ -10,7 +10,7 @@ import { History } from './history';
 import { type IconName, icon } from './icons';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
-import { Button, CopyButton, FailureMessage, Fold, Marked, Menu, type MenuItem, Mid, writeClipboard } from './parts';
+import { Button, CopyButton, FailureMessage, Fold, Marked, Menu, type MenuItem, Mid, writeClipboard, focusControl } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
 import { ServiceLog } from './service_log';
 import { SettingsTab } from './settings_tab';
@@ -28,6 +28,9 @@ export interface PanelProps extends ServiceRef {
 
 /** What the header says while an order from its menu is carried out. */
 const ACTING: Record<string, string> = { stop: 'Stopping…', start: 'Starting…', restart: 'Restarting…', reload: 'Reloading…' };
+
+/** States that one line explains. */
+const BRIEF = ['not-started', 'cancelled', 'interrupted'];
 
 const CANCEL_PATIENCE = 5000; // milliseconds after which the Cancel button comes back
 
@@ -73,7 +76,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
     if (deployment) setWatched(deployment);
   };
   // Where little happened one line says it; stages and log are folded below.
-  const brief = !!shown && (shown.state === 'not-started' || shown.state === 'cancelled' || shown.state === 'interrupted');
+  const brief = !!shown && BRIEF.includes(shown.state);
   const since = useSecondsSince(shown, !!shown && isRunning(shown) && !lost);
   const serves = !!service && !!service.revision && service.state !== 'deleted';
   const ended = !!shown && !isRunning(shown);
@@ -88,29 +91,27 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   const chooseSettings = () => {
     setTab('settings');
     setServingOpen(true);
-    requestAnimationFrame(() => root.current?.querySelector<HTMLElement>('[data-tab=settings] :is(input, select, textarea)')?.focus());
+    focusControl(root, '[data-tab=settings]');
   };
   const root = useRef<HTMLElement>(null);
 
   useEffect(() => setNotCancelled(''), [shown?.deployment, shown?.state]);
 
-  const act = {
-    cancel: async () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...place }),
-    retry: () => shown && orders.order('retry', () => port.request('deployment.retry', { deployment: shown.deployment, ...place }), answer => begin(answer.deployment)),
-    report: async () => (await port.request('deployment.report', { deployment: watched, ...place })).markdown,
-    simple: (order: (typeof SIMPLE)[number]) => orders.order(order, () => port.request(`service.${order}`, ref)),
-    reload: () => orders.order('reload', () => port.request('service.reload', ref), answer => begin(answer.deployment)),
-  };
+  const cancel = async () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...place });
+  const retry = () => shown && orders.order('retry', () => port.request('deployment.retry', { deployment: shown.deployment, ...place }), answer => begin(answer.deployment));
+  const readReport = async () => (await port.request('deployment.report', { deployment: watched, ...place })).markdown;
+  const carryOut = (order: (typeof SIMPLE)[number]) => orders.order(order, () => port.request(`service.${order}`, ref));
+  const reload = () => orders.order('reload', () => port.request('service.reload', ref), answer => begin(answer.deployment));
 
   const can = (order: Service['can'][number]) => !!service?.can.includes(order);
   const menu = [
-    shown?.can.includes('report') && { label: 'Copy report', act: () => void act.report().then(copyQuietly) },
+    shown?.can.includes('report') && { label: 'Copy report', act: () => void readReport().then(copyQuietly) },
     service?.scoringUri && { label: 'Copy scoring URI', act: () => void copyQuietly(service.scoringUri) },
     port.openPanel && { label: 'Open in Lab', act: () => port.openPanel?.(ref) },
     serves && can('update') && { label: 'Update…', act: chooseSettings },
-    can('reload') && { label: 'Reload the entry script', act: act.reload },
+    can('reload') && { label: 'Reload the entry script', act: reload },
     can('rollback') && { label: 'Roll back…', act: () => { setTab('history'); setServingOpen(true); } },
-    ...SIMPLE.filter(can).map(order => ({ label: title(order), act: () => act.simple(order) })),
+    ...SIMPLE.filter(can).map(order => ({ label: title(order), act: () => carryOut(order) })),
     can('delete') && { label: 'Delete…', act: () => setDeleting(true), danger: true },
   ].filter(Boolean) as MenuItem[];
 
@@ -136,12 +137,12 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
           ) : null}
         </p>
         <div class="mld-Actions">
-          {shown && isRunning(shown) && shown.can.includes('cancel') && !lost && <Cancel timeline={shown} cancel={act.cancel} onSlow={setNotCancelled} />}
-          {told && ended && told.state === 'failed' && told.can.includes('report') && <span class="mld-mod-optional"><CopyButton label="Copy report" copy={act.report}>Copy report</CopyButton></span>}
-          {told && ended && told.can.includes('retry') && !lost && !superseded && <Button kind="primary" busy={orders.busy === 'retry'} onClick={act.retry}>{told.state === 'failed' ? 'Retry' : 'Deploy again'}</Button>}
+          {shown && isRunning(shown) && shown.can.includes('cancel') && !lost && <Cancel timeline={shown} cancel={cancel} onSlow={setNotCancelled} />}
+          {told && ended && told.state === 'failed' && told.can.includes('report') && <span class="mld-mod-optional"><CopyButton label="Copy report" copy={readReport}>Copy report</CopyButton></span>}
+          {told && ended && told.can.includes('retry') && !lost && !superseded && <Button kind="primary" busy={orders.busy === 'retry'} onClick={retry}>{told.state === 'failed' ? 'Retry' : 'Deploy again'}</Button>}
           {superseded && <Button onClick={() => setWatched(service.deployment)}>Show the newest</Button>}
           {showsService && port.openPanel && <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button>}
-          {showsService && can('start') && service?.state === 'stopped' && !lost && <Button kind="primary" busy={orders.busy === 'start'} onClick={() => act.simple('start')}>{orders.busy === 'start' ? 'Starting…' : 'Start'}</Button>}
+          {showsService && can('start') && service?.state === 'stopped' && !lost && <Button kind="primary" busy={orders.busy === 'start'} onClick={() => carryOut('start')}>{orders.busy === 'start' ? 'Starting…' : 'Start'}</Button>}
           {showsService && can('update') && service?.state !== 'stopped' && !lost && <Button onClick={chooseSettings}>Update…</Button>}
           <Menu items={lost ? [] : menu} />
         </div>
@@ -160,7 +161,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
       {shown && folds && (
         <Fold open={unfolded} onFold={() => setUnfolded(!unfolded)}>
           <span>{brief ? 'Stages and log' : summary(shown)[0]}</span>
-          <span class="mld-Muted mld-Cut">{brief ? '' : summary(shown)[1]}</span>
+          {!brief && <span class="mld-Muted mld-Cut">{summary(shown)[1]}</span>}
         </Fold>
       )}
       {shown && (folds ? unfolded : shown.state !== 'not-started' && !showsService) ? (

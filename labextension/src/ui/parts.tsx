@@ -4,17 +4,31 @@ import type { Failure } from '../protocol';
 import { type IconName, icon } from './icons';
 import { useId } from './port_context';
 
+/** Gives the focus to the first control in a part of `root`, once it is drawn. */
+export function focusControl(root: { current: HTMLElement | null }, part: string): void {
+  requestAnimationFrame(() => root.current?.querySelector<HTMLElement>(`${part} :is(input, select, textarea)`)?.focus());
+}
+
+/** The event is ours alone. */
+export function consume(event: Event): void {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/** Passes on what a control holds now. */
+export const withValue = (act: (value: string) => void) => (event: { currentTarget: { value: string } }) => act(event.currentTarget.value);
+
 /** A name that is cut in the middle when there is no room: its last characters tell names apart. */
 export function Mid({ text, code, tail = 7 }: { text: string; code?: boolean; tail?: number }) {
   const characters = [...text];
   const at = Math.max(0, characters.length - tail);
-  const parts = (
-    <>
+  const Tag = code ? 'code' : 'span';
+  return (
+    <Tag class="mld-Mid" title={text}>
       {at > 0 && <span>{characters.slice(0, at).join('')}</span>}
       <span>{characters.slice(at).join('')}</span>
-    </>
+    </Tag>
   );
-  return code ? <code class="mld-Mid" title={text}>{parts}</code> : <span class="mld-Mid" title={text}>{parts}</span>;
 }
 
 type ButtonProps = {
@@ -147,8 +161,7 @@ export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; lab
     } else {
       return;
     }
-    event.preventDefault();
-    event.stopPropagation();
+    consume(event);
   };
   if (!items.length) return null;
   return (
@@ -197,7 +210,7 @@ export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; lab
 export function Pick({ label, value, options, onPick, optional, control, ...attributes }: { label?: string; value: string; options: [string, string][]; onPick: (value: string) => void; optional?: boolean; control?: boolean; id?: string }) {
   return (
     <span class={optional ? 'mld-Pick mld-mod-optional' : 'mld-Pick'}>
-      <select class={control ? 'mld-Select' : 'mld-Select mld-mod-compact'} aria-label={label} value={value} onChange={event => onPick(event.currentTarget.value)} {...attributes}>
+      <select class={control ? 'mld-Select' : 'mld-Select mld-mod-compact'} aria-label={label} value={value} onChange={withValue(onPick)} {...attributes}>
         {options.map(([key, text]) => <option value={key} key={key}>{text}</option>)}
       </select>
       {icon('down')}
@@ -206,7 +219,7 @@ export function Pick({ label, value, options, onPick, optional, control, ...attr
 }
 
 /** A choice of two to five, drawn as one bar; a real radio group. */
-export function Segments<V extends string>({ label, value, options, onPick }: { label: string; value: V; options: [V, string][]; onPick: (value: V) => void }) {
+export function Segments<V extends string>({ label, value, options, onPick }: { label: string; value: V; options: readonly (readonly [V, string])[]; onPick: (value: V) => void }) {
   const name = useId();
   return (
     <div class="mld-Seg" role="radiogroup" aria-label={label}>
@@ -259,7 +272,7 @@ export function Fold({ open, onFold, children, class: more = '' }: { open: boole
 export function Confirm(props: { label: string; question: ComponentChildren; yes: string; no: string; onYes: () => void; onNo: () => void; busy?: boolean; danger?: boolean; children?: ComponentChildren; ready?: boolean }) {
   const root = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    const first = root.current?.querySelector<HTMLElement>('input') ?? root.current?.querySelector<HTMLElement>('[data-safe] button, button[data-safe]');
+    const first = root.current?.querySelector<HTMLElement>('input') ?? root.current?.querySelector<HTMLElement>('[data-safe] button');
     first?.focus();
   }, []);
   return (
@@ -276,7 +289,7 @@ export function Confirm(props: { label: string; question: ComponentChildren; yes
         }
       }}
     >
-      <span class="mld-Grow" style={{ minInlineSize: '240px' }}>{props.question}</span>
+      <span class="mld-Grow">{props.question}</span>
       {props.children}
       <span class="mld-Actions">
         <Button kind={props.danger ? 'dangerFill' : 'primary'} busy={props.busy} disabled={props.ready === false} onClick={props.onYes}>{props.yes}</Button>

@@ -13,6 +13,8 @@ export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (
   const ref = refOf(service);
   const orders = useOrder();
   const [asking, setAsking] = useState<'' | 'delete' | 'key'>('');
+  const ask = (what: typeof asking) => setAsking(asking === what ? '' : what);
+  const token = service.auth === 'token';
   const can = (order: Service['can'][number]) => service.can.includes(order);
   const order = (name: (typeof SIMPLE)[number]) => orders.order(name, () => port.request(`service.${name}`, ref));
   return (
@@ -21,17 +23,17 @@ export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (
       <Facts service={service} />
       <div class="mld-Foot">
         {SIMPLE.filter(can).map(name => <Button key={name} busy={orders.busy === name} onClick={() => order(name)}>{title(name)}</Button>)}
-        {can('regen-key') && <Button expanded={asking === 'key'} onClick={() => setAsking(asking === 'key' ? '' : 'key')}>New {service.auth === 'token' ? 'tokens' : 'key'}…</Button>}
-        {can('delete') && <Button kind="danger" expanded={asking === 'delete'} onClick={() => setAsking(asking === 'delete' ? '' : 'delete')}>Delete…</Button>}
+        {can('regen-key') && <Button expanded={asking === 'key'} onClick={() => ask('key')}>New {token ? 'tokens' : 'key'}…</Button>}
+        {can('delete') && <Button kind="danger" expanded={asking === 'delete'} onClick={() => ask('delete')}>Delete…</Button>}
       </div>
       {asking === 'key' && (
         <Confirm
           label="Make a new key"
-          question={service.auth === 'token' ? 'Refuse all tokens given so far? Clients ask for new ones.' : 'Replace the primary key? Clients that send the old one are refused at once. The secondary key stays.'}
-          yes={service.auth === 'token' ? 'Refuse old tokens' : 'Replace the key'}
+          question={token ? 'Refuse all tokens given so far? Clients ask for new ones.' : 'Replace the primary key? Clients that send the old one are refused at once. The secondary key stays.'}
+          yes={token ? 'Refuse old tokens' : 'Replace the key'}
           no="Keep"
           busy={orders.busy === 'key'}
-          onYes={() => orders.order('key', () => port.request('service.regenKey', { ...ref, key: service.auth === 'token' ? 'token' : 'primary' }), () => setAsking(''))}
+          onYes={() => orders.order('key', () => port.request('service.regenKey', { ...ref, key: token ? 'token' : 'primary' }), () => setAsking(''))}
           onNo={() => setAsking('')}
         />
       )}

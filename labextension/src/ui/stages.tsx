@@ -37,7 +37,7 @@ function Progress({ stage }: { stage: Stage }) {
   if (percent === null) return null;
   return (
     <span class="mld-Progress">
-      <span class="mld-Bar" role="progressbar" aria-label={stage.title} aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100} style={{ display: 'block' }}>
+      <span class="mld-Bar" role="progressbar" aria-label={stage.title} aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100}>
         <i class="mld-Bar-fill" style={{ inlineSize: `${percent}%` }} />
       </span>
       <span class="mld-Num"><bdi>{percent} %</bdi></span>
@@ -47,15 +47,13 @@ function Progress({ stage }: { stage: Stage }) {
 
 /** Seconds since `key` changed, once a second while `running`: times go on between two messages. */
 export function useSecondsSince(key: unknown, running: boolean): number {
-  const [start, setStart] = useState(() => performance.now());
-  const [now, setNow] = useState(start);
+  const [seconds, setSeconds] = useState(0);
   useEffect(() => {
-    const moment = performance.now();
-    setStart(moment);
-    setNow(moment);
+    setSeconds(0);
     if (!running) return undefined;
-    const timer = setInterval(() => setNow(performance.now()), 1000);
+    const start = performance.now();
+    const timer = setInterval(() => setSeconds((performance.now() - start) / 1000), 1000);
     return () => clearInterval(timer);
   }, [key, running]);
-  return Math.max(0, (now - start) / 1000);
+  return seconds;
 }

@@ -5,7 +5,7 @@ import { BodyForm, JsonEditor, type Problem } from './body_form';
 import { clock, milliseconds, size } from './format';
 import { type Input, type OpenApi, emptyValue, fits, readInput, type Shape } from './input_schema';
 import { type Json, formatJson, getAt, parseJson } from './json_text';
-import { Awaited, Button, CopyButton, FailureMessage, Message, Pick, Segments } from './parts';
+import { Awaited, Button, CopyButton, FailureMessage, Message, Pick, Segments, consume } from './parts';
 import { asFailure, refOf, usePort, useRequest } from './port_context';
 
 /** What stands in the form of a service without a sample. A script that takes any JSON mostly reads `data`, as in v1. */
@@ -104,7 +104,8 @@ function Tester({ service, input }: { service: Service; input: Input }) {
     return all.find(one => one.language === language)?.text ?? '';
   };
 
-  const kinds: ['form' | 'json' | 'file', string][] = [...(hasForm ? ([['form', 'Form']] as ['form', string][]) : []), ...(input.json ? ([['json', 'JSON']] as ['json', string][]) : []), ...(input.bytes.length ? ([['file', 'File']] as ['file', string][]) : [])];
+  const there = { form: hasForm, json: !!input.json, file: input.bytes.length > 0 };
+  const kinds = ([['form', 'Form'], ['json', 'JSON'], ['file', 'File']] as const).filter(([one]) => there[one]);
   const problems: Problem[] = answer?.problems ?? [];
   const drawable = kind === 'form' && fits(shape, value);
   const parts = shape.shape === 'group' ? new Set<string | number>(shape.fields.map(field => field.key)) : null;
@@ -116,8 +117,7 @@ function Tester({ service, input }: { service: Service; input: Input }) {
       class="mld-Split"
       onKeyDown={event => {
         if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
-          event.preventDefault();
-          event.stopPropagation();
+          consume(event);
           send();
         }
       }}
@@ -177,7 +177,7 @@ function FileField({ types, file, onFile }: { types: string[]; file: { name: str
       <label class="mld-Row">
         <input type="file" accept={accept || undefined} aria-label="File to send" onChange={event => void pick(event.currentTarget.files?.[0])} />
       </label>
-      {file ? <p class="mld-Muted">{file.name}, {file.type}, {size(file.bytes)}</p> : <p class="mld-Muted">Choose a file, or drop one here. It is sent as it is.</p>}
+      <p class="mld-Muted">{file ? `${file.name}, ${file.type}, ${size(file.bytes)}` : 'Choose a file, or drop one here. It is sent as it is.'}</p>
       {file?.type.startsWith('image/') && <img class="mld-Picture" alt={file.name} src={`data:${file.type};base64,${file.base64}`} />}
       {problem && <Message text={problem} />}
     </div>

@@ -1,5 +1,5 @@
 import type { DeploymentState, Revision, Service, ServiceState, Stage, StageState, Timeline } from '../protocol';
-import { clock, duration, elapsed, plural } from './format';
+import { clock, duration, elapsed, plural, listed } from './format';
 import type { IconName } from './icons';
 
 /** Icon, the state that the style knows, and the word. The word carries the meaning, the outline repeats it. */
@@ -94,7 +94,7 @@ export function stageDetail(stage: Stage, timeline: Timeline): string {
   if (stage.state === 'not-needed') return stage.detail || 'Not needed';
   const warnings = stage.warnings ? plural(stage.warnings, 'warning') : '';
   const said = stage.detail.includes(warnings);
-  return [stage.detail, said ? '' : warnings].filter(Boolean).join(', ');
+  return listed(stage.detail, !said && warnings);
 }
 
 /** `Deployed in 46.6 s` and `7 stages, longest Build image 38.2 s, 1 warning`. */
@@ -107,7 +107,7 @@ export function summary(timeline: Timeline): [string, string] {
     timeline.warnings ? plural(timeline.warnings, 'warning') : '',
   ];
   const verb = timeline.operation === 'rollback' ? 'Rolled back' : timeline.operation === 'update' ? 'Updated' : 'Deployed';
-  return [`${verb} in ${duration(timeline.elapsedSeconds)}`, rest.filter(Boolean).join(', ')];
+  return [`${verb} in ${duration(timeline.elapsedSeconds)}`, listed(...rest)];
 }
 
 /** What a screen reader hears when something changed: the last stages and the state. */
