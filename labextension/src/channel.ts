@@ -5,6 +5,7 @@
  * for the running cell. So the greeting is repeated until it is answered, and all else is sent after that, once.
  */
 import type { Channel, Message } from './comm_port';
+import { randomId } from './random_id';
 
 const FIRST_MS = 50; // between two greetings; then twice as long each time
 const LAST_MS = 30_000;
@@ -18,7 +19,7 @@ export interface Sender {
 
 /** `page` tells the kernel what kind of page this is. Greets until it is answered, or `signal` aborts. */
 export function openChannel(model: Sender, page: string, signal?: AbortSignal): Channel {
-  const id = Math.random().toString(36).slice(2, 10);
+  const id = randomId();
   const waiting: Message[] = [];
   let isOpen = false;
   const onWelcome = (message: Message) => {

@@ -8,6 +8,7 @@
  */
 import { requestLimit } from './limits';
 import type { Failure, Port, Requests, Topics } from './protocol';
+import { randomId } from './random_id';
 
 export type Message = { kind: string; id: string } & Record<string, unknown>;
 
@@ -43,7 +44,7 @@ export class CommPort implements Port {
   #visible = true;
   readonly #pending = new Map<string, Pending>();
   readonly #subscriptions = new Map<string, Subscription>();
-  readonly #prefix = Math.random().toString(36).slice(2, 10); // two views of a page share a kernel
+  readonly #prefix = randomId(); // two views of a page share a kernel
 
   /** Whether messages reach the kernel, as far as is known. */
   get connected(): boolean {

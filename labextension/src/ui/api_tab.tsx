@@ -3,6 +3,8 @@ import type { Service } from '../protocol';
 import type { OpenApi, Operation, Schema } from './input_schema';
 import { Awaited, Button, Scroll } from './parts';
 import { refOf, useRequest } from './port_context';
+import { isArray } from './json_text';
+import { listed } from './format';
 
 interface Row { name: string; type: string; required: boolean; sample: string }
 
@@ -25,7 +27,7 @@ export function ApiTab({ service, onTry }: { service: Service; onTry: () => void
           </button>
         ))}
       </div>
-      {current ? <OperationView key={current.id} {...current} document={document} auth={service.auth} onTry={onTry} /> : null}
+      {current && <OperationView key={current.id} {...current} document={document} auth={service.auth} onTry={onTry} />}
     </div>
   );
 }
@@ -47,8 +49,8 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
     <div class="mld-Pane mld-Stack">
       <div class="mld-Row">
         <h4 class="mld-H mld-Grow">{verb} {path}</h4>
-        <span class="mld-Muted mld-mod-optional mld-Cut">{[...media, needsKey ? `needs a ${auth}` : ''].filter(Boolean).join(', ')}</span>
-        {path === '/score' && verb === 'POST' ? <Button onClick={onTry}>Try in Test</Button> : null}
+        <span class="mld-Muted mld-mod-optional mld-Cut">{listed(...media, needsKey && `needs a ${auth}`)}</span>
+        {path === '/score' && verb === 'POST' && <Button onClick={onTry}>Try in Test</Button>}
       </div>
       {rows.length ? (
         <Scroll label="Request fields">
@@ -58,7 +60,7 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
           </table>
         </Scroll>
       ) : null}
-      {rows.length > FEW && !all ? <button type="button" class="mld-Link" onClick={() => setAll(true)}>Show {rows.length - FEW} more fields</button> : null}
+      {rows.length > FEW && !all && <button type="button" class="mld-Link" onClick={() => setAll(true)}>Show {rows.length - FEW} more fields</button>}
       <Scroll label="Responses">
         <table class="mld-Table mld-mod-flush">
           <thead><tr><th scope="col">Response</th><th scope="col">When</th></tr></thead>
@@ -84,7 +86,7 @@ function fields(schema: Schema, document: OpenApi, example: unknown, prefix = ''
     const sample = inside(example, key);
     const row: Row = { name, type: typeName(own, document), required: needed.has(key), sample: sampleText(sample) };
     const items = own.items ? deref(own.items, document) : undefined;
-    if (items?.properties) return [row, ...fields(items, document, Array.isArray(sample) ? sample[0] : undefined, `${name}[].`, depth + 1)];
+    if (items?.properties) return [row, ...fields(items, document, isArray(sample) ? sample[0] : undefined, `${name}[].`, depth + 1)];
     return own.properties ? [row, ...fields(own, document, sample, `${name}.`, depth + 1)] : [row];
   });
 }
@@ -107,7 +109,7 @@ function typeName(raw: Schema, document: OpenApi, depth = 0): string {
 
 function sampleText(value: unknown): string {
   if (value === undefined) return '';
-  if (Array.isArray(value)) return `${value.length} ${value.length === 1 ? 'item' : 'items'}`;
+  if (isArray(value)) return `${value.length} ${value.length === 1 ? 'item' : 'items'}`;
   if (typeof value === 'object' && value !== null) return '';
   const text = JSON.stringify(value);
   return text.length > 24 ? `${text.slice(0, 23)}…` : text;

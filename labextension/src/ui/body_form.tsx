@@ -1,9 +1,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Icon } from './icons';
+import { icon } from './icons';
 import { type Scalar, type Shape, cellText, emptyRow, fits, typedValue } from './input_schema';
 import { type Json, JsonError, type Path, formatJson, getAt, parseJson, setAt } from './json_text';
 import { parseBlock } from './paste';
-import { Button, IconButton, Message, Scroll } from './parts';
+import { Button, IconButton, Message, Scroll, withValue } from './parts';
 import { useId } from './port_context';
 
 export interface Problem { path: Path; text: string }
@@ -36,7 +36,7 @@ function Part({ shape, path, label, ...editor }: EditorProps & { shape: Shape; p
   if (shape.shape === 'table' && fits(shape, value)) {
     return (
       <div class="mld-Stack">
-        {label ? <h4 class="mld-H">{label}</h4> : null}
+        {label && <h4 class="mld-H">{label}</h4>}
         <TableField shape={shape} path={path} label={label} {...editor} />
       </div>
     );
@@ -57,7 +57,7 @@ function ScalarField({ scalar, path, label, value: body, onChange, problems }: E
     <div class="mld-Field">
       <label class="mld-Label" for={id}>{label}{scalar.required ? '' : <span class="mld-Muted"> (optional)</span>}</label>
       <span class="mld-Inline"><Control id={id} scalar={scalar} text={cellText(value)} isNull={value === null} onText={set} invalid={!!problem} describedBy={problem ? `${id}-p` : undefined} /></span>
-      {problem ? <Message id={`${id}-p`} text={problem.text} /> : null}
+      {problem && <Message id={`${id}-p`} text={problem.text} />}
     </div>
   );
 }
@@ -69,8 +69,8 @@ function Control({ id, scalar, text, isNull, onText, invalid, describedBy, label
   if (scalar.kind === 'boolean' || scalar.kind === 'choice') {
     const choices = scalar.kind === 'boolean' ? ['true', 'false'] : scalar.choices;
     const all = choices.includes(text) ? choices : [text, ...choices];
-    const select = <select class={compact ? 'mld-Frame-select' : 'mld-Select'} value={text} onChange={event => onText(event.currentTarget.value)} {...shared}>{all.map(one => <option key={one} value={one}>{one || (scalar.nullable ? 'null' : '–')}</option>)}</select>;
-    return compact ? select : <span class="mld-Pick">{select}<Icon name="down" /></span>;
+    const select = <select class={compact ? 'mld-Frame-select' : 'mld-Select'} value={text} onChange={withValue(onText)} {...shared}>{all.map(one => <option key={one} value={one}>{one || (scalar.nullable ? 'null' : '–')}</option>)}</select>;
+    return compact ? select : <span class="mld-Pick">{select}{icon('down')}</span>;
   }
   const numeric = scalar.kind === 'number' || scalar.kind === 'integer';
   return (
@@ -81,7 +81,7 @@ function Control({ id, scalar, text, isNull, onText, invalid, describedBy, label
       autocomplete="off"
       spellcheck={false}
       value={text}
-      onInput={event => onText(event.currentTarget.value)}
+      onInput={withValue(onText)}
       {...shared}
     />
   );
@@ -144,7 +144,7 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
             <tr>
               <th scope="col"><span class="mld-VisuallyHidden">Row</span></th>
               {shape.columns.map(column => <th scope="col" key={column.key} title={`${column.key}: ${column.scalar.describe}`}>{column.key}</th>)}
-              {shape.growing ? <th scope="col"><span class="mld-VisuallyHidden">Remove</span></th> : null}
+              {shape.growing && <th scope="col"><span class="mld-VisuallyHidden">Remove</span></th>}
             </tr>
           </thead>
           <tbody>
@@ -170,15 +170,15 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
                     </td>
                   );
                 })}
-                {shape.growing ? <td><IconButton icon="close" label={`Remove row ${row}`} onClick={() => setRows(rows.filter((_row, at) => at !== row))} /></td> : null}
+                {shape.growing && <td><IconButton icon="close" label={`Remove row ${row}`} onClick={() => setRows(rows.filter((_row, at) => at !== row))} /></td>}
               </tr>
             ))}
           </tbody>
         </table>
       </Scroll>
-      {said ? <Message id={`${id}-p`} text={said.text + (below.length > 1 ? ` ${below.length - 1} more ${below.length === 2 ? 'value does' : 'values do'} not fit.` : '')} /> : null}
+      {said && <Message id={`${id}-p`} text={said.text + (below.length > 1 ? ` ${below.length - 1} more ${below.length === 2 ? 'value does' : 'values do'} not fit.` : '')} />}
       <div class="mld-Row">
-        {shape.growing ? <Button onClick={() => setRows([...rows, emptyRow(shape)])}><Icon name="plus" />Add row</Button> : null}
+        {shape.growing && <Button onClick={() => setRows([...rows, emptyRow(shape)])}>{icon('plus')}Add row</Button>}
         <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional">{rows.length > MOST_ROWS ? `${MOST_ROWS} of ${rows.length} rows; all are sent.` : `${rows.length} ${rows.length === 1 ? 'row' : 'rows'}.`} Paste cells from a spreadsheet or a printed DataFrame.</span>
       </div>
     </>
@@ -192,7 +192,7 @@ function JsonPart({ path, label, value: body, onChange, problems }: EditorProps 
   return (
     <div class="mld-Stack">
       <JsonEditor id={id} label={label || 'JSON'} value={value ?? null} onChange={next => onChange(setAt(body, path, next))} invalid={!!problem} />
-      {problem ? <Message text={problem.text} /> : null}
+      {problem && <Message text={problem.text} />}
     </div>
   );
 }
@@ -222,8 +222,8 @@ export function JsonEditor({ id, label, value, draft, onChange, onText, invalid,
   const messageId = useId();
   return (
     <>
-      <textarea id={id} class="mld-Input mld-mod-mono mld-Area" aria-label={label} aria-invalid={!!error || invalid || undefined} aria-describedby={error ? messageId : undefined} rows={rows} spellcheck={false} value={text} onInput={event => input(event.currentTarget.value)} />
-      {message ? <Message id={messageId} text={message} /> : null}
+      <textarea id={id} class="mld-Input mld-mod-mono mld-Area" aria-label={label} aria-invalid={!!error || invalid || undefined} aria-describedby={error ? messageId : undefined} rows={rows} spellcheck={false} value={text} onInput={withValue(input)} />
+      {message && <Message id={messageId} text={message} />}
     </>
   );
 }

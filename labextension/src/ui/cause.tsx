@@ -1,6 +1,7 @@
 import type { Cause as CauseData, Where } from '../protocol';
 import { Marked, capital } from './parts';
 import { usePort } from './port_context';
+import { listed } from './format';
 
 /** Why it failed, in the words of the terminal's three lines; beside it the lines of the cell. */
 export function Cause({ cause }: { cause: CauseData }) {
@@ -9,9 +10,9 @@ export function Cause({ cause }: { cause: CauseData }) {
       <div>
         <p class="mld-Cause-what">{capital(cause.what)}</p>
         <dl>
-          {cause.why ? <><dt>Cause</dt><dd><Marked text={capital(cause.why)} /></dd></> : null}
-          {cause.hint ? <><dt>Hint</dt><dd><Marked text={capital(cause.hint)} /></dd></> : null}
-          {cause.where ? <><dt>Where</dt><dd><Place where={cause.where} /></dd></> : null}
+          {cause.why && <><dt>Cause</dt><dd><Marked text={capital(cause.why)} /></dd></>}
+          {cause.hint && <><dt>Hint</dt><dd><Marked text={capital(cause.hint)} /></dd></>}
+          {cause.where && <><dt>Where</dt><dd><Place where={cause.where} /></dd></>}
         </dl>
       </div>
       {cause.where?.excerpt.length ? <Excerpt where={cause.where} /> : null}
@@ -23,11 +24,11 @@ function Place({ where }: { where: Where }) {
   const port = usePort();
   const { cell, line } = where;
   const label = cell === null ? '' : line === null ? `cell ${cell}` : `cell line ${line}`;
-  if (!label || !port.focusCell) return <>{[label, where.text].filter(Boolean).join(', ')}</>;
+  if (!label || !port.focusCell) return <>{listed(label, where.text)}</>;
   return (
     <>
       <button type="button" class="mld-Link" onClick={() => port.focusCell?.(cell as number, line ?? 1)}>{label}</button>
-      {where.text ? <>, {where.text}</> : null}
+      {where.text && <>, {where.text}</>}
     </>
   );
 }

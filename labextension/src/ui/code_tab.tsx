@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { CodeSample, Service } from '../protocol';
 import { Highlighted } from './highlight';
-import { Icon } from './icons';
+import { icon } from './icons';
 import { Awaited, Button, CopyButton, Segments } from './parts';
 import { readKey, refOf, usePort, useRequest } from './port_context';
 
@@ -18,11 +18,11 @@ export function CodeTab({ service }: { service: Service }) {
       <div class="mld-Row">
         <Segments label="Language" value={sample.language} options={answer.map(one => [one.language, one.title])} onPick={setLanguage} />
         <span class="mld-Grow" />
-        {port.insertCell && sample.language === 'python' ? <Button optional onClick={() => port.insertCell?.(sample.text)}><Icon name="insert" />Insert as cell</Button> : null}
+        {port.insertCell && sample.language === 'python' && <Button optional onClick={() => port.insertCell?.(sample.text)}>{icon('insert')}Insert as cell</Button>}
         <CopyButton label="Copy the code" copy={() => sample.text} />
       </div>
       <pre class="mld-Code" tabIndex={0} role="group" aria-label={`${sample.title} code`}><Highlighted text={sample.text} language={sample.language} /></pre>
-      {sample.note ? <p class="mld-Muted">{sample.note}</p> : null}
+      {sample.note && <p class="mld-Muted">{sample.note}</p>}
       {service.auth === 'none' ? null : (
         <p class="mld-Muted">The {service.auth} is read from <code>SCORING_KEY</code>; it is never written into code. <CopyButton link label={`Copy the ${service.auth}`} copy={() => readKey(port, service)}>Copy the {service.auth}</CopyButton></p>
       )}

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Service } from '../protocol';
 import { plural } from './format';
-import { Confirm, FailureMessage } from './parts';
+import { Confirm, FailureMessage, withValue } from './parts';
 import { refOf, useOrder, usePort, useId } from './port_context';
 
 /** Deleting wants the name typed. The answer proves that nothing is left. */
@@ -32,9 +32,9 @@ export function DeleteQuestion({ service, onKeep, onDeleted }: { service: Servic
         onYes={remove}
         onNo={onKeep}
       >
-        <input class="mld-Input" id={id} style={{ inlineSize: '168px' }} autocomplete="off" spellcheck={false} value={typed} onInput={event => setTyped(event.currentTarget.value)} onKeyDown={event => event.key === 'Enter' && remove()} />
+        <input class="mld-Input" id={id} autocomplete="off" spellcheck={false} value={typed} onInput={withValue(setTyped)} onKeyDown={event => event.key === 'Enter' && remove()} />
       </Confirm>
-      {failure ? <FailureMessage failure={failure} onDismiss={dismiss} /> : null}
+      <FailureMessage failure={failure} onDismiss={dismiss} />
       {left.length ? <FailureMessage failure={{ code: 'left', error: 'Not everything is gone', cause: `Left: ${left.join(', ')}`, hint: 'Delete it again' }} /> : null}
     </>
   );

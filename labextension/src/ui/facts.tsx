@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Service } from '../protocol';
 import { ago, exact } from './format';
-import { Icon } from './icons';
+import { icon } from './icons';
 import { CopyButton, FailureMessage, IconButton, Mid } from './parts';
 import { asFailure, readKey, usePort } from './port_context';
 import type { Failure } from '../protocol';
@@ -29,7 +29,7 @@ export function Facts({ service }: { service: Service }) {
         </div>
         <div class="mld-Fact"><dt>Health</dt><dd><Health service={service} /></dd></div>
       </dl>
-      {failure ? <FailureMessage failure={failure} onDismiss={() => setFailure(null)} /> : null}
+      <FailureMessage failure={failure} onDismiss={() => setFailure(null)} />
     </>
   );
 }
@@ -69,8 +69,8 @@ function Health({ service }: { service: Service }) {
   const look = HEALTH_LOOKS[state];
   return (
     <>
-      <span class="mld-State" data-state={look.state} title={text}><Icon name={look.icon} />{look.word}</span>
-      {checked ? <Ago time={checked} /> : null}
+      <span class="mld-State" data-state={look.state} title={text}>{icon(look.icon)}{look.word}</span>
+      {checked && <Ago time={checked} />}
     </>
   );
 }

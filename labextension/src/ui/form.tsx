@@ -1,9 +1,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../protocol';
 import { Highlighted } from './highlight';
-import { Icon } from './icons';
-import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Segments } from './parts';
+import { icon } from './icons';
+import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Pick, Segments, withValue, focusControl } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useId } from './port_context';
+import { isArray } from './json_text';
+import { listed } from './format';
 
 type Values = Record<string, unknown>;
 type Begun = Requests['form.submit'][1];
@@ -50,7 +52,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
   const root = useRef<HTMLFormElement>(null);
   const begun = useRef(false);
   const { busy, failure: refused, order, dismiss } = useOrder();
-  const focus = (field: string) => requestAnimationFrame(() => root.current?.querySelector<HTMLElement>(`[data-field="${CSS.escape(field)}"] :is(input, select, textarea)`)?.focus());
+  const focus = (field: string) => focusControl(root, `[data-field="${CSS.escape(field)}"]`);
   useEffect(() => {
     if (refused?.field) focus(refused.field);
   }, [refused]);
@@ -145,14 +147,14 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
         if (field && touched.has(field)) setLeft(before => (before.has(field) ? before : new Set([...before, field])));
       }}
     >
-      {header ? (
+      {header && (
         <header class="mld-Head">
-          <span class="mld-State"><Icon name="insert" /></span>
+          <span class="mld-State">{icon('insert')}</span>
           <h3 class="mld-Head-name">{form.title}</h3>
           <p class="mld-Head-meta" />
-          <div class="mld-Actions">{onClose ? <IconButton icon="close" label="Close" onClick={onClose} /> : null}</div>
+          <div class="mld-Actions">{onClose && <IconButton icon="close" label="Close" onClick={onClose} />}</div>
         </header>
-      ) : null}
+      )}
       <div class="mld-Form">
         <div class="mld-Pane">
           {sections.map(section => {
@@ -171,7 +173,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
                     registering={registering}
                   />
                 ))}
-                {registering && own.some(field => field.kind === 'models') ? (
+                {registering && own.some(field => field.kind === 'models') && (
                   <div class="mld-Nested">
                     <FormView
                       form="register"
@@ -186,11 +188,11 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
                       }}
                     />
                   </div>
-                ) : null}
+                )}
               </div>
             );
           })}
-          {some ? <div class="mld-Field"><span class="mld-Label" /><span class="mld-Inline"><button type="button" class="mld-Link" aria-expanded={advanced} onClick={() => setAdvanced(!advanced)}>{advanced ? 'Fewer settings' : 'More settings'}</button></span></div> : null}
+          {some && <div class="mld-Field"><span class="mld-Label" /><span class="mld-Inline"><button type="button" class="mld-Link" aria-expanded={advanced} onClick={() => setAdvanced(!advanced)}>{advanced ? 'Fewer settings' : 'More settings'}</button></span></div>}
         </div>
         <div class="mld-Pane mld-Stack">
           {preview ? (
@@ -201,19 +203,19 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
                 <CopyButton label="Copy the call" copy={readPreview} />
               </div>
               <pre class="mld-Code mld-Preview" tabIndex={0} role="group" aria-label={`${preview.title} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
-              {port.insertCell && preview.kind !== 'cli' ? <Button optional busy={busy === 'insert'} onClick={() => order('insert', readPreview, text => port.insertCell?.(text))}><Icon name="insert" />Insert as cell</Button> : null}
+              {port.insertCell && preview.kind !== 'cli' && <Button optional busy={busy === 'insert'} onClick={() => order('insert', readPreview, text => port.insertCell?.(text))}>{icon('insert')}Insert as cell</Button>}
             </>
           ) : <p class="mld-Muted">The same as code appears here once nothing is missing.</p>}
         </div>
       </div>
       {unplaced.map(problem => <div class="mld-Pane"><Message {...problem} /></div>)}
       <div class="mld-Foot">
-        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy === 'submit' ? 'true' : undefined}>{busy === 'submit' ? <Icon name="busy" spin /> : null}{form.submit}</button>
-        {kind === 'update' ? <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>Discard changes</Button> : null}
-        {onClose && !header ? <Button onClick={onClose}>Close</Button> : null}
+        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy === 'submit'}>{busy === 'submit' && icon('busy', { spin: true })}{form.submit}</button>
+        {kind === 'update' && <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>Discard changes</Button>}
+        {onClose && !header && <Button onClick={onClose}>Close</Button>}
         <span class="mld-Muted mld-Grow">{check?.note ?? ''}</span>
       </div>
-      {refused ? <FailureMessage failure={refused} onDismiss={dismiss} /> : null}
+      <FailureMessage failure={refused} onDismiss={dismiss} />
     </form>
   );
 }
@@ -235,7 +237,7 @@ function FieldRow({ field, value, problem, onValue, onRegister, registering }: F
     <div class="mld-Field" data-field={field.key}>
       {grouped ? <span class="mld-Label" id={`${id}-l`}>{field.kind === 'boolean' ? '' : field.label}</span> : <label class="mld-Label" for={id}>{field.label}</label>}
       <FieldControl field={field} value={value} onValue={onValue} shared={shared} onRegister={onRegister} registering={registering} />
-      {problem ? <Message {...problem} id={`${id}-p`} /> : null}
+      {problem && <Message {...problem} id={`${id}-p`} />}
     </div>
   );
 }
@@ -255,21 +257,21 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
     return <Select field={field} value={text} onValue={onValue} shared={shared} />;
   }
   if (field.kind === 'models') {
-    const chosen = Array.isArray(value) ? (value as string[]) : [];
+    const chosen = isArray(value) ? (value as string[]) : [];
     return (
       <span class="mld-Inline">
         <Select field={field} value={chosen[0] ?? ''} onValue={one => onValue(one ? [one, ...chosen.slice(1)] : chosen.slice(1))} shared={shared} />
-        {onRegister ? <Button class="mld-mod-control" expanded={registering} onClick={onRegister}>Register…</Button> : null}
+        {onRegister && <Button class="mld-mod-control" expanded={registering} onClick={onRegister}>Register…</Button>}
       </span>
     );
   }
   if (field.kind === 'pairs' || field.kind === 'list' || field.kind === 'long-text') {
-    const lines = field.kind === 'pairs' ? Object.entries((value as Record<string, unknown> | null) ?? {}).map(([key, one]) => `${key}=${String(one)}`).join('\n') : Array.isArray(value) ? value.join('\n') : text;
+    const lines = field.kind === 'pairs' ? Object.entries((value as Record<string, unknown> | null) ?? {}).map(([key, one]) => `${key}=${String(one)}`).join('\n') : isArray(value) ? value.join('\n') : text;
     return <Lines kind={field.kind} text={lines} placeholder={field.placeholder || (field.kind === 'pairs' ? 'KEY=VALUE, one a line' : '')} onValue={onValue} shared={shared} />;
   }
   const numeric = field.kind === 'integer' || field.kind === 'number';
   if (field.kind === 'secret') {
-    return <span class="mld-Inline"><input class="mld-Input" type="password" autocomplete="new-password" placeholder={field.placeholder} value={text} onInput={event => onValue(event.currentTarget.value)} {...shared} /></span>;
+    return <span class="mld-Inline"><input class="mld-Input" type="password" autocomplete="new-password" placeholder={field.placeholder} value={text} onInput={withValue(onValue)} {...shared} /></span>;
   }
   const listed = field.kind === 'combo' && field.choices.length > 0;
   const input = (
@@ -281,7 +283,7 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
       spellcheck={false}
       placeholder={field.placeholder}
       value={text}
-      onInput={event => onValue(numeric ? numberOf(event.currentTarget.value) : event.currentTarget.value)}
+      onInput={withValue(typed => onValue(numeric ? numberOf(typed) : typed))}
       {...shared}
       {...(listed ? { id: undefined, 'aria-label': field.label } : {})}
     />
@@ -289,9 +291,9 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
   const free = !listed || other || (text !== '' && !field.choices.some(choice => choice.value === text));
   return (
     <span class="mld-Inline">
-      {listed ? <Select field={{ ...field, choices: [...field.choices, OTHER] }} value={free ? OTHER.value : text} onValue={one => { setOther(one === OTHER.value); onValue(one === OTHER.value ? '' : one); }} shared={shared} /> : null}
+      {listed && <Select field={{ ...field, choices: [...field.choices, OTHER] }} value={free ? OTHER.value : text} onValue={one => { setOther(one === OTHER.value); onValue(one === OTHER.value ? '' : one); }} shared={shared} />}
       {free ? input : null}
-      {field.unit ? <span class="mld-Unit">{field.unit}</span> : null}
+      {field.unit && <span class="mld-Unit">{field.unit}</span>}
     </span>
   );
 }
@@ -304,16 +306,9 @@ function numberOf(text: string): unknown {
 }
 
 function Select({ field, value, onValue, shared }: { field: FormField; value: string; onValue: (value: string) => void; shared: Shared }) {
-  const known = field.choices.some(choice => choice.value === value);
-  return (
-    <span class="mld-Pick">
-      <select class="mld-Select" value={value} onChange={event => onValue(event.currentTarget.value)} {...shared}>
-        {known ? null : <option value={value}>{value || field.placeholder || 'Choose…'}</option>}
-        {field.choices.map(choice => <option key={choice.value} value={choice.value}>{choice.label}{choice.detail ? `, ${choice.detail}` : ''}</option>)}
-      </select>
-      <Icon name="down" />
-    </span>
-  );
+  const options = field.choices.map(choice => [choice.value, listed(choice.label, choice.detail)] as [string, string]);
+  if (!field.choices.some(choice => choice.value === value)) options.unshift([value, value || field.placeholder || 'Choose…']);
+  return <Pick control value={value} options={options} onPick={onValue} {...shared} />;
 }
 
 function Lines({ kind, text, placeholder, onValue, shared }: { kind: string; text: string; placeholder: string; onValue: (value: unknown) => void; shared: Shared }) {
@@ -332,5 +327,5 @@ function Lines({ kind, text, placeholder, onValue, shared }: { kind: string; tex
     last.current = kind === 'pairs' ? Object.entries(value as object).map(([key, one]) => `${key}=${String(one)}`).join('\n') : kind === 'list' ? lines.join('\n') : next;
     onValue(value);
   };
-  return <textarea class="mld-Input mld-Area" rows={2} placeholder={placeholder} spellcheck={false} value={typed} onInput={event => input(event.currentTarget.value)} {...shared} />;
+  return <textarea class="mld-Input mld-Area" rows={2} placeholder={placeholder} spellcheck={false} value={typed} onInput={withValue(input)} {...shared} />;
 }

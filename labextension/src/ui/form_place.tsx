@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Form, Port } from '../protocol';
 import { FormPanel } from './form';
-import { Icon } from './icons';
+import { icon } from './icons';
 import { Panel } from './panel';
 import { Button } from './parts';
 
@@ -32,7 +32,7 @@ export function FormPlace({ port, form, service, workspace, given, onBegun }: Fo
     return (
       <section class="mld mld-Panel" aria-label={`${begun.model}, registered`}>
         <div class="mld-Foot">
-          <span class="mld-State" data-state="done"><Icon name="done" /></span>
+          <span class="mld-State" data-state="done">{icon('done')}</span>
           <span class="mld-Grow" role="status"><bdi>{begun.model}</bdi> is registered.</span>
           <Button onClick={() => setDeploying(true)}>Deploy it…</Button>
         </div>

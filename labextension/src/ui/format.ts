@@ -37,34 +37,45 @@ export function count(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** Those of the words that there are, with commas. */
+export function listed(...words: (string | false | undefined)[]): string {
+  return words.filter(Boolean).join(', ');
+}
+
+/** A word as a title. */
+export function title(word: string): string {
+  return word[0]!.toUpperCase() + word.slice(1);
+}
+
 export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
 const two = (value: number) => String(value).padStart(2, '0');
-const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];
 
 /** `14:02`, in the reader's time zone. */
 export function clock(time: string, seconds = false): string {
-  const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return '';
-  return `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ''}`;
+  return withDate(time, date => date.toTimeString().slice(0, seconds ? 8 : 5));
 }
 
-/** Under ten minutes `4 s ago`; later the time; from yesterday on with the day. */
-export function ago(time: string, now: Date = new Date()): string {
+/** What `write` makes of a time; nothing of what is none. */
+function withDate(time: string, write: (date: Date) => string): string {
   const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return '';
-  const seconds = Math.max(0, (now.getTime() - date.getTime()) / 1000);
-  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
-  if (seconds < 600) return `${Math.floor(seconds / 60)} min ago`;
-  return `${day(date, now)}${clock(time)}`;
+  return Number.isNaN(+date) ? '' : write(date);
+}
+
+/** Under ten minutes `4 s ago`; later as `moment`. */
+export function ago(time: string, now: Date = new Date()): string {
+  return withDate(time, date => {
+    const seconds = Math.max(0, (now.getTime() - date.getTime()) / 1000);
+    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
+    return seconds < 600 ? `${Math.floor(seconds / 60)} min ago` : moment(time, now);
+  });
 }
 
 /** `14:01` today, `Yesterday, 09:22`, `2 June, 16:40`, `2 June 2025, 16:40`. */
 export function moment(time: string, now: Date = new Date()): string {
-  const date = new Date(time);
-  return Number.isNaN(date.getTime()) ? '' : `${day(date, now)}${clock(time)}`;
+  return withDate(time, date => day(date, now) + clock(time));
 }
 
 function day(date: Date, now: Date): string {
@@ -72,15 +83,13 @@ function day(date: Date, now: Date): string {
   const days = Math.round((midnight(now) - midnight(date)) / 86_400_000);
   if (days === 0) return '';
   if (days === 1) return 'Yesterday, ';
-  const year = date.getFullYear() === now.getFullYear() ? '' : ` ${date.getFullYear()}`;
-  return `${date.getDate()} ${MONTHS[date.getMonth()]}${year}, `;
+  const year = date.getFullYear() === now.getFullYear() ? undefined : 'numeric';
+  return `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year })}, `; // in the words of all the rest
 }
 
-/** The exact time, for titles. */
+/** The exact time, for titles: `2026-06-02 14:02:07`, as Swedes write it. */
 export function exact(time: string): string {
-  const date = new Date(time);
-  if (Number.isNaN(date.getTime())) return '';
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(time, true)}`;
+  return withDate(time, date => date.toLocaleString('sv'));
 }
 
 /** `0:36.418`, `1:02:03.000`: the time of a log line since the deployment began. */

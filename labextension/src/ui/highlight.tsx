@@ -1,10 +1,11 @@
 import type * as preact from 'preact';
 /** Colours for short samples. A token that is not known is plain text, never markup. */
+const C_LIKE = /()("""[^]*?"""|\$?@?"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|(\b\d[\d._eE]*)|\b(const|let|var|using|new|await|async|if|throw|return|import|from|function|static|string|null|true|false)\b/g;
 const LANGUAGES: Record<string, RegExp> = {
   json: /("(?:[^"\\]|\\.)*"(?=\s*:))|("(?:[^"\\]|\\.)*")|(-?\b\d[\d.eE+-]*)|\b(true|false|null)\b/g,
   python: /()((?:\b[fbr]{1,2})?(?:"""[^]*?"""|'''[^]*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))|(\b\d[\d._eE]*)|\b(import|from|as|def|return|if|else|for|in|with|not|and|or|None|True|False|class|raise|try|except|open)\b/g,
-  javascript: /()("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|(\b\d[\d._eE]*)|\b(const|let|await|async|if|throw|new|return|import|from|function|null|true|false)\b/g,
-  csharp: /()(\$?@?"(?:[^"\\\n]|\\.)*"|"""[^]*?""")|(\b\d[\d._eE]*)|\b(using|var|new|await|if|throw|string|null|true|false|static|async|return)\b/g,
+  javascript: C_LIKE,
+  csharp: C_LIKE,
   curl: /()("(?:[^"\\]|\\.)*"|'[^']*')|()|(?<=^|\n)(curl)\b/g,
 };
 const CLASSES = ['', 'p', 's', 'n', 'k'];

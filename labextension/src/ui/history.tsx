@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Revision, Service } from '../protocol';
 import { duration, exact, moment } from './format';
-import { Icon } from './icons';
+import { icon } from './icons';
 import { Awaited, Button, Confirm, FailureMessage, Scroll } from './parts';
 import { refOf, useOrder, usePort, useRequest } from './port_context';
 import { OUTCOME_LOOKS } from './words';
@@ -47,22 +47,22 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
                   <td title={exact(revision.created)}>{moment(revision.created)}</td>
                   <td class="mld-Num mld-mod-optional">{duration(revision.seconds)}</td>
                   <td class="mld-Num">
-                    {canRollBack && revision.outcome === 'kept' ? <Button expanded={asked === revision.number} onClick={() => setAsked(asked === revision.number ? 0 : revision.number)}>Roll back</Button> : null}
+                    {canRollBack && revision.outcome === 'kept' && <Button expanded={asked === revision.number} onClick={() => setAsked(asked === revision.number ? 0 : revision.number)}>Roll back</Button>}
                   </td>
                 </tr>
-                {asked === revision.number ? (
+                {asked === revision.number && (
                   <tr>
-                    <td colSpan={8} style={{ padding: 0 }}>
+                    <td colSpan={8}>
                       <Confirm label={`Roll back to revision ${revision.number}`} question={question(revision)} yes={`Roll back to ${revision.number}`} no={`Keep revision ${service.revision}`} busy={rollback.busy !== ''} onYes={() => act(revision)} onNo={() => setAsked(0)} />
                     </td>
                   </tr>
-                ) : null}
+                )}
               </>
             ))}
           </tbody>
         </table>
       </Scroll>
-      {rollback.failure ? <FailureMessage failure={rollback.failure} onDismiss={rollback.dismiss} /> : null}
+      <FailureMessage failure={rollback.failure} onDismiss={rollback.dismiss} />
     </>
   );
 }
@@ -70,5 +70,5 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
 function Outcome({ revision }: { revision: Revision }) {
   const look = OUTCOME_LOOKS[revision.outcome];
   const again = revision.rolledBackTo ? `, revision ${revision.rolledBackTo} again` : '';
-  return <span class="mld-State" data-state={look.state}><Icon name={look.icon} />{look.word}{again}</span>;
+  return <span class="mld-State" data-state={look.state}>{icon(look.icon)}{look.word}{again}</span>;
 }

@@ -36,7 +36,7 @@ const SHAPES = {
 export type IconName = keyof typeof SHAPES;
 
 /** Decorative, unless it has a label. */
-export function Icon({ name, label, spin }: { name: IconName; label?: string; spin?: boolean }) {
+export function icon(name: IconName, { label, spin }: { label?: string; spin?: boolean } = {}) {
   const role = label ? { role: 'img' as const, 'aria-label': label } : { 'aria-hidden': true as const };
   return <svg class={spin ? 'mld-Icon mld-mod-spin' : 'mld-Icon'} viewBox="0 0 16 16" {...role} dangerouslySetInnerHTML={{ __html: SHAPES[name] }} />;
 }

@@ -1,5 +1,5 @@
 /** What a service takes, from its own OpenAPI document: which control draws which part of the body. */
-import { type Json, JsonNumber, NUMBER, fromPlain } from './json_text';
+import { type Json, JsonNumber, NUMBER, fromPlain, isArray, isMap } from './json_text';
 
 export interface Schema {
   type?: string | string[];
@@ -92,8 +92,8 @@ function resolve(schema: Schema, document: OpenApi, sample?: Json, depth = 0): S
 /** Whether a value is of a schema's JSON type. */
 function isOf(schema: Schema, value: Json): boolean {
   const types = typesOf(schema);
-  if (Array.isArray(value)) return types.includes('array');
-  if (value instanceof Map) return types.includes('object') || !!schema.properties;
+  if (isArray(value)) return types.includes('array');
+  if (isMap(value)) return types.includes('object') || !!schema.properties;
   if (value instanceof JsonNumber) return types.includes('number') || types.includes('integer');
   return types.includes(value === null ? 'null' : typeof value);
 }
@@ -136,7 +136,7 @@ export function shapeOf(raw: Schema, document: OpenApi, sample: Json | undefined
   if (schema.properties) {
     const needed = new Set(schema.required ?? []);
     const fields = Object.entries(schema.properties).map(([key, property]) => {
-      const inside = sample instanceof Map ? sample.get(key) : undefined;
+      const inside = isMap(sample) ? sample.get(key) : undefined;
       const own = resolve(property, document, inside);
       return { key, required: needed.has(key), shape: shapeOf(property, document, inside, needed.has(key), depth + 1), describe: own.description ?? own['x-format'] ?? '' };
     });
@@ -150,27 +150,27 @@ export function shapeOf(raw: Schema, document: OpenApi, sample: Json | undefined
 /** A frame by `split` has its columns' names beside its rows. */
 function nameColumns(fields: (Shape & { shape: 'group' })['fields'], sample: Json | undefined): void {
   const data = fields.find(field => field.key === 'data')?.shape;
-  const names = sample instanceof Map ? sample.get('columns') : undefined;
-  if (data?.shape !== 'table' || data.rows !== 'lists' || !Array.isArray(names) || names.length !== data.columns.length) return;
+  const names = isMap(sample) ? sample.get('columns') : undefined;
+  if (data?.shape !== 'table' || data.rows !== 'lists' || !isArray(names) || names.length !== data.columns.length) return;
   data.columns = data.columns.map((column, at) => ({ ...column, key: cellText(names[at]) }));
 }
 
 function tableOf(schema: Schema, document: OpenApi, sample: Json | undefined): Shape | null {
-  const rows = Array.isArray(sample) ? sample : [];
+  const rows = isArray(sample) ? sample : [];
   const items = resolve(schema.items ?? {}, document, rows[0]);
   const growing = !(schema.minItems !== undefined && schema.minItems === schema.maxItems);
-  const keys = items.properties ? Object.keys(items.properties) : [...new Set(rows.flatMap(row => (row instanceof Map ? [...row.keys()] : [])))];
-  if (items.properties || (rows.length && rows.every(row => row instanceof Map))) {
+  const keys = items.properties ? Object.keys(items.properties) : [...new Set(rows.flatMap(row => (isMap(row) ? [...row.keys()] : [])))];
+  if (items.properties || (rows.length && rows.every(row => isMap(row)))) {
     const needed = new Set(items.required ?? []);
     const columns = keys.map(key => {
-      const seen = rows.map(row => (row instanceof Map ? row.get(key) : undefined)).find(value => value !== undefined && value !== null);
+      const seen = rows.map(row => (isMap(row) ? row.get(key) : undefined)).find(value => value !== undefined && value !== null);
       return { key, scalar: cellOf(items.properties?.[key], document, seen, needed.has(key)) };
     });
     if (!columns.length || columns.some(column => column.scalar === null)) return null;
     return { shape: 'table', rows: 'objects', columns: columns as { key: string; scalar: Scalar }[], growing };
   }
-  if (typesOf(items).includes('array') || Array.isArray(rows[0])) {
-    const first = Array.isArray(rows[0]) ? rows[0] : [];
+  if (typesOf(items).includes('array') || isArray(rows[0])) {
+    const first = isArray(rows[0]) ? rows[0] : [];
     const width = items.minItems !== undefined && items.minItems === items.maxItems ? items.minItems : first.length;
     if (!width || width > 200) return null;
     const columns = Array.from({ length: width }, (_, at) => ({ key: String(at), scalar: cellOf(items.items, document, first[at], true) }));
@@ -185,19 +185,19 @@ function tableOf(schema: Schema, document: OpenApi, sample: Json | undefined): S
 export function fits(shape: Shape, value: Json | undefined): boolean {
   if (shape.shape === 'json') return true;
   if (value === undefined || value === null) return true;
-  if (shape.shape === 'scalar') return !Array.isArray(value) && !(value instanceof Map);
+  if (shape.shape === 'scalar') return !isArray(value) && !isMap(value);
   if (shape.shape === 'group') {
-    if (!(value instanceof Map)) return false;
+    if (!isMap(value)) return false;
     const known = new Map(shape.fields.map(field => [field.key, field.shape]));
     return [...value].every(([key, item]) => known.has(key) && fits(known.get(key)!, item));
   }
-  const isScalar = (item: Json | undefined) => !Array.isArray(item) && !(item instanceof Map);
-  if (!Array.isArray(value)) return false;
+  const isScalar = (item: Json | undefined) => !isArray(item) && !isMap(item);
+  if (!isArray(value)) return false;
   const keys = new Set(shape.columns.map(column => column.key));
   return value.every(row => {
     if (shape.rows === 'values') return isScalar(row);
-    if (shape.rows === 'lists') return Array.isArray(row) && row.length <= shape.columns.length && row.every(isScalar);
-    return row instanceof Map && [...row].every(([key, item]) => keys.has(key) && isScalar(item));
+    if (shape.rows === 'lists') return isArray(row) && row.length <= shape.columns.length && row.every(isScalar);
+    return isMap(row) && [...row].every(([key, item]) => keys.has(key) && isScalar(item));
   });
 }
 

@@ -97,19 +97,19 @@ export function parseJson(text: string): Json {
 /** Pretty, but a list or an object without nested ones stays on one line while it is short. */
 export function formatJson(value: Json, indent = '', width = 78): string {
   const flat = flatJson(value);
-  if (indent.length + flat.length <= width || (!Array.isArray(value) && !(value instanceof Map))) return flat;
+  if (indent.length + flat.length <= width || (!isArray(value) && !isMap(value))) return flat;
   const inner = `${indent}  `;
-  const items = Array.isArray(value)
+  const items = isArray(value)
     ? value.map(item => inner + formatJson(item, inner, width))
     : [...value].map(([key, item]) => `${inner}${JSON.stringify(key)}: ${formatJson(item, inner, width)}`);
-  const [open, close] = Array.isArray(value) ? '[]' : '{}';
+  const [open, close] = isArray(value) ? '[]' : '{}';
   return `${open}\n${items.join(',\n')}\n${indent}${close}`;
 }
 
 function flatJson(value: Json): string {
   if (value instanceof JsonNumber) return value.raw;
-  if (Array.isArray(value)) return `[${value.map(flatJson).join(', ')}]`;
-  if (value instanceof Map) return `{${[...value].map(([key, item]) => `${JSON.stringify(key)}: ${flatJson(item)}`).join(', ')}}`;
+  if (isArray(value)) return `[${value.map(flatJson).join(', ')}]`;
+  if (isMap(value)) return `{${[...value].map(([key, item]) => `${JSON.stringify(key)}: ${flatJson(item)}`).join(', ')}}`;
   return JSON.stringify(value);
 }
 
@@ -118,17 +118,20 @@ export function fromPlain(value: unknown): Json {
   if (value === null || value === undefined) return null;
   if (typeof value === 'number') return new JsonNumber(String(value));
   if (typeof value === 'string' || typeof value === 'boolean') return value;
-  if (Array.isArray(value)) return value.map(fromPlain);
+  if (isArray(value)) return value.map(fromPlain);
   return new Map(Object.entries(value as Record<string, unknown>).map(([key, item]) => [key, fromPlain(item)]));
 }
+
+export const { isArray } = Array;
+export const isMap = (value: unknown): value is JsonObject => value instanceof Map;
 
 export type Path = (string | number)[];
 
 export function getAt(value: Json, path: Path): Json | undefined {
   let current: Json | undefined = value;
   for (const step of path) {
-    if (current instanceof Map && typeof step === 'string') current = current.get(step);
-    else if (Array.isArray(current) && typeof step === 'number') current = current[step];
+    if (isMap(current) && typeof step === 'string') current = current.get(step);
+    else if (isArray(current) && typeof step === 'number') current = current[step];
     else return undefined;
   }
   return current;
@@ -139,13 +142,13 @@ export function setAt(value: Json, path: Path, next: Json | undefined): Json {
   if (!path.length) return next ?? null;
   const [step, ...rest] = path as [string | number, ...Path];
   if (typeof step === 'number') {
-    const items = Array.isArray(value) ? [...value] : [];
+    const items = isArray(value) ? [...value] : [];
     while (items.length < step) items.push(null);
     if (!rest.length && next === undefined) items.splice(step, 1);
     else items[step] = setAt(items[step] ?? null, rest, next);
     return items;
   }
-  const object: JsonObject = new Map(value instanceof Map ? value : []);
+  const object: JsonObject = new Map(isMap(value) ? value : []);
   if (!rest.length && next === undefined) object.delete(step);
   else object.set(step, setAt(object.get(step) ?? null, rest, next));
   return object;

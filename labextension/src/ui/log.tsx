@@ -1,11 +1,11 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Failure, LogLine, Stage } from '../protocol';
 import { clock, count, offset, plural } from './format';
-import { Icon } from './icons';
+import { icon } from './icons';
 import type { LogBuffer } from './log_buffer';
 import { HEADING, type HeadingRow, Layout, ROW, type Row, findMatches, findRow, headingOf, isLine, listRows, searchPattern } from './log_rows';
 import { parse, plain } from './log_text';
-import { CopyButton, FailureMessage, IconButton, Pick } from './parts';
+import { CopyButton, FailureMessage, IconButton, Pick, consume, withValue } from './parts';
 import { asFailure } from './port_context';
 import { STAGE_LOOKS } from './words';
 
@@ -118,8 +118,7 @@ export function LogView(props: LogViewProps) {
     else if (event.key === '/') searchBox.current?.focus();
     else if (event.key === 'End') toEnd();
     else return;
-    event.preventDefault();
-    event.stopPropagation();
+    consume(event);
   };
 
   const text = () => rows.map(row => (isLine(row) ? plain(row.text) + (row.cut ? moreWord(row.cut) : '') : `${row.stage.title}:`)).join('\n');
@@ -143,7 +142,7 @@ export function LogView(props: LogViewProps) {
         )}
         <Pick label="Show level" value={level} onPick={setLevel} options={[['', 'All levels'], ['warning', 'Warnings'], ['error', 'Errors']]} optional />
         <span class="mld-Search">
-          <Icon name="search" />
+          {icon('search')}
           <input
             class="mld-Input mld-mod-compact"
             type="search"
@@ -151,25 +150,24 @@ export function LogView(props: LogViewProps) {
             placeholder={props.placeholder ?? 'Search'}
             value={search}
             ref={searchBox}
-            onInput={event => {
-              setSearch(event.currentTarget.value);
+            onInput={withValue(typed => {
+              setSearch(typed);
               setMatch(0);
-            }}
+            })}
             onKeyDown={event => {
               if (event.key === 'Enter') showMatch(inView ? match + (event.shiftKey ? -1 : 1) : match);
               else if (event.key === 'Escape' && search) setSearch('');
               else return;
-              event.preventDefault();
-              event.stopPropagation();
+              consume(event);
             }}
           />
-          {search ? (
+          {search && (
             <span class="mld-Search-find">
               <span class="mld-Search-count" role="status"><bdi>{matches.length ? `${count(Math.min(match, matches.length - 1) + 1)} of ${count(matches.length)}` : 'None'}</bdi></span>
               <IconButton icon="up" label="Previous match" title="Previous match (Shift Enter)" onClick={() => showMatch(match - 1)} />
               <IconButton icon="down" label="Next match" title="Next match (Enter)" onClick={() => showMatch(match + 1)} />
             </span>
-          ) : null}
+          )}
         </span>
         <span class="mld-Sep" />
         <IconButton icon="wrap" label="Wrap lines" title="Wrap lines (W)" pressed={wrap} onClick={() => setWrap(!wrap)} />
@@ -185,8 +183,8 @@ export function LogView(props: LogViewProps) {
         <IconButton icon="download" label="Download the whole log" onClick={() => save(props.download).then(() => setFailure(null), reason => setFailure(asFailure(reason)))} />
       </div>
       <div class="mld-Log-body" dir="ltr" role="log" aria-live="off" aria-label={props.label} tabIndex={0} ref={body} onScroll={onScroll} onKeyDown={onKeyDown} style={props.height ? { blockSize: `${props.height}px` } : undefined}>
-        {rows.length === 0 ? <p class="mld-Log-empty">{buffer.length ? 'No line passes the filter.' : props.empty}</p> : null}
-        {heading ? <div class="mld-Log-pinned" aria-hidden="true" style={{ insetBlockStart: `${pushed}px` }}><Heading copy row={heading} onFold={() => fold(heading)} /></div> : null}
+        {rows.length === 0 && <p class="mld-Log-empty">{buffer.length ? 'No line passes the filter.' : props.empty}</p>}
+        {heading && <div class="mld-Log-pinned" aria-hidden="true" style={{ insetBlockStart: `${pushed}px` }}><Heading copy row={heading} onFold={() => fold(heading)} /></div>}
         <div class="mld-Log-rows" style={{ blockSize: `${layout.total}px` }}>
           <div style={{ insetBlockStart: `${layout.top(first)}px` }} ref={measure}>
             {rows.slice(first, last).map((row, at) => {
@@ -196,11 +194,11 @@ export function LogView(props: LogViewProps) {
           </div>
         </div>
       </div>
-      {buffer.dropped ? <p class="mld-Log-dropped">{plural(buffer.dropped, 'earlier line')} only in the download.</p> : null}
-      {failure ? <FailureMessage failure={failure} onDismiss={() => setFailure(null)} /> : null}
-      {fresh > 0 ? (
-        <button type="button" class="mld-Btn mld-Log-more" onClick={toEnd}><Icon name="follow" />{plural(fresh, 'new line')}</button>
-      ) : null}
+      {buffer.dropped > 0 && <p class="mld-Log-dropped">{plural(buffer.dropped, 'earlier line')} only in the download.</p>}
+      <FailureMessage failure={failure} onDismiss={() => setFailure(null)} />
+      {fresh > 0 && (
+        <button type="button" class="mld-Btn mld-Log-more" onClick={toEnd}>{icon('follow')}{plural(fresh, 'new line')}</button>
+      )}
     </div>
   );
 
@@ -215,8 +213,8 @@ function Heading({ row, onFold, copy }: { row: HeadingRow; onFold: () => void; c
   const look = STAGE_LOOKS[row.stage.state];
   return (
     <button type="button" class="mld-Log-stage" tabIndex={copy ? -1 : undefined} aria-expanded={!row.folded} onClick={onFold}>
-      <Icon name="chevron" />
-      <Icon name={look.icon} />
+      {icon('chevron')}
+      {icon(look.icon)}
       {row.stage.title}
       <span class="mld-Muted">&nbsp;{plural(row.lines, 'line')}</span>
     </button>
@@ -231,11 +229,11 @@ function Line({ line, clockTime, search, current }: { line: LogLine; clockTime: 
   return (
     <div class="mld-Line" data-level={level} data-n={line.n}>
       <time>{time}</time>
-      {level ? <Icon name={level === 'error' ? 'failed' : 'warning'} label={level} /> : null}
+      {level && icon(level === 'error' ? 'failed' : 'warning', { label: level })}
       <span>
-        {line.source ? <span class="mld-Sgr-dim">{line.source}{'  '}</span> : null}
+        {line.source && <span class="mld-Sgr-dim">{line.source}{'  '}</span>}
         <Text raw={line.text} search={search} current={current} />
-        {line.cut ? <span class="mld-Sgr-dim">{moreWord(line.cut)}</span> : null}
+        {!!line.cut && <span class="mld-Sgr-dim">{moreWord(line.cut)}</span>}
       </span>
     </div>
   );

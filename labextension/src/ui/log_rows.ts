@@ -87,31 +87,33 @@ export function findRow(rows: Row[], row: Row): number {
 
 /** Where rows are. `heightOf` says how high a wrapped line is; without it all lines are equally high. */
 export class Layout {
-  private readonly tops: Float64Array;
+  readonly #tops: Float64Array;
+  readonly #length: number;
 
-  constructor(private readonly rows: Row[], heightOf?: (line: LogLine) => number) {
-    this.tops = new Float64Array(rows.length + 1);
+  constructor(rows: Row[], heightOf?: (line: LogLine) => number) {
+    this.#length = rows.length;
+    this.#tops = new Float64Array(rows.length + 1);
     for (let at = 0; at < rows.length; at++) {
       const row = rows[at]!;
-      this.tops[at + 1] = this.tops[at]! + (isLine(row) ? (heightOf?.(row) ?? ROW) : HEADING);
+      this.#tops[at + 1] = this.#tops[at]! + (isLine(row) ? (heightOf?.(row) ?? ROW) : HEADING);
     }
   }
 
   get total(): number {
-    return this.tops[this.rows.length]!;
+    return this.#tops[this.#length]!;
   }
 
   top(at: number): number {
-    return this.tops[Math.min(Math.max(0, at), this.rows.length)]!;
+    return this.#tops[Math.min(Math.max(0, at), this.#length)]!;
   }
 
   /** The row at this height, in pixels from the top; the number of rows below the last one. */
   at(y: number): number {
     let low = 0;
-    let high = this.rows.length;
+    let high = this.#length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.tops[middle + 1]! <= y) low = middle + 1;
+      if (this.#tops[middle + 1]! <= y) low = middle + 1;
       else high = middle;
     }
     return low;

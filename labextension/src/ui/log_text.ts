@@ -2,7 +2,7 @@
 
 export interface Run { text: string; colour: string; bold: boolean; dim: boolean }
 
-const COLOURS: Record<number, string> = { 31: 'red', 32: 'green', 33: 'yellow', 34: 'blue', 35: 'blue', 36: 'blue', 91: 'red', 92: 'green', 93: 'yellow', 94: 'blue', 95: 'blue', 96: 'blue', 90: 'dim', 37: '', 97: '' };
+const COLOURS = ['', 'red', 'green', 'yellow', 'blue', 'blue', 'blue', '']; // of 31 to 37, and of 91 to 97
 
 // CSI, OSC (ended by BEL, ST or the end of the line), other strings, and two-character sequences.
 // eslint-disable-next-line no-control-regex
@@ -72,7 +72,8 @@ function applySgr(style: { colour: string; bold: boolean; dim: boolean }, parame
     else if (code === 22) next.bold = next.dim = false;
     else if (code === 39) next.colour = '';
     else if (code === 38 || code === 48) at += codes[at + 1] === 5 ? 2 : 4; // 256 and true colours follow no theme
-    else if (code in COLOURS) next.colour = COLOURS[code]!;
+    else if (code === 90) next.colour = 'dim';
+    else if (/^[39][1-7]$/.test(String(code))) next.colour = COLOURS[code % 10]!;
   }
   return next;
 }

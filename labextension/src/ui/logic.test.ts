@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ago, count, duration, elapsed, offset, size } from './format';
+import { ago, clock, count, duration, elapsed, exact, moment, offset, size } from './format';
 import { type OpenApi, type Schema, cellText, emptyValue, fits, readInput, typedValue } from './input_schema';
 import { JsonError, formatJson, fromPlain, parseJson, setAt } from './json_text';
 
@@ -10,6 +10,8 @@ describe('figures', () => {
   it('have units', () => {
     expect([size(999), size(1000), size(3_100_000), size(999_600), elapsed(48.9), elapsed(84), count(20000), offset(36.418), offset(3723)]).toEqual(['999 B', '1.0 kB', '3.1 MB', '1.0 MB', '48 s', '1 min 24 s', '20,000', '0:36.418', '1:02:03.000']);
     const now = new Date(2026, 5, 2, 16, 40);
+    expect([exact(now.toISOString()), exact(''), clock(now.toISOString(), true)]).toEqual(['2026-06-02 16:40:00', '', '16:40:00']);
+    expect([moment(new Date(2026, 5, 1, 9, 2).toISOString(), now), moment(new Date(2026, 4, 2, 9, 2).toISOString(), now), moment(new Date(2025, 5, 2, 9, 2).toISOString(), now)]).toEqual(['Yesterday, 09:02', '2 May, 09:02', '2 June 2025, 09:02']);
     const before = (seconds: number) => ago(new Date(now.getTime() - seconds * 1000).toISOString(), now);
     expect([before(4), before(300), before(3600), before(86_400), ago('nonsense')]).toEqual(['4 s ago', '5 min ago', '15:40', 'Yesterday, 16:40', '']);
   });

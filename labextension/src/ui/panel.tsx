@@ -5,19 +5,19 @@ import { Cause } from './cause';
 import { CodeTab } from './code_tab';
 import { DeleteQuestion } from './delete_question';
 import { Facts } from './facts';
-import { clock } from './format';
+import { clock, title } from './format';
 import { History } from './history';
-import { Icon } from './icons';
+import { type IconName, icon } from './icons';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
-import { Announcer, Button, CopyButton, FailureMessage, Fold, Marked, Menu, type MenuItem, Mid, writeClipboard } from './parts';
+import { Announcer, Button, CopyButton, FailureMessage, Fold, Marked, Menu, type MenuItem, Mid, focusControl, writeClipboard } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
 import { ServiceLog } from './service_log';
 import { SettingsTab } from './settings_tab';
 import { Stages, useSecondsSince } from './stages';
 import { Tabs, type TabSpec } from './tabs';
 import { TestTab } from './test_tab';
-import { DEPLOYMENT_LOOKS, SERVICE_LOOKS, announcement, deploymentWord, elapsedWord, isRunning, note, revisionWord, sinceWord, summary } from './words';
+import { DEPLOYMENT_LOOKS, SERVICE_LOOKS, SIMPLE, announcement, deploymentWord, elapsedWord, isRunning, revisionWord, sinceWord, summary } from './words';
 
 export interface PanelProps extends ServiceRef {
   /** The deployment that the panel was opened for. Without one it shows the service's last. */
@@ -30,6 +30,9 @@ export interface PanelProps extends ServiceRef {
 
 /** What the header says while an order from its menu is carried out. */
 const ACTING: Record<string, string> = { stop: 'Stopping…', start: 'Starting…', restart: 'Restarting…', reload: 'Reloading…' };
+
+/** States that one line explains. */
+const BRIEF = ['not-started', 'cancelled', 'interrupted'];
 
 const CANCEL_PATIENCE = 5000; // milliseconds after which the Cancel button comes back
 
@@ -75,7 +78,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
     if (deployment) setWatched(deployment);
   };
   // Where little happened one line says it; stages and log are folded below.
-  const brief = !!shown && (shown.state === 'not-started' || shown.state === 'cancelled' || shown.state === 'interrupted');
+  const brief = !!shown && BRIEF.includes(shown.state);
   const since = useSecondsSince(shown, !!shown && isRunning(shown) && !lost);
   const serves = !!service && !!service.revision && service.state !== 'deleted';
   const ended = !!shown && !isRunning(shown);
@@ -90,7 +93,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   const chooseSettings = () => {
     setTab('settings');
     setServingOpen(true);
-    requestAnimationFrame(() => root.current?.querySelector<HTMLElement>('[data-tab=settings] :is(input, select, textarea)')?.focus());
+    focusControl(root, '[data-tab=settings]');
   };
   const root = useRef<HTMLElement>(null);
 
@@ -101,26 +104,23 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
     setServingOpen(true);
   }, [show]);
 
-  const act = {
-    cancel: async () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...place }),
-    retry: () => shown && orders.order('retry', () => port.request('deployment.retry', { deployment: shown.deployment, ...place }), answer => begin(answer.deployment)),
-    report: async () => (await port.request('deployment.report', { deployment: watched, ...place })).markdown,
-    simple: (order: 'restart' | 'stop' | 'start') => orders.order(order, () => port.request(`service.${order}`, ref)),
-    reload: () => orders.order('reload', () => port.request('service.reload', ref), answer => begin(answer.deployment)),
-  };
+  const cancel = async () => shown && port.request('deployment.cancel', { deployment: shown.deployment, ...place });
+  const retry = () => shown && orders.order('retry', () => port.request('deployment.retry', { deployment: shown.deployment, ...place }), answer => begin(answer.deployment));
+  const readReport = async () => (await port.request('deployment.report', { deployment: watched, ...place })).markdown;
+  const carryOut = (order: (typeof SIMPLE)[number]) => orders.order(order, () => port.request(`service.${order}`, ref));
+  const reload = () => orders.order('reload', () => port.request('service.reload', ref), answer => begin(answer.deployment));
 
   const can = (order: Service['can'][number]) => !!service?.can.includes(order);
-  const menu: MenuItem[] = [];
-  if (shown?.can.includes('report')) menu.push({ label: 'Copy report', act: () => void act.report().then(copyQuietly) });
-  if (service?.scoringUri) menu.push({ label: 'Copy scoring URI', act: () => void copyQuietly(service.scoringUri) });
-  if (port.openPanel) menu.push({ label: 'Open in Lab', act: () => port.openPanel?.(ref) });
-  if (serves && can('update')) menu.push({ label: 'Update…', act: chooseSettings });
-  if (can('reload')) menu.push({ label: 'Reload the entry script', act: act.reload });
-  if (can('rollback')) menu.push({ label: 'Roll back…', act: () => { setTab('history'); setServingOpen(true); } });
-  if (can('restart')) menu.push({ label: 'Restart', act: () => act.simple('restart') });
-  if (can('stop')) menu.push({ label: 'Stop', act: () => act.simple('stop') });
-  if (can('start')) menu.push({ label: 'Start', act: () => act.simple('start') });
-  if (can('delete')) menu.push({ label: 'Delete…', act: () => setDeleting(true), danger: true });
+  const menu = [
+    shown?.can.includes('report') && { label: 'Copy report', act: () => void readReport().then(copyQuietly) },
+    service?.scoringUri && { label: 'Copy scoring URI', act: () => void copyQuietly(service.scoringUri) },
+    port.openPanel && { label: 'Open in Lab', act: () => port.openPanel?.(ref) },
+    serves && can('update') && { label: 'Update…', act: chooseSettings },
+    can('reload') && { label: 'Reload the entry script', act: reload },
+    can('rollback') && { label: 'Roll back…', act: () => { setTab('history'); setServingOpen(true); } },
+    ...SIMPLE.filter(can).map(order => ({ label: title(order), act: () => carryOut(order) })),
+    can('delete') && { label: 'Delete…', act: () => setDeleting(true), danger: true },
+  ].filter(Boolean) as MenuItem[];
 
   return (
     <section class="mld mld-Panel" aria-label={label} ref={root}>
@@ -144,33 +144,33 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
           ) : null}
         </p>
         <div class="mld-Actions">
-          {shown && isRunning(shown) && shown.can.includes('cancel') && !lost ? <Cancel timeline={shown} cancel={act.cancel} onSlow={setNotCancelled} /> : null}
-          {told && ended && told.state === 'failed' && told.can.includes('report') ? <span class="mld-mod-optional"><CopyButton label="Copy report" copy={act.report}>Copy report</CopyButton></span> : null}
-          {told && ended && told.can.includes('retry') && !lost && !superseded ? <Button kind="primary" busy={orders.busy === 'retry'} onClick={act.retry}>{told.state === 'failed' ? 'Retry' : 'Deploy again'}</Button> : null}
-          {superseded ? <Button onClick={() => setWatched(service.deployment)}>Show the newest</Button> : null}
-          {showsService && port.openPanel ? <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button> : null}
-          {showsService && can('start') && service?.state === 'stopped' && !lost ? <Button kind="primary" busy={orders.busy === 'start'} onClick={() => act.simple('start')}>{orders.busy === 'start' ? 'Starting…' : 'Start'}</Button> : null}
-          {showsService && can('update') && service?.state !== 'stopped' && !lost ? <Button onClick={chooseSettings}>Update…</Button> : null}
+          {shown && isRunning(shown) && shown.can.includes('cancel') && !lost && <Cancel timeline={shown} cancel={cancel} onSlow={setNotCancelled} />}
+          {told && ended && told.state === 'failed' && told.can.includes('report') && <span class="mld-mod-optional"><CopyButton label="Copy report" copy={readReport}>Copy report</CopyButton></span>}
+          {told && ended && told.can.includes('retry') && !lost && !superseded && <Button kind="primary" busy={orders.busy === 'retry'} onClick={retry}>{told.state === 'failed' ? 'Retry' : 'Deploy again'}</Button>}
+          {superseded && <Button onClick={() => setWatched(service.deployment)}>Show the newest</Button>}
+          {showsService && port.openPanel && <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button>}
+          {showsService && can('start') && service?.state === 'stopped' && !lost && <Button kind="primary" busy={orders.busy === 'start'} onClick={() => carryOut('start')}>{orders.busy === 'start' ? 'Starting…' : 'Start'}</Button>}
+          {showsService && can('update') && service?.state !== 'stopped' && !lost && <Button onClick={chooseSettings}>Update…</Button>}
           <Menu items={lost ? [] : menu} />
         </div>
       </header>
-      {lost ? <p class="mld-Note">Nothing has been heard since {clock(lost, true)}. What is below was true then; services keep running. Run the cell again to see them.</p> : null}
-      {notCancelled && shown && isRunning(shown) && !lost ? <p class="mld-Note" role="status"><Marked text={notCancelled} /></p> : null}
-      {orders.failure ? <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} /> : null}
-      {deleting && service ? <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} /> : null}
-      {service?.state === 'deleted' ? <p class="mld-Note">It was deleted, with its processes, keys and revisions. Its models stay registered.</p> : null}
-      {told && brief ? <p class="mld-Note">{note(told)}</p> : null}
-      {superseded ? <p class="mld-Note">Another deployment has begun since{service.revision ? `; revision ${service.revision} serves` : ''}.</p> : null}
-      {told?.cause ? <Cause cause={told.cause} /> : null}
-      {showsService && service?.error && service.state !== 'live' ? <FailureMessage failure={service.error} /> : null}
+      {lost && <p class="mld-Note">Nothing has been heard since {clock(lost, true)}. What is below was true then; services keep running. Run the cell again to see them.</p>}
+      {notCancelled && shown && isRunning(shown) && !lost && <p class="mld-Note" role="status"><Marked text={notCancelled} /></p>}
+      <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} />
+      {deleting && service && <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} />}
+      {service?.state === 'deleted' && <p class="mld-Note">It was deleted, with its processes, keys and revisions. Its models stay registered.</p>}
+      {told?.message && brief && <p class="mld-Note">{told.message}</p>}
+      {superseded && <p class="mld-Note">Another deployment has begun since{service.revision ? `; revision ${service.revision} serves` : ''}.</p>}
+      {told?.cause && <Cause cause={told.cause} />}
+      {showsService && service?.error && service.state !== 'live' && <FailureMessage failure={service.error} />}
 
-      {serves && showsService ? <Facts service={service} /> : null}
-      {shown && folds ? (
+      {serves && showsService && <Facts service={service} />}
+      {shown && folds && (
         <Fold open={unfolded} onFold={() => setUnfolded(!unfolded)}>
           <span>{brief ? 'Stages and log' : summary(shown)[0]}</span>
-          <span class="mld-Muted mld-Cut">{brief ? '' : summary(shown)[1]}</span>
+          {!brief && <span class="mld-Muted mld-Cut">{summary(shown)[1]}</span>}
         </Fold>
-      ) : null}
+      )}
       {shown && (folds ? unfolded : shown.state !== 'not-started' && !showsService) ? (
         <div class="mld-Watch">
           <Stages timeline={shown} secondsSince={since} onPick={stage => setGoTo({ stage, at: Date.now() })} />
@@ -192,23 +192,23 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
               <span class="mld-Muted mld-Cut">Test, logs, history and settings</span>
             </Fold>
           )}
-          <div hidden={!showsService && !servingOpen}><Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs()} /></div>
+          <div hidden={!showsService && !servingOpen}><Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs(service)} /></div>
         </>
       ) : null}
     </section>
   );
 
-  function tabs(): TabSpec[] {
-    if (!service) return [];
-    const all: Record<Service['tabs'][number], TabSpec> = {
-      test: { id: 'test', label: 'Test', draw: () => <TestTab service={service} /> },
-      logs: { id: 'logs', label: 'Logs', draw: () => <ServiceLog service={service} /> },
-      api: { id: 'api', label: 'API', draw: () => <ApiTab service={service} onTry={() => setTab('test')} /> },
-      code: { id: 'code', label: 'Code', draw: () => <CodeTab service={service} /> },
-      history: { id: 'history', label: 'History', draw: () => <History service={service} onBegun={begin} /> },
-      settings: { id: 'settings', label: 'Settings', draw: () => <SettingsTab service={service} onBegun={begin} /> },
+  function tabs(shown: Service): TabSpec[] {
+    const draw: Record<Service['tabs'][number], TabSpec['draw']> = {
+      test: () => <TestTab service={shown} />,
+      logs: () => <ServiceLog service={shown} />,
+      api: () => <ApiTab service={shown} onTry={() => setTab('test')} />,
+      code: () => <CodeTab service={shown} />,
+      history: () => <History service={shown} onBegun={begin} />,
+      settings: () => <SettingsTab service={shown} onBegun={begin} />,
     };
-    return service.tabs.map(id => all[id]).filter(Boolean);
+    const known = shown.tabs.filter(id => id in draw);
+    return known.map(id => ({ id, label: id === 'api' ? 'API' : title(id), draw: draw[id] }));
   }
 }
 
@@ -216,8 +216,8 @@ function copyQuietly(text: string): void {
   writeClipboard(text).catch(() => undefined);
 }
 
-function State({ look }: { look: { icon: Parameters<typeof Icon>[0]['name']; state: string; spin?: boolean } }) {
-  return <span class="mld-State" data-state={look.state}><Icon name={look.icon} spin={look.spin} /></span>;
+function State({ look }: { look: { icon: IconName; state: string; spin?: boolean } }) {
+  return <span class="mld-State" data-state={look.state}>{icon(look.icon, { spin: look.spin })}</span>;
 }
 
 function Meta({ text, optional }: { text: string; optional?: boolean }) {

@@ -1,20 +1,34 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Failure } from '../protocol';
-import { Icon, type IconName } from './icons';
+import { type IconName, icon } from './icons';
 import { useId } from './port_context';
+
+/** Gives the focus to the first control in a part of `root`, once it is drawn. */
+export function focusControl(root: { current: HTMLElement | null }, part: string): void {
+  requestAnimationFrame(() => root.current?.querySelector<HTMLElement>(`${part} :is(input, select, textarea)`)?.focus());
+}
+
+/** The event is ours alone. */
+export function consume(event: Event): void {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/** Passes on what a control holds now. */
+export const withValue = (act: (value: string) => void) => (event: { currentTarget: { value: string } }) => act(event.currentTarget.value);
 
 /** A name that is cut in the middle when there is no room: its last characters tell names apart. */
 export function Mid({ text, code, tail = 7 }: { text: string; code?: boolean; tail?: number }) {
   const characters = [...text];
   const at = Math.max(0, characters.length - tail);
-  const parts = (
-    <>
-      {at ? <span>{characters.slice(0, at).join('')}</span> : null}
+  const Tag = code ? 'code' : 'span';
+  return (
+    <Tag class="mld-Mid" title={text}>
+      {at > 0 && <span>{characters.slice(0, at).join('')}</span>}
       <span>{characters.slice(at).join('')}</span>
-    </>
+    </Tag>
   );
-  return code ? <code class="mld-Mid" title={text}>{parts}</code> : <span class="mld-Mid" title={text}>{parts}</span>;
 }
 
 type ButtonProps = {
@@ -37,13 +51,13 @@ export function Button(props: ButtonProps) {
       type="button"
       class={classes.filter(Boolean).join(' ')}
       onClick={props.busy ? undefined : props.onClick}
-      aria-busy={props.busy ? 'true' : undefined}
+      aria-busy={props.busy}
       aria-expanded={props.expanded}
       disabled={props.disabled}
       title={props.title}
       ref={props.buttonRef}
     >
-      {props.busy ? <Icon name="busy" spin /> : null}
+      {props.busy && icon('busy', { spin: true })}
       {props.children}
     </button>
   );
@@ -51,10 +65,10 @@ export function Button(props: ButtonProps) {
 
 type IconButtonProps = { icon: IconName; label: string; onClick?: () => void; pressed?: boolean; disabled?: boolean; title?: string };
 
-export function IconButton({ icon, label, onClick, pressed, disabled, title }: IconButtonProps) {
+export function IconButton({ icon: name, label, onClick, pressed, disabled, title }: IconButtonProps) {
   return (
     <button type="button" class="mld-IconBtn" title={title ?? label} aria-label={label} aria-pressed={pressed} disabled={disabled} onClick={onClick}>
-      <Icon name={icon} />
+      {icon(name)}
     </button>
   );
 }
@@ -147,8 +161,7 @@ export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; lab
     } else {
       return;
     }
-    event.preventDefault();
-    event.stopPropagation();
+    consume(event);
   };
   if (!items.length) return null;
   return (
@@ -170,9 +183,9 @@ export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; lab
           }
         }}
       >
-        <Icon name="more" />
+        {icon('more')}
       </button>
-      {open ? (
+      {open && (
         <div class="mld-Menu-list" role="menu" id={id} aria-label={label}>
           {items.map(item => (
             <button
@@ -189,24 +202,24 @@ export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; lab
             </button>
           ))}
         </div>
-      ) : null}
+      )}
     </span>
   );
 }
 
-export function Pick({ label, value, options, onPick, optional }: { label: string; value: string; options: [string, string][]; onPick: (value: string) => void; optional?: boolean }) {
+export function Pick({ label, value, options, onPick, optional, control, ...attributes }: { label?: string; value: string; options: [string, string][]; onPick: (value: string) => void; optional?: boolean; control?: boolean; id?: string }) {
   return (
     <span class={optional ? 'mld-Pick mld-mod-optional' : 'mld-Pick'}>
-      <select class="mld-Select mld-mod-compact" aria-label={label} value={value} onChange={event => onPick(event.currentTarget.value)}>
+      <select class={control ? 'mld-Select' : 'mld-Select mld-mod-compact'} aria-label={label} value={value} onChange={withValue(onPick)} {...attributes}>
         {options.map(([key, text]) => <option value={key} key={key}>{text}</option>)}
       </select>
-      <Icon name="down" />
+      {icon('down')}
     </span>
   );
 }
 
 /** A choice of two to five, drawn as one bar; a real radio group. */
-export function Segments<V extends string>({ label, value, options, onPick }: { label: string; value: V; options: [V, string][]; onPick: (value: V) => void }) {
+export function Segments<V extends string>({ label, value, options, onPick }: { label: string; value: V; options: readonly (readonly [V, string])[]; onPick: (value: V) => void }) {
   const name = useId();
   return (
     <div class="mld-Seg" role="radiogroup" aria-label={label}>
@@ -220,23 +233,24 @@ export function Segments<V extends string>({ label, value, options, onPick }: { 
   );
 }
 
-/** The three lines of an error, below what was clicked. */
-export function FailureMessage({ failure, onDismiss }: { failure: Failure; onDismiss?: () => void }) {
+/** The three lines of an error, below what was clicked; nothing without one. */
+export function FailureMessage({ failure, onDismiss }: { failure: Failure | null; onDismiss?: () => void }) {
+  if (!failure) return null;
   return (
     <div class="mld-Confirm" data-level="error" role="alert">
       <div class="mld-Grow">
         <p class="mld-Cause-what">{failure.error}</p>
-        {failure.cause ? <p>{capital(failure.cause)}</p> : null}
-        {failure.hint ? <p><Marked text={capital(failure.hint)} /></p> : null}
+        {failure.cause && <p>{capital(failure.cause)}</p>}
+        {failure.hint && <p><Marked text={capital(failure.hint)} /></p>}
       </div>
-      {onDismiss ? <IconButton icon="close" label="Dismiss" onClick={onDismiss} /> : null}
+      {onDismiss && <IconButton icon="close" label="Dismiss" onClick={onDismiss} />}
     </div>
   );
 }
 
 /** A line about what stands above it. */
 export function Message({ text, id, level = 'error' }: { text: string; id?: string; level?: 'error' | 'warning' | 'info' }) {
-  return <p class="mld-Message" data-level={level} id={id}><Icon name={level === 'error' ? 'failed' : level} /><span>{text}</span></p>;
+  return <p class="mld-Message" data-level={level} id={id}>{icon(level === 'error' ? 'failed' : level)}<span>{text}</span></p>;
 }
 
 /** What stands where an answer is awaited, or why there is none. */
@@ -251,14 +265,14 @@ export function Scroll({ label, children }: { label: string; children: Component
 
 /** A line that opens and closes what stands below it. */
 export function Fold({ open, onFold, children, class: more = '' }: { open: boolean; onFold: () => void; children: ComponentChildren; class?: string }) {
-  return <button type="button" class={`mld-Summary ${more}`} aria-expanded={open} onClick={onFold}><Icon name="chevron" />{children}</button>;
+  return <button type="button" class={`mld-Summary ${more}`} aria-expanded={open} onClick={onFold}>{icon('chevron')}{children}</button>;
 }
 
 /** A question in place. Focus starts on the safe answer, and Escape gives it. */
 export function Confirm(props: { label: string; question: ComponentChildren; yes: string; no: string; onYes: () => void; onNo: () => void; busy?: boolean; danger?: boolean; children?: ComponentChildren; ready?: boolean }) {
   const root = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    const first = root.current?.querySelector<HTMLElement>('input') ?? root.current?.querySelector<HTMLElement>('[data-safe] button, button[data-safe]');
+    const first = root.current?.querySelector<HTMLElement>('input') ?? root.current?.querySelector<HTMLElement>('[data-safe] button');
     first?.focus();
   }, []);
   return (
@@ -275,7 +289,7 @@ export function Confirm(props: { label: string; question: ComponentChildren; yes
         }
       }}
     >
-      <span class="mld-Grow" style={{ minInlineSize: '240px' }}>{props.question}</span>
+      <span class="mld-Grow">{props.question}</span>
       {props.children}
       <span class="mld-Actions">
         <Button kind={props.danger ? 'dangerFill' : 'primary'} busy={props.busy} disabled={props.ready === false} onClick={props.onYes}>{props.yes}</Button>

@@ -1,6 +1,7 @@
 import { createContext } from 'preact';
 import { useContext, useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Port, Requests, Service, ServiceRef, Topics } from '../protocol';
+import { randomId } from '../random_id';
 
 const PortContext = createContext<Port | null>(null);
 export const PortProvider = PortContext.Provider;
@@ -13,7 +14,7 @@ export function usePort(): Port {
 
 /** An id that no other panel of the page has. Preact's own is unique within one panel only. */
 export function useId(): string {
-  return useState(() => `mld-${Math.random().toString(36).slice(2)}`)[0];
+  return useState(() => `mld-${randomId()}`)[0];
 }
 
 export function refOf({ service, workspace }: Service): Required<ServiceRef> {

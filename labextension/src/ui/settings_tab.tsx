@@ -2,8 +2,10 @@ import { useState } from 'preact/hooks';
 import type { Service } from '../protocol';
 import { DeleteQuestion } from './delete_question';
 import { FormView } from './form';
+import { title } from './format';
 import { Button, Confirm, FailureMessage } from './parts';
 import { refOf, useOrder, usePort } from './port_context';
+import { SIMPLE } from './words';
 
 /** What can be changed of a running service, and the orders that end it. */
 export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (deployment: string) => void }) {
@@ -11,32 +13,32 @@ export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (
   const ref = refOf(service);
   const orders = useOrder();
   const [asking, setAsking] = useState<'' | 'delete' | 'key'>('');
+  const ask = (what: typeof asking) => setAsking(asking === what ? '' : what);
+  const token = service.auth === 'token';
   const can = (order: Service['can'][number]) => service.can.includes(order);
-  const order = (name: 'restart' | 'stop' | 'start') => orders.order(name, () => port.request(`service.${name}`, ref));
+  const order = (name: (typeof SIMPLE)[number]) => orders.order(name, () => port.request(`service.${name}`, ref));
   return (
     <>
-      {can('update') ? <FormView form="update" service={service.service} workspace={service.workspace} onBegun={begun => onBegun(begun.deployment)} version={service.revision} /> : null}
+      {can('update') && <FormView form="update" service={service.service} workspace={service.workspace} onBegun={begun => onBegun(begun.deployment)} version={service.revision} />}
       <Facts service={service} />
       <div class="mld-Foot">
-        {can('restart') ? <Button busy={orders.busy === 'restart'} onClick={() => order('restart')}>Restart</Button> : null}
-        {can('stop') ? <Button busy={orders.busy === 'stop'} onClick={() => order('stop')}>Stop</Button> : null}
-        {can('start') ? <Button busy={orders.busy === 'start'} onClick={() => order('start')}>Start</Button> : null}
-        {can('regen-key') ? <Button expanded={asking === 'key'} onClick={() => setAsking(asking === 'key' ? '' : 'key')}>New {service.auth === 'token' ? 'tokens' : 'key'}…</Button> : null}
-        {can('delete') ? <Button kind="danger" expanded={asking === 'delete'} onClick={() => setAsking(asking === 'delete' ? '' : 'delete')}>Delete…</Button> : null}
+        {SIMPLE.filter(can).map(name => <Button key={name} busy={orders.busy === name} onClick={() => order(name)}>{title(name)}</Button>)}
+        {can('regen-key') && <Button expanded={asking === 'key'} onClick={() => ask('key')}>New {token ? 'tokens' : 'key'}…</Button>}
+        {can('delete') && <Button kind="danger" expanded={asking === 'delete'} onClick={() => ask('delete')}>Delete…</Button>}
       </div>
-      {asking === 'key' ? (
+      {asking === 'key' && (
         <Confirm
           label="Make a new key"
-          question={service.auth === 'token' ? 'Refuse all tokens given so far? Clients ask for new ones.' : 'Replace the primary key? Clients that send the old one are refused at once. The secondary key stays.'}
-          yes={service.auth === 'token' ? 'Refuse old tokens' : 'Replace the key'}
+          question={token ? 'Refuse all tokens given so far? Clients ask for new ones.' : 'Replace the primary key? Clients that send the old one are refused at once. The secondary key stays.'}
+          yes={token ? 'Refuse old tokens' : 'Replace the key'}
           no="Keep"
           busy={orders.busy === 'key'}
-          onYes={() => orders.order('key', () => port.request('service.regenKey', { ...ref, key: service.auth === 'token' ? 'token' : 'primary' }), () => setAsking(''))}
+          onYes={() => orders.order('key', () => port.request('service.regenKey', { ...ref, key: token ? 'token' : 'primary' }), () => setAsking(''))}
           onNo={() => setAsking('')}
         />
-      ) : null}
-      {asking === 'delete' ? <DeleteQuestion service={service} onKeep={() => setAsking('')} onDeleted={() => setAsking('')} /> : null}
-      {orders.failure ? <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} /> : null}
+      )}
+      {asking === 'delete' && <DeleteQuestion service={service} onKeep={() => setAsking('')} onDeleted={() => setAsking('')} />}
+      <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} />
     </>
   );
 }

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Stage, Timeline } from '../protocol';
 import { duration, elapsed } from './format';
-import { Icon } from './icons';
+import { icon } from './icons';
 import { STAGE_LOOKS, stageDetail } from './words';
 
 /** All stages, one row each from the start, so that nothing moves while they run. A click leads to the stage's log. */
@@ -20,14 +20,14 @@ function StageRow({ stage, timeline, secondsSince, onPick }: { stage: Stage; tim
   const time = stage.state === 'running' ? elapsed((stage.seconds ?? 0) + secondsSince) : duration(stage.seconds);
   return (
     <li class="mld-Stage" data-state={look.state} aria-current={current ? 'step' : undefined}>
-      <Icon name={look.icon} spin={look.spin} />
+      {icon(look.icon, { spin: look.spin })}
       <button type="button" class="mld-Stage-name" onClick={() => onPick(stage.id)}>
         {stage.title}
         <span class="mld-VisuallyHidden">, {look.word.toLowerCase()}</span>
       </button>
       <span class="mld-Stage-detail mld-Cut" title={detail}><bdi>{detail}</bdi></span>
-      {stage.state === 'running' ? <Progress stage={stage} /> : null}
-      {time && stage.state !== 'waiting' ? <span class="mld-Stage-time"><bdi>{time}</bdi></span> : null}
+      {stage.state === 'running' && <Progress stage={stage} />}
+      {time && stage.state !== 'waiting' && <span class="mld-Stage-time"><bdi>{time}</bdi></span>}
     </li>
   );
 }
@@ -37,7 +37,7 @@ function Progress({ stage }: { stage: Stage }) {
   if (percent === null) return null;
   return (
     <span class="mld-Progress">
-      <span class="mld-Bar" role="progressbar" aria-label={stage.title} aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100} style={{ display: 'block' }}>
+      <span class="mld-Bar" role="progressbar" aria-label={stage.title} aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100}>
         <i class="mld-Bar-fill" style={{ inlineSize: `${percent}%` }} />
       </span>
       <span class="mld-Num"><bdi>{percent} %</bdi></span>
@@ -47,15 +47,13 @@ function Progress({ stage }: { stage: Stage }) {
 
 /** Seconds since `key` changed, once a second while `running`: times go on between two messages. */
 export function useSecondsSince(key: unknown, running: boolean): number {
-  const [start, setStart] = useState(() => performance.now());
-  const [now, setNow] = useState(start);
+  const [seconds, setSeconds] = useState(0);
   useEffect(() => {
-    const moment = performance.now();
-    setStart(moment);
-    setNow(moment);
+    setSeconds(0);
     if (!running) return undefined;
-    const timer = setInterval(() => setNow(performance.now()), 1000);
+    const start = performance.now();
+    const timer = setInterval(() => setSeconds((performance.now() - start) / 1000), 1000);
     return () => clearInterval(timer);
   }, [key, running]);
-  return Math.max(0, (now - start) / 1000);
+  return seconds;
 }

@@ -5,7 +5,7 @@ import { BodyForm, JsonEditor, type Problem } from './body_form';
 import { clock, milliseconds, size } from './format';
 import { type Input, type OpenApi, emptyValue, fits, readInput, type Shape } from './input_schema';
 import { type Json, formatJson, getAt, parseJson } from './json_text';
-import { Awaited, Button, CopyButton, FailureMessage, Message, Pick, Segments } from './parts';
+import { Awaited, Button, CopyButton, FailureMessage, Message, Pick, Segments, consume } from './parts';
 import { asFailure, refOf, usePort, useRequest } from './port_context';
 
 /** What stands in the form of a service without a sample. A script that takes any JSON mostly reads `data`, as in v1. */
@@ -24,7 +24,7 @@ export function TestTab({ service }: { service: Service }) {
     return (
       <>
         <Awaited failure={failure}>Reading what the service takes…</Awaited>
-        {failure ? <div class="mld-Pane"><Button onClick={ask}>Try again</Button></div> : null}
+        {failure && <div class="mld-Pane"><Button onClick={ask}>Try again</Button></div>}
       </>
     );
   }
@@ -104,7 +104,8 @@ function Tester({ service, input }: { service: Service; input: Input }) {
     return all.find(one => one.language === language)?.text ?? '';
   };
 
-  const kinds: ['form' | 'json' | 'file', string][] = [...(hasForm ? ([['form', 'Form']] as ['form', string][]) : []), ...(input.json ? ([['json', 'JSON']] as ['json', string][]) : []), ...(input.bytes.length ? ([['file', 'File']] as ['file', string][]) : [])];
+  const there = { form: hasForm, json: !!input.json, file: input.bytes.length > 0 };
+  const kinds = ([['form', 'Form'], ['json', 'JSON'], ['file', 'File']] as const).filter(([one]) => there[one]);
   const problems: Problem[] = answer?.problems ?? [];
   const drawable = kind === 'form' && fits(shape, value);
   const parts = shape.shape === 'group' ? new Set<string | number>(shape.fields.map(field => field.key)) : null;
@@ -116,30 +117,29 @@ function Tester({ service, input }: { service: Service; input: Input }) {
       class="mld-Split"
       onKeyDown={event => {
         if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
-          event.preventDefault();
-          event.stopPropagation();
+          consume(event);
           send();
         }
       }}
     >
       <div class="mld-Pane mld-Stack">
         <div class="mld-Row">
-          {kinds.length > 1 ? <Segments label="Input as" value={kind} options={kinds} onPick={setKind} /> : null}
+          {kinds.length > 1 && <Segments label="Input as" value={kind} options={kinds} onPick={setKind} />}
           <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional" title={input.summary}>{input.summary}</span>
           {samples.answer?.length ? <Button optional onClick={() => { touched.current = true; setAnswer(null); fill(samples.answer![0]!.body); }}>Fill with sample</Button> : null}
           <Pick label="History of requests" value="" options={[['', `History (${tests.length})`], ...tests.map((test, at) => [String(at), `${clock(test.time, true)}, ${test.answer.status}, ${milliseconds(test.answer.ms)}`] as [string, string])]} onPick={at => { const test = tests[Number(at)]; if (at && test) { touched.current = true; fill(test.body); setAnswer(test.answer); setFailure(null); } }} />
         </div>
-        {kind === 'form' ? <BodyForm shape={shape} value={value} onChange={change} problems={problems} answered={answered} /> : null}
-        {kind === 'json' ? <JsonEditor key={filled} label="Request body as JSON" value={value} draft={text} rows={10} onChange={change} onText={(next, error) => setText(error ? next : null)} invalid={problems.length > 0} /> : null}
-        {kind === 'file' ? <FileField types={input.bytes} file={file} onFile={next => { touched.current = true; setFile(next); }} /> : null}
+        {kind === 'form' && <BodyForm shape={shape} value={value} onChange={change} problems={problems} answered={answered} />}
+        {kind === 'json' && <JsonEditor key={filled} label="Request body as JSON" value={value} draft={text} rows={10} onChange={change} onText={(next, error) => setText(error ? next : null)} invalid={problems.length > 0} />}
+        {kind === 'file' && <FileField types={input.bytes} file={file} onFile={next => { touched.current = true; setFile(next); }} />}
         {unplaced.map(problem => <Message text={problem.text} />)}
         <div class="mld-Row mld-Row-go">
           <Button kind="primary" busy={busy} disabled={stopped || (kind === 'file' && !file)} onClick={send}>{busy ? 'Waiting for the answer…' : 'Send request'}{busy ? null : <span class="mld-Kbd mld-mod-optional">Ctrl Enter</span>}</Button>
           <CopyButton label="Copy as curl" copy={() => code('curl')}>Copy as curl</CopyButton>
           <span class="mld-mod-optional"><CopyButton label="Copy as Python" copy={() => code('python')}>Copy as Python</CopyButton></span>
         </div>
-        {stopped ? <Message level="info" text="It is stopped. Start it to send a request." /> : null}
-        {failure ? <FailureMessage failure={failure} onDismiss={() => setFailure(null)} /> : null}
+        {stopped && <Message level="info" text="It is stopped. Start it to send a request." />}
+        <FailureMessage failure={failure} onDismiss={() => setFailure(null)} />
       </div>
       <div class="mld-Pane mld-Stack" aria-busy={busy}>
         {answer ? <AnswerView answer={answer} /> : <p class="mld-Muted">The answer will appear here, with its time and where it went.</p>}
@@ -177,9 +177,9 @@ function FileField({ types, file, onFile }: { types: string[]; file: { name: str
       <label class="mld-Row">
         <input type="file" accept={accept || undefined} aria-label="File to send" onChange={event => void pick(event.currentTarget.files?.[0])} />
       </label>
-      {file ? <p class="mld-Muted">{file.name}, {file.type}, {size(file.bytes)}</p> : <p class="mld-Muted">Choose a file, or drop one here. It is sent as it is.</p>}
-      {file?.type.startsWith('image/') ? <img class="mld-Picture" alt={file.name} src={`data:${file.type};base64,${file.base64}`} /> : null}
-      {problem ? <Message text={problem} /> : null}
+      <p class="mld-Muted">{file ? `${file.name}, ${file.type}, ${size(file.bytes)}` : 'Choose a file, or drop one here. It is sent as it is.'}</p>
+      {file?.type.startsWith('image/') && <img class="mld-Picture" alt={file.name} src={`data:${file.type};base64,${file.base64}`} />}
+      {problem && <Message text={problem} />}
     </div>
   );
 }

@@ -4,7 +4,7 @@ import type { DeploymentState, ServiceState, StageState } from '../protocol';
 import { fakePort } from '../testing/fake_port';
 import * as samples from '../testing/samples';
 import { Panel } from './panel';
-import { announcement, elapsedWord, note, stageDetail, summary } from './words';
+import { announcement, elapsedWord, stageDetail, summary } from './words';
 
 afterEach(cleanup);
 
@@ -89,13 +89,6 @@ describe('what is said of a deployment', () => {
   it('is announced with the last stage and the next, then with the end', () => {
     expect(announcement(samples.timeline())).toBe('Build image done in 38.2 s. Push image started.');
     expect(announcement(samples.failed)).toBe('Failed in Probe after 58.3 s.');
-  });
-
-  it('says what keeps serving where it came to nothing', () => {
-    const cancelled = samples.timeline({ state: 'cancelled', finished: '' });
-    expect(note(cancelled)).toBe('Cancelled. Revision 2 keeps serving.');
-    expect(note({ ...cancelled, state: 'interrupted', serving: 0 })).toBe('It ended without finishing. Nothing was changed.');
-    expect(note({ ...cancelled, state: 'not-started', message: 'Another one runs.' })).toBe('Another one runs.');
   });
 
   it('counts while it runs', () => {

@@ -1,5 +1,5 @@
 import type { DeploymentState, Revision, Service, ServiceState, Stage, StageState, Timeline } from '../protocol';
-import { clock, duration, elapsed, plural } from './format';
+import { clock, duration, elapsed, plural, listed } from './format';
 import type { IconName } from './icons';
 
 /** Icon, the state that the style knows, and the word. The word carries the meaning, the outline repeats it. */
@@ -60,6 +60,9 @@ export function isRunning(timeline: Timeline): boolean {
   return timeline.state === 'deploying' || timeline.state === 'updating';
 }
 
+/** Orders without a question, whose word is the button's. */
+export const SIMPLE = ['restart', 'stop', 'start'] as const;
+
 /** The stage at which an ended deployment stands. */
 export function endStage(timeline: Timeline): Stage | undefined {
   return timeline.stages.find(stage => stage.state === timeline.state);
@@ -91,7 +94,7 @@ export function stageDetail(stage: Stage, timeline: Timeline): string {
   if (stage.state === 'not-needed') return stage.detail || 'Not needed';
   const warnings = stage.warnings ? plural(stage.warnings, 'warning') : '';
   const said = stage.detail.includes(warnings);
-  return [stage.detail, said ? '' : warnings].filter(Boolean).join(', ');
+  return listed(stage.detail, !said && warnings);
 }
 
 /** `Deployed in 46.6 s` and `7 stages, longest Build image 38.2 s, 1 warning`. */
@@ -104,7 +107,7 @@ export function summary(timeline: Timeline): [string, string] {
     timeline.warnings ? plural(timeline.warnings, 'warning') : '',
   ];
   const verb = timeline.operation === 'rollback' ? 'Rolled back' : timeline.operation === 'update' ? 'Updated' : 'Deployed';
-  return [`${verb} in ${duration(timeline.elapsedSeconds)}`, rest.filter(Boolean).join(', ')];
+  return [`${verb} in ${duration(timeline.elapsedSeconds)}`, listed(...rest)];
 }
 
 /** What a screen reader hears when something changed: the last stages and the state. */
@@ -116,18 +119,6 @@ export function announcement(timeline: Timeline): string {
   const done = timeline.stages.filter(stage => stage.state === 'done').at(-1);
   const now = timeline.stages.find(stage => stage.state === 'running');
   return [done && `${done.title} done in ${duration(done.seconds)}.`, now && `${now.title} started.`].filter(Boolean).join(' ');
-}
-
-/** The line below the header where there is neither progress nor a service to show. */
-export function note(timeline: Timeline): string {
-  if (timeline.message) return timeline.message;
-  if (timeline.state === 'cancelled') return `Cancelled${timeline.finished ? ` at ${clock(timeline.finished)}` : ''}. ${stays(timeline)}`;
-  if (timeline.state === 'interrupted') return `It ended${timeline.finished ? ` at ${clock(timeline.finished)}` : ''} without finishing. ${stays(timeline)}`;
-  return stays(timeline);
-}
-
-function stays(timeline: Timeline): string {
-  return timeline.serving ? `Revision ${timeline.serving} keeps serving.` : 'Nothing was changed.';
 }
 
 /** What stands for time in the header: it counts while something runs. */

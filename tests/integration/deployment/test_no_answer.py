@@ -7,6 +7,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -19,12 +21,16 @@ from tests.polling import wait_until
 
 LIMIT = 90.0  # seconds; without load a command takes 7 to 13
 
-CALLS = {
-    "service regen-key svc -k primary": "error",
-    "service update svc --scoring-timeout-ms 5000": "error",
-    "service reload svc": "error",
-    "service start svc": "error",
-    "model deploy svc --entry-script score.py --overwrite": "error",
+# What changes a service holds its lease, so that each of these has one of its own.
+CHANGES = {
+    "regen": "service regen-key regen -k primary",
+    "update": "service update update --scoring-timeout-ms 5000",
+    "reload": "service reload reload",
+    "start": "service start start",
+    "deploy": "model deploy deploy --entry-script score.py --overwrite",
+}
+
+READS = {
     "service list": "Unhealthy",
     "service show svc": "supervisor-silent",
     "service get-keys svc": "",
@@ -35,24 +41,32 @@ CALLS = {
 }
 
 
-def supervisor_pid(site: Site) -> int:
-    found = SupervisorClient(site.ws.folder.services / "svc").find_process()
+def supervisor_pid(site: Site, name: str = "svc") -> int:
+    found = SupervisorClient(site.ws.folder.services / name).find_process()
     assert found is not None
     return int(found["pid"])
+
+
+@contextmanager
+def stopped_supervisors(site: Site, *names: str) -> Iterator[None]:
+    """Deploys services of these names; their supervisors are stopped by a signal meanwhile."""
+    for service in [site.deploy(name) for name in names]:
+        service.wait_for_deployment()
+    pids = [supervisor_pid(site, name) for name in names]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    yield
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture
 def stopped(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A site with a service whose supervisor a signal has stopped."""
     monkeypatch.chdir(site.folder)
-    site.deploy().wait_for_deployment()
-    pid = supervisor_pid(site)
-    os.kill(pid, signal.SIGSTOP)
-    yield site
-    try:
-        os.kill(pid, signal.SIGCONT)
-    except ProcessLookupError:
-        pass
+    with stopped_supervisors(site, "svc"):
+        yield site
 
 
 def run_timed(line: str) -> tuple[Any, float]:
@@ -65,18 +79,25 @@ def run_timed(line: str) -> tuple[Any, float]:
     return found, time.monotonic() - began
 
 
-def test_every_command_ends_and_says_who_does_not_answer(stopped: Site) -> None:
-    keys = (stopped.ws.folder.services / "svc" / "keys.json").read_text()
-    for line, wanted in CALLS.items():
-        found, seconds = run_timed(line)
+def test_every_command_ends_and_says_who_does_not_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them side by side."""
+    monkeypatch.chdir(site.folder)
+    with stopped_supervisors(site, "svc", *CHANGES), ThreadPoolExecutor(len(CHANGES) + len(READS)) as threads:
+        keys = site.ws.folder.services / "regen" / "keys.json"
+        before = keys.read_text()
+        lines = [*CHANGES.values(), *READS]
+        ended = dict(zip(lines, threads.map(run_timed, lines), strict=True))
+        assert keys.read_text() == before, "the key was replaced"
+    for line, (_, seconds) in ended.items():
         assert seconds < LIMIT, f"{line}: {seconds:.1f} s"
-        if wanted == "error":
-            assert isinstance(found, MldeployError), f"{line}: {found}"
-            assert found.what == "the supervisor of svc does not answer", f"{line}: {found}"
-            assert "SIGSTOP" in found.why and "service stop" in found.hint
-        else:
-            assert wanted in found.text, f"{line}: {found.text}"
-    assert (stopped.ws.folder.services / "svc" / "keys.json").read_text() == keys, "the key was replaced"
+    for name, line in CHANGES.items():
+        error = ended[line][0]
+        assert isinstance(error, MldeployError), f"{line}: {error}"
+        assert error.what == f"the supervisor of {name} does not answer", f"{line}: {error}"
+        assert "SIGSTOP" in error.why and "service stop" in error.hint
+    for line, wanted in READS.items():
+        found = ended[line][0]
+        assert wanted in found.text, f"{line}: {found}"
 
 
 @pytest.mark.parametrize("command", ["stop", "delete"])

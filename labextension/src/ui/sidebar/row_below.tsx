@@ -2,7 +2,7 @@
 import type { Port } from '../../protocol';
 import { moment } from '../format';
 import { FailureMessage, IconButton } from '../parts';
-import { Icon } from '../icons';
+import { icon } from '../icons';
 import type { Doing, Doings } from './doings';
 import { NameQuestion } from './name_question';
 import type { Row, ServiceRow, VersionRow } from './rows';
@@ -25,7 +25,7 @@ export function drawBelow(props: BelowProps) {
     failure ? <FailureMessage failure={failure} onDismiss={doing?.failure ? dismiss : undefined} key="failure" /> : null,
     doing?.said ? (
       <div class="mld-Confirm" role="status" key="said">
-        <Icon name="done" />
+        {icon('done')}
         <p class="mld-Grow">{doing.said}</p>
         <IconButton icon="close" label={words.dismiss} onClick={dismiss} />
       </div>

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import type { ModelVersion } from '../../protocol';
 import { ago, exact, size } from '../format';
-import { Icon } from '../icons';
+import { icon } from '../icons';
 import { Mid } from '../parts';
 import { SERVICE_LOOKS } from '../words';
 import { type Acting, copy } from './actions';
@@ -16,10 +16,10 @@ interface Drawn<R extends Row> { row: R; acting: Acting; doing: Doing | undefine
 export function GroupNode({ row }: { row: GroupRow }) {
   return (
     <>
-      <Icon name="chevron" />
+      {icon('chevron')}
       <SideIcon name={row.kind === 'workspace' ? 'folder' : targetIcon(row.target)} />
       <span class="mld-Cut" title={row.workspace.folder && row.kind === 'workspace' ? row.workspace.folder : row.label}>{row.label}</span>{' '}
-      <span class="mld-Node-end">{row.kind === 'workspace' && row.workspace.failure ? <span class="mld-State" data-state="degraded"><Icon name="warning" /></span> : null}{row.count}</span>
+      <span class="mld-Node-end">{row.kind === 'workspace' && row.workspace.failure ? <span class="mld-State" data-state="degraded">{icon('warning')}</span> : null}{row.count}</span>
     </>
   );
 }
@@ -31,11 +31,11 @@ export function ServiceNode({ row, acting, doing, onMenu }: Drawn<ServiceRow>) {
   const spins = doing?.busy || (!lost && service.state === 'deploying');
   return (
     <>
-      <span class="mld-State" data-state={doing?.busy ? 'running' : look.state}><Icon name={doing?.busy ? 'busy' : look.icon} spin={spins} /></span>
+      <span class="mld-State" data-state={doing?.busy ? 'running' : look.state}>{icon(doing?.busy ? 'busy' : look.icon, { spin: spins })}</span>
       <Mid text={service.service} tail={tailOf(service.service)} />{' '}
       <End doing={doing} title={service.since && exact(service.since)} word={<>{serviceWord(row, words, lost)}{service.note && !lost ? <span class="mld-Node-note" data-short={/^\d/.test(service.note) || undefined}> {service.note}</span> : null}</>}>
         {port.openPanel && service.state !== 'deleted' ? <RowButton label={words.openPanel} act={() => port.openPanel?.({ service: service.service, workspace: service.workspace })}><SideIcon name="open" /></RowButton> : null}
-        {service.scoringUri ? <RowButton label={words.copyUri} act={() => void copy(row.key, acting, async () => service.scoringUri)}><Icon name="copy" /></RowButton> : null}
+        {service.scoringUri ? <RowButton label={words.copyUri} act={() => void copy(row.key, acting, async () => service.scoringUri)}>{icon('copy')}</RowButton> : null}
         <MoreButton words={words} onMenu={onMenu} />
       </End>
     </>
@@ -46,7 +46,7 @@ export function ModelNode({ row, acting, doing, onMenu }: Drawn<ModelRow>) {
   const { model } = row;
   return (
     <>
-      <Icon name="chevron" />
+      {icon('chevron')}
       <SideIcon name="model" />
       <Mid text={model.model} tail={tailOf(model.model)} />{' '}
       <End doing={doing} word={acting.words.versions(model.versions.length)}><InsertButton row={row} acting={acting} onMenu={onMenu} /></End>
@@ -59,7 +59,7 @@ export function VersionNode({ row, acting, doing, onMenu, now }: Drawn<VersionRo
   const { words } = acting;
   return (
     <>
-      <Icon name="chevron" />
+      {icon('chevron')}
       <span>{version.version}</span>{' '}
       <span class="mld-Muted mld-Cut" title={version.created && exact(version.created)}>{versionWord(version, words, now)}</span>{' '}
       <End doing={doing} word={version.bytes === null ? '' : size(version.bytes)}><InsertButton row={row} acting={acting} onMenu={onMenu} /></End>
@@ -71,7 +71,7 @@ function InsertButton({ row, acting, onMenu }: { row: ModelRow | VersionRow; act
   const action = acting.actionsOf(row).find(one => one.id === 'insert');
   return (
     <>
-      {action ? <RowButton label={action.label} act={action.act}><Icon name="insert" /></RowButton> : null}
+      {action ? <RowButton label={action.label} act={action.act}>{icon('insert')}</RowButton> : null}
       <MoreButton words={acting.words} onMenu={onMenu} />
     </>
   );
@@ -116,7 +116,7 @@ function MoreButton({ words, onMenu }: { words: Words; onMenu: Drawn<Row>['onMen
         onMenu({ x: box.left, y: box.bottom });
       }}
     >
-      <Icon name="more" />
+      {icon('more')}
     </RowButton>
   );
 }

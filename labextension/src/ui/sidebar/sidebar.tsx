@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ModelSummary, ServiceRef, ServiceSummary } from '../../protocol';
 import { clock } from '../format';
-import { Icon } from '../icons';
+import { icon } from '../icons';
 import { Announcer, Button, FailureMessage } from '../parts';
 import { useId } from '../port_context';
 import { type Acting, modelActions, serviceActions, versionActions } from './actions';
@@ -121,7 +121,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
     shell.openForm?.(kind, here ? { workspace: here.workspace } : {});
   };
   const formButton = (kind: 'deploy' | 'register', label: string) =>
-    shell.openForm ? <TitleButton label={label} title={lost ? words.notConnected : label} off={lost} act={() => form(kind)}><Icon name="plus" /></TitleButton> : null;
+    shell.openForm ? <TitleButton label={label} title={lost ? words.notConnected : label} off={lost} act={() => form(kind)}>{icon('plus')}</TitleButton> : null;
   // A workspace without a row of its own says above the list why it cannot be read.
   const unreadable = hasGroups(overview.workspaces) ? [] : overview.workspaces.filter(one => one.failure);
 
@@ -275,7 +275,7 @@ function Section({ title, open, onOpen, buttons, children }: { title: string; op
   return (
     <section class="mld-Side-section" data-open={open} aria-labelledby={id}>
       <div class="mld-Side-title">
-        <h3><button type="button" class="mld-Side-toggle" id={id} aria-expanded={open} onClick={() => onOpen(!open)}><Icon name="chevron" />{title}</button></h3>
+        <h3><button type="button" class="mld-Side-toggle" id={id} aria-expanded={open} onClick={() => onOpen(!open)}>{icon('chevron')}{title}</button></h3>
         {buttons}
       </div>
       {open ? children : null}
@@ -296,7 +296,7 @@ function Filter({ words, text, onText, onEnter, onLeave }: { words: Words; text:
   };
   return (
     <div class="mld-Side-filter" role="search">
-      <Icon name="search" />
+      {icon('search')}
       <input
         class="mld-Input mld-mod-compact"
         ref={input}
@@ -316,7 +316,7 @@ function Filter({ words, text, onText, onEnter, onLeave }: { words: Words; text:
           event.stopPropagation();
         }}
       />
-      {text ? <button type="button" class="mld-IconBtn" aria-label={words.clearFilter} title={words.clearFilter} onClick={clear}><Icon name="close" /></button> : null}
+      {text ? <button type="button" class="mld-IconBtn" aria-label={words.clearFilter} title={words.clearFilter} onClick={clear}>{icon('close')}</button> : null}
     </div>
   );
 }

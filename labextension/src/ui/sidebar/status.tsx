@@ -1,7 +1,7 @@
 import type { ServiceRef } from '../../protocol';
 import type { Look } from '../words';
 import { SERVICE_LOOKS } from '../words';
-import { Icon } from '../icons';
+import { icon } from '../icons';
 import { useOverview } from './use_overview';
 import type { Overview } from './overview';
 import { ENGLISH, type Translation, type Words, makeWords } from './words';
@@ -53,7 +53,7 @@ export function StatusItem({ overview, trans = ENGLISH, onLead }: StatusItemProp
     <span class="mld mld-Statuses">
       {statusParts(overview, makeWords(trans)).map(part => (
         <button type="button" class="mld-Status" title={part.title} key={part.look.word} onClick={() => onLead(part.leads)}>
-          <span class="mld-State" data-state={part.look.state}><Icon name={part.look.icon} spin={part.look.spin} /></span>
+          <span class="mld-State" data-state={part.look.state}>{icon(part.look.icon, { spin: part.look.spin })}</span>
           <bdi class="mld-Cut">{part.text}</bdi>
         </button>
       ))}
