@@ -22,14 +22,11 @@ ADDRESSES = [(route.method, route.path.format(**NAMES)) for route in ROUTES]
 ADDRESSES += [("POST", "stream"), ("POST", f"stream/{'0' * 32}"), ("GET", "openapi.json"), ("GET", "nothing")]
 
 
-@pytest.mark.parametrize("token", ["", "wrong", "secret-toke", "secret-token "], ids=["none", "wrong", "short", "long"])
+@pytest.mark.parametrize("token", ["", "wrong", "secret-toke", "secret-tokenx"], ids=["none", "wrong", "short", "long"])
 def test_without_the_token_nothing_is_told(server: Server, token: str) -> None:
     for method, path in ADDRESSES:
         reply = server.send(method, path, {} if method == "POST" else None, token=token)
-        if token.strip() == server.token:  # a header's spaces at its end are no part of it
-            assert reply.status != 403
-        else:
-            assert (path, reply.status, reply.code) == (path, 403, "forbidden")
+        assert (path, reply.status, reply.code) == (path, 403, "forbidden")
 
 
 def test_a_token_in_the_query_or_of_another_kind_is_checked_like_any_other(server: Server) -> None:
@@ -75,8 +72,9 @@ def test_a_forged_request_is_refused(signed_in: tuple[Server, dict[str, str]]) -
         assert server.send(method, path, body, token="", headers=cookies).code == "forbidden"
         assert server.send(method, path, body, token="", headers=cookies | {"X-XSRFToken": "x"}).code == "forbidden"
         assert server.send(method, path, body, token="", headers=cookies | foreign).code == "forbidden"
-        with_token = server.send(method, path, body, token="", headers=cookies | xsrf | own)
-        assert with_token.status != 403, path
+        if path != "stream":  # it would go on
+            with_token = server.send(method, path, body, token="", headers=cookies | xsrf | own)
+            assert with_token.status != 403, path
     # What a form of another page can send without being asked for permission first: no JSON, and no token.
     forged = cookies | foreign | {"Content-Type": "text/plain"}
     assert server.post("services/0a/churn/stop", b"{}", token="", headers=forged).code == "forbidden"
