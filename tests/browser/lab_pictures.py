@@ -44,7 +44,7 @@ def take(lab: Lab, page: Any, folder: Path, dark: bool) -> None:
     mldeploy(lab, "service", "stop", "house-prices")
     mldeploy(lab, "model", "deploy", "broken-one", "--entry-script", "broken.py", wait=False)
     gate = lab.folder / "gate"
-    deploy(lab, "customer-churn-gradient-boosting-eu-west-green", "--no-wait", "--env", f"GATE={gate}")
+    deploy(lab, "churn-gradient-boosting-eu-green", "--no-wait", "--env", f"GATE={gate}")
     shown.wait_for_row("churn", "Live")
     shoot("2-sidebar-launcher-notice")
     shown.row("churn").first.hover()
@@ -69,7 +69,7 @@ def take(lab: Lab, page: Any, folder: Path, dark: bool) -> None:
     shown.panel("broken-one").wait_for()
     shoot("8-failed")
     gate.touch()
-    shown.wait_for_row("customer-churn-gradient-boosting-eu-west-green", "Live")
+    shown.wait_for_row("churn-gradient-boosting-eu-green", "Live")
     wait_until(lambda: page.locator(".Toastify__toast").count(), 30)
     shoot("9-notice")
 

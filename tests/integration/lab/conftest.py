@@ -87,14 +87,14 @@ class Server:
             f"--port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
             f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={folder}", *arguments,
         ]  # fmt: skip
-        self._start: Callable[[], subprocess.Popen[bytes]] = lambda: subprocess.Popen(
-            self._command, env=environment, cwd=folder, stdout=self._log.open("ab"), stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
+        self._environment, self._folder = environment, folder
         self.start()
 
     def start(self) -> None:
-        self.process = self._start()
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, cwd=self._folder, stdout=log, stderr=log, start_new_session=True
+            )
         wait_until(self._answers, 120, lambda: self.log)
 
     @property

@@ -42,8 +42,9 @@ def test_the_module_is_built_and_small(build: ModuleType) -> None:
 
 
 def test_files_name_no_host(build: ModuleType) -> None:
-    for path in (FOLDER / "package-lock.json", FOLDER / "package.json", FOLDER / ".npmrc"):
-        assert not re.search(r"https?://", path.read_text("utf-8")), f"{path.name}: run node lock.mjs"
+    for folder in (FOLDER, FOLDER / "types"):
+        for path in (folder / "package-lock.json", folder / "package.json", folder / ".npmrc"):
+            assert not re.search(r"https?://", path.read_text("utf-8")), f"{path}: run node lock.mjs beside it"
 
 
 def test_the_digest_follows_sources_and_lock_file_but_no_test(
@@ -55,7 +56,14 @@ def test_the_digest_follows_sources_and_lock_file_but_no_test(
     digests = [build.digest()]
     (folder / "src" / "new.test.ts").write_text("")
     assert build.digest() == digests[-1]
-    for name in ("src/new.ts", "style/new.css", "package-lock.json", "build.mjs"):
+    for name in (
+        "src/new.ts",
+        "style/new.css",
+        "schema/plugin.json",
+        "package-lock.json",
+        "build.mjs",
+        "build_lab.mjs",
+    ):
         with (folder / name).open("a") as file:
             file.write("\n")
         digests.append(build.digest())
@@ -66,15 +74,30 @@ def test_nothing_happens_when_the_output_is_of_these_sources(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "OUTPUT", tmp_path)
+    monkeypatch.setattr(build, "EXTENSION", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))  # without Node, and so without network
-    for name in build.FILES:
+    for name in (*build.FILES, "package.json"):
         (tmp_path / name).write_text("")
     assert not build.is_built()  # it may be of other sources
     (tmp_path / "digest").write_text(build.digest())
     assert build.is_built()
     assert build.main([]) == 0
-    (tmp_path / "panel.css").unlink()
-    assert not build.is_built()
+    for name in ("panel.css", "package.json"):
+        (tmp_path / name).unlink()
+        assert not build.is_built()
+        (tmp_path / name).write_text("")
+
+
+def test_a_link_takes_the_place_of_what_an_installation_copied(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build.sys, "prefix", str(tmp_path))
+    place = tmp_path / "share" / "jupyter" / "labextensions" / "mldeploy-jupyter"
+    place.mkdir(parents=True)
+    (place / "package.json").write_text("old")
+    for _ in range(2):
+        assert build.link() == place
+        assert place.is_symlink() and place.resolve() == build.EXTENSION
 
 
 def test_without_node_the_error_says_how_to_get_it(
