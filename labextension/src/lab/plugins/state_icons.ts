@@ -1,8 +1,8 @@
 /** The icons of the states, as JupyterLab draws them in the title of a tab. */
 import { LabIcon } from '@jupyterlab/ui-components';
-import { h, render } from 'preact';
+import { render } from 'preact';
 import type { ServiceState } from '../../protocol';
-import { Icon } from '../../ui/icons';
+import { icon as draw } from '../../ui/icons';
 import { SERVICE_LOOKS } from '../../ui/words';
 
 const made = new Map<string, LabIcon>();
@@ -13,7 +13,7 @@ export function stateIcon(state: ServiceState): LabIcon {
   let found = made.get(look);
   if (!found) {
     const host = document.createElement('div');
-    render(h(Icon, { name: icon }), host);
+    render(draw(icon), host);
     const svg = host.firstElementChild!;
     svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
     svg.setAttribute('class', 'mld-Icon mld-TabIcon');
