@@ -234,6 +234,8 @@ export interface Requests {
   'service.describe': [ServiceRef, Service];
   'service.list': [{ workspace?: string; all?: boolean }, Service[]];
   'service.history': [ServiceRef, Revision[]];
+  /** What happened after it was live, newest first: it was found dead, unhealthy or well again, a worker was replaced. */
+  'service.events': [ServiceRef, { time: string; kind: string; text: string }[]];
   'service.keys': [ServiceRef, { primary: string; secondary: string; token: string; expires: string }];
   'service.openapi': [ServiceRef, { document: Record<string, unknown> }];
   'service.samples': [ServiceRef, { title: string; body: Body }[]]; // the schema's sample, the last tests

@@ -45,6 +45,7 @@ ROUTES = [
     Route("service.describe", "GET", SERVICE),
     Route("service.delete", "DELETE", SERVICE),
     Route("service.history", "GET", f"{SERVICE}/history"),
+    Route("service.events", "GET", f"{SERVICE}/events"),
     Route("service.keys", "POST", f"{SERVICE}/keys"),  # may make a token
     Route("service.regenKey", "POST", f"{SERVICE}/keys/new"),
     Route("service.openapi", "GET", f"{SERVICE}/openapi"),

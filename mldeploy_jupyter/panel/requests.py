@@ -54,6 +54,7 @@ REQUESTS: dict[str, Request] = {
     "service.describe": Request(SERVICE, descriptions.answer_describe),
     "service.list": Request({**WORKSPACE, "all": boolean()}, descriptions.answer_list),
     "service.history": Request(SERVICE, revisions.answer_history),
+    "service.events": Request(SERVICE, descriptions.answer_events),
     "service.keys": Request(SERVICE, orders.answer_keys),
     "service.openapi": Request(SERVICE, scoring.answer_openapi),
     "service.samples": Request(SERVICE, scoring.answer_samples),

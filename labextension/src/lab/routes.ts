@@ -8,6 +8,7 @@ export const ROUTES: Record<keyof Requests, Route> = {
   'service.describe': { method: 'GET', path: 'services/{workspace}/{service}' },
   'service.delete': { method: 'DELETE', path: 'services/{workspace}/{service}' },
   'service.history': { method: 'GET', path: 'services/{workspace}/{service}/history' },
+  'service.events': { method: 'GET', path: 'services/{workspace}/{service}/events' },
   'service.keys': { method: 'POST', path: 'services/{workspace}/{service}/keys' },
   'service.regenKey': { method: 'POST', path: 'services/{workspace}/{service}/keys/new' },
   'service.openapi': { method: 'GET', path: 'services/{workspace}/{service}/openapi' },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
@@ -42,6 +42,13 @@ def answer_describe(context: PanelContext, parameters: dict[str, Any]) -> dict[s
     return described[0]
 
 
+def answer_events(context: PanelContext, parameters: dict[str, Any]) -> list[dict[str, str]]:
+    """The answer to `service.events`: what happened to the service after it was live, newest first."""
+    service = find_service(context, parameters)
+    found = deployment.read_service_events(service.workspace.folder, service.name)
+    return [{key: str(event.get(key) or "") for key in ("time", "kind", "text")} for event in found]
+
+
 def answer_list(context: PanelContext, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """The answer to `service.list`: the services of one workspace, or with `all` those of every known one."""
     from mldeploy_jupyter.api.webservices import Webservice
@@ -57,11 +64,20 @@ def answer_list(context: PanelContext, parameters: dict[str, Any]) -> list[dict[
     return found
 
 
-def describe_services(context: PanelContext, services: Sequence[Webservice]) -> list[dict[str, Any]]:
-    """The services as they are now, read together; those that were deleted meanwhile are left out."""
+def describe_services(
+    context: PanelContext,
+    services: Sequence[Webservice],
+    on_read: Callable[[Overview], object] = lambda read: None,
+) -> list[dict[str, Any]]:
+    """The services as they are now, read together; those that were deleted meanwhile are left out.
+
+    `on_read` gets what was read of each.
+    """
     from mldeploy_jupyter.api.webservices.overview import read_overviews
 
     overviews = read_overviews(services)
+    for read in overviews:
+        on_read(read)
     folders = {read.service.workspace.folder.id: read.service.workspace.folder for read in overviews}
     rows = {
         id: _read_rows(folder, [read for read in overviews if read.service.workspace.folder.id == id])

@@ -7,6 +7,7 @@ from typing import Any
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.services.descriptions import describe_services, find_service
+from mldeploy_jupyter.panel.watching.health import record_health
 from mldeploy_jupyter.panel.watching.watch import Tools, Watch
 
 ROW_SECONDS = 2.0  # between two looks at the row and the files of a service
@@ -63,7 +64,9 @@ class ServiceWatch(Watch):
         limit = STATUS_SECONDS * (1.0 if self.visible else UNSEEN_FACTOR)
         if (row, files) == (self._row, self._files) and now - self._described_at < limit and self._latest is not None:
             return
-        described = describe_services(self._context, [self._service])
+        described = describe_services(
+            self._context, [self._service], lambda read: record_health(folder, read.record, read.status)
+        )
         self._row, self._files, self._described_at = row, files, now
         if described:
             self._latest = described[0]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from openapi_spec_validator import validate
 
+from mldeploy_jupyter.lab.app import MldeployApp
 from mldeploy_jupyter.lab.routes import PARTS, ROUTES, path_pattern
 from mldeploy_jupyter.panel import REQUESTS
 from tests.unit.lab.generate import openapi, pages
@@ -55,3 +59,27 @@ def test_an_id_is_matched_strictly(part: str, right: list[str], wrong: list[str]
     assert part in PARTS
     assert all(re.match(pattern, f"x/{text}") for text in right)
     assert [text for text in wrong if re.match(pattern, f"x/{text}")] == []
+
+
+def test_the_page_has_every_setting_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "jupyter-server.md").read_text("utf-8")
+    defaults = {name: trait.default() for name, trait in MldeployApp.class_traits(config=True).items()}
+    own = {name: value for name, value in defaults.items() if name in MldeployApp.class_own_traits(config=True)}
+    rows = dict(re.findall(r"\| `c\.MldeployApp\.(\w+)` \| `([^`]*)` \|", page))
+    assert rows == {name: repr(value) for name, value in own.items()}
+
+
+def test_the_extension_is_light() -> None:
+    """A Jupyter server that starts imports nothing of the panel, and no database."""
+    code = (
+        "import sys, time, jupyter_server.serverapp, jupyter_server.base.handlers\n"
+        "began = time.process_time()\nimport mldeploy_jupyter\n"
+        "assert mldeploy_jupyter._jupyter_server_extension_points() == [{'module': 'mldeploy_jupyter'}]\n"
+        "import mldeploy_jupyter.lab.extension\n"
+        "heavy = {'sqlalchemy', 'mldeploy_jupyter.panel', 'mldeploy_jupyter.api', 'mldeploy_jupyter.deployment'}\n"
+        "print(round(time.process_time() - began, 3), sorted(heavy & set(sys.modules)))"
+    )
+    seconds, _, heavy = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.strip().partition(" ")  # fmt: skip
+    assert heavy == "[]" and float(seconds) < 0.1

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
+from mldeploy_jupyter.deployment import record_service_event
 from mldeploy_jupyter.panel import handle
 from mldeploy_jupyter.targets import ServiceStatus
 from mldeploy_jupyter.targets.process import ProcessTarget
@@ -158,3 +159,15 @@ def test_a_dead_runner_is_found_by_the_read(live: Site) -> None:
 def test_a_service_that_is_not_there(site: Site) -> None:
     assert site.refuse("service.describe", service="churn")["code"] == "not-found"
     assert handle("service.history", {"service": "churn"}, site.context)["failure"]["code"] == "not-found"
+
+
+def test_events_after_it_was_live_are_newest_first(site: Site) -> None:
+    site.end(site.begin(), "live")
+    assert site.ask("service.events", service="churn") == []
+    (site.folder.services / "churn").mkdir(parents=True)
+    record_service_event(site.folder, "churn", "died", "Its process is gone")
+    record_service_event(site.folder, "churn", "live", "Answers again")
+    assert [(each["kind"], each["text"]) for each in site.ask("service.events", service="churn")] == [
+        ("live", "Answers again"),
+        ("died", "Its process is gone"),
+    ]
