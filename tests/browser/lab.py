@@ -37,9 +37,14 @@ PAGE_CONFIG = {"buildCheck": False, "buildAvailable": False}  # else every page 
 
 
 class Lab:
-    """A running JupyterLab. `python` is the interpreter whose JupyterLab and kernel are used."""
+    """A running JupyterLab. `python` is the interpreter whose JupyterLab and kernel are used.
 
-    def __init__(self, folder: Path, python: str = sys.executable, *arguments: str) -> None:
+    `application` is "notebook" for Notebook 7.
+    """
+
+    def __init__(
+        self, folder: Path, python: str = sys.executable, *arguments: str, application: str = "jupyterlab"
+    ) -> None:
         self.folder = folder / "notebooks"
         self.folder.mkdir(parents=True)
         self.port = free_port()
@@ -63,9 +68,10 @@ class Lab:
             path.write_text(json.dumps(values))
         self._environment = environment
         self._words = [
-            python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+            python, "-m", application, "--no-browser", "--allow-root", "--ip=127.0.0.1",
             f"--port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
-            "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={self.folder}", *arguments,
+            f"--{'LabApp' if application == 'jupyterlab' else 'JupyterNotebookApp'}.expose_app_in_browser=True",
+            f"--ServerApp.root_dir={self.folder}", *arguments,
         ]  # fmt: skip
         self.start()
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from tests.browser.lab import Lab
 from tests.browser.lab_page import SCRIPT, LabPage, deploy, mldeploy
 from tests.browser.notebook import make_notebook
+from tests.integration.notebook.conftest import end_services
 from tests.polling import wait_until
 
 pytestmark = pytest.mark.slow
@@ -263,6 +265,25 @@ def test_a_server_that_is_restarted_is_found_again(lab: Lab, lab_page: LabPage, 
     lab_page.wait_for_row(churn, "Live")
     deploy(lab, "after-restart")
     lab_page.wait_for_row("after-restart", "Live")
+
+
+def test_without_the_server_extension_panels_in_notebooks_work(page: Any, tmp_path: Path) -> None:
+    lab = Lab(tmp_path, sys.executable, "--MldeployApp.enabled=False")
+    try:
+        (lab.folder / "score.py").write_text(SCRIPT, "utf-8")
+        made = make_notebook(lab, page, "%load_ext mldeploy_jupyter\n%deploy alone --entry-script score.py --wait")
+        made.run(0)
+        made.wait_for_state(made.panel(0), "live")
+        lab_page = LabPage(lab, page)
+        lab_page.run("mldeploy:show-sidebar")
+        lab_page.sidebar.get_by_text("No answer from the Jupyter server").wait_for()
+        lab_page.run("filebrowser:activate")
+        lab_page.file("score.py").click(button="right")
+        page.locator(".lm-Menu-item").first.wait_for()
+        assert page.locator(".lm-Menu-item:not(.lm-mod-hidden)").filter(has_text="Deploy as entry script").count() == 0
+    finally:
+        lab.close()
+        end_services(lab.folder)
 
 
 def test_settings_switch_off_what_disturbs(lab: Lab, lab_page: LabPage, churn: str) -> None:

@@ -1,0 +1,62 @@
+"""The extension in Notebook 7: the same sidebar, panels below the notebook. Needs `pip install notebook`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import REASON
+from tests.browser.lab import TOKEN, Lab, find_chromium, open_browser
+from tests.browser.lab_page import LabPage, deploy
+from tests.browser.notebook import SECONDS
+from tests.integration.notebook.conftest import end_services
+from tests.polling import wait_until
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("notebook") is None, reason="pip install notebook"),
+    pytest.mark.skipif(find_chromium() is None, reason=REASON),
+]
+
+
+@pytest.fixture(scope="module")
+def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(tmp_path_factory.mktemp("notebook7"), sys.executable, application="notebook")
+    try:
+        deploy(lab, "churn")
+        yield lab
+    finally:
+        lab.close()
+        end_services(lab.folder)
+
+
+@pytest.fixture
+def shown(notebook7: Lab, tmp_path: Any) -> Iterator[LabPage]:
+    """The page with the list of files."""
+    with open_browser(tmp_path / "profile") as browser:
+        page = browser.new_page()
+        page.goto(f"{notebook7.url}/tree?token={TOKEN}")
+        page.wait_for_function("() => window.jupyterapp?.started", timeout=SECONDS * 1000)
+        page.evaluate("async () => { await window.jupyterapp.started; }")
+        yield LabPage(notebook7, page)
+
+
+def test_the_sidebar_and_a_panel(shown: LabPage) -> None:
+    shown.show_sidebar()
+    assert shown.sidebar.is_visible()
+    shown.wait_for_row("churn", "Live")
+    shown.row("churn").focus()
+    shown.page.keyboard.press("Enter")
+    panel = shown.page.locator(".mld-Panel[aria-label^='churn, ']")
+    panel.get_by_role("tab", name="Test").wait_for()
+    wait_until(panel.is_visible, 10)
+
+
+def test_a_file_is_registered_or_deployed(shown: LabPage) -> None:
+    shown.file("score.py").click(button="right")
+    shown.choose("Deploy as entry script")
+    shown.page.get_by_role("form", name="Deploy a model").wait_for()
