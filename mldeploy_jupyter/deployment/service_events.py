@@ -64,8 +64,8 @@ def record_service_event(
         )
         if last is not None and last["kind"] == kind and (not subject or last.get("data") == data):
             return False
-        if last is None and kind == "live":
-            return False  # a service is live when it begins; only what differs is news
+        if last is None and kind in ("live", "stopped"):
+            return False  # a service is live when it begins, and who stops it knows; what differs is news
         event = {"time": utc_now(), "kind": kind, "text": text, "data": data}
         line = json.dumps(event).encode() + b"\n"
         if len(content) > MAX_BYTES:

@@ -43,6 +43,7 @@ class WorkspaceRows:
         self.services: dict[str, Row] = {}
         self.models: dict[str, Row] = {}
         self.running: list[str] = []  # services whose process runs on this machine
+        self.ended: list[str] = []  # those whose process was stopped or has died
         self.records: dict[str, ServiceRecord] = {}
         self._clock, self._health = clock, health
         self._store: Store | None = None
@@ -88,6 +89,10 @@ class WorkspaceRows:
         self._read_notes(self._lists)
         self._describe(self._lists, is_new)
 
+    def hurry(self) -> None:
+        """Makes it due: a service was found in another state."""
+        self._looked_at = _NEVER
+
     def close(self) -> None:
         """Closes what it has open. The store stays open: others use it."""
         self._glances.close()
@@ -114,6 +119,7 @@ class WorkspaceRows:
         ]
         self._glanced = self._glances.look(here)
         self.running = [name for name, glance in self._glanced.items() if glance.state == "Live"]
+        self.ended = [name for name, glance in self._glanced.items() if glance.state in ("Unhealthy", "Stopped")]
 
     def _read_notes(self, lists: Lists) -> None:
         """What deployments that run are doing: the title of the stage."""

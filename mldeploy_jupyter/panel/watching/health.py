@@ -23,30 +23,40 @@ class Health:
         self._folder, self._clock = folder, clock
         self._states: dict[str, str] = {}
         self._asked: dict[str, float] = {}
+        self._ended: set[str] = set()  # those that have ended, and of which that is recorded
         self._due = clock() + PAUSE_SECONDS
 
     def state(self, name: str) -> str:
         """What the service was found to be when it was last asked: Live, Unhealthy; "" when it was not."""
         return self._states.get(name, "")
 
-    def is_due(self, now: float, names: Sequence[str]) -> bool:
-        """Whether it is time for the next question to one of these."""
-        return bool(names) and now >= self._due
+    def is_due(self, now: float, running: Sequence[str], ended: Sequence[str]) -> bool:
+        """Whether it is time for the next question to one that runs, or one has ended since."""
+        self._ended &= set(ended)
+        return bool(set(ended) - self._ended) or (bool(running) and now >= self._due)
 
-    def ask_next(self, records: Sequence[ServiceRecord]) -> None:
-        """Asks the service that was not asked for the longest time."""
-        if not records:
-            return
-        for name in [name for name in self._asked if name not in {record.name for record in records}]:
+    def ask_next(self, running: Sequence[ServiceRecord], ended: Sequence[ServiceRecord]) -> bool:
+        """Asks the one that runs and was not asked for the longest time, and records those that have ended.
+
+        Returns whether the one that was asked is in another state than before.
+        """
+        for record in ended:
+            if record.name not in self._ended:
+                self._ended.add(record.name)
+                record_health(self._folder, record, deployment.query_status(self._folder, record))
+        if not running or self._clock() < self._due:
+            return False
+        for name in set(self._asked) - {record.name for record in running}:
             del self._asked[name]
             self._states.pop(name, None)
-        record = min(records, key=lambda record: self._asked.get(record.name, float("-inf")))
+        record = min(running, key=lambda record: self._asked.get(record.name, float("-inf")))
         now = self._clock()
         self._asked[record.name] = now
-        self._due = now + max(PAUSE_SECONDS, ROUND_SECONDS / len(records))
+        self._due = now + max(PAUSE_SECONDS, ROUND_SECONDS / len(running))
         status = deployment.query_status(self._folder, record)
-        self._states[record.name] = status.state
+        before, self._states[record.name] = self.state(record.name), status.state
         record_health(self._folder, record, status)
+        return (before == "Unhealthy") != (status.state == "Unhealthy")
 
 
 def record_health(folder: WorkspaceFolder, record: ServiceRecord, status: ServiceStatus) -> None:

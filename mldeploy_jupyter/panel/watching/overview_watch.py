@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.files import file_version
 from mldeploy_jupyter.core.workspace import known_workspaces
@@ -19,6 +19,9 @@ UNSEEN_FACTOR = 4.0  # by which looks are rarer while nobody can see a view
 READ_FACTOR = 0.8  # a workspace is read at most once in that part of the time between two looks
 LIST_SECONDS = 10.0  # after which the workspaces are listed again although no file says so
 FIRST_SECONDS = 0.6  # that the first event waits for workspaces that are slow to read
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.records import ServiceRecord
 
 Key = tuple[str, str, str]  # service or model, workspace, name
 
@@ -152,9 +155,11 @@ class _Source:
         if "rows" not in self._busy and now >= self._read_at and self._rows.is_due():
             self._read_at = now + self._tools.poll_seconds * READ_FACTOR
             self._run("rows", self._refresh)
-        if "health" not in self._busy and self._health.is_due(now, self._rows.running):
-            records = [self._rows.records[name] for name in self._rows.running if name in self._rows.records]
-            self._run("health", partial(self._health.ask_next, records))
+        running, ended = self._rows.running, self._rows.ended
+        if "health" not in self._busy and self._health.is_due(now, running, ended):
+            records = self._rows.records
+            known = [[records[name] for name in names if name in records] for names in (running, ended)]
+            self._run("health", partial(self._ask_health, *known))
 
     def close(self) -> None:
         """Ends it; what still runs in a thread ends by itself."""
@@ -172,6 +177,11 @@ class _Source:
             self._errors += 1
             self._read_at = self._tools.clock() + pause_after(self._errors)
         self.is_new = False
+
+    def _ask_health(self, running: list[ServiceRecord], ended: list[ServiceRecord]) -> None:
+        assert self._rows is not None and self._health is not None
+        if self._health.ask_next(running, ended):
+            self._rows.hurry()
 
     def _run(self, what: str, run: Callable[[], None]) -> None:
         self._busy.add(what)

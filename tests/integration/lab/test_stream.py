@@ -20,7 +20,7 @@ import pytest
 from mldeploy_jupyter import Workspace
 from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
-from mldeploy_jupyter.deployment import journal_path, read_service_events
+from mldeploy_jupyter.deployment import journal_path, query_status, read_service_events
 from tests.integration.deployment.conftest import Site, supervisor_pid
 from tests.integration.lab.conftest import Server, StartServer
 from tests.polling import wait_until
@@ -73,14 +73,18 @@ def test_health_is_recorded_once_by_however_many_watch(server: Server, start_ser
     service.wait_for_deployment(timeout_sec=60)
     for stream in streams:
         stream.until(has_service("svc", "live"))
-    worker = json.loads(site.ws.folder.services.joinpath("svc", "supervisor.json").read_text())["pid"]
-    children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
-    pid = next(pid for pid in children if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes() or len(children) == 1)
-    os.kill(int(pid), signal.SIGKILL)
+    record = site.ws.folder.open_store().get_service("svc")
+    assert record is not None
+    workers = query_status(site.ws.folder, record).details["workers"]
+    os.kill(next(worker["pid"] for worker in workers if worker["state"] == "live"), signal.SIGKILL)
     events = lambda: [event["kind"] for event in read_service_events(site.ws.folder, "svc")]  # noqa: E731
     wait_until(lambda: "worker-replaced" in events(), 60)
     wait_until(lambda: service.run({})["answer"] == 1, 60)
-    assert events().count("worker-replaced") == 1
+    os.kill(supervisor_pid(site), signal.SIGKILL)
+    wait_until(lambda: "died" in events(), 60)
+    for stream in streams:
+        stream.until(has_service("svc", "unhealthy"))
+    assert events() == ["died", "worker-replaced"]
     for stream in streams:
         stream.close()
 
