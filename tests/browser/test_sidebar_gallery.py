@@ -35,6 +35,7 @@ FOCUSED = "() => document.activeElement.getAttribute('aria-label') ?? document.a
 # From a key in the filter to the first row that is drawn anew.
 FILTERED_MS = """async (text) => {
     const input = document.querySelector('.mld-Side input');
+    input.focus();
     const begun = performance.now();
     const drawn = new Promise((resolve) => new MutationObserver((_, observer) => {
         observer.disconnect();

@@ -25,7 +25,6 @@ export function NameQuestion({ name, question, yes, words, onYes, onNo }: NameQu
         id={id}
         autocomplete="off"
         spellcheck={false}
-        placeholder={name}
         value={typed}
         onInput={event => setTyped(event.currentTarget.value)}
         onKeyDown={event => event.key === 'Enter' && answer()}

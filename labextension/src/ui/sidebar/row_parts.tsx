@@ -36,7 +36,7 @@ export function ServiceNode({ row, acting, doing, onMenu }: Drawn<ServiceRow>) {
       <End doing={doing} title={service.since && exact(service.since)} word={<>{serviceWord(row, words, lost)}{service.note && !lost ? <span class="mld-Node-note" data-short={/^\d/.test(service.note) || undefined}> {service.note}</span> : null}</>}>
         {port.openPanel && service.state !== 'deleted' ? <RowButton label={words.openPanel} act={() => port.openPanel?.({ service: service.service, workspace: service.workspace })}><SideIcon name="open" /></RowButton> : null}
         {service.scoringUri ? <RowButton label={words.copyUri} act={() => void copy(row.key, acting, async () => service.scoringUri)}>{icon('copy')}</RowButton> : null}
-        <MoreButton words={words} onMenu={onMenu} />
+        {acting.actionsOf(row).length ? <MoreButton words={words} onMenu={onMenu} /> : null}
       </End>
     </>
   );

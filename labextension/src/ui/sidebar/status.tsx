@@ -52,7 +52,7 @@ export function StatusItem({ overview, trans = ENGLISH, onLead }: StatusItemProp
   return (
     <span class="mld mld-Statuses">
       {statusParts(overview, makeWords(trans)).map(part => (
-        <button type="button" class="mld-Status" title={part.title} key={part.look.word} onClick={() => onLead(part.leads)}>
+        <button type="button" class="mld-Status" title={`${part.text}\n${part.title}`} key={part.look.word} onClick={() => onLead(part.leads)}>
           <span class="mld-State" data-state={part.look.state}>{icon(part.look.icon, { spin: part.look.spin })}</span>
           <bdi class="mld-Cut">{part.text}</bdi>
         </button>

@@ -160,9 +160,11 @@ export function Tree(props: TreeProps) {
         onFocusIn={event => {
           focused.current = event.target as Element;
         }}
-        onFocusOut={event => {
-          // What is taken away with the focus has not been left: the row gets it.
-          if ((event.target as Element).isConnected) focused.current = null;
+        onFocusOut={({ target }) => {
+          // What is taken away with the focus has not been left: the row gets it. The browser says so before it is gone.
+          queueMicrotask(() => {
+            if (focused.current === target && (target as Element).isConnected) focused.current = null;
+          });
         }}
       >
         <div role="tree" aria-label={props.label} class="mld-Side-tree" onKeyDown={onKeyDown}>
