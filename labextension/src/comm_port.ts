@@ -20,7 +20,7 @@ export interface Channel {
 /** How long an answer may take. An order may have to wait for a store or for a worker; scoring for the model. */
 export const REQUEST_MS = 30_000;
 export const SLOW_REQUEST_MS = 320_000;
-const SLOW = /^(service\.(score|delete|restart|stop|start|scale|rollback|reload)|deployment\.retry|form\.submit)$/;
+const SLOW = /\.(score|delete|restart|stop|start|scale|rollback|reload|retry|submit)$/;
 
 interface Pending {
   resolve(result: unknown): void;
@@ -145,9 +145,7 @@ export class CommPort implements Port {
     const subscription = this.#subscriptions.get(message.id);
     if (!subscription) return;
     if (message.kind === 'refused') {
-      const failure = parse(message.body) as Failure;
-      console.warn(`mldeploy: ${subscription.topic}: ${failure.error}: ${failure.cause}`);
-      subscription.onLost(now());
+      subscription.onLost(now()); // the kernel's log says why
     } else if (message.kind === 'event') {
       const seq = Number(message.seq);
       if (seq !== subscription.seq + 1) {

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import REASON
 from tests.browser.gallery import AXE, RULES, build_gallery, serve, states
-from tests.browser.lab import find_chromium, open_browser
 
 pytestmark = pytest.mark.slow
 
@@ -58,15 +56,6 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     build_gallery(folder)
     with serve(folder) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Like the fixture of the other modules, without a JupyterLab."""
-    if find_chromium() is None:
-        pytest.skip(REASON)
-    with open_browser(tmp_path_factory.mktemp("profile")) as context:
-        yield context
 
 
 def look(page: Any, address: str, **query: str) -> None:
