@@ -238,7 +238,10 @@ def _sweep_model_cache(folder: WorkspaceFolder, store: Store) -> int:
 
 
 def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
-    """Removes environments that no workspace of this user needs; none while one of the workspaces cannot be read."""
+    """Removes environments that no workspace of this user needs.
+
+    None while something is being deployed, or one of the workspaces cannot be read.
+    """
     from mldeploy_jupyter import environments
 
     index = known_workspaces.find_damaged_index()
@@ -252,6 +255,8 @@ def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
         return 0, (f"Environments were left alone: {broken[0].what}",)
     for other in {other.root: other for other in (*others, folder)}.values():
         try:
+            if _is_deploying(other.open_store()):
+                return 0, ()  # from an environment that its revision does not name yet
             revisions = _revisions(other.open_store())
         except MldeployError as error:
             return 0, (f"Environments were left alone: workspace {other.root} could not be asked: {error.what}",)

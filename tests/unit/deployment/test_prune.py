@@ -119,17 +119,17 @@ def test_no_model_file_is_removed_while_a_record_is_damaged(ws: Workspace) -> No
     assert prune_workspace(ws.folder, clock=later).blobs == 2
 
 
-def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None:
+def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace, used: list[set[str]]) -> None:
     store = ws.folder.open_store()
     store.update_deployment("d2", state="running", runner=ELSEWHERE)
     store.leases.acquire("svc", "d2", 600, ELSEWHERE)
     prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["deployments"] == ["d1", "d2", "d5"]
-    assert len(content(ws)["bundles"]) == 5
+    assert len(content(ws)["bundles"]) == 5 and used == []
     store.leases.release("svc", "d2")  # its runner died
     prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["deployments"] == ["d1", "d5"]
-    assert content(ws)["bundles"] == ["bundle1"]
+    assert content(ws)["bundles"] == ["bundle1"] and len(used) == 1
 
 
 def test_keeping_no_deployments_keeps_what_serves_or_runs(ws: Workspace) -> None:
