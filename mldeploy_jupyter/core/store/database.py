@@ -201,9 +201,10 @@ def _first_line(error: SQLAlchemyError) -> str:
 
 
 def import_driver(url: str) -> None:
-    """Imports what `Store` imports for this URL, in the calling thread. An error is left to the store."""
-    with suppress(StoreError):
-        _open_engine(url)[0].dispose()
+    """Imports the driver that `Store` needs for this URL, in the calling thread. An error is left to the store."""
+    if not url.startswith("sqlite"):
+        with suppress(StoreError):
+            _open_engine(url)[0].dispose()
 
 
 def _open_engine(url: str) -> tuple[Engine, str, Path | None]:
