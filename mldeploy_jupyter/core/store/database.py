@@ -157,7 +157,7 @@ class Database:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRES_LOCK})")
         found = self._read_version(connection)
         if found is None:
-            tables.create(connection)
+            tables.create(connection, self.now(connection))
         elif found > tables.VERSION:
             raise StoreError(
                 f"the workspace's store is newer than this program: {self.label}",
