@@ -85,14 +85,13 @@ def test_a_bucket_that_cannot_be_reached_may_come_back() -> None:
 
 
 def test_a_file_that_cannot_be_used_is_named_with_the_way_on(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    (tmp_path / "closed").mkdir(mode=0)
+    file, closed = tmp_path / "file", tmp_path / "closed"
+    file.write_text("in the way")
+    closed.mkdir(mode=0)
     cases = {
-        NotADirectoryError(
-            errno.ENOTDIR, "x", str(tmp_path / "file/below")
-        ): f"mv {tmp_path}/file {tmp_path}/file.aside",
+        NotADirectoryError(errno.ENOTDIR, "x", str(file / "below")): f"mv {file} {file}.aside",
         IsADirectoryError(errno.EISDIR, "x", str(tmp_path)): f"mv {tmp_path} {tmp_path}.aside",
-        PermissionError(errno.EACCES, "x", str(tmp_path / "closed/a")): f"chmod u+rwX {tmp_path}/closed",
+        PermissionError(errno.EACCES, "x", str(closed / "a")): f"chmod u+rwX {closed}",
         FileNotFoundError(errno.ENOENT, "x", str(tmp_path / "gone")): "run the command again",
     }
     for error, way_on in cases.items():
