@@ -78,7 +78,7 @@ def explain_write_errors(root: Path, needed: int = 0, *, unchanged: str = "nothi
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise disk_full(root, needed, free_bytes(root), unchanged=unchanged) from error
         in_the_way = error.errno in (errno.EACCES, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
-        explained = explain_unusable(error, (root,)) if in_the_way else None
+        explained = explain_unusable(error) if in_the_way else None
         if explained is not None:
             raise explained from error
         raise StorageError(

@@ -116,6 +116,7 @@ class LocalFolder:
     def lock(self, *, shared: bool) -> Iterator[None]:
         with ExitStack() as stack:
             with explain_write_errors(self._root):  # the lock file cannot be opened on a read-only disk
+                self._make_folder(self._root)
                 stack.enter_context(file_lock(self._root / ".lock", shared=shared))
             yield
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -113,8 +114,13 @@ class Trial:
         ).split():
             if self.attempt(f"model delete {model}", command("model", "delete", model)) is None:
                 self.note(f"model delete {model}", self.refusals.get(f"model delete {model}"))
-        if self.attempt("the last prune", _prune_everything) is None:
-            self.note("the last prune", self.refusals.get("the last prune"))
+        pruned = self.attempt("the last prune", _prune_everything)
+        way_on = re.search(r"hint: move it away: mv (\S+) (\S+)$", self.refusals.get("the last prune", ""))
+        if pruned is None and way_on:
+            os.rename(*way_on.groups())
+            pruned = self.attempt("the prune after that", _prune_everything)
+        if pruned is None:
+            self.note("the last prune", self.refusals)
         self.check_that_nothing_is_left()
 
     def check_that_nothing_is_left(self) -> None:
