@@ -141,9 +141,7 @@ export class CommPort implements Port {
     const subscription = this.#subscriptions.get(message.id);
     if (!subscription) return;
     if (message.kind === 'refused') {
-      const failure = parse(message.body) as Failure;
-      console.warn(`mldeploy: ${subscription.topic}: ${failure.error}: ${failure.cause}`);
-      subscription.onLost(now());
+      subscription.onLost(now()); // the kernel's log says why
     } else if (message.kind === 'event') {
       const seq = Number(message.seq);
       if (seq !== subscription.seq + 1) {

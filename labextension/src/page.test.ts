@@ -148,3 +148,18 @@ test('focus is given back to an element that was moved', () => {
   restore();
   expect(document.activeElement).toBe(input);
 });
+
+test('a key that is pressed in a panel is not a shortcut of the notebook, but for those with Ctrl', () => {
+  addOutput();
+  open();
+  const field = document.querySelector('.mld-Host input')!;
+  const isKept = (key: string, more: object = {}) => {
+    field.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, ...more }));
+    return field.hasAttribute('data-lm-suppress-shortcuts');
+  };
+  expect(isKept('d')).toBe(true);
+  expect(isKept('s', { ctrlKey: true })).toBe(false);
+  expect(isKept('Enter', { ctrlKey: true })).toBe(true); // sends, and runs no cell
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'd', bubbles: true }));
+  expect(document.body.hasAttribute('data-lm-suppress-shortcuts')).toBe(false);
+});

@@ -77,6 +77,7 @@ export class Page {
       if (records.some(({ target }) => !(target as Element).closest?.('.mld-Host'))) this.#schedule();
     });
     this.#observer.observe(document.body, { childList: true, subtree: true });
+    window.addEventListener('keydown', keepKeys, true); // once for this module, however many pages there are
     this.#scan();
   }
 
@@ -84,11 +85,6 @@ export class Page {
   close(): void {
     this.#observer.disconnect();
     for (const mounted of this.#mounted) this.#unmount(mounted);
-  }
-
-  /** Roots of the panels that are in the page. */
-  get roots(): HTMLElement[] {
-    return [...this.#mounted].map(({ drawn }) => drawn.root);
   }
 
   #schedule(): void {
@@ -151,6 +147,16 @@ export class Page {
     mounted.drawn.unmount();
     mounted.host.remove();
   }
+}
+
+/**
+ * Keys that are pressed in a panel are the panel's: D D would delete its cell. What has Ctrl, Alt or Meta stays
+ * JupyterLab's, such as saving. It looks at the attribute, of the very element, when the event comes to the document,
+ * which is after this.
+ */
+function keepKeys(event: KeyboardEvent): void {
+  const target = event.target as Element;
+  if (target.closest?.('.mld-Host')) target.toggleAttribute('data-lm-suppress-shortcuts', event.key === 'Enter' || !(event.ctrlKey || event.metaKey || event.altKey));
 }
 
 /** Whether the panel still stands beside its output, in the page or not. */

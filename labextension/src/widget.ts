@@ -54,7 +54,7 @@ function watchConnection(model: Model, port: CommPort, signal?: AbortSignal): vo
   const kernel = model.widget_manager?.kernel;
   model.on('comm:close', () => port.lose());
   const onStatus = (_: unknown, status: string) => {
-    if (/^(dead|restarting|autorestarting|terminating|unknown)$/.test(status)) port.lose();
+    if (/^(dead|(auto)?restarting|terminating|unknown)$/.test(status)) port.lose();
   };
   const onConnection = (_: unknown, status: string) => {
     if (status === 'connected') port.resume();
@@ -130,8 +130,9 @@ export default {
     fresh.className = 'mld mld-Root';
     el.append(fresh);
     connected.root ??= fresh;
-    const names = ['service', 'workspace', 'deployment', 'form', 'output'] as const;
-    const subject = Object.fromEntries(names.map((name) => [name, String(model.get(name))])) as unknown as Subject;
+    const names = ['service', 'workspace', 'deployment', 'form', 'output', 'timeline'] as const;
+    const subject = Object.fromEntries(names.map((name) => [name, model.get(name)])) as unknown as Subject;
+    subject.timeline &&= JSON.parse(String(subject.timeline));
     return leave(connected, fresh, drawPanel(fresh, subject, connected));
   },
 };

@@ -384,18 +384,25 @@ class Workspace:
         return f"Workspace(name={self.name!r}, path={str(place)!r})"
 
 
-def prune(workspace: Workspace, *, keep_deployments: int = 20, dry_run: bool = False) -> PruneReport:
+def prune(
+    workspace: Workspace, *, keep_deployments: int = 20, dry_run: bool = False, unknown_files: bool = False
+) -> PruneReport:
     """Deletes old deployments, and the bundles, files and environments that only they used.
 
     Each service keeps its newest `keep_deployments` deployments with their journals, and always its last one, the
     live one and a running one; their bundles and the files of registered models stay. Also deleted are files of
     deleted models, folders of deleted services, leftovers of killed commands, and shared environments that no
-    workspace of this user needs. With `dry_run` nothing is deleted. Raises `UserErrorException` when
-    `keep_deployments` is not a whole number of at least 0.
+    workspace of this user needs. With `dry_run` nothing is deleted.
+
+    Model files that the store has never known stay for a week, because another copy of it may know them: after a store
+    was lost or put back from a backup, what it lacked can still be restored. `unknown_files` deletes them, too. Raises
+    `UserErrorException` when `keep_deployments` is not a whole number of at least 0.
     """
     from mldeploy_jupyter.deployment.prune import prune_workspace
 
-    return prune_workspace(workspace.find_folder(), keep_deployments=keep_deployments, dry_run=dry_run)
+    return prune_workspace(
+        workspace.find_folder(), keep_deployments=keep_deployments, dry_run=dry_run, unknown_files=unknown_files
+    )
 
 
 def _given(**settings: str | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from mldeploy_jupyter.commands import deploy, model, script, service, shell_completion, workspace
 from mldeploy_jupyter.commands.completion import complete, values_of
-from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
+from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted, explain_damaged_files
 from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.help import command_help, overview, usage
 from mldeploy_jupyter.commands.parser import find_command, parse, wants_json
@@ -121,7 +121,8 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
         if getattr(args, name) is not None:
             context.note(f"note: --{name.replace('_', '-')} is not used here; the workspace is a folder.")
     try:
-        result = found.run(context, args)
+        with explain_damaged_files():
+            result = found.run(context, args)
     except MldeployError:
         if args.show_python and context.python:  # it is wanted most when the call fails
             context.write_lines(command_program(Result(python=context.python, data={}), context, args))

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
+from mldeploy_jupyter.core.storage_errors import explain_unusable
+from mldeploy_jupyter.core.workspace.folder import FOLDER
+from mldeploy_jupyter.core.workspace.known_workspaces import index_path
 
 
 class UsageError(UserErrorException):
@@ -21,3 +28,28 @@ class WaitInterrupted(MldeployError):
     def __init__(self, what: str, *, why: str, hint: str, value: Any = None) -> None:
         super().__init__(what, why=why, hint=hint)
         self.value = value
+
+
+@contextmanager
+def explain_damaged_files() -> Iterator[None]:
+    """Raises `StorageError` for an `OSError` of the block that names a file of the workspace, or of the user's folders.
+
+    Whatever such a file is, its owner needs its name and the way on, not a traceback.
+    """
+    try:
+        yield
+    except OSError as error:
+        explained = explain_unusable(error, _our_places(error))
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def _our_places(error: OSError) -> list[Path]:
+    """The workspace's folder that the error's file is in, if it is in one, and the user's folders."""
+    from mldeploy_jupyter.environments.cache import cache_root
+
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    path = Path(os.path.abspath(name))
+    workspaces = [folder for folder in (path, *path.parents) if folder.name == FOLDER]
+    return [*workspaces, index_path().parent, cache_root()]

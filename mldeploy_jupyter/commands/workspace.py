@@ -106,8 +106,9 @@ def prune(context: Context, args: Args) -> Result:
             hint="leave it out to keep 20",
         )
     workspace = context.workspace(args.path)
-    report = run_prune(workspace, keep_deployments=keep, dry_run=args.dry_run)
-    python = call("prune", "ws", keep_deployments=keep, dry_run=args.dry_run)
+    options = {"keep_deployments": keep, "dry_run": args.dry_run, "unknown_files": args.unknown_files}
+    report = run_prune(workspace, **options)
+    python = call("prune", "ws", **{name: value for name, value in options.items() if value or name != "unknown_files"})
     data = report.to_dict() if hasattr(report, "to_dict") else dict(vars(report))
     return Result(report, str(report), data, python)
 
@@ -148,6 +149,12 @@ COMMANDS: tuple[Command, ...] = (
                 metavar="N",
             ),
             Param("dry_run", ("--dry-run",), "Only report what would be removed.", "switch"),
+            Param(
+                "unknown_files",
+                ("--unknown-files",),
+                "Also remove files of the last week that this store has never known, and a backup of it may.",
+                "switch",
+            ),
         ),
         prune,
         "prune --dry-run",

@@ -17,6 +17,9 @@ from typing import IO, Any
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import ConfigError, StorageError
 
+# What opening a file raises where it is not, where something else is, and where it may not be read.
+UNREADABLE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
 MOUNTS = Path("/proc/self/mountinfo")
 
 LOCKS = Path("/proc/locks")
@@ -160,6 +163,21 @@ def decode_text(content: bytes) -> str:
     return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
+def open_lock_file(path: Path) -> int:
+    """A descriptor of the lock file, which is created if need be. Raises `OSError`.
+
+    A folder in its place can be locked as well, and one without rights gets them back: no damage of it is in the way.
+    """
+    for _ in range(2):
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except IsADirectoryError:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError:
+            path.chmod(0o600)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 @contextmanager
 def file_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Holds a lock on the file `path` during the block, after waiting for other holders.
@@ -167,7 +185,7 @@ def file_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     `shared` holders exclude only those that are not. The system releases the lock when the process ends. Raises
     `StorageError` when a signal has stopped a holder: it would be waited for without an end.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = open_lock_file(path)
     try:
         kind, attempts = fcntl.LOCK_SH if shared else fcntl.LOCK_EX, 0
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from mldeploy_jupyter.core.errors import StorageError, UserErrorException
 from mldeploy_jupyter.core.files import file_lock, make_private_dir, read_json, write_json
-from mldeploy_jupyter.core.storage_errors import explain_write_errors
+from mldeploy_jupyter.core.storage_errors import explain_unusable, explain_write_errors
 
 KEY_PATTERN = r"[!-~]+"
 KEY_RULE = "must be printable ASCII without spaces, because it travels in the Authorization header"
@@ -45,7 +46,9 @@ def read_keys(path: Path) -> ServiceKeys | None:
             raise ValueError("a key is empty or no text")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise explain_unusable(error) or error from None
+    except (ValueError, KeyError) as error:
         raise StorageError(
             f"the keys of the service cannot be read: {path}",
             why=f"it has no {error}" if isinstance(error, KeyError) else str(error),
@@ -73,7 +76,7 @@ def write_keys(path: Path, keys: ServiceKeys) -> None:
 
 def are_confirmed(path: Path) -> bool:
     """Whether the running service has the keys in the file, as far as the process that wrote them came."""
-    return not _unconfirmed(path).exists()
+    return not os.path.exists(_unconfirmed(path))
 
 
 def confirm_keys(path: Path) -> None:

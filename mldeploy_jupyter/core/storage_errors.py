@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,10 @@ def explain_write_errors(root: Path, needed: int = 0, *, unchanged: str = "nothi
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise disk_full(root, needed, free_bytes(root), unchanged=unchanged) from error
+        in_the_way = error.errno in (errno.EACCES, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+        explained = explain_unusable(error) if in_the_way else None
+        if explained is not None:
+            raise explained from error
         raise StorageError(
             f"files could not be written under {root}",
             why=error.strerror or str(error),
@@ -95,6 +101,42 @@ def explain_remote_errors(url: str) -> Iterator[None]:
             why=f"{type(error).__name__}: {error}",
             hint='check the network and "artifacts" in .mldeploy/config.json, then run the command again',
         ) from error
+
+
+def explain_unusable(error: OSError, places: Iterable[Path] = (Path("/"),)) -> StorageError | None:
+    """The error for a file of ours that is not there, may not be used, or has something else in its place.
+
+    None when the error names no file below one of `places`.
+    """
+    if not isinstance(error.filename, str | bytes):
+        return None
+    path = Path(os.path.abspath(os.fsdecode(error.filename)))
+    if not any(path.is_relative_to(place) for place in places):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(path.parent, 0, free_bytes(path.parent), unchanged="then run the command again")
+    what, why = f"a file of mldeploy cannot be used: {path}", error.strerror or str(error)
+    hint = f"see what is there: ls -ld {path}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        closed = next((each for each in (*reversed(path.parents), path) if not _may_use(each)), path)
+        hint = f"give yourself the right to use it: chmod u+rwX {closed}"
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+        file = next((each for each in (*reversed(path.parents), path) if os.path.isfile(each)), path)
+        why, hint = f"{file} is in the place of a folder", f"move it away: mv {file} {file}.aside"
+    elif error.errno == errno.EISDIR:
+        why, hint = "a folder is in its place", f"move it away: mv {path} {path}.aside"
+    elif error.errno == errno.ENOENT:
+        why, hint = "it is gone", "run the command again; what is needed is made again"
+    return StorageError(what, why=why, hint=hint)
+
+
+def _may_use(path: Path) -> bool:
+    """Whether this user has the usual rights, as far as the mode says."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return True
+    return bool(mode & 0o444 and (mode & 0o111 or not stat.S_ISDIR(mode)))
 
 
 def disk_full(root: Path, needed: int, free: int, *, unchanged: str = "nothing was registered") -> StorageError:

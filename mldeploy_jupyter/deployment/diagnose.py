@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,11 @@ def diagnose_failure(
     from mldeploy_jupyter.core.diagnosis import explain
 
     failure = dict(failure)
-    script = None
+    script = bundle = None
     if bundle_path is not None:
-        bundle = builder.load(bundle_path)
+        with suppress(OSError, ValueError):  # damaged: the cause is named without a line
+            bundle = builder.load(bundle_path)
+    if bundle is not None:
         script = _bundled_script(folder, bundle, inference)
         failure.setdefault("model_tree", sorted(bundle.files_below(f"app/{builder.MODELS}/"))[:50])
         failure.setdefault("source_tree", source_namesakes(bundle, failure))

@@ -21,7 +21,7 @@ from mldeploy_jupyter.core.errors import DeploymentCancelled, MldeployError, Web
 from mldeploy_jupyter.core.journal.journal import STAGES, Journal, read_events
 from mldeploy_jupyter.core.patience import RUNNER_SECONDS, patience, retry
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, utc_now
-from mldeploy_jupyter.core.storage_errors import may_come_back
+from mldeploy_jupyter.core.storage_errors import explain_unusable, may_come_back
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.deployment import diagnose, prewarm, working_folder
 from mldeploy_jupyter.deployment.files import cancel_path, journal_path
@@ -122,10 +122,10 @@ def _run(
             outcome = _end_failed(state, _diagnose(state, failure.failure))
         except MldeployError as error:
             outcome = _end_failed(state, _diagnose_error(state, error))
+        except OSError as error:
+            outcome = _end_failed(state, _diagnose_os_error(state, error))
         except Exception as error:  # a defect of ours, so the journal gets the whole traceback
-            for line in traceback.format_exc().splitlines():
-                stages.emit(stages.current, "log", line)
-            outcome = _end_failed(state, diagnose.diagnose_defect(error))
+            outcome = _end_failed(state, _diagnose_defect(state, error))
         journal.close()
         if end is not None:
             end.set()
@@ -137,6 +137,20 @@ def _run(
         with suppress(MldeployError):
             _archive_journal(folder, deployment_id)
     return outcome
+
+
+def _diagnose_os_error(state: ExecutionState, error: OSError) -> Cause:
+    """The cause when a file of the workspace or the cache was in the way, gone or closed; else it is a defect."""
+    from mldeploy_jupyter.environments.cache import cache_root
+
+    explained = explain_unusable(error, (state.folder.root, cache_root()))
+    return _diagnose_error(state, explained) if explained is not None else _diagnose_defect(state, error)
+
+
+def _diagnose_defect(state: ExecutionState, error: Exception) -> Cause:
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        state.stages.emit(state.stages.current, "log", line)
+    return diagnose.diagnose_defect(error)
 
 
 def _diagnose_error(state: ExecutionState, error: MldeployError) -> Cause:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts.file_tree import manifest_digest
 from mldeploy_jupyter.core.bundle import builder
+from mldeploy_jupyter.core.configs import passed_settings
 from mldeploy_jupyter.core.errors import DeploymentInProgress, MldeployError, StorageError
 from mldeploy_jupyter.core.files import read_json_if_valid
 from mldeploy_jupyter.core.records import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 def restore_service(folder: WorkspaceFolder, name: str) -> bool:
     """As `restore_services`, for one service. Whether a record was added or changed."""
-    return isinstance(name, str) and (folder.services / name).is_dir() and bool(_restore(folder, {name}))
+    return isinstance(name, str) and os.path.isdir(folder.services / name) and bool(_restore(folder, {name}))
 
 
 def restore_services(folder: WorkspaceFolder) -> list[str]:
@@ -121,8 +122,8 @@ def _make_service(
     }
     if known is not None:
         return replace(known, **changes, auth_enabled=found.auth_enabled)
-    passed = request.deploy_config.get("passed") if request is not None else None
-    described = {key: value for key, value in (passed or {}).items() if key in ("tags", "properties", "description")}
+    passed = passed_settings(request.deploy_config) if request is not None else {}
+    described = {key: value for key, value in passed.items() if key in ("tags", "properties", "description")}
     lock = folder.services / found.name / "lock"  # made with the folder, and never written to
     made = {"created_time": _time_of(lock), "created_by": process_identity.user_name()}
     return ServiceRecord.from_stored({**found.to_dict(), **described, **changes, **made})

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core import keys, process_identity
+from mldeploy_jupyter.core.configs import passed_settings
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, WebserviceException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord, utc_now
+from mldeploy_jupyter.deployment import working_folder
 from mldeploy_jupyter.deployment.files import cancel_path
 from mldeploy_jupyter.deployment.lease import Heartbeat, acquire_lease, has_live_holder
-from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.deployment.plan import open_service_target
 from mldeploy_jupyter.deployment.recovery import refresh_service
 from mldeploy_jupyter.deployment.service_log import open_numbered_log
 from mldeploy_jupyter.deployment.status import require_local
-from mldeploy_jupyter.targets import Action, LogLine, NumberedLog, TargetFailure, open_target
+from mldeploy_jupyter.targets import Action, LogLine, NumberedLog, TargetFailure
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -57,11 +59,11 @@ def cancel_deployment(folder: WorkspaceFolder, name: str, deployment_id: str = "
     with suppress(StorageError):  # a full disk: the file needs no space
         folder.open_store().update_deployment(deployment.id, cancel=True)
     path = cancel_path(folder, deployment.id)
-    if path.parent.exists():
+    with suppress(OSError):  # its folder is gone or damaged: the store has it
         path.touch(mode=0o600)
     if process_identity.is_alive(deployment.runner) is False:
         with suppress(TargetFailure):  # what does not answer is found by the look at its status
-            open_target(service.target, target_context(folder)).cancel(service, deployment.id)
+            open_service_target(folder, service).cancel(service, deployment.id)
         refresh_service(folder, name)
     return True
 
@@ -101,8 +103,11 @@ def control_service(
             hint="correct what its deployment failed with, then deploy it again",
         )
     store = folder.open_store()
-    target = open_target(service.target, target_context(folder))
+    target = open_service_target(folder, service)
     with _hold_lease(folder, name, required=action != "stop"):
+        revision = store.get_revision(name, service.revision) if action == "start" else None
+        if revision is not None:
+            working_folder.restore_missing(folder, revision)
         try:
             target.control(service, action, lambda stage, kind, text="", **data: tell(text))
         except TargetFailure as failure:
@@ -131,7 +136,7 @@ def delete_service(folder: WorkspaceFolder, name: str, *, wait: Callable[[float]
     """
     service = _find_service(folder, name)
     require_local(folder, service)
-    target = open_target(service.target, target_context(folder))
+    target = open_service_target(folder, service)
     if cancel_deployment(folder, name):
         wait_for_end(folder, name, CANCEL_SECONDS, wait=wait)
     with _hold_lease(folder, name, required=False):
@@ -169,7 +174,7 @@ def regenerate_key(folder: WorkspaceFolder, name: str, which: str, value: str | 
     """
     service = _find_service(folder, name)
     require_local(folder, service)
-    target = open_target(service.target, target_context(folder))
+    target = open_service_target(folder, service)
     failure = target.status(service).failure or {}
     if failure.get("code") == "supervisor-silent":
         raise _explain_failure(service, failure)
@@ -202,7 +207,7 @@ def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = 
 def uses_token_auth(folder: WorkspaceFolder, service: ServiceRecord) -> bool:
     """Whether the live revision requires tokens; False before there is one."""
     live = folder.open_store().get_revision(service.name, service.revision) if service.revision else None
-    return live is not None and live.deploy_config.get("passed", {}).get("token_auth_enabled") is True
+    return live is not None and passed_settings(live.deploy_config).get("token_auth_enabled") is True
 
 
 def read_logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: bool = False) -> Iterator[LogLine]:
@@ -214,7 +219,7 @@ def read_logs(folder: WorkspaceFolder, name: str, *, tail: int | None, follow: b
     """
     service = _find_service(folder, name)
     require_local(folder, service)
-    return open_target(service.target, target_context(folder)).logs(service, tail=tail, follow=follow)
+    return open_service_target(folder, service).logs(service, tail=tail, follow=follow)
 
 
 def open_log(folder: WorkspaceFolder, name: str) -> NumberedLog:
@@ -242,7 +247,7 @@ def _ensure_keys(folder: WorkspaceFolder, service: ServiceRecord) -> keys.Servic
 
 def _pass_keys(folder: WorkspaceFolder, service: ServiceRecord) -> None:
     try:
-        open_target(service.target, target_context(folder)).control(service, "regen_keys", _discard_event)
+        open_service_target(folder, service).control(service, "regen_keys", _discard_event)
     except TargetFailure as silent:
         raise _explain_failure(service, silent.failure) from None
 
@@ -265,13 +270,13 @@ def _make_room(folder: WorkspaceFolder, name: str) -> bool:
     """
     store = folder.open_store()
     deployments = [record.id for record in store.list_deployments(name)]
-    paths = [path for id in deployments if (path := folder.deployments / id).exists()]
+    paths = [path for id in deployments if os.path.lexists(path := folder.deployments / id)]
     running = {record.service for record in store.list_deployments(state="running")}
     if running <= {name}:  # another deployment may be about to use one of the bundles
         revisions = store.list_revisions()
         others = {revision.bundle_digest for revision in revisions if revision.service != name}
         own = {revision.bundle_digest for revision in revisions if revision.service == name} - others - {""}
-        paths += [path for digest in sorted(own) if (path := folder.bundles / digest).exists()]
+        paths += [path for digest in sorted(own) if os.path.lexists(path := folder.bundles / digest)]
     for path in paths:
         shutil.rmtree(path, ignore_errors=True)
     return bool(paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from mldeploy_jupyter.core.configs import passed_settings
 from mldeploy_jupyter.core.records import RevisionRecord, utc_now
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def record_live(
     """
     if _has_ended(store, revision.deployment_id):
         return
-    passed = revision.deploy_config.get("passed", {})
+    passed = passed_settings(revision.deploy_config)
     store.promote_revision(  # becomes durable with the deployment's end, which is written last
         revision.service,
         revision.number,
@@ -66,7 +67,7 @@ def record_not_live(
         return
     service = store.get_service(service_name)
     serving = service.revision if service else 0
-    if revision:
+    if revision and store.get_revision(service_name, revision) is not None:  # the number may be damaged
         store.update_revision(service_name, revision, outcome="failed")
     # An interrupted deployment says nothing about the service, so the last error stays.
     error: dict[str, Any] = {} if state == "interrupted" else {"error": cause}

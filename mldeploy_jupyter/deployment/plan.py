@@ -14,7 +14,13 @@ from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.configs.local import is_passable
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
-from mldeploy_jupyter.core.errors import ConfigError, EntryScriptError, ModelNotFoundException, WebserviceException
+from mldeploy_jupyter.core.errors import (
+    ConfigError,
+    EntryScriptError,
+    ModelNotFoundException,
+    TargetNotAvailable,
+    WebserviceException,
+)
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
@@ -22,7 +28,7 @@ from mldeploy_jupyter.core.storage_errors import require_files
 from mldeploy_jupyter.deployment.source import imported_files
 from mldeploy_jupyter.deployment.source.snapshot import list_source, script_name
 from mldeploy_jupyter.serving.system import caller_environment
-from mldeploy_jupyter.targets import TargetContext, open_target
+from mldeploy_jupyter.targets import Target, TargetContext, open_target
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
@@ -131,7 +137,7 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
     if imported is None or imported_files.find_changed(imported):  # None: unknown, as in revisions of earlier versions
         return False
     # A target that does not tell has variables that a caller cannot change.
-    environment = open_target(service.target, target_context(folder)).status(service).details.get("environment")
+    environment = open_service_target(folder, service).status(service).details.get("environment")
     return not environment or environment == caller_environment.digest(os.environ)
 
 
@@ -210,6 +216,20 @@ def registered_models(references: list[str], store: Store) -> list[ModelRecord]:
 def registered_model(record: ModelRecord) -> builder.BundleModel:
     """A registered model as a part of a bundle."""
     return builder.BundleModel(record.name, record.version, require_files(record))
+
+
+def open_service_target(folder: WorkspaceFolder, service: ServiceRecord) -> Target:
+    """The target of a service that exists. Raises `TargetNotAvailable`.
+
+    A service whose folder is here is a local one, also when its damaged record names a target that there is not.
+    """
+    context = target_context(folder)
+    try:
+        return open_target(service.target, context)
+    except TargetNotAvailable:
+        if not os.path.lexists(folder.services / service.name):
+            raise
+        return open_target("local", context)
 
 
 def target_context(folder: WorkspaceFolder, clients: dict[str, Any] | None = None) -> TargetContext:
@@ -295,13 +315,16 @@ def _local_model(path: Path) -> builder.BundleModel:
 def _load_bundle(service: str, number: int, folder: WorkspaceFolder, store: Store) -> builder.Bundle:
     revision = store.get_revision(service, number)
     path = folder.bundles / revision.bundle_digest if revision and revision.bundle_digest else None
-    if path is None or not (path / "bundle.json").exists():
+    if path is None or not os.path.exists(path / "bundle.json"):
         raise WebserviceException(
             f"revision {number} of {service} cannot be used",
             why="its bundle is not on this machine, or was pruned" if revision else "there is no such revision",
             hint=f"deploy again, or choose a revision that `mldeploy service show -n {service}` lists",
         )
-    return builder.load(path)
+    try:
+        return builder.load(path)
+    except (OSError, ValueError) as error:
+        raise builder.damaged_error(path, "bundle.json", str(error)) from None
 
 
 def _bundled_source(bundle: builder.Bundle) -> tuple[dict[str, Path], str, str]:

@@ -29,6 +29,8 @@ from mldeploy_jupyter.targets.process import ProcessTarget
 
 GRACE_SECONDS = 3600  # age below which an unknown file may belong to a deployment that has no record yet
 
+UNKNOWN_SECONDS = 7 * 24 * 3600.0  # for which files stay that only another copy of the store may know
+
 
 @dataclass(frozen=True)
 class PruneReport:
@@ -68,6 +70,7 @@ def prune_workspace(
     *,
     keep_deployments: int = 20,
     dry_run: bool = False,
+    unknown_files: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> PruneReport:
     """Removes old deployments and what only they used; see `mldeploy_jupyter.prune`.
@@ -87,14 +90,16 @@ def prune_workspace(
     restored: list[str] = []
     recover_lost_deployments(folder, restored.append)
     kept, old = _split_deployments(store, keep_deployments)
-    before = clock() - GRACE_SECONDS
+    now = clock()
+    before = now - GRACE_SECONDS
+    lost = _Unknown(store, now, everything=unknown_files)
 
-    unknown = _other_entries(folder.deployments, {record.id for record in (*kept, *old)}, before)
+    unknown = lost.select(_other_entries(folder.deployments, {record.id for record in (*kept, *old)}, before))
     deployments = [folder.deployments / record.id for record in old] + unknown
     # A running deployment may be about to reuse an old bundle.
     bundles_in_use = _bundles_in_use(store, {record.id for record in kept})
     deploying = _is_deploying(store)
-    bundles = [] if deploying else _other_entries(folder.bundles, bundles_in_use, before)
+    bundles = [] if deploying else lost.select(_other_entries(folder.bundles, bundles_in_use, before))
     services = _abandoned_services(folder, store, before)
     others = [] if deploying else sorted(set(folder.services.glob("*")) - set(services))
     unused = [path for service in others for path in working_folder.list_unused(service)]
@@ -102,8 +107,10 @@ def prune_workspace(
     counts = (len(old) + len(unknown), len(bundles), len(services))
     notes, damaged = tuple(restored), _find_damaged_models(store)
     if dry_run:
-        blobs, freed = (0, 0) if damaged else artifacts.measure_unreferenced(_blobs_in_use(store, folder, bundles))
-        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True, notes=(*notes, *damaged))
+        in_use = set() if damaged else _blobs_in_use(store, folder, bundles)
+        blobs, freed = (0, 0) if damaged else artifacts.measure_unreferenced(in_use, lost.spares)
+        notes = (*notes, *damaged, *lost.notes())
+        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True, notes=notes)
 
     with explain_write_errors(folder.root, unchanged="what could be removed is gone"):
         for record in old:
@@ -113,10 +120,11 @@ def prune_workspace(
         # Rows last: after a prune that was killed, the next one finds the same deployments again.
         rows = _remove_rows(store, old)
         _remove_temporary_files(folder, before)
-        blobs, freed = (0, 0) if damaged else artifacts.sweep(lambda: _blobs_in_use(store, folder, bundles))
+        in_use_then = lambda: _blobs_in_use(store, folder, bundles)  # noqa: E731
+        blobs, freed = (0, 0) if damaged else artifacts.sweep(in_use_then, lost.spares)
         freed += _sweep_model_cache(folder, store)
         swept, unread = _sweep_environments(folder)
-    notes = (*notes, *damaged, *rows, *unread)
+    notes = (*notes, *damaged, *lost.notes(), *rows, *unread)
     return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
 
 
@@ -128,7 +136,50 @@ def make_room_for_model(folder: WorkspaceFolder, model: str) -> bool:
     store = folder.open_store()
     if _find_damaged_models(store):
         return False
-    return folder.open_artifacts().sweep(lambda: _blobs_in_use(store, folder, [], without=model))[0] > 0
+    lost = _Unknown(store, time.time(), model=model)
+    return folder.open_artifacts().sweep(lambda: _blobs_in_use(store, folder, [], without=model), lost.spares)[0] > 0
+
+
+class _Unknown:
+    """What this store has never known, and another copy of it may know: one that was lost, or is newer than a backup.
+
+    Model files stay for a week, and everything that is older than a store which was made within a week; with
+    `everything`, nothing does. The files of `model` count as known.
+    """
+
+    def __init__(self, store: Store, now: float, *, everything: bool = False, model: str = "") -> None:
+        self._created, self._before = store.created(), now - UNKNOWN_SECONDS
+        self._is_new = self._created > self._before
+        self._everything = everything
+        self._digests = store.list_deleted_digests()
+        self._digests |= {entry[0] for each in store.list_models() if each.id == model for entry in each.files.values()}
+        self._blobs: set[str] = set()
+        self._folders: set[Path] = set()
+
+    def spares(self, digest: str, modified: float) -> bool:
+        """Whether a blob stays, though nothing here needs it."""
+        young = modified > self._before or (self._is_new and modified < self._created)
+        if self._everything or digest in self._digests or not young:
+            return False
+        self._blobs.add(digest)
+        return True
+
+    def select(self, entries: list[Path]) -> list[Path]:
+        """The entries of which no record is here that may be removed."""
+        if self._everything or not self._is_new:
+            return entries
+        kept = {path for path in entries if path.lstat().st_mtime < self._created}
+        self._folders |= kept
+        return [path for path in entries if path not in kept]
+
+    def notes(self) -> tuple[str, ...]:
+        """A line when something was left, and the way on."""
+        counts = ((len(self._blobs), "model file"), (len(self._folders), "folder"))
+        left = " and ".join(f"{count} {thing}{'' if count == 1 else 's'}" for count, thing in counts if count)
+        if not left:
+            return ()
+        text = f"Left {left} that this store has never known: a backup of it may. They go after a week, or now with"
+        return (f"{text}: mldeploy prune --unknown-files",)
 
 
 def _remove_rows(store: Store, old: list[DeploymentRecord]) -> tuple[str, ...]:
@@ -238,7 +289,10 @@ def _sweep_model_cache(folder: WorkspaceFolder, store: Store) -> int:
 
 
 def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
-    """Removes environments that no workspace of this user needs; none while one of the workspaces cannot be read."""
+    """Removes environments that no workspace of this user needs.
+
+    None while something is being deployed, or one of the workspaces cannot be read.
+    """
     from mldeploy_jupyter import environments
 
     index = known_workspaces.find_damaged_index()
@@ -252,6 +306,8 @@ def _sweep_environments(folder: WorkspaceFolder) -> tuple[int, tuple[str, ...]]:
         return 0, (f"Environments were left alone: {broken[0].what}",)
     for other in {other.root: other for other in (*others, folder)}.values():
         try:
+            if _is_deploying(other.open_store()):
+                return 0, ()  # from an environment that its revision does not name yet
             revisions = _revisions(other.open_store())
         except MldeployError as error:
             return 0, (f"Environments were left alone: workspace {other.root} could not be asked: {error.what}",)
@@ -269,11 +325,17 @@ def _remove_temporary_files(folder: WorkspaceFolder, before: float) -> None:
 
 
 def _other_entries(parent: Path, wanted: set[str], before: float) -> list[Path]:
-    """The entries of `parent` that are not `wanted` and were last changed before that Unix time."""
+    """The entries of `parent` that are not `wanted` and were last changed before that Unix time.
+
+    What is no folder is in the way of one, and is an entry itself.
+    """
     try:
-        return sorted(path for path in parent.iterdir() if path.name not in wanted and path.stat().st_mtime < before)
+        entries = list(parent.iterdir())
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        entries = [parent]
+    return sorted(path for path in entries if path.name not in wanted and path.lstat().st_mtime < before)
 
 
 def _size(path: Path) -> int:

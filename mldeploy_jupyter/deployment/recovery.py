@@ -26,9 +26,9 @@ from mldeploy_jupyter.deployment.files import journal_path
 from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, has_live_holder, is_overdue
 from mldeploy_jupyter.deployment.lost_records import is_behind, restore_service, restore_services
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
-from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.deployment.plan import open_service_target
 from mldeploy_jupyter.serving.system import procfs
-from mldeploy_jupyter.targets import ServiceStatus, TargetFailure, open_target
+from mldeploy_jupyter.targets import ServiceStatus, TargetFailure
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
@@ -169,8 +169,8 @@ def _end_lost(folder: WorkspaceFolder, deployment: DeploymentRecord) -> None:
     revision = store.get_revision(deployment.service, deployment.revision) if deployment.revision else None
     if revision is not None and revision.deployment_id == deployment.id and revision.outcome == "pending":
         store.update_revision(deployment.service, revision.number, outcome="failed")
-    if journal_path(folder, deployment.id).exists():
-        journal = Journal(journal_path(folder, deployment.id))
+    if os.path.exists(journal_path(folder, deployment.id)):
+        journal = Journal(journal_path(folder, deployment.id), required=False)
         journal.write("", "state", text, state="interrupted", serving=0)
         journal.close()
     cause = {"code": "interrupted", "what": text, "at": ""}
@@ -225,7 +225,7 @@ def _acquire_for_recovery(store: Store, deployment: DeploymentRecord) -> bool:
 
 
 def _recover(folder: WorkspaceFolder, service: ServiceRecord, deployment: DeploymentRecord) -> None:
-    target = open_target(service.target, target_context(folder))
+    target = open_service_target(folder, service)
     try:
         # Also one that has not begun: the runner's request may be on the way, and must not be carried out later.
         if deployment.operation == "deploy" or not _last_rollout(target.status(service), deployment):
@@ -237,7 +237,7 @@ def _recover(folder: WorkspaceFolder, service: ServiceRecord, deployment: Deploy
     outcome = last.get("outcome")
     if outcome == "running":  # the supervisor completes the update
         return
-    journal = Journal(journal_path(folder, deployment.id))
+    journal = Journal(journal_path(folder, deployment.id), required=False)
     try:
         if _record_if_live(folder.open_store(), service, deployment, status, journal):
             return

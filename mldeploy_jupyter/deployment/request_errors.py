@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo, SourceMap, explain
 from mldeploy_jupyter.core.records import ServiceRecord
-from mldeploy_jupyter.deployment.plan import target_context
-from mldeploy_jupyter.targets import LogLine, open_target
+from mldeploy_jupyter.deployment.plan import open_service_target
+from mldeploy_jupyter.targets import LogLine
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -37,7 +37,7 @@ def find_request_error(
     revision = folder.open_store().get_revision(service.name, service.revision)
     if not request_id or revision is None or not revision.bundle_digest:
         return "", "", None
-    target = open_target(service.target, target_context(folder))
+    target = open_service_target(folder, service)
     deadline = time.monotonic() + LOG_SECONDS
     while True:
         lines = target.logs(service, tail=LOG_LINES, follow=False)
@@ -46,7 +46,10 @@ def find_request_error(
         if raised or answered or time.monotonic() > deadline:
             break
         time.sleep(0.01)
-    bundle = builder.load(folder.bundles / revision.bundle_digest)
+    try:
+        bundle = builder.load(folder.bundles / revision.bundle_digest)
+    except (OSError, ValueError):  # damaged: the line is not known, the exception is
+        return raised, "", None
     script = bundle.app / bundle.entry_script
     running = Path(revision.settings.get("app_root") or bundle.app) / bundle.entry_script
     frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.core.records import ServiceRecord
-from mldeploy_jupyter.deployment.plan import target_context
-from mldeploy_jupyter.targets import LogLine, NumberedLog, open_target
+from mldeploy_jupyter.deployment.plan import open_service_target
+from mldeploy_jupyter.targets import LogLine, NumberedLog
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -23,7 +23,7 @@ def open_numbered_log(folder: WorkspaceFolder, service: ServiceRecord) -> Number
 
     A target that keeps its log in files has a method `open_log(service)`. What another one lists is numbered by time.
     """
-    target = open_target(service.target, target_context(folder))
+    target = open_service_target(folder, service)
     open_log: Callable[[ServiceRecord], NumberedLog] | None = getattr(target, "open_log", None)
     if open_log is not None:
         return open_log(service)

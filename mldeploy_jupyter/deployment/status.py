@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import TargetNotAvailable, WebserviceException
 from mldeploy_jupyter.core.records import ServiceRecord
-from mldeploy_jupyter.deployment.plan import target_context
+from mldeploy_jupyter.deployment.plan import open_service_target, target_context
 from mldeploy_jupyter.targets import Capabilities, ServiceStatus, Target, open_target
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def query_status(folder: WorkspaceFolder, service: ServiceRecord) -> ServiceStat
     if remote_location(folder, service):
         return ServiceStatus(service.state, service.revision, service.deployment_id)
     try:
-        target = open_target(service.target, target_context(folder))
+        target = open_service_target(folder, service)
     except TargetNotAvailable as error:  # one service must not hide the others
         return ServiceStatus("Unhealthy", failure={"code": "target-not-available", "message": error.message})
     return target.status(service)
@@ -50,7 +50,13 @@ def query_statuses(folder: WorkspaceFolder, services: Iterable[ServiceRecord]) -
         if remote_location(folder, service):
             statuses[service.name] = query_status(folder, service)
             continue
-        target = targets.get(service.target) or targets.setdefault(service.target, open_target(service.target, context))
+        try:
+            target = targets.get(service.target) or targets.setdefault(
+                service.target, open_target(service.target, context)
+            )
+        except TargetNotAvailable:  # one service must not hide the others
+            statuses[service.name] = query_status(folder, service)
+            continue
         asked.append((target, service))
     results: SimpleQueue[tuple[str, ServiceStatus | BaseException]] = SimpleQueue()
     waiting = SimpleQueue[tuple[Target, ServiceRecord] | None]()
@@ -108,7 +114,7 @@ def remote_location(folder: WorkspaceFolder, service: ServiceRecord) -> str:
 
 def target_capabilities(folder: WorkspaceFolder, service: ServiceRecord) -> Capabilities:
     """What the service's target can do. Raises `TargetNotAvailable`."""
-    return open_target(service.target, target_context(folder)).capabilities
+    return open_service_target(folder, service).capabilities
 
 
 def refuse_endpoint(folder: WorkspaceFolder, service: ServiceRecord, uri: str) -> str:
@@ -119,7 +125,7 @@ def refuse_endpoint(folder: WorkspaceFolder, service: ServiceRecord, uri: str) -
     location = remote_location(folder, service)
     if location:
         return f"the service runs {'in' if 'folder' in location else 'on'} {location}"
-    refuse = getattr(open_target(service.target, target_context(folder)), "refuse_endpoint", None)
+    refuse = getattr(open_service_target(folder, service), "refuse_endpoint", None)
     return str(refuse(service, uri)) if refuse is not None else ""
 
 

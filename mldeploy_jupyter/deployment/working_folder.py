@@ -11,11 +11,13 @@ neither time nor space. The supervisor removes the folder when the last worker o
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.bundle.builder import MODELS, Bundle, damaged_error, has_digest
 from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
@@ -27,6 +29,8 @@ from mldeploy_jupyter.targets.supervisor_client import STATUS_SECONDS, Superviso
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
+    from mldeploy_jupyter.core.records import RevisionRecord
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 FOLDER = "revisions"  # in the folder of a service
 
@@ -64,6 +68,26 @@ def create(bundle: Bundle, artifacts: ArtifactStore, app: Path, *, check: Callab
             shutil.rmtree(target, ignore_errors=True)
             for name, (digest, size) in files.items():
                 _copy(bundle, f"{model['folder']}/{name}", digest, size, app)
+
+
+def restore_missing(folder: WorkspaceFolder, revision: RevisionRecord) -> None:
+    """Makes again what a stopped service's revision needs to start: its working folder, and the server in its bundle.
+
+    What its script had written into a folder that is gone is lost. Raises `StorageError`.
+    """
+    app = working_folder(folder.services / revision.service, revision.number)
+    is_gone = str(revision.settings.get("app_root") or "") == str(app) and not os.path.isdir(app)
+    path = folder.bundles / revision.bundle_digest
+    try:
+        bundle = builder.load(path)
+    except (OSError, ValueError) as error:
+        if not is_gone:
+            return  # what is left may do: the manifest is only needed for repairs
+        raise damaged_error(path, "bundle.json", str(error)) from None
+    builder.repair(bundle, below="server/")
+    if is_gone:
+        remove_tree(app.parent)
+        create(bundle, folder.open_artifacts(), app)
 
 
 def remove_unused(service_folder: Path) -> None:

@@ -50,7 +50,7 @@ def environment_folder(root: Path, digest: str) -> Path:
 def read_marker(folder: Path) -> dict[str, Any] | None:
     """The marker of a complete environment. None for a broken one, whose base interpreter was removed."""
     marker = files.read_json_if_valid(folder / MARKER)
-    return marker if (folder / "bin" / "python").exists() else None
+    return marker if os.path.exists(folder / "bin" / "python") else None
 
 
 def mark_used(folder: Path) -> None:
@@ -118,7 +118,7 @@ def sweep(
     root = cache_root(cache)
     removed = 0
     parent = root / "environments"
-    for folder in sorted(parent.iterdir()) if parent.is_dir() else []:
+    for folder in sorted(parent.iterdir()) if os.path.isdir(parent) else []:
         digest = folder.name.removeprefix(".building-").split("-")[0]
         building = folder.name.startswith(".building-")
         if digest in used and not building:
@@ -157,7 +157,7 @@ def _open_lock_file(root: Path, name: str) -> Iterator[int]:
     """Yields the descriptor of the lock file; closing it releases the lock."""
     folder = root / "held"
     make_private_dir(folder)
-    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = files.open_lock_file(folder / name)
     try:
         yield descriptor
     finally:

@@ -137,15 +137,16 @@ class Panels:
         """The bundle marked as what a panel in the same cell says, too."""
         return {**bundle, "text/html": f"<div data-mldeploy-more>\n{bundle['text/html']}</div>\n"}
 
-    def add_view(self, bundle: Bundle, service: Any, display_id: str) -> Bundle:
-        """The bundle with a widget's view, in a front end that needs one."""
-        return self._add_view(bundle, _subject(service), display_id)
+    def add_view(self, bundle: Bundle, service: Any, display_id: str, begins: bool = False) -> Bundle:
+        """The bundle with a widget's view, in a front end that needs one. `begins` is as in `mark`."""
+        return self._add_view(bundle, _subject(service), display_id, service if begins else None)
 
-    def _add_view(self, bundle: Bundle, subject: dict[str, str], display_id: str) -> Bundle:
+    def _add_view(self, bundle: Bundle, subject: dict[str, str], display_id: str, begun: Any = None) -> Bundle:
         if self._failed or find_place(self._shell.user_ns) != "view":
             return bundle
         if display_id not in self._views:
-            view = self._make_widget(**subject)
+            timeline = self._read_timeline(begun) if begun is not None else None
+            view = self._make_widget(**subject, timeline=json.dumps(timeline) if timeline else "")
             if view is None:
                 return bundle
             self._views[display_id] = view

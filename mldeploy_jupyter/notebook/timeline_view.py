@@ -222,7 +222,9 @@ def _make_view(
     def publish(bundle: dict[str, Any], again: bool) -> None:
         show: Any = update_display if again or is_there else display
         if panels is not None:
-            bundle = panels.add_view(panels.mark(bundle, service, begins=not again), service, display_id)
+            bundle = panels.add_view(
+                panels.mark(bundle, service, begins=not again), service, display_id, begins=not again
+            )
         show(bundle, raw=True, display_id=display_id)
 
     store, deployment_id = service.workspace.folder.open_store(), service.deployment_id

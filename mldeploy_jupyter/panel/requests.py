@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mldeploy_jupyter.commands.errors import explain_damaged_files
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.panel import code_samples, orders, scoring
 from mldeploy_jupyter.panel.context import PanelContext
@@ -99,7 +100,9 @@ def handle(name: str, params: Any, context: PanelContext, requests: Mapping[str,
         request = requests.get(name) if isinstance(name, str) else None
         if request is None:
             raise bad_request("the request cannot be answered", f"there is none of the name {str(name)[:60]!r}")
-        return {"ok": True, "result": request.answer(context, check_parameters(name, request.parameters, params))}
+        given = check_parameters(name, request.parameters, params)
+        with explain_damaged_files():
+            return {"ok": True, "result": request.answer(context, given)}
     except Exception as error:
         failure = describe_error(error, context)
         if not isinstance(error, MldeployError):

@@ -95,6 +95,9 @@ class Settings:
             right = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
             if default is not None and (not right or (isinstance(value, bool) and kind is not bool)):
                 raise TypeError(f"settings.{f.name} must be {kind.__name__}, not {value!r}")
+            items = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+            if not all(isinstance(item, str) for item in items):
+                raise TypeError(f"settings.{f.name} must have texts only")
         return settings
 
 

@@ -175,7 +175,8 @@ class ProcessTarget:
     def status(self, service: ServiceRecord) -> ServiceStatus:
         supervisor = self._supervisor(service.name)
         if supervisor.find_process() is None:
-            return _status_without_process(supervisor)
+            closed = supervisor.describe_closed()
+            return ServiceStatus("Unhealthy", failure=closed) if closed else _status_without_process(supervisor)
         try:
             answer = supervisor.call("status", timeout=STATUS_SECONDS, ask_workers=True)
         except TargetFailure as error:
@@ -217,7 +218,7 @@ class ProcessTarget:
         emit("", "log", "no process and no file is left")
 
     def discover(self) -> Iterator[ServiceRecord]:
-        if not self._context.services.exists():
+        if not self._context.services.is_dir():
             return
         for folder in sorted(path for path in self._context.services.iterdir() if path.is_dir()):
             supervisor = self._supervisor(folder.name)
@@ -268,7 +269,7 @@ class ProcessTarget:
 
     def _find_service_on(self, port: int) -> str:
         """The service of this workspace that listens on the port, or ""."""
-        for folder in sorted(self._context.services.iterdir()) if self._context.services.exists() else []:
+        for folder in sorted(self._context.services.iterdir()) if self._context.services.is_dir() else []:
             if (self._supervisor(folder.name).find_process() or {}).get("port") == port:
                 return folder.name
         return ""
@@ -293,7 +294,7 @@ def _replace_exposed_keys(supervisor: SupervisorClient, tell: Callable[[str], No
     Its port was free from then on, and clients may have sent their keys or tokens to whoever took it.
     """
     keys_path, settings = supervisor.folder / "keys.json", supervisor.read_live().get("settings") or {}
-    if not supervisor.has_crashed() or not keys_path.exists():
+    if not supervisor.has_crashed() or not os.path.exists(keys_path):
         return
     if settings.get("token_auth_enabled"):
         replaced = "its tokens are void"

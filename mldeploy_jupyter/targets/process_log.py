@@ -144,7 +144,7 @@ def _open_newer(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
     for name in log_names(path):
         try:
             file = name.open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             continue
         identity = file_identity(os.fstat(file.fileno()))
         if identity == stop:

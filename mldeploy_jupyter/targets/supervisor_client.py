@@ -65,7 +65,7 @@ class SupervisorClient:
         if self._was_copied(data):
             return None
         control = self.folder / Path(data["control"]).name
-        if control.exists():  # the recorded path is wrong after the workspace was moved
+        if os.path.exists(control):  # the recorded path is wrong after the workspace was moved
             data["control"] = str(control)
         return data
 
@@ -75,7 +75,7 @@ class SupervisorClient:
         Where the file is damaged or gone and the supervisor runs, what it says serves; without settings.
         """
         live = read_json_if_valid(self.folder / "live.json") or {}
-        if live and _has_types(live, LIVE_TYPES):
+        if live and _has_types(live, LIVE_TYPES) and _are_settings(live.get("settings", {})):
             return live
         process = self.find_process()
         status = _ask_status(process["control"]) if process is not None else {}
@@ -83,7 +83,7 @@ class SupervisorClient:
 
     def has_crashed(self) -> bool:
         """Whether it ended without a request to: one that is stopped removes `supervisor.json`."""
-        if not (self.folder / "supervisor.json").exists():
+        if not os.path.exists(self.folder / "supervisor.json"):
             return False
         data = self._read_description()  # None: damaged
         return (data is None or not self._was_copied(data)) and self.find_process() is None
@@ -169,10 +169,26 @@ class SupervisorClient:
         except control_client.NoAnswer as error:
             raise TargetFailure(self._describe_silent(process["pid"], str(error))) from error
         except control_client.ControlError as error:
-            if not Path(process["control"]).exists() and _is_running(process):
+            if not os.path.exists(process["control"]) and _is_running(process):
                 raise TargetFailure(self._describe_unreachable(process)) from error
             lost = {**self.describe_lost(), "message": f"the supervisor went away: {error}"}
             raise TargetFailure(lost) from error
+
+    def describe_closed(self) -> dict[str, Any] | None:
+        """The failure of a service into whose folder this user may not look; None where that is possible."""
+        try:
+            (self.folder / "lock").stat()
+        except PermissionError as error:
+            return {
+                "code": "folder-closed",
+                "message": str(error),
+                "what": f"it is not known whether {self.folder.name} runs",
+                "why": f"its folder may not be looked into: {self.folder}",
+                "hint": f"give yourself the right to use it: chmod -R u+rwX {self.folder}",
+            }
+        except OSError:
+            pass
+        return None
 
     def describe_lost(self) -> dict[str, Any]:
         """The failure of a supervisor that ended without being told to."""
@@ -262,7 +278,7 @@ class SupervisorClient:
         from mldeploy_jupyter.serving.ipc.control_client import find_listener
 
         path = self.folder / "control.sock"
-        pid = find_listener(str(path)) if path.is_socket() else 0
+        pid = find_listener(str(path)) if _is_socket(path) else 0
         if not pid:
             return None
         port = _ask_status(str(path)).get("port", 0)
@@ -271,11 +287,13 @@ class SupervisorClient:
     def _find_lock_holder(self) -> dict[str, Any] | None:
         """The process that holds the folder's lock: a supervisor of which neither file nor socket is in the folder.
 
-        Where the folder's path is too long for a socket, that is in the folder for temporary files.
+        Where the folder's path is too long for a socket, that is in the folder for temporary files. Where the lock is
+        gone too, or the whole folder, it is found by its command line.
         """
-        from mldeploy_jupyter.serving.system.lock_holder import find_control_socket, find_lock_holder
+        from mldeploy_jupyter.serving.system.lock_holder import find_control_socket, find_lock_holder, find_supervisor
 
-        pid = find_lock_holder(self.folder / "lock")
+        lock = self.folder / "lock"
+        pid = find_lock_holder(lock) if os.path.isfile(lock) else find_supervisor(self.folder)
         start = process_identity.start_time(pid) if pid else ""
         control = find_control_socket(pid) if start else ""
         if not control:  # it ends, or is only starting
@@ -287,6 +305,23 @@ class SupervisorClient:
         from mldeploy_jupyter.serving.system.identity import folder_identity
 
         return data.get("folder") != folder_identity(self.folder)
+
+
+def _are_settings(data: dict[str, Any]) -> bool:
+    from mldeploy_jupyter.serving.settings import Settings
+
+    try:
+        Settings.from_dict(data)
+    except TypeError:
+        return False
+    return True
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return path.is_socket()
+    except OSError:  # its folder may not be looked into
+        return False
 
 
 def _ask_status(control: str) -> dict[str, Any]:

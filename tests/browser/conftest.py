@@ -1,4 +1,6 @@
-"""A JupyterLab and a browser for each module, a page for each test, and a picture of every test that failed.
+"""One JupyterLab and one browser for all modules, a page for each test, and a picture of every test that failed.
+
+A test's kernels end with it, and a module's services with that.
 
 Without Chromium (`apt-get install chromium`) the tests are skipped, but in CI (`CI=true`) they fail.
 """
@@ -52,13 +54,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A JupyterLab of its own; the services that its notebooks leave are ended."""
-    if find_chromium() is None:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(REASON)
-        pytest.skip(REASON)
+@pytest.fixture(scope="session")
+def session_lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The JupyterLab of all modules."""
     lab = Lab(tmp_path_factory.mktemp("lab"))
     try:
         yield lab
@@ -68,8 +66,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def browser(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def lab(session_lab: Lab) -> Iterator[Lab]:
+    """A running JupyterLab; the services that the module's notebooks leave are ended."""
+    yield session_lab
+    end_services(session_lab.folder)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A browser with a profile of its own, as a context of Playwright."""
+    if find_chromium() is None:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(REASON)
+        pytest.skip(REASON)
     with open_browser(tmp_path_factory.mktemp("profile")) as context:
         yield context
 
@@ -101,7 +110,14 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture
-def notebook(lab: Lab, page: Any) -> Callable[..., Notebook]:
+def kernels(lab: Lab) -> Iterator[None]:
+    """Ends the test's kernels, once its page is closed."""
+    yield
+    lab.end_kernels()
+
+
+@pytest.fixture
+def notebook(lab: Lab, kernels: None, page: Any) -> Callable[..., Notebook]:
     """Makes notebooks with the given cells; the magics are loaded by the first cell, which has run."""
 
     def make(*cells: str) -> Notebook:

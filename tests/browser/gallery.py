@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 SOURCES = Path(__file__).parents[2] / "labextension"
@@ -32,12 +33,32 @@ def states(kinds: str = "panel|show") -> list[str]:
 
 def build_gallery(folder: Path) -> None:
     """Builds the gallery, and axe-core beside it. The packages that this needs are installed first."""
+    build_panel, node = _install_packages()
+    build_panel.run(["node", "gallery/build.mjs", str(folder)], node, "the gallery could not be built")
+
+
+def install_axe() -> Path:
+    """The file of axe-core. The packages of the interface's tests are installed first."""
+    _install_packages()
+    return SOURCES / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def find_node() -> Any:
+    """Node and npm, as the build of the panel finds them: `environment`, and `npm`, the words of its command."""
+    return _build_panel().find_node()
+
+
+def _install_packages() -> tuple[ModuleType, Any]:
+    build_panel = _build_panel()
+    return build_panel, build_panel.install_packages(development=True)
+
+
+def _build_panel() -> ModuleType:
     spec = importlib.util.spec_from_file_location("build_panel", SOURCES / "build_panel.py")
     assert spec and spec.loader
     build_panel = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build_panel)
-    node = build_panel.install_packages(development=True)
-    build_panel.run(["node", "gallery/build.mjs", str(folder)], node, "the gallery could not be built")
+    return build_panel
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from tests.polling import wait_until
 
@@ -95,6 +95,13 @@ class Lab:
         """The server's answer to GET /api/<path>."""
         with urlopen(f"{self.url}/api/{path}?token={TOKEN}", timeout=30) as answer:
             return json.load(answer)
+
+    def end_kernels(self) -> None:
+        """Ends every kernel."""
+        for kernel in self.api("kernels"):
+            address = f"{self.url}/api/kernels/{kernel['id']}"
+            asked = Request(address, method="DELETE", headers={"Authorization": f"token {TOKEN}"})
+            urlopen(asked, timeout=30).close()
 
     def close(self) -> None:
         """Ends the server and its kernels."""

@@ -88,9 +88,16 @@ class Notebook:
         return index
 
     def is_running(self, index: int) -> bool:
-        """Whether the cell is running or waits to run."""
-        model = "window.jupyterapp.shell.currentWidget.content.widgets[index].model"
-        return bool(self.page.evaluate(f"(index) => {model}.executionState !== 'idle'", index))
+        """Whether the cell is running or waits to run. One of text never does."""
+        return bool(
+            self.page.evaluate(
+                """(index) => {
+                    const { model } = window.jupyterapp.shell.currentWidget.content.widgets[index];
+                    return model.type === 'code' && model.executionState !== 'idle';
+                }""",
+                index,
+            )
+        )
 
     def output(self, index: int) -> Any:
         """The cell's outputs, as a locator."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import REASON
 from tests.browser.gallery import AXE, RULES, states
-from tests.browser.lab import find_chromium, open_browser
 
 pytestmark = pytest.mark.slow
 
@@ -53,14 +50,6 @@ UNREACHED = """() => [...document.querySelectorAll(
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Like the fixture of the other modules, without a JupyterLab."""
-    if find_chromium() is None:
-        pytest.skip(REASON)
-    with open_browser(tmp_path_factory.mktemp("profile")) as context:
-        yield context
-
-
 def look(page: Any, address: str, **query: str) -> None:
     page.goto(address + "?" + "&".join(f"{name}={value}" for name, value in query.items()))
     page.wait_for_selector("body[data-ready]")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import REASON
 from tests.browser.gallery import AXE, RULES, states
-from tests.browser.lab import find_chromium, open_browser
 
 pytestmark = pytest.mark.slow
 
@@ -45,14 +42,6 @@ FILTERED_MS = """async (text) => {
     input.dispatchEvent(new Event('input', { bubbles: true }));
     return (await drawn) - begun;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if find_chromium() is None:
-        pytest.skip(REASON)
-    with open_browser(tmp_path_factory.mktemp("profile")) as context:
-        yield context
 
 
 def look(page: Any, address: str, state: str, query: str = "") -> None:

@@ -125,7 +125,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
   const readPreview = async () => {
     const fresh = await askCheck();
     setCheck(fresh);
-    return fresh.previews.find(one => one.kind === preview?.kind)?.text ?? Promise.reject({ code: 'incomplete', error: 'There is no code of this yet', cause: 'Something is missing or wrong', hint: 'Correct the fields' });
+    return fresh.previews.find(one => one.kind === preview?.kind)?.text ?? Promise.reject({ error: 'There is no code of this yet', cause: 'Something is missing or wrong', hint: 'Correct the fields' });
   };
   const changed = [...touched].filter(one => JSON.stringify(values[one] ?? null) !== JSON.stringify(form.values[one] ?? null));
   const unplaced = (check?.problems ?? []).filter(problem => !form.fields.some(field => field.key === problem.field));

@@ -1,23 +1,22 @@
-/** Markup of ours, no text from outside. `thin`, `solid` and `cut` (out of what is solid) are in the style sheet. */
+/** Markup of ours, no text from outside. What `thin`, `solid` or `cut` (out of what is solid) means is in the style sheet. */
 const path = (d: string, look = '') => `<path class="${look}" d="${d}"/>`;
 const circle = (r: number, look = '', at = 8) => `<circle class="${look}" cx="${at}" cy="${at}" r="${r}"/>`;
-const square = (at: number, size: number, look = '') => `<rect class="${look}" x="${at}" y="${at}" width="${size}" height="${size}" rx="1"/>`;
 
 /** Every state has an outline of its own, not only a colour. All are drawn in a square of 16. */
 const SHAPES = {
   live: circle(6.75, 'solid') + path('M5 8.2l2.1 2.1L11 6.2', 'cut'),
   busy: circle(6, 'faint') + path('M8 2a6 6 0 0 1 6 6', 'bold'),
   waiting: circle(5.5, 'dashed'),
-  done: path('M3.5 8.5l3 3 6-6.5', 'bold'),
+  done: path('M3.5 8.5l3 3 6-6.5', 'firm'),
   failed: path('M5.2 1.25h5.6l3.95 3.95v5.6l-3.95 3.95H5.2L1.25 10.8V5.2z', 'solid') + path('M5.6 5.6l4.8 4.8M10.4 5.6l-4.8 4.8', 'cut'),
   cancelled: circle(6) + path('M3.9 12.1l8.2-8.2'),
   interrupted: path('M9.2 1.5L3.5 9h4l-.8 5.5L12.5 7h-4z', 'solid'),
   warning: path('M8 1.6L15 14H1z', 'solid') + path('M8 6v3.6M8 11.9v.05', 'cut'),
   updating: path('M13.5 6.5A5.75 5.75 0 0 0 3 5.2M2.5 9.5A5.75 5.75 0 0 0 13 10.8M2.6 2.2v3.2h3.2M13.4 13.8v-3.2h-3.2'),
-  stopped: square(3, 10),
+  stopped: '<rect x="3" y="3" width="10" height="10" rx="1.5"/>',
   unknown: circle(6) + path('M6.3 6.4a1.75 1.75 0 1 1 2.5 1.6c-.5.3-.8.6-.8 1.2', 'thin') + path('M8 11.3v.05'),
   dash: path('M4.5 8h7'),
-  copy: square(5.5, 8, 'thin') + path('M10.5 3.5v-1h-8v8h1', 'thin'),
+  copy: path('M6.5 5.5h6a1 1 0 0 1 1 1v6a1 1 0 0 1-1 1h-6a1 1 0 0 1-1-1v-6a1 1 0 0 1 1-1zM10.5 3.5v-1h-8v8h1', 'thin'),
   eye: path('M1.5 8S4 3.75 8 3.75 14.5 8 14.5 8 12 12.25 8 12.25 1.5 8 1.5 8z', 'thin') + circle(1.9, 'thin'),
   chevron: path('M6 4l4 4-4 4'),
   down: path('M4.5 6.25L8 9.75l3.5-3.5'),

@@ -221,19 +221,22 @@ export function typedValue(text: string, scalar: Scalar): Json | undefined {
   return text;
 }
 
+function emptyScalar({ nullable, kind, choices }: Scalar): Json {
+  if (nullable) return null;
+  return kind === 'boolean' ? false : kind === 'string' ? '' : kind === 'choice' ? (choices[0] ?? '') : new JsonNumber('0');
+}
+
 export function emptyRow(shape: Shape & { shape: 'table' }): Json {
-  const value = (scalar: Scalar): Json => (scalar.nullable ? null : scalar.kind === 'boolean' ? false : scalar.kind === 'string' ? '' : scalar.kind === 'choice' ? (scalar.choices[0] ?? '') : new JsonNumber('0'));
-  if (shape.rows === 'values') return value(shape.columns[0]!.scalar);
-  if (shape.rows === 'lists') return shape.columns.map(column => value(column.scalar));
-  return new Map(shape.columns.map(column => [column.key, value(column.scalar)]));
+  if (shape.rows === 'values') return emptyScalar(shape.columns[0]!.scalar);
+  if (shape.rows === 'lists') return shape.columns.map(column => emptyScalar(column.scalar));
+  return new Map(shape.columns.map(column => [column.key, emptyScalar(column.scalar)]));
 }
 
 /** A first body for a service without a sample. */
 export function emptyValue(shape: Shape): Json {
   if (shape.shape === 'table') return [emptyRow(shape)];
   if (shape.shape === 'group') return new Map(shape.fields.filter(field => field.required).map(field => [field.key, emptyValue(field.shape)]));
-  if (shape.shape === 'scalar') return shape.scalar.kind === 'boolean' ? false : shape.scalar.kind === 'string' ? '' : shape.scalar.nullable ? null : new JsonNumber('0');
-  return null;
+  return shape.shape === 'scalar' ? emptyScalar(shape.scalar) : null;
 }
 
 function describeShape(shape: Shape): string {

@@ -19,6 +19,7 @@ describe('the text of a line', () => {
   it('shows control characters and what would hide or reorder text', () => {
     expect(plain('a\x00b\x07\x7f\x85')).toBe('a\u2400b\u2407\u2421\ufffd');
     expect(plain('abc\u202egnp.exe\u200b')).toBe('abc<U+202E>gnp.exe<U+200B>');
+    expect(plain('a\u2028b\u2029c')).toBe('a<U+2028>b<U+2029>c');
     expect(plain('a\tb \ud800 <img src=x>')).toBe('a\tb \ud800 <img src=x>');
   });
 

@@ -76,6 +76,8 @@ describe('a form from a schema', () => {
     expect(typedValue('', { ...scalar, required: false })).toBeUndefined();
     const { shape } = input({ type: 'object', properties: { data: numbers }, required: ['data'] });
     expect(formatJson(emptyValue(shape))).toBe('{"data": [0]}');
+    const fields = input({ type: 'object', properties: { kind: { enum: ['a', 'b'] }, name: { type: 'string' }, age: { type: ['number', 'null'] }, ok: { type: 'boolean' } }, required: ['kind', 'name', 'age', 'ok'] });
+    expect(formatJson(emptyValue(fields.shape))).toBe('{"kind": "a", "name": "", "age": null, "ok": false}');
     expect([fits(shape, fromPlain({ data: [1] })), fits(shape, fromPlain({ data: [[1]] })), fits(shape, fromPlain({ other: 1 }))]).toEqual([true, false, false]);
   });
 });

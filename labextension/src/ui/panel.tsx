@@ -232,7 +232,7 @@ function Cancel({ timeline, cancel, onSlow }: { timeline: Timeline; cancel: () =
     onSlow(`${why} In a terminal: \`mldeploy service cancel ${timeline.service}\``);
   };
   useEffect(() => {
-    const timer = asked ? setTimeout(() => notYet('It is not cancelled yet.'), CANCEL_PATIENCE) : undefined;
+    const timer = asked ? setTimeout(() => notYet('It is not cancelled yet; the kernel may be busy with a cell.'), CANCEL_PATIENCE) : undefined;
     return () => clearTimeout(timer);
   }, [asked]);
   return (

@@ -45,7 +45,7 @@ export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (
 
 /** What cannot be changed here. */
 function Facts({ service }: { service: Service }) {
-  const facts = [...service.environment, ...(service.bundleDigest ? [{ label: 'Bundle', value: service.bundleDigest.slice(0, 8) }] : []), ...(service.folder ? [{ label: 'Folder', value: service.folder }] : [])];
+  const facts = [...service.environment, { label: 'Bundle', value: service.bundleDigest.slice(0, 8) }, { label: 'Folder', value: service.folder }].filter(fact => fact.value);
   if (!facts.length) return null;
   return (
     <div class="mld-Pane">

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import WorkspaceLike
-from mldeploy_jupyter.core.configs import METADATA, DeployConfig
+from mldeploy_jupyter.core.configs import METADATA, DeployConfig, passed_settings
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import utc_now
 from mldeploy_jupyter.serving.log.entry import describe_ids, printable
@@ -76,7 +76,7 @@ def serialize(
     record: ServiceRecord, live: RevisionRecord | None, status: ServiceStatus, *, workspace: str
 ) -> dict[str, Any]:
     """The service as JSON data with v1's keys; `live` is its live revision, `workspace` the name of its workspace."""
-    passed = live.deploy_config.get("passed", {}) if live else {}
+    passed = passed_settings(live.deploy_config) if live else {}
     return {
         "name": record.name,
         "description": record.description,

@@ -24,7 +24,7 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.artifacts.file_tree import Manifest, list_files, manifest_digest, total_size
 from mldeploy_jupyter.core.artifacts.locations import open_location
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.files import make_private_dir
+from mldeploy_jupyter.core.files import UNREADABLE, make_private_dir
 from mldeploy_jupyter.core.patience import retry
 from mldeploy_jupyter.core.storage_errors import check_digest, explain_write_errors
 
@@ -35,6 +35,12 @@ GRACE_SECONDS = 24 * 3600  # age below which a sweep spares another machine's st
 Result = TypeVar("Result")
 
 Progress = Callable[[int, int], object]  # gets the bytes done and the bytes in all
+
+Spare = Callable[[str, float], bool]  # gets a blob's digest and the time of its last change in seconds since 1970
+
+
+def spare_none(digest: str, modified: float) -> bool:
+    return False
 
 
 class ArtifactStore:
@@ -116,7 +122,7 @@ class ArtifactStore:
 
         try:
             return self._retry(read)
-        except FileNotFoundError:
+        except UNREADABLE:
             return None
 
     def has(self, digest: str) -> bool:
@@ -148,18 +154,20 @@ class ArtifactStore:
 
     # Cleaning
 
-    def sweep(self, keep: set[str] | Callable[[], set[str]]) -> tuple[int, int]:
+    def sweep(self, keep: set[str] | Callable[[], set[str]], spare: Spare = spare_none) -> tuple[int, int]:
         """Removes the blobs whose digest is not in `keep`, and what killed registrations left: their number and bytes.
 
-        Waits for registrations on this machine to end, and only then calls `keep` if it is a function. Remote blobs and
-        staging folders of other machines are removed only when they are older than `GRACE_SECONDS`.
+        Waits for registrations on this machine to end, and only then calls `keep` if it is a function. Blobs that
+        `spare` names stay, too. Remote blobs and staging folders of other machines are removed only when they are older
+        than `GRACE_SECONDS`.
         """
         with self._location.lock(shared=False):
             wanted = keep() if callable(keep) else keep
             oldest_spared = self._clock() - GRACE_SECONDS
             count = size = 0
             for key, length, modified in list(self._location.list_files("blobs")):
-                unwanted = key.rpartition("/")[2] not in wanted
+                digest = key.rpartition("/")[2]
+                unwanted = digest not in wanted and not spare(digest, modified)
                 if unwanted and (self._location.locks_work or modified < oldest_spared):
                     self._location.remove(key)
                     count, size = count + 1, size + length
@@ -172,9 +180,13 @@ class ArtifactStore:
                     self._location.remove(staging)
             return count, size
 
-    def measure_unreferenced(self, keep: set[str]) -> tuple[int, int]:
-        """The number and bytes of the blobs whose digest is not in `keep`."""
-        sizes = [length for key, length, _ in self._location.list_files("blobs") if key.rpartition("/")[2] not in keep]
+    def measure_unreferenced(self, keep: set[str], spare: Spare = spare_none) -> tuple[int, int]:
+        """The number and bytes of the blobs whose digest is not in `keep`, and that `spare` does not name."""
+        sizes = [
+            length
+            for key, length, modified in self._location.list_files("blobs")
+            if (digest := key.rpartition("/")[2]) not in keep and not spare(digest, modified)
+        ]
         return len(sizes), sum(sizes)
 
     # Helpers
@@ -195,7 +207,7 @@ class ArtifactStore:
         try:
             try:
                 found = self._location.copy_out(_blob_key(digest), temporary, private=private)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise StorageError(
                     f"a registered file is gone from the artifacts: {name}",
                     why=f"there is no blob {digest} in {self.url}",

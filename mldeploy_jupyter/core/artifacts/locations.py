@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import unquote
@@ -18,7 +17,15 @@ from mldeploy_jupyter.core.artifacts.hashed_copy import copy_file
 from mldeploy_jupyter.core.artifacts.verified import VerifiedFiles
 from mldeploy_jupyter.core.copying import copy_blocks, copy_stream, write_all
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.files import atomic_write, file_lock, free_bytes, fsync_dir, make_private_dir, private_opener
+from mldeploy_jupyter.core.files import (
+    UNREADABLE,
+    atomic_write,
+    file_lock,
+    free_bytes,
+    fsync_dir,
+    make_private_dir,
+    private_opener,
+)
 from mldeploy_jupyter.core.patience import current_patience
 from mldeploy_jupyter.core.storage_errors import (
     disk_full,
@@ -26,6 +33,7 @@ from mldeploy_jupyter.core.storage_errors import (
     explain_write_errors,
     may_come_back,
 )
+from mldeploy_jupyter.serving.system.removal import remove_tree
 
 Entry = tuple[str, int, float]  # key, size in bytes, time of the last change in seconds since 1970
 
@@ -108,6 +116,7 @@ class LocalFolder:
     def lock(self, *, shared: bool) -> Iterator[None]:
         with ExitStack() as stack:
             with explain_write_errors(self._root):  # the lock file cannot be opened on a read-only disk
+                self._make_folder(self._root)
                 stack.enter_context(file_lock(self._root / ".lock", shared=shared))
             yield
 
@@ -133,6 +142,8 @@ class LocalFolder:
         with explain_write_errors(self._root):
             if not _is_intact(path, digest, size):
                 self._make_folder(path.parent)
+                if path.is_dir():  # in the place of the file
+                    remove_tree(path)
                 os.replace(self._root / staged, path)
                 fsync_dir(path.parent)
                 fsync_dir(path.parent.parent)
@@ -167,10 +178,11 @@ class LocalFolder:
     def remove(self, key: str) -> None:
         path = self._root / key
         if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
+            remove_tree(path)
+            return
+        with suppress(NotADirectoryError):  # a file is in the place of its folder: the key is not there
             path.unlink(missing_ok=True)
-            self._verified.forget(path.name)
+        self._verified.forget(path.name)
 
     def list_files(self, folder: str) -> Iterator[Entry]:
         for path in sorted((self._root / folder).rglob("*")):
@@ -283,5 +295,5 @@ def _is_intact(path: Path, digest: str, size: int) -> bool:
             return False
         with path.open("rb", buffering=0) as blob:
             return copy_stream(blob, lambda _: None) == (digest, size)
-    except FileNotFoundError:
+    except UNREADABLE:
         return False

@@ -27,7 +27,8 @@ from typing import Any
 from mldeploy_jupyter.core.bundle import server_source
 from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.files import make_private_dir, open_private, read_json
+from mldeploy_jupyter.core.files import atomic_write, make_private_dir, open_private, read_json
+from mldeploy_jupyter.serving.system.removal import remove_tree
 
 FORMAT = 1
 
@@ -119,21 +120,24 @@ def build(content: BundleContent, bundles: Path, *, check: Callable[[], None] = 
     manifest = _manifest(content, server, check)
     text = _to_json(manifest)
     target = bundles / hashlib.sha256(text.encode()).hexdigest()
-    if (target / "bundle.json").exists():
+    if target.is_dir():
         repair(Bundle(target, manifest), {**_sources(content), **_server_sources(server)})
+        _repair_texts(target, _texts(content, text))
     else:
         _fill(target, manifest, text, server, content, check)
     return Bundle(target, manifest)
 
 
-def repair(bundle: Bundle, sources: dict[str, Path] | None = None) -> None:
-    """Compares the files of the bundle with its manifest and replaces those that differ.
+def repair(bundle: Bundle, sources: dict[str, Path] | None = None, *, below: str = "") -> None:
+    """Compares the files of the bundle, or only those `below` a folder of it, with its manifest; replaces what differs.
 
     They are copied from `sources`, by default the installed server's, unless these differ, too. Files of registered
     models are left out: the artifacts have them. Raises `StorageError` for a file that cannot be replaced.
     """
     sources = _server_sources(_read_server()) if sources is None else sources
     for name, (digest, _size) in bundle.manifest["files"].items():
+        if not name.startswith(below):
+            continue
         path, source = bundle.path / name, sources.get(name)
         if (source is None and name.startswith(f"app/{MODELS}/")) or has_digest(path, digest):
             continue
@@ -142,11 +146,39 @@ def repair(bundle: Bundle, sources: dict[str, Path] | None = None) -> None:
             make_private_dir(path.parent)
             if source is None or not copy_verified(source, replacement, digest):
                 raise damaged_error(bundle, name)
-            os.replace(replacement, path)
+            _replace(replacement, path)
         except OSError as error:
             raise _build_error(error) from error
         finally:
             replacement.unlink(missing_ok=True)
+
+
+def _repair_texts(folder: Path, texts: dict[str, str]) -> None:
+    """Writes the files that are made for the bundle again where they differ."""
+    for name, text in texts.items():
+        path = folder / name
+        if not has_digest(path, hashlib.sha256(text.encode()).hexdigest()):
+            replacement = path.with_name(f".{name}.{os.urandom(3).hex()}")
+            try:
+                atomic_write(replacement, text)
+                _replace(replacement, path)
+            except OSError as error:
+                raise _build_error(error) from error
+            finally:
+                replacement.unlink(missing_ok=True)
+
+
+def _replace(replacement: Path, path: Path) -> None:
+    """Renames a file over another one, or over a folder in its place. Raises `OSError`."""
+    if path.is_dir() and not path.is_symlink():
+        remove_tree(path)
+    os.replace(replacement, path)
+
+
+def _texts(content: BundleContent, manifest: str) -> dict[str, str]:
+    """The files that are no copies: the lock, if there is one, and the manifest, which is written last."""
+    texts = {"environment.lock": content.lock, "bundle.json": manifest}
+    return {name: text for name, text in texts.items() if text}
 
 
 def compute_digest(content: BundleContent) -> str:
@@ -165,7 +197,26 @@ def manifest_digest(manifest: dict[str, Any]) -> str:
 
 def load(path: Path) -> Bundle:
     """The bundle in the folder `path`. Raises `OSError` or `ValueError` when its manifest cannot be read."""
-    return Bundle(path, read_json(path / "bundle.json"))
+    manifest = read_json(path / "bundle.json")
+    wrong = _find_wrong_field(manifest)
+    if wrong:
+        raise ValueError(f"{wrong!r} in it is damaged or gone")
+    return Bundle(path, manifest)
+
+
+def _find_wrong_field(manifest: dict[str, Any]) -> str:
+    """The first field of the manifest that is missing or of another type than `_manifest` gives it, or ""."""
+    types = {"source_directory": str, "entry_script": str, "models": list, "files": dict}
+    for name, kind in types.items():
+        if not isinstance(manifest.get(name), kind):
+            return name
+    models = {"name": str, "version": int, "folder": str}
+    for model in manifest["models"]:
+        if not isinstance(model, dict) or not all(isinstance(model.get(name), kind) for name, kind in models.items()):
+            return "models"
+    entries = manifest["files"].values()
+    is_entry = all(isinstance(e, list) and [type(part) for part in e] == [str, int] for e in entries)
+    return "" if is_entry else "files"
 
 
 def find_damaged_files(bundle: Bundle, app: Path) -> list[str]:
@@ -249,10 +300,11 @@ def _fill(
                     hint="deploy again when it is saved; nothing was changed",
                 )
         server_source.install_files(server, str(temporary / "server" / server_source.PACKAGE))
-        for file_name, written in (("environment.lock", content.lock), ("bundle.json", text)):
-            if written:
-                with open_private(temporary / file_name, "w") as file:
-                    file.write(written)
+        for file_name, written in _texts(content, text).items():
+            with open_private(temporary / file_name, "w") as file:
+                file.write(written)
+        if target.is_file():  # something else took its place
+            target.unlink()
         try:
             os.rename(temporary, target)
         except OSError:
@@ -278,11 +330,12 @@ def _digest(path: Path) -> list[Any]:
     return [digest, path.stat().st_size]
 
 
-def damaged_error(bundle: Bundle, name: str) -> StorageError:
-    """The error for a file of the bundle that is not what its manifest says."""
+def damaged_error(bundle: Bundle | Path, name: str, why: str = "it was changed or removed") -> StorageError:
+    """The error for a file of the bundle, or of the folder of one, that is not what its manifest says."""
+    folder = bundle.path if isinstance(bundle, Bundle) else bundle
     return StorageError(
         f"the bundle is damaged: {name}",
-        why=f"it was changed or removed in {bundle.path}",
+        why=f"{why} in {folder}",
         hint="deploy the script again, which makes a new bundle",
     )
 

@@ -17,6 +17,7 @@ from mldeploy_jupyter.core.configs.deploy_config import (
     DeployConfig,
     find_spec,
     make_config,
+    passed_settings,
     unknown_field,
 )
 from mldeploy_jupyter.core.configs.deploy_file import (
@@ -50,6 +51,7 @@ __all__ = [
     "make_config",
     "make_model_name",
     "make_service_name",
+    "passed_settings",
     "paths_in_file",
     "raise_problems",
     "read_deploy_config",

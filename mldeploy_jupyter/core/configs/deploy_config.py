@@ -39,6 +39,12 @@ class ConfigViolations(ConfigError):
         return {**super().as_dict(), "violations": items}
 
 
+def passed_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in what `DeployConfig.to_dict` returned; {} where they are damaged."""
+    passed = data.get("passed")
+    return passed if isinstance(passed, dict) else {}
+
+
 @dataclass(frozen=True, repr=False)
 class DeployConfig:
     """Settings for one target. `passed` has only the values that were given; None counts as not given.
@@ -123,9 +129,13 @@ class DeployConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DeployConfig:
-        """Reads what `to_dict` returned. Unknown settings are dropped, so older programs read newer data."""
-        spec = find_spec(data.get("compute_type", "Local"))
-        known = {name: value for name, value in data.get("passed", {}).items() if name in spec.by_name}
+        """Reads what `to_dict` returned. Unknown settings are dropped, so older programs read newer data.
+
+        What is damaged, or of a compute type that this version does not know, is read as one of the local target.
+        """
+        specs = {name.lower(): spec for name, spec in SPECS.items()}
+        spec = specs.get(str(data.get("compute_type", "Local")).lower(), LOCAL)
+        known = {name: value for name, value in passed_settings(data).items() if name in spec.by_name}
         return cls(spec.compute_type, known)
 
     def format_setting(self, name: str, value: Any) -> str:

@@ -19,10 +19,14 @@ from typing import Any, Literal
 import orjson
 
 from mldeploy_jupyter.core.copying import write_all
-from mldeploy_jupyter.core.files import make_private_dir
+from mldeploy_jupyter.core.files import UNREADABLE, make_private_dir
 from mldeploy_jupyter.core.patience import Patience, Wait, current_patience
 from mldeploy_jupyter.core.records import utc_now
 from mldeploy_jupyter.core.storage_errors import may_come_back
+
+_FIELDS = {"seq", "time", "stage", "kind", "text", "data"}
+
+_MOST_EVENTS = 2**53  # a damaged `seq` may be any number
 
 Kind = Literal["started", "log", "progress", "finished", "state", "failed"]
 
@@ -69,20 +73,28 @@ class Journal:
 
     A disk that is away is waited for, as long as the patience of the thread that made this object. A full one loses
     events: the store has the deployment's end, and a view is no reason to fail. Without `create`, its folder must be
-    there already, and is waited for. Raises `OSError` when it cannot be opened or written.
+    there already, and is waited for. Raises `OSError` when it cannot be opened or written; one that is not `required`
+    loses its events instead.
     """
 
-    def __init__(self, path: Path, now: Callable[[], str] = utc_now, *, create: bool = True) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], str] = utc_now, *, create: bool = True, required: bool = True
+    ) -> None:
         self.path = path
         self._now = now
         self._lock = threading.Lock()
         # Its notes go to the journal, which is what is away.
         self._patience = Patience(current_patience().seconds)
-        if create:
-            make_private_dir(path.parent)
+        self._required = required
         self._fd = -1
         self._seq = 0
-        self._waiting_for_disk(self._open)
+        try:
+            if create:
+                make_private_dir(path.parent)
+            self._waiting_for_disk(self._open)
+        except OSError:
+            if required:
+                raise
 
     def write(self, stage: str, kind: Kind, text: str = "", **data: Any) -> Event:
         """Appends an event; `data` must be serialisable, or have a `str`."""
@@ -95,7 +107,7 @@ class Journal:
             try:
                 self._waiting_for_disk(lambda: self._append(content))
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                if self._required and error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
         return event
 
@@ -165,7 +177,7 @@ class JournalReader:
             with self.path.open("rb") as file:
                 file.seek(self._offset)
                 chunk = file.read(limit)
-        except FileNotFoundError:
+        except UNREADABLE:
             return []
         self._offset += len(chunk)
         *lines, self._partial_line = (self._partial_line + chunk).split(b"\n")
@@ -173,10 +185,13 @@ class JournalReader:
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """All events, a complete last line without a newline included. A torn line is skipped; no file, no events."""
+    """All events, a complete last line without a newline included. A torn line is skipped.
+
+    No events where there is no file that can be read.
+    """
     try:
         file = path.open("rb")
-    except FileNotFoundError:
+    except UNREADABLE:
         return
     with file:
         yield from parse_events(file)
@@ -221,12 +236,21 @@ def _ends_torn(path: Path) -> bool:
 
 
 def parse_event(line: bytes) -> Event | None:
-    """The event of a journal's line; None for a damaged one."""
+    """The event of a journal's line; None for a damaged one. What a newer version adds to it is left out."""
     try:
-        return Event(**orjson.loads(line))  # four times as fast, which a view of a long journal waits for
+        fields = _load(line)
+        event = Event(
+            **fields if fields.keys() <= _FIELDS else {name: fields[name] for name in _FIELDS & fields.keys()}
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    texts = isinstance(event.time, str) and isinstance(event.stage, str) and isinstance(event.kind, str)
+    usable = texts and isinstance(event.text, str) and isinstance(event.data, dict)
+    return event if usable and isinstance(event.seq, int) and 0 < event.seq < _MOST_EVENTS else None
+
+
+def _load(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)  # four times as fast, which a view of a long journal waits for
     except ValueError:  # a lone surrogate or NaN, which the standard library reads, too
-        with suppress(ValueError, TypeError):
-            return Event(**json.loads(line))
-    except TypeError:
-        pass
-    return None
+        return json.loads(line)

@@ -181,7 +181,7 @@ class Database:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POSTGRES_LOCK})")
         found = self._read_version(connection)
         if found is None:
-            tables.create(connection)
+            tables.create(connection, self.now(connection))
         elif found > tables.VERSION:
             raise StoreError(
                 f"the workspace's store is newer than this program: {self.label}",
@@ -225,9 +225,10 @@ def _first_line(error: SQLAlchemyError) -> str:
 
 
 def import_driver(url: str) -> None:
-    """Imports what `Store` imports for this URL, in the calling thread. An error is left to the store."""
-    with suppress(StoreError):
-        _open_engine(url)[0].dispose()
+    """Imports the driver that `Store` needs for this URL, in the calling thread. An error is left to the store."""
+    if not url.startswith("sqlite"):
+        with suppress(StoreError):
+            _open_engine(url)[0].dispose()
 
 
 def _open_engine(url: str) -> tuple[Engine, str, Path | None]:

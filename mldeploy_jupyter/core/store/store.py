@@ -28,7 +28,7 @@ from mldeploy_jupyter.core.store.rows import (
     next_number,
     to_row,
 )
-from mldeploy_jupyter.core.store.tables import tables
+from mldeploy_jupyter.core.store.tables import read_creation, tables
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select, Table
@@ -90,6 +90,17 @@ class Store:
             if damaged:
                 removed += self._rows.write(delete_rows(table, rowid.in_(damaged)))
         return removed
+
+    def created(self) -> float:
+        """When this store was created, in seconds since 1970; 0 where that is not known."""
+        return self._rows.read(read_creation)
+
+    def list_deleted_digests(self) -> set[str]:
+        """The digests of the files of deleted models."""
+        table = self._tables.models
+        found = self._rows.find(ModelRecord, table.select().where(table.c.deleted != 0))
+        entries = [entry for model in found for entry in model.files.values()]
+        return {entry[0] for entry in entries if isinstance(entry, list) and entry and isinstance(entry[0], str)}
 
     # Models
 

@@ -104,10 +104,20 @@ def read_version(connection: Connection) -> int | None:
     return int(value)
 
 
-def create(connection: Connection) -> None:
-    """Creates the tables and notes their version, inside the caller's transaction."""
+def read_creation(connection: Connection) -> float:
+    """When the store was created, in seconds since 1970; 0 for one of a version that did not note it."""
+    import sqlalchemy as sa
+
+    meta = tables().meta
+    value = connection.execute(sa.select(meta.c.value).where(meta.c.key == "created")).scalar()
+    return float(value) if isinstance(value, str) and value.isdecimal() and len(value) < 12 else 0.0
+
+
+def create(connection: Connection, now: float) -> None:
+    """Creates the tables and notes their version and when, inside the caller's transaction. `now` is a Unix time."""
     tables().metadata.create_all(connection)
-    connection.execute(tables().meta.insert().values(key="schema_version", value=str(VERSION)))
+    notes = {"schema_version": str(VERSION), "created": str(int(now))}
+    connection.execute(tables().meta.insert(), [{"key": key, "value": value} for key, value in notes.items()])
 
 
 def migrate(connection: Connection, found: int) -> None:

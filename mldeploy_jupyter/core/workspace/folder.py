@@ -30,7 +30,10 @@ FOLDER = ".mldeploy"
 
 VARIABLE = "MLDEPLOY_WORKSPACE"  # names the folder or its parent, in place of a search
 
-_opened: dict[tuple[str, str], Any] = {}  # (workspace id, class name and URL) -> its open store or artifacts
+MAX_OPENED = 64  # stores and artifacts that stay open; a store keeps up to six files open
+
+# (workspace id, class name and URL) -> its open store or artifacts, the one that was asked for last at the end.
+_opened: dict[tuple[str, str], Any] = {}
 
 _opened_lock = threading.Lock()
 
@@ -99,11 +102,11 @@ class WorkspaceFolder:
         return url if "://" in url else str(self.root / url)
 
     def open_store(self) -> Store:
-        """The store, which is opened once per process. Raises `StoreError`."""
+        """The store, which stays open; of many workspaces, those that were used last. Raises `StoreError`."""
         return self._open_once(self.store_url, Store)
 
     def open_artifacts(self) -> ArtifactStore:
-        """The artifacts, which are opened once per process. Raises `StorageError`."""
+        """The artifacts. Raises `StorageError`."""
         return self._open_once(self.artifacts_url, ArtifactStore)
 
     def with_config(self, **fields: Any) -> WorkspaceFolder:
@@ -115,9 +118,12 @@ class WorkspaceFolder:
     def _open_once(self, url: str, make: type[Opened]) -> Opened:
         key = (self.config.id, make.__name__ + url)
         with _opened_lock:
-            if key not in _opened:
-                _opened[key] = make(url)  # type: ignore[call-arg]
-            opened: Opened = _opened[key]
+            opened: Opened = _opened.pop(key, None) or make(url)  # type: ignore[call-arg]
+            _opened[key] = opened  # the last one again
+            while len(_opened) > MAX_OPENED:
+                oldest = _opened.pop(next(iter(_opened)))
+                if isinstance(oldest, Store):
+                    oldest.close()  # whoever still has it can go on using it
             return opened
 
 

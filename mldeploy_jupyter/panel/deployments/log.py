@@ -16,7 +16,7 @@ from mldeploy_jupyter.panel.deployments.timelines import Deployment, find_deploy
 from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, all_text, read_page, seconds_between
 
 # How `core/journal/journal.py` begins a line. Any other line is parsed to learn what it is.
-_HEAD = re.compile(rb'\{"seq":(\d+),"time":"([^"\\]*)","stage":"[^"\\]*","kind":"([a-z]+)"')
+_HEAD = re.compile(rb'\{"seq":(\d{1,15}),"time":"([^"\\]*)","stage":"[^"\\]*","kind":"([a-z]+)"')
 
 
 def journal_line(event: Event, started: str) -> Line | None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.core.configs import passed_settings
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.journal.wording import TARGETS, format_duration
 from mldeploy_jupyter.core.keys import read_keys
@@ -123,9 +124,10 @@ def _secrets(found: Deployment, revision: RevisionRecord | None) -> set[str]:
         keys = read_keys(found.folder.services / found.record.service / "keys.json")
         secrets |= {keys.primary, keys.secondary, keys.token_secret} if keys is not None else set()
     for config in (found.record.request.get("deploy_config"), revision.deploy_config if revision else None):
-        variables = ((config or {}).get("passed") or {}).get("environment_variables")
+        variables = passed_settings(config).get("environment_variables") if isinstance(config, dict) else None
         secrets |= {str(value) for value in variables.values()} if isinstance(variables, dict) else set()
-    environment = (found.record.request.get("inference_config") or {}).get("environment") or {}
+    inference = found.record.request.get("inference_config")
+    environment = inference.get("environment") if isinstance(inference, dict) else None
     variables = environment.get("environment_variables") if isinstance(environment, dict) else None
     secrets |= {str(value) for value in variables.values()} if isinstance(variables, dict) else set()
     return {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
+from mldeploy_jupyter.core.files import UNREADABLE
 from mldeploy_jupyter.core.journal import Timeline, apply_event, update_elapsed
 from mldeploy_jupyter.core.journal.journal import Event, parse_events
 from mldeploy_jupyter.core.journal.timeline import END_STATES, StageView
@@ -64,7 +65,7 @@ def open_journal(found: Deployment) -> BinaryIO:
     """
     try:
         return deployment.journal_path(found.folder, found.record.id).open("rb")
-    except FileNotFoundError:
+    except UNREADABLE:
         if found.running:
             return io.BytesIO()
     try:

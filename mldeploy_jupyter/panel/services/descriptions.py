@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -187,4 +188,4 @@ def _settings(live: RevisionRecord | None, settings: dict[str, Any]) -> list[dic
 def is_kept(folder: WorkspaceFolder, revision: RevisionRecord) -> bool:
     """Whether the service can go back to this revision: it was live, and its bundle was not removed by a prune."""
     bundle = folder.bundles / revision.bundle_digest
-    return revision.outcome == "kept" and (not revision.bundle_digest or bundle.exists())
+    return revision.outcome == "kept" and (not revision.bundle_digest or os.path.exists(bundle))

@@ -52,11 +52,12 @@ class ServiceLogWatch(Watch):
         return now + (BUSY_SECONDS if now - self._written_at < QUIET_AFTER else IDLE_SECONDS)
 
     def _begin(self, view: View) -> None:
-        """Tells a new view that the log is read, whether lines are missing for good, and where its lines begin."""
+        """Tells a new view that the log is read, how many lines it is not sent, and where its lines begin."""
         view.is_new = False
         if view.after is None:
             view.after = self._log.before_last(TAIL_LINES)
-        # How many were rotated away is not known.
-        missing = 0 < view.after < self._log.first - 1
-        if missing or self._log.last <= view.after:
-            view.send({"lines": [], **({"lost": 1} if missing else {})})
+            lost = max(0, self._log.total - TAIL_LINES)
+        else:  # how many were rotated away is not known
+            lost = int(0 < view.after < self._log.first - 1)
+        if lost or self._log.last <= view.after:
+            view.send({"lines": [], **({"lost": lost} if lost else {})})

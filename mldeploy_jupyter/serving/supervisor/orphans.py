@@ -7,6 +7,7 @@ groups of its workers in a file, and the next supervisor, or the target that del
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def kill_orphans(folder: Path, proc: Path = procfs.PROC) -> list[int]:
     killed: list[int] = []
     groups, marks = recorded.get("groups"), recorded.get("marks")
     for text, started in groups.items() if isinstance(groups, dict) else ():
-        if not text.isdigit():
+        if not re.fullmatch(r"[1-9][0-9]{0,9}", text):  # session 0 would be that of processes outside a container
             continue
         leader = int(text)
         # A pid is not used again while its session has members. So if there is a leader, but with another start time,

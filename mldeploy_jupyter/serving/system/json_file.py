@@ -47,6 +47,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a file; None when there is no file, or it is torn or holds something else."""
     try:
         data = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None

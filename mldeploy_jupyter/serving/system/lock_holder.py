@@ -1,10 +1,12 @@
-"""Which process holds the lock of a folder, and on which control socket it listens, when no file says so."""
+"""Which process serves a folder, and on which control socket it listens, when no file says so."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from . import procfs
+
+SUPERVISOR = "mldeploy_jupyter.serving.supervisor"  # the module that is run, as in its command line
 
 LISTENING = 0x10000  # the flag __SO_ACCEPTCON in /proc/net/unix
 
@@ -22,6 +24,18 @@ def find_lock_holder(lock: Path, proc: Path = procfs.PROC) -> int:
         # The device is not compared: some file systems (Btrfs) show one here and another in `stat`.
         pid = int(fields[4])
         if str(lock.resolve()) in procfs.list_open_files(pid, proc):
+            return pid
+    return 0
+
+
+def find_supervisor(folder: Path, proc: Path = procfs.PROC) -> int:
+    """The pid of the supervisor that was started for the folder, by its command line; 0 where there is none.
+
+    It reads about every process, so it is for a folder whose lock is gone.
+    """
+    for pid in procfs.list_pids(proc):
+        words = procfs.read_file(pid, "cmdline", proc).split("\0")
+        if SUPERVISOR in words and "--folder" in words and words[words.index("--folder") + 1 :][:1] == [str(folder)]:
             return pid
     return 0
 

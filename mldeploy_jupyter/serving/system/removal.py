@@ -13,9 +13,15 @@ from typing import Any
 def remove_tree(path: Path) -> list[OSError]:
     """Removes a folder and what is below it, as far as possible; follows no link. Returns why the rest is left.
 
-    `shutil.rmtree` calls itself for each level, and fails with a `RecursionError` below about a thousand.
+    A file or a link in its place is removed, too, and folders without rights get them first. `shutil.rmtree` calls
+    itself for each level, and fails with a `RecursionError` below about a thousand.
     """
     errors: list[OSError] = []
+    try:
+        path.unlink()
+        return errors
+    except OSError:
+        pass  # a folder, or nothing
 
     def collect(_call: Any, _path: str, info: Any) -> None:
         errors.append(info[1])
@@ -23,6 +29,9 @@ def remove_tree(path: Path) -> list[OSError]:
     try:
         try:
             shutil.rmtree(path, onerror=collect)
+            if any(isinstance(error, PermissionError) for error in errors) and _open_folders(path):
+                errors.clear()
+                shutil.rmtree(path, onerror=collect)
         except RecursionError:
             errors.clear()
             _flatten(path)
@@ -31,6 +40,20 @@ def remove_tree(path: Path) -> list[OSError]:
         why = "its folders are nested too deeply"
         errors.append(error if isinstance(error, OSError) else OSError(errno.ENAMETOOLONG, why, str(path)))
     return errors
+
+
+def _open_folders(path: Path) -> bool:
+    """Gives the owner every right on the folders at and below `path`. Whether one had not all of them."""
+    changed, folders = False, [os.fspath(path)]
+    while folders:
+        folder = folders.pop()
+        with contextlib.suppress(OSError):
+            if os.lstat(folder).st_mode & 0o700 != 0o700:
+                os.chmod(folder, 0o700)
+                changed = True
+            with os.scandir(folder) as entries:
+                folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return changed
 
 
 def _flatten(path: Path) -> None:

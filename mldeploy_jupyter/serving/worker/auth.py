@@ -56,7 +56,7 @@ class Auth:
             return NO_TOKEN if self._tokens else NO_KEY
         scheme, _, rest = authorization.partition(" ")
         is_bearer = scheme.lower() == "bearer"
-        given = rest.strip().encode("utf-8", "surrogatepass") if is_bearer else b""
+        given = rest.strip(" \t").encode("utf-8", "surrogatepass") if is_bearer else b""
         if self._tokens:
             return self._check_token(given)
         if not is_bearer:

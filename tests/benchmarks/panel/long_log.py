@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +93,14 @@ def measure_log(lab: Lab, browser: Any, table: Table) -> None:
     load(lab, made)
     made.run(1)
     deploy(lab, made, "short", False)
-    journal = begin_deployment(lab.folder)
+    with running_deployment(lab.folder) as journal:
+        measure_lines(made, kernel_pid(lab), journal, table)
+    close_notebook(lab, made)
+
+
+def measure_lines(made: Notebook, pid: int, journal: Journal, table: Table) -> None:
     made.wait_for_state(made.panel(made.run_code(f"%services {SERVICE}")), "deploying")
     time.sleep(3)
-    pid = kernel_pid(lab)
     settled(made)
     skew = clock_skew(made)
     meter = Meter(made, pid)
@@ -127,11 +133,10 @@ def measure_log(lab: Lab, browser: Any, table: Table) -> None:
     add_cost(table, "a second panel", cost, meter.read())
     time.sleep(3)
     table.add("kernel's memory, more after a second panel", [memory(pid) - before], MEGABYTES, "MB")
-    journal.close()
-    close_notebook(lab, made)
 
 
-def begin_deployment(folder: Path) -> Journal:
+@contextmanager
+def running_deployment(folder: Path) -> Iterator[Journal]:
     """A deployment that this process carries out, as its records and lease say, so that it may write its journal."""
     place = Workspace.get(path=str(folder)).folder
     store, runner, now = place.open_store(), identify_process(), utc_now()
@@ -146,7 +151,13 @@ def begin_deployment(folder: Path) -> Journal:
         serving=0, stages=stages,
     )  # fmt: skip
     journal.write("environment", "started")
-    return journal
+    try:
+        yield journal
+    finally:
+        journal.write("", "state", state="cancelled")
+        journal.close()
+        store.update_deployment("d-long", state="cancelled", finished_time=utc_now())
+        store.leases.release(SERVICE, "d-long")
 
 
 def add_cost(table: Table, name: str, before: dict[str, float], after: dict[str, float]) -> None:

@@ -108,7 +108,7 @@ def check_that_it_heals(site: Site, operation: str) -> None:
         assert (service.state, service.run({})["answer"] in (1, 2, 3)) == ("Healthy", True)
     for service in services:
         service.delete()
-    prune_workspace(site.ws.folder, keep_deployments=0, clock=lambda: time.time() + 7200)
+    prune_workspace(site.ws.folder, keep_deployments=0, clock=lambda: time.time() + 8 * 86400)
     wait_until(lambda: site.processes() == [], what=lambda: f"processes are left: {site.processes()}")
     store, root = site.ws.folder.open_store(), site.ws.folder.root
     assert store.list_services() == [] and store.list_deployments() == []

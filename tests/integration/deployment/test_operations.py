@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from mldeploy_jupyter.core.errors import (
 )
 from tests.polling import wait_until
 
-from .conftest import BROKEN, SLOW, Site, live
+from .conftest import BROKEN, SLOW, Site, live, supervisor_pid
 
 
 def test_the_two_keys_of_a_service_stay_different(site: Site) -> None:
@@ -168,6 +169,36 @@ def test_a_supervisor_that_dies_leaves_no_worker_and_can_be_started(site: Site) 
     assert service.state == "Unhealthy"
     service.start()
     assert (service.state, service.run({})["answer"]) == ("Healthy", 1)
+
+
+@pytest.mark.parametrize("ended", ["stopped", "killed"])
+def test_a_stranger_on_the_port_gets_no_key_and_is_named(site: Site, ended: str) -> None:
+    service = live(site)
+    port, keys = int(service.port or 0), service.get_keys()
+    if ended == "stopped":
+        service.stop()
+    else:
+        os.kill(supervisor_pid(site), signal.SIGKILL)
+        wait_until(lambda: site.processes() == [])
+    with socket.create_server(("127.0.0.1", port)) as stranger:
+        with pytest.raises(ScoringError, match="another program listens on its port, and was sent nothing"):
+            service.run({})
+        with pytest.raises(MldeployError) as refused:
+            service.start()
+        assert refused.value.what == f"port {port} is in use" and f"process {os.getpid()}" in refused.value.why
+        with pytest.raises(ScoringError, match="was sent nothing"):
+            Webservice(site.ws, "svc").run({})
+        stranger.settimeout(1)
+        while True:  # who looks at the port says nothing
+            try:
+                connection, _ = stranger.accept()
+            except TimeoutError:
+                break
+            with connection:
+                assert connection.recv(1) == b""
+    service.start()
+    assert service.port == port and service.run({})["answer"] == 1
+    assert (service.get_keys() == keys) is (ended == "stopped"), "whoever had the port may have got the key"
 
 
 def test_delete_ends_a_deployment_under_way_and_leaves_nothing(site: Site) -> None:

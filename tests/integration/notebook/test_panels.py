@@ -10,8 +10,6 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import ipykernel
-
 from tests.integration.notebook.conftest import Kernel
 from tests.integration.notebook.support import gated
 
@@ -139,8 +137,9 @@ def test_messages_that_wait_for_a_cell_are_not_lost(prepared: Kernel) -> None:
     waiting = prepared.client.execute("%update factor --wait", allow_stdin=True)
     follow = [prepared.client.execute(f"order = globals().get('order', []) + [{n}]") for n in range(3)]
     page.send("hello", "h", page="notebook")
-    if ipykernel.version_info < (7,):  # later releases need a subshell, which this client does not ask for
-        page.wait_for(lambda content: content["id"] == "h")
+    page.wait_for(lambda content: content["id"] == "h")  # this client asks for no subshell
+    page.send("request", "r", name="service.list", params={})
+    page.wait_for(lambda content: content["id"] == "r")
     gate.touch()
     replies = {}
     while len(replies) < 4:

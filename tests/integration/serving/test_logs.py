@@ -89,7 +89,7 @@ def test_the_last_output_of_a_dying_worker_is_kept(supervised: Supervised) -> No
     with pytest.raises(requests.ConnectionError):
         score(supervised, "die", "fatal")
     wait_until(lambda: "ended by signal 6" in supervised.log)
-    assert ("print", "last words") in of(supervised, "fatal")
+    assert ("print", "last words\r") in of(supervised, "fatal")
     raw = [entry["message"] for entry in written(supervised) if entry["logger"] == "raw"]
     assert "Fatal Python error: Aborted" in raw and any('score.py", line' in line for line in raw)
 

@@ -11,6 +11,7 @@ from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.storage_errors import (
     check_digest,
     explain_remote_errors,
+    explain_unusable,
     explain_write_errors,
     may_come_back,
 )
@@ -81,3 +82,20 @@ def test_a_bucket_that_cannot_be_reached_may_come_back() -> None:
     with pytest.raises(StorageError) as raised, explain_remote_errors("s3://b"):
         raise RuntimeError("throttled")
     assert may_come_back(raised.value)
+
+
+def test_a_file_that_cannot_be_used_is_named_with_the_way_on(tmp_path: Path) -> None:
+    file, closed = tmp_path / "file", tmp_path / "closed"
+    file.write_text("in the way")
+    closed.mkdir(mode=0)
+    cases = {
+        NotADirectoryError(errno.ENOTDIR, "x", str(file / "below")): f"mv {file} {file}.aside",
+        IsADirectoryError(errno.EISDIR, "x", str(tmp_path)): f"mv {tmp_path} {tmp_path}.aside",
+        PermissionError(errno.EACCES, "x", str(closed / "a")): f"chmod u+rwX {closed}",
+        FileNotFoundError(errno.ENOENT, "x", str(tmp_path / "gone")): "run the command again",
+    }
+    for error, way_on in cases.items():
+        explained = explain_unusable(error, (tmp_path,))
+        assert explained is not None and way_on in explained.hint and str(error.filename) in explained.what
+        assert explain_unusable(error, (tmp_path / "elsewhere",)) is None
+    assert explain_unusable(OSError(errno.EIO, "no file")) is None

@@ -33,7 +33,8 @@ def lost(workspace: WorkspaceFolder) -> Path:
     write(workspace.deployments / "d7" / "request.json", request.to_dict())
     model = {"name": "m", "version": 3, "folder": "azureml-models/m/3"}
     files = {"app/azureml-models/m/3/m.pkl": ["c" * 64, 5], "app/source/score.py": ["d" * 64, 6]}
-    write(bundle / "bundle.json", {"models": [model], "files": files})
+    script = {"source_directory": "source", "entry_script": "source/score.py"}
+    write(bundle / "bundle.json", {"models": [model], "files": files, **script})
     (folder / "lock").touch()
     os.utime(folder / "lock", (0, 0))
     return folder

@@ -16,6 +16,7 @@ from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.commands import Context, open_workspace, run
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.core.store import database
 from mldeploy_jupyter.core.workspace.folder import create_workspace
 from mldeploy_jupyter.core.workspace.known_workspaces import index_path
 from mldeploy_jupyter.deployment.prune import PruneReport, prune_workspace
@@ -116,20 +117,21 @@ def test_no_model_file_is_removed_while_a_record_is_damaged(ws: Workspace) -> No
     report = prune_workspace(ws.folder, clock=later)
     assert report.blobs == 0 and "the record of model kept.pkl:1 in the store is damaged" in str(report)
     Model(ws, "kept.pkl").delete()
-    assert prune_workspace(ws.folder, clock=later).blobs == 2
+    assert prune_workspace(ws.folder, clock=later).blobs == 1  # which files the damaged record had is not known
+    assert prune_workspace(ws.folder, unknown_files=True, clock=later).blobs == 1
 
 
-def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace) -> None:
+def test_a_running_deployment_keeps_everything_it_may_use(ws: Workspace, used: list[set[str]]) -> None:
     store = ws.folder.open_store()
     store.update_deployment("d2", state="running", runner=ELSEWHERE)
     store.leases.acquire("svc", "d2", 600, ELSEWHERE)
     prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["deployments"] == ["d1", "d2", "d5"]
-    assert len(content(ws)["bundles"]) == 5
+    assert len(content(ws)["bundles"]) == 5 and used == []
     store.leases.release("svc", "d2")  # its runner died
     prune_workspace(ws.folder, keep_deployments=1, clock=later)
     assert content(ws)["deployments"] == ["d1", "d5"]
-    assert content(ws)["bundles"] == ["bundle1"]
+    assert content(ws)["bundles"] == ["bundle1"] and len(used) == 1
 
 
 def test_keeping_no_deployments_keeps_what_serves_or_runs(ws: Workspace) -> None:
@@ -195,3 +197,46 @@ def test_a_row_that_no_command_could_show_is_removed_and_its_id_names_no_folder(
     report = prune_workspace(ws.folder, keep_deployments=0, clock=time.time)
     assert "Removed 2 damaged rows" in str(report)
     assert (ws.folder.root / "store.db").exists() and (ws.folder.deployments / "d2").exists()
+
+
+def test_files_that_another_copy_of_the_store_may_know_stay_for_a_week(ws: Workspace) -> None:
+    """A store that was lost is new, and knows nothing of what was registered before it."""
+    root, store, week = ws.folder.root, ws.folder.open_store(), 7 * 86400
+    backup = root.parent / "backup.db"
+    store.close()
+    database._close_all()
+    shutil.copyfile(root / "store.db", backup)
+    for path in root.glob("store.db*"):
+        path.unlink()
+    long_ago = time.time() - 30 * 86400
+    for path in (*root.glob("bundles/*"), *root.glob("deployments/*"), *root.glob("artifacts/blobs/*/*")):
+        os.utime(path, (long_ago, long_ago))
+    for service in ws.folder.services.iterdir():
+        service.rmdir()
+    before = content(ws)
+    for dry_run in (True, False):
+        report = prune_workspace(ws.folder, keep_deployments=0, dry_run=dry_run, clock=later)
+        assert (report.deployments, report.bundles, report.blobs) == (0, 0, 0)
+        assert report.notes == (
+            "Left 2 model files and 10 folders that this store has never known: a backup of it may. "
+            "They go after a week, or now with: mldeploy prune --unknown-files",
+        )
+    assert content(ws) == before
+    database._close_all()
+    for path in root.glob("store.db*"):
+        path.unlink()
+    shutil.copyfile(backup, root / "store.db")  # it was found again
+    assert Model(ws, "kept.pkl").download(str(root.parent / "out"), exist_ok=True)
+    assert prune_workspace(ws.folder, clock=later).blobs == 1  # that of the model that was deleted
+    for path in root.glob("store.db*"):
+        path.unlink()
+    assert prune_workspace(ws.folder, clock=lambda: time.time() + week + 60).blobs == 1
+
+
+def test_unknown_files_are_removed_when_asked_for(ws: Workspace) -> None:
+    root = ws.folder.root
+    database._close_all()
+    for path in root.glob("store.db*"):
+        path.unlink()
+    report = prune_workspace(ws.folder, unknown_files=True, clock=later)
+    assert (report.blobs, report.notes) == (2, ()) and content(ws)["bundles"] == []

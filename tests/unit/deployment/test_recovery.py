@@ -172,7 +172,7 @@ class TargetWithoutDeployment:
 
 def test_an_update_that_has_not_begun_is_revoked(workspace: WorkspaceFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     target, store = TargetWithoutDeployment(), workspace.open_store()
-    monkeypatch.setattr(recovery, "open_target", lambda *_: target)
+    monkeypatch.setattr(recovery, "open_service_target", lambda *_: target)
     store.add_deployment(DeploymentRecord("d2", "svc", "local", operation="update", runner=DEAD))
     store.update_service("svc", deployment_id="d2", revision=1)
     refresh_service(workspace, "svc")

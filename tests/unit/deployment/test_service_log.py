@@ -34,7 +34,7 @@ def at(second: int, text: str) -> LogLine:
 @pytest.fixture
 def lister(monkeypatch: pytest.MonkeyPatch) -> Lister:
     lister = Lister(at(1, "one"), at(1, "two\nof two lines"), LogLine("", "pod", "no time"), at(2, "last"))
-    monkeypatch.setattr(service_log, "open_target", lambda *_: lister)
+    monkeypatch.setattr(service_log, "open_service_target", lambda *_: lister)
     return lister
 
 

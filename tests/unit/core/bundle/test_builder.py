@@ -141,3 +141,39 @@ def test_a_cancelled_build_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         builder.build(content(tmp_path), tmp_path / "bundles", check=stop)
     assert not (tmp_path / "bundles").exists() or list((tmp_path / "bundles").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["{}", "[]", '{"source_directory": "s", "entry_script": "s/x.py", "models": {}, "files": {}}'] +
+    [f'{{"source_directory": "s", "entry_script": "s/x.py", "models": {m}, "files": {f}}}' for m, f in (
+        ("[7]", "{}"), ('[{"name": "m", "version": "1", "folder": "f"}]', "{}"), ("[]", '{"a": null}'),
+        ("[]", '{"a": [1, "x"]}'), ("[]", '["a"]'),
+    )],
+)  # fmt: skip
+def test_a_damaged_manifest_is_refused(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "bundle.json").write_text(manifest)
+    with pytest.raises(ValueError, match=r"damaged or gone|not a JSON object"):
+        builder.load(tmp_path)
+
+
+@pytest.mark.parametrize("how", ["missing", "garbage", "folder"])
+@pytest.mark.parametrize("name", ["bundle.json", "environment.lock", "app/project/score.py"])
+def test_a_bundle_that_is_built_again_is_whole_again(tmp_path: Path, name: str, how: str) -> None:
+    wanted = content(tmp_path, lock="demo==1\n")
+    path = builder.build(wanted, tmp_path / "bundles").path / name
+    before = path.read_bytes()
+    path.unlink()
+    if how == "garbage":
+        path.write_bytes(b"\0")
+    elif how == "folder":
+        (path / "below").mkdir(parents=True)
+    made = builder.build(wanted, tmp_path / "bundles")
+    assert path.read_bytes() == before and builder.load(made.path).digest == made.digest
+
+
+def test_a_file_in_the_place_of_a_bundle_is_replaced(tmp_path: Path) -> None:
+    path = builder.build(content(tmp_path), tmp_path / "bundles").path
+    builder.remove_tree(path)
+    path.write_text("in the way")
+    assert builder.build(content(tmp_path), tmp_path / "bundles").path == path and (path / "bundle.json").is_file()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.journal.journal import Journal, JournalReader, follow_events, read_events
+from mldeploy_jupyter.core.journal.journal import Event, Journal, JournalReader, follow_events, read_events
 from mldeploy_jupyter.core.patience import patience
 
 
@@ -178,3 +178,44 @@ def test_a_long_journal_can_be_read_in_pieces(tmp_path: Path) -> None:
         found += reader.read(100)
     assert [event.text for event in found] == [f"line {number}" for number in range(20)]
     assert reader.read(100) == []
+
+
+BAD_LINES = (
+    b'{"seq":"1","time":"t","stage":"","kind":"log"}',
+    b'{"seq":0,"time":"t","stage":"","kind":"log"}',
+    b'{"seq":%d,"time":"t","stage":"","kind":"log"}' % 10**30,
+    b'{"seq":1,"time":5,"stage":"","kind":"log"}',
+    b'{"seq":1,"time":"t","stage":"","kind":"log","text":[]}',
+    b'{"seq":1,"time":"t","stage":"","kind":"log","data":null}',
+    b'{"time":"t"}',
+    b"[1, 2]",
+    b"7",
+    b"[" * 100_000,
+)
+
+
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_a_damaged_line_is_no_event_and_hides_no_other(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"seq":1,"time":"t","stage":"","kind":"log"}\n' + line + b"\n")
+    assert [event.seq for event in read_events(path)] == [1]
+    journal = Journal(path)
+    assert journal.write("", "log", "more").seq == 2
+    journal.close()
+
+
+def test_what_a_newer_version_adds_to_an_event_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"seq":1,"time":"t","stage":"check","kind":"log","text":"x","data":{},"new":{"a":1}}\n')
+    assert list(read_events(path)) == [Event(1, "t", "check", "log", "x")]
+
+
+def test_a_folder_in_the_place_of_a_journal_has_no_events_and_stops_no_recovery(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.mkdir()
+    assert list(read_events(path)) == JournalReader(path).read() == []
+    with pytest.raises(IsADirectoryError):
+        Journal(path)
+    journal = Journal(path, required=False)
+    assert journal.write("", "state", "over", state="interrupted").seq == 1
+    journal.close()

@@ -215,3 +215,19 @@ def test_a_workspace_whose_settings_are_gone_gets_them_back_with_its_id(folder: 
     assert f"mldeploy workspace create {folder / 'one'}" in error.value.hint
     again = create_workspace(folder / "one")
     assert again.id == made.id and list_workspaces() == [again]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files with /proc")
+def test_a_process_that_sees_many_workspaces_keeps_few_files_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mldeploy_jupyter.core.workspace.folder.MAX_OPENED", 4)
+    first = create_workspace(folder / "first")
+    store = first.open_store()
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(12):
+        create_workspace(folder / f"{number}").open_store()
+    assert len(os.listdir("/proc/self/fd")) - before <= 4 * 3  # database, log, index
+    store.save_service(ServiceRecord("svc", "local"))  # it was closed meanwhile
+    assert first.open_store().get_service("svc") is not None
+    store.close()

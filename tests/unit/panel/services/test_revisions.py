@@ -19,7 +19,8 @@ def revise(site: Site, id: str, outcome: str = "live", *, files: dict[str, str] 
         digest = f"{record.revision:064d}"
         bundle = site.folder.bundles / digest
         bundle.mkdir(parents=True)
-        manifest = {"source_directory": "source", "files": {f"app/source/{n}": [d, 1] for n, d in files.items()}}
+        entries = {f"app/source/{n}": [d, 1] for n, d in files.items()}
+        manifest = {"source_directory": "source", "entry_script": "source/score.py", "models": [], "files": entries}
         (bundle / "bundle.json").write_text(json.dumps(manifest))
         (bundle / "environment.lock").write_text(lock)
         fields["bundle_digest"] = digest

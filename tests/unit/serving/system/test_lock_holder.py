@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.serving.system.lock_holder import find_control_socket, find_lock_holder
+from mldeploy_jupyter.serving.system.lock_holder import find_control_socket, find_lock_holder, find_supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -56,3 +56,16 @@ def test_a_system_without_such_files_tells_nothing(tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
     assert find_lock_holder(tmp_path / "lock", proc=tmp_path) == 0
     assert find_control_socket(1, proc=tmp_path) == ""
+
+
+def test_a_supervisor_without_its_folder_is_found_by_its_command_line(tmp_path: Path) -> None:
+    def process(pid: int, *words: str) -> None:
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cmdline").write_bytes(b"\0".join(word.encode() for word in words) + b"\0")
+
+    module = "mldeploy_jupyter.serving.supervisor"
+    process(5, "python", "-m", module, "--folder", "/w/services/other", "--port", "0")
+    process(6, "vim", "--folder", "/w/services/svc")
+    process(7, "python", "-P", "-m", module, "--folder", "/w/services/svc", "--port", "0")
+    assert find_supervisor(Path("/w/services/svc"), tmp_path) == 7
+    assert find_supervisor(Path("/w/services/sv"), tmp_path) == 0

@@ -39,8 +39,16 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     assert remove_tree(tmp_path / "folder") == [] and [path.name for path in tmp_path.iterdir()] == ["outside"]
     assert (tmp_path / "outside/kept").exists()
     (tmp_path / "link").symlink_to(tmp_path / "outside")
-    assert remove_tree(tmp_path / "link") and (tmp_path / "outside/kept").exists()
+    assert remove_tree(tmp_path / "link") == [] and (tmp_path / "outside/kept").exists()  # the link alone
 
 
 def test_what_cannot_be_removed_is_told(tmp_path: Path) -> None:
     assert [error.filename for error in remove_tree(tmp_path / "gone")] == [str(tmp_path / "gone")]
+
+
+def test_a_file_in_the_place_of_a_folder_and_folders_without_rights_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder/closed/below").mkdir(parents=True)
+    (tmp_path / "folder/closed").chmod(0)
+    assert [remove_tree(tmp_path / name) for name in ("file", "folder", "nothing")][:2] == [[], []]
+    assert not list(tmp_path.iterdir())

@@ -159,6 +159,7 @@ def test_more_tokens_than_are_remembered_are_all_let_in() -> None:
         forged(CLAIMS, {"alg": "HS512", "typ": "JWT"}),
         forged(CLAIMS, {"typ": "JWT", "alg": "HS256"}),
         forged({**CLAIMS, "more": "x" * 5000}),
+        *(f"{token()}{space}" for space in "\x0b\x0c\x1c\x85\xa0\u2003"),  # spaces in Python, none in HTTP
         *(".", "..", "...", "a.b.c", token().replace("=", "") + "=", token().rpartition(".")[0] + "."),
     ],
 )
@@ -181,7 +182,7 @@ def test_no_altered_token_is_taken(data: st.DataObject) -> None:
     kept = data.draw(st.integers(place, min(len(right), place + 3)))
     put = data.draw(st.text("ABCabc019-_=.+/ \té", max_size=3))
     changed = right[:place] + put + right[kept:]
-    if changed.strip() != right:
+    if changed.strip(" \t") != right:
         assert auth.allows(f"Bearer {changed}") != ""
 
 
