@@ -98,6 +98,16 @@ def test_a_server_without_a_password_still_refuses_other_sites(start_server: Sta
     assert server.post("services/0a/churn/stop").code == "forbidden"  # no token against forged requests
 
 
+def test_the_servers_authorizer_decides(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    server = start_server("--ServerApp.authorizer_class=tests.integration.lab.read_only.ReadOnly")
+    assert server.get("services?all=true").status == 200
+    server.stream().close()
+    for method, path in ADDRESSES:
+        if method != "GET" and not path.startswith("stream"):
+            assert server.send(method, path, {} if method == "POST" else None).code == "forbidden", path
+
+
 TRICKS = [
     "services/../../../api/contents",
     "services/..%2f..%2fetc/churn",

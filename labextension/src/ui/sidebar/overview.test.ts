@@ -38,6 +38,16 @@ describe('the overview', () => {
     expect([overview.lostSince, overview.services.size]).toEqual(['', 0]);
   });
 
+  it('takes a workspace that cannot be read for a while neither for deletions nor for new services', () => {
+    const { port, heard } = listening();
+    port.emit('overview', samples.severalWorkspaces);
+    const [own, ...others] = samples.severalWorkspaces.workspaces!;
+    const gone = samples.severalWorkspaces.services!.filter(one => one.workspace === 'w').map(one => ({ kind: 'service' as const, workspace: 'w', name: one.service }));
+    port.emit('overview', { workspaces: [{ ...own!, failure: samples.storeAway }, ...others], gone });
+    port.emit('overview', { ...samples.severalWorkspaces, services: samples.severalWorkspaces.services!.slice(0, 4) });
+    expect(heard.map(changes => changes.map(({ before, now }) => (now ?? before)!.service))).toEqual([[], [], ['churn-us']]); // which was deleted
+  });
+
   it('is subscribed once, and only while somebody listens', () => {
     const { port, overview, end } = listening();
     const other = overview.listen(() => undefined);
@@ -79,7 +89,7 @@ describe('notices', () => {
   it('come once for each deployment that ends, also for one that was never seen to run', () => {
     const { port, overview } = listening();
     const ended: Ended[] = [];
-    port.emit('overview', { whole: true, workspaces: [], models: [], services: [samples.serviceRow('a', 'deploying'), samples.serviceRow('b')] });
+    port.emit('overview', { whole: true, workspaces: [samples.workspace()], models: [], services: [samples.serviceRow('a', 'deploying'), samples.serviceRow('b')] });
     watchEnds(overview, one => ended.push(one));
     port.emit('overview', { services: [samples.serviceRow('a', 'deploying', { note: 'Probe' })] });
     port.emit('overview', { services: [samples.serviceRow('a')] });

@@ -57,13 +57,16 @@ export class Overview {
 
   private apply(event: Topics['overview']['event']): void {
     const before = this.services;
+    const read = readable(this.workspaces);
     if (event.workspaces) this.workspaces = event.workspaces;
     if (event.whole || event.services || event.gone) this.services = new Map(event.whole ? [] : before);
     if (event.whole || event.models || event.gone) this.models = new Map(event.whole ? [] : this.models);
     for (const service of event.services ?? []) this.services.set(keyOf(service.workspace, service.service), service);
     for (const model of event.models ?? []) this.models.set(keyOf(model.workspace, model.model), model);
     for (const { kind, workspace, name } of event.gone ?? []) (kind === 'service' ? this.services : this.models).delete(keyOf(workspace, name));
-    const changes = this.known ? differences(before, this.services) : [];
+    const stillRead = readable(this.workspaces);
+    // A workspace that can be read again, or no more, has made or deleted nothing.
+    const changes = this.known ? differences(before, this.services).filter(({ before, now }) => (before ? now || stillRead.has(before.workspace) : read.has(now!.workspace))) : [];
     this.known = true;
     this.lostSince = this.nextTry = '';
     this.tell(changes);
@@ -73,6 +76,8 @@ export class Overview {
     for (const hear of [...this.hearers]) hear(changes);
   }
 }
+
+const readable = (workspaces: WorkspaceSummary[]) => new Set(workspaces.filter(one => !one.failure).map(one => one.workspace));
 
 function differences(before: Map<string, ServiceSummary>, now: Map<string, ServiceSummary>): ServiceChange[] {
   const changes: ServiceChange[] = [];
