@@ -69,7 +69,8 @@ class House:
         if live:
             bundle = self.folder.bundles / f"{name}-{number}"
             bundle.mkdir(parents=True)
-            manifest = {"entry_script": "s.py", "files": {"app/s.py": [script_digest(script.read_bytes()), 1]}}
+            files = {"app/src/s.py": [script_digest(script.read_bytes()), 1]}
+            manifest = {"source_directory": "src", "entry_script": "src/s.py", "models": [], "files": files}
             (bundle / "bundle.json").write_text(json.dumps(manifest))
             revision = RevisionRecord(name, 0, bundle.name, models=list(models), inference_config=inference)
             self.store.add_revision(replace(revision, created_time=EARLIER))
