@@ -126,8 +126,11 @@ export interface Service {
   folder: string;
 }
 
-/** A workspace that this user knows. `failure` says why nothing of it can be read, its store being away for example. */
-export interface WorkspaceSummary { workspace: string; title: string; folder: string; current: boolean; failure: Failure | null }
+/**
+ * A workspace that this user knows. `failure` says why nothing of it can be read, its store being away for example;
+ * `reading` that nothing of it has been read yet.
+ */
+export interface WorkspaceSummary { workspace: string; title: string; folder: string; current: boolean; reading?: boolean; failure: Failure | null }
 
 /** A service as a row of a list: what is known without asking the service. */
 export interface ServiceSummary {

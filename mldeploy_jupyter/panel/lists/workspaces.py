@@ -53,13 +53,19 @@ def list_known(context: PanelContext) -> dict[str, KnownWorkspace]:
     return found
 
 
-def describe_workspace(context: PanelContext, known: KnownWorkspace, error: Exception | None) -> dict[str, Any]:
-    """A workspace as the protocol's `WorkspaceSummary`; `error` says why its services and models cannot be read."""
+def describe_workspace(
+    context: PanelContext, known: KnownWorkspace, error: Exception | None, reading: bool = False
+) -> dict[str, Any]:
+    """A workspace as the protocol's `WorkspaceSummary`; `error` says why its services and models cannot be read.
+
+    `reading` says that nothing of it has been read yet, so that its services do not look deleted, nor new afterwards.
+    """
     reason = known.error or error
     return {
         "workspace": known.id,
         "title": known.folder.config.name if known.folder is not None else known.root.parent.name,
         "folder": str(known.root.parent),
         "current": known.current,
+        "reading": reading,
         "failure": describe_error(reason, context) if reason is not None else None,
     }

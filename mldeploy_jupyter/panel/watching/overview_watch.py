@@ -90,11 +90,14 @@ class OverviewWatch(Watch):
         self._tools.wake()
 
     def _send(self) -> None:
+        # Before the rows: what is read meanwhile is not called read before its rows are sent.
+        workspaces = [
+            describe_workspace(self._context, one.known, one.error, one.is_new) for one in self._sources.values()
+        ]
         rows: dict[Key, Row] = {}
         for id, source in self._sources.items():
             rows |= {("service", id, name): row for name, row in source.services.items()}
             rows |= {("model", id, name): row for name, row in source.models.items()}
-        workspaces = [describe_workspace(self._context, one.known, one.error) for one in self._sources.values()]
         changed = {key: row for key, row in rows.items() if (old := self._sent.get(key)) is not row and old != row}
         gone = [key for key in self._sent if key not in rows]
         moved = workspaces != self._sent_workspaces

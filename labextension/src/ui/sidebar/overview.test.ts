@@ -48,6 +48,14 @@ describe('the overview', () => {
     expect(heard.map(changes => changes.map(({ before, now }) => (now ?? before)!.service))).toEqual([[], [], ['churn-us']]); // which was deleted
   });
 
+  it('takes a workspace that is read at last for no news', () => {
+    const { port, heard } = listening();
+    port.emit('overview', { whole: true, workspaces: [samples.workspace({ reading: true })], services: [], models: [] });
+    port.emit('overview', { workspaces: [samples.workspace()], services: [samples.serviceRow('old')] });
+    port.emit('overview', { services: [samples.serviceRow('new')] });
+    expect(heard.map(changes => changes.map(({ now }) => now!.service))).toEqual([[], [], ['new']]);
+  });
+
   it('is subscribed once, and only while somebody listens', () => {
     const { port, overview, end } = listening();
     const other = overview.listen(() => undefined);

@@ -65,7 +65,7 @@ export class Overview {
     for (const model of event.models ?? []) this.models.set(keyOf(model.workspace, model.model), model);
     for (const { kind, workspace, name } of event.gone ?? []) (kind === 'service' ? this.services : this.models).delete(keyOf(workspace, name));
     const stillRead = readable(this.workspaces);
-    // A workspace that can be read again, or no more, has made or deleted nothing.
+    // A workspace that can be read at last, or no more, has made or deleted nothing.
     const changes = this.known ? differences(before, this.services).filter(({ before, now }) => (before ? now || stillRead.has(before.workspace) : read.has(now!.workspace))) : [];
     this.known = true;
     this.lostSince = this.nextTry = '';
@@ -77,7 +77,7 @@ export class Overview {
   }
 }
 
-const readable = (workspaces: WorkspaceSummary[]) => new Set(workspaces.filter(one => !one.failure).map(one => one.workspace));
+const readable = (workspaces: WorkspaceSummary[]) => new Set(workspaces.filter(one => !one.failure && !one.reading).map(one => one.workspace));
 
 function differences(before: Map<string, ServiceSummary>, now: Map<string, ServiceSummary>): ServiceChange[] {
   const changes: ServiceChange[] = [];

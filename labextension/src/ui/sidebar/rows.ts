@@ -79,12 +79,12 @@ export function listServices(services: Iterable<ServiceSummary>, workspaces: Wor
     const found = terms.length ? own.filter(service => fits(terms, serviceText(service, words), title)) : own;
     total += own.length;
     shown += found.length;
-    if (!found.length && (terms.length || !(grouped && workspace.failure))) continue;
+    if (!found.length && (terms.length || !(grouped && (workspace.failure || workspace.reading)))) continue;
     const depth = grouped ? 1 : 0;
     const key = `w ${workspace.workspace}`;
     const open = isOpen(key, true);
     if (grouped) {
-      const count = workspace.failure ? words.unreadable : words.countOf(found.length, own.length);
+      const count = workspace.failure ? words.unreadable : workspace.reading ? words.reading : words.countOf(found.length, own.length);
       const row: GroupRow = { kind: 'workspace', key, label: workspace.title, depth: 0, parent: '', open, position: 0, size: 0, count, target: '', workspace };
       outer.push(row);
       rows.push(row);

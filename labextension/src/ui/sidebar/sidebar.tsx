@@ -125,6 +125,8 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   // A workspace without a row of its own says above the list why it cannot be read.
   const unreadable = hasGroups(overview.workspaces) ? [] : overview.workspaces.filter(one => one.failure);
 
+  const reading = overview.workspaces.some(one => one.reading);
+
   return (
     <div class="mld mld-Side">
       <Announcer text={told} />
@@ -142,7 +144,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
           <Tree {...tree} label={lost ? words.lastKnown(words.services) : words.services} rows={services.rows} focusRef={focusService} />
         ) : filter.trim() && (services.all || models.all) ? (
           <p class="mld-Side-none">{models.shown ? words.noServiceFits : words.nothingFits(filter.trim())}</p>
-        ) : !overview.known ? (
+        ) : !overview.known || reading ? (
           lost ? null : <p class="mld-Side-none">{words.loading}</p>
         ) : unreadable.length || lost ? null : (
           <div class="mld-Side-empty">
@@ -162,7 +164,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
           <Tree {...tree} label={lost ? words.lastKnown(words.models) : words.models} rows={models.rows} focusRef={focusModel} />
         ) : filter.trim() && (services.all || models.all) ? (
           services.shown ? <p class="mld-Side-none">{words.noModelFits}</p> : null
-        ) : !overview.known || unreadable.length || lost ? null : (
+        ) : !overview.known || reading || unreadable.length || lost ? null : (
           <div class="mld-Side-empty">
             <p>{words.noModels}</p>
             <p>{shell.openForm ? words.noModelsHint : words.noModelsHintOnly}</p>

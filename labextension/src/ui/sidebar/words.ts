@@ -77,6 +77,7 @@ export function makeWords(trans: Translation) {
     noAnswerYet: (since: string) => trans.__('No answer from the Jupyter server since %1. Services keep running.', since),
     tryNow: trans.__('Try now'),
     nextTry: (seconds: number) => trans.__('next try in %1 s', seconds),
+    reading: trans.__('Reading…'),
     unreadable: trans.__('Unreadable'),
 
     // actions

@@ -163,3 +163,24 @@ def test_a_context_without_a_workspace_of_its_own_shows_the_known_ones(
         clock.seconds += subscriptions.look() or 0.0
     assert view.names("service") == ["churn"]
     assert [one["current"] for one in view.workspaces.values()] == [False]
+
+
+def test_a_workspace_that_is_slow_to_read_says_so_until_its_services_come(site: Site, clock: Clock) -> None:
+    site.end(site.begin(), "live")
+    jobs: list[Callable[[], object]] = []
+    subscriptions = Subscriptions(PanelContext(now=clock.now), clock=clock, start=lambda run: None, ask=jobs.append)
+    view = Overview(subscriptions)
+
+    def look(times: int) -> None:
+        for _ in range(times):
+            clock.seconds += subscriptions.look() or 0.0
+
+    look(1)
+    jobs.pop()()  # lists the workspaces; what reads them comes after it, and waits
+    look(10)
+    assert view.events[0]["workspaces"][0]["reading"] is True and view.names("service") == []
+    while jobs:
+        jobs.pop(0)()
+    look(2)
+    assert view.events[1]["workspaces"][0]["reading"] is False
+    assert [row["service"] for row in view.events[1]["services"]] == ["churn"]
