@@ -93,7 +93,7 @@ class LabPage:
 
     def choose(self, label: str) -> None:
         """Chooses an entry of the menu that is open."""
-        self.page.locator(".lm-Menu-item:not(.lm-mod-hidden)").filter(has_text=label).click()
+        self.page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)").filter(has_text=label).click()
 
 
 def mldeploy(lab: Lab, *words: str, wait: bool = True) -> str:

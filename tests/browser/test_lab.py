@@ -129,7 +129,8 @@ def test_the_sidebar_needs_no_mouse(lab_page: LabPage, churn: str) -> None:
 
 def test_a_cell_that_gets_the_service_is_inserted(lab: Lab, lab_page: LabPage, churn: str) -> None:
     page = lab_page.page
-    made = make_notebook(lab, page, "'first'", "'second'")
+    made = make_notebook(lab, page, "%load_ext mldeploy_jupyter", "'second'")
+    made.run(0)
     lab_page.show_sidebar()
     lab_page.wait_for_row(churn, "Live")
     lab_page.row(churn).click(button="right")
@@ -151,7 +152,7 @@ def test_a_model_file_is_registered_from_the_file_browser(lab: Lab, lab_page: La
     wait_until(lambda: form.locator("[data-field=name] input").input_value() == "price-model", 20)
     form.get_by_role("button", name="Register", exact=True).click()
     page.get_by_text("price-model:1 is registered").wait_for()
-    assert "price-model:1" in mldeploy(lab, "model", "list")
+    assert "price-model" in mldeploy(lab, "model", "list")
     lab_page.show_sidebar()
     lab_page.row("price-model").wait_for()
 
@@ -170,8 +171,8 @@ def test_the_context_menu_has_what_fits_the_file(lab: Lab, lab_page: LabPage) ->
         lab_page.file(name).hover()
         page.wait_for_timeout(500)  # a folder is read while the mouse is on it
         lab_page.file(name).click(button="right")
-        page.locator(".lm-Menu-item").first.wait_for()
-        found = page.locator(".lm-Menu-item:not(.lm-mod-hidden) .lm-Menu-itemLabel").all_inner_texts()
+        page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)").first.wait_for()
+        found = page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden) .lm-Menu-itemLabel").all_inner_texts()
         page.keyboard.press("Escape")
         return {text for text in found if text in ("Register as model…", "Deploy as entry script…")}
 
@@ -279,8 +280,8 @@ def test_without_the_server_extension_panels_in_notebooks_work(page: Any, tmp_pa
         lab_page.sidebar.get_by_text("No answer from the Jupyter server").wait_for()
         lab_page.run("filebrowser:activate")
         lab_page.file("score.py").click(button="right")
-        page.locator(".lm-Menu-item").first.wait_for()
-        assert page.locator(".lm-Menu-item:not(.lm-mod-hidden)").filter(has_text="Deploy as entry script").count() == 0
+        page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)").first.wait_for()
+        assert page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)").filter(has_text="Deploy as entry script").count() == 0
     finally:
         lab.close()
         end_services(lab.folder)

@@ -154,7 +154,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
           <Menu items={lost ? [] : menu} />
         </div>
       </header>
-      {lost && <p class="mld-Note">Nothing has been heard since {clock(lost, true)}. What is below was true then; services keep running. Run the cell again to see them.</p>}
+      {lost && <p class="mld-Note">Nothing has been heard since {clock(lost, true)}. What is below was true then; services keep running. {port.reconnect ? 'It is tried again until there is an answer.' : 'Run the cell again to see them.'}</p>}
       {notCancelled && shown && isRunning(shown) && !lost && <p class="mld-Note" role="status"><Marked text={notCancelled} /></p>}
       <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} />
       {deleting && service && <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} />}

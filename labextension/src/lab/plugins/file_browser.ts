@@ -37,9 +37,9 @@ export const fileBrowser: JupyterFrontEndPlugin<void> = {
       execute: () => {
         const path = modelPath(chosen()?.path ?? '');
         const disk = diskPath(root, path);
-        if (!disk) return;
+        if (!disk) return null;
         const given = { model_path: disk, name: modelName(path) };
-        deployments.openForm({ form: 'register', workspace: deployments.workspaceOf(path), given });
+        return deployments.openForm({ form: 'register', workspace: deployments.workspaceOf(path), given });
       },
     });
     app.commands.addCommand(CommandIds.deployFile, {
@@ -52,7 +52,7 @@ export const fileBrowser: JupyterFrontEndPlugin<void> = {
       execute: () => {
         const { path } = chosen() ?? { path: '' };
         const disk = diskPath(root, path);
-        if (disk) deployments.openForm({ form: 'deploy', workspace: deployments.workspaceOf(path), given: { entry_script: disk } });
+        return disk ? deployments.openForm({ form: 'deploy', workspace: deployments.workspaceOf(path), given: { entry_script: disk } }) : null;
       },
     });
   },

@@ -5,6 +5,7 @@ import { PageConfig } from '@jupyterlab/coreutils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator, type TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
+import type { Widget } from '@lumino/widgets';
 import type { Port, ServiceRef } from '../../protocol';
 import { Overview } from '../../ui/sidebar';
 import { workspaceOf } from '../places';
@@ -39,12 +40,12 @@ class Deployments implements IDeployments {
     return this.#area.current;
   }
 
-  openService(service: ServiceRef, tab?: PanelTab): void {
-    this.#area.openService(service, tab);
+  openService(service: ServiceRef, tab?: PanelTab): Promise<Widget> {
+    return this.#area.openService(service, tab);
   }
 
-  openForm(args: FormArgs): void {
-    this.#area.openForm(args);
+  openForm(args: FormArgs): Promise<Widget> {
+    return this.#area.openForm(args);
   }
 
   isInSight(service: string): boolean {
@@ -76,7 +77,7 @@ export const main: JupyterFrontEndPlugin<IDeployments> = {
     const trans = (translator ?? nullTranslator).load(NAMESPACE);
     const port = connect(app.serviceManager.serverSettings);
     const deployments = new Deployments(app, port, trans);
-    port.openPanel = (service, tab) => deployments.openService(service, tab);
+    port.openPanel = (service, tab) => void deployments.openService(service, tab);
     addCommands(app, deployments);
     if (palette) {
       for (const command of [CommandIds.showSidebar, CommandIds.deploy, CommandIds.register]) {
@@ -97,7 +98,7 @@ function addCommands(app: JupyterFrontEnd, deployments: Deployments): void {
     isVisible: (args) => Boolean(args['service']),
     execute: (args) => {
       const { service, workspace, tab } = args as unknown as ServiceRef & { tab?: PanelTab };
-      deployments.openService({ service, ...(workspace ? { workspace } : {}) }, tab);
+      return deployments.openService({ service, ...(workspace ? { workspace } : {}) }, tab);
     },
   });
   app.commands.addCommand(CommandIds.openForm, {

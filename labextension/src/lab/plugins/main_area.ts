@@ -1,6 +1,7 @@
 /** Panels and forms in the main area: tabs that are there again after a reload. */
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import { WidgetTracker } from '@jupyterlab/apputils';
+import type { Widget } from '@lumino/widgets';
 import { h } from 'preact';
 import type { Port, ServiceRef } from '../../protocol';
 import { FormPlace } from '../../ui/form_place';
@@ -13,6 +14,21 @@ import { PreactWidget } from './preact_widget';
 import { CommandIds, type FormArgs, type PanelTab } from './tokens';
 
 type Trans = { __(text: string, ...values: string[]): string };
+
+/** The port of what is in the main area already: it offers everything but to open a panel there. */
+function inMainArea(port: Port): Port {
+  return {
+    request: (name, params) => port.request(name, params),
+    subscribe: (topic, params, onEvent, onLost) => port.subscribe(topic, params, onEvent, onLost),
+    reconnect: () => port.reconnect?.(),
+    get insertCell() {
+      return port.insertCell;
+    },
+    get focusCell() {
+      return port.focusCell;
+    },
+  };
+}
 
 /** A tab about one service. */
 class ServiceTab extends PreactWidget {
@@ -82,7 +98,7 @@ export class MainArea {
 
   constructor(app: JupyterFrontEnd, port: Port, overview: Overview, trans: Trans) {
     this.#app = app;
-    this.#port = port;
+    this.#port = inMainArea(port);
     this.#overview = overview;
     this.#trans = trans;
   }
@@ -101,23 +117,20 @@ export class MainArea {
     });
   }
 
-  openService(service: ServiceRef, tab?: PanelTab): ServiceTab {
+  async openService(service: ServiceRef, tab?: PanelTab): Promise<Widget> {
     const { workspace } = service;
     const opened = this.#services.find(({ service: one }) => one.service === service.service && (!workspace || one.workspace === workspace));
     if (opened && tab) opened.showTab(tab);
     const widget = opened ?? this.#follow(new ServiceTab(this.#port, service, tab));
-    this.#show(widget, this.#services);
-    return widget;
+    return this.#show(widget, this.#services);
   }
 
-  openForm(args: FormArgs): FormTab {
+  async openForm(args: FormArgs): Promise<Widget> {
     const form: FormTab = new FormTab(this.#port, args, this.#trans, (service) => {
       // The tab is the service's from now on: one of its own, that is found and restored.
-      this.openService(service);
-      form.dispose();
+      void this.openService(service).then(() => form.dispose());
     });
-    this.#show(form, this.#forms);
-    return form;
+    return this.#show(form, this.#forms);
   }
 
   /** The service whose panel is the current tab. */
@@ -143,14 +156,14 @@ export class MainArea {
     return tab;
   }
 
-  #show<T extends PreactWidget>(widget: T, tracker: WidgetTracker<T>): void {
+  async #show<T extends PreactWidget>(widget: T, tracker: WidgetTracker<T>): Promise<Widget> {
     const { shell } = this.#app;
-    if (!widget.isAttached) {
-      // Notebook 7 has one document in its main area; what is beside it stands below.
-      shell.add(widget, hasTabs(this.#app) ? 'main' : 'down');
-      if (!tracker.has(widget)) void tracker.add(widget);
-    }
+    // Its name must be known before it is added: a layout that is restored puts aside what it does not know.
+    if (!tracker.has(widget)) await tracker.add(widget);
+    // Notebook 7 has one document in its main area; what is beside it stands below.
+    if (!widget.isAttached) shell.add(widget, hasTabs(this.#app) ? 'main' : 'down');
     shell.activateById(widget.id);
+    return widget;
   }
 }
 

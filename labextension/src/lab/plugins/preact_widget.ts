@@ -34,11 +34,11 @@ export class PreactWidget extends Widget {
     this.redraw();
   }
 
-  /** Takes the focus, unless something in it has it already. */
+  /** Takes the focus, unless something in it has it already: a list for its keys, else the whole. */
   protected override onActivateRequest(message: Message): void {
     super.onActivateRequest(message);
     if (this.node.contains(document.activeElement)) return;
-    const first = this.node.querySelector<HTMLElement>('[role=tree] [tabindex="0"], input, select, textarea, button, [tabindex="0"]');
-    (first ?? this.node).focus({ preventScroll: true });
+    const row = this.node.querySelector<HTMLElement>('[role=tree] [tabindex="0"]');
+    (row ?? this.node).focus({ preventScroll: true });
   }
 }

@@ -26,7 +26,7 @@ export const sidebar: JupyterFrontEndPlugin<void> = {
     state: IStateDB | null,
   ) => {
     const { overview, trans } = deployments;
-    const shell: Shell = { openForm: (form, start) => deployments.openForm({ form, ...start }), startDrag };
+    const shell: Shell = { openForm: (form, start) => void deployments.openForm({ form, ...start }), startDrag };
     const memory: Memory = { open: {}, save: (open) => void state?.save(MEMORY, open) };
     let show: { filter: string } | undefined;
     let remembered = !state;

@@ -18,7 +18,7 @@ export const statusBar: JupyterFrontEndPlugin<void> = {
     if (!bar) return;
     const { overview, trans } = deployments;
     const onLead = (leads: { filter: string } | { service: { service: string; workspace?: string } }) => {
-      if ('service' in leads) deployments.openService(leads.service);
+      if ('service' in leads) void deployments.openService(leads.service);
       else void app.commands.execute(CommandIds.showSidebar, leads);
     };
     const item = new PreactWidget(() => (deployments.settings.statusBar ? h(StatusItem, { overview, trans, onLead }) : null));

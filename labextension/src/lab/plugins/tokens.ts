@@ -1,6 +1,7 @@
 /** What the plugins of this extension have in common. */
 import { Token } from '@lumino/coreutils';
 import type { ISignal } from '@lumino/signaling';
+import type { Widget } from '@lumino/widgets';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Form, Port, Service, ServiceRef } from '../../protocol';
 import type { Overview } from '../../ui/sidebar';
@@ -49,8 +50,8 @@ export interface IDeployments {
   readonly current: ServiceRef | null;
   readonly currentChanged: ISignal<IDeployments, void>;
   /** Opens the panel of a service in the main area, or shows the one that is open. */
-  openService(service: ServiceRef, tab?: PanelTab): void;
-  openForm(args: FormArgs): void;
+  openService(service: ServiceRef, tab?: PanelTab): Promise<Widget>;
+  openForm(args: FormArgs): Promise<Widget>;
   isInSight(service: string): boolean; // whether a panel of it can be seen now
   /** The workspace that a file of the file browser belongs to; '' when none is known. */
   workspaceOf(path?: string): string;
