@@ -172,7 +172,9 @@ def test_the_context_menu_has_what_fits_the_file(lab: Lab, lab_page: LabPage) ->
         page.wait_for_timeout(500)  # a folder is read while the mouse is on it
         lab_page.file(name).click(button="right")
         page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)").first.wait_for()
-        found = page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden) .lm-Menu-itemLabel").all_inner_texts()
+        found = page.locator(
+            ".lm-Menu-item[data-type=command]:not(.lm-mod-hidden) .lm-Menu-itemLabel"
+        ).all_inner_texts()
         page.keyboard.press("Escape")
         return {text for text in found if text in ("Register as model…", "Deploy as entry script…")}
 
@@ -281,7 +283,12 @@ def test_without_the_server_extension_panels_in_notebooks_work(page: Any, tmp_pa
         lab_page.run("filebrowser:activate")
         lab_page.file("score.py").click(button="right")
         page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)").first.wait_for()
-        assert page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)").filter(has_text="Deploy as entry script").count() == 0
+        assert (
+            page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)")
+            .filter(has_text="Deploy as entry script")
+            .count()
+            == 0
+        )
     finally:
         lab.close()
         end_services(lab.folder)
