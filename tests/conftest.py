@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+MAX_LEFT_OPEN = 100  # files that a whole run may leave open: caches of libraries, and what lasts for the session
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,3 +39,39 @@ def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLDEPLOY_HOME", str(tmp_path_factory.mktemp("home")))
     return tmp_path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _opened_by() -> Iterator[Counter[str]]:
+    """How many files each module of tests has left open. Fails at the end of a run that leaves many.
+
+    The stores of workspaces do not count: a process keeps some of them open.
+    """
+    opened_by: Counter[str] = Counter()
+    yield opened_by
+    left = sum(opened_by.values())
+    assert left <= MAX_LEFT_OPEN, f"{left} files are left open, by {opened_by.most_common(5)}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _count_open_files(request: pytest.FixtureRequest, _opened_by: Counter[str]) -> Iterator[None]:
+    before = _count_files()
+    yield
+    if _count_files() > before:
+        gc.collect()
+        _opened_by[request.node.nodeid] += max(0, _count_files() - before)
+
+
+def _count_files() -> int:
+    """The files and sockets that this process has open, without stores; 0 where the system does not tell."""
+    try:
+        numbers = os.listdir("/proc/self/fd")
+    except OSError:
+        return 0
+    found = 0
+    for number in numbers:
+        try:
+            found += "/store.db" not in os.readlink(f"/proc/self/fd/{number}")
+        except OSError:  # the one with which the folder was read
+            continue
+    return found

@@ -1,190 +1,162 @@
-"""Takes the pictures of README and docs from a real notebook in JupyterLab.
+"""Takes the pictures of README and docs from real notebooks in JupyterLab, light and dark.
 
-    pip install playwright pillow   # and Chromium: apt-get install chromium
-    python docs/pictures/take.py [--only NAME] [--width 900] [--theme dark] [--out FOLDER]
+    .venv/bin/python docs/pictures/take.py [NAME ...] [--width 1080] [--out FOLDER]
 
-It needs JupyterLab and the demo's packages beside it, as `.ci/venv demo` installs them; `JUPYTER` names another
-`jupyter` program, such as `.venv/bin/jupyter`. JupyterLab runs in a temporary folder with settings of its own. The
-pictures are saved with 64 colours, which keeps each below 150 kB.
+It needs the packages of `.ci/venv demo`, Pillow (`pip install pillow`) and Chromium (`apt-get install chromium`).
+JupyterLab runs in a temporary folder with settings of its own. The pictures are saved with 256 colours, and each stays
+below 150 kB.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
-import socket
-import subprocess
+import sys
 import tempfile
-import time
-import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from tests.browser.lab import Lab, open_browser  # noqa: E402
+from tests.browser.notebook import Notebook, make_notebook  # noqa: E402
 
 TRAIN = """\
 %load_ext mldeploy_jupyter
 
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
 
-X, y = load_iris(return_X_y=True, as_frame=True)
-model = LogisticRegression(max_iter=500).fit(X, y)
-"""
+X, y = load_diabetes(return_X_y=True, as_frame=True)
+model = Ridge(alpha=0.1).fit(X[["age", "bmi", "bp", "s5"]], y)
+%register diabetes model"""
 SCRIPT = """\
-%%entry_script
+%%entry_script score.py
 import os
 import joblib
 import pandas as pd
+from inference_schema.parameter_types.pandas_parameter_type import PandasParameterType
+from inference_schema.schema_decorators import input_schema
+
+ROWS = [[0.038, 0.062, 0.022, 0.02], [-0.002, -0.051, -0.026, -0.068]]
+SAMPLE = pd.DataFrame(ROWS, columns=["age", "bmi", "bp", "s5"])
 
 def init():
     global model
-    model = joblib.load(os.path.join(os.environ["AZUREML_MODEL_DIR"], "iris.pkl"))
+    path = os.path.join(os.environ["AZUREML_MODEL_DIR"], "diabetes.pkl")
+    model = joblib.load(path)
 
-def run(data: pd.DataFrame):
-    return model.predict_proba(data).round(3)
-"""
-BROKEN = SCRIPT.replace("model.predict_proba(data)", "mode1.predict_proba(data)")
+@input_schema("data", PandasParameterType(SAMPLE))
+def run(data):
+    return model.predict(data).round(1).tolist()"""
+WRONG_RUN = SCRIPT.replace("model.predict(", "mode1.predict(")
+WRONG_INIT = SCRIPT.replace("score.py", "score.py --no-check").replace(
+    "joblib.load(path)", 'joblib.load(path)["model"]'
+)
 
-# Picture -> its cells, and the indexes of the cells that are shown, first and last.
-PICTURES: dict[str, tuple[list[str], int, int]] = {
-    "deploy": ([TRAIN, "%register iris model", SCRIPT, "%deploy iris", "%score iris X[:3]"], 2, 4),
-    "cause": ([TRAIN, "%register iris model", BROKEN], 2, 2),
-    "services": (
-        [
-            TRAIN,
-            "%register iris model",
-            SCRIPT,
-            "%deploy iris --wait",
-            "%update iris --worker-count 2 --wait",
-            "%score iris X[:2]",
-            "%services iris",
-            "%logs iris -l 4",
-        ],
-        6,
-        7,
-    ),
+
+@dataclass(frozen=True)
+class Picture:
+    """Cells that are run, how many of the last ones are shown, and what is done before the picture is taken."""
+
+    cells: tuple[str, ...]
+    shown: int
+    prepare: Callable[[Notebook], None]
+
+
+def score_the_sample(notebook: Notebook) -> None:
+    panel = notebook.panel()
+    notebook.wait_for_state(panel, "live")
+    panel.get_by_role("button", name="Send request").click()
+    panel.get_by_text("200 OK").wait_for()
+
+
+def wait_for_the_cause(notebook: Notebook) -> None:
+    notebook.wait_for_state(notebook.panel(), "failed")
+    notebook.panel().get_by_role("alert").wait_for()
+
+
+def fill_in_the_form(notebook: Notebook) -> None:
+    panel = notebook.panel()
+    panel.get_by_label("Service name").fill("diabetes")
+    panel.locator(".mld-Preview").get_by_text("diabetes").first.wait_for()
+
+
+PICTURES = {
+    "deploy": Picture((TRAIN, SCRIPT, "%deploy diabetes"), 2, score_the_sample),
+    "failed": Picture((TRAIN, WRONG_INIT, "%deploy diabetes"), 1, wait_for_the_cause),
+    "form": Picture((TRAIN, SCRIPT, "%deploy --form"), 1, fill_in_the_form),
+    "cause": Picture((TRAIN, WRONG_RUN), 1, lambda notebook: None),
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--only", choices=tuple(PICTURES))
-    parser.add_argument("--width", type=int, default=900)
-    parser.add_argument("--theme", choices=("light", "dark"), default="light")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*PICTURES, []], metavar="NAME", help=", ".join(PICTURES))
+    parser.add_argument("--width", type=int, default=1080, help="of the page, in CSS pixels; default 1080")
     parser.add_argument("--out", type=Path, default=HERE)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        server, port = start_lab(folder, args.theme)
+        os.environ |= {"MLDEPLOY_HOME": str(folder / "home"), "MLDEPLOY_CACHE": str(folder / "cache")}
+        lab = Lab(folder)
         try:
-            for name in [args.only] if args.only else PICTURES:
-                take(folder, port, name, args.width, args.out / f"{name}.png")
+            size = {"width": args.width, "height": 2600}
+            with open_browser(folder / "profile", viewport=size, device_scale_factor=1.5) as browser:
+                for name in args.names or PICTURES:
+                    take(lab, browser.new_page(), PICTURES[name], args.out / name)
         finally:
-            server.terminate()
-            server.wait(30)
+            lab.close()
 
 
-def start_lab(folder: Path, theme: str) -> tuple[subprocess.Popen[bytes], int]:
-    """Starts JupyterLab in the folder and waits until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = folder / "settings"
-    write(settings / "@jupyterlab/apputils-extension/notification", {"fetchNews": "false", "checkForUpdates": False})
-    write(settings / "@jupyterlab/apputils-extension/themes", {"theme": f"JupyterLab {theme.title()}"})
-    names = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
-    environ = {**os.environ, **{f"JUPYTER_{name}": str(folder / name.lower()) for name in names}}
-    environ |= {"JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")}
-    program = os.environ.get("JUPYTER") or shutil.which("jupyter") or "jupyter"
-    command = [program, "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=t", "--LabApp.expose_app_in_browser=True"]
-    environ |= {"MLDEPLOY_HOME": str(folder / "home"), "MLDEPLOY_CACHE": str(folder / "cache")}
-    (folder / "work").mkdir()
-    server = subprocess.Popen(command, cwd=folder / "work", env=environ)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token=t", timeout=5).close()
-            return server, port
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit("JupyterLab does not answer")
+def take(lab: Lab, page: Any, picture: Picture, path: Path) -> None:
+    """Runs the cells in a notebook of their own, and saves `<path>.png` and `<path>-dark.png`."""
+    notebook = make_notebook(lab, page, *picture.cells, name=f"{path.name}.ipynb")
+    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    for index in range(len(picture.cells)):
+        notebook.run(index)
+    try:
+        picture.prepare(notebook)
+        for theme, suffix in (("Light", ""), ("Dark", "-dark")):
+            page.evaluate(
+                "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
+                f"JupyterLab {theme}",
+            )
+            page.wait_for_function(
+                "(light) => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower()
+            )
+            page.evaluate(
+                "() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0; }"
+            )  # no cell toolbar
+            page.evaluate("() => document.activeElement.blur()")
+            page.mouse.move(0, 0)
+            page.wait_for_timeout(1000)  # style sheets and fonts of the theme
+            save(page, picture.shown, path.with_name(f"{path.name}{suffix}.png"))
+    finally:
+        notebook.run_code("%delete diabetes")
+        page.close()
 
 
-def write(path: Path, values: dict[str, Any]) -> None:
-    path = path.with_suffix(".jupyterlab-settings")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values))
-
-
-def take(folder: Path, port: int, name: str, width: int, picture: Path) -> None:
-    """Runs the cells of a picture in a notebook of its own and saves what its last cells show."""
-    from playwright.sync_api import sync_playwright
-
-    sources, first, last = PICTURES[name]
-    work = folder / "work" / name
-    work.mkdir()
-    cells = [
-        {"cell_type": "code", "execution_count": None, "id": f"c{i}", "metadata": {}, "outputs": [], "source": source}
-        for i, source in enumerate([*(s.rstrip("\n") for s in sources), "%delete iris"])
-    ]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
-    notebook = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    (work / "iris.ipynb").write_text(json.dumps(notebook))
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            str(folder / f"browser-{name}"),
-            executable_path=shutil.which("chromium"),
-            headless=True,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync"],
-            viewport={"width": width, "height": 2600},
-            device_scale_factor=1.5,
-        )
-        page = context.new_page()
-        page.goto(f"http://127.0.0.1:{port}/doc/tree/{name}/iris.ipynb?token=t", timeout=120_000)
-        page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget", timeout=120_000)
-        page.evaluate("""async () => {
-            const panel = window.jupyterapp.shell.currentWidget;
-            await panel.context.ready;
-            await panel.sessionContext.ready;
-            await panel.sessionContext.session.kernel.info;
-        }""")
-        for index in range(last + 1):
-            run_cell(page, index)
-        page.wait_for_timeout(1500)  # a timeline's last update, and fonts
-        boxes = [page.locator(".jp-Notebook-cell").nth(index).bounding_box() for index in (first, last)]
-        top, bottom = boxes[0]["y"] - 4, boxes[1]["y"] + boxes[1]["height"] + 8
-        left = boxes[0]["x"]
-        clip = {"x": left, "y": top, "width": min(boxes[0]["width"], width - left), "height": bottom - top}
-        page.screenshot(path=str(picture), clip=clip)
-        run_cell(page, len(cells) - 1)
-        context.close()
-    shrink(picture)
-
-
-def run_cell(page: Any, index: int) -> None:
-    page.evaluate(
-        """async (index) => {
-            const {content} = window.jupyterapp.shell.currentWidget;
-            content.activeCellIndex = index;
-            await window.jupyterapp.commands.execute("notebook:run-cell");
-        }""",
-        index,
-    )
-
-
-def shrink(picture: Path) -> None:
+def save(page: Any, shown: int, path: Path) -> None:
+    """Saves the last cells as a picture with a palette."""
     from PIL import Image
 
-    Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)
-    size = picture.stat().st_size
-    print(f"{picture}: {size / 1000:.0f} kB")
-    if size > 150_000:
-        raise SystemExit(f"{picture} is too large")
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    boxes = [cells.nth(index).bounding_box() for index in range(cells.count() - shown, cells.count())]
+    top, bottom = boxes[0]["y"] - 4, boxes[-1]["y"] + boxes[-1]["height"] + 8
+    clip = {"x": boxes[0]["x"], "y": top, "width": boxes[0]["width"], "height": bottom - top}
+    page.screenshot(path=str(path), clip=clip)
+    picture = Image.open(path).convert("RGB")
+    # This method keeps the colours of what is small, such as a check.
+    picture.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    kilobytes = path.stat().st_size / 1000
+    print(f"{path}: {kilobytes:.0f} kB")
+    if kilobytes > 150:
+        raise SystemExit(f"{path} is too large")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ const extras = { insertCell: () => undefined, focusCell: () => true };
 
 // ?state=live-test shows one of them, ?theme=dark and ?dir=rtl change all.
 const query = new URLSearchParams(location.search);
-if (query.get('theme') === 'dark') document.body.className = 'theme-dark';
+const theme = query.get('theme') ?? 'light'; // or dark, contrast
+document.body.className = theme === 'contrast' ? 'theme-dark theme-contrast' : `theme-${theme}`;
 if (query.has('wide')) document.body.classList.add('wide'); // sidebars of 480 pixels
 if (query.get('dir') === 'rtl') document.documentElement.dir = 'rtl';
 
@@ -42,31 +43,53 @@ function show(title: string, draw: (at: HTMLElement) => void) {
   draw(place);
 }
 
-function panel(title: string, timeline: Timeline | null, service: Service | null, then?: (at: HTMLElement, port: FakePort) => void) {
+const refused = { ...samples.check, note: '' };
+const unchanged = { ...samples.check, problems: [], note: '' };
+
+function panel(title: string, timeline: Timeline | null, service: Service | null, then?: Step, answers: Answers = {}) {
   show(title, at => {
-    const port = (ports[title.replaceAll(' ', '-')] = fakePort({ 'form.describe': samples.updateForm, 'form.check': { ...samples.check, problems: [] }, ...(title.includes('rejected') ? { 'service.score': samples.rejected } : {}) }, extras));
-    const name = timeline?.service ?? service!.service;
+    const port = (ports[title.replaceAll(' ', '-')] = fakePort({ 'form.describe': samples.updateForm, 'form.check': unchanged, ...answers }, extras));
+    const name = timeline?.service ?? service?.service ?? 'diabetes-regression';
     if (service) port.emit('service', { service });
-    if (timeline) port.emit('deployment', { timeline, lines: samples.deploymentLog });
+    if (timeline) port.emit('deployment', { timeline, lines: title === 'begun' ? [] : samples.deploymentLog });
     port.emit('serviceLog', { lines: samples.serviceLog });
     render(<Panel port={port} service={name} deployment={timeline?.deployment} />, at);
-    if (then) setTimeout(() => then(at, port), 600);
+    if (then) later(() => then(at, port), 600);
   });
 }
 
-const press = (label: string) => (at: HTMLElement) => {
+type Step = (at: HTMLElement, port: FakePort) => void;
+type Answers = Parameters<typeof fakePort>[0];
+
+/** Steps that are still to be taken; the page is ready after the last. */
+let waiting = 0;
+function later(step: () => void, ms: number) {
+  waiting += 1;
+  setTimeout(() => {
+    step();
+    waiting -= 1;
+  }, ms);
+}
+
+const type = (selector: string, text: string): Step => at => {
+  const field = at.querySelector<HTMLInputElement>(selector)!;
+  field.value = text;
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+};
+const press = (label: string): Step => at => {
   [...at.querySelectorAll<HTMLElement>('button')].find(one => (one.dataset['label'] ?? one.textContent ?? one.ariaLabel ?? '').startsWith(label))?.click();
 };
-const after = (...steps: ((at: HTMLElement, port: FakePort) => void)[]) => (at: HTMLElement, port: FakePort) => steps.forEach((step, index) => setTimeout(() => step(at, port), index * 300));
+const after = (...steps: Step[]): Step => (at, port) => steps.forEach((step, index) => later(() => step(at, port), index * 300));
+const refusal = { code: 'busy', error: 'diabetes-regression is being updated', cause: 'a deployment of it has been running since 14:02', hint: 'cancel it: `%mldeploy service cancel diabetes-regression`' };
 
 const deploying = samples.service({ state: 'updating', deploying: true });
 panel('deploying', samples.timeline(), deploying);
 panel('failed', samples.failed, samples.service({ revision: 2, deployment: 'd-1' }));
-panel('not started', samples.timeline({ state: 'not-started', serving: 1, stages: samples.stages(-1, 'waiting', 'not-reached'), elapsedSeconds: 0, can: [], message: 'Another deployment of this service has been running since 14:02, now in Build image. One runs at a time; open it to watch or cancel it.' }), null);
-panel('cancelled', samples.timeline({ state: 'cancelled', serving: 0, stages: samples.stages(3, 'cancelled', 'not-reached'), elapsedSeconds: 21.4, finished: samples.before(60), can: ['retry'], message: 'It was cancelled at 14:02 in Push image. Nothing serves. What was made is used again next time.' }), samples.service({ state: 'cancelled', revision: 0, can: ['delete'] }));
-panel('interrupted', samples.timeline({ state: 'interrupted', serving: 0, stages: samples.stages(2, 'interrupted', 'not-reached'), elapsedSeconds: 72, can: ['retry', 'report'], message: 'Its runner ended at 14:02 in Build image without finishing, for example because the machine restarted. Nothing serves. Deploy again: what was made is used again.' }), samples.service({ state: 'failed', revision: 0, can: ['delete'] }));
+panel('not started', samples.timeline({ state: 'not-started', serving: 1, stages: samples.stages(-1, 'waiting', 'not-reached'), elapsedSeconds: 0, can: [], message: 'Another deployment of this service has been running since 14:02, now in Build image. One runs at a time; open it to watch or cancel it.' }), samples.service({ state: 'updating', revision: 1, deployment: 'd-2' }));
+panel('cancelled', samples.timeline({ state: 'cancelled', serving: 0, stages: samples.stages(3, 'cancelled', 'not-reached'), elapsedSeconds: 21.4, finished: samples.before(60), can: ['retry'], message: 'It was cancelled at 14:03 in Push image. Nothing serves. What was made is used again next time.' }), samples.service({ state: 'cancelled', revision: 0, can: ['delete'] }));
+panel('interrupted', samples.timeline({ state: 'interrupted', serving: 0, stages: samples.stages(2, 'interrupted', 'not-reached'), elapsedSeconds: 72, can: ['retry', 'report'], message: 'Its runner ended at 13:58 in Build image without finishing, for example because the machine restarted. Nothing serves. Deploy again: what was made is used again.' }), samples.service({ state: 'failed', revision: 0, can: ['delete'] }));
 panel('live test', samples.live, samples.service(), after(press('Fill with'), press('Send request')));
-panel('live test rejected', samples.live, samples.service(), after(press('Fill with'), press('Send request')));
+panel('live test rejected', samples.live, samples.service(), after(press('Fill with'), type('[aria-label="bmi, row 1"]', 'n/a'), press('Send request')), { 'service.score': samples.rejected });
 panel('live logs', samples.live, samples.service(), press('Logs'));
 panel('live api', samples.live, samples.service(), press('API'));
 panel('live code', samples.live, samples.service(), press('Code'));
@@ -81,36 +104,48 @@ panel('stopped', samples.live, samples.service({ state: 'stopped', scoringUri: '
 panel('lost', samples.live, samples.service(), (_, port) => port.lose(samples.before(10)));
 panel('long name', samples.timeline({ service: LONG }), samples.service({ service: LONG, state: 'updating' }));
 panel('hostile log', samples.timeline(), deploying, (_, port) => port.emit('deployment', { lines: hostile.map((text, at) => samples.line(100 + at, text, { stage: 'push' })) }));
+panel('begun', samples.timeline({ revision: 1, serving: 0, operation: 'deploy', stages: samples.stages(-1, 'waiting'), elapsedSeconds: 0 }), null);
+panel('loading', null, null);
+panel('superseded', samples.failed, samples.service({ deployment: 'd-2' }));
+panel('deleted', samples.live, samples.service({ state: 'deleted', scoringUri: '', can: [], tabs: [] }));
+panel('cancel refused', samples.timeline(), deploying, press('Cancel'), { 'deployment.cancel': refusal });
+panel('order refused', samples.live, samples.service(), after(at => at.querySelector<HTMLElement>('[aria-haspopup=menu]')?.click(), press('Restart')), { 'service.restart': refusal });
+panel('delete from the menu', samples.live, samples.service(), after(at => at.querySelector<HTMLElement>('[aria-haspopup=menu]')?.click(), press('Delete')));
+panel('key shown', samples.live, samples.service({ scoringUri: `http://127.0.0.1:8902/${LONG}/score`, models: [`${LONG}:12`, 'scaler:3'] }), press('Show the key'), { 'service.keys': { primary: 'k'.repeat(48), secondary: '', token: '', expires: '' } });
+panel('log search', samples.timeline(), deploying, type('input[type=search]', 'layer'));
+panel('new key', samples.live, samples.service(), after(press('Settings'), press('New key')));
+panel('file to send', samples.live, samples.service(), undefined, { 'service.openapi': { document: samples.bytesDocument }, 'service.samples': [] });
+panel('fields to send', samples.live, samples.service(), undefined, { 'service.openapi': { document: samples.fieldsDocument }, 'service.samples': [] });
 panel('no key', samples.live, samples.service({ auth: 'none', description: 'Predicts progression', can: ['update', 'test', 'delete'] }), press('Code'));
-show('deploy form', at => render(<FormPanel port={fakePort({}, extras)} form="deploy" onBegun={() => undefined} />, at));
+show('deploy form', at => render(<FormPanel port={fakePort({ 'form.check': refused }, extras)} form="deploy" onBegun={() => undefined} />, at));
 show('deploy form refused', at => {
-  render(<FormPanel port={fakePort({}, extras)} form="deploy" onBegun={() => undefined} onClose={() => undefined} />, at);
-  setTimeout(() => press('Deploy')(at), 800);
+  render(<FormPanel port={fakePort({ 'form.check': refused }, extras)} form="deploy" onBegun={() => undefined} onClose={() => undefined} />, at);
+  later(() => press('Deploy')(at, ports['deploying']!), 800);
 });
 
-function sidebar(title: string, event: Topics['overview']['event'] | null, then?: (at: HTMLElement, port: FakePort) => void, extra: Partial<Port> = {}) {
+show('deploy form open', at => {
+  render(<FormPanel port={fakePort({ 'form.check': unchanged, 'form.describe': ({ form }) => (form === 'register' ? samples.registerForm : samples.deployForm) }, extras)} form="deploy" onBegun={() => undefined} />, at);
+  later(() => after(press('Register'), press('More settings'))(at, fakePort()), 600);
+});
+
+function sidebar(title: string, event: Topics['overview']['event'] | null, then?: Step, extra: Partial<Port> = {}) {
   show(title, at => {
-    const port = (ports[title.replaceAll(' ', '-')] = fakePort({ 'service.stop': () => new Promise(() => undefined), 'service.delete': { text: 'Deleted, with 2 processes, port 8902 and its folder.', left: [] }, ...(title.includes('refused') ? { 'service.stop': refusal } : {}) }, { ...extras, openPanel: () => undefined, ...extra }));
+    const port = (ports[title.replaceAll(' ', '-')] = fakePort({ 'service.stop': () => new Promise(() => undefined), 'service.delete': { text: 'Deleted, with 2 processes, port 8902 and its folder.', left: [] }, ...(title.includes('refused') ? { 'service.stop': notStopped } : {}) }, { ...extras, openPanel: () => undefined, ...extra }));
     at.className = title.startsWith('sidebar many') ? 'side many' : 'side';
     if (event) port.emit('overview', event);
     const begun = performance.now();
     requestAnimationFrame(() => setTimeout(() => (at.dataset['ms'] = String(performance.now() - begun)))); // after the first paint
     render(<Sidebar overview={new Overview(port)} shell={shell} current={{ service: 'diabetes-regression', workspace: 'w' }} />, at);
-    if (then) setTimeout(() => then(at, port), 300);
+    if (then) later(() => then(at, port), 300);
   });
 }
 
 const shell: Shell = { openForm: () => undefined };
-const refusal = { code: 'in-progress', error: 'iris-tree cannot be stopped now', cause: 'deployment 20261126-230501-1f2e has been running since 23:05', hint: 'watch it with `mldeploy service show iris-tree`' };
+const notStopped = { code: 'in-progress', error: 'iris-tree cannot be stopped now', cause: 'deployment 20261126-230501-1f2e has been running since 23:05', hint: 'watch it with `mldeploy service show iris-tree`' };
 const item = (name: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=treeitem]')].find(one => one.ariaLabel?.startsWith(name));
 const menuOf = (name: string) => (at: HTMLElement) => item(name)(at)?.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true }));
 const choose = (label: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=menuitem]')].find(one => one.textContent === label)?.click();
 const toggle = (name: string) => (at: HTMLElement) => item(name)(at)?.click();
-const type = (text: string, at: HTMLInputElement | null) => {
-  if (!at) return;
-  at.value = text;
-  at.dispatchEvent(new Event('input', { bubbles: true }));
-};
 
 sidebar('sidebar', samples.overview, after(toggle('diabetes, '), toggle('diabetes:7')));
 sidebar('sidebar workspaces', samples.severalWorkspaces);
@@ -120,11 +155,11 @@ sidebar('sidebar loading', null);
 sidebar('sidebar lost', samples.overview, (_, port) => port.lose(samples.before(10), new Date(Date.now() + 3_600_000).toISOString()));
 sidebar('sidebar menu', samples.overview, menuOf('iris-tree'));
 sidebar('sidebar delete', samples.overview, after(menuOf('iris-tree'), choose('Delete…')));
-sidebar('sidebar deleted', samples.overview, after(menuOf('iris-tree'), choose('Delete…'), at => type('iris-tree', at.querySelector('.mld-Confirm input')), (at, port) => { at.querySelector<HTMLElement>('.mld-mod-dangerFill')?.click(); port.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] }); }));
+sidebar('sidebar deleted', samples.overview, after(menuOf('iris-tree'), choose('Delete…'), type('.mld-Confirm input', 'iris-tree'), (at, port) => { at.querySelector<HTMLElement>('.mld-mod-dangerFill')?.click(); port.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] }); }));
 sidebar('sidebar stopping', samples.overview, after(menuOf('iris-tree'), choose('Stop')));
 sidebar('sidebar refused', samples.overview, after(menuOf('iris-tree'), choose('Stop')));
-sidebar('sidebar filtered', samples.overview, at => type('live', at.querySelector('input')));
-sidebar('sidebar nothing fits', samples.overview, at => type('nothing like it', at.querySelector('input')));
+sidebar('sidebar filtered', samples.overview, type('input', 'live'));
+sidebar('sidebar nothing fits', samples.overview, type('input', 'nothing like it'));
 sidebar('sidebar many', samples.many());
 show('status items', at => {
   const port = fakePort();
@@ -133,4 +168,6 @@ show('status items', at => {
   render(<StatusItem overview={new Overview(port)} onLead={() => undefined} />, at);
 });
 
-setTimeout(() => (document.body.dataset['ready'] = 'true'), 1500); // the last step of a state is taken after 900 ms
+// Ready once all steps are taken and what the last one asked for is drawn.
+const ready = () => (waiting ? setTimeout(ready, 50) : setTimeout(() => (document.body.dataset['ready'] = 'true'), 300));
+setTimeout(ready, 50);

@@ -178,7 +178,7 @@ class _Unknown:
         left = " and ".join(f"{count} {thing}{'' if count == 1 else 's'}" for count, thing in counts if count)
         if not left:
             return ()
-        text = f"Left {left} that this store has never known: a backup of it may. They go after a week, or now with"
+        text = f"Left {left} that this store has never known: a backup of it may. All of it goes in a week, or now with"
         return (f"{text}: mldeploy prune --unknown-files",)
 
 

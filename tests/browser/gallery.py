@@ -18,10 +18,23 @@ SOURCES = Path(__file__).parents[2] / "labextension"
 # axe-core's rules: WCAG 2.0 to 2.2, A and AA, and what it calls best practice.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+# Each state is looked at by itself: landmarks and labels are unique in a page, not in a gallery. Of the rules only that
+# about contrast depends on the theme.
 AXE = """async (rules) => {
-    const { violations } = await axe.run(document, { runOnly: rules });
-    return violations.flatMap(({ id, impact, nodes }) =>
-        nodes.map((node) => `${id} (${impact}): ${node.target.join(' ')}: ${node.failureSummary}`));
+    const gallery = document.getElementById('gallery');
+    const heading = gallery.querySelector('h1');
+    const found = [];
+    for (const state of gallery.querySelectorAll('.state')) {
+        gallery.replaceChildren(heading, state);
+        for (const theme of ['theme-light', 'theme-dark', 'theme-dark theme-contrast']) {
+            document.body.className = theme;
+            const runOnly = theme === 'theme-light' ? rules : { type: 'rule', values: ['color-contrast'] };
+            const { violations } = await axe.run(document, { runOnly, resultTypes: ['violations'] });
+            found.push(...violations.flatMap(({ id, impact, nodes }) => nodes.map((node) =>
+                `${state.id}, ${theme}: ${id} (${impact}): ${node.target.join(' ')}: ${node.failureSummary}`)));
+        }
+    }
+    return found;
 }"""
 
 

@@ -144,9 +144,9 @@ class Notebook:
         self.page.evaluate("async () => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
 
-def make_notebook(lab: Lab, page: Any, *cells: str) -> Notebook:
+def make_notebook(lab: Lab, page: Any, *cells: str, name: str = "") -> Notebook:
     """A new notebook with these cells, open in the page."""
-    name = f"notebook-{time.monotonic_ns()}.ipynb"
+    name = name or f"notebook-{time.monotonic_ns()}.ipynb"
     document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     document.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(document, lab.folder / name)

@@ -5,7 +5,8 @@ export const NOW = Date.now();
 export const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
 
 const TITLES: [string, string][] = [['check', 'Check'], ['bundle', 'Bundle'], ['environment', 'Build image'], ['push', 'Push image'], ['rollout', 'Roll out'], ['probe', 'Probe'], ['switch', 'Switch traffic']];
-const DETAILS = ['score.py, diabetes:7, schema from the sample', '14 files, 3.1 MB, 9f2c41ab', '8 layers, 5 reused', '412 of 660 MB, about 5 s left', '1 pod in namespace models', 'sample scored in 9.4 ms', 'from revision 2'];
+const DETAILS = ['score.py, diabetes:7, schema from the sample', '14 files, 3.1 MB, 9f2c41ab', '8 layers, 5 reused', '3 of 8 layers were new, 391 MB', '1 pod in namespace models', 'sample scored in 9.4 ms', 'from revision 2'];
+const ENDS: Partial<Record<StageState, string>> = { running: '412 of 660 MB, about 5 s left', failed: 'init() raised KeyError after 3 attempts', cancelled: '', interrupted: '' };
 const SECONDS = [0.4, 1.2, 38.2, 8.1, 4.0, 2.6, 0.2];
 
 export function stages(reached: number, current: StageState, after: StageState = 'waiting'): Stage[] {
@@ -13,7 +14,7 @@ export function stages(reached: number, current: StageState, after: StageState =
     id,
     title,
     state: at < reached ? 'done' : at === reached ? current : after,
-    detail: at <= reached ? DETAILS[at]! : '',
+    detail: at < reached ? DETAILS[at]! : at === reached ? (ENDS[current] ?? DETAILS[at]!) : '',
     seconds: at <= reached ? SECONDS[at]! : null,
     lastSeconds: at === 4 || at === 5 ? SECONDS[at]! : null,
     fraction: at === reached && current === 'running' ? 0.62 : null,
@@ -103,6 +104,19 @@ export const document = {
   },
 };
 
+const posts = (content: object) => ({ openapi: '3.1.0', paths: { '/score': { post: { summary: 'Calls run()', requestBody: { content }, responses: { 200: { description: 'What run() returned' } } } } } });
+export const bytesDocument = posts({ 'image/*': { schema: { type: 'string', format: 'binary' } } });
+export const fieldsDocument = posts({
+  'application/json': {
+    schema: {
+      type: 'object',
+      properties: { age: { type: 'integer' }, smoker: { type: 'boolean' }, region: { type: 'string', enum: ['north', 'south'] }, a_rather_long_name_of_a_column: { type: 'number' }, note: { type: 'string' } },
+      required: ['age', 'smoker', 'region', 'a_rather_long_name_of_a_column'],
+    },
+    example: { age: 41, smoker: false, region: 'south', a_rather_long_name_of_a_column: 0.5, note: '' },
+  },
+});
+
 export function answer(change: Partial<Answer> = {}): Answer {
   return {
     status: 200, reason: 'OK', ms: 12.4, bytes: 61, time: before(2), contentType: 'application/json', text: '{"result":[206.12,68.07,176.88]}', base64: '', cut: false,
@@ -115,6 +129,7 @@ export function answer(change: Partial<Answer> = {}): Answer {
 export const rejected = answer({ status: 422, reason: 'Unprocessable Entity', text: '{"message":"data[1].bmi: expected a number, got a string"}', timing: [], problems: [{ path: ['data', 1, 'bmi'], text: 'Row 1, bmi: expected a number, got "n/a". Nothing was scored.' }] });
 
 export const history: Revision[] = [
+  { number: 4, outcome: 'failed', rolledBackTo: 0, models: ['diabetes:8'], created: before(240), bundleDigest: '77e0b3c4aa', deployment: 'd-2', seconds: 12.4, changed: ['diabetes:7 → diabetes:8', 'score.py', 'workers 2 → 3'] },
   { number: 3, outcome: 'serving', rolledBackTo: 0, models: ['diabetes:7'], created: before(480), bundleDigest: '9f2c41abe0', deployment: 'd-1', seconds: 46.6, changed: ['diabetes:6 → diabetes:7'] },
   { number: 2, outcome: 'kept', rolledBackTo: 0, models: ['diabetes:6'], created: before(100_000), bundleDigest: 'c07d91e4aa', deployment: 'd-0', seconds: 51.2, changed: ['score.py', 'workers 1 → 2'] },
   { number: 1, outcome: 'kept', rolledBackTo: 0, models: ['diabetes:4'], created: before(900_000), bundleDigest: '1b6ee2d0aa', deployment: 'd-9', seconds: 63, changed: [] },
@@ -137,16 +152,27 @@ export const deployForm: Form = {
     field('name', 'Service name', { required: true }),
     field('models', 'Model', { kind: 'models', choices: [{ value: 'diabetes:7', label: 'diabetes:7', detail: 'latest' }, { value: 'diabetes:6', label: 'diabetes:6', detail: '' }] }),
     field('entry_script', 'Entry script', { kind: 'combo', required: true, choices: [{ value: 'score.py', label: 'score.py', detail: 'cell 4, init() and run(data)' }] }),
+    field('environment', 'Environment', { kind: 'choice', choices: ['This Python as it is', 'requirements.txt', 'Conda file', 'Registered'].map(label => ({ value: label, label, detail: '' })) }),
     field('target', 'Target', { kind: 'choice', section: 'Target', choices: [{ value: 'local', label: 'Local', detail: '' }, { value: 'aci', label: 'ACI', detail: '' }] }),
     field('port', 'Port', { kind: 'integer', section: 'Target', placeholder: 'any free', unit: 'on 127.0.0.1 only', visibleWhen: { target: ['local'] } }),
     field('cpu_cores', 'CPU', { kind: 'number', section: 'Target', unit: 'cores', visibleWhen: { target: ['aci'] } }),
     field('auth_enabled', 'Ask for a key', { kind: 'boolean', section: 'Target' }),
     field('tags', 'Tags', { kind: 'pairs', advanced: true }),
   ],
-  values: { name: 'diabetes-regression-eu', models: ['diabetes:7'], entry_script: 'score.py', target: 'aci', cpu_cores: 0.05, auth_enabled: true },
+  values: { name: 'diabetes-regression-eu', models: ['diabetes:7'], entry_script: 'score.py', environment: 'This Python as it is', target: 'aci', cpu_cores: 0.05, auth_enabled: true },
 };
 
 export const updateForm: Form = { form: 'update', title: 'Update diabetes-regression', submit: 'Update to revision 4', fields: [deployForm.fields[1]!, field('worker_count', 'Workers', { kind: 'integer', unit: 'processes, no restart needed' })], values: { models: ['diabetes:7'], worker_count: 2 } };
+
+export const registerForm: Form = {
+  form: 'register', title: 'Register a model', submit: 'Register',
+  fields: [
+    field('path', 'File or folder', { required: true, placeholder: 'model.pkl' }),
+    field('name', 'Name', { required: true }),
+    field('description', 'Description', { kind: 'long-text' }),
+  ],
+  values: { path: 'ridge.pkl', name: 'diabetes' },
+};
 
 export const check: FormCheck = {
   problems: [{ field: 'cpu_cores', level: 'error', text: '0.05 is too small. ACI takes 0.1 to 4 cores here; 0.1 is the default.' }],

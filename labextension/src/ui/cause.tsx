@@ -1,5 +1,6 @@
 import type { Cause as CauseData, Where } from '../protocol';
-import { Marked, capital } from './parts';
+import { capital } from './format';
+import { Marked } from './parts';
 import { usePort } from './port_context';
 import { listed } from './format';
 

@@ -66,7 +66,7 @@ function Key({ service, onFailure }: { service: Service; onFailure: (failure: Fa
 
 function Health({ service }: { service: Service }) {
   const { state, text, checked } = service.health;
-  const look = HEALTH_LOOKS[state];
+  const look = HEALTH_LOOKS[service.state === 'stopped' ? 'stopped' : state];
   return (
     <>
       <span class="mld-State" data-state={look.state} title={text}>{icon(look.icon)}{look.word}</span>

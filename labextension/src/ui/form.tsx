@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../protocol';
+import { plural } from './format';
 import { Highlighted } from './highlight';
 import { icon } from './icons';
 import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Pick, Segments, withValue, focusControl } from './parts';
@@ -118,6 +119,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
       onBegun(answer);
     });
   };
+  const wrong = fields.filter(field => problemOf(field)?.level === 'error').map(field => field.label);
   const sections = [...new Set(form.fields.map(field => field.section))];
   const some = fields.some(field => field.advanced);
   const preview = check?.previews.find(one => one.kind === language) ?? check?.previews[0];
@@ -162,7 +164,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
             if (!own.length) return null;
             return (
               <div class={section ? 'mld-Fieldset' : undefined} key={section} role={section ? 'group' : undefined} aria-label={section || undefined}>
-                {own.map(field => (
+                {own.map(field => [
                   <FieldRow
                     key={field.key}
                     field={field}
@@ -171,24 +173,23 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
                     onValue={value => set(field.key, value)}
                     onRegister={kind === 'deploy' && field.kind === 'models' ? () => setRegistering(!registering) : undefined}
                     registering={registering}
-                  />
-                ))}
-                {registering && own.some(field => field.kind === 'models') && (
-                  <div class="mld-Nested">
-                    <FormView
-                      form="register"
-                      workspace={workspace}
-                      onClose={() => setRegistering(false)}
-                      onBegun={begun => {
-                        setRegistering(false);
-                        const models = form.fields.find(field => field.kind === 'models');
-                        if (!models || !begun.model) return;
-                        models.choices.unshift({ value: begun.model, label: begun.model, detail: 'registered now' });
-                        set(models.key, [begun.model]);
-                      }}
-                    />
-                  </div>
-                )}
+                  />,
+                  registering && field.kind === 'models' && (
+                    <div class="mld-Nested" key={`${field.key} register`}>
+                      <FormView
+                        form="register"
+                        workspace={workspace}
+                        onClose={() => setRegistering(false)}
+                        onBegun={begun => {
+                          setRegistering(false);
+                          if (!begun.model) return;
+                          field.choices.unshift({ value: begun.model, label: begun.model, detail: 'registered now' });
+                          set(field.key, [begun.model]);
+                        }}
+                      />
+                    </div>
+                  ),
+                ])}
               </div>
             );
           })}
@@ -203,7 +204,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
                 <CopyButton label="Copy the call" copy={readPreview} />
               </div>
               <pre class="mld-Code mld-Preview" tabIndex={0} role="group" aria-label={`${preview.title} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
-              {port.insertCell && preview.kind !== 'cli' && <Button optional busy={busy === 'insert'} onClick={() => order('insert', readPreview, text => port.insertCell?.(text))}>{icon('insert')}Insert as cell</Button>}
+              {port.insertCell && preview.kind !== 'cli' && <Button busy={busy === 'insert'} onClick={() => order('insert', readPreview, text => port.insertCell?.(text))}>{icon('insert')}Insert as cell</Button>}
             </>
           ) : <p class="mld-Muted">The same as code appears here once nothing is missing.</p>}
         </div>
@@ -213,7 +214,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
         <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy === 'submit'}>{busy === 'submit' && icon('busy', { spin: true })}{form.submit}</button>
         {kind === 'update' && <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>Discard changes</Button>}
         {onClose && !header && <Button onClick={onClose}>Close</Button>}
-        <span class="mld-Muted mld-Grow">{check?.note ?? ''}</span>
+        <div class="mld-Muted mld-Grow">{wrong.length ? <Message text={`${plural(wrong.length, 'field')} to correct: ${wrong.join(', ')}`} /> : check?.note}</div>
       </div>
       <FailureMessage failure={refused} onDismiss={dismiss} />
     </form>
@@ -226,13 +227,16 @@ function isVisible(field: FormField, values: Values): boolean {
   return Object.entries(field.visibleWhen).every(([key, wanted]) => wanted.includes(String(values[key] ?? '')));
 }
 
+/** Whether a choice is a bar of all its options: few, and short enough for one line beside the label. */
+const isSegmented = ({ kind, choices }: FormField) => kind === 'choice' && choices.length <= 4 && choices.map(choice => choice.label).join('').length <= 30;
+
 interface FieldRowProps { field: FormField; value: unknown; problem: FormCheck['problems'][number] | undefined; onValue: (value: unknown) => void; onRegister?: () => void; registering: boolean }
 
 function FieldRow({ field, value, problem, onValue, onRegister, registering }: FieldRowProps) {
   const id = useId();
   const bad = problem?.level === 'error';
   const shared = { id, 'aria-invalid': bad || undefined, 'aria-describedby': problem ? `${id}-p` : undefined, title: field.help || undefined };
-  const grouped = (field.kind === 'choice' && field.choices.length <= 4) || field.kind === 'boolean';
+  const grouped = isSegmented(field) || field.kind === 'boolean';
   return (
     <div class="mld-Field" data-field={field.key}>
       {grouped ? <span class="mld-Label" id={`${id}-l`}>{field.kind === 'boolean' ? '' : field.label}</span> : <label class="mld-Label" for={id}>{field.label}</label>}
@@ -250,7 +254,7 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
   if (field.kind === 'boolean') {
     return <span class="mld-Inline"><label class="mld-Check" title={field.help}><input type="checkbox" id={shared.id} checked={value === true} onChange={event => onValue(event.currentTarget.checked)} />{field.label}</label></span>;
   }
-  if (field.kind === 'choice' && field.choices.length <= 4) {
+  if (isSegmented(field)) {
     return <span class="mld-Inline"><Segments label={field.label} value={text} options={field.choices.map(choice => [choice.value, choice.label])} onPick={onValue} /></span>;
   }
   if (field.kind === 'choice') {

@@ -100,3 +100,8 @@ export function offset(seconds: number): string {
   const rest = `${two(Math.floor(ms / 1000) % 60)}.${String(ms % 1000).padStart(3, '0')}`;
   return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
 }
+
+/** Sentence case for the parts of an error, which begin with a small letter; code keeps its own. */
+export function capital(text: string): string {
+  return /^[a-z][a-z]*[ ,]/.test(text) ? text[0]!.toUpperCase() + text.slice(1) : text;
+}

@@ -41,9 +41,9 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
                 <tr key={revision.number}>
                   <th scope="row">{revision.number}</th>
                   <td><Outcome revision={revision} /></td>
-                  <td>{revision.models.join(', ') || '–'}</td>
+                  <td class="mld-Cut" title={revision.models.join(', ')}>{revision.models.join(', ') || '–'}</td>
                   <td class="mld-mod-optional"><code title={revision.bundleDigest}>{revision.bundleDigest.slice(0, 8)}</code></td>
-                  <td class="mld-mod-optional" title={revision.changed.join(', ')}>{revision.changed.slice(0, 2).join(', ')}{revision.changed.length > 2 ? `, ${revision.changed.length - 2} more` : ''}</td>
+                  <td class="mld-mod-optional mld-Cut" title={revision.changed.join(', ')}>{revision.changed.slice(0, 2).join(', ')}{revision.changed.length > 2 ? `, ${revision.changed.length - 2} more` : ''}</td>
                   <td title={exact(revision.created)}>{moment(revision.created)}</td>
                   <td class="mld-Num mld-mod-optional">{duration(revision.seconds)}</td>
                   <td class="mld-Num">

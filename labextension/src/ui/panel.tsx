@@ -10,7 +10,7 @@ import { History } from './history';
 import { type IconName, icon } from './icons';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
-import { Announcer, Button, CopyButton, FailureMessage, Fold, Marked, Menu, type MenuItem, Mid, focusControl, writeClipboard } from './parts';
+import { Announcer, Button, CopyButton, FailureMessage, Fold, Marked, Menu, type MenuItem, Mid, focusControl, tellCutText, writeClipboard } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
 import { ServiceLog } from './service_log';
 import { SettingsTab } from './settings_tab';
@@ -123,11 +123,11 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   ].filter(Boolean) as MenuItem[];
 
   return (
-    <section class="mld mld-Panel" aria-label={label} ref={root}>
+    <section class="mld mld-Panel" aria-label={label} ref={root} onPointerOver={tellCutText}>
       <Announcer text={told ? announcement(told) : service ? `${SERVICE_LOOKS[service.state].word}.${serves && service.state === 'live' ? ` Revision ${service.revision} serves at ${service.scoringUri}` : ''}` : ''} />
       <header class="mld-Head">
         <State look={lost ? SERVICE_LOOKS.unknown : told ? DEPLOYMENT_LOOKS[told.state] : SERVICE_LOOKS[service?.state ?? 'unknown']} />
-        <h3 class="mld-Head-name"><Mid text={name} /></h3>
+        <h3 class="mld-Head-name" style={{ '--n': String(name.length) }}><Mid text={name} /></h3>
         <p class="mld-Head-meta">
           <span class="mld-Word"><bdi>{lost ? `Was ${word ? word.toLowerCase() : 'unknown'}` : ACTING[orders.busy] ?? (word || 'Loading')}</bdi></span>
           {told ? (
@@ -145,7 +145,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
         </p>
         <div class="mld-Actions">
           {shown && isRunning(shown) && shown.can.includes('cancel') && !lost && <Cancel timeline={shown} cancel={cancel} onSlow={setNotCancelled} />}
-          {told && ended && told.state === 'failed' && told.can.includes('report') && <span class="mld-mod-optional"><CopyButton label="Copy report" copy={readReport}>Copy report</CopyButton></span>}
+          {told && ended && told.state !== 'cancelled' && !superseded && told.can.includes('report') && <span class="mld-mod-optional"><CopyButton label="Copy report" copy={readReport}>Copy report</CopyButton></span>}
           {told && ended && told.can.includes('retry') && !lost && !superseded && <Button kind="primary" busy={orders.busy === 'retry'} onClick={retry}>{told.state === 'failed' ? 'Retry' : 'Deploy again'}</Button>}
           {superseded && <Button onClick={() => setWatched(service.deployment)}>Show the newest</Button>}
           {showsService && port.openPanel && <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button>}
@@ -160,7 +160,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
       {deleting && service && <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} />}
       {service?.state === 'deleted' && <p class="mld-Note">It was deleted, with its processes, keys and revisions. Its models stay registered.</p>}
       {told?.message && brief && <p class="mld-Note">{told.message}</p>}
-      {superseded && <p class="mld-Note">Another deployment has begun since{service.revision ? `; revision ${service.revision} serves` : ''}.</p>}
+      {superseded && shown.state !== 'not-started' && <p class="mld-Note">Another deployment has begun since{service.revision ? `; revision ${service.revision} serves` : ''}.</p>}
       {told?.cause && <Cause cause={told.cause} />}
       {showsService && service?.error && service.state !== 'live' && <FailureMessage failure={service.error} />}
 

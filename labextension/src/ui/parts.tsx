@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Failure } from '../protocol';
+import { capital } from './format';
 import { type IconName, icon } from './icons';
 import { useId } from './port_context';
 
@@ -21,7 +22,7 @@ export const withValue = (act: (value: string) => void) => (event: { currentTarg
 /** A name that is cut in the middle when there is no room: its last characters tell names apart. */
 export function Mid({ text, code, tail = 7 }: { text: string; code?: boolean; tail?: number }) {
   const characters = [...text];
-  const at = Math.max(0, characters.length - tail);
+  const at = characters.length < 2 * tail ? 0 : characters.length - tail; // a short one stays whole
   const Tag = code ? 'code' : 'span';
   return (
     <Tag class="mld-Mid" title={text}>
@@ -248,6 +249,13 @@ export function FailureMessage({ failure, onDismiss }: { failure: Failure | null
   );
 }
 
+/** Text that is cut and has no title gets one when it is pointed at. It may have changed since the last time. */
+export function tellCutText({ target }: Event) {
+  const cut = (target as Element).closest<HTMLElement>('.mld-Cut, .mld-Head-meta');
+  if (!cut || (cut.title && !cut.dataset['told'])) return;
+  cut.title = cut.dataset['told'] = cut.innerText;
+}
+
 /** A line about what stands above it. */
 export function Message({ text, id, level = 'error' }: { text: string; id?: string; level?: 'error' | 'warning' | 'info' }) {
   return <p class="mld-Message" data-level={level} id={id}>{icon(level === 'error' ? 'failed' : level)}<span>{text}</span></p>;
@@ -302,11 +310,6 @@ export function Confirm(props: { label: string; question: ComponentChildren; yes
 /** Text in which `code` stands between backticks, as the hints of errors are written. */
 export function Marked({ text }: { text: string }): JSX.Element {
   return <>{text.split(/`([^`\n]+)`/).map((part, at) => (at % 2 ? <code>{part}</code> : part))}</>;
-}
-
-/** Sentence case for the parts of an error, which begin with a small letter; code keeps its own. */
-export function capital(text: string): string {
-  return /^[a-z][a-z]*[ ,]/.test(text) ? text[0]!.toUpperCase() + text.slice(1) : text;
 }
 
 /** Tells screen readers what changed, at most once a second; the log is never announced. */

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Stage, Timeline } from '../protocol';
-import { duration, elapsed } from './format';
+import { capital, duration, elapsed } from './format';
 import { icon } from './icons';
 import { STAGE_LOOKS, stageDetail } from './words';
 
@@ -15,7 +15,8 @@ export function Stages({ timeline, secondsSince, onPick }: { timeline: Timeline;
 
 function StageRow({ stage, timeline, secondsSince, onPick }: { stage: Stage; timeline: Timeline; secondsSince: number; onPick: (stage: string) => void }) {
   const look = STAGE_LOOKS[stage.state];
-  const detail = stageDetail(stage, timeline);
+  const told = stageDetail(stage, timeline);
+  const detail = stage.state === 'running' ? told : capital(told); // a running one may say what the script prints
   const current = stage.state === 'running' || stage.state === 'failed';
   const time = stage.state === 'running' ? elapsed((stage.seconds ?? 0) + secondsSince) : duration(stage.seconds);
   return (

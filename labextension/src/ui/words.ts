@@ -46,7 +46,7 @@ export const SERVICE_LOOKS: Record<ServiceState, Look> = {
   unknown,
 };
 
-export const HEALTH_LOOKS: Record<Service['health']['state'], Look> = { healthy: look('done', 'Healthy'), unhealthy, unknown };
+export const HEALTH_LOOKS: Record<Service['health']['state'] | 'stopped', Look> = { healthy: look('done', 'Healthy'), unhealthy, unknown, stopped: skipped('Not running') };
 
 export const OUTCOME_LOOKS: Record<Revision['outcome'], Look> = {
   serving: look('live', 'Serving'),

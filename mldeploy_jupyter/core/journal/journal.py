@@ -116,6 +116,10 @@ class Journal:
             os.close(self._fd)
             self._fd = -1
 
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:  # nobody closed it
+            self._close_quietly()
+
     def _open(self) -> None:
         events = list(read_events(self.path))
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

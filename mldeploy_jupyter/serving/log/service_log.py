@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from threading import Lock
@@ -37,6 +38,11 @@ class ServiceLog:
             except OSError:
                 pass
             self._size += len(lines)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
 
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -219,7 +219,7 @@ def test_files_that_another_copy_of_the_store_may_know_stay_for_a_week(ws: Works
         assert (report.deployments, report.bundles, report.blobs) == (0, 0, 0)
         assert report.notes == (
             "Left 2 model files and 10 folders that this store has never known: a backup of it may. "
-            "They go after a week, or now with: mldeploy prune --unknown-files",
+            "All of it goes in a week, or now with: mldeploy prune --unknown-files",
         )
     assert content(ws) == before
     database._close_all()

@@ -43,7 +43,7 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_removed_is_told(tmp_path: Path) -> None:
-    assert [error.filename for error in remove_tree(tmp_path / "gone")] == [str(tmp_path / "gone")]
+    assert [os.fspath(error.filename) for error in remove_tree(tmp_path / "gone")] == [str(tmp_path / "gone")]
 
 
 def test_a_file_in_the_place_of_a_folder_and_folders_without_rights_are_removed(tmp_path: Path) -> None:
