@@ -100,10 +100,11 @@ def test_enter_opens_the_panel_and_a_reload_restores_it(lab_page: LabPage, churn
     title = lab_page.tab(churn)
     wait_until(lambda: "Live" in (title.get_attribute("title") or ""), 30)
     assert title.locator("svg[data-state=live]").is_visible()
-    lab_page.page.wait_for_function(
-        "() => window.jupyterapp.serviceManager.workspaces.fetch('default')"
-        ".then(({ data }) => JSON.stringify(data).includes('mldeploy-services'))"
-    )
+    layout = """async () => {
+        const { data } = await window.jupyterapp.serviceManager.workspaces.fetch('default');
+        return JSON.stringify(data['layout-restorer:data'] ?? {}).includes('mldeploy-services:');
+    }"""
+    wait_until(lambda: lab_page.page.evaluate(layout), 30)  # it is saved a moment later
     lab_page.reload()
     lab_page.panel(churn).wait_for()
     assert lab_page.tab(churn).count() == 1

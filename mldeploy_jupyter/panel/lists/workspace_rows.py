@@ -152,7 +152,9 @@ class WorkspaceRows:
             services[record.name] = inputs, row
         self._described = services
         self.records = {record.name: record for record in lists.services}
-        self.services = {name: row for name, (_, row) in services.items()}
+        rows = {name: row for name, (_, row) in services.items()}
+        if rows.keys() != self.services.keys() or any(row is not self.services[name] for name, row in rows.items()):
+            self.services = rows
         if is_new:
             self.models = self._describe_models(lists)
 

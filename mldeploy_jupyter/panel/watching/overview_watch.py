@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ FIRST_SECONDS = 0.6  # that the first event waits for workspaces that are slow t
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import ServiceRecord
 
+_NONE: dict[str, Row] = {}
+
 Key = tuple[str, str, str]  # service or model, workspace, name
 
 
@@ -36,6 +39,7 @@ class OverviewWatch(Watch):
         self._known_mark: object = None
         self._known_at = float("-inf")
         self._began_at = tools.clock()
+        self._state: list[Any] = []
         self._sent: dict[Key, Row] = {}
         self._sent_workspaces: list[dict[str, Any]] = []
         self._known: dict[str, KnownWorkspace] | None = None
@@ -90,6 +94,16 @@ class OverviewWatch(Watch):
         self._tools.wake()
 
     def _send(self) -> None:
+        # The same objects as at the last look, and nobody new: the usual case.
+        state: list[Any] = [
+            part
+            for one in self._sources.values()
+            for part in (one.known, one.is_new, one.services, one.models, one.error)
+        ]
+        same = len(state) == len(self._state) and all(map(operator.is_, state, self._state))
+        if same and not any(view.is_new for view in self.views):
+            return
+        self._state = state
         # Before the rows: what is read meanwhile is not called read before its rows are sent.
         workspaces = [
             describe_workspace(self._context, one.known, one.error, one.is_new) for one in self._sources.values()
@@ -145,11 +159,11 @@ class _Source:
 
     @property
     def services(self) -> dict[str, Row]:
-        return self._rows.services if self._rows is not None else {}
+        return self._rows.services if self._rows is not None else _NONE
 
     @property
     def models(self) -> dict[str, Row]:
-        return self._rows.models if self._rows is not None else {}
+        return self._rows.models if self._rows is not None else _NONE
 
     def look(self, now: float) -> None:
         """Begins what is due."""

@@ -161,7 +161,11 @@ export class MainArea {
     // Its name must be known before it is added: a layout that is restored puts aside what it does not know.
     if (!tracker.has(widget)) await tracker.add(widget);
     // Notebook 7 has one document in its main area; what is beside it stands below.
-    if (!widget.isAttached) shell.add(widget, hasTabs(this.#app) ? 'main' : 'down');
+    if (!widget.isAttached) {
+      const isBelow = !hasTabs(this.#app);
+      widget.toggleClass('mld-mod-below', isBelow);
+      shell.add(widget, isBelow ? 'down' : 'main');
+    }
     shell.activateById(widget.id);
     return widget;
   }
