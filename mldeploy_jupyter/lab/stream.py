@@ -73,6 +73,7 @@ class StreamHandler(MldeployHandler):
             self.set_header("X-Accel-Buffering", "no")  # for nginx, which would hold events back
             stream.put({"stream": stream.id})
             beginning = asyncio.create_task(self._begin(stream, body))
+            beginning.add_done_callback(partial(_end_failed, self, stream))
             while data := await stream.take():
                 self.write(data)
                 await self.flush()
@@ -83,7 +84,7 @@ class StreamHandler(MldeployHandler):
             app.streams.remove(stream)
             stream.end()
             await app.quick.run(stream.close, always=True)
-            if self.request.connection is not None and not self._finished:
+            if self.request.connection is not None and self._headers_written and not self._finished:
                 self.request.connection.stream.close()  # type: ignore[attr-defined]
 
     async def _begin(self, stream: Stream, body: dict[str, Any]) -> None:
@@ -96,6 +97,13 @@ class StreamHandler(MldeployHandler):
         super().on_connection_close()
         if self.stream is not None:
             self.stream.end()
+
+
+def _end_failed(handler: StreamHandler, stream: Stream, beginning: asyncio.Task[None]) -> None:
+    """Ends a stream whose subscriptions could not be begun: the page tries again."""
+    if not beginning.cancelled() and (error := beginning.exception()) is not None:
+        handler.log.error("mldeploy: a stream could not be begun", exc_info=error)
+        stream.end()
 
 
 def _in_parts(change: dict[str, Any]) -> Iterable[dict[str, Any]]:

@@ -20,8 +20,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.browser.conftest import REASON
-from tests.browser.lab import find_chromium, free_port, install_extension, open_browser
+from tests.browser.lab import free_port, install_extension
 from tests.browser.lab_page import SCRIPT, LabPage
 from tests.integration.notebook.conftest import end_services
 from tests.polling import wait_until
@@ -171,20 +170,17 @@ def test_nobody_reaches_the_server_of_another(hub: Hub, tokens: dict[str, str]) 
     assert hub.services("ada", "wrong") == 403
 
 
-def test_the_sidebar_works_below_the_base_url(hub: Hub, tokens: dict[str, str], tmp_path: Path) -> None:
-    if find_chromium() is None:
-        pytest.skip(REASON)
-    with open_browser(tmp_path / "profile") as browser:
-        page = browser.new_page()
-        page.goto(f"{hub.url}/hub/login")
-        page.fill("[name=username]", "ada")
-        page.fill("[name=password]", "any")
-        page.click("[type=submit]")
-        page.wait_for_url("**/user/ada/**")
-        page.goto(f"{hub.url}/user/ada/lab?reset")
-        shown = LabPage(hub, page).wait()  # type: ignore[arg-type]  only its page is asked
-        shown.show_sidebar()
-        shown.wait_for_row("of-ada", "Live")
-        assert shown.row("of-bob").count() == 0
-        shown.run("mldeploy:open-service", service="of-ada")
-        shown.panel("of-ada").get_by_role("tab", name="Test").wait_for()
+def test_the_sidebar_works_below_the_base_url(hub: Hub, tokens: dict[str, str], page: Any) -> None:
+    url = hub.url.replace("127.0.0.1", "localhost")  # apart from the cookies of the other tests' servers
+    page.goto(f"{url}/hub/login")
+    page.fill("[name=username]", "ada")
+    page.fill("[name=password]", "any")
+    page.click("[type=submit]")
+    page.wait_for_url("**/user/ada/**")
+    page.goto(f"{url}/user/ada/lab?reset")
+    shown = LabPage(hub, page).wait()  # type: ignore[arg-type]  only its page is asked
+    shown.show_sidebar()
+    shown.wait_for_row("of-ada", "Live")
+    assert shown.row("of-bob").count() == 0
+    shown.run("mldeploy:open-service", service="of-ada")
+    shown.panel("of-ada").get_by_role("tab", name="Test").wait_for()

@@ -30,7 +30,7 @@ SOURCES = "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel
 
 
 @pytest.fixture
-def lab_page(lab: Lab, page: Any) -> LabPage:
+def lab_page(lab: Lab, kernels: None, page: Any) -> LabPage:
     (lab.folder / "score.py").write_text(SCRIPT, "utf-8")
     return LabPage(lab, page).open()
 
@@ -295,17 +295,15 @@ def test_without_the_server_extension_panels_in_notebooks_work(page: Any, tmp_pa
         end_services(lab.folder)
 
 
-def test_settings_switch_off_what_disturbs(lab: Lab, lab_page: LabPage, churn: str) -> None:
+def test_settings_switch_off_what_disturbs(lab_page: LabPage, churn: str) -> None:
     item = lab_page.page.locator("#mldeploy-status")
+    save = "(raw) => window.jupyterapp.serviceManager.settings.save('mldeploy-jupyter:plugin', raw)"
     wait_until(lambda: "live" in item.inner_text(), 20)
-    lab_page.page.evaluate(
-        """async (values) => {
-            const { serviceManager } = window.jupyterapp;
-            await serviceManager.settings.save('mldeploy-jupyter:plugin', values);
-        }""",
-        json.dumps({"statusBar": False}),
-    )
-    lab_page.reload()
-    lab_page.show_sidebar()
-    lab_page.wait_for_row(churn, "Live")
-    assert item.inner_text().strip() == ""
+    lab_page.page.evaluate(save, json.dumps({"statusBar": False}))
+    try:
+        lab_page.reload()
+        lab_page.show_sidebar()
+        lab_page.wait_for_row(churn, "Live")
+        assert item.inner_text().strip() == ""
+    finally:
+        lab_page.page.evaluate(save, "{}")

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import REASON
-from tests.browser.lab import TOKEN, Lab, find_chromium, open_browser
+from tests.browser.lab import TOKEN, Lab
 from tests.browser.lab_page import LabPage, deploy
 from tests.browser.notebook import SECONDS
 from tests.integration.notebook.conftest import end_services
@@ -19,7 +18,6 @@ from tests.polling import wait_until
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("notebook") is None, reason="pip install notebook"),
-    pytest.mark.skipif(find_chromium() is None, reason=REASON),
 ]
 
 
@@ -35,14 +33,12 @@ def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def shown(notebook7: Lab, tmp_path: Any) -> Iterator[LabPage]:
+def shown(notebook7: Lab, page: Any) -> LabPage:
     """The page with the list of files."""
-    with open_browser(tmp_path / "profile") as browser:
-        page = browser.new_page()
-        page.goto(f"{notebook7.url}/tree?token={TOKEN}")
-        page.wait_for_function("() => window.jupyterapp?.started", timeout=SECONDS * 1000)
-        page.evaluate("async () => { await window.jupyterapp.started; }")
-        yield LabPage(notebook7, page)
+    page.goto(f"{notebook7.url}/tree?token={TOKEN}")
+    page.wait_for_function("() => window.jupyterapp?.started", timeout=SECONDS * 1000)
+    page.evaluate("async () => { await window.jupyterapp.started; }")
+    return LabPage(notebook7, page)
 
 
 def test_the_sidebar_and_a_panel(shown: LabPage) -> None:

@@ -267,9 +267,7 @@ def test_a_test_request_goes_to_the_service_and_nowhere_else(server: Server, sit
             assert reply.status != 200 or name in ("code", "samples") or reply.data.get("status") != 200, (uri, name)
             assert time.monotonic() - time_before < 20
     assert foreign.connected == 0
-    store.update_service("svc", endpoint=endpoint, target="elsewhere")
-    assert server.post(f"{where}/score", body).status != 200
-    store.update_service("svc", endpoint=endpoint, target="local")
+    store.update_service("svc", endpoint=endpoint)
     assert server.post(f"{where}/score", body).data["status"] == 200
     foreign.socket.close()
 

@@ -56,9 +56,7 @@ def test_a_service_that_the_command_line_makes_is_seen_and_so_is_its_death(serve
     killed = time.monotonic()
     stream.until(has_service("svc", "unhealthy"))
     assert time.monotonic() - killed < SOON
-    subprocess.run(
-        [*command[:3], "service", "delete", "svc", "--yes"], cwd=site.folder, check=True, capture_output=True
-    )
+    subprocess.run([*command[:3], "service", "delete", "svc"], cwd=site.folder, check=True, capture_output=True)
     stream.until(lambda message: {"kind": "service", "workspace": site.ws.folder.id, "name": "svc"} in
                  message.get("event", {}).get("gone", []))  # fmt: skip
     for message in stream.messages[1:]:
