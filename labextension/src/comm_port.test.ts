@@ -102,6 +102,27 @@ test('after the kernel has gone views are told since when, and what waits is rej
   expect(channel.of('subscribe')).toHaveLength(1);
 });
 
+test('once the page is connected again the same comm serves, but not after the end of its kernel', () => {
+  const { channel, port } = connected();
+  const seen: number[] = [];
+  const lost: string[] = [];
+  port.subscribe('deployment', ref, (event) => seen.push(...(event.lines ?? []).map(({ n }) => n)), (since) => lost.push(since));
+  channel.deliver('event', channel.of('subscribe')[0]!.id, { lines: [line(1)] }, { seq: 1 });
+  port.interrupt();
+  port.interrupt(); // said for each attempt to connect
+  expect(lost).toHaveLength(1);
+  port.resume();
+  const again = channel.of('subscribe')[1]!;
+  expect(again.params).toMatchObject({ after: 1 });
+  channel.deliver('event', again.id, { lines: [line(2)] }, { seq: 1 });
+  expect(seen).toEqual([1, 2]);
+  port.interrupt();
+  port.lose();
+  port.resume();
+  expect(port.connected).toBe(false);
+  expect(channel.of('subscribe')).toHaveLength(2);
+});
+
 test('over another comm a subscription goes on after the last line that its view has', () => {
   const { channel, port } = connected();
   const seen: unknown[] = [];

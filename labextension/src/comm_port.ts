@@ -38,6 +38,7 @@ export class CommPort implements Port {
   focusCell?: Port['focusCell'];
 
   #channel: Channel | null = null;
+  #interrupted: Channel | null = null; // which serves again once the page is connected
   #stopListening: () => void = () => {};
   #lostSince = '';
   #lastId = 0;
@@ -55,6 +56,7 @@ export class CommPort implements Port {
   attach(channel: Channel): void {
     this.#stopListening();
     this.#channel = channel;
+    this.#interrupted = null;
     this.#lostSince = '';
     this.#stopListening = channel.listen((message) => this.#receive(message));
     for (const subscription of [...this.#subscriptions.values()]) this.#subscribeAgain(subscription);
@@ -62,6 +64,7 @@ export class CommPort implements Port {
 
   /** The comm is closed or the kernel gone: views are told since when, and nothing waits any longer. */
   lose(since = now()): void {
+    this.#interrupted = null;
     if (!this.#channel) return;
     this.#stopListening();
     this.#stopListening = () => {};
@@ -74,9 +77,17 @@ export class CommPort implements Port {
     for (const subscription of [...this.#subscriptions.values()]) subscription.onLost(since);
   }
 
-  /** Takes every subscription up again: events may have been missed. */
+  /** The page has lost its server. Views are told as if the kernel were gone, but the comm is there: see `resume`. */
+  interrupt(): void {
+    const channel = this.#channel ?? this.#interrupted;
+    this.lose();
+    this.#interrupted = channel;
+  }
+
+  /** The page is connected: every subscription is taken up again, since events may have been missed. */
   resume(): void {
-    if (this.#channel) this.attach(this.#channel);
+    const channel = this.#channel ?? this.#interrupted;
+    if (channel) this.attach(channel);
   }
 
   /** What nobody sees is looked at less often. */

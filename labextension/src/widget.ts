@@ -54,7 +54,8 @@ function watchConnection(model: Model, port: CommPort, signal?: AbortSignal): vo
   const kernel = model.widget_manager?.kernel;
   model.on('comm:close', () => port.lose());
   const onStatus = (_: unknown, status: string) => {
-    if (/^(dead|(auto)?restarting|terminating|unknown)$/.test(status)) port.lose();
+    if (status === 'unknown') port.interrupt(); // JupyterLab's word while its connection is down
+    else if (/^(dead|(auto)?restarting|terminating)$/.test(status)) port.lose();
   };
   const onConnection = (_: unknown, status: string) => {
     if (status === 'connected') port.resume();
