@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,14 +90,14 @@ class MldeployApp(LoggingConfigurable):
                 self._context = PanelContext(**(self._named_workspaces() or self._folder_of_the_server()))
             return self._context
 
-    def _subscribe(self, topic: Any, params: Any, send: Send) -> Subscription:
+    def _subscribe(self, topic: Any, params: Any, send: Send, is_full: Callable[[], bool]) -> Subscription:
         """Subscribes for a page, as `Subscriptions.subscribe`. In a thread."""
         with self._lock:
             if self._subscriptions is None:
                 from mldeploy_jupyter.panel import Subscriptions
 
                 self._subscriptions = Subscriptions(self.context, poll_seconds=self.poll_seconds)
-        return self._subscriptions.subscribe(topic, params, send)
+        return self._subscriptions.subscribe(topic, params, send, is_full)
 
     def _describe_error(self, error: Exception) -> dict[str, Any]:
         from mldeploy_jupyter.core.errors import MldeployError

@@ -26,7 +26,7 @@ class Streams:
 
     def __init__(
         self,
-        subscribe: Callable[[Any, Any, Send], Subscription],
+        subscribe: Callable[[Any, Any, Send, Callable[[], bool]], Subscription],
         describe_error: Callable[[Exception], Failure],
         *,
         max_streams: int,
@@ -99,6 +99,10 @@ class Stream:
             with suppress(RuntimeError):  # the server has ended meanwhile
                 self._loop.call_soon_threadsafe(self._changed.set)
 
+    def is_full(self) -> bool:
+        """Whether much waits to be written: lines of logs wait then, long before the page is cut off."""
+        return self.waiting_bytes > self._streams.max_bytes / 8
+
     async def take(self) -> bytes:
         """What is to be written next: events, or a sign of life. Waits for it; b"" when the stream has ended."""
         with suppress(TimeoutError):
@@ -160,7 +164,7 @@ class Stream:
             self.put({"id": id, "seq": seq, "event": event})
 
         try:
-            subscription = streams.subscribe(topic, params, send)
+            subscription = streams.subscribe(topic, params, send, self.is_full)
         except Exception as error:
             streams.give_place()
             self.put({"id": id, "failure": streams.describe_error(error)})

@@ -21,6 +21,7 @@ Message = dict[str, Any]
 
 MESSAGES_PER_SECOND = 300  # a Jupyter server drops what exceeds 1,000 a second, of the whole kernel
 BURST = 100  # messages that may leave at once
+FULL_CHARACTERS = 4_000_000  # that wait to be sent; lines of logs wait until there are fewer
 REQUEST_THREADS = 64  # at a time; more than a person can click
 
 
@@ -41,14 +42,20 @@ class Outbox:
     ) -> None:
         self._send, self._clock, self._sleep = send, clock, sleep
         self._waiting: deque[Message] = deque()
+        self._characters = 0  # of what waits
         self._changed = threading.Condition()
         self._running = False
         self._allowance, self._filled_at = float(BURST), clock()
+
+    def is_full(self) -> bool:
+        """Whether much waits to be sent. Nothing is refused, but what can wait should."""
+        return self._characters >= FULL_CHARACTERS
 
     def put(self, message: Message) -> None:
         """Queues a message. Safe to call from any thread."""
         with self._changed:
             self._waiting.append(message)
+            self._characters += len(message["body"])
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._run, name="mldeploy-panel-send", daemon=True).start()
@@ -60,6 +67,7 @@ class Outbox:
             if not self._waiting:
                 return False
             message = self._waiting.popleft()
+            self._characters -= len(message["body"])
         now = self._clock()
         self._allowance = min(BURST, self._allowance + (now - self._filled_at) * MESSAGES_PER_SECOND)
         self._filled_at = now
@@ -148,7 +156,7 @@ class PanelConnection:
             self._put("event", id, event, seq=seq)
 
         try:
-            subscription = self._subscriptions.subscribe(topic, params, send)
+            subscription = self._subscriptions.subscribe(topic, params, send, self._outbox.is_full)
         except Exception as error:
             if not isinstance(error, MldeployError):
                 import logging

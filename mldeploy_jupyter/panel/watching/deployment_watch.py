@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +20,13 @@ from mldeploy_jupyter.panel.deployments.timelines import (
     first_timeline,
     open_journal,
 )
-from mldeploy_jupyter.panel.log_lines import Line
-from mldeploy_jupyter.panel.watching.watch import NEVER, Tools, View, Watch, send_lines
+from mldeploy_jupyter.panel.watching.watch import FULL_SECONDS, NEVER, Backlog, Tools, View, Watch, send_lines
 
 POLL_SECONDS = 0.1  # between two looks at the journal's size
 TIMELINE_SECONDS = 0.25  # at least, between two timelines
 SILENT_SECONDS = 2.0  # without an event, after which the runner is checked
 READ_BYTES = 500_000  # of the journal at one look, so that a long one keeps no other view waiting
-BACKLOG_LINES = 5000  # at one look, for the same reason
+BACKLOG_BATCHES = 10  # of up to 500 lines at one look, for the same reason
 RING_LINES = 100_000  # that a new view is sent of the lines before; older ones count as lost, and can be asked for
 
 
@@ -44,8 +41,7 @@ class DeploymentWatch(Watch):
         self._reader = JournalReader(self._path)
         self._timeline = first_timeline(self._found)
         self._is_dirty = False  # whether the views have not got the timeline as it is
-        # Lines before those that the views get as they come, each with the number after which they begin.
-        self._backlogs: dict[View, tuple[int, Iterator[Line]]] = {}
+        self._backlogs: dict[View, Backlog] = {}  # lines before those that the views get as they come
         self._timeline_at = float("-inf")
         self._event_at = self._checked_at = tools.clock()
 
@@ -57,8 +53,10 @@ class DeploymentWatch(Watch):
             if view.is_new:
                 self._begin(view)
         self._send_backlogs()
-        if behind or self._backlogs:
+        if behind or any(not view.is_full() for view in self._backlogs):
             return now
+        if self._backlogs:
+            return now + FULL_SECONDS
         if self._timeline.ended:
             return NEVER
         if now - max(self._event_at, self._checked_at) >= SILENT_SECONDS:
@@ -88,7 +86,11 @@ class DeploymentWatch(Watch):
         apply_events(self._timeline, events)
         lines = [line for event in events if (line := journal_line(event, self._timeline.started)) is not None]
         for view in self.views:
-            if not view.is_new and view not in self._backlogs:
+            if view.is_new or view in self._backlogs or not lines:
+                continue
+            if view.is_full():
+                self._take_from_log(view, view.after or 0)
+            else:
                 send_lines(view, lines)
 
     def _end_by_record(self, now: float) -> None:
@@ -116,22 +118,22 @@ class DeploymentWatch(Watch):
             view.send({"lost": lost})
         view.is_new, view.after = False, begin
         if log.last > begin:
-            self._backlogs[view] = begin, log.lines(begin)
+            self._take_from_log(view, begin)
+
+    def _take_from_log(self, view: View, begin: int) -> None:
+        """From now on the view gets the lines after that number from the log, until it has all that is written."""
+        self._backlogs[view] = Backlog(view, begin, read_log(self._context, self._found).lines(begin))
 
     def _send_backlogs(self) -> None:
         """Sends the next lines of each backlog. Once a view has all that was written, it gets the rest as it comes."""
-        for view, (begin, lines) in list(self._backlogs.items()):
-            if view not in self.views:
-                del self._backlogs[view]
-                continue
-            some = list(islice(lines, BACKLOG_LINES))
-            send_lines(view, some)
-            if len(some) == BACKLOG_LINES:
+        for view, backlog in list(self._backlogs.items()):
+            if view in self.views and backlog.send_some(BACKLOG_BATCHES):
                 continue
             del self._backlogs[view]
-            log, after = read_log(self._context, self._found), view.after or 0
-            if log.last > after > begin:  # more was written meanwhile
-                self._backlogs[view] = after, log.lines(after)
+            after = view.after or 0
+            # More was written meanwhile:
+            if view in self.views and read_log(self._context, self._found).last > after > backlog.begin:
+                self._take_from_log(view, after)
 
     def _send_timeline(self, now: float) -> None:
         event = {"timeline": self._describe()}

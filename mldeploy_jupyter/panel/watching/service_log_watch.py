@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.log_lines import Line
 from mldeploy_jupyter.panel.services.log import open_log
-from mldeploy_jupyter.panel.watching.watch import Tools, View, Watch, send_lines
+from mldeploy_jupyter.panel.watching.watch import FULL_SECONDS, Backlog, Tools, View, Watch
 
 BUSY_SECONDS = 0.1  # between two looks while lines come
 IDLE_SECONDS = 2.0  # between two looks at a log that is quiet
 QUIET_AFTER = 10.0  # seconds without a line
 UNSEEN_SECONDS = 10.0  # between two looks while nobody can see a view
-LINES_A_LOOK = 5000
+BATCHES_A_LOOK = 10  # of up to 500 lines
 TAIL_LINES = 5000  # that a new view is sent; older ones can be asked for
 
 
@@ -27,7 +24,7 @@ class ServiceLogWatch(Watch):
         self._log = open_log(context, params)
         self._signature: Any = None
         self._written_at = tools.clock()
-        self._unfinished: dict[View, Iterator[Line]] = {}
+        self._backlogs: dict[View, Backlog] = {}
 
     def _look(self, now: float) -> float:
         signature = self._log.signature()
@@ -38,15 +35,13 @@ class ServiceLogWatch(Watch):
         for view in self.views:
             if view.is_new:
                 self._begin(view)
-            if view not in self._unfinished and self._log.last > (view.after or 0):
-                self._unfinished[view] = self._log.lines(view.after or 0)
-        for view, lines in list(self._unfinished.items()):
-            some = list(islice(lines, LINES_A_LOOK)) if view in self.views else []
-            send_lines(view, some)
-            if len(some) < LINES_A_LOOK:
-                del self._unfinished[view]
-        if self._unfinished:
-            return now
+            if view not in self._backlogs and self._log.last > (after := view.after or 0):
+                self._backlogs[view] = Backlog(view, after, self._log.lines(after))
+        for view, backlog in list(self._backlogs.items()):
+            if view not in self.views or not backlog.send_some(BATCHES_A_LOOK):
+                del self._backlogs[view]
+        if self._backlogs:
+            return now if any(not view.is_full() for view in self._backlogs) else now + FULL_SECONDS
         if not self.visible:
             return now + UNSEEN_SECONDS
         return now + (BUSY_SECONDS if now - self._written_at < QUIET_AFTER else IDLE_SECONDS)

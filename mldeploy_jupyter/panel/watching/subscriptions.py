@@ -81,8 +81,12 @@ class Subscriptions:
         self._woken = threading.Event()
         self._running = False
 
-    def subscribe(self, topic: str, params: Any, send: Send) -> Subscription:
+    def subscribe(
+        self, topic: str, params: Any, send: Send, is_full: Callable[[], bool] = lambda: False
+    ) -> Subscription:
         """Sends what is, then what changes, to `send`, in the watching thread; until the returned object is called.
+
+        While `is_full` returns True, lines of logs wait.
 
         Raises `UserErrorException` for parameters that cannot be used, and the error of a service, deployment or
         workspace that is not there or cannot be read.
@@ -97,7 +101,7 @@ class Subscriptions:
         with self._lock:
             known = self._watches.get(key)
         watch = known or found.make(self._context, values, self._tools)  # may take a while, so without the lock
-        view = View(send, values.get("after"))
+        view = View(send, values.get("after"), is_full)
         with self._lock:
             watch = self._watches.setdefault(key, watch)
             watch.add(view)

@@ -16,6 +16,8 @@ Send = Callable[[Event], Any]
 
 NEVER = float("inf")
 
+FULL_SECONDS = 0.05  # until a view that is full is looked at again: it takes a few megabytes in that time
+
 RETRY_SECONDS = 1.0  # after an error, such as a store that is away; twice as long after each further one
 RETRY_LIMIT = 8.0
 
@@ -36,11 +38,16 @@ class Tools:
 
 
 class View:
-    """One subscriber. `after` is the number of the last line that it has, None for none."""
+    """One subscriber. `after` is the number of the last line that it has, None for none.
 
-    def __init__(self, send: Send, after: int | None = None) -> None:
+    While `is_full` is true, what was sent is still on its way: lines wait in their log until there is room, so that a
+    long log and a slow page cost no memory.
+    """
+
+    def __init__(self, send: Send, after: int | None = None, is_full: Callable[[], bool] = lambda: False) -> None:
         self._send = send
         self.after = after
+        self.is_full = is_full
         self.is_new = True
         self.is_broken = False
         self.visible = True
@@ -134,5 +141,28 @@ def pause_after(errors: int) -> float:
 def send_lines(view: View, lines: Iterable[Line]) -> None:
     """Sends the lines that the view has not got."""
     for batch in batches(shorten_line(line) for line in lines if line["n"] > (view.after or 0)):
-        view.send({"lines": batch})
-        view.after = batch[-1]["n"]
+        _send_batch(view, batch)
+
+
+class Backlog:
+    """Lines that a view is sent as it takes them. `begin` is the number after which they begin."""
+
+    def __init__(self, view: View, begin: int, lines: Iterable[Line]) -> None:
+        self.begin, self._view = begin, view
+        self._batches = batches(shorten_line(line) for line in lines)
+
+    def send_some(self, most: int) -> bool:
+        """Sends at most that many batches, and none to a view that is full. False when there are no more."""
+        for _ in range(most):
+            if self._view.is_full():
+                return True
+            batch = next(self._batches, None)
+            if batch is None:
+                return False
+            _send_batch(self._view, batch)
+        return True
+
+
+def _send_batch(view: View, batch: list[Line]) -> None:
+    view.send({"lines": batch})
+    view.after = batch[-1]["n"]

@@ -25,7 +25,7 @@ class Subscribed:
         self.ended: list[str] = []
         self.visible: dict[str, bool] = {}
 
-    def subscribe(self, topic: Any, params: Any, send: Send) -> Any:
+    def subscribe(self, topic: Any, params: Any, send: Send, is_full: Callable[[], bool]) -> Any:
         if topic == "wrong":
             raise UserErrorException("no such topic")
         self.sends[topic] = send

@@ -13,6 +13,7 @@ import pytest
 from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.notebook.panel_connection import (
     BURST,
+    FULL_CHARACTERS,
     MESSAGES_PER_SECOND,
     Outbox,
     PanelConnection,
@@ -46,7 +47,7 @@ class Topics:
         self.may_begin = threading.Event()
         self.may_begin.set()
 
-    def subscribe(self, topic: str, params: Any, send: Callable[[Any], Any]) -> Subscribed:
+    def subscribe(self, topic: str, params: Any, send: Callable[[Any], Any], is_full: Callable[[], bool]) -> Subscribed:
         self.may_begin.wait(30)
         if topic == "refused":
             raise WebserviceException("there is no service 'x'", why="w", hint="h", code="WebserviceNotFound")
@@ -180,12 +181,27 @@ def test_messages_leave_in_order_and_below_the_servers_limit() -> None:
     outbox._running = True  # the test sends
     count = 3000
     for number in range(count):
-        outbox.put({"n": number})
+        outbox.put({"n": number, "body": ""})
     while outbox.send_next():
         pass
     assert [message["n"] for _, message in sent] == list(range(count))
     assert sent[BURST - 1][0] == 0.0  # at once
     assert now[0] == pytest.approx((count - BURST) / MESSAGES_PER_SECOND, rel=0.05)
+
+
+def test_an_outbox_is_full_while_megabytes_wait() -> None:
+    sent: list[Message] = []
+    outbox = Outbox(sent.append)
+    outbox._running = True  # the test sends
+    for _ in range(4):
+        assert not outbox.is_full()
+        outbox.put({"body": "x" * (FULL_CHARACTERS // 4)})
+    assert outbox.is_full()
+    outbox.send_next()
+    assert not outbox.is_full()
+    while outbox.send_next():
+        pass
+    assert len(sent) == 4 and outbox._characters == 0
 
 
 def test_bodies_are_ascii_with_lone_surrogates_kept_and_nan_as_null() -> None:

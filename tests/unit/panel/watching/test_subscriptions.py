@@ -16,7 +16,7 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import MldeployError, StoreError
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.deployment import journal_path
-from mldeploy_jupyter.panel import Subscriptions
+from mldeploy_jupyter.panel import Subscriptions, log_lines
 from mldeploy_jupyter.panel.watching import deployment_watch, service_log_watch
 from mldeploy_jupyter.serving.log import entry
 from mldeploy_jupyter.serving.log.service_log import ServiceLog
@@ -75,7 +75,8 @@ def test_a_view_gets_what_is_and_then_what_changes(site: Site, subscriptions: Su
 def test_every_line_comes_once_whenever_a_view_joins(
     site: Site, subscriptions: Subscriptions, pass_time: Pass, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deployment_watch, "BACKLOG_LINES", 10)
+    monkeypatch.setattr(deployment_watch, "BACKLOG_BATCHES", 1)
+    monkeypatch.setattr(log_lines, "LINES_A_BATCH", 10)
     monkeypatch.setattr(deployment_watch, "READ_BYTES", 2000)
     journal = site.begin()
     views = []
@@ -121,6 +122,42 @@ def test_a_flood_is_four_timelines_a_second_and_batches_of_lines(
     assert len(lines_of(events)) == 12_000
     assert len(timelines_of(events)) <= 4 * 4 + 2
     assert max(len(event["lines"]) for event in events if "lines" in event) <= 500
+
+
+@pytest.mark.parametrize("topic", ["deployment", "serviceLog"])
+def test_a_full_view_gets_its_lines_once_there_is_room_and_delays_no_other(
+    site: Site, subscriptions: Subscriptions, pass_time: Pass, monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    monkeypatch.setattr(log_lines, "LINES_A_BATCH", 10)
+    params = {"deployment": "d1"} if topic == "deployment" else {"service": "churn"}
+    journal = site.begin()
+    log = ServiceLog(site.folder.services / "churn" / "logs" / "service.log")
+
+    def write_hundred(first: int) -> None:
+        texts = [str(number) for number in range(first, first + 100)]
+        if topic == "serviceLog":
+            write(log, *texts)
+        for text in texts if topic == "deployment" else ():
+            journal.write("check", "log", text)
+
+    write_hundred(0)
+    full, slow = [False], list[dict[str, Any]]()
+    other = watch(subscriptions, topic, **params)
+    subscriptions.subscribe(topic, params, slow.append, lambda: full[0] or len(lines_of(slow)) == 30)
+    pass_time(3)
+    assert lines_of(slow) == [str(number) for number in range(30)]
+    assert len(lines_of(other)) == 100
+    full[0] = True
+    slow.append({"lines": [{"text": "room"}]})
+    write_hundred(100)
+    pass_time(3)
+    assert len(lines_of(slow)) == 31 and len(lines_of(other)) == 200
+    full[0] = False
+    pass_time(3)
+    write_hundred(200)
+    pass_time(3)
+    expected = [str(number) for number in range(300)]
+    assert lines_of(slow) == [*expected[:30], "room", *expected[30:]] and lines_of(other) == expected
 
 
 def test_a_dead_runner_is_found_after_two_silent_seconds(
@@ -243,7 +280,8 @@ def write(log: ServiceLog, *texts: str) -> None:
 def test_a_services_log_is_followed_through_rotation(
     site: Site, subscriptions: Subscriptions, pass_time: Pass, log: ServiceLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_log_watch, "LINES_A_LOOK", 7)
+    monkeypatch.setattr(service_log_watch, "BATCHES_A_LOOK", 1)
+    monkeypatch.setattr(log_lines, "LINES_A_BATCH", 7)
     write(log, *(f"old {number}" for number in range(20)))
     events = watch(subscriptions, "serviceLog", service="churn")
     pass_time(0)
