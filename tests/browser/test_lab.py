@@ -257,7 +257,9 @@ def test_two_pages_show_the_same(lab: Lab, lab_page: LabPage, browser: Any) -> N
     page.close()
 
 
-def test_a_server_that_is_restarted_is_found_again(lab: Lab, lab_page: LabPage, churn: str) -> None:
+def test_a_server_that_is_restarted_is_found_again(lab: Lab, browser: Any, churn: str) -> None:
+    page = browser.new_page()  # JupyterLab's own requests fail meanwhile, which is no fault here
+    lab_page = LabPage(lab, page).open()
     lab_page.show_sidebar()
     lab_page.wait_for_row(churn, "Live")
     lab.close()
@@ -269,6 +271,7 @@ def test_a_server_that_is_restarted_is_found_again(lab: Lab, lab_page: LabPage, 
     lab_page.wait_for_row(churn, "Live")
     deploy(lab, "after-restart")
     lab_page.wait_for_row("after-restart", "Live")
+    page.close()
 
 
 def test_without_the_server_extension_panels_in_notebooks_work(page: Any, tmp_path: Path) -> None:
