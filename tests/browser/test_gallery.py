@@ -58,7 +58,6 @@ UNREACHED = """() => [...document.querySelectorAll(
 }).map((element) => element.outerHTML.slice(0, 120))"""
 
 
-@pytest.fixture(scope="module")
 def look(page: Any, address: str, **query: str) -> None:
     page.goto(address + "?" + "&".join(f"{name}={value}" for name, value in query.items()))
     page.wait_for_selector("body[data-ready]")
