@@ -56,12 +56,13 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
+            "JUPYTER_PATH": str(folder / "checkout"),  # before the environment, which may have an older copy
             "PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}",
         }
         page_config = folder / "config" / "labconfig" / "page_config.json"
         page_config.parent.mkdir(parents=True)
         page_config.write_text(json.dumps(PAGE_CONFIG))
-        install_extension(private["DATA"], private["CONFIG"])
+        install_extension(folder / "checkout", private["CONFIG"])
         for plugin, values in SETTINGS.items():
             path = folder / "settings" / f"{plugin}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)

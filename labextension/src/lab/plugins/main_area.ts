@@ -1,7 +1,7 @@
 /** Panels and forms in the main area: tabs that are there again after a reload. */
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import { WidgetTracker } from '@jupyterlab/apputils';
-import { SplitPanel, type Widget } from '@lumino/widgets';
+import type { SplitPanel, Widget } from '@lumino/widgets';
 import { h } from 'preact';
 import type { Port, ServiceRef } from '../../protocol';
 import { FormPlace } from '../../ui/form_place';
@@ -161,23 +161,20 @@ export class MainArea {
     // Its name must be known before it is added: a layout that is restored puts aside what it does not know.
     if (!tracker.has(widget)) await tracker.add(widget);
     // Notebook 7 has one document in its main area; what is beside it stands below.
-    if (!widget.isAttached) {
-      const isBelow = !hasTabs(this.#app);
-      shell.add(widget, isBelow ? 'down' : 'main');
-      if (isBelow) unfold(widget);
-    }
+    const isBelow = !hasTabs(this.#app);
+    if (!widget.isAttached) shell.add(widget, isBelow ? 'down' : 'main');
     shell.activateById(widget.id);
+    if (isBelow) requestAnimationFrame(() => unfold(widget)); // it has sizes once it is shown
     return widget;
   }
 }
 
 /** Gives the area below the document a height: Notebook 7 opens it with none. One that has a height keeps it. */
 function unfold(widget: Widget): void {
-  let split = widget.parent;
-  while (split && !(split instanceof SplitPanel && split.orientation === 'vertical')) split = split.parent;
-  if (!(split instanceof SplitPanel)) return;
-  const [above = 1, below = 0] = split.relativeSizes();
-  if (below < (above + below) / 5) split.setRelativeSizes([3, 2]);
+  let split = widget.parent as SplitPanel | null;
+  while (split && split.orientation !== 'vertical') split = split.parent as SplitPanel | null;
+  const [above = 1, below = 0] = split?.relativeSizes() ?? [];
+  if (below < (above + below) / 5) split?.setRelativeSizes([3, 2]);
 }
 
 /** Whether the main area takes more than the document of the page. */
