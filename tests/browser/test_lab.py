@@ -22,8 +22,8 @@ from tests.polling import wait_until
 
 pytestmark = pytest.mark.slow
 
-# Wanted are 1 s from the moment that the command line has made a service until its row is there, and 2 s until its death
-# is seen. A busy machine takes a few times as long; what it took is printed.
+# Wanted are 1 s from the moment that the command line has made a service until its row is there, and 2 s until its
+# death is seen. A busy machine takes a few times as long; what it took is printed.
 FOUND_SECONDS = 4.0
 DEATH_SECONDS = 8.0
 TRIES = 3  # the best of them counts: the machine may be busy with other things
