@@ -227,6 +227,7 @@ def test_a_notice_says_what_ended_out_of_sight(lab: Lab, lab_page: LabPage, tmp_
     notice = page.locator(".Toastify__toast").filter(has_text="unseen is live")
     notice.wait_for(timeout=60_000)
     wait_until(lambda: "live" in (lab_page.panel("seen").get_attribute("aria-label") or ""), 60)
+    lab_page.wait_for_row("seen", "Live")  # so the list has heard of its end while its panel is in sight
     notice.get_by_role("button", name="Open").click()
     lab_page.panel("unseen").wait_for()
     assert not page.locator(".Toastify__toast").filter(has_text="seen is live").filter(has_not_text="unseen").count()

@@ -87,6 +87,7 @@ def describe_update(context: PanelContext, parameters: Mapping[str, Any]) -> dic
         *_setting_fields(compute_type, section=""),
     ]
     values = {"models": list(service.models), "entry_script": "", **current_settings(service)}
+    values["port"] = values.get("port") or None  # 0 stands for any free one, as an empty field does
     values = {field["key"]: values.get(field["key"]) for field in fields}
     number = max([revision["number"] for revision in service.revisions], default=0) + 1
     return {"form": "update", "title": f"Update {service.name}", "submit": f"Update to revision {number}",

@@ -11,6 +11,7 @@ import mmap
 import os
 import tempfile
 import threading
+import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -174,6 +175,8 @@ class Slot:
 class Scoreboard:
     """The shared memory. `fd` may be handed to another process, which opens it with `Scoreboard(fd)`.
 
+    A file that it has made itself is closed when nothing refers to it any more.
+
     Slot 0 keeps the counts of dead workers. Only the supervisor calls `assign_slot` and `retire_slot`.
     """
 
@@ -182,6 +185,7 @@ class Scoreboard:
         if fd is None:
             fd = _create_memory_file()
             os.ftruncate(fd, size)  # pages that are never written take no memory
+            weakref.finalize(self, os.close, fd).atexit = False
         self.fd = fd
         self._memory = mmap.mmap(fd, size)
         self.service_fields = memoryview(self._memory)[:_SERVICE_BYTES].cast("Q")

@@ -38,9 +38,10 @@ REQUIRED, INVALID = "a token is required", "the token is not valid"
 
 EXPIRED, NOT_YET = "the token has expired", "the token is not valid yet"
 
-NOW = int(time.time())
+NOW = int(time.time())  # when the tests are collected; they may run an hour later
+DAY = 86_400
 
-CLAIMS = {"aud": "t", "iat": NOW, "nbf": NOW, "exp": NOW + 3600}
+CLAIMS = {"aud": "t", "iat": NOW, "nbf": NOW, "exp": NOW + DAY}
 
 
 def part(value: Any) -> str:
@@ -96,7 +97,7 @@ ATTACKS: dict[str, tuple[bytes | None, str]] = {
     ),
     "expired": (f"authorization: Bearer {tokens.sign(SECRET, 't', NOW - 3700)}".encode(), EXPIRED),
     "expired long ago": (f"authorization: Bearer {tokens.sign(SECRET, 't', 0)}".encode(), EXPIRED),
-    "not yet valid": (f"authorization: Bearer {tokens.sign(SECRET, 't', NOW + 600)}".encode(), NOT_YET),
+    "not yet valid": (f"authorization: Bearer {tokens.sign(SECRET, 't', NOW + DAY)}".encode(), NOT_YET),
     "for ever": (f"authorization: Bearer {forge(HS256, {**CLAIMS, 'exp': None})}".encode(), INVALID),
     "until infinity": (f"authorization: Bearer {forge(HS256, {**CLAIMS, 'exp': 1e999})}".encode(), INVALID),
     "without an end": (f"authorization: Bearer {forge(HS256, {'aud': 't', 'iat': NOW})}".encode(), INVALID),
