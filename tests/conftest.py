@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-MAX_LEFT_OPEN = 100  # files that a whole run may leave open: caches of libraries, and what lasts for the session
+MAX_LEFT_OPEN = 400  # files of a whole run: caches of libraries, what lasts for the session, connections that stay open
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -124,8 +124,8 @@ def choose_models(
 
     `registered` are the ids of the models that this session registered in the workspace, oldest first. A service keeps
     its own, in newer versions that were registered since. A script that was written since its last deployment brings
-    the models it was checked with, and the model registered last unless another service has that. A new service gets
-    the model that it is named after, unless the script's options named others.
+    the models it was checked with, else the model registered last unless another service has that. A new service gets
+    the model that it is named after, unless its script was checked with others.
     """
     last = list(registered[-1:])
     own = _with_newer_versions(origin, registered, store)
@@ -134,12 +134,12 @@ def choose_models(
         checked_here = session.workspace == service[0] != ""
         if session.named_models and checked_here:
             return list(session.named_models), "those of the last %%entry_script"
-        namesake = find_namesake(store, service[1]) if origin is None and store is not None and service[1] else ""
-        if namesake:
-            return [namesake], LAST_REGISTERED if [namesake] == last else NAMESAKE
         # None was registered since the script's check.
         if session.passed_models and checked_here and last == session.registered_before:
             return list(session.passed_models), "those of the last %%entry_script"
+        namesake = find_namesake(store, service[1]) if origin is None and store is not None and service[1] else ""
+        if namesake:
+            return [namesake], LAST_REGISTERED if [namesake] == last else NAMESAKE
     if origin is not None and (
         (origin.live and not (meant and session.script_service is None))
         or any(_name(model) in map(_name, own) for model in last)

@@ -6,7 +6,7 @@ What the word behind the backticks means:
     ```python                a cell, run in the page's kernel
     ```python file=NAME      a file that the reader saves (any language)
     ```text                  directly below a Python block: what that block shows
-    ```text norun            shown only
+    ```python norun          shown only (any language)
 
 In outputs `...` stands for any text. A command or cell whose output has a line `error:` must fail, any other must not.
 """
@@ -104,6 +104,8 @@ class Reader:
             page = page.replace(text, real)
         blocks = blocks_of(page)
         for index, block in enumerate(blocks):
+            if "norun" in block.words:
+                continue
             if block.file:
                 path = self.folder / block.file
                 path.parent.mkdir(parents=True, exist_ok=True)

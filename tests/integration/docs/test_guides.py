@@ -13,7 +13,7 @@ from tests.integration.docs.pages import Block, Reader, blocks_of, commands_of, 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 NETWORK = {"environments.md"}
 OWN_TEST = {"team-store.md"}
-NOTHING_TO_RUN = {"troubleshooting.md", "jupyterlab.md"}  # about symptoms, and about what is clicked
+NOTHING_TO_RUN = {"troubleshooting.md", "jupyterlab.md", "front-ends.md"}  # symptoms, clicks, other programs
 PAGES = sorted(page.name for page in GUIDES.glob("*.md") if page.name not in OWN_TEST | NOTHING_TO_RUN)
 
 

@@ -71,7 +71,7 @@ last = ask("service.describe", **svc)["result"]["deployment"]
 for topic, params in (("deployment", {"deployment": last}), ("service", svc), ("serviceLog", svc)):
     panels._subscriptions.subscribe(topic, params, events.append)
     asked.append(topic)
-for name in ("history", "keys", "openapi", "samples", "tests", "code", "log", "logText"):
+for name in ("history", "events", "keys", "openapi", "samples", "tests", "code", "log", "logText"):
     assert ask("service." + name, **svc)["ok"], name
 ask("service.list", all=True)
 panels._subscriptions.subscribe("overview", {}, events.append)
