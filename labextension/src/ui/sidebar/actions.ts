@@ -1,6 +1,6 @@
 import type { ModelSummary, ModelVersion, Order, Port, Requests, ServiceSummary } from '../../protocol';
 import { writeClipboard } from '../parts';
-import type { Doings } from './doings';
+import type { Activities } from './activity';
 import type { Action } from './menu';
 import type { Row } from './rows';
 import type { Shell } from './shell';
@@ -10,7 +10,7 @@ export interface Acting {
   port: Port;
   shell: Shell;
   words: Words;
-  doings: Doings;
+  activities: Activities;
   lost: boolean; // nothing can be ordered
   actionsOf: (row: Row) => Action[];
   toggleDetails: (key: string) => void;
@@ -19,7 +19,7 @@ export interface Acting {
 
 /** What can be done with a service now. What its state, its target or the front end cannot do is absent. */
 export function serviceActions(key: string, one: ServiceSummary, acting: Acting): Action[] {
-  const { port, words, doings, lost } = acting;
+  const { port, words, activities, lost } = acting;
   const ref = { service: one.service, workspace: one.workspace };
   const can = (order: Order) => !lost && one.can.includes(order);
   const actions: Action[] = [];
@@ -38,15 +38,15 @@ export function serviceActions(key: string, one: ServiceSummary, acting: Acting)
   if (port.insertCell && !lost && !gone) add('insert', words.insertCell, () => insert(key, acting, () => port.request('service.cell', ref)));
   const orders: Action[] = [];
   const order = (name: 'start' | 'restart' | 'stop', label: string, word: string) => {
-    if (can(name)) orders.push({ id: name, label, act: () => doings.run(key, word, () => port.request(`service.${name}`, ref)) });
+    if (can(name)) orders.push({ id: name, label, act: () => activities.run(key, word, () => port.request(`service.${name}`, ref)) });
   };
   if (one.deploying && can('cancel') && one.deployment) {
-    orders.push({ id: 'cancel', label: words.cancel, act: () => doings.run(key, words.cancelling, () => port.request('deployment.cancel', { deployment: one.deployment, workspace: one.workspace })) });
+    orders.push({ id: 'cancel', label: words.cancel, act: () => activities.run(key, words.cancelling, () => port.request('deployment.cancel', { deployment: one.deployment, workspace: one.workspace })) });
   }
   order('start', words.start, words.starting);
   order('restart', words.restart, words.restarting);
   order('stop', words.stop, words.stopping);
-  if (can('delete')) orders.push({ id: 'delete', label: words.deleteAsk, danger: true, act: () => doings.put(key, { question: true }) });
+  if (can('delete')) orders.push({ id: 'delete', label: words.deleteAsk, danger: true, act: () => activities.put(key, { question: true }) });
   return joined(actions, orders);
 }
 
@@ -62,7 +62,7 @@ export function modelActions(key: string, model: ModelSummary, acting: Acting): 
 }
 
 export function versionActions(key: string, model: ModelSummary, version: ModelVersion, acting: Acting): Action[] {
-  const { words, doings, lost } = acting;
+  const { words, activities, lost } = acting;
   const actions = deployActions(key, version.id, model.workspace, acting);
   const open = acting.areDetailsOpen(key);
   const rest: Action[] = [{ id: 'details', label: open ? words.hideDetails : words.showDetails, act: () => acting.toggleDetails(key) }];
@@ -72,8 +72,8 @@ export function versionActions(key: string, model: ModelSummary, version: ModelV
       act: () => {
         const by = version.usedBy;
         // The server refuses it, too; nobody types an id to learn that.
-        if (by.length) doings.put(key, { failure: { code: 'in-use', error: words.inUse(version.id, by.length), cause: words.usedBy(by.join(', ')), hint: words.inUseHint } });
-        else doings.put(key, { question: true });
+        if (by.length) activities.put(key, { failure: { code: 'in-use', error: words.inUse(version.id, by.length), cause: words.usedBy(by.join(', ')), hint: words.inUseHint } });
+        else activities.put(key, { question: true });
       },
     });
   }
@@ -94,26 +94,26 @@ function joined(first: Action[], second: Action[]): Action[] {
   return [...first, ...second.map((action, at) => (at === 0 && first.length ? { ...action, apart: true } : action))];
 }
 
-export async function copy(key: string, { doings, words }: Acting, text: () => Promise<string>): Promise<void> {
+export async function copy(key: string, { activities, words }: Acting, text: () => Promise<string>): Promise<void> {
   let found: string;
   try {
     found = await text();
   } catch (reason) {
-    return doings.run(key, '', () => Promise.reject(reason));
+    return activities.run(key, '', () => Promise.reject(reason));
   }
   await writeClipboard(found).then(
-    () => doings.flash(key, words.copied),
-    () => doings.flash(key, words.couldNotCopy),
+    () => activities.flash(key, words.copied),
+    () => activities.flash(key, words.couldNotCopy),
   );
 }
 
-function insert(key: string, { doings, words, port }: Acting, ask: () => Promise<{ text: string }>): void {
+function insert(key: string, { activities, words, port }: Acting, ask: () => Promise<{ text: string }>): void {
   ask().then(
     ({ text }) => {
       port.insertCell?.(text);
-      doings.flash(key, words.inserted);
+      activities.flash(key, words.inserted);
     },
-    reason => doings.run(key, '', () => Promise.reject(reason)),
+    reason => activities.run(key, '', () => Promise.reject(reason)),
   );
 }
 

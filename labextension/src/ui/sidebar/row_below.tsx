@@ -3,30 +3,30 @@ import type { Port } from '../../protocol';
 import { moment } from '../format';
 import { FailureMessage, IconButton } from '../parts';
 import { icon } from '../icons';
-import type { Doing, Doings } from './doings';
+import type { Activities, Activity } from './activity';
 import { NameQuestion } from './name_question';
 import type { Row, ServiceRow, VersionRow } from './rows';
 import type { Words } from './words';
 
-interface BelowProps { row: Row; doing: Doing | undefined; doings: Doings; words: Words; port: Port; keep: (row: ServiceRow | VersionRow) => void; forget: (key: string) => void; focus: (key: string) => void; now: Date }
+interface BelowProps { row: Row; activity: Activity | undefined; activities: Activities; words: Words; port: Port; keep: (row: ServiceRow | VersionRow) => void; forget: (key: string) => void; focus: (key: string) => void; now: Date }
 
 /** Null when there is nothing below the row. */
 export function drawBelow(props: BelowProps) {
-  const { row, doing, doings, words, forget, focus, now } = props;
+  const { row, activity, activities, words, forget, focus, now } = props;
   const dismiss = () => {
-    doings.put(row.key, null);
+    activities.put(row.key, null);
     focus(row.key);
     forget(row.key);
   };
-  const failure = doing?.failure ?? (row.kind === 'workspace' && row.open ? row.workspace.failure : null);
+  const failure = activity?.failure ?? (row.kind === 'workspace' && row.open ? row.workspace.failure : null);
   const parts = [
     row.kind === 'version' && row.open ? <Details row={row} words={words} now={now} key="details" /> : null,
-    doing?.question && (row.kind === 'service' || row.kind === 'version') ? <DeleteQuestion {...props} row={row} onNo={dismiss} key="question" /> : null,
-    failure ? <FailureMessage failure={failure} onDismiss={doing?.failure ? dismiss : undefined} key="failure" /> : null,
-    doing?.said ? (
+    activity?.question && (row.kind === 'service' || row.kind === 'version') ? <DeleteQuestion {...props} row={row} onNo={dismiss} key="question" /> : null,
+    failure ? <FailureMessage failure={failure} onDismiss={activity?.failure ? dismiss : undefined} key="failure" /> : null,
+    activity?.said ? (
       <div class="mld-Confirm" role="status" key="said">
         {icon('done')}
-        <p class="mld-Grow">{doing.said}</p>
+        <p class="mld-Grow">{activity.said}</p>
         <IconButton icon="close" label={words.dismiss} onClick={dismiss} />
       </div>
     ) : null,
@@ -34,14 +34,14 @@ export function drawBelow(props: BelowProps) {
   return parts.length ? <>{parts}</> : null;
 }
 
-function DeleteQuestion({ row, doings, words, port, keep, focus, onNo }: BelowProps & { row: ServiceRow | VersionRow; onNo: () => void }) {
+function DeleteQuestion({ row, activities, words, port, keep, focus, onNo }: BelowProps & { row: ServiceRow | VersionRow; onNo: () => void }) {
   const { key } = row;
   if (row.kind === 'version') {
     const { id } = row.version;
     const remove = (confirm: string) => {
       keep(row);
       focus(key);
-      doings.run(key, words.deleting, () => port.request('model.delete', { model: id, workspace: row.model.workspace, confirm }), ({ text }) => ({ said: text || words.nothingLeft }));
+      activities.run(key, words.deleting, () => port.request('model.delete', { model: id, workspace: row.model.workspace, confirm }), ({ text }) => ({ said: text || words.nothingLeft }));
     };
     return <NameQuestion name={id} question={words.askDeleteVersion(id)} yes={words.deleteVersion} words={words} onYes={remove} onNo={onNo} />;
   }
@@ -49,7 +49,7 @@ function DeleteQuestion({ row, doings, words, port, keep, focus, onNo }: BelowPr
   const remove = (confirm: string) => {
     keep(row);
     focus(key);
-    doings.run(key, words.deleting, () => port.request('service.delete', { service, workspace, confirm }), ({ text, left }) =>
+    activities.run(key, words.deleting, () => port.request('service.delete', { service, workspace, confirm }), ({ text, left }) =>
       left.length
         ? { failure: { code: 'left', error: words.notAllGone, cause: words.left(left.join(', ')), hint: words.deleteAgain } }
         : { said: [text, words.nothingLeft].filter(Boolean).join(' ') },

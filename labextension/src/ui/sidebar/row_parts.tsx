@@ -6,12 +6,12 @@ import { icon } from '../icons';
 import { Mid } from '../parts';
 import { SERVICE_LOOKS } from '../words';
 import { type Acting, copy } from './actions';
-import type { Doing } from './doings';
+import type { Activity } from './activity';
 import { SideIcon, targetIcon } from './icons';
 import type { GroupRow, ModelRow, Row, ServiceRow, VersionRow } from './rows';
 import type { Words } from './words';
 
-interface Drawn<R extends Row> { row: R; acting: Acting; doing: Doing | undefined; onMenu: (at: { x: number; y: number }) => void; now: Date }
+interface Drawn<R extends Row> { row: R; acting: Acting; activity: Activity | undefined; onMenu: (at: { x: number; y: number }) => void; now: Date }
 
 export function GroupNode({ row }: { row: GroupRow }) {
   return (
@@ -24,16 +24,16 @@ export function GroupNode({ row }: { row: GroupRow }) {
   );
 }
 
-export function ServiceNode({ row, acting, doing, onMenu }: Drawn<ServiceRow>) {
+export function ServiceNode({ row, acting, activity, onMenu }: Drawn<ServiceRow>) {
   const { service } = row;
   const { port, words, lost } = acting;
   const look = lost ? SERVICE_LOOKS.unknown : SERVICE_LOOKS[service.state];
-  const spins = doing?.busy || (!lost && service.state === 'deploying');
+  const spins = activity?.busy || (!lost && service.state === 'deploying');
   return (
     <>
-      <span class="mld-State" data-state={doing?.busy ? 'running' : look.state}>{icon(doing?.busy ? 'busy' : look.icon, { spin: spins })}</span>
+      <span class="mld-State" data-state={activity?.busy ? 'running' : look.state}>{icon(activity?.busy ? 'busy' : look.icon, { spin: spins })}</span>
       <Mid text={service.service} tail={tailOf(service.service)} />{' '}
-      <End doing={doing} title={service.since && exact(service.since)} word={<>{serviceWord(row, words, lost)}{service.note && !lost ? <span class="mld-Node-note" data-short={/^\d/.test(service.note) || undefined}> {service.note}</span> : null}</>}>
+      <End activity={activity} title={service.since && exact(service.since)} word={<>{serviceWord(row, words, lost)}{service.note && !lost ? <span class="mld-Node-note" data-short={/^\d/.test(service.note) || undefined}> {service.note}</span> : null}</>}>
         {port.openPanel && service.state !== 'deleted' ? <RowButton label={words.openPanel} act={() => port.openPanel?.({ service: service.service, workspace: service.workspace })}><SideIcon name="open" /></RowButton> : null}
         {service.scoringUri ? <RowButton label={words.copyUri} act={() => void copy(row.key, acting, async () => service.scoringUri)}>{icon('copy')}</RowButton> : null}
         {acting.actionsOf(row).length ? <MoreButton words={words} onMenu={onMenu} /> : null}
@@ -42,19 +42,19 @@ export function ServiceNode({ row, acting, doing, onMenu }: Drawn<ServiceRow>) {
   );
 }
 
-export function ModelNode({ row, acting, doing, onMenu }: Drawn<ModelRow>) {
+export function ModelNode({ row, acting, activity, onMenu }: Drawn<ModelRow>) {
   const { model } = row;
   return (
     <>
       {icon('chevron')}
       <SideIcon name="model" />
       <Mid text={model.model} tail={tailOf(model.model)} />{' '}
-      <End doing={doing} word={acting.words.versions(model.versions.length)}><InsertButton row={row} acting={acting} onMenu={onMenu} /></End>
+      <End activity={activity} word={acting.words.versions(model.versions.length)}><InsertButton row={row} acting={acting} onMenu={onMenu} /></End>
     </>
   );
 }
 
-export function VersionNode({ row, acting, doing, onMenu, now }: Drawn<VersionRow>) {
+export function VersionNode({ row, acting, activity, onMenu, now }: Drawn<VersionRow>) {
   const { version } = row;
   const { words } = acting;
   return (
@@ -62,7 +62,7 @@ export function VersionNode({ row, acting, doing, onMenu, now }: Drawn<VersionRo
       {icon('chevron')}
       <span>{version.version}</span>{' '}
       <span class="mld-Muted mld-Cut" title={version.created && exact(version.created)}>{versionWord(version, words, now)}</span>{' '}
-      <End doing={doing} word={version.bytes === null ? '' : size(version.bytes)}><InsertButton row={row} acting={acting} onMenu={onMenu} /></End>
+      <End activity={activity} word={version.bytes === null ? '' : size(version.bytes)}><InsertButton row={row} acting={acting} onMenu={onMenu} /></End>
     </>
   );
 }
@@ -78,8 +78,8 @@ function InsertButton({ row, acting, onMenu }: { row: ModelRow | VersionRow; act
 }
 
 /** The state's word; the actions take its place while the pointer or the focus is on the row, and an order's word both. */
-function End({ word, doing, title, children }: { word: ComponentChildren; doing: Doing | undefined; title?: string; children: ComponentChildren }) {
-  if (doing?.word) return <span class="mld-Node-end mld-mod-doing">{doing.word}</span>;
+function End({ word, activity, title, children }: { word: ComponentChildren; activity: Activity | undefined; title?: string; children: ComponentChildren }) {
+  if (activity?.word) return <span class="mld-Node-end mld-mod-activity">{activity.word}</span>;
   return (
     <>
       <span class="mld-Node-end" title={title || undefined}>{word}</span>
@@ -133,8 +133,8 @@ function versionWord({ usedBy, created }: ModelVersion, words: Words, now: Date)
 const tailOf = (name: string) => (name.length < 6 ? 0 : name.length < 14 ? 3 : 7);
 
 /** The row in one sentence, which has what is seen in the same order. */
-export function describeRow(row: Row, words: Words, lost: boolean, doing: Doing | undefined, now: Date): string {
-  if (doing?.word) return [row.kind === 'version' ? `${row.version.id}, ${versionWord(row.version, words, now)}` : row.label, doing.word].join(', ');
+export function describeRow(row: Row, words: Words, lost: boolean, activity: Activity | undefined, now: Date): string {
+  if (activity?.word) return [row.kind === 'version' ? `${row.version.id}, ${versionWord(row.version, words, now)}` : row.label, activity.word].join(', ');
   if (row.kind === 'service') {
     const { note, revision } = row.service;
     const word = serviceWord(row, words, lost) + (note && !lost ? ` ${note}` : '');

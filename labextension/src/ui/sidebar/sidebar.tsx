@@ -6,7 +6,7 @@ import { icon } from '../icons';
 import { Announcer, Button, FailureMessage } from '../parts';
 import { useId } from '../port_context';
 import { type Acting, modelActions, serviceActions, versionActions } from './actions';
-import { useDoings } from './doings';
+import { useActivities } from './activity';
 import { useDrag } from './drag';
 import { SideIcon } from './icons';
 import { type Action, ContextMenu, type OpenMenu } from './menu';
@@ -36,7 +36,7 @@ export interface SidebarProps {
 export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current, show }: SidebarProps) {
   const words = useMemo(() => makeWords(trans), [trans]);
   const { port } = overview;
-  const doings = useDoings();
+  const activities = useActivities();
   const [told, setTold] = useState('');
   const [filter, setFilter] = useState('');
   const [menu, setMenu] = useState<OpenMenu | null>(null);
@@ -51,8 +51,8 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   useOverview(overview, changes => {
     for (const { before, now: service } of changes) {
       const key = `s ${keyOf((service ?? before)!.workspace, (service ?? before)!.service)}`;
-      if (service || doings.of(key)?.busy || kept[key]) doings.settle(key);
-      else doings.put(key, null);
+      if (service || activities.of(key)?.busy || kept[key]) activities.settle(key);
+      else activities.put(key, null);
     }
     const said = announce(changes, words);
     if (!!overview.lostSince !== wasLost.current) setTold(overview.lostSince ? words.lost : words.connected);
@@ -77,7 +77,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   const found = filter.trim() ? words.found(services.shown, models.shown) : '';
 
   const acting: Acting = {
-    port, shell, words, doings, lost,
+    port, shell, words, activities, lost,
     actionsOf: row => actionsOf(row, acting),
     toggleDetails: key => folds.set(key, !folds.isOpen(key, false), false),
     areDetailsOpen: key => folds.isOpen(key, false),
@@ -95,7 +95,7 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   };
   const drag = useDrag(port, shell, lost);
   const draw = (row: Row) => {
-    const parts = { acting, doing: doings.of(row.key), now, onMenu: (at: { x: number; y: number }) => openMenu(row, at) };
+    const parts = { acting, activity: activities.of(row.key), now, onMenu: (at: { x: number; y: number }) => openMenu(row, at) };
     if (row.kind === 'service') return <ServiceNode row={row} {...parts} />;
     if (row.kind === 'model') return <ModelNode row={row} {...parts} />;
     return row.kind === 'version' ? <VersionNode row={row} {...parts} /> : <GroupNode row={row} />;
@@ -103,11 +103,11 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   const tree = {
     stale: lost,
     chosen: current ? keyOfCurrent(current, overview) : opened,
-    describe: (row: Row) => describeRow(row, words, lost, doings.of(row.key), now),
+    describe: (row: Row) => describeRow(row, words, lost, activities.of(row.key), now),
     draw,
     below: (row: Row) =>
       drawBelow({
-        row, words, doings, port, now, doing: doings.of(row.key), focus: focusOf,
+        row, words, activities, port, now, activity: activities.of(row.key), focus: focusOf,
         keep: one => setKept(before => ({ ...before, [one.key]: one })),
         forget: key => setKept(({ [key]: _, ...rest }) => rest),
       }),

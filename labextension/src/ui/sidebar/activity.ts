@@ -3,7 +3,7 @@ import type { Failure } from '../../protocol';
 import { asFailure } from '../port_context';
 
 /** What happens in a row: an order that is carried out, a question, and what came of it. */
-export interface Doing {
+export interface Activity {
   word?: string; // stands for the state: "Stopping…", "Copied"
   busy?: boolean;
   failure?: Failure;
@@ -14,30 +14,30 @@ export interface Doing {
 const FLASH = 2000; // milliseconds that "Copied" stands
 const SETTLE = 3000; // milliseconds at most between an order's answer and the state that it made
 
-export interface Doings {
-  of: (key: string) => Doing | undefined;
-  put: (key: string, doing: Doing | null) => void;
+export interface Activities {
+  of: (key: string) => Activity | undefined;
+  put: (key: string, activity: Activity | null) => void;
   /** Shows a word for a moment. */
   flash: (key: string, word: string) => void;
   /** Shows a word until the order is answered and its row has changed. What it answers goes to `then`. */
-  run: <A>(key: string, word: string, act: () => Promise<A>, then?: (answer: A) => Doing | null) => void;
+  run: <A>(key: string, word: string, act: () => Promise<A>, then?: (answer: A) => Activity | null) => void;
   /** The row has changed: an order is over as soon as it is answered. */
   settle: (key: string) => void;
 }
 
-export function useDoings(): Doings {
-  const [all, setAll] = useState<Record<string, Doing>>({});
+export function useActivities(): Activities {
+  const [all, setAll] = useState<Record<string, Activity>>({});
   const timers = useRef(new Map<string, ReturnType<typeof setTimeout>>());
   const changed = useRef(new Set<string>()); // rows that changed before their order was answered
   const now = useRef(all);
   now.current = all;
   useEffect(() => () => timers.current.forEach(timer => clearTimeout(timer)), []);
-  const put = (key: string, doing: Doing | null) => {
+  const put = (key: string, activity: Activity | null) => {
     clearTimeout(timers.current.get(key));
     timers.current.delete(key);
     setAll(before => {
       const { [key]: _, ...rest } = before;
-      return doing ? { ...rest, [key]: doing } : rest;
+      return activity ? { ...rest, [key]: activity } : rest;
     });
   };
   const end = (key: string, after: number) => timers.current.set(key, setTimeout(() => put(key, null), after));
