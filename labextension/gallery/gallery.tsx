@@ -3,7 +3,7 @@ import { render } from 'preact';
 import type { Port, Service, Timeline, Topics } from '../src/protocol';
 import { type FakePort, fakePort } from '../src/testing/fake_port';
 import * as samples from '../src/testing/samples';
-import { FormPanel } from '../src/ui/form';
+import { FormPanel } from '../src/ui/forms/form';
 import { Panel } from '../src/ui/panel';
 import { Overview, type Shell, Sidebar, StatusItem } from '../src/ui/sidebar';
 

@@ -10,7 +10,7 @@ import { CommPort } from './comm_port';
 import { notebookActions, type WidgetManager } from './notebook_actions';
 import type { Form } from './protocol';
 import { isNotebookPage, KEPT_MS, Page, rememberView, type Subject } from './page';
-import { type Begun, FormPlace } from './ui/form_place';
+import { type Begun, FormPlace } from './ui/forms/form_place';
 import { Panel } from './ui/panel';
 
 /** What anywidget gives of a model. */

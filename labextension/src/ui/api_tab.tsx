@@ -1,9 +1,9 @@
 import { useMemo, useState } from 'preact/hooks';
 import type { Service } from '../protocol';
-import type { OpenApi, Operation, Schema } from './input_schema';
+import type { OpenApi, Operation, Schema } from './inline_test/input_schema';
 import { Awaited, Button, Scroll } from './parts';
 import { refOf, useRequest } from './port_context';
-import { isArray } from './json_text';
+import { isArray } from './inline_test/json_text';
 import { listed } from './format';
 
 interface Row { name: string; type: string; required: boolean; sample: string }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ago, clock, count, duration, elapsed, exact, moment, offset, size } from './format';
-import { type OpenApi, type Schema, cellText, emptyValue, fits, readInput, typedValue } from './input_schema';
-import { JsonError, formatJson, fromPlain, parseJson, setAt } from './json_text';
+import { type OpenApi, type Schema, cellText, emptyValue, fits, readInput, typedValue } from './inline_test/input_schema';
+import { JsonError, formatJson, fromPlain, parseJson, setAt } from './inline_test/json_text';
 
 describe('figures', () => {
   it.each([[null, ''], [-1, '0.0 s'], [0, '0.0 s'], [0.0094, '9.4 ms'], [0.00996, '10 ms'], [0.0994, '99 ms'], [0.0996, '0.1 s'], [38.24, '38.2 s'], [59.94, '59.9 s'], [59.96, '1 min 0 s'], [84, '1 min 24 s'], [7500, '2 h 5 min']])('%s seconds are %s', (seconds, text) => {

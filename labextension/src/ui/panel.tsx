@@ -8,15 +8,15 @@ import { Facts } from './facts';
 import { clock, title } from './format';
 import { History } from './history';
 import { type IconName, icon } from './icons';
-import { LogView } from './log';
-import { LogBuffer } from './log_buffer';
+import { LogView } from './log/log';
+import { LogBuffer } from './log/log_buffer';
 import { Announcer, Button, CopyButton, FailureMessage, Fold, Marked, Menu, type MenuItem, Mid, focusControl, tellCutText, writeClipboard } from './parts';
 import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
-import { ServiceLog } from './service_log';
+import { ServiceLog } from './log/service_log';
 import { SettingsTab } from './settings_tab';
 import { Stages, useSecondsSince } from './stages';
 import { Tabs, type TabSpec } from './tabs';
-import { TestTab } from './test_tab';
+import { TestTab } from './inline_test/test_tab';
 import { DEPLOYMENT_LOOKS, SERVICE_LOOKS, SIMPLE, announcement, deploymentWord, elapsedWord, isRunning, revisionWord, sinceWord, summary } from './words';
 
 export interface PanelProps extends ServiceRef {

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Service } from '../protocol';
 import { DeleteQuestion } from './delete_question';
-import { FormView } from './form';
+import { FormView } from './forms/form';
 import { title } from './format';
 import { Button, Confirm, FailureMessage } from './parts';
 import { refOf, useOrder, usePort } from './port_context';

@@ -4,7 +4,7 @@ import { WidgetTracker } from '@jupyterlab/apputils';
 import type { SplitPanel, Widget } from '@lumino/widgets';
 import { h } from 'preact';
 import type { Port, ServiceRef } from '../../protocol';
-import { FormPlace } from '../../ui/form_place';
+import { FormPlace } from '../../ui/forms/form_place';
 import { Panel } from '../../ui/panel';
 import type { Overview } from '../../ui/sidebar';
 import { SERVICE_LOOKS } from '../../ui/words';

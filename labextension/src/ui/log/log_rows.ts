@@ -1,5 +1,5 @@
 /** Which rows a log shows, which of them match a search, and where each one is. */
-import type { LogLine, Stage } from '../protocol';
+import type { LogLine, Stage } from '../../protocol';
 import type { LogBuffer } from './log_buffer';
 import { ESCAPED, plain } from './log_text';
 

@@ -1,4 +1,4 @@
-import type { LogLine } from '../protocol';
+import type { LogLine } from '../../protocol';
 
 const PAUSE_MS = 200; // at least, between two times that listeners are told
 const LOOK_BACK = 16; // lines: as many progress bars may run at once

@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
-import type { Answer } from '../protocol';
-import { clock, count, milliseconds, size } from './format';
-import { Highlighted } from './highlight';
-import { icon } from './icons';
+import type { Answer } from '../../protocol';
+import { clock, count, milliseconds, size } from '../format';
+import { Highlighted } from '../highlight';
+import { icon } from '../icons';
 import { formatJson, parseJson } from './json_text';
-import { CopyButton, FailureMessage, Fold } from './parts';
+import { CopyButton, FailureMessage, Fold } from '../parts';
 
 const colour = (part: number) => `mld-c${(part % 5) + 1}`; // the style sheet has five
 

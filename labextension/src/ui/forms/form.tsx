@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../protocol';
-import { plural } from './format';
-import { Highlighted } from './highlight';
-import { icon } from './icons';
-import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Pick, Segments, withValue, focusControl } from './parts';
-import { PortProvider, asFailure, useOrder, usePort, useId } from './port_context';
-import { isArray } from './json_text';
-import { listed } from './format';
+import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../../protocol';
+import { plural } from '../format';
+import { Highlighted } from '../highlight';
+import { icon } from '../icons';
+import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Pick, Segments, withValue, focusControl } from '../parts';
+import { PortProvider, asFailure, useOrder, usePort, useId } from '../port_context';
+import { isArray } from '../inline_test/json_text';
+import { listed } from '../format';
 
 type Values = Record<string, unknown>;
 type Begun = Requests['form.submit'][1];

@@ -1,9 +1,9 @@
 import { useState } from 'preact/hooks';
-import type { Form, Port } from '../protocol';
+import type { Form, Port } from '../../protocol';
 import { FormPanel } from './form';
-import { icon } from './icons';
-import { Panel } from './panel';
-import { Button } from './parts';
+import { icon } from '../icons';
+import { Panel } from '../panel';
+import { Button } from '../parts';
 
 /** What a form began: a deployment, or, without one, the model that it registered. */
 export interface Begun {

@@ -1,8 +1,8 @@
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/preact';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { FormCheck, Port } from '../protocol';
-import { type FakePort, fakePort } from '../testing/fake_port';
-import * as samples from '../testing/samples';
+import type { FormCheck, Port } from '../../protocol';
+import { type FakePort, fakePort } from '../../testing/fake_port';
+import * as samples from '../../testing/samples';
 import { FormPanel } from './form';
 
 afterEach(cleanup);

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { line, stages } from '../testing/samples';
+import { line, stages } from '../../testing/samples';
 import { LogBuffer } from './log_buffer';
 import { HEADING, Layout, ROW, findMatches, findRow, isLine, listRows } from './log_rows';
 import { overwrite, parse, plain } from './log_text';

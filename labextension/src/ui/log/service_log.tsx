@@ -1,8 +1,8 @@
 import { useMemo } from 'preact/hooks';
-import type { Service } from '../protocol';
+import type { Service } from '../../protocol';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
-import { refOf, usePort, useTopic } from './port_context';
+import { refOf, usePort, useTopic } from '../port_context';
 
 /** The service's own log, as it is written. */
 export function ServiceLog({ service }: { service: Service }) {

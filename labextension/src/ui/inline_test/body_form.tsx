@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { icon } from './icons';
+import { icon } from '../icons';
 import { type Scalar, type Shape, cellText, emptyRow, fits, typedValue } from './input_schema';
 import { type Json, JsonError, type Path, formatJson, getAt, parseJson, setAt } from './json_text';
 import { parseBlock } from './paste';
-import { Button, IconButton, Message, Scroll, withValue } from './parts';
-import { useId } from './port_context';
+import { Button, IconButton, Message, Scroll, withValue } from '../parts';
+import { useId } from '../port_context';
 
 export interface Problem { path: Path; text: string }
 

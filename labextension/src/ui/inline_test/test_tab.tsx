@@ -1,12 +1,12 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Answer, Body, Failure, Requests, Service } from '../protocol';
+import type { Answer, Body, Failure, Requests, Service } from '../../protocol';
 import { AnswerView } from './answer';
 import { BodyForm, JsonEditor, type Problem } from './body_form';
-import { clock, milliseconds, size } from './format';
+import { clock, milliseconds, size } from '../format';
 import { type Input, type OpenApi, emptyValue, fits, readInput, type Shape } from './input_schema';
 import { type Json, formatJson, getAt, parseJson } from './json_text';
-import { Awaited, Button, CopyButton, FailureMessage, Message, Pick, Segments, consume } from './parts';
-import { asFailure, refOf, usePort, useRequest } from './port_context';
+import { Awaited, Button, CopyButton, FailureMessage, Message, Pick, Segments, consume } from '../parts';
+import { asFailure, refOf, usePort, useRequest } from '../port_context';
 
 /** What stands in the form of a service without a sample. A script that takes any JSON mostly reads `data`, as in v1. */
 function firstValue(shape: Shape): Json {

@@ -1,13 +1,13 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Failure, LogLine, Stage } from '../protocol';
-import { clock, count, offset, plural } from './format';
-import { icon } from './icons';
+import type { Failure, LogLine, Stage } from '../../protocol';
+import { clock, count, offset, plural } from '../format';
+import { icon } from '../icons';
 import type { LogBuffer } from './log_buffer';
 import { HEADING, type HeadingRow, Layout, ROW, type Row, findMatches, findRow, headingOf, isLine, listRows, searchPattern } from './log_rows';
 import { parse, plain } from './log_text';
-import { CopyButton, FailureMessage, IconButton, Pick, consume, withValue } from './parts';
-import { asFailure } from './port_context';
-import { STAGE_LOOKS } from './words';
+import { CopyButton, FailureMessage, IconButton, Pick, consume, withValue } from '../parts';
+import { asFailure } from '../port_context';
+import { STAGE_LOOKS } from '../words';
 
 const OVERSCAN = 12; // rows drawn above and below those in view
 const NEAR_END = 4; // pixels from the end within which the log still follows
