@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+Refuse = Callable[[], str]
 
 
 class ConnectionRefused(Exception):
@@ -21,7 +24,7 @@ class CheckingAdapter(HTTPAdapter):
     other end cannot change. The check comes after connecting, so that what it finds also held when connecting.
     """
 
-    def __init__(self, refuse: Callable[[], str]) -> None:
+    def __init__(self, refuse: Refuse) -> None:
         self._refuse = refuse
         super().__init__()
 
@@ -29,26 +32,59 @@ class CheckingAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **options)
         refuse = self._refuse
 
-        def check(connection: HTTPConnection) -> None:
-            reason = refuse()
-            if reason:
-                connection.close()
-                raise ConnectionRefused(reason)
+        def make_pool(*args: Any, **options: Any) -> _Pool:
+            pool = _Pool(*args, **options)
+            pool.refuse = refuse
+            return pool
 
-        class Connection(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                check(self)
+        def make_tls_pool(*args: Any, **options: Any) -> _TlsPool:
+            pool = _TlsPool(*args, **options)
+            pool.refuse = refuse
+            return pool
 
-        class Pool(HTTPConnectionPool):
-            ConnectionCls = Connection
+        self.poolmanager.pool_classes_by_scheme = {"http": make_pool, "https": make_tls_pool}
 
-        class TlsConnection(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                check(self)
 
-        class TlsPool(HTTPSConnectionPool):
-            ConnectionCls = TlsConnection
+class _Connection(HTTPConnection):
+    # Weak: an idle connection is kept until its pool is freed, which it would be never if the connection knew `refuse`,
+    # and with it who made the adapter.
+    pool: weakref.ref[_Pool]
 
-        self.poolmanager.pool_classes_by_scheme = {"http": Pool, "https": TlsPool}
+    def connect(self) -> None:
+        super().connect()
+        _check(self, self.pool())
+
+
+class _TlsConnection(HTTPSConnection):
+    pool: weakref.ref[_TlsPool]
+
+    def connect(self) -> None:
+        super().connect()
+        _check(self, self.pool())
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+    refuse: Refuse
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
+        connection.pool = weakref.ref(self)
+        return connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+    refuse: Refuse
+
+    def _new_conn(self) -> Any:
+        connection: Any = super()._new_conn()
+        connection.pool = weakref.ref(self)
+        return connection
+
+
+def _check(connection: HTTPConnection, pool: _Pool | _TlsPool | None) -> None:
+    reason = pool.refuse() if pool is not None else "its session has ended"
+    if reason:
+        connection.close()
+        raise ConnectionRefused(reason)

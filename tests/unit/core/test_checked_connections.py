@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from threading import Thread
@@ -119,3 +121,25 @@ def test_a_redirect_is_not_followed() -> None:
     assert client.post(b"{}").status_code == 307
     client.close()
     assert target.close() == [] and len(listener.close()) == 1
+
+
+def test_a_client_that_is_used_no_more_is_freed_with_its_connections(listener: Listener) -> None:
+    class Owner:
+        """As a service: what checks its connections belongs to it, and it has the client."""
+
+        def __init__(self) -> None:
+            self.client = ScoringClient(listener.uri, self.key, refuse=self.refuse)
+
+        def key(self) -> str:
+            return ""
+
+        def refuse(self) -> str:
+            return ""
+
+    owner = Owner()
+    owner.client.run(b"1")
+    freed = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert freed() is None
+    wait_until(lambda: listener.closed == 1)
