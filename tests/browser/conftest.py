@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def session_lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The JupyterLab of all modules."""
     lab = Lab(tmp_path_factory.mktemp("lab"))
@@ -72,9 +72,12 @@ def lab(session_lab: Lab) -> Iterator[Lab]:
     end_services(session_lab.folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser with a profile of its own, as a context of Playwright."""
+    """A browser with a profile of its own, as a context of Playwright.
+
+    It ends with this package: its event loop runs in the main thread, where no other test could run one.
+    """
     if find_chromium() is None:
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(REASON)
@@ -83,7 +86,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield context
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the gallery, which is built once."""
     folder = tmp_path_factory.mktemp("gallery")
