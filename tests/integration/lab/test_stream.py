@@ -26,7 +26,7 @@ from tests.polling import wait_until
 from tests.unit.panel.protocol import check_event
 
 ROOT = Path(__file__).parents[3]
-SOON = 2.0  # seconds; the sidebar shows a new service within 1 s and a death within 2 s on a machine with time for it
+SOON = 8.0  # seconds; wanted are 2 on a quiet machine, and a busy one takes a few times as long
 
 
 def overview(id: str = "1") -> dict[str, Any]:
