@@ -46,10 +46,11 @@ def test_a_service_that_the_command_line_makes_is_seen_and_so_is_its_death(serve
     stream.until(lambda message: message.get("id") == "1")
     command = [sys.executable, "-m", "mldeploy_jupyter.cli", "model", "deploy", "-n", "svc", "--es", "score.py"]
     process = subprocess.Popen(command, cwd=site.folder, stdout=subprocess.DEVNULL)
-    stream.until(has_service("svc"))
+    first = stream.until(has_service("svc"))
     row = site.ws.folder.open_store().get_service("svc")
     assert row is not None
-    stream.until(has_service("svc", "live"))
+    if not has_service("svc", "live")(first):  # on a busy machine it may be live when it is first seen
+        stream.until(has_service("svc", "live"))
     assert process.wait(60) == 0
     os.kill(supervisor_pid(site), signal.SIGKILL)
     killed = time.monotonic()

@@ -104,7 +104,8 @@ print(json.dumps([found, sorted(set(asked)), len(events)]))
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("MLDEPLOY_HOME", str(tmp_path_factory.mktemp("home")))  # no store of another test is listed
     yield tmp_path
     end_services(tmp_path)
 
