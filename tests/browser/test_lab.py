@@ -145,6 +145,21 @@ def test_a_cell_that_gets_the_service_is_inserted(lab: Lab, lab_page: LabPage, c
     made.wait_for_state(made.panel(1), "live")
 
 
+def test_a_row_that_is_dropped_in_a_notebook_becomes_a_cell(lab: Lab, lab_page: LabPage, churn: str) -> None:
+    page = lab_page.page
+    make_notebook(lab, page, "'first'", "'second'")
+    lab_page.show_sidebar()
+    lab_page.wait_for_row(churn, "Live")
+    lab_page.row(churn).hover()
+    page.mouse.down()
+    box = page.locator(".jp-Notebook .jp-Cell").nth(1).bounding_box()
+    for step in range(1, 11):  # a drag begins, and says where it is, with moves
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] - 40 + 5 * step)
+    page.mouse.up()
+    wait_until(lambda: len(page.evaluate(SOURCES)) == 3, 20)
+    assert [("churn" in source) for source in page.evaluate(SOURCES)].count(True) == 1
+
+
 def test_a_model_file_is_registered_from_the_file_browser(lab: Lab, lab_page: LabPage, churn: str) -> None:
     page = lab_page.page
     (lab.folder / "price model.pkl").write_bytes(b"model")
