@@ -1,0 +1,74 @@
+"""The process: reads the order, runs the load, tells the parent how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from time import monotonic
+from typing import Any
+
+from mldeploy_jupyter.latency.generator.load import Load
+from mldeploy_jupyter.latency.generator.messages import LineReader, Order, Outbox, read_order
+from mldeploy_jupyter.latency.generator.recorder import Recorder
+
+STDIN, STDOUT = 0, 1
+
+
+async def run(order: Order, arrived: bytes, outbox: Outbox) -> None:
+    """Runs the load until its end, an order to end, or the end of standard input."""
+    loop = asyncio.get_running_loop()
+    samples = os.open(order.samples, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    origin = monotonic()
+    recorder = Recorder(samples, len(order.plan.services), origin)
+    load = Load(order.plan, order.payloads, recorder, outbox.put, outbox.flush, origin=origin)
+    reader = LineReader(arrived)
+
+    def handle(messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            if message["type"] == "key":
+                load.answer_key(message)
+            elif message["type"] == "cancel":
+                load.end("cancelled")
+
+    def read() -> None:
+        data = os.read(STDIN, 65536)
+        if not data:
+            loop.remove_reader(STDIN)
+            load.end("cancelled")
+            return
+        handle(reader.feed(data))
+
+    os.set_blocking(STDIN, False)
+    loop.add_reader(STDIN, read)
+    handle(reader.feed())
+    loop.add_signal_handler(signal.SIGTERM, load.end, "cancelled")
+    outbox.put({"type": "begun"})
+    try:
+        reason = await load.run()
+    finally:
+        loop.remove_reader(STDIN)
+        os.close(samples)
+    outbox.put(load.report(reason))
+
+
+def main() -> None:
+    order, arrived = read_order(lambda count: os.read(STDIN, count))
+    outbox = Outbox(STDOUT)
+    gc.disable()  # a collection would be measured as latency; between turns there is one
+    try:
+        if sys.platform == "win32":
+            asyncio.run(run(order, arrived, outbox))
+        else:
+            import uvloop
+
+            uvloop.run(run(order, arrived, outbox))
+        outbox.finish()
+    except BrokenPipeError:  # the parent is gone: nobody to tell
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

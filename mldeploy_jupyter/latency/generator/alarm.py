@@ -1,0 +1,84 @@
+"""Wakes at an exact time. The loop's own timers count whole milliseconds, which is longer than many answers take."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from time import monotonic
+
+EARLY = 50e-6  # seconds before the time that the kernel is asked to wake us; the rest is spent in a loop
+
+_CLOCK_MONOTONIC, _ABSOLUTE = 1, 1  # <time.h>, <sys/timerfd.h>
+_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_long) for name in ("every_s", "every_ns", "at_s", "at_ns")]
+
+
+class Alarm:
+    """Calls `ring()` at the time that was set last, on the monotonic clock, and not again until another is set.
+
+    `early` is the time in seconds that may be spent in a busy loop before each ringing.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None], early: float = EARLY) -> None:
+        self._loop, self._ring, self._early = loop, ring, early
+        self._when = 0.0
+        self._timer: asyncio.Handle | None = None
+        self._spec = _TimerSpec()
+        self._fd = -1
+        if sys.platform == "linux":
+            self._libc = ctypes.CDLL(None, use_errno=True)
+            self._fd = self._libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS)
+            if self._fd >= 0:
+                self._settime = self._libc.timerfd_settime
+                self._settime.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+                self._reference = ctypes.addressof(self._spec)
+                loop.add_reader(self._fd, self._wake)
+
+    def set(self, when: float) -> None:
+        """Rings at `when`, or at once when that is over."""
+        self._when = when
+        at = when - self._early
+        if self._fd >= 0:
+            seconds = int(at)
+            self._spec.at_s, self._spec.at_ns = seconds, max(1, int((at - seconds) * 1e9))  # two zeros would disarm it
+            self._settime(self._fd, _ABSOLUTE, self._reference, None)
+            return
+        self._cancel()
+        delay = at - monotonic() - 0.001  # the loop rounds to milliseconds
+        self._timer = self._loop.call_later(delay, self._spin) if delay > 0 else self._loop.call_soon(self._spin)
+
+    def close(self) -> None:
+        self._cancel()
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake(self) -> None:
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:
+            return  # another time was set since
+        when = self._when
+        while monotonic() < when:
+            pass
+        self._ring()
+
+    def _spin(self) -> None:
+        """Without a timer of the kernel: other events are handled in between."""
+        if monotonic() < self._when:
+            self._timer = self._loop.call_soon(self._spin)
+        else:
+            self._timer = None
+            self._ring()

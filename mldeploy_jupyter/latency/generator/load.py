@@ -1,0 +1,451 @@
+"""Carries a plan out: warm-up, then one turn of a service after the other, until the end or a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from statistics import median
+from time import monotonic
+from typing import Any
+
+from mldeploy_jupyter.latency.arrivals import plan_arrivals, plan_blocks
+from mldeploy_jupyter.latency.generator.alarm import Alarm
+from mldeploy_jupyter.latency.generator.connection import Answer, Request
+from mldeploy_jupyter.latency.generator.lag import PROBE_SECONDS, Watch
+from mldeploy_jupyter.latency.generator.pool import Pool
+from mldeploy_jupyter.latency.generator.recorder import Recorder
+from mldeploy_jupyter.latency.generator.turns import ClosedTurn, OpenTurn, Turn
+from mldeploy_jupyter.latency.payloads import Payload
+from mldeploy_jupyter.latency.plan import AUTO_RATE, AUTO_SHARE, LatencyPlan
+from mldeploy_jupyter.latency.recording import Outcome, Phase
+
+TICK_LOOKS = 10  # looks at the clock between two ticks, which do all that is not urgent: 50 ms
+
+PROGRESS_SECONDS = 0.25
+
+DEAD_SECONDS = 5.0  # without one answer, while every connection is refused or breaks
+
+DEAD_REQUESTS = 3  # of them, at least
+
+KEY_SECONDS = 1.0  # between two questions for the key of a service that answers 401
+
+LEAST_RATE = 0.1  # requests a second, where the generator chooses it
+
+LEAD_SECONDS = 0.005  # between the decision to begin a turn and its first request
+
+WARMUP_TIMEOUTS = 3  # in a row, after which the rest of the warm-up is left out
+
+RAMP_SHARE = 0.5  # of the requests of a step that must be answered well for the ramp to go on
+
+
+@dataclass
+class _Service:
+    """What the load knows of one service. Times are those of the monotonic clock."""
+
+    pool: Pool
+    name: str
+    cold: bool
+    warm_seconds: list[float] = field(default_factory=list)  # service times of the warm-up
+    refused_since: float | None = None
+    refusals: int = 0
+    dead: bool = False
+    finished: bool = False  # its ramp went as far as it can
+    key_asked: float = -KEY_SECONDS
+    rejected: int = 0  # answers 401 since the last new key
+    told: set[str] = field(default_factory=set)  # the kinds of notes that are written once
+    revision: int = 0
+    answered: int = 0  # requests of this turn with outcome OK
+    started: int = 0  # requests of this turn
+
+
+class Load:
+    """One run. `tell` sends a message to the parent, `is_orphan` says whether the parent is gone."""
+
+    def __init__(
+        self,
+        plan: LatencyPlan,
+        payloads: list[Payload],
+        recorder: Recorder,
+        tell: Callable[[dict[str, Any]], None],
+        flush: Callable[[], None],
+        *,
+        origin: float,
+        watch: Watch | None = None,
+    ) -> None:
+        self._plan, self._recorder, self._tell, self._flush = plan, recorder, tell, flush
+        self._origin = origin
+        self._loop = asyncio.get_running_loop()
+        self._draw = random.Random(plan.seed)
+        limit = (
+            max(plan.connections, *(int(step or 0) for step in plan.steps))
+            if plan.mode == "closed"
+            else plan.connections
+        )
+        self._services = [
+            _Service(
+                Pool(index, payloads, limit, plan.timeout, ask_key=self._ask_key, ended=self._ended),
+                service.name,
+                service.cold,
+            )
+            for index, service in enumerate(plan.services)
+        ]
+        for service, planned in zip(self._services, plan.services, strict=True):
+            service.pool.locate(planned.uri)
+        self._pending: dict[Request, Pool] = {}  # in the order in which they began
+        self._issued = 0
+        self._drained: asyncio.Future[None] | None = None
+        self._end: asyncio.Future[str] = self._loop.create_future()
+        self._limit_reached = False
+        self.rate, self.rate_reason = plan.rate, ""
+
+        self._turn: Turn | None = None
+        self._current = -1  # index of the service whose turn it is
+        self._block = -1
+        self._blocks = plan_blocks(plan, self._draw)
+        self._done_blocks: list[list[float]] = []
+        self._arrivals: dict[tuple[int, int], tuple[Iterator[float], float]] = {}
+
+        self.watch = watch or Watch()
+        self._looks = 0
+        self._ticked = monotonic()
+        self._next_progress = 0.0
+        self._parent = os.getppid()
+        self._alarm = Alarm(self._loop, self._look, early=0.0)
+
+    # -- the run --------------------------------------------------------------------------------------
+
+    async def run(self) -> str:
+        """Returns why the run ended: finished, cancelled, limit, slept or died."""
+        self._alarm.set(monotonic())
+        stop = self._loop.call_later(self._plan.max_seconds, self._stop_at_time_limit)
+        work = self._loop.create_task(self._work())
+        try:
+            both: set[asyncio.Future[Any]] = {work, self._end}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if self._end.done():
+                reason = self._end.result()
+            else:
+                work.result()
+                everyone_died = all(service.dead for service in self._services)
+                reason = "died" if everyone_died else "limit" if self._limit_reached else "finished"
+        finally:
+            stop.cancel()
+            work.cancel()
+            self._alarm.close()
+            if self._turn is not None:
+                self._turn.finish()
+        self._abandon(monotonic())
+        self._recorder.flush()
+        return reason
+
+    def end(self, reason: str) -> None:
+        """Ends the run now. What is under way is recorded as unfinished."""
+        if not self._end.done():
+            self._end.set_result(reason)
+
+    def report(self, reason: str) -> dict[str, Any]:
+        """The last message."""
+        lag = self.watch.lag
+        return {
+            "type": "end",
+            "reason": reason,
+            "elapsed": round(monotonic() - self._origin, 3),
+            "rate": self.rate,
+            "rate_reason": self.rate_reason,
+            "lag": {
+                "p50": _milliseconds(lag.quantile(0.5)),
+                "p99": _milliseconds(lag.quantile(0.99)),
+                "max": _milliseconds(lag.greatest),
+                "count": lag.count,
+            },
+            "blocks": self._done_blocks,
+            "services": [
+                {**self._count(index), "seconds": round(self._recorder.tallies[index].seconds, 3), "died": service.dead}
+                for index, service in enumerate(self._services)
+            ],
+        }
+
+    def _count(self, index: int) -> dict[str, Any]:
+        return {**self._recorder.tallies[index].to_dict(), "sent": self._services[index].pool.sent}
+
+    async def _work(self) -> None:
+        for index, service in enumerate(self._services):
+            await self._warm_up(index)
+            service.pool.sent = 0
+        if self._plan.mode == "open" and self._plan.ramp is None and self._plan.rate is None:
+            self._choose_rate()
+        turns = [list(blocks) for _, blocks in groupby(self._blocks, lambda block: (block.service, block.step))]
+        for blocks in turns:
+            service = self._services[blocks[0].service]
+            if self._limit_reached or not any(not each.dead for each in self._services):
+                return
+            if not service.dead and not service.finished:
+                await self._take_turn(service, blocks)
+
+    async def _warm_up(self, index: int) -> None:
+        """One request after the other. The first is the cold start of a service that has answered none."""
+        service, timeouts = self._services[index], 0
+        self._current = index
+        await service.pool.prepare()
+        for number in range(max(self._plan.warmup, int(service.cold))):
+            if self._at_limit() or service.dead:
+                return
+            refusals = service.refusals
+            phase = Phase.COLD_START if number == 0 and service.cold else Phase.WARM_UP
+            now = monotonic()
+            request = Request(now, now, index, phase, 0, 0)
+            self._start(service, request)
+            await self._drain()
+            timeouts = timeouts + 1 if monotonic() - now >= self._plan.timeout else 0
+            if timeouts == WARMUP_TIMEOUTS:
+                self._note(
+                    index, "warm-up", f"does not answer within {self._plan.timeout:g} s; the warm-up was cut short"
+                )
+                return
+            if service.refusals > refusals:
+                await asyncio.sleep(0.05)
+
+    def _choose_rate(self) -> None:
+        measured = [(1 / median(s.warm_seconds), s.name) for s in self._services if s.warm_seconds]
+        if not measured:
+            self.rate, self.rate_reason = 1.0, "no request of the warm-up was answered"
+        else:
+            reached, slowest = min(measured)
+            self.rate = min(AUTO_RATE, max(LEAST_RATE, float(f"{reached * AUTO_SHARE:.3g}")))
+            limit = f"half of it, at most {AUTO_RATE:g}/s"
+            self.rate_reason = f"one connection reached {reached:.3g}/s with {slowest} in the warm-up; {limit}"
+        self._note(-1, "rate", f"{self.rate:g} requests a second: {self.rate_reason}")
+
+    async def _take_turn(self, service: _Service, blocks: list[Any]) -> None:
+        first = blocks[0]
+        await service.pool.prepare()
+        gc.collect()
+        self._current, self._block = first.service, first.number
+        service.answered = service.started = 0
+        begin = monotonic() + LEAD_SECONDS
+        turn: Turn
+        if self._plan.mode == "closed":
+            turn = ClosedTurn(self, blocks, begin, int(self._plan.steps[first.step] or 1))
+        else:
+            key = (first.service, first.step)
+            if key not in self._arrivals:
+                rate = self._plan.steps[first.step] or self.rate or 1.0
+                due = plan_arrivals(rate, self._plan.arrivals, self._draw)
+                self._arrivals[key] = (due, next(due))
+            turn = OpenTurn(self, blocks, begin, *self._arrivals[key])
+        self._turn = turn
+        turn.start()
+        await turn.over
+        stopped = min(monotonic(), turn.end)
+        if isinstance(turn, OpenTurn):
+            self._arrivals[key] = (self._arrivals[key][0], turn.left)
+        await self._drain()
+        self._turn = None
+        self._recorder.tallies[first.service].seconds += stopped - begin
+        at = begin
+        for block in blocks:
+            if at < stopped:
+                seconds = min(block.seconds, stopped - at)
+                self._done_blocks.append(
+                    [block.number, block.service, block.step, round(at - self._origin, 6), round(seconds, 6)]
+                )
+            at += block.seconds
+        if self._plan.ramp is not None and service.answered < RAMP_SHARE * service.started:
+            service.finished = True
+            step = self._plan.steps[first.step] or 0
+            self._note(
+                first.service, "ramp", f"answers fewer than half of the requests at {step:g}; its ramp ends there"
+            )
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    def start_request(self, planned: float, block: int, step: int) -> bool:
+        service = self._services[self._current]
+        if service.dead or self._at_limit():
+            return False
+        self._block = block
+        service.started += 1
+        tally = self._recorder.tallies[self._current]
+        tally.planned += 1
+        self._start(service, Request(planned, monotonic(), self._current, Phase.MEASURED, block, step))
+        return True
+
+    def count_lag(self, seconds: float) -> None:
+        self.watch.lag.add(seconds)
+
+    def _start(self, service: _Service, request: Request) -> None:
+        self._issued += 1
+        self._pending[request] = service.pool
+        service.pool.send(request)
+
+    def _at_limit(self) -> bool:
+        if self._issued >= self._plan.max_requests and not self._limit_reached:
+            self._limit_reached = True
+            self._note(-1, "limit", f"ended after {self._issued:,} requests, its max_requests")
+        return self._limit_reached
+
+    def _ended(self, pool: Pool, request: Request, answer: Answer, done: float) -> None:
+        """Called by the pools, once for each request."""
+        if self._pending.pop(request, None) is None:
+            return
+        self._recorder.add(request, answer, done)
+        service, outcome = self._services[pool.index], answer.outcome
+        if outcome is Outcome.OK:
+            service.answered += 1
+            service.refused_since, service.refusals = None, 0
+            if request.phase == Phase.WARM_UP:
+                service.warm_seconds.append(done - request.sent)
+            if answer.revision != service.revision:
+                self._meet_revision(pool.index, service, answer.revision)
+        else:
+            self._count_failure(service, request, answer, done)
+        if self._turn is not None:
+            self._turn.ended(outcome)
+        if not self._pending and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _meet_revision(self, index: int, service: _Service, revision: int) -> None:
+        if service.revision and revision > service.revision:
+            self._note(index, "revision", f"revision {revision} answers, {service.revision} did before")
+        service.revision = max(service.revision, revision)
+
+    def _count_failure(self, service: _Service, request: Request, answer: Answer, done: float) -> None:
+        index, outcome = service.pool.index, answer.outcome
+        if outcome is Outcome.NO_CONNECTION:
+            service.refused_since = request.begun if service.refused_since is None else service.refused_since
+            service.refusals += 1
+            if done - service.refused_since >= DEAD_SECONDS and service.refusals >= DEAD_REQUESTS and not service.dead:
+                service.dead = True
+                self._note(
+                    index, "died", f"refused every connection for {done - service.refused_since:.1f} s: it ends here"
+                )
+            return
+        if answer.status:
+            service.refused_since, service.refusals = None, 0
+        if answer.status == 401:
+            service.rejected += 1
+            if request.key == service.pool.key and done - service.key_asked >= KEY_SECONDS:
+                service.key_asked = done
+                service.pool.renew_key()
+        elif outcome is Outcome.THROTTLED:
+            self._note_once(index, "throttled", f"answers {answer.status}: it has more requests than it takes")
+
+    async def _drain(self) -> None:
+        """Waits until nothing is under way."""
+        if self._pending:
+            self._drained = self._loop.create_future()
+            await self._drained
+            self._drained = None
+
+    def _abandon(self, now: float) -> None:
+        for request in self._pending:
+            self._recorder.add(request, Answer(0, Outcome.UNFINISHED), max(now, request.planned))
+        self._pending.clear()
+        for service in self._services:
+            service.pool.close()
+
+    # -- keys -----------------------------------------------------------------------------------------
+
+    def _ask_key(self, index: int) -> None:
+        self._tell({"type": "key", "service": index})
+
+    def answer_key(self, message: dict[str, Any]) -> None:
+        """The parent's answer to a question for a key."""
+        index = message["service"]
+        service = self._services[index]
+        if "refused" in message:
+            self._note_once(index, "refused", f"was sent nothing: {message['refused']}")
+            service.pool.refuse()
+            return
+        first = service.pool.key == 0
+        uri_before = service.pool.uri
+        if service.pool.use_key(message["key"], message["uri"]) and not first:
+            if message["uri"] != uri_before:
+                self._note(index, "moved", f"is at {message['uri']} now")
+            if service.rejected:
+                self._note(
+                    index, "key", f"has a new key: {service.rejected} requests were answered 401 before it was here"
+                )
+            service.rejected = 0
+        elif service.rejected:
+            self._note_once(index, "unauthorised", "answers 401 with the key that its workspace has")
+
+    # -- time -----------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        gap = self.watch.look(count=self._turn is not None)
+        if gap:
+            self._cut(gap)
+            return
+        self._looks += 1
+        if self._looks % TICK_LOOKS == 0:
+            self._tick()
+        self._alarm.set(min(self.watch.next_look, monotonic() + PROBE_SECONDS))
+
+    def _tick(self) -> None:
+        now = monotonic()
+        while self._pending:
+            request = next(iter(self._pending))
+            deadline = request.begun + self._plan.timeout
+            if deadline > now:
+                break
+            self._pending[request].expire(request, deadline)
+        try:
+            self._recorder.flush()
+        except OSError as error:
+            self._note(-1, "disk", f"the samples cannot be written: {error.strerror}")
+            self.end("limit")
+        if now >= self._next_progress:
+            self._next_progress = now + PROGRESS_SECONDS
+            self._tell(self._progress(now))
+        else:
+            self._flush()
+        if os.getppid() != self._parent:
+            self.end("cancelled")
+        self._ticked = now
+
+    def _progress(self, now: float) -> dict[str, Any]:
+        return {
+            "type": "progress",
+            "elapsed": round(now - self._origin, 3),
+            "of": round(self._plan.seconds, 3),
+            "service": self._current,
+            "block": self._block,
+            "blocks": len(self._blocks),
+            "services": [self._count(index) for index in range(len(self._services))],
+            "lag_p99": _milliseconds(self.watch.lag.quantile(0.99)),
+        }
+
+    def _cut(self, gap: float) -> None:
+        """Ends the run before the time in which nothing ran. Samples since the last tick may be from after it."""
+        self._recorder.discard()
+        self._abandon(self._ticked)
+        self._note(
+            -1, "slept", f"the machine slept, or the load's process was stopped, for {gap:.1f} s: the run ends before"
+        )
+        self.end("slept")
+
+    def _stop_at_time_limit(self) -> None:
+        self._note(-1, "limit", f"ended after {self._plan.max_seconds:.0f} s, twice the time that it should have taken")
+        self.end("limit")
+
+    # -- notes ----------------------------------------------------------------------------------------
+
+    def _note(self, index: int, kind: str, text: str) -> None:
+        time = round(monotonic() - self._origin, 3)
+        self._tell({"type": "note", "time": time, "service": index, "kind": kind, "text": text})
+
+    def _note_once(self, index: int, kind: str, text: str) -> None:
+        told = self._services[index].told
+        if kind not in told:
+            told.add(kind)
+            self._note(index, kind, text)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

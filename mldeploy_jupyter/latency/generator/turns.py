@@ -1,0 +1,123 @@
+"""One service's turn under load: an open loop, which sends when a request is due, or a closed one with users."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from time import monotonic
+from typing import Protocol
+
+from mldeploy_jupyter.latency.arrivals import Block
+from mldeploy_jupyter.latency.generator.alarm import Alarm
+from mldeploy_jupyter.latency.recording import Outcome
+
+BURST = 32  # requests that are sent before the loop gets its turn again, where many are overdue
+
+REFUSED_PAUSE = 0.1  # seconds that a user waits who got no connection
+
+
+class Sender(Protocol):
+    """What a turn needs of the load."""
+
+    def start_request(self, planned: float, block: int, step: int) -> bool:
+        """Sends a request to the service whose turn it is. False when the turn has ended: a limit, or its death."""
+
+    def count_lag(self, seconds: float) -> None: ...
+
+
+class Turn:
+    """The blocks of one turn, one directly after the other, from the moment `begin`; `over` is done at its end.
+
+    The requests that are under way then are waited for by the load.
+    """
+
+    def __init__(self, sender: Sender, blocks: list[Block], begin: float) -> None:
+        self._sender, self._blocks = sender, blocks
+        self.begin = begin
+        self.end = begin + sum(block.seconds for block in blocks)
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def ended(self, outcome: Outcome) -> None:
+        """A request of the turn has ended."""
+
+    def finish(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def _send(self, planned: float) -> bool:
+        at = int((planned - self.begin) / self._blocks[0].seconds)
+        block = self._blocks[min(max(at, 0), len(self._blocks) - 1)]
+        return self._sender.start_request(planned, block.number, block.step)
+
+
+class OpenTurn(Turn):
+    """Requests at the moments of `due`: seconds of the service's own time in this step, which goes on in its next turn.
+
+    `due` yields the first moment that is not in this turn as well; `left` keeps it for the next.
+    """
+
+    def __init__(self, sender: Sender, blocks: list[Block], begin: float, due: Iterator[float], left: float) -> None:
+        super().__init__(sender, blocks, begin)
+        self._due = due
+        self.left = left
+        self._offset = begin - blocks[0].begin
+        self._alarm = Alarm(asyncio.get_running_loop(), self._ring)
+
+    def start(self) -> None:
+        self._set()
+
+    def finish(self) -> None:
+        super().finish()
+        self._alarm.close()
+
+    def _set(self) -> None:
+        self._alarm.set(min(self.left + self._offset, self.end))
+
+    def _ring(self) -> None:
+        for _ in range(BURST):
+            planned, now = self.left + self._offset, monotonic()
+            if planned >= self.end:
+                if now >= self.end:
+                    self.finish()
+                    return
+                break
+            if planned > now:
+                break
+            self._sender.count_lag(now - planned)
+            if not self._send(planned):
+                self.finish()
+                return
+            self.left = next(self._due)
+        self._set()
+
+
+class ClosedTurn(Turn):
+    """`users` who each send, wait for the answer, and send again."""
+
+    def __init__(self, sender: Sender, blocks: list[Block], begin: float, users: int) -> None:
+        super().__init__(sender, blocks, begin)
+        self._loop = asyncio.get_running_loop()
+        self._users = users
+
+    def start(self) -> None:
+        self._loop.call_later(max(0.0, self.end - monotonic()), self.finish)
+        for _ in range(self._users):
+            self._next()
+
+    def ended(self, outcome: Outcome) -> None:
+        if self.over.done():
+            return
+        if outcome is Outcome.NO_CONNECTION:
+            self._loop.call_later(REFUSED_PAUSE, self._next)
+        else:
+            self._loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        now = monotonic()
+        if self.over.done():
+            return
+        if now >= self.end or not self._send(now):
+            self.finish()

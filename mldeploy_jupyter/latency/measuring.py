@@ -1,0 +1,249 @@
+"""Starts the load's process, follows it, ends it, and says how the run ended."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
+from mldeploy_jupyter.core.records import JsonRecord, utc_now
+from mldeploy_jupyter.latency.generator.messages import Order, pack_order
+from mldeploy_jupyter.latency.payloads import Payload
+from mldeploy_jupyter.latency.plan import LatencyPlan, check_plan
+
+# -P: modules in the user's working folder must not hide the library's.
+GENERATOR = ["-P", "-m", "mldeploy_jupyter.latency.generator"]
+
+MAX_LAG = 1.0  # milliseconds at p99 by which the load's own process may be late
+
+CANCEL_SECONDS = 5.0  # that the process may take to end when it is told to; then it is killed
+
+STDERR_LIMIT = 20_000  # characters of its errors that are kept
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a service is now, and its key or token, "" without."""
+
+    uri: str
+    key: str = field(default="", repr=False)
+
+
+class EndpointRefused(MldeployError):
+    """What listens at the address is not proven to be the service, or the service is not there."""
+
+
+# Returns where a service of the plan is and its key, by its index. It is called from a thread of its own, when the
+# generator has connected and before it sends anything, after connections broke, and after an answer 401. Raises
+# `MldeployError` when nothing may be sent there.
+FindEndpoint = Callable[[int], Endpoint]
+
+# Gets each message of the generator that is for views, with "run" added (`generator/messages.py`), from another thread.
+OnEvent = Callable[[dict[str, Any]], object]
+
+
+@dataclass(frozen=True)
+class Ending(JsonRecord):
+    """How a run ended, as data.
+
+    `reason` is finished, cancelled, limit, slept, died (every service did) or crashed (the load's own process did).
+    `rate` is the one that was taken, None in a closed loop and a ramp, `rate_reason` why. `lag` is by how many
+    milliseconds the load's process was late: p50, p99, max, and of how many looks. `blocks` are
+    `[number, service, step, begin, seconds]`, `services` the counts of measured requests and the `seconds` under load.
+    `notes` are `{"time", "service", "kind", "text"}`; service -1 means the whole run.
+    """
+
+    reason: str
+    begun: str = ""
+    ended: str = ""
+    elapsed: float = 0.0
+    rate: float | None = None
+    rate_reason: str = ""
+    lag: dict[str, float] = field(default_factory=dict)
+    blocks: list[list[float]] = field(default_factory=list)
+    services: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def invalid_reason(self) -> str:
+        """Why nothing can be concluded from the run, or ""."""
+        if self.reason == "crashed":
+            return "the load's own process ended before the run did"
+        late = self.lag.get("p99", 0.0)
+        if late > MAX_LAG:
+            return f"the load's own process was late by {late:.1f} ms (p99); close other programs or lower the rate"
+        return ""
+
+
+class Measurement:
+    """A run that goes on. `start_measurement` makes it."""
+
+    def __init__(
+        self, plan: LatencyPlan, payloads: list[Payload], samples: Path, find: FindEndpoint, on_event: OnEvent, run: str
+    ) -> None:
+        self.plan, self.samples, self.run = plan, samples, run
+        self.begun = utc_now()
+        self.notes: list[dict[str, Any]] = []
+        self._find, self._on_event = find, on_event
+        self._report: dict[str, Any] | None = None
+        self._ended_time = ""
+        self._errors = ""
+        self._cancelled = False
+        self._writing = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, *GENERATOR],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the caller, who then ends the run
+        )
+        self._order = pack_order(Order(plan, str(samples), payloads))
+        self._threads = [
+            threading.Thread(target=target, name=f"mldeploy-latency-{name}", daemon=True)
+            for name, target in (("errors", self._read_errors), ("events", self._follow))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._threads[-1].is_alive()
+
+    def cancel(self) -> None:
+        """Ends the run; what was measured stays. Returns at once."""
+        self._cancelled = True
+        self._write({"type": "cancel"})
+
+    def wait(self, timeout: float | None = None) -> Ending:
+        """Waits for the end of the run. An interrupt cancels it, and is raised when it has ended: see `ending`.
+
+        Raises `TimeoutError` after `timeout` seconds, and `MldeployError` when the load's own process ended early.
+        """
+        try:
+            self._threads[-1].join(timeout)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        if self.running:
+            raise TimeoutError(f"the run goes on after {timeout:g} s")
+        ending = self.ending()
+        if ending.reason == "crashed":
+            raise self._explain_crash()
+        return ending
+
+    def stop(self) -> Ending:
+        """Cancels the run and waits until it has ended, by force if need be."""
+        self.cancel()
+        self._threads[-1].join(CANCEL_SECONDS)
+        if self.running:
+            self._process.kill()
+            self._threads[-1].join()
+        return self.ending()
+
+    def ending(self) -> Ending:
+        """How the run ended. Call it when it is not `running`."""
+        report = self._report
+        times: dict[str, Any] = {"begun": self.begun, "ended": self._ended_time, "notes": list(self.notes)}
+        if report is None:
+            return Ending(reason="cancelled" if self._cancelled else "crashed", **times)
+        return Ending.from_dict({**report, **times})
+
+    # -- threads --------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            with self._writing:
+                process.stdin.write(self._order)
+                process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended: the errors say why
+        self._order = b""
+        for line in process.stdout:
+            self._handle(json.loads(line))
+        process.wait()
+        self._threads[0].join()
+        self._ended_time = utc_now()
+        with self._writing:
+            process.stdout.close()
+            try:
+                process.stdin.close()
+            except BrokenPipeError:
+                pass
+        if self._report is None:
+            self._on_event({"type": "end", "reason": self.ending().reason, "run": self.run})
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "key":
+            threading.Thread(
+                target=self._answer_key, args=(message["service"],), name="mldeploy-latency-key", daemon=True
+            ).start()
+            return
+        if kind == "note":
+            self.notes.append({key: value for key, value in message.items() if key != "type"})
+        elif kind == "end":
+            self._report = message
+        if kind != "begun":
+            self._on_event({**message, "run": self.run})
+
+    def _answer_key(self, index: int) -> None:
+        try:
+            found = self._find(index)
+        except MldeployError as error:
+            self._write({"type": "key", "service": index, "refused": error.message})
+        except Exception as error:
+            self._write({"type": "key", "service": index, "refused": f"{type(error).__name__}: {error}"})
+            raise
+        else:
+            self._write({"type": "key", "service": index, "key": found.key, "uri": found.uri})
+
+    def _write(self, message: dict[str, Any]) -> None:
+        stream = self._process.stdin
+        assert stream is not None
+        with self._writing:
+            try:
+                stream.write(json.dumps(message).encode() + b"\n")
+                stream.flush()
+            except (BrokenPipeError, ValueError):
+                pass  # it has ended
+
+    def _read_errors(self) -> None:
+        stream = self._process.stderr
+        assert stream is not None
+        with stream:
+            for line in stream:
+                self._errors = (self._errors + line.decode(errors="replace"))[-STDERR_LIMIT:]
+
+    def _explain_crash(self) -> MldeployError:
+        code = self._process.returncode
+        last = self._errors.strip().splitlines()[-1] if self._errors.strip() else ""
+        return WebserviceException(
+            "the load's own process ended before the run did",
+            why=last or (f"signal {-code} ended it" if code < 0 else f"it ended with code {code}"),
+            hint="run it again; what was measured until then is kept: mldeploy latency list",
+        )
+
+
+def start_measurement(
+    plan: LatencyPlan,
+    payloads: list[Payload],
+    samples: Path,
+    find: FindEndpoint,
+    on_event: OnEvent = lambda event: None,
+    *,
+    run: str = "",
+) -> Measurement:
+    """Starts a run in a process of its own and returns at once; `samples` is the file for them.
+
+    The run belongs to this process: it ends when this one does. Raises `UserErrorException` for a plan that cannot be
+    carried out.
+    """
+    return Measurement(check_plan(plan), payloads, samples, find, on_event, run)
