@@ -1,0 +1,142 @@
+"""`LatencyResult`: a run with its tables, sentences and pictures, compared, saved, and read again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from builtins import list as List  # `LatencyResult.list` hides the name inside the class
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.latency.comparison import LatencyComparison, compare_runs
+from mldeploy_jupyter.latency.html import run_html
+from mldeploy_jupyter.latency.measured_run import MeasuredRun
+from mldeploy_jupyter.latency.measuring import Ending
+from mldeploy_jupyter.latency.plan import LatencyPlan
+from mldeploy_jupyter.latency.report import describe_plan, describe_run, make_verdict
+from mldeploy_jupyter.latency.saved import SavedRun, list_runs, read_run
+from mldeploy_jupyter.latency.summary import By
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.void]
+
+FORMAT = 1  # of `to_json`
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LatencyResult(MeasuredRun):
+    """A run of the latency lab: what it measured, what that means, and how to keep it.
+
+    `plan` and `ending` say what was measured and how it went; `samples` has one record for each request.
+    """
+
+    def summary(self, by: By = "service") -> pd.DataFrame:
+        """`rows(by)` as a DataFrame whose index is the service. Raises `UserErrorException` without pandas."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise UserErrorException(
+                "summary() makes a DataFrame, and pandas is not installed",
+                why="this package does not need pandas otherwise",
+                hint="%pip install pandas, or use result.rows(), which gives the same as dicts",
+            ) from None
+        rows = self.rows(by)
+        keys = ["service"] if by == "service" else ["service", by]
+        return pd.DataFrame(rows).set_index(keys) if rows else pd.DataFrame()
+
+    # Sentences and comparisons ----------------------------------------------------------------------------------
+
+    @property
+    def verdict(self) -> List[str]:
+        """What the run says, in sentences: whether it is valid, what is missing, and how its services differ."""
+        return self.judge()
+
+    def judge(self, against: LatencyResult | None = None) -> List[str]:
+        """The verdict, with a comparison of each service with itself in an earlier run."""
+        return make_verdict(self, against)
+
+    def compare(self, other: LatencyResult | None = None) -> LatencyComparison:
+        """Each service against itself in the run `other`, or, without one, against the first service of this run.
+
+        Two runs of one service each are compared whatever their names are. Intervals and p-values are by a bootstrap
+        over blocks, corrected for the number of quantiles (Holm). Raises `UserErrorException` for an `other` that is no
+        result, or when the runs have no service in common.
+        """
+        if other is not None and not isinstance(other, LatencyResult):
+            raise UserErrorException(
+                f"other is a {type(other).__name__}",
+                why="a run is compared with another LatencyResult",
+                hint="pass what service.latency() returned, or LatencyResult.load(ws, ID)",
+            )
+        return compare_runs(self, other)
+
+    # As data and as pictures --------------------------------------------------------------------------------------
+
+    @classmethod
+    def list(cls, workspace: Any, service: str | None = None) -> List[LatencyResult]:
+        """The runs that the workspace keeps, newest first; with `service` those that measured it."""
+        return [cls._from_saved(run) for run in list_runs(workspace.folder, service)]
+
+    @classmethod
+    def load(cls, workspace: Any, id: str) -> LatencyResult:
+        """The run of that id. Raises `RunNotFound`, a `WebserviceException`, when the workspace does not have it."""
+        return cls._from_saved(read_run(workspace.folder, id))
+
+    @classmethod
+    def _from_saved(cls, run: SavedRun) -> LatencyResult:
+        ending = run.ending or Ending("running" if run.running else "interrupted", begun=run.begun)
+        rows = run.more.get("rows") if run.ending is not None else None
+        return cls(run.id, run.plan, ending, run.read_samples, rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the samples, as plain data."""
+        return {"format": FORMAT, "id": self.id, "plan": self.plan.to_dict(), "ending": self.ending.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], samples: Samples) -> Self:
+        """The result that `to_dict` described; what an older version did not write has its default."""
+        ending = Ending.from_dict(data["ending"])
+        return cls(str(data["id"]), LatencyPlan.from_dict(data["plan"]), ending, lambda: samples)
+
+    def to_json(self) -> str:
+        """The whole result as JSON, exactly: `from_json` returns the same samples."""
+        from mldeploy_jupyter.latency.recording import sample_dtype
+
+        content = self.samples.astype(sample_dtype(), copy=False).tobytes()
+        packed = base64.b64encode(zlib.compress(content)).decode("ascii")
+        return json.dumps({**self.to_dict(), "samples": packed})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The result that `to_json` wrote. Raises `UserErrorException` for other text."""
+        import numpy as np
+
+        from mldeploy_jupyter.latency.recording import sample_dtype
+
+        try:
+            data = json.loads(text)
+            samples = np.frombuffer(zlib.decompress(base64.b64decode(data.pop("samples"))), sample_dtype())
+            return cls.from_dict(data, samples)
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+            raise UserErrorException(
+                "this is no result of the latency lab",
+                why=f"{type(error).__name__}: {error}",
+                hint="pass the text that result.to_json() gave",
+            ) from None
+
+    def __str__(self) -> str:
+        return describe_run(self)
+
+    def __repr__(self) -> str:
+        names = ", ".join(service.name for service in self.plan.services)
+        return f"LatencyResult({self.id}: {names}, {len(self.samples):,} requests{'' if self.valid else ', invalid'})"
+
+    def _repr_html_(self) -> str:
+        lines = [*self.verdict, *(f"note: {note}" for note in self.notes)]
+        return run_html(self.rows(), describe_plan(self), lines)
