@@ -37,9 +37,11 @@ if TYPE_CHECKING:
         LocalWebservice,
         Webservice,
     )
+    from mldeploy_jupyter.api.webservices.latency import measure_latency
     from mldeploy_jupyter.api.workspace import Workspace, prune
     from mldeploy_jupyter.azureml import migrate
     from mldeploy_jupyter.core.errors import MldeployError, ScoringError, WebserviceException
+    from mldeploy_jupyter.latency.result import LatencyResult
     from mldeploy_jupyter.notebook.deploy_form import deploy_form
 
 # The names are loaded when they are first used, so that `import mldeploy_jupyter` costs next to nothing.
@@ -52,6 +54,7 @@ _HOMES = {
     "ContainerRegistry": "api.environments",
     "Environment": "api.environments",
     "InferenceConfig": "api.webservices",
+    "LatencyResult": "latency.result",
     "LocalWebservice": "api.webservices",
     "MldeployError": "core.errors",
     "Model": "api.models",
@@ -62,6 +65,7 @@ _HOMES = {
     "WebserviceException": "core.errors",
     "Workspace": "api.workspace",
     "deploy_form": "notebook.deploy_form",
+    "measure_latency": "api.webservices.latency",
     "migrate": "azureml",
     "prune": "api.workspace",
 }
@@ -74,6 +78,7 @@ __all__ = [
     "ContainerRegistry",
     "Environment",
     "InferenceConfig",
+    "LatencyResult",
     "LocalWebservice",
     "MldeployError",
     "Model",
@@ -84,6 +89,7 @@ __all__ = [
     "WebserviceException",
     "Workspace",
     "deploy_form",
+    "measure_latency",
     "migrate",
     "prune",
 ]

@@ -52,6 +52,13 @@ def make_body(value: Any, document: dict[str, Any] | None) -> bytes:
         ) from None
 
 
+def find_example(document: Any) -> Any:
+    """The example of a body in the service's OpenAPI document; None when there is none."""
+    for name in ("paths", "/score", "post", "requestBody", "content", "application/json", "example"):
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
 def _parameters(document: dict[str, Any] | None) -> dict[str, Any]:
     """The JSON Schema of each parameter of `run()`; empty when the service takes the body itself."""
     found = _schema(document).get("properties")

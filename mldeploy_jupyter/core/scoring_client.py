@@ -97,6 +97,11 @@ class ScoringClient:
             self._document_read = self._clock()
         return self._document
 
+    def read_metrics(self) -> str:
+        """The service's metrics in Prometheus' text format; "" when it has none."""
+        response = self._request("GET", f"{self.uri.rpartition('/')[0]}/metrics")
+        return response.text if response.status_code == 200 else ""
+
     def _request(
         self, method: str, uri: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> requests.Response:

@@ -84,7 +84,7 @@ def describe_run(run: MeasuredRun, against: MeasuredRun | None = None) -> str:
     rows = run.rows()
     blocks: list[list[str]] = [[f"latency run {run.id}: {describe_plan(run)}"]]
     if rows:
-        blocks[0].append("milliseconds from when a request was due to the end of its answer")
+        blocks[0].append("latencies are from when a request was due to the end of its answer")
         blocks.append(percentile_table(rows))
     steps = run.rows("step") if run.plan.ramp else []
     if steps:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of `to_json`
 
+SAME_LOAD = 1.1  # by how much the loads of two runs may differ whose latencies are compared
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LatencyResult(MeasuredRun):
@@ -75,6 +77,19 @@ class LatencyResult(MeasuredRun):
                 hint="pass what service.latency() returned, or LatencyResult.load(ws, ID)",
             )
         return compare_runs(self, other)
+
+    def find_previous(self, workspace: Any) -> LatencyResult | None:
+        """The newest earlier run in the workspace that this one can be compared with; None when there is none.
+
+        It measured the same services in the same way: the same loop and kind of payload, a rate or a number of users
+        that differs by at most `SAME_LOAD`, and it is valid. A ramp is not compared.
+        """
+        if self.plan.ramp is not None:
+            return None
+        for run in LatencyResult.list(workspace, self.plan.services[0].name):
+            if run.id < self.id and _is_like(run, self):
+                return run
+        return None
 
     # As data and as pictures --------------------------------------------------------------------------------------
 
@@ -135,8 +150,17 @@ class LatencyResult(MeasuredRun):
 
     def __repr__(self) -> str:
         names = ", ".join(service.name for service in self.plan.services)
-        return f"LatencyResult({self.id}: {names}, {len(self.samples):,} requests{'' if self.valid else ', invalid'})"
+        count = sum(row["requests"] for row in self.rows())
+        return f"LatencyResult({self.id}: {names}, {count:,} requests{'' if self.valid else ', invalid'})"
 
     def _repr_html_(self) -> str:
         lines = [*self.verdict, *(f"note: {note}" for note in self.notes)]
         return run_html(self.rows(), describe_plan(self), lines)
+
+
+def _is_like(run: LatencyResult, other: LatencyResult) -> bool:
+    names = [sorted(service.name for service in each.plan.services) for each in (run, other)]
+    kinds = [(each.plan.mode, each.plan.arrivals, each.plan.payload.kind, each.plan.ramp) for each in (run, other)]
+    loads = [each.rate or float(each.plan.users or 0) for each in (run, other)]
+    alike = max(loads) <= SAME_LOAD * min(loads)
+    return run.valid and names[0] == names[1] and kinds[0] == kinds[1] and alike and run.ending.reason == "finished"

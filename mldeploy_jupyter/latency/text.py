@@ -20,8 +20,6 @@ SPECTRUM = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.
 
 _BARS = "▁▂▃▄▅▆▇█"
 
-_WIDTH = 100  # columns of a sentence
-
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str], right: int = 1) -> list[str]:
     """Aligned lines; the columns from number `right` on have numbers and end at one edge."""
@@ -88,6 +86,18 @@ def parts_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _short(value: float | None) -> str:
     return format_milliseconds(value) if value is None or value >= 0.005 or value <= 0 else f"{1000 * value:.0f} µs"
+
+
+def describe_progress(event: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A line about a run that goes on, from the load's message about it."""
+    parts = []
+    for name, service in zip(names, event.get("services", ()), strict=False):
+        shown = f"{name} {service.get('done', 0):,}"
+        if service.get("p50") is not None:
+            shown += f" p50 {format_milliseconds(service['p50'])} p99 {format_milliseconds(service['p99'])}"
+        failed = service.get("failed", 0) + service.get("dropped", 0)
+        parts.append(f"{shown}, {failed:,} failed" if failed else shown)
+    return f"{event.get('elapsed', 0):.0f} of {event.get('of', 0):.0f} s   {'   '.join(parts)}"
 
 
 def sparklines(spectra: Mapping[str, Floats]) -> list[str]:

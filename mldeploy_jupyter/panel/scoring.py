@@ -64,13 +64,12 @@ def answer_samples(context: PanelContext, parameters: dict[str, Any]) -> list[di
 
 def read_example(service: Webservice) -> Any:
     """The example in the service's document; None without one, or when the service does not answer."""
+    from mldeploy_jupyter.core.scoring_body import find_example
+
     try:
-        document: Any = service.read_openapi()
+        return find_example(service.read_openapi())
     except MldeployError:
         return None
-    for key in ("paths", "/score", "post", "requestBody", "content", "application/json", "example"):
-        document = document.get(key) if isinstance(document, dict) else None
-    return document
 
 
 def answer_score(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -203,3 +204,9 @@ def short_id(request_id: str) -> str:
 
 
 SHORT_ID = 12  # characters of a request's id that are shown whole
+
+
+def count_requests(metrics: str) -> int | None:
+    """How many requests the metrics of a service say that it has answered; None when they do not say it."""
+    counts = re.findall(r"^mldeploy_requests_total\{.*\} (\d+)$", metrics, re.MULTILINE)
+    return sum(int(count) for count in counts) if "mldeploy_requests_total" in metrics else None

@@ -61,6 +61,10 @@ class ServiceCaller:
         """The service's OpenAPI document, at most two seconds old; None when it has none. Raises like `run`."""
         return self._call(lambda client: client.read_document())
 
+    def read_metrics(self) -> str:
+        """The service's metrics as text; "" when it has none. Raises like `run`."""
+        return self._call(lambda client: client.read_metrics())
+
     def _call(self, act: Callable[[ScoringClient], Called]) -> Called:
         client = self._current_client()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builtins import list as List  # `Webservice.list` hides the name inside the class
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
     from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+    from mldeploy_jupyter.latency.measuring import Endpoint
+    from mldeploy_jupyter.latency.result import LatencyResult
     from mldeploy_jupyter.targets import LogLine
 
 Value = TypeVar("Value")
@@ -302,6 +304,77 @@ class Webservice(azure_v1.OlderDeployMethods):
         """The OpenAPI document that the service gives now; None when it has none. Raises `ScoringError`."""
         try:
             return self._caller.read_document()
+        except ScoringError as error:
+            scoring.explain_error(self._folder, self.record, error)
+            raise
+
+    # Measuring --------------------------------------------------------------------------------------------------
+
+    def latency(
+        self,
+        rate: float | None = None,
+        duration: float = 10.0,
+        users: int | None = None,
+        arrivals: str = "constant",
+        payload: Any = None,
+        warmup: int = 20,
+        timeout: float | None = None,
+        max_requests: int | None = None,
+        ramp: Iterable[float] | None = None,
+        seed: int | None = None,
+        with_: Sequence[Webservice] = (),
+        show_output: bool = True,
+        *,
+        save: bool = True,
+    ) -> LatencyResult:
+        """Measures the latency of this service, and side by side that of those in `with_`.
+
+        `mldeploy_jupyter.measure_latency([service, *with_], ...)` says what the arguments mean and what is raised.
+        """
+        from mldeploy_jupyter.api.webservices.latency import measure_latency
+
+        return measure_latency(
+            [self, *([with_] if isinstance(with_, Webservice) else with_)],
+            rate=rate,
+            duration=duration,
+            users=users,
+            arrivals=arrivals,
+            payload=payload,
+            warmup=warmup,
+            timeout=timeout,
+            max_requests=max_requests,
+            ramp=ramp,
+            seed=seed,
+            show_output=show_output,
+            save=save,
+        )
+
+    def find_endpoint(self) -> Endpoint:
+        """Where the service is now, proven to be it, with its key or token.
+
+        Raises `EndpointRefused` when what listens there may be something else.
+        """
+        from mldeploy_jupyter.latency.measuring import Endpoint, EndpointRefused
+
+        record = self.record
+        uri = str(record.endpoint.get("scoring_uri", ""))
+        reason = deployment.refuse_endpoint(self._folder, record, uri) if uri else "no revision of it serves"
+        if reason:
+            raise EndpointRefused(
+                f"nothing was sent to {self.name}",
+                why=reason,
+                hint=f"see its state with `mldeploy service show {self.name}`",
+            )
+        return Endpoint(uri, self._credential())
+
+    def count_requests(self) -> int | None:
+        """How many requests the service has answered since it was started; None when it does not say."""
+        return details.count_requests(self.read_metrics())
+
+    def read_metrics(self) -> str:
+        """The service's metrics in Prometheus' text format; "" when it has none. Raises `ScoringError`."""
+        try:
+            return self._caller.read_metrics()
         except ScoringError as error:
             scoring.explain_error(self._folder, self.record, error)
             raise
