@@ -43,7 +43,9 @@ def finish(context: Context, args: Args, service: Any, python: str) -> Result:
     if wait:
         return service_result(service, python)
     text = f"{service.name} is being deployed. Follow it with: {context.command_line(f'service wait {service.name}')}"
-    return Result(service, text, service.serialize(), python)
+    # What the service is like takes a question to its supervisor, which only who prints the data waits for.
+    data = service.serialize() if context.json or context.show_deployment is None else None
+    return Result(service, text, data, python)
 
 
 def wait_for_earlier(context: Context, service: Any) -> None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
+HEAD_START = 0.06  # seconds; the supervisor starts that long, and the caller meanwhile shows that the deployment began
+
+
 class Prewarm:
     """A supervisor that was started early. If its block raises before there is a live revision, it is stopped."""
 
@@ -48,9 +51,13 @@ class Prewarm:
         self, clock: Callable[[], float] = time.monotonic, wait: Callable[[float], Any] = time.sleep
     ) -> None:
         """Waits until the supervisor accepts requests, or never will because its process ended or hangs."""
-        end = clock() + START_SECONDS
-        while self._supervisor.find_process() is None and process_identity.is_alive(self._process) and clock() < end:
+        begun = now = clock()
+        while now < begun + START_SECONDS and process_identity.is_alive(self._process):
+            # A full disk keeps it from writing its file: then it is looked for among the processes.
+            if self._supervisor.find_process(by_files=now < begun + 1.0) is not None:
+                return
             wait(0.005)
+            now = clock()
 
     def __enter__(self) -> Prewarm:
         return self
@@ -66,7 +73,7 @@ def start_prewarm(folder: WorkspaceFolder, record: DeploymentRecord, secrets: di
     """Starts the supervisor and returns at once; None where the deployment gets no prewarm. For the caller."""
     request = DeploymentRequest.from_dict(record.request)
     supervisor = SupervisorClient(folder.services / request.service)
-    if secrets or not _is_eligible(request) or supervisor.read_live() or supervisor.find_process() is not None:
+    if secrets or not _is_eligible(request) or supervisor.has_served() or supervisor.find_process() is not None:
         return None
     try:
         process = supervisor.spawn(0)
@@ -104,8 +111,13 @@ def _is_eligible(request: DeploymentRequest) -> bool:
 
 
 def _request_imports(
-    folder: WorkspaceFolder, supervisor: SupervisorClient, process: subprocess.Popen[bytes], request: DeploymentRequest
+    folder: WorkspaceFolder,
+    supervisor: SupervisorClient,
+    process: subprocess.Popen[bytes],
+    request: DeploymentRequest,
+    sleep: Callable[[float], Any] = time.sleep,
 ) -> None:
+    sleep(HEAD_START)
     # Without the imports the deployment is only slower, and its own check reports what is wrong.
     with suppress(MldeployError, TargetFailure, OSError):
         models = registered_models(request.models, folder.open_store())

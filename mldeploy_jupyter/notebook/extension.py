@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import MldeployError, translate_hints
+from mldeploy_jupyter.core.imports import without_collections
 from mldeploy_jupyter.core.text import in_ipython_words
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ def load(shell: Any, *, platform: str = sys.platform) -> None:
             hint="run Jupyter in WSL 2, then %load_ext mldeploy_jupyter",
             code="PlatformNotSupported",
         )
-    if is_loaded(shell):
-        return
+    if not is_loaded(shell):
+        with without_collections():
+            _add(shell)
+
+
+def _add(shell: Any) -> None:
     from mldeploy_jupyter.notebook.completion import Matcher
     from mldeploy_jupyter.notebook.forms import SessionScripts
     from mldeploy_jupyter.notebook.magics import magics

@@ -21,7 +21,7 @@ Message = dict[str, Any]
 
 MESSAGES_PER_SECOND = 300  # a Jupyter server drops what exceeds 1,000 a second, of the whole kernel
 BURST = 100  # messages that may leave at once
-FULL_CHARACTERS = 4_000_000  # that wait to be sent; lines of logs wait until there are fewer
+FULL_CHARACTERS = 1_500_000  # that wait to be sent; lines of logs wait until there are fewer
 REQUEST_THREADS = 64  # at a time; more than a person can click
 
 

@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mldeploy_jupyter.core.imports import without_collections
 from mldeploy_jupyter.notebook.busy_kernel import take_queued_messages
 from mldeploy_jupyter.notebook.wording import in_notebook_words
 
@@ -94,7 +95,7 @@ class Panels:
 
     def _import_next(self) -> None:
         if self._to_import:
-            with suppress(Exception):  # what needs it will meet it again
+            with suppress(Exception), without_collections():  # what needs it will meet an error again
                 import_module(self._to_import.pop(0))
 
     def open(self) -> None:
@@ -203,8 +204,9 @@ class Panels:
     def _make_widget(self, **ids: str) -> PanelWidget | None:
         """A widget with its connection; None where it cannot be made, and no other is tried."""
         try:
-            for name in PREPARED:  # in this thread: the requests of a page are answered by others
-                import_module(name)
+            with without_collections():
+                for name in PREPARED:  # in this thread: the requests of a page are answered by others
+                    import_module(name)
             from mldeploy_jupyter.notebook.panel_connection import PanelConnection
             from mldeploy_jupyter.notebook.panel_widget import PanelWidget
             from mldeploy_jupyter.panel import Subscriptions

@@ -128,7 +128,7 @@ class _EventForwarder:
         if kind == "stage":
             self._forward_stage(event)
         elif kind == "log":
-            self._forward_line(event.get("text", ""))
+            self._forward_line(event.get("text", ""), event.get("level", ""))
         elif kind == "progress":
             self._emit(self.stage, "progress", event.get("text", ""))
 
@@ -140,9 +140,9 @@ class _EventForwarder:
         if kind != "failed":  # that event is written with its cause, once the cause is known
             self._emit(stage, kind, **({"seconds": event["seconds"]} if "seconds" in event else {}))
 
-    def _forward_line(self, text: str) -> None:
+    def _forward_line(self, text: str, level: str) -> None:
         self._lines += 1
         if self._lines <= MAX_LINES:
-            self._emit(self.stage, "log", text)
+            self._emit(self.stage, "log", text, **({"level": level} if level in ("warning", "error") else {}))
         elif self._lines == MAX_LINES + 1:
             self._emit(self.stage, "log", f"more than {MAX_LINES} lines: the rest is in the service's log only")

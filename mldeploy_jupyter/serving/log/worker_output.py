@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from .entry import LEADER, parse_line, text_of
 
@@ -37,7 +38,8 @@ class Tail:
         self._lines.extend(without_requests(lines))
 
     def texts(self) -> list[str]:
-        return [text for line in list(self._lines) for text in _text(line).split("\n")][-_TAIL_LINES:]
+        lines = [(line, parse_line(line)) for line in list(self._lines)]
+        return [text for line, entry in lines for text in _text(line, entry).split("\n")][-_TAIL_LINES:]
 
 
 def without_requests(lines: bytes) -> list[bytes]:
@@ -47,10 +49,12 @@ def without_requests(lines: bytes) -> list[bytes]:
     return [line for line in lines[:-1].split(b"\n") if _ACCESS not in line]
 
 
-def texts_without_requests(lines: bytes) -> Iterator[str]:
-    """What the script printed and the server logged, as a person reads it, line by line."""
+def texts_without_requests(lines: bytes) -> Iterator[tuple[str, str]]:
+    """What the script printed and the server logged, as a person reads it: each line with its level."""
     for line in without_requests(lines):
-        yield from _text(line).split("\n")
+        entry = parse_line(line)
+        level = "info" if entry is None else str(entry.get("level", "info"))
+        yield from ((text, level) for text in _text(line, entry).split("\n"))
 
 
 def enlarge_pipe(fd: int) -> None:
@@ -108,6 +112,5 @@ def _to_entries(lines: bytes, leader: bytes, wrap: Callable[[str], bytes]) -> by
     return b"".join(out)
 
 
-def _text(line: bytes) -> str:
-    entry = parse_line(line)
+def _text(line: bytes, entry: dict[str, Any] | None) -> str:
     return line.decode("ascii", "backslashreplace") if entry is None else text_of(entry)

@@ -46,7 +46,7 @@ def check_script(pool: WorkerPool, request: dict[str, Any], emit: Emit) -> dict[
     if process is None:
         return {"ok": False, "failure": failure("no-fork", "check", "no process here fits the check")}
     worker = WorkerProcess(settings, _NoLog())
-    worker.on_line = lambda _, text: emit({"event": "log", "text": text})
+    worker.on_line = lambda text, level: emit({"event": "log", "text": text, "level": level})
     with pool.checking(worker):
         worker.start_check(process)
         result, timed_out = _await_result(worker, settings.init_timeout + EXTRA_TIME, emit)

@@ -133,7 +133,7 @@ class WorkerPool:
         worker.restarts = restarts
         worker.on_exit = self.remove
         worker.on_message = self._handle_message
-        worker.on_line = lambda _, text: emit({"event": "log", "text": text})
+        worker.on_line = lambda text, level: emit({"event": "log", "text": text, "level": level})
         with self._lock:
             unwanted = is_unwanted()
             if not unwanted:

@@ -36,7 +36,7 @@ class WorkerProcess:
 
     `events` gets the messages about the worker's start, then one `{"event": "exit"}`. `on_message(worker, message,
     fds)` gets its later messages. `on_exit(worker)` is called when the worker is dead and its whole process group is
-    gone. `on_line(worker, text)`, if set, gets each line of output that is no entry about a request.
+    gone. `on_line(text, level)`, if set, gets each line of output that is no entry about a request.
     """
 
     def __init__(self, settings: Settings, log: ServiceLog, scoreboard: Scoreboard | None = None) -> None:
@@ -73,7 +73,7 @@ class WorkerProcess:
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.on_message: Callable[[WorkerProcess, dict[str, Any], list[int]], None] = lambda *_: None
         self.on_exit: Callable[[WorkerProcess], None] = lambda _: None
-        self.on_line: Callable[[WorkerProcess, str], None] | None = None
+        self.on_line: Callable[[str, str], None] | None = None
         self._tail = worker_output.Tail()
         self._request_ids = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
@@ -224,8 +224,8 @@ class WorkerProcess:
         self.log.append(lines)
         self._tail.add(lines)
         if (on_line := self.on_line) is not None:
-            for text in worker_output.texts_without_requests(lines):
-                on_line(self, text)
+            for text, level in worker_output.texts_without_requests(lines):
+                on_line(text, level)
 
     def _read_messages(self) -> None:
         while (received := self._channel.receive()) is not None:

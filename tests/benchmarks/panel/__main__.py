@@ -72,7 +72,7 @@ def main() -> int:
 
 def measure_size(table: Table) -> None:
     """Part 6: the bytes that the page loads."""
-    for name, limit in (("panel.js", 95), ("panel.css", None)):
+    for name, limit in (("panel.js", 100), ("panel.css", None)):
         content = (STATIC / name).read_bytes()
         table.add(f"{name}, minified", [len(content) / 1000], limit, "kB")
         table.add(f"{name}, compressed", [len(gzip.compress(content)) / 1000], None, "kB")

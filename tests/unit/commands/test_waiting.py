@@ -53,6 +53,14 @@ def test_the_front_end_shows_the_deployment_and_options_decide_about_waiting(
     assert ("Live" in result.text) is waits and ("is being deployed" in result.text) is not waits
 
 
+def test_the_service_is_asked_what_it_is_like_only_where_its_data_is_printed() -> None:
+    args = parse_line("service reload", "churn --no-wait")
+    context = make_context(show_deployment=lambda *given: None)
+    assert finish(context, args, Service(), "").data is None
+    context.json = True
+    assert finish(context, args, Service(), "").data == {"computeType": "Local"}
+
+
 class Deploying(Service):
     """A service with a deployment under way, whose end is `outcome`. `revision` is the one that serves."""
 

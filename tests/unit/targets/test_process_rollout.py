@@ -62,7 +62,9 @@ def test_events_are_written_under_the_stage_that_is_open() -> None:
         {"ok": True},
         (
             {"event": "stage", "kind": "started", "stage": "rollout"},
-            {"event": "log", "text": "loading"},
+            {"event": "log", "text": "loading", "level": "info"},
+            {"event": "log", "text": "init failed", "level": "error"},
+            {"event": "log", "text": "of an earlier version"},
             {"event": "stage", "kind": "finished", "stage": "rollout", "seconds": 0.5},
             {"event": "stage", "kind": "started", "stage": "probe"},
             {"event": "progress", "text": "1 of 2"},
@@ -72,6 +74,8 @@ def test_events_are_written_under_the_stage_that_is_open() -> None:
     _, events = run(supervisor)
     assert events == [
         ("rollout", "log", "loading", {}),
+        ("rollout", "log", "init failed", {"level": "error"}),
+        ("rollout", "log", "of an earlier version", {}),
         ("rollout", "finished", "", {"seconds": 0.5}),
         ("probe", "started", "", {}),
         ("probe", "progress", "1 of 2", {}),

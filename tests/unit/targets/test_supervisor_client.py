@@ -89,6 +89,18 @@ def test_one_that_another_has_just_started_is_awaited(tmp_path: Path) -> None:
     assert (client.await_process(process) or {})["port"] == 8000
 
 
+def test_processes_are_looked_at_only_after_a_second_without_a_file(
+    tmp_path: Path, stranger: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor that starts writes its file within a second, unless the disk is full."""
+    times = iter([0.0, 0.0, 0.5, 1.5, 2.0])
+    looked: list[float] = []
+    client = SupervisorClient(tmp_path, clock=lambda: next(times), wait=lambda seconds: None)
+    monkeypatch.setattr(client, "_find_lock_holder", lambda: looked.append(1) or {"port": 8000})
+    assert (client.await_process(stranger) or {})["port"] == 8000
+    assert next(times) == 2.0 and len(looked) == 1
+
+
 def test_a_supervisor_that_does_not_know_its_start_is_found_by_its_pid(service: Path) -> None:
     describe(service, started=0)
     assert SupervisorClient(service).find_process() is not None

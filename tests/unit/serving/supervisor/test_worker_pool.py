@@ -62,8 +62,8 @@ def test_output_of_a_worker_that_starts_goes_to_the_client(pool: FakePool) -> No
     events: list[dict[str, Any]] = []
     worker = pool.spawn(generation(pool), queue.SimpleQueue(), events.append, answer_early=False)
     assert worker.on_line is not None
-    worker.on_line(worker, "loading")
-    assert events == [{"event": "log", "text": "loading"}]
+    worker.on_line("loading", "warning")
+    assert events == [{"event": "log", "text": "loading", "level": "warning"}]
 
 
 def test_only_the_first_workers_of_a_generation_wait_for_imports(pool: FakePool) -> None:
