@@ -7,6 +7,7 @@ In a notebook, `%load_ext mldeploy_jupyter` adds these magics; `%NAME?` shows th
     %deploy NAME                    model and script become a live service
     %score NAME DATA                scores data with the service
     %update NAME                    changes the service while it serves
+    %latency NAME                   measures the service's latency
     %services [NAME]                lists services, or shows one
     %logs NAME                      shows a service's log
     %rollback NAME                  goes back to an older revision

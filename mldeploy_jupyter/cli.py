@@ -1,6 +1,6 @@
 """The program `mldeploy`: runs a command and prints its result.
 
-Exit codes: 0 ok, 1 error, 2 wrong usage, 130 interrupted.
+Exit codes: 0 ok, 1 error, 2 wrong usage, 3 a latency run that says nothing, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, open_workspace, run, wants_json
+from mldeploy_jupyter.commands.errors import RunInvalid
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.text import clean, json_text, printable
 
@@ -27,10 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.redirect_stdout(PrintableStream(sys.stderr)):
             result = run(words, context=context)
         _print(result, context)
-        return 0
+        if result.failure is None:
+            return 0
+        _print_error(result.failure, context)
+        return _exit_code(result.failure)
     except MldeployError as error:
         _print_error(error, context)
-        return 130 if isinstance(error, WaitInterrupted) else 2 if isinstance(error, UsageError) else 1
+        return _exit_code(error)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         return 130
@@ -38,6 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader closed the pipe (`| head`). Python would raise again when it closes standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _exit_code(error: MldeployError) -> int:
+    kinds = {WaitInterrupted: 130, UsageError: 2, RunInvalid: 3}
+    return next((code for kind, code in kinds.items() if isinstance(error, kind)), 1)
 
 
 class PrintableStream(io.TextIOBase):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mldeploy_jupyter.commands import deploy, model, script, service, shell_completion, workspace
+from mldeploy_jupyter.commands import deploy, latency, model, script, service, shell_completion, workspace
 from mldeploy_jupyter.commands.completion import complete, values_of
 from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted, explain_damaged_files
 from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Context, Param, Result
@@ -44,6 +44,7 @@ _ALL = (
     *model.COMMANDS,
     *deploy.COMMANDS,
     *service.COMMANDS,
+    *latency.COMMANDS,
     *script.COMMANDS,
     *workspace.COMMANDS,
     *shell_completion.COMMANDS,
@@ -71,6 +72,10 @@ _ORDER = (
     "service cancel",
     "service wait",
     "service delete",
+    "latency",
+    "latency list",
+    "latency show",
+    "latency compare",
     "script check",
     "workspace create",
     "workspace show",
@@ -103,6 +108,7 @@ def run(words: Sequence[str], *, context: Context) -> Result:
     if not rest or rest[0] in ("-h", "--help", "--help-all", "help"):
         return _help(rest[1:] if rest[:1] == ["help"] else [])
     groups = {item.path[0] for item in COMMANDS if len(item.path) > 1}
+    groups -= {item.path[0] for item in COMMANDS if len(item.path) == 1}  # their own help names the others
     if rest[0] in groups and rest[1:2] in (["-h"], ["--help"], ["--help-all"]):
         return _help(rest[:1])
     found, rest = find_command(rest, COMMANDS)
@@ -148,12 +154,14 @@ def command(*path: str) -> Command:
 def complete_line(words: Sequence[str], context: Context) -> list[str]:
     """Completions of the last word of a command line: the command's own words, then `complete`. Never raises."""
     words = list(words) or [""]
-    for item in COMMANDS:
-        length = len(item.path)
-        if tuple(words[:length]) == item.path and len(words) > length:
-            return complete(item, words[length:], context)
     depth = len(words) - 1
     candidates = {
         item.path[depth] for item in COMMANDS if len(item.path) > depth and list(item.path[:depth]) == words[:depth]
     }
-    return sorted(word for word in candidates if word.startswith(words[-1]))
+    found = {word for word in candidates if word.startswith(words[-1])}
+    for item in sorted(COMMANDS, key=lambda item: -len(item.path)):
+        length = len(item.path)
+        if tuple(words[:length]) == item.path and len(words) > length:
+            own = complete(item, words[length:], context)
+            return sorted({*found, *own}) if found else own
+    return sorted(found)

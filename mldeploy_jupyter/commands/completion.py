@@ -33,7 +33,11 @@ def complete(command: Command, words: Sequence[str], context: Context) -> list[s
         return sorted({flag for param in command.all_params for flag in _matching_flags(param, last, before)})
     slots = [param for param in command.positionals if not any(flag in before for flag in param.flags)]
     given = _count_positionals(command, before)
-    return values_of(slots[given], last, context, path) if given < len(slots) else []
+    slot = slots[given] if given < len(slots) else slots[-1] if slots and slots[-1].kind == "list" else None
+    if slot is None:
+        return []
+    named = set(before) if slot.kind == "list" else set()
+    return [value for value in values_of(slot, last, context, path) if value not in named]
 
 
 def _kept_revisions(
@@ -135,6 +139,10 @@ def _names(completion: Completion, start: str, context: Context, path: str | Non
         store: Store = context.workspace(path).folder.open_store()
         if completion == "service":
             return store.list_service_names()
+        if completion == "latency run":
+            from mldeploy_jupyter.latency.saved import list_runs
+
+            return [run.id for run in list_runs(context.workspace(path).folder)]
         models = store.list_model_ids(start.partition(":")[0])
     except MldeployError:
         return []  # without a workspace there are no names to complete

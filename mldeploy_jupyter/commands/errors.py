@@ -30,6 +30,18 @@ class WaitInterrupted(MldeployError):
         self.value = value
 
 
+class BudgetMissed(MldeployError):
+    """A latency is above its limit. Exit code 1."""
+
+    code = "BudgetMissed"
+
+
+class RunInvalid(MldeployError):
+    """A latency run from which nothing can be concluded. Exit code 3."""
+
+    code = "LatencyRunInvalid"
+
+
 @contextmanager
 def explain_damaged_files() -> Iterator[None]:
     """Raises `StorageError` for an `OSError` of the block that names a file of the workspace, or of the user's folders.

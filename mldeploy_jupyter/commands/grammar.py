@@ -13,13 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TextIO
 
+from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.text import printable
 
 Args = argparse.Namespace
 
 ParamKind = Literal["text", "integer", "number", "switch", "toggle", "list"]
 
-Completion = Literal["", "model", "model id", "service", "revision", "target", "file", "script", "workspace"]
+Completion = Literal[
+    "", "model", "model id", "service", "revision", "target", "file", "script", "workspace", "latency run"
+]
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Param:
 class Result:
     """The result of a command: the object, its text, its data for `--json`, the equivalent Python call.
 
-    `kind` says what the text is: words of ours, a log, or an answer of a service (`data`).
+    `kind` says what the text is: words of ours, a log, or an answer of a service (`data`). `failure` is what the result
+    means for a script, such as a budget that was missed: it is shown after the result, and makes the exit code.
     """
 
     value: Any = None
@@ -75,6 +79,7 @@ class Result:
     data: Any = None
     python: str = ""
     kind: Literal["text", "log", "data"] = "text"
+    failure: MldeployError | None = None
 
 
 @dataclass

@@ -148,6 +148,9 @@ class LatencyResult(MeasuredRun):
     def __str__(self) -> str:
         return describe_run(self)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
     def __repr__(self) -> str:
         names = ", ".join(service.name for service in self.plan.services)
         count = sum(row["requests"] for row in self.rows())

@@ -12,6 +12,8 @@ from mldeploy_jupyter.latency.statistics import (
     requests_needed,
 )
 
+WIDE = 0.25  # an interval that reaches further from "no difference" says that too little was measured
+
 
 def format_milliseconds(value: float | None) -> str:
     """A latency with its unit, at three digits: `1.92 ms`, `87.0 ms`, `1.25 s`; `-` for none."""
@@ -38,6 +40,8 @@ def describe_comparison(first: str, second: str, compared: QuantileComparison) -
         if not math.isfinite(most):
             return f"{name}: no difference shown between {second} and {first}; one of any size is possible"
         percent = _round_up(100 * most)
+        if most > WIDE:
+            return f"{name}: no difference shown between {second} and {first}; {percent} % is possible, {_confidence()}"
         return f"{name}: no difference above {percent} % shown between {second} and {first}, {_confidence()}"
     if low >= 2 or high <= 0.5:
         slower = low >= 2

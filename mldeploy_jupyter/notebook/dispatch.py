@@ -48,6 +48,8 @@ def run_magic(
             why="the kernel got an interrupt before it was done",
             hint="a deployment under way goes on: %services shows it",
         ) from None
+    if result.failure is not None and not context.json:
+        print(printable(in_short_magics(str(result.failure))))
     return display_result(result, context)
 
 

@@ -86,6 +86,7 @@ def magics(session: Session) -> tuple[Magic, ...]:
             words=score.split_line,
         ),
         Magic("update", command=deploy.update_command(session), covers="service update"),
+        Magic("latency", command=command("latency"), covers="latency"),
         Magic("services", command=_services_command(session), covers="service list"),
         Magic("logs", command=_logs_command(), covers="service get-logs"),
         Magic("rollback", command=deploy.rollback_command(), covers="service rollback"),

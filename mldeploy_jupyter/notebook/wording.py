@@ -7,7 +7,7 @@ import re
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.core.text import in_ipython_words
 
-_SHELL_COMMAND = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|script|prune)\b|--help\b)")
+_SHELL_COMMAND = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|script|prune|latency)\b|--help\b)")
 # The commands that have a magic of their own, which takes the same words.
 SHORT_MAGICS = {
     "model register": "register",

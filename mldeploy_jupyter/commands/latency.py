@@ -1,0 +1,410 @@
+"""`mldeploy latency NAME...` measures services; `latency list`, `show` and `compare` are about runs that are kept."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.commands.errors import RunInvalid, UsageError, WaitInterrupted
+from mldeploy_jupyter.commands.formatting import table
+from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
+from mldeploy_jupyter.commands.latency_budget import BUDGET_PARAMS, check_enough_requests, judge_budget, read_budget
+from mldeploy_jupyter.commands.latency_ramp import read_ramp
+from mldeploy_jupyter.commands.lookup import find_service_anywhere
+from mldeploy_jupyter.commands.python_code import Code, call, program
+from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.core.text import cut, printable_line
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.latency.result import LatencyResult
+
+DOC = """Measure the latency of live services side by side.
+
+Sends requests at a steady rate, whether the services keep up or not, and counts from when each was due. Shows
+percentiles with what they rest on, where the time goes, and what differs from the last run of the same services.
+Exit code 1 means that a budget was missed, 3 that the run says nothing. Runs are kept: `mldeploy latency list`."""
+
+NAMES = Param(
+    "name",
+    ("--name", "-n"),
+    "The services to measure.",
+    "list",
+    positional=True,
+    completion="service",
+    metavar="NAME",
+)
+
+LOAD = "Load"
+FOREIGN = "Services of others"
+
+PARAMS: tuple[Param, ...] = (
+    NAMES,
+    Param(
+        "rate",
+        ("--rate", "-r"),
+        "Requests a second to each service. By default half of what one connection reaches, at most 100.",
+        "number",
+        metavar="N",
+        group=LOAD,
+    ),
+    Param("duration", ("--duration",), "Seconds of load on each service. Default 10.", "number", group=LOAD),
+    Param(
+        "users",
+        ("--users", "-u"),
+        "A closed loop in place of a rate: this many users, who each wait for an answer.",
+        "integer",
+        metavar="N",
+        group=LOAD,
+    ),
+    Param(
+        "arrivals",
+        ("--arrivals",),
+        "When requests are due: evenly, or at random as independent clients send them.",
+        choices=("constant", "poisson"),
+        group=LOAD,
+    ),
+    Param(
+        "ramp",
+        ("--ramp",),
+        "Rates to try one after the other: 50:400:4 is 50, 100, 200 and 400 a second.",
+        metavar="FROM:TO:STEPS",
+        group=LOAD,
+    ),
+    Param(
+        "payload",
+        ("--payload", "-d"),
+        "What to send: one JSON value a line (.jsonl), or one body. By default the service's sample.",
+        completion="file",
+        metavar="FILE",
+        group=LOAD,
+    ),
+    Param("warmup", ("--warmup",), "Requests that are not counted. Default 20.", "integer", metavar="N", group=LOAD),
+    Param(
+        "timeout",
+        ("--timeout",),
+        "Seconds until a request counts as timed out. Default 30.",
+        "number",
+        metavar="SECONDS",
+        group=LOAD,
+    ),
+    Param(
+        "max_requests",
+        ("--max-requests",),
+        "The most requests of the whole run. Default 100,000.",
+        "integer",
+        metavar="N",
+        group=LOAD,
+    ),
+    Param("seed", ("--seed",), "Makes order and times the same again.", "integer", metavar="N", group=LOAD),
+    *BUDGET_PARAMS,
+    Param(
+        "url",
+        ("--url",),
+        "Addresses of services that are in no workspace.",
+        "list",
+        metavar="URL",
+        group=FOREIGN,
+        advanced=True,
+    ),
+    Param(
+        "may_load",
+        ("--i-may-load-this",),
+        "Says that you may put load on what --url names.",
+        "switch",
+        group=FOREIGN,
+        advanced=True,
+    ),
+    Param(
+        "key_file",
+        ("--key-file",),
+        "A file with the key that these services ask for.",
+        completion="file",
+        metavar="FILE",
+        group=FOREIGN,
+        advanced=True,
+    ),
+    Param("no_save", ("--no-save",), "Do not keep the run in the workspace.", "switch", advanced=True),
+)
+
+
+def measure(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.webservices.latency import start_latency
+
+    if not args.name and not args.url:
+        raise UsageError(
+            "mldeploy latency needs NAME", why="it was not given", hint="for example: mldeploy latency churn --rate 100"
+        )
+    address = next((name for name in args.name or [] if "://" in name), None)
+    if address is not None:
+        raise UsageError(
+            f"{address} is the address of a service, not its name",
+            why="load may harm a service, and of an address it is not known whether it is yours",
+            hint=f"if you may put load on it: mldeploy latency --url {address} --i-may-load-this",
+        )
+    budget = read_budget(args)
+    options = _options(args)
+    check_enough_requests(budget, args, options)
+    services = [_find(context, args, name) for name in dict.fromkeys(args.name or [])]
+    context.python = _python(args, options)
+    run = start_latency(
+        [*services, *(args.url or [])],
+        **options,
+        save=not args.no_save,
+        allow_foreign=args.may_load,
+        key=_read_key(args),
+    )
+    line = StatusLine(context)
+    try:
+        result = run.wait(line.show, keep_interrupted=True)
+    finally:
+        line.clear()
+    workspace = services[0].workspace if services else None
+    before = result.find_previous(workspace) if workspace is not None and not args.no_save else None
+    return _report(context, result, before, budget)
+
+
+def _report(context: Context, result: LatencyResult, before: LatencyResult | None, budget: dict[str, float]) -> Result:
+    from mldeploy_jupyter.latency.report import describe_run
+
+    data = as_data(result, before)
+    text = describe_run(result, before)
+    failure: MldeployError | None = None
+    if budget and result.valid:
+        judged = judge_budget(result.rows(), budget)
+        data["budget"] = {"met": judged.failure is None, "sentences": judged.sentences}
+        text += "\n\n" + "\n".join(f"budget: {sentence}" for sentence in judged.sentences)
+        failure = judged.failure
+    if not result.valid:
+        failure = RunInvalid(
+            "the run says nothing about the services",
+            why=result.invalid_reason,
+            hint="run it again when the machine is quiet, or with a lower --rate",
+        )
+    elif result.ending.reason == "cancelled":
+        failure = WaitInterrupted(
+            "the run was stopped before its end",
+            why="it was interrupted; what was measured until then is shown, and kept",
+            hint=f"see it again with: {context.command_line(f'latency show {result.id}')}",
+            value=result,
+        )
+    elif result.ending.reason == "died" and not failure:
+        failure = RunInvalid(
+            "every service died during the run",
+            why=result.notes[-1] if result.notes else "all connections were refused",
+            hint="see why: mldeploy service list",
+        )
+    return Result(result, text, data, context.python, failure=failure)
+
+
+def as_data(result: LatencyResult, before: LatencyResult | None = None) -> dict[str, Any]:
+    """The result for `--json`: everything but the samples."""
+    data = {
+        **result.to_dict(),
+        "valid": result.valid,
+        "invalidReason": result.invalid_reason,
+        "services": result.rows(),
+        "verdict": result.judge(before),
+        "comparedWith": before.id if before is not None else None,
+    }
+    if result.plan.ramp is not None:
+        data["steps"] = result.rows("step")
+    if any(len(row["revisions"]) > 1 for row in result.rows()):
+        data["revisions"] = result.rows("revision")
+    return data
+
+
+class StatusLine:
+    """A line on the error stream that the next one overwrites; none where that is no terminal."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._shown = 0
+
+    def show(self, text: str) -> None:
+        if not self._context.isatty:
+            return
+        text = cut(printable_line(text), max(20, shutil.get_terminal_size((80, 24)).columns - 1))
+        self._context.err.write("\r" + text + " " * max(0, self._shown - len(text)))
+        self._context.err.flush()
+        self._shown = len(text)
+
+    def clear(self) -> None:
+        if self._shown:
+            self._context.err.write("\r" + " " * self._shown + "\r")
+            self._context.err.flush()
+            self._shown = 0
+
+
+def _find(context: Context, args: Args, name: str) -> Any:
+    return find_service_anywhere(context, Args(**{**vars(args), "name": name}), beyond_workspace=False)
+
+
+def _options(args: Args) -> dict[str, Any]:
+    """The arguments of `start_latency` that options give."""
+    names = ("rate", "duration", "users", "arrivals", "warmup", "timeout", "max_requests", "seed")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.ramp is not None:
+        given["ramp"] = read_ramp(args.ramp)
+    if args.payload is not None:
+        given["payload"] = Path(args.payload)
+    return given
+
+
+def _python(args: Args, options: dict[str, Any]) -> str:
+    shown = {**options}
+    if "payload" in shown:
+        shown["payload"] = Code(f"Path({str(shown['payload'])!r})")
+    head = ["from pathlib import Path"] if "payload" in shown else []
+    if args.name and len(args.name) == 1 and not args.url:
+        lines = [f"service = Webservice(ws, {args.name[0]!r})", call("result = service.latency", **shown)]
+    else:
+        services = [f"Webservice(ws, {name!r})" for name in args.name or []] + [repr(url) for url in args.url or []]
+        shown |= {"allow_foreign": True} if args.url else {}
+        lines = [call("result = measure_latency", f"[{', '.join(services)}]", **shown)]
+    return program(*head, *lines, "print(result)")
+
+
+def _read_key(args: Args) -> str | None:
+    if args.key_file is None:
+        return None
+    try:
+        return Path(args.key_file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"--key-file {args.key_file} cannot be read",
+            why=(getattr(error, "strerror", None) or "it is not UTF-8 text").lower(),
+            hint="name a file that has the key and nothing else",
+        ) from None
+
+
+# Runs that are kept ---------------------------------------------------------------------------------------------------
+
+
+def list_runs(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.latency.result import LatencyResult
+
+    runs = LatencyResult.list(context.workspace(args.path), args.name)
+    rows = [_list_row(run) for run in runs]
+    head = ("RUN", "BEGUN", "SERVICES", "LOAD", "REQUESTS", "p50", "p95", "p99", "STATE")
+    empty = f"No runs of {args.name}." if args.name else "No runs."
+    text = table(rows, head) if rows else f"{empty} Measure a service with: mldeploy latency NAME"
+    data = [as_list_data(run) for run in runs]
+    return Result(runs, text, data, call("LatencyResult.list", "ws", service=args.name))
+
+
+def as_list_data(run: LatencyResult) -> dict[str, Any]:
+    """One run for a list, without its samples."""
+    return {
+        "id": run.id,
+        "begun": run.begun,
+        "services": [service.name for service in run.plan.services],
+        "rate": run.rate,
+        "users": run.plan.users,
+        "duration": run.plan.duration,
+        "valid": run.valid,
+        "reason": run.ending.reason,
+        "rows": run.rows(),
+    }
+
+
+def _list_row(run: LatencyResult) -> list[str]:
+    from mldeploy_jupyter.latency.text import describe_rate
+    from mldeploy_jupyter.latency.verdict import format_milliseconds
+
+    rows = run.rows()
+    load = "ramp" if run.plan.ramp else f"{run.plan.users} users" if run.plan.users else describe_rate(run.rate)
+    one = rows[0] if len(rows) == 1 else None
+    percentiles = [format_milliseconds(one[name]) if one else "-" for name in ("p50", "p95", "p99")]
+    state = run.ending.reason if run.valid else "invalid"
+    names = ", ".join(service.name for service in run.plan.services)
+    count = f"{sum(row['requests'] for row in rows):,}"
+    return [run.id, f"{run.begun[:16].replace('T', ' ')} UTC", names, load, count, *percentiles, state]
+
+
+def show_run(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.latency.report import describe_run
+    from mldeploy_jupyter.latency.result import LatencyResult
+
+    workspace = context.workspace(args.path)
+    run = LatencyResult.load(workspace, args.run) if args.run else _newest(workspace)
+    before = run.find_previous(workspace)
+    python = f"print({call('LatencyResult.load', 'ws', repr(run.id))})"
+    return Result(run, describe_run(run, before), as_data(run, before), python)
+
+
+def compare_runs(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.latency.result import LatencyResult
+
+    workspace = context.workspace(args.path)
+    run = LatencyResult.load(workspace, args.run)
+    other = LatencyResult.load(workspace, args.other) if args.other else run.find_previous(workspace)
+    if other is None:
+        raise UsageError(
+            f"there is no earlier run to compare {run.id} with",
+            why="runs of the same services, with the same kind of load, are compared",
+            hint=f"name one: mldeploy latency compare {run.id} RUN; mldeploy latency list shows them",
+        )
+    compared = run.compare(other)
+    head, cells = compared.table()
+    lines = [] if run.valid and other.valid else ["* invalid: one of the runs was sent late, so this says nothing"]
+    lines += [f"* {line}" for line in compared.verdict]
+    shown = [table(cells, head)] if cells else []
+    text = "\n\n".join([f"{run.id} against {other.id}", *shown, "\n".join(lines)])
+    data = {
+        "run": run.id,
+        "other": other.id,
+        "valid": run.valid and other.valid,
+        "rows": compared.rows(),
+        "verdict": compared.verdict,
+    }
+    lines = [f"{name} = {call('LatencyResult.load', 'ws', repr(each.id))}" for name, each in (("a", run), ("b", other))]
+    return Result(compared, text, data, program(*lines, "print(a.compare(b))"))
+
+
+def _newest(workspace: Any) -> LatencyResult:
+    from mldeploy_jupyter.latency.result import LatencyResult
+
+    runs = LatencyResult.list(workspace)
+    if not runs:
+        raise UsageError(
+            "there is no latency run", why="the workspace keeps none", hint="measure one: mldeploy latency NAME"
+        )
+    return runs[0]
+
+
+_RUN = Param("run", (), "The run's id. The newest when left out.", completion="latency run", metavar="RUN")
+
+COMMANDS: tuple[Command, ...] = (
+    Command(("latency",), DOC, PARAMS, measure, "latency churn --rate 100 --duration 20 --p99-below 50ms"),
+    Command(
+        ("latency", "list"),
+        "List the latency runs that are kept, newest first.",
+        (Param("name", ("--name", "-n"), "Only runs of this service.", positional=True, completion="service"),),
+        list_runs,
+        "latency list churn",
+    ),
+    Command(
+        ("latency", "show"),
+        "Show a latency run again, compared with the one before it.",
+        (_RUN,),
+        show_run,
+        "latency show",
+    ),
+    Command(
+        ("latency", "compare"),
+        "Compare two latency runs: how much slower or faster, and how sure that is.",
+        (
+            Param("run", (), "The run's id.", required=True, completion="latency run", metavar="RUN"),
+            Param(
+                "other",
+                (),
+                "The run that it is compared with. The one before it when left out.",
+                completion="latency run",
+                metavar="OTHER",
+            ),
+        ),
+        compare_runs,
+        "latency compare 20261127T030000-a1b2c3",
+    ),
+)
