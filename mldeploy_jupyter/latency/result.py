@@ -145,6 +145,15 @@ class LatencyResult(MeasuredRun):
                 hint="pass the text that result.to_json() gave",
             ) from None
 
+    def figure(self, kind: str = "spectrum", *, dark: bool = False, budget: float | None = None) -> Any:
+        """A plotly figure: "spectrum", "ecdf", "heatmap", "parts", or "ramp" of a run with a ramp.
+
+        `budget` is a limit in milliseconds to draw. Raises `UserErrorException` for another kind.
+        """
+        from mldeploy_jupyter.latency.figures import make_figure
+
+        return make_figure(self, kind, dark=dark, budget=budget)
+
     def __str__(self) -> str:
         return describe_run(self)
 

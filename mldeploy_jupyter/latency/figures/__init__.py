@@ -21,7 +21,7 @@ from mldeploy_jupyter.latency.figures.spectrum import spectrum_chart
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from mldeploy_jupyter.latency.result import LatencyResult
+    from mldeploy_jupyter.latency.measured_run import MeasuredRun
 
 __all__ = ["KINDS", "Chart", "Measured", "draw_figure", "draw_svg", "make_chart", "make_figure", "make_svg"]
 
@@ -67,14 +67,14 @@ def draw_svg(kind: str, measured: Measured, dark: bool | None = None) -> str:
 
 
 def make_figure(
-    result: LatencyResult, kind: str = "spectrum", *, dark: bool = False, budget: float | None = None
+    result: MeasuredRun, kind: str = "spectrum", *, dark: bool = False, budget: float | None = None
 ) -> Figure:
     """A picture of a run as a figure of plotly. `budget` is a limit in milliseconds to draw. Raises as `make_chart`."""
     return draw_figure(kind, Measured(result.samples, result.plan, budget=budget), dark)
 
 
 def make_svg(
-    result: LatencyResult, kind: str = "spectrum", *, dark: bool | None = None, budget: float | None = None
+    result: MeasuredRun, kind: str = "spectrum", *, dark: bool | None = None, budget: float | None = None
 ) -> str:
     """The same as SVG; `dark` is as in `draw_svg`. Raises as `make_chart`."""
     return draw_svg(kind, Measured(result.samples, result.plan, budget=budget), dark)
