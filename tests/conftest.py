@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,9 +36,13 @@ def _interrupts_arrive() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current directory, and a user who knows no workspace yet."""
+    """An empty current directory, and a user who knows no workspace yet and does not use MLflow."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLDEPLOY_HOME", str(tmp_path_factory.mktemp("home")))
+    # Runs are looked for in MLflow where the process has imported it, as another test may have.
+    monkeypatch.delitem(sys.modules, "mlflow", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     return tmp_path
 
 

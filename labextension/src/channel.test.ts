@@ -46,3 +46,13 @@ test('the greeting is repeated less and less often, and ends with the widget', (
   vi.advanceTimersByTime(60_000);
   expect(model.sent).toHaveLength(before);
 });
+
+test('the end of the kernel ends the greeting without an error', () => {
+  const model = fakeModel();
+  openChannel(model, 'notebook');
+  model.send = () => {
+    throw new Error('Cannot send');
+  };
+  expect(() => vi.advanceTimersByTime(50)).not.toThrow();
+  expect(vi.getTimerCount()).toBe(0);
+});

@@ -30,7 +30,11 @@ export function openChannel(model: Sender, page: string, signal?: AbortSignal): 
   };
   const greet = (pause: number) => {
     if (isOpen || signal?.aborted) return;
-    model.send({ kind: 'hello', id, page });
+    try {
+      model.send({ kind: 'hello', id, page });
+    } catch {
+      return; // the comm was closed by the kernel's end, and opens no more
+    }
     setTimeout(() => greet(Math.min(pause * 2, LAST_MS)), pause);
   };
   model.on('msg:custom', onWelcome);

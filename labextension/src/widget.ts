@@ -84,7 +84,11 @@ function drawPanel(root: HTMLElement, subject: Subject, { model, port }: Connect
   const { service, workspace, form, output } = subject;
   const onBegun = (begun: Begun) => {
     become?.({ service: begun.service, workspace, deployment: begun.deployment });
-    model.send({ kind: 'begun', id: output, ...begun }); // the kernel writes into the output what it shows now
+    try {
+      model.send({ kind: 'begun', id: output, ...begun }); // the kernel writes into the output what it shows now
+    } catch {
+      port.lose(); // its comm was closed by its end
+    }
   };
   const kind = form as Form['form'] | '';
   renderTree(kind ? h(FormPlace, { port, form: kind, service, workspace, onBegun }) : h(Panel, { port, ...subject }), root);

@@ -42,14 +42,15 @@ def read_service_events(folder: WorkspaceFolder, service: str, limit: int = 100)
 
 
 def record_service_event(
-    folder: WorkspaceFolder, service: str, kind: str, text: str, data: dict[str, Any] | None = None
+    folder: WorkspaceFolder, service: str, kind: str, text: str, data: dict[str, Any] | None = None, *, asked: str = ""
 ) -> bool:
     """Appends an event, unless the last one of its subject says the same already. Returns whether it did.
 
-    A worker's replacement is one subject, each other kind a state of the service. Nothing is written for a service
-    whose folder is gone, or on a disk that is full.
+    A worker's replacement is one subject, each other kind a state of the service. `asked` is when the service was asked
+    (`utc_now()`, the default), and becomes the event's time: what another process found later is not undone. Nothing is
+    written for a service whose folder is gone, or on a disk that is full.
     """
-    data = data or {}
+    data, asked = data or {}, asked or utc_now()
     try:
         descriptor = private_opener(str(events_path(folder, service)), os.O_RDWR | os.O_CREAT | os.O_APPEND)
     except OSError:
@@ -64,9 +65,11 @@ def record_service_event(
         )
         if last is not None and last["kind"] == kind and (not subject or last.get("data") == data):
             return False
+        if last is not None and asked < str(last.get("time") or "") <= utc_now():  # later: the clock was set back
+            return False
         if last is None and kind in ("live", "stopped"):
             return False  # a service is live when it begins, and who stops it knows; what differs is news
-        event = {"time": utc_now(), "kind": kind, "text": text, "data": data}
+        event = {"time": asked, "kind": kind, "text": text, "data": data}
         line = json.dumps(event).encode() + b"\n"
         if len(content) > MAX_BYTES:
             with suppress(OSError):

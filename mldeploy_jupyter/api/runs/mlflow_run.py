@@ -1,4 +1,7 @@
-"""A run of MLflow, and the tracking store of this process."""
+"""A run of MLflow, and the tracking store of this process.
+
+MLflow and its many libraries raise whatever they like: each call of them goes through `_ask`, which explains it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,33 +22,39 @@ from mldeploy_jupyter.core.errors import RunEnvironmentException
 # MLflow's status of a run -> v1's.
 _STATUS = {"RUNNING": "Running", "FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
 
+# MLflow's codes for what is not there, and for what it does not take.
+_REFUSED = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
 
 class MlflowRun:
-    """A run in the MLflow tracking store that this process is configured for."""
+    """A run in the MLflow tracking store that this process is configured for.
+
+    Its methods raise `RunEnvironmentException` when the store cannot be reached or refuses what it is given.
+    """
 
     def __init__(self, client: Any, run: Any) -> None:
         self._client = client
         self._id = run.info.run_id
-        experiment = client.get_experiment(run.info.experiment_id)
+        experiment = self._call("get_experiment", run.info.experiment_id)
         self.experiment_name: str | None = experiment.name if experiment else None
 
     def get_properties(self) -> dict[str, Any]:
-        return dict(self._client.get_run(self._id).data.tags)
+        return dict(self._call("get_run", self._id).data.tags)
 
     def set_properties(self, properties: dict[str, Any]) -> None:
         for key, value in properties.items():
-            self._client.set_tag(self._id, key, value)
+            self._call("set_tag", self._id, key, value)
 
     def get_tags(self) -> dict[str, Any]:
         return {key: value for key, value in self.get_properties().items() if not key.startswith("mlflow.")}
 
     def set_tags(self, tags: dict[str, Any]) -> None:
         for key in set(self.get_tags()) - set(tags):
-            self._client.delete_tag(self._id, key)
+            self._call("delete_tag", self._id, key)
         self.set_properties(tags)
 
     def get_status(self) -> dict[str, str | None]:
-        info = self._client.get_run(self._id).info
+        info = self._call("get_run", self._id).info
         return {
             "status": _STATUS.get(info.status, info.status),
             "startTimeUtc": _iso(info.start_time),
@@ -52,13 +62,13 @@ class MlflowRun:
         }
 
     def end(self, status: str) -> None:
-        self._client.set_terminated(self._id, next(word for word, v1 in _STATUS.items() if v1 == status))
+        self._call("set_terminated", self._id, next(word for word, v1 in _STATUS.items() if v1 == status))
 
     def list_files(self) -> list[str]:
         found: list[str] = []
         folders: list[str | None] = [None]
         while folders:
-            for info in self._client.list_artifacts(self._id, folders.pop()):
+            for info in self._call("list_artifacts", self._id, folders.pop()):
                 (folders if info.is_dir else found).append(info.path)
         return sorted(found)
 
@@ -68,7 +78,7 @@ class MlflowRun:
         with tempfile.TemporaryDirectory(prefix="mldeploy-run-") as staged:
             copy = Path(staged) / target.name  # MLflow stores a file under its own name
             shutil.copyfile(path, copy)
-            self._client.log_artifact(self._id, str(copy), parent)
+            self._call("log_artifact", self._id, str(copy), parent)
 
     def log_metric(self, name: str, value: Any, step: int | None = None) -> None:
         if isinstance(value, dict):  # MLflow logs single numbers: a row becomes a metric for each column
@@ -76,21 +86,25 @@ class MlflowRun:
                 self.log_metric(f"{name}.{column}", number, step)
         elif isinstance(value, list):
             for index, number in enumerate(value):
-                self._client.log_metric(self._id, name, number, step=index)
+                self._call("log_metric", self._id, name, number, step=index)
         else:
-            self._client.log_metric(self._id, name, value, step=step)
+            self._call("log_metric", self._id, name, value, step=step)
 
     def get_metrics(self) -> dict[str, Any]:
-        names = self._client.get_run(self._id).data.metrics
+        names = self._call("get_run", self._id).data.metrics
         return {
-            name: combine_values([metric.value for metric in self._client.get_metric_history(self._id, name)])
+            name: combine_values([metric.value for metric in self._call("get_metric_history", self._id, name)])
             for name in names
         }
 
     @contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="mldeploy-run-") as staged:
-            yield Path(self._client.download_artifacts(self._id, name, staged))
+            yield Path(self._call("download_artifacts", self._id, name, staged))
+
+    def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        what = f"MLflow could not carry out {method} for run {self._id}"
+        return _ask(what, lambda: getattr(self._client, method)(*arguments, **options))
 
 
 def _iso(milliseconds: int | None) -> str | None:
@@ -100,35 +114,22 @@ def _iso(milliseconds: int | None) -> str | None:
 def open_mlflow(id: str) -> MlflowRun | None:
     """The run with this id in MLflow, or None when MLflow is not in use or has no such run.
 
-    Raises `RunEnvironmentException` when the tracking store cannot be reached.
+    Raises `RunEnvironmentException` when MLflow does not work here or its tracking store cannot be reached.
     """
     if not mlflow_in_use():
         return None
-    try:
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-    except ImportError:
+    what = f"run {id} could not be looked up in MLflow"
+    mlflow = _import_mlflow(what)
+    if mlflow is None:
         return None
+    client = _ask(what, lambda: mlflow.MlflowClient())
     try:
-        client = MlflowClient()
-    except (MlflowException, ImportError, OSError, ValueError) as error:  # no such scheme, no driver, no network
-        raise _unreachable(id, error) from error
-    try:
-        return MlflowRun(client, client.get_run(id))
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        run = _ask(what, lambda: client.get_run(id))
+    except RunEnvironmentException as error:
+        if getattr(error.__cause__, "error_code", "") in _REFUSED:
             return None
-        raise _unreachable(id, error) from error
-    except (ImportError, OSError) as error:
-        raise _unreachable(id, error) from error
-
-
-def _unreachable(id: str, error: Exception) -> RunEnvironmentException:
-    return RunEnvironmentException(
-        f"run {id} could not be looked up in MLflow",
-        why=(str(error).splitlines() or [type(error).__name__])[0],
-        hint="check MLFLOW_TRACKING_URI",
-    )
+        raise
+    return MlflowRun(client, run)
 
 
 def mlflow_in_use() -> bool:
@@ -141,20 +142,58 @@ def mlflow_in_use() -> bool:
 
 
 def get_tracking_uri() -> str:
-    """The tracking URI that MLflow uses in this process. Raises `RunEnvironmentException` when it is not installed."""
-    try:
-        import mlflow
-    except ImportError:
+    """The tracking URI that MLflow uses in this process.
+
+    Raises `RunEnvironmentException` when it is not installed or does not work here.
+    """
+    what = "there is no MLflow tracking URI"
+    mlflow = _import_mlflow(what)
+    if mlflow is None:
         raise RunEnvironmentException(
-            "there is no MLflow tracking URI",
+            what,
             why="the package mlflow is not installed",
             hint="pip install mlflow, or use Run.get_context(), which needs none",
-        ) from None
-    return str(mlflow.get_tracking_uri())
+        )
+    return str(_ask(what, lambda: mlflow.get_tracking_uri()))
 
 
 def active_mlflow_run_id() -> str | None:
-    """The id of the run that `mlflow.start_run()` started in this process or its parent, or None."""
+    """The id of the run that `mlflow.start_run()` started in this process or its parent, or None.
+
+    Raises `RunEnvironmentException` when MLflow was imported and does not work.
+    """
     mlflow = sys.modules.get("mlflow")
-    active = mlflow.active_run() if mlflow is not None else None
+    active = _ask("MLflow did not say which run is active", lambda: mlflow.active_run()) if mlflow is not None else None
     return active.info.run_id if active else os.environ.get("MLFLOW_RUN_ID") or None
+
+
+def _import_mlflow(what: str) -> Any:
+    """The package, or None when it is not installed. Raises `RunEnvironmentException` when its import fails."""
+    try:
+        return _ask(what, lambda: import_module("mlflow"))
+    except RunEnvironmentException as error:
+        missing = error.__cause__
+        if isinstance(missing, ModuleNotFoundError) and missing.name == "mlflow":
+            return None
+        raise
+
+
+def _ask(what: str, function: Callable[[], Any]) -> Any:
+    """What `function`, a call of MLflow, returns. Raises `RunEnvironmentException` for whatever it raises.
+
+    An error that is neither MLflow's own nor the system's comes from below: mostly of a library whose release does not
+    fit MLflow's.
+    """
+    try:
+        return function()
+    except Exception as error:
+        is_known = isinstance(error, OSError) or any(kind.__name__ == "MlflowException" for kind in type(error).__mro__)
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if not is_known:
+            why = f"{type(error).__name__}: {why}"
+        hint = "check MLFLOW_TRACKING_URI"
+        if getattr(error, "error_code", "") in _REFUSED:
+            hint = "the tracking store answered: see what it has with mlflow.search_runs()"
+        elif not is_known:
+            hint = "check MLFLOW_TRACKING_URI, and with `pip check` that MLflow and its packages fit together"
+        raise RunEnvironmentException(what, why=why, hint=hint) from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
+from mldeploy_jupyter.core.records import utc_now
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import ServiceRecord
@@ -43,7 +44,8 @@ class Health:
         for record in ended:
             if record.name not in self._ended:
                 self._ended.add(record.name)
-                record_health(self._folder, record, deployment.query_status(self._folder, record))
+                asked = utc_now()
+                record_health(self._folder, record, deployment.query_status(self._folder, record), asked)
         if not running or self._clock() < self._due:
             return False
         for name in set(self._asked) - {record.name for record in running}:
@@ -53,17 +55,21 @@ class Health:
         now = self._clock()
         self._asked[record.name] = now
         self._due = now + max(PAUSE_SECONDS, ROUND_SECONDS / len(running))
+        asked = utc_now()
         status = deployment.query_status(self._folder, record)
         before, self._states[record.name] = self.state(record.name), status.state
-        record_health(self._folder, record, status)
+        record_health(self._folder, record, status, asked)
         return (before == "Unhealthy") != (status.state == "Unhealthy")
 
 
-def record_health(folder: WorkspaceFolder, record: ServiceRecord, status: ServiceStatus) -> None:
-    """Writes what is new about a service into its events. Does nothing while a deployment changes it."""
-    if record.state in ("Deploying", "Updating") or not record.revision:
-        return
+def record_health(folder: WorkspaceFolder, record: ServiceRecord, status: ServiceStatus, asked: str) -> None:
+    """Writes what is new about a service into its events; `asked` is when it was asked, in the form of records.
+
+    Does nothing while a deployment changes it, and when too many were asked at once for it to answer in time.
+    """
     failure: dict[str, Any] = status.failure or {}
+    if record.state in ("Deploying", "Updating") or not record.revision or failure.get("code") == "status-late":
+        return
     why = str(failure.get("what") or failure.get("message") or "")
     kind = {"Live": "live", "Stopped": "stopped"}.get(status.state, "unhealthy")
     if failure.get("code") == "supervisor-lost":
@@ -74,6 +80,6 @@ def record_health(folder: WorkspaceFolder, record: ServiceRecord, status: Servic
         data = {"pid": last_exit.get("pid"), "time": last_exit.get("time")}
         message = str(last_exit.get("message") or "it ended")
         deployment.record_service_event(
-            folder, record.name, "worker-replaced", f"Worker {data['pid']} was replaced: {message}", data
+            folder, record.name, "worker-replaced", f"Worker {data['pid']} was replaced: {message}", data, asked=asked
         )
-    deployment.record_service_event(folder, record.name, kind, text or "It does not answer")
+    deployment.record_service_event(folder, record.name, kind, text or "It does not answer", asked=asked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.core.records import ServiceRecord, utc_now
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.services.descriptions import describe_services, find_service
 from mldeploy_jupyter.panel.watching.health import record_health
@@ -64,8 +64,9 @@ class ServiceWatch(Watch):
         limit = STATUS_SECONDS * (1.0 if self.visible else UNSEEN_FACTOR)
         if (row, files) == (self._row, self._files) and now - self._described_at < limit and self._latest is not None:
             return
+        asked = utc_now()
         described = describe_services(
-            self._context, [self._service], lambda read: record_health(folder, read.record, read.status)
+            self._context, [self._service], lambda read: record_health(folder, read.record, read.status, asked)
         )
         self._row, self._files, self._described_at = row, files, now
         if described:

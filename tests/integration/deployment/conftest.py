@@ -27,6 +27,18 @@ def run(data):
 
 SLOW = "import time\n\ndef init():\n    time.sleep(600)\n\ndef run(data):\n    return 1\n"
 
+GATED = """
+import os, time
+
+def init():
+    while not os.path.exists({gate!r}):
+        time.sleep(0.02)
+    {then}
+
+def run(data):
+    return {{"answer": 2}}
+"""
+
 BROKEN = "def init():\n    raise ValueError('no such thing')\n\ndef run(data):\n    return 1\n"
 
 
@@ -88,6 +100,26 @@ def live(site: Site, **config: object) -> Webservice:
 
 def update(site: Site, service: Webservice, **options: bool) -> None:
     service.update(inference_config=InferenceConfig(entry_script=str(site.folder / "score.py")), **options)
+
+
+def gated(site: Site, then: str = "pass") -> Path:
+    """Writes a script whose `init()` waits until the file that is returned exists, and then goes on with `then`."""
+    gate = site.folder / "gate"
+    site.write(GATED.format(gate=str(gate), then=then))
+    return gate
+
+
+def wait_until_loading(site: Site, name: str = "svc") -> None:
+    """Waits until the supervisor loads the service's new revision: its journal has "rollout" before that."""
+    store = site.ws.folder.open_store()
+
+    def is_loading() -> bool:
+        record = store.get_service(name)
+        assert record is not None
+        last = query_status(site.ws.folder, record).details.get("last_deploy") or {}
+        return (last.get("deployment_id"), last.get("outcome")) == (record.deployment_id, "running")
+
+    wait_until(is_loading, what="the supervisor to be asked")
 
 
 def ask(service: Webservice) -> object:

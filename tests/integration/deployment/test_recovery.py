@@ -16,7 +16,7 @@ from mldeploy_jupyter.deployment import launch, query_status
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 from tests.polling import wait_until
 
-from .conftest import SLOW, Site, ask, live, update
+from .conftest import SLOW, Site, ask, gated, live, update, wait_until_loading
 
 HARNESS = str(Path(__file__).with_name("killed_runner.py"))
 LAST = 16  # events of a first deployment: the state, six stages opened and closed, three log lines
@@ -67,16 +67,10 @@ def test_the_old_revision_serves_on_when_the_runner_of_an_overwrite_dies(
 
 
 def test_a_runner_killed_while_the_new_revision_loads_takes_it_along(site: Site) -> None:
-    import os
-    import signal
-
     site.deploy().wait_for_deployment(timeout_sec=60)
-    site.write("import time\n\ndef init():\n    time.sleep(600)\n\ndef run(data):\n    return 1\n")
+    site.write(SLOW)
     service = site.deploy()
-    wait_until(
-        lambda: any(e.stage == "rollout" for e in read_events(service.journal)),
-        what=lambda: "it did not come to rollout",
-    )
+    wait_until_loading(site)
     deployment = site.ws.folder.open_store().get_deployment(service.deployment_id)
     assert deployment is not None
     os.kill(deployment.runner["pid"], signal.SIGKILL)
@@ -128,30 +122,15 @@ def test_any_process_sees_the_interruption(site: Site, monkeypatch: pytest.Monke
     assert Webservice(site.ws, "svc").state == "Failed"
 
 
-FLOOD = """
-import time
-
-def init():
-    time.sleep(0.7)
-    for _ in range(30):
-        print("y" * 50_000, flush=True)
-
-def run(data):
-    return {"answer": 2}
-"""
-
-
 def test_a_suspended_runner_learns_how_its_deployment_ended(site: Site) -> None:
     service = live(site)
-    site.write(FLOOD)
+    gate = gated(site, then="[print('y' * 50_000, flush=True) for _ in range(30)]")  # more than a socket holds
     update(site, service, detached=True)
+    wait_until_loading(site)
     record = site.ws.folder.open_store().get_deployment(service.deployment_id)
     status = lambda: query_status(site.ws.folder, site.ws.folder.open_store().get_service("svc"))  # noqa: E731
-    wait_until(
-        lambda: status().details["last_deploy"].get("deployment_id") == service.deployment_id,
-        what=lambda: "the supervisor was not asked",
-    )
     os.kill(record.runner["pid"], signal.SIGSTOP)  # as a laptop that sleeps
+    gate.touch()
     try:
         wait_until(lambda: status().revision == 2, what=lambda: "the supervisor did not go on")
     finally:
@@ -168,9 +147,8 @@ def test_a_runner_that_a_signal_has_stopped_is_found_within_seconds(site: Site, 
         service = site.deploy()
     else:
         update(site, service, detached=True)
-    store = site.ws.folder.open_store()
-    wait_until(lambda: any(e.stage == "rollout" for e in read_events(service.journal)))
-    pid = store.get_deployment(service.deployment_id).runner["pid"]
+    wait_until_loading(site)
+    pid = site.ws.folder.open_store().get_deployment(service.deployment_id).runner["pid"]
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: process_is_gone(site, pid), 15)
     if started == "deploy":

@@ -16,7 +16,6 @@ from mldeploy_jupyter import (
     LocalWebservice,
     Model,
     Webservice,
-    deployment,
 )
 from mldeploy_jupyter.core.errors import (
     DeploymentCancelled,
@@ -25,20 +24,16 @@ from mldeploy_jupyter.core.errors import (
     UserErrorException,
     WebserviceException,
 )
-from mldeploy_jupyter.core.journal.journal import read_events
 from tests.polling import wait_until
 
-from .conftest import BROKEN, SLOW, Site, ask, live, supervisor_pid, update
+from .conftest import BROKEN, SLOW, Site, ask, gated, live, supervisor_pid, update, wait_until_loading
 
 
 def test_cancelling_an_update_leaves_the_old_revision(site: Site) -> None:
     service = live(site)
     site.write(SLOW)
     service.reload()
-    wait_until(
-        lambda: any(e.stage == "rollout" for e in read_events(service.journal)),
-        what=lambda: "it did not come to rollout",
-    )
+    wait_until_loading(site)
     service.cancel()
     with pytest.raises(DeploymentCancelled) as error:
         service.wait_for_deployment(timeout_sec=30)
@@ -144,32 +139,21 @@ def test_rolling_back_goes_one_further_back_each_time(site: Site) -> None:
 
 @pytest.mark.parametrize("good", [True, False], ids=["one that comes up", "one that fails"])
 def test_an_update_whose_caller_dies_is_finished_by_the_supervisor(site: Site, good: bool) -> None:
-    import os
-    import signal
-
     service = live(site)
-    end = "return" if good else "raise ValueError('late')"
-    site.write(f"import time\n\ndef init():\n    time.sleep(3)\n    {end}\n\ndef run(data):\n    return 2\n")
+    gate = gated(site, then="pass" if good else "raise ValueError('late')")
     code = "from mldeploy_jupyter import *; Webservice(Workspace.get(path='.'), 'svc').reload(wait=True)"
     caller = subprocess.Popen([sys.executable, "-c", code], cwd=site.folder, start_new_session=True)
-    store = site.ws.folder.open_store()
-
-    def asked() -> bool:
-        record = store.get_service("svc")
-        assert record is not None
-        last = deployment.query_status(site.ws.folder, record).details["last_deploy"]
-        return bool(record.state == "Updating" and last["outcome"] == "running")
-
-    wait_until(asked, what=lambda: "the update did not begin")
+    wait_until_loading(site)
     os.killpg(caller.pid, signal.SIGKILL)
     caller.wait()
     found = Webservice(site.ws, "svc")
     assert found.state == "Transitioning"
     with pytest.raises(DeploymentInProgress, match="being changed"):
         site.deploy()
+    gate.touch()
     if good:
         found.wait_for_deployment(timeout_sec=30)
-        assert (found.run({}), found.revision) == (2, 2)
+        assert (found.run({}), found.revision) == ({"answer": 2}, 2)
     else:
         with pytest.raises(DeploymentFailed, match="init"):
             found.wait_for_deployment(timeout_sec=30)

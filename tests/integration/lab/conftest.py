@@ -88,6 +88,7 @@ class Server:
             f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={folder}", *arguments,
         ]  # fmt: skip
         self._environment, self._folder = environment, folder
+        self._streams: list[Stream] = []
         self.start()
 
     def start(self) -> None:
@@ -131,7 +132,7 @@ class Server:
         return self.send("POST", path, {} if body is None else body, **options)
 
     def stream(self, *subscriptions: dict[str, Any], receive_buffer: int = 0, **options: Any) -> Stream:
-        """Opens a stream with these subscriptions."""
+        """Opens a stream with these subscriptions. It is closed at the end of the test, at the latest."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         if receive_buffer:
             found = socket.socket()
@@ -141,7 +142,13 @@ class Server:
         body = {"subscriptions": list(subscriptions)}
         response = self._send(connection, "POST", "stream", body, options.get("token"), options.get("headers"))
         assert response.status == 200, response.read()
-        return Stream(connection, response)
+        self._streams.append(Stream(connection, response))
+        return self._streams[-1]
+
+    def close_streams(self) -> None:
+        """Closes those that are open, also the ones of a test that failed."""
+        while self._streams:
+            self._streams.pop().close()
 
     def _send(
         self,
@@ -187,17 +194,30 @@ StartServer = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+def started() -> Iterator[list[Server]]:
+    """The servers of a module, which end with it."""
+    found: list[Server] = []
+    yield found
+    for server in found:
+        server.end()
+
+
+@pytest.fixture(autouse=True)
+def _streams_are_closed(started: list[Server]) -> Iterator[None]:
+    yield
+    for server in started:
+        server.close_streams()
+
+
+@pytest.fixture(scope="module")
+def start_server(tmp_path_factory: pytest.TempPathFactory, started: list[Server]) -> StartServer:
     """Starts servers, which end with the module."""
-    started: list[Server] = []
 
     def start(*arguments: str, **options: Any) -> Server:
         started.append(Server(tmp_path_factory.mktemp("server"), *arguments, **options))
         return started[-1]
 
-    yield start
-    for server in started:
-        server.end()
+    return start
 
 
 @pytest.fixture(scope="module")

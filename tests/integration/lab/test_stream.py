@@ -61,7 +61,6 @@ def test_a_service_that_the_command_line_makes_is_seen_and_so_is_its_death(serve
                  message.get("event", {}).get("gone", []))  # fmt: skip
     for message in stream.messages[1:]:
         check_event("overview", message["event"])
-    stream.close()
 
 
 def test_health_is_recorded_once_by_however_many_watch(server: Server, start_server: StartServer, site: Site) -> None:
@@ -82,9 +81,11 @@ def test_health_is_recorded_once_by_however_many_watch(server: Server, start_ser
     wait_until(lambda: "died" in events(), 60)
     for stream in streams:
         stream.until(has_service("svc", "unhealthy"))
-    assert events() == ["died", "worker-replaced"]
-    for stream in streams:
-        stream.close()
+    found = events()[::-1]
+    assert (found.count("worker-replaced"), found.count("died"), found[-1]) == (1, 1, "died")
+    # Without a worker it is unhealthy, and live again with the next one: a busy machine shows that, each change once.
+    between = [kind for kind in found if kind in ("unhealthy", "live")]
+    assert between == ["unhealthy", "live"] * (len(between) // 2) + ["unhealthy"] * (len(between) % 2)
 
 
 @pytest.fixture
@@ -138,7 +139,6 @@ def test_a_stream_cannot_be_changed_without_its_id(server: Server) -> None:
     assert server.post(f"stream/{stream.id}", {"subscribe": [overview()]}, token="").code == "forbidden"
     assert server.post(f"stream/{stream.id}", {"subscribe": "all"}).code == "bad-request"
     assert server.post("stream", {"subscriptions": [{"id": "1"}]}).code == "bad-request"
-    stream.close()
 
 
 def test_a_refused_subscription_leaves_the_others_alone(server: Server, quiet: Any) -> None:
@@ -149,7 +149,6 @@ def test_a_refused_subscription_leaves_the_others_alone(server: Server, quiet: A
     stream.until(lambda message: message.get("id") == "3")
     codes = {message["id"]: message["failure"]["code"] for message in stream.messages if "failure" in message}
     assert codes == {"1": "not-found", "2": "bad-request"}
-    stream.close()
 
 
 def test_a_page_that_reads_slowly_gets_all_and_little_waits_for_it(start_server: StartServer, quiet: Any) -> None:
@@ -163,7 +162,6 @@ def test_a_page_that_reads_slowly_gets_all_and_little_waits_for_it(start_server:
     while len(numbers) < 20_000:
         lines = stream.until(lambda message: message.get("event", {}).get("lines"))["event"]["lines"]
         numbers += [line["n"] for line in lines]
-    stream.close()
     assert numbers == sorted(set(numbers))
 
 

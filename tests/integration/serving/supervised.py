@@ -26,6 +26,9 @@ ECHO = """
     def run(data): return json.loads(data)
 """
 
+# A line of a script: it goes on when the test calls `open_gate`.
+WAIT = "while not os.path.exists('gate'): time.sleep(0.02)"
+
 
 class Supervised:
     """A supervisor and the folder of its service."""
@@ -74,6 +77,15 @@ class Supervised:
         settings = self.settings(source, **more)
         name = f"d{self.revision}"
         return self.ask("deploy", settings=settings, deployment_id=name, on_event=on_event, port=port)
+
+    def open_gate(self) -> None:
+        """Lets the last script that was deployed go on, where it has the line `WAIT`."""
+        (self.root / f"app{self.revision}" / "gate").touch()
+
+    def in_flight(self) -> int:
+        """The requests that have come and are not answered, as the service counts them."""
+        lines = self.metrics().splitlines()
+        return sum(int(line.split()[-1]) for line in lines if line.startswith("mldeploy_requests_in_flight{"))
 
     def score(self, data: Any = 1, **more: Any) -> requests.Response:
         return requests.post(f"{self.url}/score", **{"json": data, "headers": KEY, "timeout": 20, **more})

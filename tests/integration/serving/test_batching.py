@@ -12,7 +12,7 @@ from tests.integration.serving.supervised import KEY, Supervised
 from tests.polling import wait_until
 
 ROWS = """
-    import threading, time
+    import os, threading, time
     import numpy as np
     from inference_schema.schema_decorators import input_schema
     from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
@@ -23,7 +23,8 @@ ROWS = """
     def run(data):
         print("rows", len(data))
         if (data == -1).any(): raise ValueError("a bad row")
-        if (data == -2).any(): time.sleep(0.6)
+        if (data == -2).any():
+            while not os.path.exists("gate"): time.sleep(0.02)
         if (data == -3).any(): return [1]
         if (data == -4).any():
             while True: pass
@@ -32,17 +33,15 @@ ROWS = """
 
 
 def together(service: Supervised, first: Any, rest: list[Any]) -> tuple[requests.Response, list[requests.Response]]:
-    """Answers to `rest`, which all wait while `first` runs for a third of a second."""
+    """Answers to `rest`, which all wait while `first` runs, a row with -2."""
     with ThreadPoolExecutor(len(rest) + 1) as pool:
         holds = pool.submit(service.score, {"data": first})
-        wait_until(lambda: in_hand(service) == 1)
+        wait_until(lambda: service.in_flight() == 1)
         answers = [pool.submit(service.score, {"data": data}) for data in rest]
+        # All are there; one that is refused is answered at once.
+        wait_until(lambda: service.in_flight() + sum(one.done() for one in (holds, *answers)) == len(rest) + 1)
+        service.open_gate()
         return holds.result(), [answer.result() for answer in answers]
-
-
-def in_hand(service: Supervised) -> int:
-    text = requests.get(f"{service.url}/metrics", timeout=20).text
-    return sum(int(line.split()[-1]) for line in text.splitlines() if line.startswith("mldeploy_requests_in_flight{"))
 
 
 def batches(service: Supervised) -> dict[str, int]:

@@ -14,11 +14,11 @@ import openapi_spec_validator
 import pytest
 import requests
 
-from tests.integration.serving.supervised import KEY, Supervised
+from tests.integration.serving.supervised import KEY, WAIT, Supervised
 from tests.polling import wait_until
 
 TYPED = """
-    import json, sys, time
+    import json, os, sys, time
     import numpy as np
     from inference_schema.schema_decorators import input_schema, output_schema
     from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
@@ -41,6 +41,8 @@ TYPED = """
         if mode == "tuple": return data.shape, 500
         if mode == "string": return json.dumps([1])
         if mode == "slow": time.sleep(0.4)
+        if mode == "wait":
+            while not os.path.exists("gate"): time.sleep(0.02)
         return data.sum(axis=1).tolist()
 """
 RAW = """
@@ -223,7 +225,7 @@ def test_a_returned_json_string_is_noted_once_in_the_log(typed: Supervised) -> N
 
 def test_answers_have_server_timings(typed: Supervised) -> None:
     response = ask(typed, "POST", "/score", {**GOOD, "mode": "slow"})
-    assert 400 <= float(response.headers["x-ms-run-fn-exec-ms"]) < 2000
+    assert 400 <= float(response.headers["x-ms-run-fn-exec-ms"]) < response.elapsed.total_seconds() * 1000
     parts = dict(re.findall(r"(\w+);dur=([\d.]+)", response.headers["server-timing"]))
     assert list(parts) == ["queue", "parse", "run", "serialise"]
     assert float(parts["run"]) >= 400
@@ -266,14 +268,17 @@ def test_the_description_is_valid_and_has_the_samples(typed: Supervised, query: 
 
 def test_liveness_answers_while_run_works(typed: Supervised) -> None:
     with ThreadPoolExecutor(1) as pool:
-        scoring = pool.submit(ask, typed, "POST", "/score", {**GOOD, "mode": "slow"})
+        scoring = pool.submit(ask, typed, "POST", "/score", {**GOOD, "mode": "wait"})
+        wait_until(lambda: typed.in_flight() == 1)
         times = []
-        while not scoring.done():
+        for _ in range(20):
             began = time.perf_counter()
             assert requests.get(typed.url, timeout=20).status_code == 200
             times.append(time.perf_counter() - began)
+        assert not scoring.done()
+        typed.open_gate()
         assert scoring.result().status_code == 200
-    assert min(times) < 0.1 and len(times) > 5
+    assert min(times) < 0.1
 
 
 def test_input_that_is_not_http_gets_400_as_json(typed: Supervised) -> None:
@@ -397,14 +402,16 @@ def test_a_run_that_passes_its_deadline_is_504_and_its_worker_is_replaced(superv
 
 
 def test_too_many_waiting_requests_are_refused_with_retry_after(supervised: Supervised) -> None:
-    supervised.deploy(
-        "import time\ndef init(): pass\ndef run(data): time.sleep(0.7)\n", max_queue=2, max_queue_wait_ms=300
-    )
+    waits = f"import os, time\ndef init(): pass\ndef run(data): {WAIT}\n"
+    supervised.deploy(waits, max_queue=2, max_queue_wait_ms=2000)
     with ThreadPoolExecutor(8) as pool:
-        responses = list(pool.map(supervised.score, range(8)))
-    codes = sorted(r.status_code for r in responses)
-    assert codes.count(200) >= 1 and 429 in codes and 503 in codes
-    assert {r.headers.get("retry-after") for r in responses if r.status_code != 200} == {"1"}
+        running = pool.submit(supervised.score)
+        wait_until(lambda: supervised.in_flight() == 1)
+        refused = list(pool.map(supervised.score, range(7)))
+        supervised.open_gate()
+        assert running.result().status_code == 200
+    assert {answer.status_code for answer in refused} == {429, 503}
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
 
 
 def test_debug_puts_the_traceback_into_the_answer(shared: Supervised) -> None:

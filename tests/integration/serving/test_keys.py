@@ -13,7 +13,7 @@ import requests
 from mldeploy_jupyter.core.keys import replace_key
 from mldeploy_jupyter.serving import tokens
 from tests.integration.serving.open_loop import OpenLoop
-from tests.integration.serving.supervised import Supervised
+from tests.integration.serving.supervised import WAIT, Supervised
 from tests.polling import wait_until
 
 ROUNDS = int(os.environ.get("MLDEPLOY_KEY_ROUNDS", "6"))
@@ -52,21 +52,19 @@ def test_keys_are_regenerated_under_load_and_no_request_fails(supervised: Superv
 
 def test_a_key_that_is_regenerated_while_workers_start_is_theirs_too(supervised: Supervised) -> None:
     """Workers begin to load with the old keys, and never serve with them after the order returned."""
-    slow = """
-        import json, time
-        def init(): time.sleep(0.5)
-        def run(data): return json.loads(data)
-    """
+    slow = f"import json, os, time\ndef init(): {WAIT}\ndef run(data): return json.loads(data)\n"
     assert supervised.deploy(workers=1)["ok"]
     with OpenLoop(supervised.url, 40, "second-key") as load:
         deploying = threading.Thread(target=supervised.deploy, args=(slow,), kwargs={"workers": 2})
         deploying.start()
-        keys: list[str] = []
+        wait_until(lambda: (supervised.ask("status")["last_deploy"] or {}).get("outcome") == "running")
+        keys = [regenerate(supervised, "Primary") for _ in range(5)]
+        supervised.open_gate()
         while deploying.is_alive():
             keys.append(regenerate(supervised, "Primary"))
         deploying.join()
         found = load.end()
-    assert keys and found["problems"] == [], found
+    assert found["problems"] == [], found
     assert {supervised.score(headers=bearer(keys[-1])).status_code for _ in range(8)} == {200}
     assert {supervised.score(headers=bearer(keys[-2])).status_code for _ in range(8)} == {401}
 

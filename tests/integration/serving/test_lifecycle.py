@@ -19,7 +19,7 @@ import requests
 
 from mldeploy_jupyter.serving import ControlError, call
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
-from tests.integration.serving.supervised import ECHO, KEY, Supervised
+from tests.integration.serving.supervised import ECHO, KEY, WAIT, Supervised
 from tests.polling import wait_until
 
 SKLEARN = """
@@ -164,21 +164,30 @@ def test_stop_leaves_no_process_and_no_socket(supervised: Supervised) -> None:
 
 
 def test_a_stop_answers_the_request_that_is_being_scored(supervised: Supervised) -> None:
-    supervised.deploy("""
-        import time
+    supervised.deploy(f"""
+        import os, time
         def init(): pass
         def run(data):
             print("running", flush=True)
-            time.sleep(0.7)
+            {WAIT}
             return "done"
     """)
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(1) as pool:
+    address = ("127.0.0.1", supervised.facts["port"])
+
+    def is_closed() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(address) != 0
+
+    with ThreadPoolExecutor(2) as pool:
         future = pool.submit(supervised.score)
         wait_until(lambda: "running" in supervised.log)
-        supervised.ask("stop")
+        stopping = pool.submit(supervised.ask, "stop")
+        wait_until(is_closed, what="the port to be closed")
+        supervised.open_gate()
         response = future.result(30)
+        assert stopping.result(30) == {"ok": True}
     assert (response.status_code, response.json()) == (200, "done")
     assert response.headers["connection"] == "close"
 

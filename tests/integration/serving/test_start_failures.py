@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.serving.supervised import KEY, Supervised
+from tests.integration.serving.supervised import KEY, WAIT, Supervised
 from tests.polling import wait_until
 
 OK = "def init(): pass\ndef run(data): return 1\n"
@@ -139,8 +139,14 @@ def test_an_init_that_hangs_is_ended_and_its_stack_is_shown(shared: Supervised) 
 
 def test_a_slow_init_reports_progress(shared: Supervised) -> None:
     events: list[dict] = []
-    source = "import time\ndef init(): time.sleep(5.6)\ndef run(data): return 1\n"
-    assert shared.deploy(source, on_event=events.append)["ok"]
+    source = f"import os, time\ndef init(): {WAIT}\ndef run(data): return 1\n"
+
+    def on_event(event: dict) -> None:
+        events.append(event)
+        if event["event"] == "progress":
+            shared.open_gate()
+
+    assert shared.deploy(source, on_event=on_event)["ok"]
     assert [e["text"] for e in events if e["event"] == "progress"] == ["init() has run for 5 s"]
 
 
@@ -292,12 +298,13 @@ def test_a_deployment_is_cancelled_during_init_and_the_old_one_serves_on(supervi
 
 
 def test_a_deployment_goes_on_when_its_client_dies(supervised: Supervised) -> None:
-    settings = supervised.settings("import time\ndef init(): time.sleep(0.5)\ndef run(data): return 'new'\n")
+    settings = supervised.settings(f"import os, time\ndef init(): {WAIT}\ndef run(data): return 'new'\n")
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(supervised.facts["control"])
         request = {"op": "deploy", "settings": settings, "deployment_id": "left-alone"}
         client.sendall(json.dumps(request).encode() + b"\n")
         wait_until(lambda: supervised.ask("status")["last_deploy"])
+    supervised.open_gate()
     status = wait_until(lambda: (s := supervised.ask("status"))["last_deploy"]["outcome"] != "running" and s)
     assert status["last_deploy"] == {"deployment_id": "left-alone", "revision": 1, "outcome": "live", "failure": None}
     assert supervised.score(headers=KEY).json() == "new"

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from tests.integration.serving.supervised import KEY, Supervised
+from tests.integration.serving.supervised import KEY, WAIT, Supervised
 from tests.polling import wait_until
 
 SLEEPY = """
@@ -222,15 +222,15 @@ def test_a_restart_under_load_fails_no_request(supervised: Supervised) -> None:
 
 def test_requests_go_on_while_a_slow_revision_loads(supervised: Supervised) -> None:
     supervised.deploy()
-    slow = "import time\ndef init(): time.sleep(1)\ndef run(data): return 1\n"
+    slow = f"import os, time\ndef init(): print('loading', flush=True); {WAIT}\ndef run(data): return 1\n"
     with ThreadPoolExecutor(1) as pool:
         deploying = pool.submit(supervised.deploy, slow)
-        answers = 0
+        wait_until(lambda: "loading" in supervised.log)
+        assert {supervised.score().headers["x-mldeploy-revision"] for _ in range(20)} == {"1"}
+        supervised.open_gate()
         while not deploying.done():
             assert supervised.score().status_code == 200
-            answers += 1
         assert deploying.result()["ok"]
-    assert answers > 10
 
 
 def test_a_deployment_that_fails_leaves_no_file_of_the_next_revision(supervised: Supervised) -> None:

@@ -15,7 +15,7 @@ import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from mldeploy_jupyter import serving
-from tests.integration.serving.supervised import KEY, Supervised
+from tests.integration.serving.supervised import KEY, WAIT, Supervised
 from tests.polling import wait_until
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -131,7 +131,7 @@ def test_a_request_is_a_span_with_children_in_its_clients_trace(
 
 
 def test_the_span_of_a_disconnected_client_is_ended_too(supervised: Supervised, receiver: Receiver) -> None:
-    slow = "import time\ndef init(): pass\ndef run(data): time.sleep(0.5)\n"
+    slow = f"import os, time\ndef init(): pass\ndef run(data): {WAIT}\n"
     assert supervised.deploy(slow, tracing="otlp", env=otel(receiver.endpoint))["ok"]
     with socket.create_connection(("127.0.0.1", supervised.facts["port"])) as client:
         client.sendall(
@@ -142,6 +142,7 @@ def test_the_span_of_a_disconnected_client_is_ended_too(supervised: Supervised, 
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         in_hand = re.compile(r"^mldeploy_requests_in_flight\S* 1$", re.MULTILINE)
         wait_until(lambda: in_hand.search(requests.get(f"{supervised.url}/metrics", timeout=5).text), what="in hand")
+    supervised.open_gate()
     assert supervised.score(headers={**KEY, "x-request-id": "stayed"}).status_code == 200
     supervised.ask("stop")
     wait_until(lambda: len(receiver.spans) >= 6, what="all spans")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from mldeploy_jupyter.core.records import utc_time
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, create_workspace
 from mldeploy_jupyter.deployment import read_service_events, record_service_event, service_events
 
@@ -32,6 +33,25 @@ def test_a_change_is_written_once_by_whoever_finds_it(folder: Path) -> None:
     assert kinds(home) == ["died"]
     assert record_service_event(home, "churn", "live", "Answers again")
     assert kinds(home) == ["died", "live"]
+
+
+def test_who_asked_earlier_does_not_undo_what_was_found_later(folder: Path) -> None:
+    """On a busy machine an answer may be written long after it was given."""
+    home = make_folder(folder)
+    early, late = utc_time(1_000_000_000.0), utc_time(1_000_000_001.0)
+    assert record_service_event(home, "churn", "unhealthy", "It does not answer", asked=early)
+    assert record_service_event(home, "churn", "died", "It is gone", asked=late)
+    assert not record_service_event(home, "churn", "live", "Answers again", asked=early)
+    assert not record_service_event(home, "churn", "unhealthy", "It does not answer", asked=early)
+    assert record_service_event(home, "churn", "worker-replaced", "Another", {"pid": 2}, asked=late)
+    assert not record_service_event(home, "churn", "worker-replaced", "Another", {"pid": 1}, asked=early)
+    assert [event["time"] for event in read_service_events(home, "churn")] == [late, late, early]
+
+
+def test_a_clock_that_was_set_back_hides_nothing(folder: Path) -> None:
+    home = make_folder(folder)
+    assert record_service_event(home, "churn", "died", "It is gone", asked="2999-01-01T00:00:00.000Z")
+    assert record_service_event(home, "churn", "live", "Answers again")
 
 
 def test_each_replaced_worker_is_an_event(folder: Path) -> None:

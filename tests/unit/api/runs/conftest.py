@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,6 @@ from mldeploy_jupyter.api.workspace import Workspace
 @pytest.fixture
 def ws(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setattr(run_module, "_offline_run", None)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
-    monkeypatch.delitem(sys.modules, "mlflow", raising=False)  # as in a process that did not import it
     (folder / "m.pkl").write_bytes(b"model")
     return Workspace.create("test")
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.api.runs import Run
+from mldeploy_jupyter.api.runs import Run, mlflow_run
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import ModelPathNotFoundException, RunEnvironmentException
 
@@ -66,6 +69,12 @@ try:
     Run(ws, "0" * 32)
 except Exception as error:
     print(type(error).__name__)
+import shutil
+shutil.rmtree("tracking")
+try:
+    again.get_metrics()
+except Exception as error:
+    print(type(error).__name__)
 """
 
 
@@ -79,7 +88,8 @@ def test_a_run_of_mlflow_behaves_as_one_of_the_workspace(ws: Workspace, folder: 
     }
     done = subprocess.run([sys.executable, "-c", MLFLOW], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == [ModelPathNotFoundException.__name__, RunEnvironmentException.__name__]
+    names = [ModelPathNotFoundException.__name__, RunEnvironmentException.__name__, RunEnvironmentException.__name__]
+    assert done.stdout.splitlines()[-3:] == names
 
 
 def test_an_unreachable_tracking_store_is_explained(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +100,72 @@ def test_an_unreachable_tracking_store_is_explained(ws: Workspace, monkeypatch: 
     environment = {**os.environ, "MLFLOW_TRACKING_URI": "nonsense://place"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("error: run x could not be looked up in MLflow\ncause: "), done.stderr
+
+
+class Broken:
+    """MLflow's client with libraries that do not fit it: whatever is called raises what nobody expects."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def method(*arguments: Any, **options: Any) -> Any:
+            raise LookupError("One or more mappers failed to initialize\nand more")
+
+        return method
+
+
+@pytest.fixture
+def broken(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The package, which says that a run is active, and otherwise fails as its client does."""
+    package: Any = types.ModuleType("mlflow")
+    package.MlflowClient = Broken
+    package.get_tracking_uri = Broken().get_tracking_uri
+    package.active_run = Broken().active_run
+    monkeypatch.setitem(sys.modules, "mlflow", package)
+    return package
+
+
+@pytest.mark.parametrize(
+    "call", [Workspace.get_mlflow_tracking_uri, lambda ws: Run(ws, "x"), lambda ws: Run.get_context(workspace=ws)]
+)
+def test_whatever_mlflow_raises_is_an_error_of_ours(
+    ws: Workspace, broken: types.ModuleType, call: Callable[[Workspace], Any]
+) -> None:
+    with pytest.raises(RunEnvironmentException) as caught:
+        call(ws)
+    assert caught.value.why == "LookupError: One or more mappers failed to initialize"
+    assert "pip check" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("get_properties", ()),
+        ("set_properties", ({"a": "b"},)),
+        ("get_tags", ()),
+        ("set_tags", ({"a": "b"},)),
+        ("get_status", ()),
+        ("end", ("Completed",)),
+        ("list_files", ()),
+        ("upload_file", ("x.pkl", Path("m.pkl"))),
+        ("log_metric", ("r2", 0.5)),
+        ("get_metrics", ()),
+        ("local_copy", ("x.pkl",)),
+    ],
+)
+def test_a_store_that_fails_in_between_is_an_error_of_ours(ws: Workspace, method: str, arguments: Any) -> None:
+    run = mlflow_run.MlflowRun.__new__(mlflow_run.MlflowRun)
+    run._client, run._id = Broken(), "r1"
+    with pytest.raises(RunEnvironmentException, match=r"MLflow could not carry out \w+ for run r1"):
+        found = getattr(run, method)(*arguments)
+        if method == "local_copy":
+            found.__enter__()
+
+
+def test_a_package_that_cannot_be_imported_is_not_called_missing(
+    ws: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "mlflow.py").write_text("import no_such_library_of_mlflow\n")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///nowhere")
+    for call in (ws.get_mlflow_tracking_uri, lambda: Run(ws, "x")):
+        with pytest.raises(RunEnvironmentException, match="no_such_library_of_mlflow"):
+            call()

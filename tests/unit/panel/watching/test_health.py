@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter import deployment
-from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.core.records import ServiceRecord, utc_now
 from mldeploy_jupyter.deployment import ServiceStatus, read_service_events
-from mldeploy_jupyter.panel.watching.health import PAUSE_SECONDS, ROUND_SECONDS, Health
+from mldeploy_jupyter.panel.watching.health import PAUSE_SECONDS, ROUND_SECONDS, Health, record_health
 from tests.unit.panel.conftest import Clock, Site
 
 
@@ -86,6 +86,12 @@ def test_a_death_is_recorded_at_once_and_again_after_the_next_life(
         health.is_due(clock.seconds, [record.name], [])
     assert [event["kind"] for event in read_service_events(site.folder, record.name)] == ["died"]
     assert len(services.asked) == 2
+
+
+def test_a_question_that_was_not_answered_in_time_is_no_news(site: Site, services: Services) -> None:
+    late = ServiceStatus("Unhealthy", failure={"code": "status-late", "what": "it did not say in time what it does"})
+    record_health(site.folder, services.records[0], late, utc_now())
+    assert read_service_events(site.folder, "svc-0") == []
 
 
 def test_a_deployment_under_way_is_no_news(site: Site, services: Services, clock: Clock) -> None:
