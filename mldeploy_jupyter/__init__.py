@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.environments import CondaDependencies, ContainerRegistry, Environment
     from mldeploy_jupyter.api.models import Model, ResourceConfiguration
+    from mldeploy_jupyter.api.models.profile import ModelProfile
     from mldeploy_jupyter.api.runs import Run
     from mldeploy_jupyter.api.webservices import (
         AciWebservice,
@@ -59,6 +60,7 @@ _HOMES = {
     "LocalWebservice": "api.webservices",
     "MldeployError": "core.errors",
     "Model": "api.models",
+    "ModelProfile": "api.models.profile",
     "ResourceConfiguration": "api.models",
     "Run": "api.runs",
     "ScoringError": "core.errors",
@@ -83,6 +85,7 @@ __all__ = [
     "LocalWebservice",
     "MldeployError",
     "Model",
+    "ModelProfile",
     "ResourceConfiguration",
     "Run",
     "ScoringError",

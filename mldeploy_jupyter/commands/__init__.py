@@ -54,6 +54,7 @@ _ORDER = (
     "model list",
     "model show",
     "model deploy",
+    "model profile",
     "model update",
     "model download",
     "model delete",

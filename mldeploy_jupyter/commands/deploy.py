@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import pairs, read_id
+from mldeploy_jupyter.commands.formatting import listing, pairs, read_id, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.lookup import find_live_revision, find_namesake, find_service
 from mldeploy_jupyter.commands.options import (
@@ -80,6 +81,62 @@ def deploy(context: Context, args: Args) -> Result:
     if len(deployments.begun) == begun_before:
         return service_result(service, python)
     return finish(context, args, service, python)
+
+
+def profile(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.models import Model
+
+    models = read_models(args) if names_models(args) else _default_models(context, args)
+    inference = make_inference_config(context, args)
+    if inference is None:
+        raise UsageError(
+            "the entry script is missing",
+            why="a service needs a script with init() and run()",
+            hint="add --entry-script score.py, or -ic inferenceconfig.json",
+        )
+    workspace = context.workspace(args.path, write=True)
+    given = {"cpu": args.cpu_cores, "memory_in_gb": args.memory_gb, "description": args.description}
+    payload = Path(args.payload) if args.payload is not None else None
+    shown = Code(f"Path({args.payload!r})") if args.payload is not None else None
+    made = call("Model.profile", "ws", repr(args.name), repr(models), "inference_config", input_dataset=shown, **given)
+    head = "from pathlib import Path\n" if payload is not None else ""
+    context.python = f"{head}profile = {made}\nprofile.wait_for_completion(show_output=True)\nprofile.get_details()"
+    begun = Model.profile(workspace, args.name, models, inference, payload, **given)
+    begun.wait_for_completion(show_output=not context.json)
+    details = begun.get_details()
+    return Result(begun, _profile_text(details), details, context.python)
+
+
+def _profile_text(details: dict[str, Any]) -> str:
+    from mldeploy_jupyter.latency.text import describe_rate
+    from mldeploy_jupyter.latency.verdict import format_milliseconds
+
+    def known(value: Any, unit: str) -> str | None:
+        return f"{value:g} {unit}" if value is not None else None
+
+    rows = [
+        [
+            describe_rate(step["requestedQueriesPerSecond"]),
+            describe_rate(step["measuredQueriesPerSecond"]),
+            format_milliseconds(step["latencyPercentile50InMs"]),
+            format_milliseconds(step["latencyPercentile95InMs"]),
+            "yes" if step["keptUp"] else "no",
+        ]
+        for step in details["steps"]
+    ]
+    per_query = details["cpuSecondsPerQuery"]
+    values = {
+        "recommended cpu": known(details["recommendedCpu"], "cores"),
+        "recommended memory": known(details["recommendedMemoryInGB"], "GB"),
+        "at": describe_rate(details["measuredQueriesPerSecond"]) + " for one worker, the most it kept up with",
+        "cpu of a request": format_milliseconds(1000 * per_query) if per_query is not None else None,
+        "most cpu used": known(details["maxUtilizedCpu"], "cores"),
+        "most memory used": known(details["maxUtilizedMemoryInGB"], "GB"),
+        "reserve": f"cores for {details['utilization']:.0%} use, {details['memoryReserve']:g} times the memory",
+        "requests": f"{details['totalQueries']:,}, {details['successRate']:g} % answered well",
+    }
+    text = f"{listing(values)}\n\n{table(rows, ('ASKED', 'ANSWERED', 'p50', 'p95', 'KEPT UP'))}"
+    return text if details["valid"] else f"{text}\n\n* invalid: {details['invalidReason']}"
 
 
 def deploy_call(name: str, models: list[Any], config: DeployConfig | Code | None, *, overwrite: bool = False) -> str:
@@ -292,6 +349,28 @@ COMMANDS: tuple[Command, ...] = (
         ),
         deploy,
         "model deploy churn -m churn:3 --entry-script score.py",
+    ),
+    Command(
+        ("model", "profile"),
+        "Measure how much CPU and memory a model needs.\n\n"
+        "Deploys it with one worker under a temporary name, puts a ramp of load on it, and removes it again.",
+        (
+            Param("name", ("--name", "-n"), "The profile's name.", required=True, positional=True),
+            *_MODELS,
+            Param(
+                "payload",
+                ("--payload", "-d"),
+                "What to send: one JSON value a line (.jsonl), or one body. By default the script's sample.",
+                completion="file",
+                metavar="FILE",
+            ),
+            Param("cpu_cores", ("--cpu-cores", "--cc"), "Kept with the profile, as in v1.", "number", advanced=True),
+            Param("memory_gb", ("--memory-gb", "--gb"), "The worker's memory limit, in gigabytes.", "number"),
+            Param("description", ("--description",), "What is profiled.", advanced=True),
+            *INFERENCE_PARAMS,
+        ),
+        profile,
+        "model profile churn-sizes -m churn:3 --entry-script score.py",
     ),
     Command(
         ("service", "update"),

@@ -176,7 +176,7 @@ def _percentiles(samples: Samples) -> dict[str, Any]:
             row["missing"].append(f"{name} is among the requests without an end")
         low, high = quantile_interval(ordered, quantile, independent=count_independent(values, blocks, quantile))
         row[f"{name}_low"], row[f"{name}_high"] = _number(low) if low else None, _number(high)
-    row["max"] = _number(ordered[-1]) if len(ordered) else None
+    row["mean"], row["max"] = (_number(ordered.mean()), _number(ordered[-1])) if len(ordered) else (None, None)
     if 0 < len(answered) < len(ordered):
         enough = [quantile for quantile in QUANTILES if len(answered) >= requests_needed(quantile)]
         row |= {f"ok_{percentile_name(quantile)}": _number(find_quantile(answered, quantile)) for quantile in enough}

@@ -14,6 +14,7 @@ SHORT_MAGICS = {
     "model deploy": "deploy",
     "service run": "score",
     "service update": "update",
+    "latency": "latency",
     "service list": "services",
     "service get-logs": "logs",
     "service rollback": "rollback",
@@ -22,7 +23,7 @@ SHORT_MAGICS = {
     "service cancel": "cancel",
     "service delete": "delete",
 }
-_SHORT_MAGIC = re.compile(rf"%mldeploy ({'|'.join(SHORT_MAGICS)})(?![\w-])( -n(?= \w))?")
+_SHORT_MAGIC = re.compile(rf"%mldeploy ({'|'.join(SHORT_MAGICS)})(?![\w-])(?! (?:list|show|compare)\b)( -n(?= \w))?")
 # The hint of a cause, such as "then deploy churn again", with the service's name.
 _DEPLOY_AGAIN = re.compile(r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*) again\b")
 

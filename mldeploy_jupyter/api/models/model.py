@@ -39,6 +39,7 @@ from mldeploy_jupyter.core.text import printable_line
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mldeploy_jupyter.api.models.profile import ModelProfile
     from mldeploy_jupyter.api.webservices import InferenceConfig, Webservice
     from mldeploy_jupyter.api.webservices.deploy_arguments import Configuration
 
@@ -426,16 +427,37 @@ class Model:
         profile_name: str,
         models: List[Model | str | Path],
         inference_config: InferenceConfig,
-        input_dataset: Any,
+        input_dataset: Any = None,
         cpu: float | None = None,
         memory_in_gb: float | None = None,
         description: str | None = None,
-    ) -> NoReturn:
-        """Not in this version: raises `TargetNotAvailable`."""
-        raise TargetNotAvailable(
-            "Model.profile is not in this version",
-            why="measuring a service comes with the latency lab",
-            hint="deploy the model, score with it, and read the time of each request: mldeploy service get-logs NAME",
+        *,
+        step_seconds: float = 3.0,
+    ) -> ModelProfile:
+        """Begins to measure how much CPU and memory the models need; `profile.wait_for_completion()` waits.
+
+        They are deployed on this machine, with one worker, as a service of their own under a temporary name. A ramp of
+        five rates, `step_seconds` each, finds the highest that the worker keeps up with; `profile.get_details()` has
+        the CPU and memory recommended for it and the figures they rest on. The service is removed at the end, whatever
+        happens.
+
+        `input_dataset` is a list of inputs, a table with one column of strings as in v1, or a `Path` to a JSON lines
+        file; None for the script's sample. `memory_in_gb` limits the worker's memory; `cpu` is kept, and limits
+        nothing here. Raises `UserErrorException` for an argument that cannot be used.
+        """
+        from mldeploy_jupyter.api.models.profile import profile
+
+        return profile(
+            workspace,
+            profile_name,
+            models,
+            inference_config,
+            input_dataset,
+            cpu,
+            memory_in_gb,
+            description,
+            step_seconds,
+            deploy=Model.deploy,
         )
 
     def serialize(self) -> dict[str, Any]:

@@ -54,6 +54,10 @@ def test_commands_in_hints_become_their_own_magics(session: Session) -> None:
     )
     assert in_short_magics("see mldeploy service list --all") == "see %services --all"
     assert in_short_magics("keys = %mldeploy service get-keys a") == "keys = %mldeploy service get-keys a"
+    assert (
+        in_short_magics("mldeploy latency churn, or mldeploy latency list")
+        == "%latency churn, or %mldeploy latency list"
+    )
     assert in_short_magics("/bin/mldeploy service list") == "/bin/mldeploy service list"
 
 

@@ -165,7 +165,11 @@ def test_refused_changes_and_calls(ws: Workspace, folder: Path, collect_errors: 
         "remove_tags": lambda: model.remove_tags("a"),  # type: ignore[arg-type]
         "description number": lambda: model.update(description=5),  # type: ignore[arg-type]
         "package": lambda: Model.package(ws, []),
-        "profile": lambda: Model.profile(ws, "p", [], None, None),
+        "profile name": lambda: Model.profile(ws, "", [], None, None),  # type: ignore[arg-type]
+        "profile cpu": lambda: Model.profile(ws, "p", [], None, None, cpu=9),  # type: ignore[arg-type]
+        "profile memory": lambda: Model.profile(ws, "p", [], None, None, memory_in_gb="1"),  # type: ignore[arg-type]
+        "profile input": lambda: Model.profile(ws, "p", [], None, "data"),  # type: ignore[arg-type]
+        "profile no script": lambda: Model.profile(ws, "p", [], None),  # type: ignore[arg-type]
     }
     assert collect_errors(cases) == snapshot
     assert issubclass(TargetNotAvailable, WebserviceException) and issubclass(UserErrorException, MldeployError)
