@@ -96,6 +96,7 @@ class Measurement:
         self._errors = ""
         self._cancelled = False
         self._writing = threading.Lock()
+        self._ordered = threading.Event()  # the order is the first message
         self._process = subprocess.Popen(
             [sys.executable, *GENERATOR],
             stdin=subprocess.PIPE,
@@ -166,8 +167,13 @@ class Measurement:
         except BrokenPipeError:
             pass  # it has ended: the errors say why
         self._order = b""
+        self._ordered.set()
         for line in process.stdout:
-            self._handle(json.loads(line))
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue  # the torn last line of a process that was killed
+            self._handle(message)
         process.wait()
         self._threads[0].join()
         self._ended_time = utc_now()
@@ -208,6 +214,7 @@ class Measurement:
     def _write(self, message: dict[str, Any]) -> None:
         stream = self._process.stdin
         assert stream is not None
+        self._ordered.wait()
         with self._writing:
             try:
                 stream.write(json.dumps(message).encode() + b"\n")

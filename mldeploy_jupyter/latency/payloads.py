@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,15 @@ def read_lines(path: Path, document: dict[str, Any] | None = None) -> list[Paylo
 
     Raises `ConfigError` when the file cannot be read, `UserErrorException` for a line that is no JSON, or too many.
     """
-    found = []
-    for number, line in enumerate(read_user_text(path, "JSON lines file").split("\n"), 1):
+    content = read_user_text(path, "JSON lines file")
+    found = _check(_make_lines(path, content, document))
+    if not found:
+        raise UserErrorException(f"{path} has no line", why="it is empty", hint="write one JSON value a line")
+    return found
+
+
+def _make_lines(path: Path, content: str, document: dict[str, Any] | None) -> Iterator[Payload]:
+    for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -60,12 +67,9 @@ def read_lines(path: Path, document: dict[str, Any] | None = None) -> list[Paylo
             raise UserErrorException(
                 f"line {number} of {path} is not JSON",
                 why=str(error),
-                hint="write one JSON value a line; another file goes as raw bytes",
+                hint="write one JSON value a line, or send another file as raw bytes",
             ) from None
-        found.append(Payload(make_body(line.strip(), document)))
-    if not found:
-        raise UserErrorException(f"{path} has no line", why="it is empty", hint="write one JSON value a line")
-    return _check(found)
+        yield Payload(make_body(line.strip(), document))
 
 
 def call_function(function: Callable[..., Any], count: int, document: dict[str, Any] | None = None) -> list[Payload]:
@@ -77,7 +81,7 @@ def call_function(function: Callable[..., Any], count: int, document: dict[str, 
     takes_number = bool(inspect.signature(function).parameters)
     numbers = range(max(1, min(count, CALLS)))
     values = (function(number) if takes_number else function() for number in numbers)
-    return _check([Payload(make_body(value, document)) for value in values])
+    return _check(Payload(make_body(value, document)) for value in values)
 
 
 def raw_bytes(body: bytes, content_type: str = "application/octet-stream") -> list[Payload]:
@@ -94,18 +98,23 @@ def describe(payloads: list[Payload], kind: str) -> PlannedPayload:
     return PlannedPayload(kind, len(payloads), sum(len(payload.body) for payload in payloads))
 
 
-def _check(payloads: list[Payload]) -> list[Payload]:
-    size = sum(len(payload.body) for payload in payloads)
-    if size > MAX_BYTES:
-        raise UserErrorException(
-            f"the payloads have {format_size(size)}",
-            why=f"a run sends at most {format_size(MAX_BYTES)} of different bodies, and repeats them",
-            hint="take fewer or smaller ones",
-        )
-    if len(payloads) > MAX_COUNT:
-        raise UserErrorException(
-            f"there are {len(payloads):,} payloads",
-            why=f"a run sends at most {MAX_COUNT:,} different ones, and repeats them",
-            hint=f"take the first: head -n {MAX_COUNT}",
-        )
-    return payloads
+def _check(payloads: Iterable[Payload]) -> list[Payload]:
+    """The payloads. Raises `UserErrorException` at the first one that is too much."""
+    found: list[Payload] = []
+    size = 0
+    for payload in payloads:
+        found.append(payload)
+        size += len(payload.body)
+        if size > MAX_BYTES:
+            raise UserErrorException(
+                f"the payloads have more than {format_size(MAX_BYTES)}",
+                why="a run keeps all of its bodies in memory, and repeats them",
+                hint="send fewer or smaller ones",
+            )
+        if len(found) > MAX_COUNT:
+            raise UserErrorException(
+                f"there are more than {MAX_COUNT:,} payloads",
+                why="a run keeps all of its bodies in memory, and repeats them",
+                hint=f"take the first: head -n {MAX_COUNT}",
+            )
+    return found

@@ -105,7 +105,7 @@ class LatencyPlan:
         """The rate, or the number of users, of each step; one step without a ramp, None for a rate to be chosen."""
         if self.ramp is not None:
             return self.ramp
-        return (float(self.users or 1),) if self.mode == "closed" else (self.rate,)
+        return (1.0 if self.users is None else float(self.users),) if self.mode == "closed" else (self.rate,)
 
     @property
     def requests(self) -> int | None:
@@ -182,10 +182,9 @@ def _check_closed(plan: LatencyPlan) -> None:
             why="in a closed loop the services' answers make the rate",
             hint="pass either rate= or users=",
         )
-    for users in plan.steps:
-        if users != int(users or 0):
-            raise UserErrorException("users must be whole numbers", why=f"got {users}", hint="pass users=8")
-        _check_count("ramp" if plan.ramp else "users", int(users or 0), 1, MAX_USERS)
+    for users in plan.ramp or (1 if plan.users is None else plan.users,):
+        whole = int(users) if isinstance(users, float) and users.is_integer() else users
+        _check_count("ramp" if plan.ramp else "users", whole, 1, MAX_USERS)
 
 
 def _check_choice(argument: str, value: Any, known: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from mldeploy_jupyter.latency.generator.load import Load
 from mldeploy_jupyter.latency.generator.messages import LineReader, Order, Outbox, read_order
 from mldeploy_jupyter.latency.generator.recorder import Recorder
 
-STDIN, STDOUT = 0, 1
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 async def run(order: Order, arrived: bytes, outbox: Outbox) -> None:
@@ -34,18 +34,26 @@ async def run(order: Order, arrived: bytes, outbox: Outbox) -> None:
                 load.end("cancelled")
 
     def read() -> None:
-        data = os.read(STDIN, 65536)
+        try:
+            data = os.read(STDIN, 65536)
+        except BlockingIOError:
+            return
         if not data:
             loop.remove_reader(STDIN)
             load.end("cancelled")
-            return
         handle(reader.feed(data))
 
+    def handle_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if error is not None and not isinstance(error, OSError):  # a connection's errors are outcomes of requests
+            load.fail(error)
+
+    loop.set_exception_handler(handle_error)
     os.set_blocking(STDIN, False)
     loop.add_reader(STDIN, read)
-    handle(reader.feed())
     loop.add_signal_handler(signal.SIGTERM, load.end, "cancelled")
     outbox.put({"type": "begun"})
+    handle(reader.feed())
     try:
         reason = await load.run()
     finally:
@@ -56,18 +64,16 @@ async def run(order: Order, arrived: bytes, outbox: Outbox) -> None:
 
 def main() -> None:
     order, arrived = read_order(lambda count: os.read(STDIN, count))
-    outbox = Outbox(STDOUT)
+    outbox = Outbox(os.dup(STDOUT))
+    os.dup2(STDERR, STDOUT)  # what a library prints is no message
     gc.disable()  # a collection would be measured as latency; between turns there is one
-    try:
-        if sys.platform == "win32":
-            asyncio.run(run(order, arrived, outbox))
-        else:
-            import uvloop
+    if sys.platform == "win32":
+        asyncio.run(run(order, arrived, outbox))
+    else:
+        import uvloop
 
-            uvloop.run(run(order, arrived, outbox))
-        outbox.finish()
-    except BrokenPipeError:  # the parent is gone: nobody to tell
-        os._exit(1)
+        uvloop.run(run(order, arrived, outbox))
+    outbox.finish()
 
 
 if __name__ == "__main__":

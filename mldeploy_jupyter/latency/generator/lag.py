@@ -42,7 +42,7 @@ class Histogram:
             return 0.0
         for at, count in enumerate(self.counts):
             seen += count
-            if seen >= wanted:
+            if seen >= wanted and at < _BUCKETS:
                 return float(min(_LEAST * 2 ** ((at + 0.5) / _PER_OCTAVE), self.greatest))
         return self.greatest
 
@@ -56,7 +56,8 @@ class Watch:
 
     def __init__(self, awake: Callable[[], float] = monotonic, total: Callable[[], float] | None = None) -> None:
         self._awake, self._total = awake, total or _boot_clock()
-        self._due = self._last = awake()
+        self._last = awake()
+        self._due = self._last + PROBE_SECONDS
         self._ahead = self._total() - self._last
         self.lag = Histogram()
 

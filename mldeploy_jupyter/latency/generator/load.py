@@ -64,7 +64,7 @@ class _Service:
 
 
 class Load:
-    """One run. `tell` sends a message to the parent, `is_orphan` says whether the parent is gone."""
+    """One run. `tell` sends a message to the parent; `flush` sends what it could not take at once."""
 
     def __init__(
         self,
@@ -88,7 +88,15 @@ class Load:
         )
         self._services = [
             _Service(
-                Pool(index, payloads, limit, plan.timeout, ask_key=self._ask_key, ended=self._ended),
+                Pool(
+                    index,
+                    payloads,
+                    limit,
+                    plan.timeout,
+                    ask_key=self._ask_key,
+                    cannot_connect=lambda index, why: self._note_once(index, "connection", f"no connection: {why}"),
+                    ended=self._ended,
+                ),
                 service.name,
                 service.cold,
             )
@@ -115,7 +123,7 @@ class Load:
         self._ticked = monotonic()
         self._next_progress = 0.0
         self._parent = os.getppid()
-        self._alarm = Alarm(self._loop, self._look, early=0.0)
+        self._alarm = Alarm(self._loop, self._look, exact=False)
 
     # -- the run --------------------------------------------------------------------------------------
 
@@ -147,6 +155,11 @@ class Load:
         """Ends the run now. What is under way is recorded as unfinished."""
         if not self._end.done():
             self._end.set_result(reason)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the run with a defect, which `run` raises."""
+        if not self._end.done():
+            self._end.set_exception(error)
 
     def report(self, reason: str) -> dict[str, Any]:
         """The last message."""

@@ -84,9 +84,9 @@ class LineReader:
 
 
 class Outbox:
-    """Writes lines to a pipe that nobody may be reading, without ever waiting. Only the last progress is kept for it.
+    """Writes lines to a pipe that nobody may be reading, without ever waiting. Of progress only the last line is kept.
 
-    `flush` is called again and again; the last one, at the end, waits.
+    `flush` writes what the pipe did not take before. Once the reader is gone, lines are dropped.
     """
 
     def __init__(self, descriptor: int, write: Callable[[int, bytes], int] = os.write) -> None:
@@ -105,7 +105,7 @@ class Outbox:
         self.flush()
 
     def flush(self) -> None:
-        """Writes what the pipe takes. Raises `BrokenPipeError` when the reader is gone."""
+        """Writes what the pipe takes."""
         while self._part or self._lines or self._progress:
             if not self._part:
                 if self._lines:
@@ -115,6 +115,10 @@ class Outbox:
             try:
                 written = self._write(self._descriptor, self._part)
             except BlockingIOError:
+                return
+            except BrokenPipeError:
+                self._part, self._progress = b"", b""
+                self._lines.clear()
                 return
             self._part = self._part[written:]
 

@@ -23,7 +23,10 @@ Ended = Callable[["Pool", Request, Answer, float], None]
 
 
 class Pool:
-    """`ask_key` asks the parent, who answers with `use_key` or `refuse`. `ended` is called once for each request."""
+    """`ask_key` asks the parent, who answers with `use_key` or `refuse`. `ended` is called once for each request.
+
+    `cannot_connect` gets the index and the reason each time that no connection could be opened.
+    """
 
     def __init__(
         self,
@@ -33,13 +36,14 @@ class Pool:
         timeout: float,
         *,
         ask_key: Callable[[int], None],
+        cannot_connect: Callable[[int, str], None],
         ended: Ended,
     ) -> None:
         self.index = index
         self.limit = limit  # connections at most
         self._timeout = timeout  # seconds
         self._payloads = payloads
-        self._ask_key, self._ended = ask_key, ended
+        self._ask_key, self._cannot_connect, self._ended = ask_key, cannot_connect, ended
         self._loop = asyncio.get_running_loop()
 
         self.uri = ""
@@ -175,6 +179,8 @@ class Pool:
             self._idle.remove(connection)
         if connection in self._unproven:
             self._unproven.remove(connection)
+            if not expected:  # whoever closes a connection before anything was sent will close the next one, too
+                self._fail_waiting(1)
         if not expected and not self._connections:
             self._proven = False
         self._open_more()
@@ -212,9 +218,10 @@ class Pool:
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self), *address, ssl=tls, server_hostname=address[0] if tls else None
                 )
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError) as error:
             self._proven = False
             self._opened()
+            self._cannot_connect(self.index, str(error) or "no connection in time")
             self._fail_waiting(1)
             self._settle()
             self._open_more()

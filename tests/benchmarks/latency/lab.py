@@ -1,0 +1,100 @@
+"""Runs of the lab against `server.py`, each in processes of their own, and what both of them measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mldeploy_jupyter.latency.measuring import Ending, Endpoint, Measurement, OnEvent, start_measurement
+from mldeploy_jupyter.latency.payloads import describe, make_sample
+from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService
+from mldeploy_jupyter.latency.recording import Phase, read_samples
+
+PAYLOADS = make_sample({"data": [[1, 2, 3, 4]]})
+
+
+class KnownServer:
+    """`server.py` with a profile, as a context."""
+
+    def __init__(self, *profile: object, port: int = 0) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.benchmarks.latency.server", *map(str, profile)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PORT": str(port)},
+            cwd=Path(__file__).parents[3],
+        )
+        self.port = int(self._ask(""))
+        self.uri = f"http://127.0.0.1:{self.port}/score"
+        self.pid = self._process.pid
+
+    def read_delays(self) -> np.ndarray[Any, Any]:
+        """The delays in milliseconds that it made since the last call."""
+        return np.array(json.loads(self._ask("read")))
+
+    def count(self) -> int:
+        """How many answers it has written."""
+        return int(self._ask("count"))
+
+    def _ask(self, word: str) -> str:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        if word:
+            self._process.stdin.write(word + "\n")
+            self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+    def __enter__(self) -> KnownServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            try:
+                stream.close()
+            except BrokenPipeError:
+                pass
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run measured: its measured samples, and how it ended."""
+
+    samples: np.ndarray[Any, Any]
+    ending: Ending
+
+    @property
+    def latencies(self) -> np.ndarray[Any, Any]:
+        """Milliseconds from the planned time."""
+        return np.asarray((self.samples["done"] - self.samples["planned"]) * 1000)
+
+
+def begin(
+    uris: list[str], samples: Path, on_event: OnEvent = lambda event: None, key: str = "", **settings: Any
+) -> Measurement:
+    """Starts a run that sends the sample to these addresses."""
+    services = tuple(PlannedService(f"service-{at}", uri) for at, uri in enumerate(uris))
+    plan = LatencyPlan(services, payload=describe(PAYLOADS, "sample"), **{"warmup": 5, **settings})
+    return start_measurement(plan, PAYLOADS, samples, lambda at: Endpoint(uris[at], key), on_event)
+
+
+def measure(uris: list[str], **settings: Any) -> Seen:
+    """A whole run."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "samples.bin"
+        ending = begin(uris, path, **settings).wait()
+        samples = read_samples(path)
+    return Seen(samples[samples["phase"] == Phase.MEASURED], ending)
