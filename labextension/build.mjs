@@ -1,6 +1,6 @@
-// Bundles the panel: ../mldeploy_jupyter/notebook/static/{panel.js,panel.css}. --watch builds again on every change.
+// Bundles the panel: ../mldeploy_jupyter/notebook/static/{panel.js,latency.js,panel.css}. --watch builds again on every change.
 import { readFile } from 'node:fs/promises';
-import { context } from 'esbuild';
+import { build, context } from 'esbuild';
 import { fileURLToPath } from 'node:url';
 import { ATTRIBUTES } from './jsx.mjs';
 
@@ -40,10 +40,44 @@ export const OPTIONS = {
   legalComments: 'none',
   logLevel: 'warning',
 };
+// A part leaves out what the panel's module lends it: `src/ui/latency/shared.ts`, with Preact.
+const borrow = {
+  name: 'borrow',
+  setup(build) {
+    build.onResolve({ filter: /^preact$|\/shared$/ }, () => ({ path: 'shared', external: true }));
+  },
+};
+
+/** How esbuild makes the module of a part. It exports a function of `require`, which returns what is lent. */
+export const partOptions = (options) => ({
+  ...options,
+  entryPoints: [here('src/ui/latency/index.ts')],
+  format: 'cjs',
+  plugins: [...options.plugins, borrow],
+  banner: { js: 'export default (require) => { const module = { exports: {} };' },
+  footer: { js: 'return module.exports; }' },
+});
+
+// Both modules give the same short names to the properties that they share.
+const buildParts = {
+  name: 'build-parts',
+  setup({ onEnd }) {
+    onEnd(async ({ mangleCache }) => {
+      await build({ ...partOptions(OPTIONS), mangleCache, outfile: `${OUTPUT}/latency.js` });
+    });
+  },
+};
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
 
 async function main() {
-  const bundle = await context({ ...OPTIONS, entryPoints: { panel: here('src/widget.ts') }, outdir: OUTPUT });
+  const bundle = await context({
+    ...OPTIONS,
+    plugins: [...OPTIONS.plugins, buildParts],
+    mangleCache: {},
+    entryPoints: { panel: here('src/widget.ts') },
+    outdir: OUTPUT,
+  });
   const style = await context({
     absWorkingDir: here('.'),
     entryPoints: { panel: here('style/panel.css') },

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { build, transform } from 'esbuild';
 import { fileURLToPath } from 'node:url';
-import { OPTIONS } from './build.mjs';
+import { OPTIONS, partOptions } from './build.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const NAME = 'mldeploy-jupyter'; // of the extension, its folder and its settings
@@ -22,15 +22,24 @@ export async function buildLab(output = OUTPUT) {
   const own = JSON.parse(await readFile(here('package.json'), 'utf8'));
   const types = JSON.parse(await readFile(here('types/package.json'), 'utf8'));
   const { mangleProps: _, ...options } = OPTIONS; // its names are JupyterLab's, too
+  const files = new Map();
+  const add = (stem, suffix, text) => {
+    const name = `${stem}.${createHash('sha256').update(text).digest('hex').slice(0, 20)}.${suffix}`;
+    files.set(`static/${name}`, text);
+    return name;
+  };
+  const part = await build({ ...partOptions(options), write: false });
+  const latency = add('latency', 'js', part.outputFiles[0].text);
   const bundled = await build({
     ...options,
+    define: { LATENCY: JSON.stringify(latency) },
     entryPoints: [here('src/lab/plugins/index.ts')],
     external: SHARED,
     format: 'cjs',
     metafile: true,
     write: false,
-    // A function of what gets a shared package, as `require` does.
-    banner: { js: 'export default (require) => { const module = { exports: {} };' },
+    // A function of what gets a shared package, as `require` does, and of the folder that this stands in.
+    banner: { js: 'export default (require, FOLDER) => { const module = { exports: {} };' },
     footer: { js: 'return module.exports; }' },
   });
   const style = await build({
@@ -43,12 +52,6 @@ export async function buildLab(output = OUTPUT) {
     logLevel: 'warning',
   });
   const shared = [...new Set(Object.values(bundled.metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path)))].sort();
-  const files = new Map();
-  const add = (stem, suffix, text) => {
-    const name = `${stem}.${createHash('sha256').update(text).digest('hex').slice(0, 20)}.${suffix}`;
-    files.set(`static/${name}`, text);
-    return name;
-  };
   const module = add('lab', 'js', bundled.outputFiles[0].text);
   const css = add('lab', 'css', style.outputFiles[0].text);
   const container = await transform(await readFile(here('src/lab/container.js'), 'utf8'), {

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 SOURCES = Path(__file__).resolve().parent
 OUTPUT = SOURCES.parent / "mldeploy_jupyter" / "notebook" / "static"
-FILES = ("panel.js", "panel.css")
+FILES = ("panel.js", "latency.js", "panel.css")
 EXTENSION = SOURCES.parent / "mldeploy_jupyter" / "labextension"
 NAME = "mldeploy-jupyter"  # of the extension
 OLDEST_NODE = 20  # vitest and esbuild need it

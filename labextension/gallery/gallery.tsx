@@ -1,10 +1,12 @@
 /** Every state of the panel on one page, with made-up services: for the eyes, for screenshots and for axe. */
 import { render } from 'preact';
-import type { Port, Service, Timeline, Topics } from '../src/protocol';
+import type { LatencyReport, LatencyRow, Port, Service, Timeline, Topics } from '../src/protocol';
 import { type FakePort, fakePort } from '../src/testing/fake_port';
 import * as samples from '../src/testing/samples';
 import { FormPanel } from '../src/ui/forms/form';
 import { Panel } from '../src/ui/panel';
+import { Latency } from '../src/ui/part';
+import { PortProvider } from '../src/ui/port_context';
 import { Overview, type Shell, Sidebar, StatusItem } from '../src/ui/sidebar';
 
 const LONG = 'customer-churn-gradient-boosting-eu-west-canary-green';
@@ -58,6 +60,16 @@ function panel(title: string, timeline: Timeline | null, service: Service | null
   });
 }
 
+/** The Latency tab with a run. */
+function measured(title: string, report: LatencyReport | null, answers: Answers = {}, then?: Step, runs?: LatencyRow[]) {
+  const port = (at: HTMLElement, own: FakePort) => {
+    if (report) own.emit('latency', { report });
+    press('Latency')(at, own);
+    if (then) later(() => then(at, own), 300);
+  };
+  panel(title, samples.live, samples.service(), port, { ...(runs ? { 'latency.runs': runs } : {}), ...answers });
+}
+
 type Step = (at: HTMLElement, port: FakePort) => void;
 type Answers = Parameters<typeof fakePort>[0];
 
@@ -92,6 +104,19 @@ panel('live test', samples.live, samples.service(), after(press('Fill with'), pr
 panel('live test rejected', samples.live, samples.service(), after(press('Fill with'), type('[aria-label="bmi, row 1"]', 'n/a'), press('Send request')), { 'service.score': samples.rejected });
 panel('live logs', samples.live, samples.service(), press('Logs'));
 panel('live api', samples.live, samples.service(), press('API'));
+measured('latency', samples.latencyReport());
+measured('latency running', samples.latencyLive, {}, undefined, [samples.latencyRow(samples.latencyLive.run, 8, { state: 'running', p50: null, requests: 0 })]);
+measured('latency first', null, {}, undefined, []);
+measured('latency form', samples.latencyReport(), {}, after(press('Measure again'), at => at.querySelector<HTMLElement>('.mld-Load input[value=users]')?.click(), type('.mld-Load input[inputmode=decimal]', '0.5'), press('Run')));
+measured('latency invalid', samples.latencyReport({ invalid: 'the load’s own process was late by 3.1 ms (p99); close other programs or lower the rate', verdict: [], against: '' }));
+measured('latency stopped', samples.latencyReport({ state: 'cancelled', notes: ['8.1 s: diabetes-regression answered 429 with Retry-After: it is overloaded'], series: [samples.latencySeries('diabetes-regression', 9.4, 800, { errors: 12, unsent: 40 })], cells: [{ ...samples.latencyReport().cells[0]!, failures: [{ title: 'timed out', counts: Array.from({ length: 60 }, (_, at) => Number(at % 17 === 3)) }, { title: 'never sent', counts: Array.from({ length: 60 }, (_, at) => Number(at > 40 && at < 47)) }], marks: [{ at: 12, text: 'revision 4' }] }] }));
+measured('latency several', samples.latencyReport({ services: ['diabetes-regression', 'diabetes-aci', LONG], cells: [], series: [samples.latencySeries('diabetes-regression', 9.4, 20_000), samples.latencySeries('diabetes-aci', 38, 20_000, { parts: [] }), samples.latencySeries(LONG, 120, 900)] }));
+measured('latency refused', samples.latencyReport(), { 'latency.start': refusal }, after(press('Measure again'), press('Run')));
+show('latency in a cell', at => {
+  const port = fakePort();
+  port.emit('latency', { report: samples.latencyLive });
+  render(<PortProvider value={port}><Latency show="RunView" run={samples.latencyLive.run} workspace="w" /></PortProvider>, at);
+});
 panel('live code', samples.live, samples.service(), press('Code'));
 panel('live history', samples.live, samples.service(), after(press('History'), press('Roll back')));
 panel('live menu', samples.live, samples.service(), at => at.querySelector<HTMLElement>('[aria-haspopup=menu]')?.click());

@@ -1,13 +1,13 @@
 /**
  * The port of a notebook: requests and subscriptions as messages over a widget's comm.
  *
- * To the kernel, once the channel is open (`channel.ts`): `request {id, name, params}`, `subscribe {id, topic, params}`, `unsubscribe {id}`, `visible {id,
- * visible}`. From it: `answer {id, ok, body}`, `event {id, seq, body}`, `refused {id, body}`. Bodies are JSON as text,
+ * To the kernel, once the channel is open (`channel.ts`): `request {id, name, params}`, `part {id, name}`, `subscribe {id,
+ * topic, params}`, `unsubscribe {id}`, `visible {id, visible}`. From it: `answer {id, ok, body}`, `event {id, seq, body}`, `refused {id, body}`. Bodies are JSON as text,
  * so that neither end of the kernel's own encoding meets a lone surrogate. The port outlives the comm: another one may
  * be attached, and then every subscription goes on after the last line that its view has.
  */
 import { requestLimit } from './limits';
-import type { Failure, Port, Requests, Topics } from './protocol';
+import type { Failure, Part, Port, Requests, Topics } from './protocol';
 import { randomId } from './random_id';
 
 export type Message = { kind: string; id: string } & Record<string, unknown>;
@@ -98,19 +98,29 @@ export class CommPort implements Port {
   }
 
   request<N extends keyof Requests>(name: N, params: Requests[N][0]): Promise<Requests[N][1]> {
+    return this.#ask({ kind: 'request', name, params }) as Promise<Requests[N][1]>;
+  }
+
+  /** The kernel has the module's text, and the page imports it as it imported this one. */
+  async loadPart(name: Part): Promise<unknown> {
+    const url = URL.createObjectURL(new Blob([String(await this.#ask({ kind: 'part', name }))], { type: 'text/javascript' }));
+    return import(url).finally(() => URL.revokeObjectURL(url));
+  }
+
+  #ask(message: { kind: string; name: string; params?: unknown }): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (!this.#channel) {
         reject(lostFailure());
         return;
       }
       const id = this.#nextId();
-      const limit = requestLimit(name);
+      const limit = requestLimit(message.name);
       const timer = setTimeout(() => {
         this.#settle(id);
         reject(timeoutFailure(limit));
       }, limit);
-      this.#pending.set(id, { resolve: resolve as (result: unknown) => void, reject, timer });
-      this.#send({ kind: 'request', id, name, params });
+      this.#pending.set(id, { resolve, reject, timer });
+      this.#send({ id, ...message });
     });
   }
 

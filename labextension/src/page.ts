@@ -21,6 +21,7 @@ export interface Subject {
   timeline?: Timeline | undefined; // as the deployment began: what is drawn until the kernel says more
   form?: string;
   output?: string;
+  latency?: string; // the id of a run of the latency lab, when that is what is shown
 }
 
 /** What an output says of its panel: which kernel's it is, and its subject. */
@@ -165,8 +166,8 @@ function isWhole({ host, output }: Mounted): boolean {
 }
 
 /** What tells panels apart: a form's output, a deployment, or the service. */
-function keyOf({ service, workspace, deployment, output }: Subject): string {
-  return output || JSON.stringify([service, deployment || workspace]);
+function keyOf({ service, workspace, deployment, latency, output }: Subject): string {
+  return output || JSON.stringify([service, latency || deployment || workspace]);
 }
 
 /** Notes what the browser forgets of elements that are moved: scrolling and focus. Returns what restores it. */

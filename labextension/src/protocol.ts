@@ -122,7 +122,7 @@ export interface Service {
   environment: Fact[]; // such as Python 3.11.7, 31 packages
   settings: Fact[]; // of target and server, in their forms' words
   can: Order[]; // what its target and its state allow now
-  tabs: ('test' | 'logs' | 'api' | 'code' | 'history' | 'settings')[];
+  tabs: ('test' | 'logs' | 'latency' | 'api' | 'code' | 'history' | 'settings')[];
   folder: string;
 }
 
@@ -232,6 +232,77 @@ export interface FormCheck {
   note: string; // one line: what will happen, such as "Replaces revision 3 without a failed request"
 }
 
+// -- the latency lab
+
+export interface LatencyRef { run: string; workspace?: string }
+
+/** How a run stands: it goes on, or how it ended. A process that did not come to the end left it interrupted. */
+export type LatencyState = 'running' | 'finished' | 'cancelled' | 'limit' | 'slept' | 'died' | 'crashed' | 'interrupted';
+
+/** What is sent: `rate` requests a second, or as many as `users` send who wait for their answers; neither for a rate that is chosen. */
+export interface LatencyLoad { rate?: number; users?: number; arrivals?: 'constant' | 'poisson'; duration?: number; body?: Body }
+
+/** A run in a list. Latencies are milliseconds of the service that was asked for, null with too few requests. */
+export interface LatencyRow {
+  run: string;
+  time: string;
+  state: LatencyState;
+  services: string[];
+  load: string; // in words
+  requests: number;
+  valid: boolean;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+}
+
+/** The measured requests of a service, or of one of its revisions where it was updated meanwhile. */
+export interface LatencySeries {
+  name: string;
+  service: string;
+  revision: number; // 0 for all of them
+  requests: number;
+  errors: number;
+  unsent: number; // never sent: no connection was free in time
+  rate: number | null; // answers a second
+  percentiles: { name: string; share: number; ms: number; low: number | null; high: number | null }[]; // those with enough requests
+  slowest: number | null;
+  coldStart: number | null;
+  points: [number, number][]; // of the spectrum: 1 / (1 - share), milliseconds
+  parts: { name: string; title: string; ms: number }[]; // of a typical request; [] when nothing is known
+}
+
+/** Counts of a service's requests by time and latency: `counts[row][column]` from the fastest, the earliest. */
+export interface LatencyCells {
+  name: string;
+  times: number[]; // the edges of the columns, in seconds since the run began
+  latencies: number[]; // the edges of the rows, in milliseconds
+  counts: number[][];
+  failures: { title: string; counts: number[] }[]; // by column, of what has no latency of its own
+  marks: { at: number; text: string }[];
+}
+
+/** A run as it stands. Every change sends the whole of it. */
+export interface LatencyReport {
+  run: string;
+  workspace: string;
+  services: string[];
+  state: LatencyState;
+  begun: string;
+  ended: string;
+  elapsedSeconds: number;
+  seconds: number; // that its load takes when no service is slow
+  load: string;
+  payload: string;
+  warmup: number; // requests that are not counted, for each service
+  invalid: string; // why it says nothing, or ""
+  series: LatencySeries[];
+  cells: LatencyCells[]; // [] while it runs
+  verdict: string[];
+  notes: string[];
+  against: string; // when the run was that it is compared with, "" without one
+}
+
 /** Request name -> [parameters, answer]. */
 export interface Requests {
   'service.describe': [ServiceRef, Service];
@@ -269,6 +340,12 @@ export interface Requests {
   'deployment.cancel': [DeploymentRef, { cancelled: boolean; text: string }];
   'deployment.retry': [DeploymentRef, { deployment: string }];
 
+  /** Begins a run that goes on whatever becomes of the page. */
+  'latency.start': [ServiceRef & LatencyLoad, { run: string }];
+  'latency.stop': [LatencyRef, { text: string }];
+  'latency.runs': [ServiceRef, LatencyRow[]]; // newest first
+  'latency.result': [LatencyRef, LatencyReport];
+
   'form.describe': [{ form: Form['form']; service?: string; workspace?: string }, Form];
   'form.check': [{ form: Form['form']; service?: string; workspace?: string; values: Record<string, unknown> }, FormCheck];
   'form.submit': [{ form: Form['form']; service?: string; workspace?: string; values: Record<string, unknown> }, { deployment: string; service: string; model: string }];
@@ -284,6 +361,7 @@ export interface Topics {
   service: { params: ServiceRef; event: { service: Service } };
   /** Lines after number `after`, without it the last 5,000. An empty list says that the log is read and has no more. */
   serviceLog: { params: ServiceRef & { after?: number }; event: { lines: LogLine[]; lost?: number } };
+  latency: { params: LatencyRef; event: { report: LatencyReport } };
   /**
    * Everything that the sidebar shows, of all known workspaces. The first event has `whole` and replaces what was there;
    * each later one has the rows that changed, and the names of those that are gone.
@@ -300,6 +378,9 @@ export interface Topics {
   };
 }
 
+/** A part of the panel that is loaded when it is first shown. */
+export type Part = 'latency';
+
 /** The only thing that components know of the outside. */
 export interface Port {
   request<N extends keyof Requests>(name: N, params: Requests[N][0]): Promise<Requests[N][1]>; // rejects with a Failure
@@ -313,4 +394,5 @@ export interface Port {
   focusCell?: (cell: number, line: number) => boolean; // false when that cell is not on the page
   openPanel?: (service: ServiceRef, tab?: Service['tabs'][number]) => void; // in the main area
   reconnect?: () => void; // tries now what it would try later
+  loadPart?: (part: Part) => Promise<unknown>; // the module of a part of the panel that few need; see `ui/part.tsx`
 }

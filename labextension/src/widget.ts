@@ -12,6 +12,8 @@ import type { Form } from './protocol';
 import { isNotebookPage, KEPT_MS, Page, rememberView, type Subject } from './page';
 import { type Begun, FormPlace } from './ui/forms/form_place';
 import { Panel } from './ui/panel';
+import { PortProvider } from './ui/port_context';
+import { Latency } from './ui/part';
 
 /** What anywidget gives of a model. */
 interface Model extends Sender {
@@ -81,7 +83,7 @@ function connectionOf(model: Model, signal?: AbortSignal): Connected {
 }
 
 function drawPanel(root: HTMLElement, subject: Subject, { model, port }: Connected, become?: (begun: Subject) => void): () => void {
-  const { service, workspace, form, output } = subject;
+  const { service, workspace, form, output, latency } = subject;
   const onBegun = (begun: Begun) => {
     become?.({ service: begun.service, workspace, deployment: begun.deployment });
     try {
@@ -91,7 +93,8 @@ function drawPanel(root: HTMLElement, subject: Subject, { model, port }: Connect
     }
   };
   const kind = form as Form['form'] | '';
-  renderTree(kind ? h(FormPlace, { port, form: kind, service, workspace, onBegun }) : h(Panel, { port, ...subject }), root);
+  if (latency) renderTree(h(PortProvider, { value: port }, h(Latency, { show: 'RunView', run: latency, workspace })), root);
+  else renderTree(kind ? h(FormPlace, { port, form: kind, service, workspace, onBegun }) : h(Panel, { port, ...subject }), root);
   return () => renderTree(null, root);
 }
 
@@ -135,7 +138,7 @@ export default {
     fresh.className = 'mld mld-Root';
     el.append(fresh);
     connected.root ??= fresh;
-    const names = ['service', 'workspace', 'deployment', 'form', 'output', 'timeline'] as const;
+    const names = ['service', 'workspace', 'deployment', 'form', 'output', 'timeline', 'latency'] as const;
     const subject = Object.fromEntries(names.map((name) => [name, model.get(name)])) as unknown as Subject;
     subject.timeline &&= JSON.parse(String(subject.timeline));
     return leave(connected, fresh, drawPanel(fresh, subject, connected));

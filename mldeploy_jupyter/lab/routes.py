@@ -18,6 +18,7 @@ PARTS = {
     "service": name_rules.SERVICE_NAME.replace("(", "(?:"),
     "deployment": r"[A-Za-z0-9][A-Za-z0-9-]{0,63}",
     "model": rf"{name_rules.MODEL_NAME}(?::|%3[Aa])[1-9][0-9]{{0,9}}",
+    "run": r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}",
     "form": r"deploy|update|register",
 }
 
@@ -38,6 +39,7 @@ class Route:
 
 SERVICE = "services/{workspace}/{service}"
 DEPLOYMENT = "deployments/{workspace}/{deployment}"
+RUN = "latency/{workspace}/{run}"
 MODEL = "models/{workspace}/{model}"
 
 ROUTES = [
@@ -71,6 +73,10 @@ ROUTES = [
     Route("model.list", "GET", "models"),
     Route("model.cell", "GET", f"{MODEL}/cell"),
     Route("model.delete", "DELETE", MODEL),
+    Route("latency.start", "POST", f"{SERVICE}/latency"),
+    Route("latency.runs", "GET", f"{SERVICE}/latency"),
+    Route("latency.result", "GET", RUN),
+    Route("latency.stop", "POST", f"{RUN}/stop"),
     Route("form.describe", "GET", "forms/{form}"),
     Route("form.check", "POST", "forms/{form}/check"),
     Route("form.submit", "POST", "forms/{form}/submit"),

@@ -24,6 +24,8 @@ MAX_LAG = 1.0  # milliseconds at p99 by which the load's own process may be late
 
 CANCEL_SECONDS = 5.0  # that the process may take to end when it is told to; then it is killed
 
+STOP_FILE = "stop"  # beside the samples: whoever makes it ends the run
+
 STDERR_LIMIT = 20_000  # characters of its errors that are kept
 
 
@@ -197,6 +199,8 @@ class Measurement:
             self.notes.append({key: value for key, value in message.items() if key != "type"})
         elif kind == "end":
             self._report = message
+        elif kind == "progress" and not self._cancelled and self.samples.with_name(STOP_FILE).exists():
+            self.cancel()
         if kind != "begun":
             self._on_event({**message, "run": self.run})
 

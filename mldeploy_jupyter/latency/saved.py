@@ -18,7 +18,7 @@ from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.files import make_private_dir, read_json_if_valid, write_json
 from mldeploy_jupyter.core.records import utc_now
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
-from mldeploy_jupyter.latency.measuring import Ending
+from mldeploy_jupyter.latency.measuring import STOP_FILE, Ending
 from mldeploy_jupyter.latency.plan import LatencyPlan
 from mldeploy_jupyter.latency.recording import read_samples
 from mldeploy_jupyter.serving.system.removal import remove_tree
@@ -84,6 +84,12 @@ def finish_run(run: SavedRun, ending: Ending, **more: Any) -> SavedRun:
     with explain_write_errors(run.path):
         _write(finished)
     return finished
+
+
+def request_stop(run: SavedRun) -> None:
+    """Has the run ended within a second, whichever process carries it out. Raises `StorageError`."""
+    with explain_write_errors(run.path):
+        (run.path / STOP_FILE).touch(0o600)
 
 
 def read_run(folder: WorkspaceFolder, run_id: str) -> SavedRun:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError
@@ -22,6 +23,8 @@ Message = dict[str, Any]
 MESSAGES_PER_SECOND = 300  # a Jupyter server drops what exceeds 1,000 a second, of the whole kernel
 BURST = 100  # messages that may leave at once
 FULL_CHARACTERS = 1_500_000  # that wait to be sent; lines of logs wait until there are fewer
+STATIC = Path(__file__).with_name("static")
+PARTS = ("latency",)  # of the panel, with modules of their own in that folder
 REQUEST_THREADS = 64  # at a time; more than a person can click
 
 
@@ -124,6 +127,8 @@ class PanelConnection:
             self._in_thread(lambda: self._on_begun(id, message))
         elif kind == "request":
             self._in_thread(lambda: self._handle(id, str(message.get("name")), message.get("params")))
+        elif kind == "part":
+            self._in_thread(lambda: self._send_part(id, str(message.get("name"))))
         elif kind == "subscribe":
             with self._lock:
                 self._subscribed[id] = None
@@ -146,6 +151,11 @@ class PanelConnection:
             answer = self._answer(name, params, self._context)
         ok = bool(answer.get("ok"))
         self._put("answer", id, answer.get("result") if ok else answer.get("failure"), ok=ok)
+
+    def _send_part(self, id: str, name: str) -> None:
+        """Sends the module of a part of the panel, which few pages need (`ui/part.tsx`)."""
+        ok = name in PARTS
+        self._put("answer", id, (STATIC / f"{name}.js").read_text("utf-8") if ok else {"error": "no part"}, ok=ok)
 
     def _subscribe(self, id: str, topic: str, params: Any) -> None:
         seq = 0

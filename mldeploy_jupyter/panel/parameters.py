@@ -52,6 +52,16 @@ def integer(minimum: int = 0, maximum: int = MAX_NUMBER, *, required: bool = Fal
     return Parameter(check, required)
 
 
+def number(minimum: float, maximum: float) -> Parameter:
+    """A number between both bounds."""
+
+    def check(value: Any) -> str:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if is_number and minimum <= value <= maximum else f"must be from {minimum:g} to {maximum:,g}"
+
+    return Parameter(check)
+
+
 def boolean() -> Parameter:
     """True or false."""
     return Parameter(lambda value: "" if isinstance(value, bool) else "must be true or false")
@@ -101,6 +111,10 @@ DEPLOYMENT: Parameters = {
 }
 MODEL: Parameters = {
     "model": text(rf"{name_rules.MODEL_NAME}:[1-9][0-9]{{0,9}}", "must be the name:version of a model", required=True),
+    **WORKSPACE,
+}
+LATENCY_RUN: Parameters = {
+    "run": text(r"\d{8}T\d{6}-[0-9a-f]{6}", "must be the id of a latency run", required=True),
     **WORKSPACE,
 }
 

@@ -8,15 +8,18 @@ from typing import Any
 
 from mldeploy_jupyter.commands.errors import explain_damaged_files
 from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.latency.plan import ARRIVALS, MAX_RATE, MAX_USERS
 from mldeploy_jupyter.panel import code_samples, orders, scoring
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployments import log as deployment_log
 from mldeploy_jupyter.panel.deployments import report, timelines
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
 from mldeploy_jupyter.panel.forms import form_requests
+from mldeploy_jupyter.panel.latency import runs as latency_runs
 from mldeploy_jupyter.panel.lists import answers as lists
 from mldeploy_jupyter.panel.parameters import (
     DEPLOYMENT,
+    LATENCY_RUN,
     LOG,
     MODEL,
     SERVICE,
@@ -28,6 +31,7 @@ from mldeploy_jupyter.panel.parameters import (
     check_parameters,
     choice,
     integer,
+    number,
     text,
     values,
 )
@@ -36,7 +40,17 @@ from mldeploy_jupyter.panel.services import log as service_log
 
 MAX_WORKERS = 1000  # processes of one service; a larger number is a mistake
 
+MAX_LOAD_SECONDS = 24 * 3600.0
+
 KEY = choice("primary", "secondary", "token", required=True)
+
+LOAD = {
+    "rate": number(0.001, MAX_RATE),
+    "users": integer(1, MAX_USERS),
+    "arrivals": choice(*ARRIVALS),
+    "duration": number(0.1, MAX_LOAD_SECONDS),
+    "body": body(),
+}
 
 FORM = {**WORKSPACE, "service": SERVICE_NAME, "form": choice(*form_requests.FORMS, required=True)}
 
@@ -84,6 +98,11 @@ REQUESTS: dict[str, Request] = {
     "service.regenKey": Request({**SERVICE, "key": KEY}, orders.answer_regenerate),
     "deployment.cancel": Request(DEPLOYMENT, orders.answer_cancel),
     "deployment.retry": Request(DEPLOYMENT, orders.answer_retry),
+    # The latency lab
+    "latency.start": Request({**SERVICE, **LOAD}, latency_runs.answer_start),
+    "latency.stop": Request(LATENCY_RUN, latency_runs.answer_stop),
+    "latency.runs": Request(SERVICE, latency_runs.answer_runs),
+    "latency.result": Request(LATENCY_RUN, latency_runs.answer_result),
     # Forms
     "form.describe": Request(FORM, form_requests.answer_describe),
     "form.check": Request({**FORM, "values": values(required=True)}, form_requests.answer_check),

@@ -38,7 +38,7 @@ AXE = """async (rules) => {
 }"""
 
 
-def states(kinds: str = "panel|show") -> list[str]:
+def states(kinds: str = "panel|show|measured") -> list[str]:
     """The ids of the gallery's states, in its order; `sidebar` has those of the sidebar."""
     source = (SOURCES / "gallery" / "gallery.tsx").read_text("utf-8")
     return [title.replace(" ", "-") for title in re.findall(rf"^(?:{kinds})\('([^']+)'", source, re.MULTILINE)]

@@ -16,7 +16,7 @@
     './extension': async () => {
       const [{ default: run }, ...packages] = await Promise.all([import(new URL(MODULE, folder)), ...SHARED.map(share)]);
       const found = Object.fromEntries(packages);
-      return run((name) => found[name]);
+      return run((name) => found[name], folder);
     },
     './style': async () => {
       const link = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: new URL(STYLE, folder) });

@@ -1,5 +1,6 @@
 /** A port whose answers a test chooses. Every request is kept in `asked`. */
 import type { Failure, Port, Requests, Topics } from '../protocol';
+import * as latency from '../ui/latency';
 import * as samples from './samples';
 
 type Answers = { [N in keyof Requests]?: Requests[N][1] | Failure | ((params: Requests[N][0]) => Requests[N][1] | Promise<Requests[N][1]>) };
@@ -30,6 +31,9 @@ export const DEFAULTS: Answers = {
   'deployment.cancel': { cancelled: true, text: '' },
   'deployment.report': { markdown: '# report' },
   'deployment.logText': { name: 'deployment.log', text: 'all of it' },
+  'latency.runs': samples.latencyRuns,
+  'latency.start': { run: 'r-1' },
+  'latency.stop': { text: 'Stopping' },
   'form.describe': samples.deployForm,
   'form.check': samples.check,
 };
@@ -62,6 +66,7 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
     lose(since, nextTry) {
       for (const one of [...subscriptions]) one.onLost?.(since, nextTry);
     },
+    loadPart: async () => ({ default: () => latency }),
     topics: () => [...subscriptions].map(one => one.topic),
     requests: () => asked.map(one => one.name), // for a browser's tests: the bundle shortens `asked`
     ...extras,

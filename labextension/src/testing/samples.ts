@@ -1,5 +1,5 @@
 /** A service, deployments, logs and forms as the protocol has them: for tests of components and for the gallery. */
-import type { Answer, CodeSample, Form, FormCheck, LogLine, ModelSummary, ModelVersion, Revision, Service, ServiceState, ServiceSummary, Stage, StageState, Timeline, Topics, WorkspaceSummary } from '../protocol';
+import type { Answer, CodeSample, Form, FormCheck, LatencyReport, LatencyRow, LatencySeries, LogLine, ModelSummary, ModelVersion, Revision, Service, ServiceState, ServiceSummary, Stage, StageState, Timeline, Topics, WorkspaceSummary } from '../protocol';
 
 export const NOW = Date.now();
 export const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
@@ -80,7 +80,7 @@ export function service(change: Partial<Service> = {}): Service {
     scoringUri: 'http://127.0.0.1:8902/score', swaggerUri: 'http://127.0.0.1:8902/swagger.json', auth: 'key', health: { state: 'healthy', text: '2 of 2 workers answer', checked: before(4) },
     since: before(480), error: null, deployment: 'd-1', deploying: false, description: '', tags: {}, workers: 2, kept: [2, 1], bundleDigest: '9f2c41abe0', environment: [{ label: 'Python', value: '3.11.7' }, { label: 'Packages', value: '31' }],
     settings: [{ label: 'Workers', value: '2' }, { label: 'Deadline', value: '30 s' }],
-    can: ['update', 'scale', 'rollback', 'reload', 'restart', 'stop', 'delete', 'keys', 'regen-key', 'test'], tabs: ['test', 'logs', 'api', 'code', 'history', 'settings'], folder: '/home/me/project/.mldeploy/services/diabetes-regression', ...change,
+    can: ['update', 'scale', 'rollback', 'reload', 'restart', 'stop', 'delete', 'keys', 'regen-key', 'test'], tabs: ['test', 'logs', 'latency', 'api', 'code', 'history', 'settings'], folder: '/home/me/project/.mldeploy/services/diabetes-regression', ...change,
   };
 }
 
@@ -183,6 +183,44 @@ export const check: FormCheck = {
   ],
   note: '1 change: model 7 → 8',
 };
+
+// -- the latency lab
+
+/** A series whose latency at 1 / (1 - share) is `base` times a power of it. */
+export function latencySeries(name: string, base: number, requests: number, change: Partial<LatencySeries> = {}): LatencySeries {
+  const ms = (x: number) => base * x ** 0.22;
+  const points = Array.from({ length: 40 }, (_, at) => requests ** (at / 39)).map((x): [number, number] => [x, ms(x)]);
+  const percentiles = [0.5, 0.9, 0.95, 0.99, 0.999].filter(share => requests * (1 - share) > 9.99).map(share => {
+    const value = ms(1 / (1 - share));
+    return { name: `p${+(100 * share).toFixed(1)}`, share, ms: value, low: value * 0.93, high: value * 1.1 };
+  });
+  const parts = ['Before the send', 'Network', 'Queue', 'Parse', 'Run', 'Serialise'].map((title, at) => ({ name: title.toLowerCase(), title, ms: base * [0.01, 0.2, 0.03, 0.08, 0.63, 0.05][at]! }));
+  return { name, service: name, revision: 0, requests, errors: 0, unsent: 0, rate: 100, percentiles, slowest: ms(requests), coldStart: null, points: requests ? points : [], parts, ...change };
+}
+
+const LATENCY_RUN = '20261126T141000-1f2e3d';
+
+export function latencyReport(change: Partial<LatencyReport> = {}): LatencyReport {
+  const counts = Array.from({ length: 18 }, (_, up) => Array.from({ length: 60 }, (_, at) => Math.max(0, Math.round(30 - (up - 6 - (at > 29 ? 2 : 0)) ** 2 * 2) + ((at * 7 + up * 13) % 5) - 3)));
+  return {
+    run: LATENCY_RUN, workspace: 'w', services: ['diabetes-regression'], state: 'finished', begun: before(400), ended: before(380), elapsedSeconds: 21.4, seconds: 20, load: 'Open loop, 100/s, constant arrivals, 20 s',
+    payload: 'The sample, 0.2 kB', warmup: 20, invalid: '', series: [latencySeries('diabetes-regression', 9.4, 2000, { coldStart: 412 })],
+    cells: [{ name: 'diabetes-regression', times: Array.from({ length: 61 }, (_, at) => at / 3), latencies: Array.from({ length: 19 }, (_, at) => 4 * 1.22 ** at), counts, failures: [], marks: [] }],
+    verdict: ['diabetes-regression p50 is 4 to 9 % slower than diabetes-regression in run 20261125T090000-0a1b2c, 95 % CI', 'p99: no difference above 12 % shown between both, 95 % CI', 'p99.9 needs 10,000 requests; there are 2,000'], notes: [], against: before(90_000), ...change,
+  };
+}
+
+export function latencyRow(run: string, seconds: number, change: Partial<LatencyRow> = {}): LatencyRow {
+  return { run, time: before(seconds), state: 'finished', services: ['diabetes-regression'], load: 'Open loop, 100/s', requests: 2000, valid: true, p50: 10.9, p95: 18.2, p99: 25.9, ...change };
+}
+
+export const latencyRuns = [latencyRow(LATENCY_RUN, 400), latencyRow('20261125T090000-0a1b2c', 90_000, { p50: 10.2 })];
+
+/** While it runs, during an update: both revisions. */
+export const latencyLive = latencyReport({
+  state: 'running', ended: '', elapsedSeconds: 8, cells: [], verdict: [], against: '',
+  series: [latencySeries('diabetes-regression, revision 3', 9.4, 500, { revision: 3 }), latencySeries('diabetes-regression, revision 4', 14, 300, { revision: 4 })],
+});
 
 // -- the sidebar
 

@@ -14,6 +14,7 @@ import { Announcer, Button, CopyButton, FailureMessage, Fold, Marked, Menu, type
 import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
 import { ServiceLog } from './log/service_log';
 import { SettingsTab } from './settings_tab';
+import { Latency } from './part';
 import { Stages, useSecondsSince } from './stages';
 import { Tabs, type TabSpec } from './tabs';
 import { TestTab } from './inline_test/test_tab';
@@ -202,12 +203,13 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
     const draw: Record<Service['tabs'][number], TabSpec['draw']> = {
       test: () => <TestTab service={shown} />,
       logs: () => <ServiceLog service={shown} />,
+      latency: () => <Latency show="LatencyTab" service={shown} />,
       api: () => <ApiTab service={shown} onTry={() => setTab('test')} />,
       code: () => <CodeTab service={shown} />,
       history: () => <History service={shown} onBegun={begin} />,
       settings: () => <SettingsTab service={shown} onBegun={begin} />,
     };
-    const known = shown.tabs.filter(id => id in draw);
+    const known = shown.tabs.filter(id => id in draw && (id !== 'latency' || port.loadPart));
     return known.map(id => ({ id, label: id === 'api' ? 'API' : title(id), draw: draw[id] }));
   }
 }

@@ -51,6 +51,7 @@ def shown_tabs(folder: WorkspaceFolder, record: ServiceRecord, state: str) -> li
     tabs = {
         "test": here and served and state in _SERVING,
         "logs": here,
+        "latency": here and served,
         "api": here and served,
         "code": here and served,
         "history": True,

@@ -12,8 +12,9 @@ from typing import Any
 from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request
-from mldeploy_jupyter.panel.parameters import DEPLOYMENT, SERVICE, Parameters, check_parameters, integer
+from mldeploy_jupyter.panel.parameters import DEPLOYMENT, LATENCY_RUN, SERVICE, Parameters, check_parameters, integer
 from mldeploy_jupyter.panel.watching.deployment_watch import DeploymentWatch
+from mldeploy_jupyter.panel.watching.latency_watch import LatencyWatch
 from mldeploy_jupyter.panel.watching.overview_watch import OverviewWatch
 from mldeploy_jupyter.panel.watching.service_log_watch import ServiceLogWatch
 from mldeploy_jupyter.panel.watching.service_watch import ServiceWatch
@@ -33,6 +34,7 @@ TOPICS: dict[str, Topic] = {
     "deployment": Topic({**DEPLOYMENT, "after": integer()}, DeploymentWatch, "deployment"),
     "service": Topic(SERVICE, ServiceWatch, "service"),
     "serviceLog": Topic({**SERVICE, "after": integer()}, ServiceLogWatch, "service"),
+    "latency": Topic(LATENCY_RUN, LatencyWatch, "run"),
     "overview": Topic({}, OverviewWatch, ""),
 }
 

@@ -3,6 +3,10 @@ import type { ServerConnection } from '@jupyterlab/services';
 import type { Port } from '../../protocol';
 import { HttpPort } from '../http_port';
 
+// Filled in by build_lab.mjs: where the extension's files are, and which has the latency part.
+declare const FOLDER: URL;
+declare const LATENCY: string;
+
 /** A port that knows whether somebody sees the page. */
 export function connect({ baseUrl, token, fetch }: ServerConnection.ISettings): Port {
   const port = new HttpPort({ baseUrl, token, fetch: fetch as typeof globalThis.fetch });
@@ -10,5 +14,5 @@ export function connect({ baseUrl, token, fetch }: ServerConnection.ISettings): 
   document.addEventListener('visibilitychange', tell);
   window.addEventListener('online', () => port.retry());
   tell();
-  return Object.assign(port, { reconnect: () => port.retry() });
+  return Object.assign(port, { reconnect: () => port.retry(), loadPart: () => import(new URL(LATENCY, FOLDER).href) });
 }

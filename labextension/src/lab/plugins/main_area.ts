@@ -21,6 +21,7 @@ function inMainArea(port: Port): Port {
     request: (name, params) => port.request(name, params),
     subscribe: (topic, params, onEvent, onLost) => port.subscribe(topic, params, onEvent, onLost),
     reconnect: () => port.reconnect?.(),
+    loadPart: (part) => port.loadPart!(part),
     get insertCell() {
       return port.insertCell;
     },

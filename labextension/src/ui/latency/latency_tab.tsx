@@ -1,0 +1,146 @@
+import type { LatencyLoad, LatencyReport, LatencyRow, Service } from '../../protocol';
+import { ReportView } from './run_view';
+import { latencyText } from './scale';
+import { Awaited, Button, FailureMessage, Message, Pick, Segments, elapsed, listed, moment, plural, refOf, useEffect, useId, useOrder, usePort, useRequest, useState, useTopic, withValue } from './shared';
+
+/** Measures the service, and shows the run that goes on or the last one. A run belongs to the workspace, not to the page. */
+export function LatencyTab({ service }: { service: Service }) {
+  const port = usePort();
+  const ref = refOf(service);
+  const { answer: runs, failure, ask } = useRequest('latency.runs', ref);
+  const [chosen, setChosen] = useState('');
+  const [asking, setAsking] = useState(false);
+  const [report, setReport] = useState<LatencyReport | null>(null);
+  const orders = useOrder();
+  const going = runs?.find(one => one.state === 'running')?.run;
+  const run = chosen || going || runs?.[0]?.run || '';
+
+  useTopic(run ? 'latency' : null, { run, workspace: service.workspace }, event => {
+    if (event.report.run === run) setReport(event.report);
+  });
+  const shown = report?.run === run ? report : null;
+  const running = shown?.state === 'running';
+  useEffect(() => {
+    if (shown && !running) ask(); // its row has numbers now
+  }, [shown?.run, running]);
+
+  const start = (load: LatencyLoad) =>
+    orders.order('start', () => port.request('latency.start', { ...ref, ...load }), ({ run: begun }) => {
+      setChosen(begun);
+      setAsking(false);
+      ask();
+    });
+  const stop = () => orders.order('stop', () => port.request('latency.stop', { run, workspace: service.workspace }));
+  const live = service.state === 'live' || service.state === 'updating';
+  if (!runs) return <Awaited failure={failure}>Reading the runs of this service…</Awaited>;
+  const open = asking || (!run && live);
+  return (
+    <div class="mld-Pane mld-Stack">
+      <div class="mld-Row">
+        <h4 class="mld-H mld-Grow mld-Cut">{running ? 'Measuring' : 'Latency by percentile'}</h4>
+        {runs.length > 1 && !running && <Pick optional label="Run" value={run} options={runs.map(one => [one.run, runText(one)])} onPick={setChosen} />}
+        {shown && !running && port.insertCell && <Button optional onClick={() => port.insertCell?.(plotlyCell(shown))}>Open as plotly</Button>}
+        {running && <Button busy={orders.busy === 'stop'} onClick={stop}>{orders.busy === 'stop' ? 'Stopping…' : 'Stop'}</Button>}
+        {run && !running && live && !asking && <Button onClick={() => setAsking(true)}>Measure again…</Button>}
+      </div>
+      <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} />
+      {open && <LoadForm busy={orders.busy === 'start'} onRun={start} onKeep={run ? () => setAsking(false) : undefined} service={service} />}
+      {running && <Progress report={shown} />}
+      {!run && !live && <p class="mld-Muted">Nothing has been measured yet. Start the service to measure it.</p>}
+      {!run && live && <p class="mld-Muted">Nothing has been measured yet. A run sends requests from a process of its own and shows here how long they take.</p>}
+      {run && (shown ? <ReportView report={shown} /> : <p class="mld-Muted">Reading the run…</p>)}
+    </div>
+  );
+}
+
+function Progress({ report }: { report: LatencyReport }) {
+  const share = Math.min(1, report.elapsedSeconds / (report.seconds || 1));
+  const left = Math.max(0, Math.ceil(report.seconds - report.elapsedSeconds));
+  return (
+    <div class="mld-Row">
+      <span class="mld-Bar mld-Grow" role="progressbar" aria-label="Measured" aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}><i class="mld-Bar-fill" style={{ inlineSize: `${100 * share}%` }} /></span>
+      <span class="mld-Muted"><bdi>{left ? `about ${elapsed(left)} left` : 'ends soon'}</bdi></span>
+    </div>
+  );
+}
+
+const LOOPS = [['rate', 'At a rate'], ['users', 'By users']] as const;
+const BODIES: [string, string][] = [['sample', 'The service’s sample'], ['json', 'JSON of your own']];
+
+/** What a run sends. An empty rate lets the run choose one. */
+function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: boolean; onRun: (load: LatencyLoad) => void; onKeep: (() => void) | undefined }) {
+  const [loop, setLoop] = useState<'rate' | 'users'>('rate');
+  const [rate, setRate] = useState('');
+  const [users, setUsers] = useState('8');
+  const [seconds, setSeconds] = useState('10');
+  const [payload, setPayload] = useState('sample');
+  const [json, setJson] = useState('');
+  const [tried, setTried] = useState(false);
+  const id = useId();
+  const problems: Record<string, string> = {};
+  const limit = (name: string, text: string, least: number, most: number, whole: boolean, blank = false) => {
+    const value = Number(text);
+    if ((blank && !text.trim()) || (text.trim() && value >= least && value <= most && (!whole || Number.isInteger(value)))) return;
+    problems[name] = `${text.trim() ? `${text.trim()} does not fit` : 'It is needed'}: ${whole ? 'a whole number' : 'a number'} from ${least} to ${most.toLocaleString('en-US')}.`;
+  };
+  if (loop === 'rate') limit('rate', rate, 0.1, 20_000, false, true);
+  else limit('users', users, 1, 10_000, true);
+  limit('seconds', seconds, 0.1, 86_400, false);
+  if (payload === 'json') {
+    try {
+      JSON.parse(json);
+    } catch {
+      problems['json'] = 'This is no JSON.';
+    }
+  }
+  const run = () => {
+    setTried(true);
+    const [wrong] = Object.keys(problems);
+    if (wrong) document.getElementById(`${id}-${wrong}`)?.focus();
+    else onRun({ ...(loop === 'users' ? { users: Number(users) } : rate.trim() ? { rate: Number(rate) } : {}), duration: Number(seconds), ...(payload === 'json' ? { body: { json } } : {}) });
+  };
+  const number = (name: string, label: string, value: string, onText: (text: string) => void, unit: string, placeholder = '') => (
+    <div class="mld-Field">
+      <label class="mld-Label" for={`${id}-${name}`}>{label}</label>
+      <div class="mld-Inline">
+        <input class="mld-Input mld-Narrow" id={`${id}-${name}`} inputMode="decimal" value={value} placeholder={placeholder} aria-invalid={tried && name in problems} aria-describedby={`${id}-${name}-said`} onInput={withValue(onText)} />
+        <span class="mld-Unit" id={tried && problems[name] ? undefined : `${id}-${name}-said`}>{unit}</span>
+      </div>
+      {tried && problems[name] && <Message id={`${id}-${name}-said`} text={problems[name]} />}
+    </div>
+  );
+  return (
+    <div class="mld-Stack mld-Load" role="group" aria-label={`Load on ${service.service}`} onKeyDown={event => event.key === 'Enter' && (event.target as Element).matches('input') && run()}>
+      <div class="mld-Row">
+        <Segments label="Load" value={loop} options={LOOPS} onPick={setLoop} />
+        <span class="mld-Muted mld-Cut">{loop === 'rate' ? 'Requests leave when they are due, however slow the answers are.' : 'Each user sends the next request when the last is answered: a slow service gets fewer.'}</span>
+      </div>
+      {loop === 'rate' ? number('rate', 'Rate', rate, setRate, 'requests a second; empty for one that is chosen', 'chosen') : number('users', 'Users', users, setUsers, 'who wait for their answers')}
+      {number('seconds', 'Duration', seconds, setSeconds, 'seconds')}
+      <div class="mld-Field">
+        <label class="mld-Label" for={`${id}-payload`}>Payload</label>
+        <div class="mld-Inline"><Pick control id={`${id}-payload`} value={payload} options={BODIES} onPick={setPayload} /></div>
+      </div>
+      {payload === 'json' && (
+        <div class="mld-Field">
+          <label class="mld-Label" for={`${id}-json`}>Body</label>
+          <textarea class="mld-Input mld-Area mld-mod-mono" id={`${id}-json`} rows={3} spellcheck={false} value={json} placeholder={'{"data": [[1, 2, 3]]}'} aria-invalid={tried && 'json' in problems} aria-describedby={`${id}-json-said`} onInput={withValue(setJson)} />
+          {tried && problems['json'] && <Message id={`${id}-json-said`} text={problems['json']} />}
+        </div>
+      )}
+      <div class="mld-Row">
+        <Button kind="primary" busy={busy} onClick={run}>{busy ? 'Starting…' : 'Run'}</Button>
+        {onKeep && <Button onClick={onKeep}>Keep this run</Button>}
+      </div>
+    </div>
+  );
+}
+
+function runText(row: LatencyRow): string {
+  return listed(moment(row.time), row.p50 !== null && `median ${latencyText(row.p50)}`, !row.valid && 'invalid', row.p50 === null && plural(row.requests, 'request'));
+}
+
+/** Python that draws the run with plotly, for a new cell. */
+function plotlyCell({ run }: LatencyReport): string {
+  return `from mldeploy_jupyter import LatencyResult, Workspace\n\nLatencyResult.load(Workspace.get(path="."), "${run}").figure("spectrum")`;
+}

@@ -1,0 +1,12 @@
+/**
+ * What the panel's module lends to this part of it, which is loaded later: one Preact, one set of components.
+ *
+ * Modules of this folder import from here whatever stands outside of it, types excepted: the bundler leaves out this file
+ * (`build.mjs`), and `ui/part.tsx` hands it in.
+ */
+export { Fragment, h } from 'preact';
+export { useEffect, useRef, useState } from 'preact/hooks';
+export { count, duration, elapsed, listed, milliseconds, moment, plural, title } from '../format';
+export { icon } from '../icons';
+export { Awaited, Button, FailureMessage, Message, Pick, Scroll, Segments, withValue } from '../parts';
+export { refOf, useId, useOrder, usePort, useRequest, useTopic } from '../port_context';

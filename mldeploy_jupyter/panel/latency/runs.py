@@ -1,0 +1,70 @@
+"""Runs of the latency lab that a view begins, stops and asks about."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
+from mldeploy_jupyter.latency import saved
+from mldeploy_jupyter.latency.result import LatencyResult
+from mldeploy_jupyter.panel.context import PanelContext
+from mldeploy_jupyter.panel.latency.reports import describe_row, describe_run
+from mldeploy_jupyter.panel.scoring import read_body
+from mldeploy_jupyter.panel.services.descriptions import find_service
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices.latency import LatencyRun
+
+LOAD = ("rate", "users", "arrivals", "duration")  # parameters that go on as they are
+
+
+def answer_start(context: PanelContext, parameters: dict[str, Any]) -> dict[str, str]:
+    """The answer to `latency.start`: begins a run, which this process carries out to its end.
+
+    Raises as `start_latency` does, and `UserErrorException` while another run of the service goes on.
+    """
+    from mldeploy_jupyter.api.webservices.latency import start_latency
+
+    service = find_service(context, parameters)
+    for run in saved.list_runs(service.workspace.folder, service.name):
+        if run.running:
+            raise UserErrorException(
+                f"{service.name} is being measured already",
+                why="two runs at a time would measure each other",
+                hint="stop that one, or wait for its end",
+                code="in-progress",
+            )
+    given = {name: parameters[name] for name in LOAD if name in parameters}
+    if "body" in parameters:
+        given["payload"] = read_body(parameters["body"])[0]
+    begun = start_latency(service, **given)
+    threading.Thread(target=_finish, args=(begun,), name="mldeploy-latency-finish", daemon=True).start()
+    return {"run": begun.id}
+
+
+def _finish(run: LatencyRun) -> None:
+    with suppress(MldeployError):  # which its record says
+        run.wait()
+
+
+def answer_stop(context: PanelContext, parameters: dict[str, Any]) -> dict[str, str]:
+    """The answer to `latency.stop`, whichever process carries the run out. What was measured is kept."""
+    run = saved.read_run(context.folder(parameters.get("workspace", "")), parameters["run"])
+    if not run.running:
+        return {"text": "It has ended"}
+    saved.request_stop(run)
+    return {"text": "It is being stopped"}
+
+
+def answer_runs(context: PanelContext, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """The answer to `latency.runs`: those that the workspace keeps of the service, newest first."""
+    service = find_service(context, parameters)
+    return [describe_row(run, service.name) for run in LatencyResult.list(service.workspace, service.name)]
+
+
+def answer_result(context: PanelContext, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The answer to `latency.result`. Raises `RunNotFound`."""
+    workspace = context.workspace(parameters.get("workspace", ""))
+    return describe_run(context, workspace, LatencyResult.load(workspace, parameters["run"]))
