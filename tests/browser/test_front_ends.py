@@ -106,7 +106,8 @@ def test_a_front_end_whose_outputs_are_frames_has_the_panel_as_a_widgets_view(
     asked = Request(
         f"{bare_lab.url}/api/kernels", method="POST", headers={"Authorization": f"token {TOKEN}"}, data=b"{}"
     )
-    kernel = json.load(urlopen(asked, timeout=60))["id"]
+    with urlopen(asked, timeout=60) as answer:
+        kernel = json.load(answer)["id"]
     page.goto(plain_page)
     page.wait_for_selector("body[data-ready]", state="attached")
     page.evaluate(

@@ -192,8 +192,10 @@ def _ask(what: str, function: Callable[[], Any]) -> Any:
         if not is_known:
             why = f"{type(error).__name__}: {why}"
         hint = "check MLFLOW_TRACKING_URI"
-        if getattr(error, "error_code", "") in _REFUSED:
-            hint = "the tracking store answered: see what it has with mlflow.search_runs()"
+        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+            hint = "see which runs there are with mlflow.search_runs()"
+        elif isinstance(error, ModuleNotFoundError):
+            hint = f"install {error.name}; for a database, pip install mlflow: mlflow-skinny leaves out what that needs"
         elif not is_known:
             hint = "check MLFLOW_TRACKING_URI, and with `pip check` that MLflow and its packages fit together"
         raise RunEnvironmentException(what, why=why, hint=hint) from error

@@ -18,11 +18,12 @@ from tests.polling import wait_until
 from .conftest import Site, ready
 
 HEAD = "import os, time\n\ndef now():\n    open('@HERE@', 'w').write(repr(time.time()))\n\n"
+SOON = 10.0  # seconds; wanted is 1 on a quiet machine, and a busy one takes several times as long
 TAIL = "\ndef run(data):\n    return 1\n"
 
 
 def fail(
-    site: Site, body: str, *, models: list[Model] | None = None, limit: float = 5.0, **config: object
+    site: Site, body: str, *, models: list[Model] | None = None, limit: float = SOON, **config: object
 ) -> DeploymentFailed:
     """Deploys a script that notes the time and then goes wrong; the error must come within `limit` seconds of it."""
     happened = site.folder / "happened"
@@ -119,7 +120,7 @@ def test_a_port_in_use_names_its_holder(site: Site) -> None:
 
 def test_an_init_that_takes_too_long_says_where_it_hung(site: Site) -> None:
     """Fault 14."""
-    error = fail(site, "def init():\n    now()\n    time.sleep(600)\n", init_timeout=2, limit=3.0)
+    error = fail(site, "def init():\n    now()\n    time.sleep(600)\n", init_timeout=2, limit=2 + SOON)
     assert error.cause.code == "init-timeout"
     assert error.where == "score.py line 8" and "2 s" in str(error)
 
@@ -164,7 +165,7 @@ def test_a_script_that_ends_its_process(site: Site, how: str) -> None:
 
 
 def test_a_crash_names_its_signal(site: Site) -> None:
-    error = fail(site, "import ctypes\ndef init():\n    now()\n    ctypes.string_at(0)\n", limit=2.0)
+    error = fail(site, "import ctypes\ndef init():\n    now()\n    ctypes.string_at(0)\n")
     assert "SIGSEGV" in str(error)
 
 
@@ -196,7 +197,7 @@ def test_an_out_of_memory_kill_is_certain_where_the_cgroup_says_so(site: Site, m
     service = site.deploy()
     service.wait_for_deployment(timeout_sec=60)
     move(site, memory_cgroup)
-    error = fail(site, "def init():\n    now()\n    held = [bytearray(10**7) for _ in range(10**4)]\n", limit=20.0)
+    error = fail(site, "def init():\n    now()\n    held = [bytearray(10**7) for _ in range(10**4)]\n", limit=2 * SOON)
     assert error.cause.code == "out-of-memory"
     assert "probably" not in str(error)
     assert service.run({}) == 1
@@ -227,7 +228,7 @@ def test_a_worker_that_the_kernel_kills_under_load_is_explained(site: Site, memo
 def test_a_revision_over_its_memory_limit_is_refused_with_a_limit_that_would_do(site: Site) -> None:
     """Fault 11 at load, our own limit."""
     body = "def init():\n    now()\n    global held\n    held = bytearray(b'x') * 400_000_000\n    time.sleep(600)\n"
-    error = fail(site, body, limit=3.0, memory_gb_limit=0.25)
+    error = fail(site, body, memory_gb_limit=0.25)
     assert error.cause.code == "memory-limit"
     assert "memory_gb_limit allows 250.0 MB" in error.why and error.where == "score.py line 6"
     assert "set memory_gb_limit=0." in error.hint

@@ -239,8 +239,18 @@ class Foreign:
         except OSError:
             return
 
+    def close(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)  # ends the thread, which waits for a connection
+        self.socket.close()
 
-def test_a_test_request_goes_to_the_service_and_nowhere_else(server: Server, site: Site) -> None:
+
+@pytest.fixture
+def foreign() -> Iterator[Foreign]:
+    with closing(Foreign("127.0.0.2")) as found:
+        yield found
+
+
+def test_a_test_request_goes_to_the_service_and_nowhere_else(server: Server, site: Site, foreign: Foreign) -> None:
     """Somebody has changed the service's address in the store, or the service redirects."""
     service = live(site)
     store, where = site.ws.folder.open_store(), f"services/{site.ws.folder.id}/svc"
@@ -248,7 +258,6 @@ def test_a_test_request_goes_to_the_service_and_nowhere_else(server: Server, sit
     answer = server.post(f"{where}/score", body)
     assert answer.status == 200 and answer.data["status"] == 200, answer.data
     endpoint = service.record.endpoint
-    foreign = Foreign("127.0.0.2")
     for uri in (
         f"http://127.0.0.2:{foreign.port}/score",
         f"http://127.0.0.2:{endpoint['port']}/score",
@@ -269,7 +278,6 @@ def test_a_test_request_goes_to_the_service_and_nowhere_else(server: Server, sit
     assert foreign.connected == 0
     store.update_service("svc", endpoint=endpoint)
     assert server.post(f"{where}/score", body).data["status"] == 200
-    foreign.socket.close()
 
 
 REDIRECTS = """
@@ -287,14 +295,12 @@ def run(request):
 """
 
 
-def test_a_redirect_is_shown_and_not_followed(server: Server, site: Site) -> None:
-    foreign = Foreign("127.0.0.2")
+def test_a_redirect_is_shown_and_not_followed(server: Server, site: Site, foreign: Foreign) -> None:
     site.write(REDIRECTS.format(port=foreign.port))
     live(site)
     reply = server.post(f"services/{site.ws.folder.id}/svc/score", {"body": {"json": "1"}})
     assert reply.data["status"] == 307 and foreign.connected == 0
     assert ["location", f"http://127.0.0.2:{foreign.port}/"] in reply.data["headers"]
-    foreign.socket.close()
 
 
 def test_only_services_in_the_store_of_a_known_workspace_can_be_named(

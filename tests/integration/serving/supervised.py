@@ -26,8 +26,8 @@ ECHO = """
     def run(data): return json.loads(data)
 """
 
-# A line of a script: it goes on when the test calls `open_gate`.
-WAIT = "while not os.path.exists('gate'): time.sleep(0.02)"
+# An expression with which a script waits until the test calls `open_gate`.
+WAIT = "[time.sleep(0.02) for _ in iter(lambda: os.path.exists('gate'), True)]"
 
 
 class Supervised:
@@ -79,7 +79,7 @@ class Supervised:
         return self.ask("deploy", settings=settings, deployment_id=name, on_event=on_event, port=port)
 
     def open_gate(self) -> None:
-        """Lets the last script that was deployed go on, where it has the line `WAIT`."""
+        """Lets the last script that was deployed go on, where it waits for it."""
         (self.root / f"app{self.revision}" / "gate").touch()
 
     def in_flight(self) -> int:

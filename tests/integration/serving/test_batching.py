@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from tests.integration.serving.supervised import KEY, Supervised
+from tests.integration.serving.supervised import KEY, WAIT, Supervised
 from tests.polling import wait_until
 
 ROWS = """
@@ -23,13 +23,12 @@ ROWS = """
     def run(data):
         print("rows", len(data))
         if (data == -1).any(): raise ValueError("a bad row")
-        if (data == -2).any():
-            while not os.path.exists("gate"): time.sleep(0.02)
+        if (data == -2).any(): WAIT
         if (data == -3).any(): return [1]
         if (data == -4).any():
             while True: pass
         return [[float(row.sum()), float(row[0])] for row in data]
-"""
+""".replace("WAIT", WAIT)
 
 
 def together(service: Supervised, first: Any, rest: list[Any]) -> tuple[requests.Response, list[requests.Response]]:

@@ -41,10 +41,9 @@ TYPED = """
         if mode == "tuple": return data.shape, 500
         if mode == "string": return json.dumps([1])
         if mode == "slow": time.sleep(0.4)
-        if mode == "wait":
-            while not os.path.exists("gate"): time.sleep(0.02)
+        if mode == "wait": WAIT
         return data.sum(axis=1).tolist()
-"""
+""".replace("WAIT", WAIT)
 RAW = """
     from azureml.contrib.services.aml_request import AMLRequest, rawhttp
     from azureml.contrib.services.aml_response import AMLResponse

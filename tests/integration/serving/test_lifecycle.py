@@ -175,16 +175,14 @@ def test_a_stop_answers_the_request_that_is_being_scored(supervised: Supervised)
     from concurrent.futures import ThreadPoolExecutor
 
     address = ("127.0.0.1", supervised.facts["port"])
-
-    def is_closed() -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(address) != 0
-
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, socket.create_connection(address, timeout=30) as idle:
+        idle.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert idle.recv(4096).startswith(b"HTTP/1.1 200 ")
         future = pool.submit(supervised.score)
         wait_until(lambda: "running" in supervised.log)
         stopping = pool.submit(supervised.ask, "stop")
-        wait_until(is_closed, what="the port to be closed")
+        while idle.recv(4096):  # the worker closes it when it is told to stop
+            pass
         supervised.open_gate()
         response = future.result(30)
         assert stopping.result(30) == {"ok": True}

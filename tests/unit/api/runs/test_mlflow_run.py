@@ -167,5 +167,7 @@ def test_a_package_that_cannot_be_imported_is_not_called_missing(
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///nowhere")
     for call in (ws.get_mlflow_tracking_uri, lambda: Run(ws, "x")):
-        with pytest.raises(RunEnvironmentException, match="no_such_library_of_mlflow"):
+        with pytest.raises(RunEnvironmentException) as caught:
             call()
+        assert caught.value.why == "ModuleNotFoundError: No module named 'no_such_library_of_mlflow'"
+        assert caught.value.hint.startswith("install no_such_library_of_mlflow; ")
