@@ -37,6 +37,12 @@ function connect(model: Model, signal?: AbortSignal): Connected {
   const { port } = connected;
   const channel = openChannel(model, isNotebookPage() ? 'notebook' : 'other', signal);
   port.attach(channel);
+  // Figures that the kernel makes have the theme of the page.
+  const tellTheme = () => channel.send({ kind: 'theme', id: '', dark: document.body.dataset['jpThemeLight'] === 'false' });
+  const theme = new MutationObserver(tellTheme);
+  theme.observe(document.body, { attributeFilter: ['data-jp-theme-light'] });
+  signal?.addEventListener('abort', () => theme.disconnect());
+  tellTheme();
   Object.assign(port, notebookActions(model.widget_manager, () => connected.root));
   // Panels that were left behind by the kernel before this one, in the same notebook.
   for (const other of all) {

@@ -90,6 +90,9 @@ class Context:
     for the deployment that it began when neither `--wait` nor `--no-wait` is given. `show_deployment(service, wait,
     timeout_sec)` shows that deployment; without one it is shown on the error stream while the command waits.
 
+    `follow_latency(run)` shows a run of the latency lab while it goes on and returns its result; without one, a line on
+    the error stream says how far it is.
+
     With `isatty` `err` is a screen, on which a line may be overwritten.
 
     `namespace` holds the notebook's variables. `defaults` stand in for omitted options: `entry_script` (a path) and
@@ -105,6 +108,7 @@ class Context:
     json: bool = False
     wait_by_default: bool = True
     show_deployment: Callable[[Any, bool, float | None], None] | None = None
+    follow_latency: Callable[[Any], Any] | None = None
     namespace: dict[str, Any] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     default_models: Callable[[Context, Args], list[str]] | None = None

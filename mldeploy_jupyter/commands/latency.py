@@ -17,6 +17,7 @@ from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.text import cut, printable_line
 
 if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices.latency import LatencyRun
     from mldeploy_jupyter.latency.result import LatencyResult
 
 DOC = """Measure the latency of live services side by side.
@@ -154,14 +155,22 @@ def measure(context: Context, args: Args) -> Result:
         allow_foreign=args.may_load,
         key=_read_key(args),
     )
-    line = StatusLine(context)
-    try:
-        result = run.wait(line.show, keep_interrupted=True)
-    finally:
-        line.clear()
+    result = _wait(context, run)
     workspace = services[0].workspace if services else None
     before = result.find_previous(workspace) if workspace is not None and not args.no_save else None
     return _report(context, result, before, budget)
+
+
+def _wait(context: Context, run: LatencyRun) -> LatencyResult:
+    """The result of the run; an interrupt ends it, and what was measured is returned."""
+    if context.follow_latency is not None and not context.json:
+        followed: LatencyResult = context.follow_latency(run)
+        return followed
+    line = StatusLine(context)
+    try:
+        return run.wait(line.show, keep_interrupted=True)
+    finally:
+        line.clear()
 
 
 def _report(context: Context, result: LatencyResult, before: LatencyResult | None, budget: dict[str, float]) -> Result:

@@ -166,8 +166,17 @@ class LatencyResult(MeasuredRun):
         return f"LatencyResult({self.id}: {names}, {count:,} requests{'' if self.valid else ', invalid'})"
 
     def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_html(self, picture: bool = True) -> str:
+        """Table and verdict, and with `picture` the spectrum, or the ramp of a run with one, as SVG."""
         lines = [*self.verdict, *(f"note: {note}" for note in self.notes)]
-        return run_html(self.rows(), describe_plan(self), lines)
+        text = run_html(self.rows(), describe_plan(self), lines)
+        if not picture or not self.rows():
+            return text
+        from mldeploy_jupyter.latency.figures import make_svg
+
+        return f"{text}\n{make_svg(self, 'spectrum' if self.plan.ramp is None else 'ramp')}"
 
 
 def _is_like(run: LatencyResult, other: LatencyResult) -> bool:

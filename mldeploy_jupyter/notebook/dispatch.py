@@ -95,6 +95,11 @@ def make_context(session: Session) -> Context:
             session.timeline_cells[service.deployment_id] = prompt_number(session.shell) or 0
             follow(context, service, timeout_sec)
 
+    def follow_latency(run: Any) -> Any:
+        from mldeploy_jupyter.notebook.latency_view import follow_run
+
+        return follow_run(session, run)
+
     context = Context(
         open_workspace,
         out=sys.stdout,
@@ -102,6 +107,7 @@ def make_context(session: Session) -> Context:
         isatty=kind != "headless",
         wait_by_default=kind != "live",
         show_deployment=show,
+        follow_latency=follow_latency if kind != "terminal" else None,
         namespace=session.namespace,
         default_models=lambda context, args: deploy.default_models(session, context, args),
         update_live=True,

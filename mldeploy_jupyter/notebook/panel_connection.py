@@ -93,7 +93,8 @@ class Outbox:
 class PanelConnection:
     """What a kernel does with the messages of one widget. `send` sends a message to every page that shows it.
 
-    `on_hello` is told the kind of each page that loads the widget, `notebook` or `other`. `on_begun` is told the
+    `on_hello` is told the kind of each page that loads the widget, `notebook` or `other`, `on_theme` whether a page is
+    dark. `on_begun` is told the
     display id of a form that was sent, and the message that says what it began; it runs in a thread of its own.
     """
 
@@ -104,12 +105,13 @@ class PanelConnection:
         send: Callable[[Message], Any],
         *,
         on_hello: Callable[[str], Any] = lambda page: None,
+        on_theme: Callable[[bool], Any] = lambda dark: None,
         on_begun: Callable[[str, Message], Any] = lambda display_id, message: None,
         answer: Callable[[str, Any, PanelContext], dict[str, Any]] = handle,
     ) -> None:
         self._context, self._subscriptions, self._answer = context, subscriptions, answer
         self._outbox = Outbox(send)
-        self._on_hello, self._on_begun = on_hello, on_begun
+        self._on_hello, self._on_theme, self._on_begun = on_hello, on_theme, on_begun
         self._lock = threading.Lock()
         self._subscribed: dict[str, Subscription | None] = {}  # None while it begins
         self._hidden: set[str] = set()
@@ -123,6 +125,8 @@ class PanelConnection:
         if kind == "hello":
             self._on_hello(str(message.get("page")))
             self._put("welcome", id, None)
+        elif kind == "theme":
+            self._on_theme(message.get("dark") is True)
         elif kind == "begun":
             self._in_thread(lambda: self._on_begun(id, message))
         elif kind == "request":

@@ -29,6 +29,7 @@ class PanelWidget(anywidget.AnyWidget):
     deployment = traitlets.Unicode().tag(sync=True)
     form = traitlets.Unicode().tag(sync=True)  # the kind of a form; "" for a service
     output = traitlets.Unicode().tag(sync=True)  # the display id of that form
+    latency = traitlets.Unicode().tag(sync=True)  # the id of a latency run; "" for none
     timeline = traitlets.Unicode().tag(sync=True)  # JSON: the deployment as it began, until the kernel says more
 
     def __init__(self, **ids: str) -> None:

@@ -76,6 +76,7 @@ class Panels:
         self._context: Any = None
         self._to_import = [*PREPARED, *PREPARED_NEXT]
         self.is_drawn = False  # whether a page has said that it draws the panels
+        self.is_dark = False  # whether the page that spoke last has a dark theme
 
     def prepare(self) -> None:
         """Imports what deployments and panels need while the kernel is idle, a module at a time.
@@ -133,6 +134,13 @@ class Panels:
             return bundle
         marker = json.dumps({"kernel": connector.panel_id, **subject})
         return {**bundle, "text/html": f'<div data-mldeploy="{escape(marker)}">\n{bundle["text/html"]}</div>\n'}
+
+    def mark_run(self, bundle: Bundle, subject: dict[str, str], display_id: str) -> Bundle:
+        """The bundle marked for the view of a latency run, in a front end that needs one with a widget's view.
+
+        `subject` names service, workspace and `latency`, the run.
+        """
+        return self._add_view(self._mark(bundle, subject), subject, display_id)
 
     def mark_below(self, bundle: Bundle) -> Bundle:
         """The bundle marked as what a panel in the same cell says, too."""
@@ -217,7 +225,12 @@ class Panels:
                 atexit.register(self._end)
             widget = PanelWidget(**ids)
             widget.connection = PanelConnection(
-                self._context, self._subscriptions, widget.send, on_hello=self._on_hello, on_begun=self._on_begun
+                self._context,
+                self._subscriptions,
+                widget.send,
+                on_hello=self._on_hello,
+                on_theme=self._on_theme,
+                on_begun=self._on_begun,
             )
             return widget
         except (ImportError, OSError) as error:  # no anywidget here, or a checkout whose panel is not built
@@ -266,6 +279,9 @@ class Panels:
 
     def _on_hello(self, page: str) -> None:
         self.is_drawn = True
+
+    def _on_theme(self, dark: bool) -> None:
+        self.is_dark = dark
 
     def _on_begun(self, display_id: str, message: Any) -> None:
         form = self._forms.get(display_id)

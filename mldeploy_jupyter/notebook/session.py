@@ -73,6 +73,9 @@ class Session:
     timelines: dict[str, Any] = field(default_factory=dict)
     timeline_cells: dict[str, int] = field(default_factory=dict)
 
+    # The number of the cell that shows each latency run, by its id.
+    latency_cells: dict[str, int] = field(default_factory=dict)
+
     # The entry scripts that a form offers; None for those of the current folder.
     scripts: Scripts | None = None
 

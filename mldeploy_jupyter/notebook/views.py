@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.api.webservices.details import Revisions
     from mldeploy_jupyter.api.webservices.overview import Overview
+    from mldeploy_jupyter.latency.result import LatencyResult
 
 Bundle = dict[str, str]
 Rows = Sequence[Sequence[str]]
@@ -223,6 +224,10 @@ def add_formatters(session: Session) -> None:
             return bundle
         return panels.mark_below(bundle) if below else panels.mark(bundle, value)
 
+    def latency(value: LatencyResult) -> Bundle:
+        shown = session.latency_cells.get(value.id) == (prompt_number(session.shell) or 0)  # its figure, by %latency
+        return {"text/plain": str(value), "text/html": value.to_html(picture=not shown)}
+
     def show_nothing_twice(value: Webservice) -> None:
         # The state would go stale below a timeline that still changes, so nothing is displayed.
         running = [view for view in session.timelines.values() if not view.ended.is_set()]
@@ -232,6 +237,7 @@ def add_formatters(session: Session) -> None:
     formatter.for_type_by_name(*_SERVICE, lambda value, include=None, exclude=None: service(value))
     formatter.for_type_by_name(*_MODEL, lambda value, include=None, exclude=None: model_bundle(value))
     formatter.for_type_by_name(*_REVISIONS, lambda value, include=None, exclude=None: revisions_bundle(value))
+    formatter.for_type_by_name(*_LATENCY, lambda value, include=None, exclude=None: latency(value))
     display = session.shell.display_formatter
     display.ipython_display_formatter.for_type_by_name(*_SERVICE, show_nothing_twice)
     # IPython's printer of lists would come before the bundle's text.
@@ -248,13 +254,14 @@ def remove_formatters(session: Session) -> None:
         display.ipython_display_formatter,
         display.formatters["text/plain"],
     ):
-        for module, name in (_SERVICE, _MODEL, _REVISIONS):
+        for module, name in (_SERVICE, _MODEL, _REVISIONS, _LATENCY):
             formatter.deferred_printers.pop((module, name), None)
             formatter.type_printers.pop(getattr(sys.modules.get(module), name, None), None)
 
 
 _SERVICE = ("mldeploy_jupyter.api.webservices.webservice", "Webservice")
 _REVISIONS = ("mldeploy_jupyter.api.webservices.details", "Revisions")
+_LATENCY = ("mldeploy_jupyter.latency.result", "LatencyResult")
 _MODEL = ("mldeploy_jupyter.api.models.model", "Model")
 
 
