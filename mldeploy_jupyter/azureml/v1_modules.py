@@ -73,6 +73,7 @@ MODULES: dict[str, dict[str, str]] = {
     "azureml.core.dataset": _from(_RETIRED, "Dataset"),
     "azureml.core.datastore": _from(_RETIRED, "Datastore"),
     "azureml.core.keyvault": _from(_RETIRED, "Keyvault"),
+    "azureml.core.profile": _from("mldeploy_jupyter.api.models.profile", "ModelProfile"),
     "azureml.core.model": _from(_MODEL, "Model", "ResourceConfiguration") | _from(_WEBSERVICE, "InferenceConfig"),
     "azureml.core.resource_configuration": _from(_MODEL, "ResourceConfiguration"),
     "azureml.core.environment": _from(

@@ -146,6 +146,7 @@ def measure(context: Context, args: Args) -> Result:
     budget = read_budget(args)
     options = _options(args)
     check_enough_requests(budget, args, options)
+    key = _read_key(args)
     services = [_find(context, args, name) for name in dict.fromkeys(args.name or [])]
     context.python = _python(args, options)
     run = start_latency(
@@ -153,7 +154,7 @@ def measure(context: Context, args: Args) -> Result:
         **options,
         save=not args.no_save,
         allow_foreign=args.may_load,
-        key=_read_key(args),
+        key=key,
     )
     result = _wait(context, run)
     workspace = services[0].workspace if services else None

@@ -72,7 +72,7 @@ class LatencyResult(MeasuredRun):
         """
         if other is not None and not isinstance(other, LatencyResult):
             raise UserErrorException(
-                f"other is a {type(other).__name__}",
+                f"other is of type {type(other).__name__}",
                 why="a run is compared with another LatencyResult",
                 hint="pass what service.latency() returned, or LatencyResult.load(ws, ID)",
             )

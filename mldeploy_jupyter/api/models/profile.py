@@ -27,7 +27,7 @@ MEMORY_RANGE = (0.1, 15.0)  # GB, as in v1
 
 STEP_SECONDS = 3.0  # of load for each step of the ramp
 
-RAMP_SHARES = (0.25, 0.5, 0.7, 0.85, 1.0)  # of the rate that four users reached, who wait for answers
+RAMP_SHARES = (0.3, 0.6, 0.8, 0.95, 1.1)  # of the rate that four users reached, who wait for answers
 
 USERS = 4  # of the closed loop that finds about how much one worker can do
 

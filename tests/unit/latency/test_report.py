@@ -1,0 +1,78 @@
+"""The report of a run as text, pinned: what a person reads in a terminal."""
+
+from __future__ import annotations
+
+import numpy as np
+from syrupy.assertion import SnapshotAssertion
+
+from mldeploy_jupyter.latency.recording import Outcome
+from mldeploy_jupyter.latency.report import describe_percentiles
+from mldeploy_jupyter.latency.result import LatencyResult
+from tests.unit.latency.made_samples import cold_start, fail, make_plan, make_result, steady
+
+
+def one_service(count: int = 1000, scale: float = 2.0, **ending: object) -> LatencyResult:
+    return make_result(np.concatenate([cold_start(41.0), steady(count, scale)]), **ending)
+
+
+def test_a_service(snapshot: SnapshotAssertion) -> None:
+    assert str(one_service()) == snapshot
+    assert describe_percentiles(one_service()) == "churn p50 1.99 ms, p99 3.09 ms"
+
+
+def test_services_side_by_side(snapshot: SnapshotAssertion) -> None:
+    plan = make_plan("local", "aks", rate=100.0)
+    samples = np.concatenate([steady(2000, services=2), steady(2000, 2.3, seed=2, service=1, services=2)])
+    assert str(make_result(samples, plan)) == snapshot
+
+
+def test_against_the_run_before(snapshot: SnapshotAssertion) -> None:
+    before = make_result(steady(2000, 1.8, seed=3))
+    assert make_result(steady(2000)).judge(before) == snapshot
+
+
+def test_errors_and_requests_that_were_never_sent(snapshot: SnapshotAssertion) -> None:
+    samples = steady(1000)
+    fail(samples, slice(0, 30), Outcome.SERVER_ERROR, 500)
+    fail(samples, slice(30, 32), Outcome.TIMEOUT)
+    fail(samples, slice(32, 52), Outcome.DROPPED)
+    assert make_result(samples).verdict == snapshot
+
+
+def test_a_service_that_does_not_keep_up(snapshot: SnapshotAssertion) -> None:
+    samples = steady(500)
+    samples["done"] += np.tile(np.linspace(0, 2, 100), 5)
+    assert make_result(samples).verdict == snapshot
+
+
+def test_an_update_in_the_middle(snapshot: SnapshotAssertion) -> None:
+    samples = np.concatenate([steady(500), steady(500, 3.0, revision=2, begin=5.0)])
+    samples["block"][500:] += 5
+    assert str(make_result(samples)) == snapshot
+
+
+def test_a_ramp(snapshot: SnapshotAssertion) -> None:
+    plan = make_plan(rate=None, ramp=(50.0, 100.0))
+    two = steady(200, 2.5, step=1, begin=3.0)
+    two["block"] += 10
+    samples = np.concatenate([steady(100, rate=50.0), two])
+    assert str(make_result(samples, plan)) == snapshot
+
+
+def test_a_closed_loop(snapshot: SnapshotAssertion) -> None:
+    assert str(make_result(steady(200), make_plan(mode="closed", users=4, rate=None))) == snapshot
+
+
+def test_an_invalid_run_says_so_first_and_compares_nothing(snapshot: SnapshotAssertion) -> None:
+    plan = make_plan("local", "aks")
+    samples = np.concatenate([steady(200, services=2), steady(200, 9.0, service=1, services=2)])
+    result = make_result(samples, plan, lag={"p99": 3.14})
+    assert not result.valid
+    assert result.judge(make_result(samples, plan)) == snapshot
+
+
+def test_a_run_that_ended_early(snapshot: SnapshotAssertion) -> None:
+    notes = [{"time": 3.21, "service": 0, "kind": "key", "text": "answered 401; its key was fetched again"}]
+    assert str(make_result(steady(30), reason="cancelled", notes=notes)) == snapshot
+    assert make_result(steady(0), reason="cancelled").verdict == snapshot
+    assert make_result(steady(50), reason="slept").verdict == snapshot
