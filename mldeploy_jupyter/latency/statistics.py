@@ -28,6 +28,8 @@ TAIL_REQUESTS = 10  # slower than a quantile that is reported; fewer are chance
 
 LEAST_BLOCKS = 10  # from which the likeness of neighbours is estimated; longer ones are divided where there are fewer
 
+MOST_BLOCKS = 300  # that a bootstrap draws from; of a longer run, neighbours are joined
+
 REPLICATES = 4000  # of a bootstrap: its p-values are multiples of 1/4000
 
 _TAIL_CELLS = 2000  # slowest requests that a bootstrap tells apart
@@ -136,14 +138,17 @@ def count_independent(values: Floats, blocks: Integers, quantile: float, confide
     return float(count * min(1.0, reduction * expected / seen if seen else 1.0))
 
 
-def divide_blocks(blocks: Integers, times: Floats, least: int = LEAST_BLOCKS) -> Integers:
-    """Labels of the blocks of requests, each divided by time into as many equal parts as make `least` blocks.
+def divide_blocks(blocks: Integers, times: Floats, least: int = LEAST_BLOCKS, most: int = MOST_BLOCKS) -> Integers:
+    """Labels from 0 on of between `least` and `most` blocks, in the order of those that are given.
 
-    Parts have at least two requests on average.
+    Fewer are each divided by time into equal parts of at least two requests on average; of more, neighbours are joined.
     """
     import numpy as np
 
     labels, block_of = np.unique(blocks, return_inverse=True)
+    if len(labels) > most:
+        joined: Integers = block_of * most // len(labels)
+        return joined
     parts = min(math.ceil(least / max(1, len(labels))), max(1, len(blocks) // (2 * max(1, len(labels)))))
     if parts <= 1:
         return block_of.astype(np.int64)

@@ -127,8 +127,7 @@ def _count(samples: Samples, plan: LatencyPlan, by: By) -> dict[str, Any]:
     errors = {words: int(kinds[kind]) for kind, words in ERRORS.items() if kinds[kind]}
     wanted = reached = None
     if by != "revision":  # of a revision that shares blocks with another there is no rate of its own
-        blocks = [samples[samples["block"] == block] for block in np.unique(samples["block"])]
-        wanted, reached = _rates(blocks, plan)
+        wanted, reached = _rates(samples, plan)
     return {
         "requests": len(samples) - dropped,
         "rate_wanted": wanted,
@@ -139,23 +138,22 @@ def _count(samples: Samples, plan: LatencyPlan, by: By) -> dict[str, Any]:
     }
 
 
-def _rates(blocks: list[Samples], plan: LatencyPlan) -> tuple[float | None, float | None]:
+def _rates(samples: Samples, plan: LatencyPlan) -> tuple[float | None, float | None]:
     """Requests a second: those that were planned, and those that ended, where a block lasts until its last answer."""
     import numpy as np
 
-    planned_seconds = seconds = 0.0
-    planned = ended = 0
-    for block in blocks:
-        sent = block[(block["outcome"] != Outcome.DROPPED) & ~np.isnan(block["done"])]
-        planned, ended = planned + len(block), ended + len(sent)
-        span = float(block["planned"].max() - block["planned"].min())
-        # Between n requests there are n - 1 gaps; the last one is as long as the others are on average.
-        span = span * len(block) / (len(block) - 1) if len(block) > 1 else plan.block
-        planned_seconds += span
-        taken = float(sent["done"].max() - block["planned"].min()) if len(sent) else span
-        seconds += max(span, taken) if plan.mode == "open" else taken
-    wanted = planned / planned_seconds if planned_seconds and plan.mode == "open" else None
-    return _number(wanted), _number(ended / seconds if seconds else None)
+    order = np.argsort(samples["block"], kind="stable")
+    _, starts, counts = np.unique(samples["block"][order], return_index=True, return_counts=True)
+    planned = samples["planned"][order]
+    first, last = np.minimum.reduceat(planned, starts), np.maximum.reduceat(planned, starts)
+    # Between n requests there are n - 1 gaps; the last one is as long as the others are on average.
+    spans = np.where(counts > 1, (last - first) * counts / np.maximum(1, counts - 1), plan.block)
+    ended = (samples["outcome"] != Outcome.DROPPED) & ~np.isnan(samples["done"])
+    done = np.where(ended, samples["done"], -math.inf)[order]
+    taken = np.maximum.reduceat(done, starts) - first
+    seconds = np.maximum(spans, taken) if plan.mode == "open" else np.where(np.isfinite(taken), taken, spans)
+    wanted = len(samples) / spans.sum() if spans.sum() and plan.mode == "open" else None
+    return _number(wanted), _number(ended.sum() / seconds.sum() if seconds.sum() else None)
 
 
 def _percentiles(samples: Samples) -> dict[str, Any]:

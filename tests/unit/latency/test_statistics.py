@@ -205,6 +205,11 @@ def test_few_blocks_are_divided() -> None:
     assert divide_blocks(many, np.arange(120.0)).tolist() == many.tolist()
 
 
+def test_the_blocks_of_a_long_run_are_joined() -> None:
+    joined = divide_blocks(np.repeat(np.arange(3600), 2), np.arange(7200.0))
+    assert len(np.unique(joined)) == 300 and (np.diff(joined) >= 0).all()
+
+
 # Two services -------------------------------------------------------------------------------------------------------
 
 
