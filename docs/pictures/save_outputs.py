@@ -1,6 +1,6 @@
-"""Runs the quickstart notebook and saves what its cells show, so that a reader sees it without running it.
+"""Runs the tutorials and saves what their cells show, so that a reader sees it without running them.
 
-    python docs/pictures/save_outputs.py
+    python docs/pictures/save_outputs.py [NAME ...]
 
 Cells whose output differs each time, such as measured latencies, are saved too; paths of the machine are replaced.
 """
@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "01-quickstart.ipynb"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 def main() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        if not sys.argv[1:] or any(name in path.name for name in sys.argv[1:]):
+            save(path)
+
+
+def save(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(NOTEBOOK, folder)
+        shutil.copy(path, folder)
         NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
         real = str(Path(folder).resolve())
         for cell in notebook.cells:
@@ -30,8 +37,8 @@ def main() -> None:
                 text = json.dumps(cell.outputs).replace(real, "~/notebooks")
                 cell.outputs = [nbformat.from_dict(output) for output in json.loads(text)]
     notebook.metadata.pop("widgets", None)
-    nbformat.write(notebook, NOTEBOOK)
-    print(f"saved {NOTEBOOK}")
+    nbformat.write(notebook, path)
+    print(f"saved {path}")
 
 
 if __name__ == "__main__":

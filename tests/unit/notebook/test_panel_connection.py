@@ -101,7 +101,7 @@ def test_a_slow_request_delays_neither_the_next_one_nor_the_thread_that_delivers
             gate.wait(30)
         return {"ok": True, "result": name}
 
-    page = Page(answer)
+    page = Page(lambda name, params, context: {"ok": True, "result": None})
     page.send("request", "slow", name="slow")
     page.send("request", "quick", name="quick")
     assert page.wait_for("quick")["ok"]
@@ -209,3 +209,21 @@ def test_bodies_are_ascii_with_lone_surrogates_kept_and_nan_as_null() -> None:
     assert body.isascii()
     assert json.loads(body)["text"] == "\ud800\u202e\x00é"
     assert json.loads(body)["ms"] is None and json.loads(body)["all"] == [None, 1.5]
+
+
+def test_a_page_gets_the_module_of_a_part_and_no_other_file() -> None:
+    page = Page(lambda name, params, context: {"ok": True, "result": None})
+    page.send("part", "p-1", name="latency")
+    sent = page.wait_for("p-1")
+    assert (sent["ok"] and json.loads(sent["body"]).startswith("export default(")) or "export default" in sent["body"]
+    page.send("part", "p-2", name="../panel_widget")
+    refused = page.wait_for("p-2")
+    assert not refused["ok"] and json.loads(refused["body"])["error"] == "there is no part '../panel_widget'"
+
+
+def test_the_theme_of_a_page_is_told() -> None:
+    page, themes = Page(lambda name, params, context: {"ok": True, "result": None}), list[bool]()
+    page.connection._on_theme = themes.append
+    page.send("theme", "", dark=True)
+    page.send("theme", "", dark="no truth value")
+    assert themes == [True, False]
