@@ -145,10 +145,11 @@ class LatencyResult(MeasuredRun):
                 hint="pass the text that result.to_json() gave",
             ) from None
 
-    def figure(self, kind: str = "spectrum", *, dark: bool = False, budget: float | None = None) -> Any:
+    def figure(self, kind: str = "spectrum", *, dark: bool | None = None, budget: float | None = None) -> Any:
         """A plotly figure: "spectrum", "ecdf", "heatmap", "parts", or "ramp" of a run with a ramp.
 
-        `budget` is a limit in milliseconds to draw. Raises `UserErrorException` for another kind.
+        It is `dark` where JupyterLab is, unless you say so. `budget` is a limit in milliseconds to draw. Raises
+        `UserErrorException` for another kind.
         """
         from mldeploy_jupyter.latency.figures import make_figure
 

@@ -73,7 +73,7 @@ class RunView:
             if self._drawn:
                 self._publish(text_bundle("The run ended early."), True)
             raise
-        self._publish(figure_bundle(result, self._panels is not None and self._panels.is_dark), bool(self._drawn))
+        self._publish(figure_bundle(result), bool(self._drawn))
         return result
 
     def _show_progress(self, text: str) -> None:
@@ -105,8 +105,9 @@ def text_bundle(text: str) -> Bundle:
     return {"text/plain": text, "text/html": f'<p style="margin: 8px">{escape(text)}</p>\n'}
 
 
-def figure_bundle(result: LatencyResult, dark: bool = False) -> Bundle:
-    """The run's picture: a ramp's is the ramp, any other's the spectrum. As plotly's figure, and as HTML with an SVG.
+def figure_bundle(result: LatencyResult) -> Bundle:
+    """The run's picture: a ramp's is the ramp, any other's the spectrum. As plotly's figure in the theme of the page, and as
+    HTML with an SVG.
 
     Of a run without a measured request, one line that says so.
     """
@@ -118,7 +119,7 @@ def figure_bundle(result: LatencyResult, dark: bool = False) -> Bundle:
     names = ", ".join(service.name for service in result.plan.services)
     bundle: Bundle = {"text/plain": f"<figure: {kind} of {names}>", "text/html": f"{make_svg(result, kind)}\n"}
     try:
-        figure = result.figure(kind, dark=dark)
+        figure = result.figure(kind)
     except ImportError:  # plotly is not installed
         return bundle
     return {PLOTLY_MIME: json.loads(figure.to_json()), **bundle}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mldeploy_jupyter.core.imports import without_collections
+from mldeploy_jupyter.latency.page_theme import set_page_theme
 from mldeploy_jupyter.notebook.busy_kernel import take_queued_messages
 from mldeploy_jupyter.notebook.wording import in_notebook_words
 
@@ -76,7 +77,6 @@ class Panels:
         self._context: Any = None
         self._to_import = [*PREPARED, *PREPARED_NEXT]
         self.is_drawn = False  # whether a page has said that it draws the panels
-        self.is_dark = False  # whether the page that spoke last has a dark theme
 
     def prepare(self) -> None:
         """Imports what deployments and panels need while the kernel is idle, a module at a time.
@@ -281,7 +281,7 @@ class Panels:
         self.is_drawn = True
 
     def _on_theme(self, dark: bool) -> None:
-        self.is_dark = dark
+        set_page_theme(dark)
 
     def _on_begun(self, display_id: str, message: Any) -> None:
         form = self._forms.get(display_id)

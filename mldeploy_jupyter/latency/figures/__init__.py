@@ -17,6 +17,7 @@ from mldeploy_jupyter.latency.figures.measured import Measured
 from mldeploy_jupyter.latency.figures.parts import parts_chart
 from mldeploy_jupyter.latency.figures.ramp import ramp_chart
 from mldeploy_jupyter.latency.figures.spectrum import spectrum_chart
+from mldeploy_jupyter.latency.page_theme import is_dark
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -53,9 +54,9 @@ def make_chart(kind: str, measured: Measured) -> Chart:
     return make(measured)
 
 
-def draw_figure(kind: str, measured: Measured, dark: bool = False) -> Figure:
-    """The picture as a figure of plotly, on a light or a dark background. Raises as `make_chart`."""
-    return plotly_drawing.draw(make_chart(kind, measured), dark)
+def draw_figure(kind: str, measured: Measured, dark: bool | None = None) -> Figure:
+    """The picture as a figure of plotly, light or dark, by default as the page is. Raises as `make_chart`."""
+    return plotly_drawing.draw(make_chart(kind, measured), is_dark(dark))
 
 
 def draw_svg(kind: str, measured: Measured, dark: bool | None = None) -> str:
@@ -67,7 +68,7 @@ def draw_svg(kind: str, measured: Measured, dark: bool | None = None) -> str:
 
 
 def make_figure(
-    result: MeasuredRun, kind: str = "spectrum", *, dark: bool = False, budget: float | None = None
+    result: MeasuredRun, kind: str = "spectrum", *, dark: bool | None = None, budget: float | None = None
 ) -> Figure:
     """A picture of a run as a figure of plotly. `budget` is a limit in milliseconds to draw. Raises as `make_chart`."""
     return draw_figure(kind, Measured(result.samples, result.plan, budget=budget), dark)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mldeploy_jupyter.latency.measuring import Ending
+from mldeploy_jupyter.latency.page_theme import set_page_theme
 from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService
 from mldeploy_jupyter.latency.result import LatencyResult
 from mldeploy_jupyter.notebook.latency_view import PLOTLY_MIME, RunView, figure_bundle
@@ -53,7 +54,7 @@ class Panels:
     """As far as a view uses them: whether a page draws, and what was marked."""
 
     def __init__(self, drawn: bool) -> None:
-        self.is_drawn, self.is_dark, self.taken, self.marked = drawn, True, 0, list[dict[str, str]]()
+        self.is_drawn, self.taken, self.marked = drawn, 0, list[dict[str, str]]()
 
     def take_queued(self) -> None:
         self.taken += 1
@@ -80,7 +81,11 @@ def show(panels: Panels | None = None, *, live: bool = True, **run: Any) -> list
 
 def test_a_page_that_draws_panels_is_told_which_run_it_is_and_then_gets_the_figure() -> None:
     panels = Panels(drawn=True)
-    (first, again), (last, replaces) = show(panels)
+    set_page_theme(True)
+    try:
+        (first, again), (last, replaces) = show(panels)
+    finally:
+        set_page_theme(False)
     assert first["text/plain"] == "Measuring…" and (again, replaces) == (False, True)
     subject = {"service": "churn", "workspace": "w", "deployment": "", "latency": "20261127T030000-a1b2c3"}
     assert panels.marked == [subject] and panels.taken == 3  # clicks are taken while the cell runs
