@@ -1,7 +1,8 @@
 """What happened to a service after it was live: `services/<name>/events.jsonl`, one JSON object a line.
 
-`{"time", "kind", "text", "data"}`; `kind` is live, unhealthy, died, stopped, or worker-replaced. Several processes may
-watch a service: each change is written once, by the first that finds it, under a lock.
+`{"time", "kind", "text", "data"}`; `kind` is live, unhealthy, died, stopped, or worker-replaced, and `time` is when the
+service was asked. Several processes may watch a service: each change is written once, by the first that finds it, under
+a lock.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Kernel:
         group = os.getpgid(self.pid)
         assert group != os.getpgid(0)
         os.killpg(group, signal.SIGKILL)
-        wait_until(lambda: not _alive(self.pid, self.manager), 10)
+        wait_until(lambda: not _alive(self.pid, self.manager))
 
     def close(self) -> None:
         self.client.stop_channels()

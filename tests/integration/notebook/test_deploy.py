@@ -72,8 +72,13 @@ def test_a_killed_runner_is_seen_by_the_open_timeline(kernel: Kernel, folder: Pa
     pid = kernel.ok("service.workspace.folder.open_store().get_deployment(service.deployment_id).runner['pid']").result
     os.kill(int(pid), signal.SIGKILL)
     # Nobody asks; the view itself looks once the journal has been silent for a while.
-    idle = kernel.ok("import time\nfor _ in range(80): time.sleep(0.1)")
-    assert "interrupted in Roll out" in idle.displays[display_id][-1]
+    seen = folder / "seen"
+    kernel.ok(
+        f"import os, time\nwhile not os.path.exists({str(seen)!r}): time.sleep(0.05)",
+        on_output=lambda ran: (
+            seen.touch() if "interrupted in Roll out" in ran.displays.get(display_id, [""])[-1] else None
+        ),
+    )
     assert "was interrupted" in no_traceback(kernel.run('%score factor {"value": 1}'))
     gate.touch()
     kernel.ok("%deploy factor --wait")

@@ -224,8 +224,8 @@ PYARROW = """
 """
 
 
+@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pip install pyarrow")
 def test_arrow_runs_in_forked_workers(supervised: Supervised) -> None:
-    pytest.importorskip("pyarrow", reason="pip install pyarrow")
     for version in range(3):
         assert supervised.deploy(PYARROW.format(version), preload=["pandas", "pyarrow"])["ok"]
         assert supervised.score().json() == [1, 1, version]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import pytest
 from mldeploy_jupyter.api.runs import Run, mlflow_run
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import ModelPathNotFoundException, RunEnvironmentException
+
+# Found, not imported: a process that has imported MLflow looks for runs in it.
+needs_mlflow = pytest.mark.skipif(find_spec("mlflow") is None, reason="pip install 'mldeploy-jupyter[mlflow]'")
 
 
 def test_looking_for_a_run_creates_no_tracking_store(ws: Workspace, folder: Path) -> None:
@@ -78,9 +82,9 @@ except Exception as error:
 """
 
 
+@needs_mlflow
 def test_a_run_of_mlflow_behaves_as_one_of_the_workspace(ws: Workspace, folder: Path) -> None:
     """A real MLflow with a tracking store in a folder, in a process of its own, because it changes global state."""
-    pytest.importorskip("mlflow", reason="MLflow is missing: pip install 'mldeploy-jupyter[mlflow]'")
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": (folder / "tracking").as_uri(),
@@ -92,8 +96,8 @@ def test_a_run_of_mlflow_behaves_as_one_of_the_workspace(ws: Workspace, folder: 
     assert done.stdout.splitlines()[-3:] == names
 
 
+@needs_mlflow
 def test_an_unreachable_tracking_store_is_explained(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mlflow", reason="MLflow is missing: pip install 'mldeploy-jupyter[mlflow]'")
     code = (
         "from mldeploy_jupyter import Run, Workspace\ntry: Run(Workspace.get(), 'x')\nexcept Exception as e: print(e)"
     )

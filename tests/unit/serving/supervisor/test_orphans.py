@@ -30,7 +30,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_recorded_process_is_killed_once(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     record_processes(tmp_path, [sleeper.pid])
-    assert kill_orphans(tmp_path) == [sleeper.pid] and sleeper.wait(5) == -signal.SIGKILL
+    assert kill_orphans(tmp_path) == [sleeper.pid] and sleeper.wait(60) == -signal.SIGKILL
     assert kill_orphans(tmp_path) == [] and not (tmp_path / orphans.FILE).exists()
 
 
@@ -69,4 +69,4 @@ def test_a_process_that_left_its_session_is_found_by_its_mark(tmp_path: Path) ->
     environment = {**os.environ, process_mark.VARIABLE: mark}
     with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         record_processes(tmp_path, [], [mark])
-        assert kill_orphans(tmp_path) == [process.pid] and process.wait(5) == -signal.SIGKILL
+        assert kill_orphans(tmp_path) == [process.pid] and process.wait(60) == -signal.SIGKILL

@@ -100,7 +100,7 @@ def test_a_killed_process_exits_with_its_signal_and_calls_back(child: Any) -> No
     assert worker.events.get(timeout=10) == {"event": "exit", "worker": worker}
     assert worker.exit_status == {"exit_code": None, "signal": 9} and worker.state == "dead"
     assert worker.exit_failure()["code"] == "killed" and not worker.crashed
-    assert worker.exited.wait(1) and exited == [worker]
+    assert worker.exited.wait(60) and exited == [worker]
 
 
 def test_a_worker_that_closes_its_channel_is_killed(child: Any, monkeypatch: pytest.MonkeyPatch) -> None:

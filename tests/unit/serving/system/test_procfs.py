@@ -85,6 +85,6 @@ def test_this_process_is_described(tmp_path: Path) -> None:
 def test_the_environment_is_the_one_a_process_started_with() -> None:
     with subprocess.Popen(["sleep", "60"], env={"NAME": "value", "PATH": os.environ["PATH"]}) as process:
         try:
-            wait_until(lambda: b"NAME=value" in procfs.read_environment(process.pid), 10)
+            wait_until(lambda: b"NAME=value" in procfs.read_environment(process.pid))
         finally:
             process.kill()

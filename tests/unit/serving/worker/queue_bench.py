@@ -44,7 +44,7 @@ class QueueBench:
         self.script_thread.stop()
         self.loop.call_soon_threadsafe(self.loop.stop)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
         self.loop.close()
 
     def _send_response(self, exchange: Exchange, response: Response) -> None:

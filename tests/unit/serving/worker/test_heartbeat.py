@@ -84,7 +84,7 @@ def test_an_idle_thread_answers_and_no_job_seems_to_wait() -> None:
             assert script_thread.waiting == 0
     finally:
         script_thread.stop()
-        thread.join(5)
+        thread.join(60)
 
 
 def test_a_sign_of_life_is_not_counted_as_waiting() -> None:
@@ -101,5 +101,5 @@ def test_an_async_thread_answers_from_its_loop() -> None:
     thread.start()
     wait_until(answered)
     script_thread.stop()
-    thread.join(5)
+    thread.join(60)
     script_thread.user_loop.close()
