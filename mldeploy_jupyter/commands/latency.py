@@ -157,9 +157,7 @@ def measure(context: Context, args: Args) -> Result:
         key=key,
     )
     result = _wait(context, run)
-    workspace = services[0].workspace if services else None
-    before = result.find_previous(workspace) if workspace is not None and not args.no_save else None
-    return _report(context, result, before, budget)
+    return _report(context, result, budget)
 
 
 def _wait(context: Context, run: LatencyRun) -> LatencyResult:
@@ -174,11 +172,9 @@ def _wait(context: Context, run: LatencyRun) -> LatencyResult:
         line.clear()
 
 
-def _report(context: Context, result: LatencyResult, before: LatencyResult | None, budget: dict[str, float]) -> Result:
-    from mldeploy_jupyter.latency.report import describe_run
-
-    data = as_data(result, before)
-    text = describe_run(result, before)
+def _report(context: Context, result: LatencyResult, budget: dict[str, float]) -> Result:
+    data = as_data(result, result.previous)
+    text = str(result)
     failure: MldeployError | None = None
     if budget and result.valid:
         judged = judge_budget(result.rows(), budget)
@@ -295,10 +291,9 @@ def list_runs(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.latency.result import LatencyResult
 
     runs = LatencyResult.list(context.workspace(args.path), args.name)
-    rows = [_list_row(run) for run in runs]
-    head = ("RUN", "BEGUN", "SERVICES", "LOAD", "REQUESTS", "p50", "p95", "p99", "STATE")
+    rows = [list_row(run) for run in runs]
     empty = f"No runs of {args.name}." if args.name else "No runs."
-    text = table(rows, head) if rows else f"{empty} Measure a service with: mldeploy latency NAME"
+    text = table(rows, LIST_HEAD) if rows else f"{empty} Measure a service with: mldeploy latency NAME"
     data = [as_list_data(run) for run in runs]
     return Result(runs, text, data, call("LatencyResult.list", "ws", service=args.name))
 
@@ -318,7 +313,11 @@ def as_list_data(run: LatencyResult) -> dict[str, Any]:
     }
 
 
-def _list_row(run: LatencyResult) -> list[str]:
+LIST_HEAD = ("RUN", "BEGUN", "SERVICES", "LOAD", "REQUESTS", "p50", "p95", "p99", "STATE")
+
+
+def list_row(run: LatencyResult) -> list[str]:
+    """The cells of a run in the columns of `LIST_HEAD`."""
     from mldeploy_jupyter.latency.text import describe_rate
     from mldeploy_jupyter.latency.verdict import format_milliseconds
 

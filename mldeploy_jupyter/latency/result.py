@@ -35,8 +35,11 @@ SAME_LOAD = 1.1  # by how much the loads of two runs may differ whose latencies 
 class LatencyResult(MeasuredRun):
     """A run of the latency lab: what it measured, what that means, and how to keep it.
 
-    `plan` and `ending` say what was measured and how it went; `samples` has one record for each request.
+    `plan` and `ending` say what was measured and how it went; `samples` has one record for each request. `previous` is
+    the earlier run that the verdict compares it with, for a run that was just made.
     """
+
+    previous: LatencyResult | None = None
 
     def summary(self, by: By = "service") -> pd.DataFrame:
         """`rows(by)` as a DataFrame whose index is the service. Raises `UserErrorException` without pandas."""
@@ -56,8 +59,8 @@ class LatencyResult(MeasuredRun):
 
     @property
     def verdict(self) -> List[str]:
-        """What the run says, in sentences: whether it is valid, what is missing, and how its services differ."""
-        return self.judge()
+        """What the run says, in sentences: is it valid, what is missing, how do its services differ, what changed."""
+        return self.judge(self.previous)
 
     def judge(self, against: LatencyResult | None = None) -> List[str]:
         """The verdict, with a comparison of each service with itself in an earlier run."""
@@ -156,7 +159,7 @@ class LatencyResult(MeasuredRun):
         return make_figure(self, kind, dark=dark, budget=budget)
 
     def __str__(self) -> str:
-        return describe_run(self)
+        return describe_run(self, self.previous)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))

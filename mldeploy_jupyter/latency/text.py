@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.text import display_width
-from mldeploy_jupyter.latency.statistics import find_quantile, percentile_name
+from mldeploy_jupyter.latency.statistics import find_quantile, percentile_name, requests_needed
 from mldeploy_jupyter.latency.verdict import format_milliseconds
 
 if TYPE_CHECKING:
@@ -93,8 +93,10 @@ def describe_progress(event: Mapping[str, Any], names: Sequence[str]) -> str:
     parts = []
     for name, service in zip(names, event.get("services", ()), strict=False):
         shown = f"{name} {service.get('done', 0):,}"
-        if service.get("p50") is not None:
-            shown += f" p50 {format_milliseconds(service['p50'])} p99 {format_milliseconds(service['p99'])}"
+        done = service.get("done", 0)
+        for key, quantile in (("p50", 0.5), ("p99", 0.99)):
+            if service.get(key) is not None and done >= requests_needed(quantile):
+                shown += f" {key} {format_milliseconds(service[key])}"
         failed = service.get("failed", 0) + service.get("dropped", 0)
         parts.append(f"{shown}, {failed:,} failed" if failed else shown)
     return f"{event.get('elapsed', 0):.0f} of {event.get('of', 0):.0f} s   {'   '.join(parts)}"
@@ -113,19 +115,18 @@ def sparklines(spectra: Mapping[str, Floats]) -> list[str]:
     width = max(display_width(name) for name in shown)
     lines = []
     for name, points in shown.items():
-        bars = "".join(_bar(value, low, high) for value in points)
-        last = SPECTRUM[len(points) - 1] if points else SPECTRUM[0]
         space = " " * (width - display_width(name))
-        span = (
-            f"{format_milliseconds(points[0])} to {format_milliseconds(points[-1])}" if points else "too few requests"
-        )
-        lines.append(f"{name}{space}  {bars}  {percentile_name(SPECTRUM[0])} to {percentile_name(last)}: {span}")
+        if not points:
+            lines.append(f"{name}{space}  too few requests")
+            continue
+        bars = "".join(_bar(value, low, high) for value in points)
+        reach = f"{percentile_name(SPECTRUM[0])} to {percentile_name(SPECTRUM[len(points) - 1])}"
+        span = f"{format_milliseconds(points[0])} to {format_milliseconds(points[-1])}"
+        lines.append(f"{name}{space}  {bars}  {reach}: {span}")
     return lines
 
 
 def _points(ordered: Floats) -> list[float]:
-    from mldeploy_jupyter.latency.statistics import requests_needed
-
     return [find_quantile(ordered, quantile) for quantile in SPECTRUM if len(ordered) >= requests_needed(quantile)]
 
 

@@ -89,7 +89,16 @@ def as_table(value: Any) -> Any:
             return Table(value, services_bundle)
         if "Model" in kinds:
             return Table(value, models_bundle)
+        if type(value[0]).__name__ == "LatencyResult":
+            return Table(value, latency_runs_bundle)
     return value
+
+
+def latency_runs_bundle(runs: Sequence[LatencyResult]) -> Bundle:
+    """Runs of the latency lab as a table."""
+    from mldeploy_jupyter.commands.latency import LIST_HEAD, list_row
+
+    return _grid([list_row(run) for run in runs], LIST_HEAD)
 
 
 def service_bundle(service: Webservice, below_timeline: bool = False) -> Bundle:
@@ -204,7 +213,7 @@ def models_bundle(models: Sequence[Model]) -> Bundle:
 
 _API = "mldeploy_jupyter.api."
 _LINE = 'style="margin: 8px"'  # aligned with the text of the table's cells
-_NUMBERS = ("Revision", "Version", "Size")  # columns aligned to the right
+_NUMBERS = ("Revision", "Version", "Size", "REQUESTS", "p50", "p95", "p99")  # columns aligned to the right
 _ERROR_PARTS = (("error", "what"), ("cause", "why"), ("hint", "hint"))
 _TARGET_NAMES = {"Local": "this machine", "ACI": "Azure Container Instances", "AKS": "AKS", "AKSENDPOINT": "AKS"}
 

@@ -127,11 +127,12 @@ class LatencyRun:
             if self._result is None:
                 samples = read_samples(self.measurement.samples)
                 made = LatencyResult(self.id, self.plan, ending, lambda: samples)
-                rows = made.rows()
+                rows, previous = made.rows(), None
                 if self.saved is not None and self.workspace is not None:
                     finish_run(self.saved, ending, rows=rows)
+                    previous = made.find_previous(self.workspace)
                     prune_runs(self.workspace.folder)
-                self._result = LatencyResult(self.id, self.plan, ending, lambda: samples, rows)
+                self._result = LatencyResult(self.id, self.plan, ending, lambda: samples, rows, previous)
         return self._result
 
 

@@ -153,7 +153,7 @@ def test_ctrl_c_ends_with_what_was_measured(site: Site) -> None:
     )
     runs = site.ws.folder.root / "latency"
     samples = lambda: [path.stat().st_size for path in runs.glob("*/samples.bin")]  # noqa: E731
-    wait_until(lambda: sum(samples()) > 100 * 64, timeout=60, what="a hundred requests")
+    wait_until(lambda: sum(samples()) > 100 * 64, seconds=60, what="a hundred requests")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert "the run was stopped before its end" in out, err

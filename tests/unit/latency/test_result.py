@@ -113,6 +113,13 @@ def test_rows_are_json() -> None:
     json.dumps(make_result(np.concatenate([cold_start(9.0), steady(2000)])).rows(), allow_nan=False)
 
 
+def test_a_new_run_says_what_changed_since_the_last(folder: Path) -> None:
+    before, now = make_result(steady(2000)), make_result(steady(2000, 2.4, seed=5))
+    shown = LatencyResult(now.id, now.plan, now.ending, now.read_samples, None, before)
+    assert shown.verdict == now.judge(before) != now.verdict
+    assert "slower than churn in run" in str(shown) and "slower than churn in run" in shown._repr_html_()
+
+
 # Runs that are kept ---------------------------------------------------------------------------------------------------
 
 

@@ -76,3 +76,12 @@ def test_a_service_that_never_was_live_has_no_keys_to_show(folder: Path, state: 
     service = Webservice(ws, "svc")
     assert ("Keys" in views.service_bundle(service)["text/plain"]) is shown
     assert f"state:            {state}\n" in run_line("service show svc").text  # as `service list`, not in v1's words
+
+
+def test_latency_runs_are_a_table() -> None:
+    from tests.unit.latency.made_samples import make_result, steady
+
+    shown = views.as_table([make_result(steady(200)), make_result(steady(50))])
+    text = shown.bundle()["text/plain"].splitlines()
+    assert text[0].split() == ["RUN", "BEGUN", "SERVICES", "LOAD", "REQUESTS", "p50", "p95", "p99", "STATE"]
+    assert len(text) == 3 and "100/s" in text[1] and shown.bundle()["text/html"].count("<tr>") == 3
