@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -65,6 +66,8 @@ class Picture:
     cells: tuple[str, ...]
     shown: int
     prepare: Callable[[Notebook], None]
+    rerun: bool = False  # the last cell, in the dark theme: its figure has the theme of the page
+    services: tuple[str, ...] = ("diabetes",)  # that are deleted afterwards
 
 
 def score_the_sample(notebook: Notebook) -> None:
@@ -85,10 +88,34 @@ def fill_in_the_form(notebook: Notebook) -> None:
     panel.locator(".mld-Preview").get_by_text("diabetes").first.wait_for()
 
 
+def measure_the_service(notebook: Notebook) -> None:
+    panel = notebook.panel()
+    notebook.wait_for_state(panel, "live")
+    panel.get_by_role("tab", name="Latency").click()
+    panel.get_by_label("Rate", exact=True).fill("100")
+    panel.get_by_label("Duration").fill("12")
+    panel.get_by_role("button", name="Run", exact=True).click()
+    panel.get_by_role("button", name="Measure again…").wait_for(timeout=60_000)
+    panel.get_by_role("img", name=re.compile("^Latency over time")).wait_for()
+
+
+def wait_for_the_figure(notebook: Notebook) -> None:
+    notebook.page.locator(".js-plotly-plot .main-svg").first.wait_for()
+
+
+MEASURE = "%latency diabetes diabetes-batched --rate 100 --duration 12"
 PICTURES = {
     "deploy": Picture((TRAIN, SCRIPT, "%deploy diabetes"), 2, score_the_sample),
     "failed": Picture((TRAIN, WRONG_INIT, "%deploy diabetes"), 1, wait_for_the_cause),
     "form": Picture((TRAIN, SCRIPT, "%deploy --form"), 1, fill_in_the_form),
+    "latency-tab": Picture((TRAIN, SCRIPT, "%deploy diabetes"), 1, measure_the_service),
+    "latency": Picture(
+        (TRAIN, SCRIPT, "%deploy diabetes --wait\n%deploy diabetes-batched --max-batch-size 16 --wait", MEASURE),
+        1,
+        wait_for_the_figure,
+        rerun=True,
+        services=("diabetes", "diabetes-batched"),
+    ),
     "cause": Picture((TRAIN, WRONG_RUN), 1, lambda notebook: None),
 }
 
@@ -129,6 +156,9 @@ def take(lab: Lab, page: Any, picture: Picture, path: Path) -> None:
             page.wait_for_function(
                 "(light) => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower()
             )
+            if picture.rerun and theme == "Dark":
+                notebook.run(len(picture.cells) - 1)
+                picture.prepare(notebook)
             page.evaluate(
                 "() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0; }"
             )  # no cell toolbar
@@ -137,7 +167,7 @@ def take(lab: Lab, page: Any, picture: Picture, path: Path) -> None:
             page.wait_for_timeout(1000)  # style sheets and fonts of the theme
             save(page, picture.shown, path.with_name(f"{path.name}{suffix}.png"))
     finally:
-        notebook.run_code("%delete diabetes")
+        notebook.run_code("\n".join(f"%delete {name}" for name in picture.services))
         page.close()
 
 

@@ -106,7 +106,7 @@ def text_bundle(text: str) -> Bundle:
 
 
 def figure_bundle(result: LatencyResult) -> Bundle:
-    """The run's picture: a ramp's is the ramp, any other's the spectrum. As plotly's figure in the theme of the page, and as
+    """The picture of a run, its ramp or its spectrum: as a figure of plotly in the theme of the page, and as
     HTML with an SVG.
 
     Of a run without a measured request, one line that says so.
