@@ -43,7 +43,10 @@ def describe_rate(rate: float | None) -> str:
 
 
 def percentile_table(rows: Sequence[Mapping[str, Any]], kind: str = "service") -> list[str]:
-    """Requests, rate, errors and percentiles of each row. A column that no row has a value for is left out."""
+    """Requests, rate, errors and percentiles of each row, with the intervals of services below.
+
+    A column that no row has a value for is left out.
+    """
     names = [percentile_name(quantile) for quantile in (0.5, 0.9, 0.95, 0.99, 0.999)]
     names = [name for name in names if any(row[name] is not None for row in rows)]
     head = [kind.upper(), "REQUESTS", *(["RATE"] if kind != "revision" else []), "ERRORS", *names]
@@ -54,7 +57,25 @@ def percentile_table(rows: Sequence[Mapping[str, Any]], kind: str = "service") -
             cells.append(describe_rate(row["rate_reached"]))
         cells.append(describe_share(row["errors"], row["requests"]))
         shown.append([*cells, *(format_milliseconds(row[name]) for name in names)])
+        if kind == "service":
+            spans = [describe_interval(row[f"{name}_low"], row[f"{name}_high"], row[name]) for name in names]
+            shown.append(["  95 % CI", *[""] * (len(cells) - 1), *spans])
     return table(shown, head)
+
+
+def describe_interval(low: float | None, high: float | None, value: float | None) -> str:
+    """`1.95-2.04` in the unit in which the value is shown, `1.95-?` without a bound; "" without both."""
+    if value is None or (low is None and high is None):
+        return ""
+    seconds = format_milliseconds(value).endswith(" s")
+
+    def shown(bound: float | None) -> str:
+        if bound is None:
+            return "?"
+        bound = bound / 1000 if seconds else bound
+        return f"{bound:.{2 if bound < 9.995 else 1 if bound < 99.95 else 0}f}"
+
+    return f"{shown(low)}-{shown(high)}"
 
 
 def _label(row: Mapping[str, Any], kind: str) -> str:

@@ -38,7 +38,8 @@ def follow_run(session: Session, run: LatencyRun) -> LatencyResult:
     panels = session.panels
 
     def publish(bundle: Bundle, again: bool) -> None:
-        (update_display if again else display)(bundle, raw=True, display_id=display_id)  # type: ignore[operator]
+        show: Any = update_display if again else display
+        show(bundle, raw=True, display_id=display_id)
 
     view = RunView(run, publish, panels, display_id, live=front_end(session.shell) == "live")
     result = view.wait()

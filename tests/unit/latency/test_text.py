@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.latency.text import describe_progress, describe_rate, describe_share, sparklines, table
+from mldeploy_jupyter.latency.text import (
+    describe_interval,
+    describe_progress,
+    describe_rate,
+    describe_share,
+    sparklines,
+    table,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +37,19 @@ def test_a_rate(rate: float | None, text: str) -> None:
 
 def test_a_share() -> None:
     assert [describe_share(0, 100), describe_share(3, 1000), describe_share(5, 0)] == ["0", "3 (0.3 %)", "5"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "text"),
+    [
+        (1.954, 2.04, 2.0, "1.95-2.04"),
+        (None, 12.04, 9.9, "?-12.0"),
+        (800.0, None, 1200.0, "0.80-?"),
+        (None, None, 2.0, ""),
+    ],
+)
+def test_an_interval_has_the_unit_of_its_value(low: float | None, high: float | None, value: float, text: str) -> None:
+    assert describe_interval(low, high, value) == text
 
 
 def test_numbers_end_at_one_edge() -> None:
