@@ -8,6 +8,7 @@
  */
 import { requestLimit } from '../limits';
 import type { Failure, Port, Requests, ServiceRef, Topics } from '../protocol';
+import { t } from '../ui/translation';
 import { readEvents } from './event_stream';
 import { ROUTES, type Route } from './routes';
 
@@ -305,36 +306,36 @@ function describeRefusal(response: Response, answer: unknown): Failure {
   if (response.status === 401 || response.status === 403) {
     return {
       code: 'forbidden',
-      error: 'the Jupyter server refused the request',
-      cause: 'you are not signed in any more, or may not do this',
-      hint: 'reload the page and sign in',
+      error: t`the Jupyter server refused the request`,
+      cause: t`you are not signed in any more, or may not do this`,
+      hint: t`reload the page and sign in`,
     };
   }
   if (response.status === 404) {
     return {
       code: 'unavailable',
-      error: 'the Jupyter server does not know mldeploy',
-      cause: 'its server extension is not enabled',
-      hint: 'run `jupyter server extension enable mldeploy_jupyter` and start Jupyter again',
+      error: t`the Jupyter server does not know mldeploy`,
+      cause: t`its server extension is not enabled`,
+      hint: t`run \`jupyter server extension enable mldeploy_jupyter\` and start Jupyter again`,
     };
   }
-  return { ...lostFailure(), cause: `something answered in its place, with status ${response.status}` };
+  return { ...lostFailure(), cause: t`something answered in its place, with status ${response.status}` };
 }
 
 function lostFailure(): Failure {
   return {
     code: 'lost',
-    error: 'the Jupyter server cannot be reached',
-    cause: 'it was stopped, or the network is down; services and deployments go on',
-    hint: 'start it again, or use the command mldeploy in a terminal',
+    error: t`the Jupyter server cannot be reached`,
+    cause: t`it was stopped, or the network is down; services and deployments go on`,
+    hint: t`start it again, or use the command mldeploy in a terminal`,
   };
 }
 
 function timeoutFailure(ms: number): Failure {
   return {
     code: 'timeout',
-    error: `the Jupyter server did not answer within ${ms / 1000} s`,
-    cause: 'it may be busy, or the service',
-    hint: 'try again, or use the command mldeploy in a terminal',
+    error: t`the Jupyter server did not answer within ${ms / 1000} s`,
+    cause: t`it may be busy, or the service`,
+    hint: t`try again, or use the command mldeploy in a terminal`,
   };
 }

@@ -34,6 +34,9 @@ export const DEFAULTS: Answers = {
   'form.check': samples.check,
 };
 
+/** Everything that fake ports ever said: what is drawn beside the words of the interface. */
+export const told: unknown[] = [];
+
 export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): FakePort {
   const all: Answers = { ...DEFAULTS, ...answers };
   const subscriptions = new Set<{ topic: keyof Topics; onEvent: (event: never) => void; onLost?: (since: string, nextTry?: string) => void }>();
@@ -45,6 +48,7 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
       asked.push({ name, params: params as Record<string, unknown> });
       const chosen = all[name];
       const answer = typeof chosen === 'function' ? await (chosen as (given: unknown) => unknown)(params) : chosen;
+      told.push(answer);
       if (answer === undefined) throw { code: 'unknown', error: `no answer to ${name}`, cause: '', hint: '' } satisfies Failure;
       if (typeof answer === 'object' && answer !== null && 'code' in answer && 'error' in answer && 'hint' in answer) throw answer;
       return answer as never;
@@ -57,6 +61,7 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
     },
     emit(topic, event) {
       last.set(topic, event);
+      told.push(event);
       for (const one of [...subscriptions]) if (one.topic === topic) one.onEvent(event as never);
     },
     lose(since, nextTry) {

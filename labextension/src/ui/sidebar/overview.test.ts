@@ -5,7 +5,8 @@ import * as samples from '../../testing/samples';
 import { describeEnd, watchEnds, type Ended } from './notices';
 import { Overview, type ServiceChange } from './overview';
 import { statusParts } from './status';
-import { ENGLISH, makeWords } from './words';
+import { ENGLISH } from '../translation';
+import { makeWords } from './words';
 
 const words = makeWords(ENGLISH);
 

@@ -1,5 +1,6 @@
 /** The rows of the two trees: plain data, made anew from the overview, the filter and what is open. */
 import type { ModelSummary, ModelVersion, ServiceSummary, WorkspaceSummary } from '../../protocol';
+import { translated } from '../translation';
 import { keyOf } from './overview';
 import type { Words } from './words';
 
@@ -39,7 +40,7 @@ function textOf(summary: object, make: () => (string | undefined)[]): string {
 }
 
 export function serviceText(service: ServiceSummary, words: Words): string {
-  return textOf(service, () => [service.service, words.states[service.state], service.state, service.note, service.target, service.targetTitle, ...service.models, ...pairs(service.tags)]);
+  return textOf(service, () => [service.service, words.states[service.state], service.state, service.note, service.target, translated(service.targetTitle), ...service.models, ...pairs(service.tags)]);
 }
 
 /** One text for a model with all its versions: most models are passed over by it alone. */
@@ -94,7 +95,7 @@ export function listServices(services: Iterable<ServiceSummary>, workspaces: Wor
     for (const service of found) push(targets, service.target, service);
     const sizes = new Map<string, number>();
     for (const service of own) sizes.set(service.target, (sizes.get(service.target) ?? 0) + 1);
-    const titles = [...targets].map(([target, list]) => ({ target, list, title: list[0]!.targetTitle || target }));
+    const titles = [...targets].map(([target, list]) => ({ target, list, title: translated(list[0]!.targetTitle) || target }));
     titles.sort((one, other) => Number(other.target === 'local') - Number(one.target === 'local') || compare(one.title, other.title));
     titles.forEach(({ target, list, title }, at) => {
       const groupKey = `t ${workspace.workspace}\n${target}`;

@@ -6,7 +6,7 @@ import * as samples from '../../testing/samples';
 import { Overview } from './overview';
 import { CELLS, type Shell } from './shell';
 import { Sidebar, type SidebarProps } from './sidebar';
-import { ENGLISH } from './words';
+import { ENGLISH } from '../translation';
 
 afterEach(cleanup);
 

@@ -17,7 +17,8 @@ import { type Row, type ServiceRow, type VersionRow, hasGroups, listModels, list
 import type { Memory, Shell } from './shell';
 import { Tree } from './tree';
 import { useOverview } from './use_overview';
-import { ENGLISH, type Translation, type Words, makeWords } from './words';
+import { ENGLISH, type Translation } from '../translation';
+import { type Words, makeWords } from './words';
 
 const NAMED = 3; // changes that are announced by name; more are counted
 
