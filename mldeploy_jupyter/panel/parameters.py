@@ -52,6 +52,16 @@ def integer(minimum: int = 0, maximum: int = MAX_NUMBER, *, required: bool = Fal
     return Parameter(check, required)
 
 
+def number(minimum: float, maximum: float) -> Parameter:
+    """A number between both bounds."""
+
+    def check(value: Any) -> str:
+        real = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if real and minimum <= value <= maximum else f"must be a number from {minimum:g} to {maximum:g}"
+
+    return Parameter(check)
+
+
 def boolean() -> Parameter:
     """True or false."""
     return Parameter(lambda value: "" if isinstance(value, bool) else "must be true or false")

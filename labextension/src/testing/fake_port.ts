@@ -2,12 +2,14 @@
 import type { Failure, Port, Requests, Topics } from '../protocol';
 import * as samples from './samples';
 
+type OnLost = NonNullable<Parameters<Port['subscribe']>[3]>;
+
 type Answers = { [N in keyof Requests]?: Requests[N][1] | Failure | ((params: Requests[N][0]) => Requests[N][1] | Promise<Requests[N][1]>) };
 
 export interface FakePort extends Port {
   asked: { name: keyof Requests; params: Record<string, unknown> }[];
   emit<T extends keyof Topics>(topic: T, event: Topics[T]['event']): void;
-  lose(since: string, nextTry?: string): void;
+  lose: OnLost;
   topics(): string[];
   requests(): string[];
 }
@@ -15,6 +17,7 @@ export interface FakePort extends Port {
 export const DEFAULTS: Answers = {
   'service.describe': samples.service(),
   'service.history': samples.history,
+  'service.events': samples.events,
   'service.keys': { primary: 'k1-secret-key', secondary: 'k2', token: '', expires: '' },
   'service.openapi': { document: samples.document },
   'service.samples': [{ title: 'Sample', body: { json: JSON.stringify({ data: samples.ROWS }) } }],
@@ -39,7 +42,7 @@ export const told: unknown[] = [];
 
 export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): FakePort {
   const all: Answers = { ...DEFAULTS, ...answers };
-  const subscriptions = new Set<{ topic: keyof Topics; onEvent: (event: never) => void; onLost?: (since: string, nextTry?: string) => void }>();
+  const subscriptions = new Set<{ topic: keyof Topics; onEvent: (event: never) => void; onLost?: OnLost }>();
   const asked: FakePort['asked'] = [];
   const last = new Map<keyof Topics, unknown>(); // every subscription first gets what is
   return {
@@ -64,8 +67,9 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
       told.push(event);
       for (const one of [...subscriptions]) if (one.topic === topic) one.onEvent(event as never);
     },
-    lose(since, nextTry) {
-      for (const one of [...subscriptions]) one.onLost?.(since, nextTry);
+    lose(since, nextTry, why) {
+      told.push(why);
+      for (const one of [...subscriptions]) one.onLost?.(since, nextTry, why);
     },
     topics: () => [...subscriptions].map(one => one.topic),
     requests: () => asked.map(one => one.name), // for a browser's tests: the bundle shortens `asked`

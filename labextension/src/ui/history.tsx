@@ -5,7 +5,9 @@ import { icon } from './icons';
 import { Awaited, Button, Confirm, FailureMessage, Scroll } from './parts';
 import { refOf, useOrder, usePort, useRequest } from './port_context';
 import { t, translated } from './translation';
-import { OUTCOME_LOOKS } from './words';
+import { EVENT_LOOKS, OUTCOME_LOOKS, SERVICE_LOOKS } from './words';
+
+const MOST_EVENTS = 20; // shown; the file has more
 
 /** Every revision, newest first. A rollback is asked in place, and says what serves meanwhile. */
 export function History({ service, onBegun }: { service: Service; onBegun: (deployment: string) => void }) {
@@ -67,7 +69,26 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
         </table>
       </Scroll>
       <FailureMessage failure={rollback.failure} onDismiss={rollback.dismiss} />
+      <Events service={service} />
     </>
+  );
+}
+
+/** What happened since it was live; it is asked for again when the state changes, and once a minute. */
+function Events({ service }: { service: Service }) {
+  const { state, checked } = service.health;
+  const { answer } = useRequest('service.events', refOf(service), `${service.state} ${state} ${checked.slice(0, 16)}`);
+  if (!answer?.length) return null;
+  return (
+    <div class="mld-Pane mld-Stack">
+      <h4 class="mld-H">{t`What happened while it was live`}</h4>
+      <dl class="mld-Pairs">
+        {answer.slice(0, MOST_EVENTS).map(event => {
+          const look = EVENT_LOOKS[event.kind] ?? SERVICE_LOOKS.unknown;
+          return <><dt title={exact(event.time)}>{moment(event.time)}</dt><dd class="mld-Cut"><span class="mld-State" data-state={look.state}>{icon(look.icon)}{translated(look.word)}</span> <span class="mld-Muted">{translated(event.text)}</span></dd></>;
+        })}
+      </dl>
+    </div>
   );
 }
 

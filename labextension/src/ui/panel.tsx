@@ -127,7 +127,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   ].filter(Boolean) as MenuItem[];
 
   return (
-    <section class="mld mld-Panel" aria-label={label} ref={root} onPointerOver={tellCutText}>
+    <section class="mld mld-Panel" aria-label={label} data-service={name} data-workspace={service?.workspace ?? workspace} ref={root} onPointerOver={tellCutText}>
       <Announcer text={told ? announcement(told) : service ? `${word}.${serves && service.state === 'live' ? ` ${t`Revision ${service.revision} serves at ${service.scoringUri}`}` : ''}` : ''} />
       <header class="mld-Head">
         <State look={lost ? SERVICE_LOOKS.unknown : told ? DEPLOYMENT_LOOKS[told.state] : SERVICE_LOOKS[service?.state ?? 'unknown']} />

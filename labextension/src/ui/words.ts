@@ -60,6 +60,15 @@ export const OUTCOME_LOOKS: Record<Revision['outcome'], Look> = {
   pending: deploying,
 };
 
+/** What happened to a service after it was live, by the kind of the event. */
+export const EVENT_LOOKS: Record<string, Look> = {
+  live: look('live', msg`Live`),
+  unhealthy,
+  died: look('failed', msg`Died`),
+  stopped: stopped(msg`Stopped`),
+  'worker-replaced': look('updating', msg`Worker replaced`),
+};
+
 export function isRunning(timeline: Timeline): boolean {
   return timeline.state === 'deploying' || timeline.state === 'updating';
 }

@@ -12,7 +12,7 @@ from typing import Any
 from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request
-from mldeploy_jupyter.panel.parameters import DEPLOYMENT, SERVICE, Parameters, check_parameters, integer
+from mldeploy_jupyter.panel.parameters import DEPLOYMENT, SERVICE, Parameters, check_parameters, integer, number
 from mldeploy_jupyter.panel.watching.deployment_watch import DeploymentWatch
 from mldeploy_jupyter.panel.watching.overview_watch import OverviewWatch
 from mldeploy_jupyter.panel.watching.service_log_watch import ServiceLogWatch
@@ -33,7 +33,7 @@ TOPICS: dict[str, Topic] = {
     "deployment": Topic({**DEPLOYMENT, "after": integer()}, DeploymentWatch, "deployment"),
     "service": Topic(SERVICE, ServiceWatch, "service"),
     "serviceLog": Topic({**SERVICE, "after": integer()}, ServiceLogWatch, "service"),
-    "overview": Topic({}, OverviewWatch, ""),
+    "overview": Topic({"pollSeconds": number(0, 3600)}, OverviewWatch, ""),
 }
 
 
@@ -101,7 +101,7 @@ class Subscriptions:
         with self._lock:
             known = self._watches.get(key)
         watch = known or found.make(self._context, values, self._tools)  # may take a while, so without the lock
-        view = View(send, values.get("after"), is_full)
+        view = View(send, values.get("after"), is_full, values.get("pollSeconds", 0.0))
         with self._lock:
             watch = self._watches.setdefault(key, watch)
             watch.add(view)

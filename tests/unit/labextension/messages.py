@@ -117,6 +117,7 @@ def read_schema() -> Iterator[Message]:
         yield Message(schema[key], context=context)
     for setting in schema["properties"].values():
         yield from (Message(setting[key], context=context) for key, context in SETTING_CONTEXTS.items())
+        yield from (Message(choice["title"], context="schema") for choice in setting.get("oneOf", ()))
 
 
 def data_texts() -> Iterator[str]:
@@ -131,10 +132,11 @@ def _data_texts() -> Iterator[str]:
     from mldeploy_jupyter.core.journal.journal import STAGES
     from mldeploy_jupyter.core.journal.wording import TARGETS, target_title
     from mldeploy_jupyter.panel.scoring import REST, TITLES
+    from mldeploy_jupyter.panel.watching.health import TEXTS
 
     yield from STAGES.values()
     yield from map(target_title, TARGETS)
-    yield from (*TITLES.values(), REST)
+    yield from (*TITLES.values(), REST, *TEXTS.values())
     with tempfile.TemporaryDirectory() as folder:
         forms = Forms(Path(folder))
         yield from forms.texts()

@@ -34,6 +34,7 @@ class Deployments implements IDeployments {
 
   set settings(settings: Settings) {
     this.#settings = settings;
+    this.overview.poll(settings.poll);
     this.settingsChanged.emit(settings);
   }
 
@@ -49,7 +50,7 @@ class Deployments implements IDeployments {
     return this.#area.openForm(args);
   }
 
-  isInSight(service: string): boolean {
+  isInSight(service: Required<ServiceRef>): boolean {
     return this.#area.isInSight(service);
   }
 

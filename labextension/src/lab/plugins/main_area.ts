@@ -141,12 +141,13 @@ export class MainArea {
   }
 
   /** Whether the service has a panel that can be seen: one of these tabs, or one in a notebook. */
-  isInSight(service: string): boolean {
+  isInSight({ service, workspace }: Required<ServiceRef>): boolean {
     if (document.visibilityState !== 'visible') return false;
     return [...document.querySelectorAll<HTMLElement>('.mld-Panel')].some((panel) => {
       const { top, bottom, height } = panel.getBoundingClientRect();
       const inSight = height > 0 && bottom > 0 && top < innerHeight && panel.checkVisibility();
-      return inSight && panel.getAttribute('aria-label')?.startsWith(`${service}, `);
+      const of = panel.dataset['workspace']; // "" while that is not known
+      return inSight && panel.dataset['service'] === service && (!of || of === workspace);
     });
   }
 

@@ -57,6 +57,19 @@ describe('the overview', () => {
     expect(heard.map(changes => changes.map(({ now }) => now!.service))).toEqual([[], [], ['new']]);
   });
 
+  it('has it looked as often as the setting says, at once', () => {
+    const { port, overview, heard } = listening();
+    const asked: unknown[] = [];
+    const { subscribe } = port;
+    port.subscribe = (topic, params, ...rest) => (asked.push(params), subscribe(topic, params, ...rest));
+    port.emit('overview', samples.overview);
+    overview.poll(20);
+    overview.poll(20);
+    overview.poll(0);
+    expect([asked, port.topics()]).toEqual([[{ pollSeconds: 20 }, {}], ['overview']]);
+    expect(heard.flat()).toEqual([]);
+  });
+
   it('is subscribed once, and only while somebody listens', () => {
     const { port, overview, end } = listening();
     const other = overview.listen(() => undefined);

@@ -1,6 +1,6 @@
 /** What a row shows: icon, name, and at its end the state, in whose place its actions stand. */
 import type { ComponentChildren } from 'preact';
-import type { ModelVersion } from '../../protocol';
+import type { ModelVersion, ServiceState } from '../../protocol';
 import { ago, exact, size } from '../format';
 import { icon } from '../icons';
 import { Mid } from '../parts';
@@ -18,11 +18,16 @@ export function GroupNode({ row }: { row: GroupRow }) {
   return (
     <>
       {icon('chevron')}
-      <SideIcon name={row.kind === 'workspace' ? 'folder' : targetIcon(row.target)} />
+      {row.kind === 'state' ? <StateIcon state={row.of as ServiceState} /> : <SideIcon name={row.kind === 'workspace' ? 'folder' : targetIcon(row.of)} />}
       <span class="mld-Cut" title={row.workspace.folder && row.kind === 'workspace' ? row.workspace.folder : row.label}>{row.label}</span>{' '}
       <span class="mld-Node-end">{row.kind === 'workspace' && row.workspace.failure ? <span class="mld-State" data-state="degraded">{icon('warning')}</span> : null}{row.count}</span>
     </>
   );
+}
+
+function StateIcon({ state }: { state: ServiceState }) {
+  const look = SERVICE_LOOKS[state];
+  return <span class="mld-State" data-state={look.state}>{icon(look.icon)}</span>;
 }
 
 export function ServiceNode({ row, acting, activity, onMenu }: Drawn<ServiceRow>) {
