@@ -25,7 +25,7 @@ const extras = { insertCell: () => undefined, focusCell: () => true };
 const query = new URLSearchParams(location.search);
 const theme = query.get('theme') ?? 'light'; // or dark, contrast
 document.body.className = theme === 'contrast' ? 'theme-dark theme-contrast' : `theme-${theme}`;
-if (query.has('wide')) document.body.classList.add('wide'); // sidebars of 480 pixels
+for (const width of ['wide', 'narrow']) document.body.classList.toggle(width, query.has(width)); // sidebars of 480 and 200 pixels
 if (query.get('dir') === 'rtl') document.documentElement.dir = 'rtl';
 
 const trans = query.get('language') === 'made-up' ? madeUp : ENGLISH;
