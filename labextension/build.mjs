@@ -6,29 +6,40 @@ import { ATTRIBUTES } from './jsx.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
+const LETTERS = Object.fromEntries(Object.entries(ATTRIBUTES).map(([letter, name]) => [name, letter]));
+const NAMES = new RegExp(`(?<=\\s)(${Object.keys(LETTERS).join('|')})=(?=["{])`, 'g');
+
 // Attributes that are written often get one letter, and classes lose their prefix: jsx.mjs reads both. 3 kB shorter.
-const shortAttributes = {
-  name: 'short-attributes',
+const shorten = (text) =>
+  text
+    .replace(/(?<=\s)class="((?:mld-[\w-]+ ?)+)"/g, (_, words) => `c="${words.replaceAll('mld-', '')}"`)
+    .replace(NAMES, (_, name) => `${LETTERS[name]}=`);
+
+/** A plugin that changes each source of the components with `change`. */
+const rewrite = (filter, change) => ({
+  name: 'rewrite',
   setup(build) {
-    const letters = Object.fromEntries(Object.entries(ATTRIBUTES).map(([letter, name]) => [name, letter]));
-    const names = new RegExp(`(?<=\\s)(${Object.keys(letters).join('|')})=(?=["{])`, 'g');
-    build.onLoad({ filter: /\.tsx$/ }, async ({ path }) => ({
-      contents: (await readFile(path, 'utf8'))
-        .replace(/(?<=\s)class="((?:mld-[\w-]+ ?)+)"/g, (_, words) => `c="${words.replaceAll('mld-', '')}"`)
-        .replace(names, (_, name) => `${letters[name]}=`),
-      loader: 'tsx',
-    }));
+    build.onLoad({ filter }, async ({ path }) => ({ contents: change(await readFile(path, 'utf8')), loader: path.endsWith('x') ? 'tsx' : 'ts' }));
+  },
+});
+
+// The notebook's panel is English: its bundle has plain templates in place of those of translation.ts.
+const english = {
+  name: 'english',
+  setup(build) {
+    build.onResolve({ filter: /\/translation$/ }, () => ({ path: here('src/ui/english.ts') }));
   },
 };
+const untag = (text) => text.replace(/(?<![\w$`])(t|msg)(?=`)/g, '');
 
 const OUTPUT = here('../mldeploy_jupyter/notebook/static');
 
-/** How esbuild makes the module: the gallery is built in the same way. */
+/** How esbuild makes a module: the gallery, and but for the names the extension. */
 export const OPTIONS = {
   absWorkingDir: here('.'),
   bundle: true,
   minify: true,
-  plugins: [shortAttributes],
+  plugins: [rewrite(/\.tsx$/, shorten)],
   format: 'esm',
   target: 'es2022',
   // Elements as h(...) calls are 4 kB shorter than what `tsconfig.json` asks of tsc and vitest.
@@ -63,7 +74,7 @@ const buildParts = {
   name: 'build-parts',
   setup({ onEnd }) {
     onEnd(async ({ mangleCache }) => {
-      await build({ ...partOptions(OPTIONS), mangleCache, outfile: `${OUTPUT}/latency.js` });
+      await build({ ...partOptions({ ...OPTIONS, plugins: [english, rewrite(/\.tsx?$/, (text) => shorten(untag(text)))] }), mangleCache, outfile: `${OUTPUT}/latency.js` });
     });
   },
 };
@@ -73,7 +84,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
 async function main() {
   const bundle = await context({
     ...OPTIONS,
-    plugins: [...OPTIONS.plugins, buildParts],
+    plugins: [english, buildParts, rewrite(/\.tsx?$/, (text) => shorten(untag(text)))],
     mangleCache: {},
     entryPoints: { panel: here('src/widget.ts') },
     outdir: OUTPUT,

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
@@ -103,8 +105,21 @@ def wait_for_the_figure(notebook: Notebook) -> None:
     notebook.page.locator(".js-plotly-plot .main-svg").first.wait_for()
 
 
+def wait_until_it_is_live(notebook: Notebook) -> None:
+    notebook.wait_for_state(notebook.panel(), "live")
+
+
+def read_tutorial(name: str, last: str) -> tuple[str, ...]:
+    """The code of a tutorial, up to the cell that begins so."""
+    cells = nbformat.read(HERE.parents[1] / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    return tuple(sources[: next(at for at, source in enumerate(sources, 1) if source.startswith(last))])
+
+
 MEASURE = "%latency diabetes diabetes-batched --rate 100 --duration 12"
+# By file name; a tutorial's is its own.
 PICTURES = {
+    "01-quickstart": Picture(read_tutorial("01-quickstart", "%score"), 2, wait_until_it_is_live),
     "deploy": Picture((TRAIN, SCRIPT, "%deploy diabetes"), 2, score_the_sample),
     "failed": Picture((TRAIN, WRONG_INIT, "%deploy diabetes"), 1, wait_for_the_cause),
     "form": Picture((TRAIN, SCRIPT, "%deploy --form"), 1, fill_in_the_form),

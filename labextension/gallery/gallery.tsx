@@ -1,13 +1,15 @@
 /** Every state of the panel on one page, with made-up services: for the eyes, for screenshots and for axe. */
 import { render } from 'preact';
 import type { LatencyReport, LatencyRow, Port, Service, Timeline, Topics } from '../src/protocol';
-import { type FakePort, fakePort } from '../src/testing/fake_port';
+import { type FakePort, fakePort, told } from '../src/testing/fake_port';
+import { madeUp } from '../src/testing/made_up';
 import * as samples from '../src/testing/samples';
 import { FormPanel } from '../src/ui/forms/form';
 import { Panel } from '../src/ui/panel';
 import { Latency } from '../src/ui/part';
 import { PortProvider } from '../src/ui/port_context';
 import { Overview, type Shell, Sidebar, StatusItem } from '../src/ui/sidebar';
+import { ENGLISH, setTranslation } from '../src/ui/translation';
 
 const LONG = 'customer-churn-gradient-boosting-eu-west-canary-green';
 const hostile = [
@@ -21,16 +23,19 @@ const hostile = [
 ];
 const extras = { insertCell: () => undefined, focusCell: () => true };
 
-// ?state=live-test shows one of them, ?theme=dark and ?dir=rtl change all.
+// ?state=live-test shows one of them; ?theme=dark, ?dir=rtl and ?language=made-up change all.
 const query = new URLSearchParams(location.search);
 const theme = query.get('theme') ?? 'light'; // or dark, contrast
 document.body.className = theme === 'contrast' ? 'theme-dark theme-contrast' : `theme-${theme}`;
-if (query.has('wide')) document.body.classList.add('wide'); // sidebars of 480 pixels
+for (const width of ['wide', 'narrow']) document.body.classList.toggle(width, query.has(width)); // sidebars of 480 and 200 pixels
 if (query.get('dir') === 'rtl') document.documentElement.dir = 'rtl';
+
+const trans = query.get('language') === 'made-up' ? madeUp : ENGLISH;
+setTranslation(trans);
 
 /** By state, for tests that send events. */
 const ports: Record<string, FakePort> = {};
-Object.assign(window, { ports, line: samples.line });
+Object.assign(window, { ports, line: samples.line, told });
 
 function show(title: string, draw: (at: HTMLElement) => void) {
   if (query.has('state') && query.get('state') !== title.replaceAll(' ', '-')) return;
@@ -83,13 +88,14 @@ function later(step: () => void, ms: number) {
   }, ms);
 }
 
-const type = (selector: string, text: string): Step => at => {
-  const field = at.querySelector<HTMLInputElement>(selector)!;
+const type = (selector: string, text: string): Step => (at, port) => {
+  const field = at.querySelector<HTMLInputElement>(selector);
+  if (!field) return later(() => type(selector, text)(at, port), 100); // a busy machine has not drawn it yet
   field.value = text;
   field.dispatchEvent(new Event('input', { bubbles: true }));
 };
 const press = (label: string): Step => at => {
-  [...at.querySelectorAll<HTMLElement>('button')].find(one => (one.dataset['label'] ?? one.textContent ?? one.ariaLabel ?? '').startsWith(label))?.click();
+  [...at.querySelectorAll<HTMLElement>('button')].find(one => (one.dataset['label'] ?? one.textContent ?? one.ariaLabel ?? '').startsWith(trans.__(label)))?.click();
 };
 const after = (...steps: Step[]): Step => (at, port) => steps.forEach((step, index) => later(() => step(at, port), index * 300));
 const refusal = { code: 'busy', error: 'diabetes-regression is being updated', cause: 'a deployment of it has been running since 14:02', hint: 'cancel it: `%mldeploy service cancel diabetes-regression`' };
@@ -101,7 +107,7 @@ panel('not started', samples.timeline({ state: 'not-started', serving: 1, stages
 panel('cancelled', samples.timeline({ state: 'cancelled', serving: 0, stages: samples.stages(3, 'cancelled', 'not-reached'), elapsedSeconds: 21.4, finished: samples.before(60), can: ['retry'], message: 'It was cancelled at 14:03 in Push image. Nothing serves. What was made is used again next time.' }), samples.service({ state: 'cancelled', revision: 0, can: ['delete'] }));
 panel('interrupted', samples.timeline({ state: 'interrupted', serving: 0, stages: samples.stages(2, 'interrupted', 'not-reached'), elapsedSeconds: 72, can: ['retry', 'report'], message: 'Its runner ended at 13:58 in Build image without finishing, for example because the machine restarted. Nothing serves. Deploy again: what was made is used again.' }), samples.service({ state: 'failed', revision: 0, can: ['delete'] }));
 panel('live test', samples.live, samples.service(), after(press('Fill with'), press('Send request')));
-panel('live test rejected', samples.live, samples.service(), after(press('Fill with'), type('[aria-label="bmi, row 1"]', 'n/a'), press('Send request')), { 'service.score': samples.rejected });
+panel('live test rejected', samples.live, samples.service(), after(press('Fill with'), type('[aria-label^="bmi, "][aria-label$=" 1"]', 'n/a'), press('Send request')), { 'service.score': samples.rejected });
 panel('live logs', samples.live, samples.service(), press('Logs'));
 panel('live api', samples.live, samples.service(), press('API'));
 measured('latency', samples.latencyReport());
@@ -160,7 +166,7 @@ function sidebar(title: string, event: Topics['overview']['event'] | null, then?
     if (event) port.emit('overview', event);
     const begun = performance.now();
     requestAnimationFrame(() => setTimeout(() => (at.dataset['ms'] = String(performance.now() - begun)))); // after the first paint
-    render(<Sidebar overview={new Overview(port)} shell={shell} current={{ service: 'diabetes-regression', workspace: 'w' }} />, at);
+    render(<Sidebar overview={new Overview(port)} shell={shell} trans={trans} current={{ service: 'diabetes-regression', workspace: 'w' }} />, at);
     if (then) later(() => then(at, port), 300);
   });
 }
@@ -169,7 +175,7 @@ const shell: Shell = { openForm: () => undefined };
 const notStopped = { code: 'in-progress', error: 'iris-tree cannot be stopped now', cause: 'deployment 20261126-230501-1f2e has been running since 23:05', hint: 'watch it with `mldeploy service show iris-tree`' };
 const item = (name: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=treeitem]')].find(one => one.ariaLabel?.startsWith(name));
 const menuOf = (name: string) => (at: HTMLElement) => item(name)(at)?.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true }));
-const choose = (label: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=menuitem]')].find(one => one.textContent === label)?.click();
+const choose = (label: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=menuitem]')].find(one => one.textContent === trans.__(label))?.click();
 const toggle = (name: string) => (at: HTMLElement) => item(name)(at)?.click();
 
 sidebar('sidebar', samples.overview, after(toggle('diabetes, '), toggle('diabetes:7')));
@@ -178,6 +184,7 @@ sidebar('sidebar empty', { whole: true, workspaces: [samples.workspace()], servi
 sidebar('sidebar unreadable', { whole: true, workspaces: [samples.workspace({ failure: samples.storeAway })], services: [], models: [] });
 sidebar('sidebar loading', null);
 sidebar('sidebar lost', samples.overview, (_, port) => port.lose(samples.before(10), new Date(Date.now() + 3_600_000).toISOString()));
+sidebar('sidebar off', null, (_, port) => port.lose(samples.before(10), new Date(Date.now() + 3_600_000).toISOString(), { code: 'unavailable', error: 'The server extension of mldeploy is off', cause: 'the Jupyter server does not know it', hint: 'run `jupyter server extension enable mldeploy_jupyter` and start Jupyter again' }));
 sidebar('sidebar menu', samples.overview, menuOf('iris-tree'));
 sidebar('sidebar delete', samples.overview, after(menuOf('iris-tree'), choose('Delete…')));
 sidebar('sidebar deleted', samples.overview, after(menuOf('iris-tree'), choose('Delete…'), type('.mld-Confirm input', 'iris-tree'), (at, port) => { at.querySelector<HTMLElement>('.mld-mod-dangerFill')?.click(); port.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] }); }));
@@ -190,7 +197,7 @@ show('status items', at => {
   const port = fakePort();
   port.emit('overview', { ...samples.overview, services: samples.overview.services!.filter(one => one.state !== 'updating') });
   at.className = 'bar';
-  render(<StatusItem overview={new Overview(port)} onLead={() => undefined} />, at);
+  render(<StatusItem overview={new Overview(port)} trans={trans} onLead={() => undefined} />, at);
 });
 
 // Ready once all steps are taken and what the last one asked for is drawn.

@@ -364,10 +364,11 @@ export interface Topics {
   latency: { params: LatencyRef; event: { report: LatencyReport } };
   /**
    * Everything that the sidebar shows, of all known workspaces. The first event has `whole` and replaces what was there;
-   * each later one has the rows that changed, and the names of those that are gone.
+   * each later one has the rows that changed, and the names of those that are gone. `pollSeconds` are those between two
+   * looks that are enough; who answers may look more seldom.
    */
   overview: {
-    params: Record<string, never>;
+    params: { pollSeconds?: number };
     event: {
       whole?: boolean;
       workspaces?: WorkspaceSummary[]; // all of them, whenever one changes
@@ -385,10 +386,10 @@ export type Part = 'latency';
 export interface Port {
   request<N extends keyof Requests>(name: N, params: Requests[N][0]): Promise<Requests[N][1]>; // rejects with a Failure
   /**
-   * Returns what ends it. `onLost` says that nothing is heard any more, since when, and when it is tried again where that
-   * is known; events may come again later.
+   * Returns what ends it. `onLost` says that nothing is heard any more, since when, and, where that is known, when it is
+   * tried again and why: something answers, and refuses it. Events may come again later.
    */
-  subscribe<T extends keyof Topics>(topic: T, params: Topics[T]['params'], onEvent: (event: Topics[T]['event']) => void, onLost?: (since: string, nextTry?: string) => void): () => void;
+  subscribe<T extends keyof Topics>(topic: T, params: Topics[T]['params'], onEvent: (event: Topics[T]['event']) => void, onLost?: (since: string, nextTry?: string, why?: Failure) => void): () => void;
   /** What this front end can do beside drawing; a missing one is absent from the page. */
   insertCell?: (text: string) => void;
   focusCell?: (cell: number, line: number) => boolean; // false when that cell is not on the page

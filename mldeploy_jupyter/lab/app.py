@@ -32,7 +32,8 @@ class MldeployApp(LoggingConfigurable):
     poll_seconds = Float(
         0.5,
         min=0.1,
-        help="Seconds between two looks at the workspaces while a page shows them. Nothing is looked at otherwise.",
+        help="Seconds between two looks at the workspaces while a page shows them; its own setting may make it longer. "
+        "Nothing is looked at otherwise.",
     ).tag(config=True)
 
     max_body_bytes = Int(1_000_000, min=1000, help="Bytes that the body of a request may have.").tag(config=True)

@@ -15,11 +15,13 @@ from mldeploy_jupyter.lab.stream import ChangeHandler, StreamHandler
 def load(server: Any) -> None:
     """Adds the routes to a Jupyter server that starts."""
     app = MldeployApp(parent=server)
+    page = server.web_app.settings.setdefault("page_config_data", {})
     if not app.enabled:
+        page["mldeployOff"] = "true"
         server.log.info("mldeploy is switched off: c.MldeployApp.enabled is False")
         return
     # Pages know files by their path below the file browser's folder; services and models need it on the disk.
-    server.web_app.settings.setdefault("page_config_data", {})["mldeployRoot"] = str(app.root)
+    page["mldeployRoot"] = str(app.root)
     server.web_app.add_handlers(".*$", make_handlers(app, server.web_app.settings["base_url"]))
 
 

@@ -57,7 +57,7 @@ def number(minimum: float, maximum: float) -> Parameter:
 
     def check(value: Any) -> str:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return "" if is_number and minimum <= value <= maximum else f"must be from {minimum:g} to {maximum:,g}"
+        return "" if is_number and minimum <= value <= maximum else f"must be a number from {minimum:g} to {maximum:,g}"
 
     return Parameter(check)
 

@@ -17,6 +17,8 @@ import pytest
 
 from tests.browser.gallery import build_gallery, serve
 from tests.browser.lab import Lab, find_chromium, open_browser
+from tests.browser.lab_page import SCRIPT as PLAIN_SCRIPT
+from tests.browser.lab_page import LabPage, deploy
 from tests.browser.notebook import Notebook, make_notebook
 from tests.integration.notebook.conftest import end_services
 
@@ -129,3 +131,17 @@ def notebook(lab: Lab, kernels: None, page: Any) -> Callable[..., Notebook]:
         return made
 
     return make
+
+
+@pytest.fixture
+def lab_page(lab: Lab, kernels: None, page: Any) -> LabPage:
+    """A page of JupyterLab with an empty layout, and a script beside its notebooks."""
+    (lab.folder / "score.py").write_text(PLAIN_SCRIPT, "utf-8")
+    return LabPage(lab, page).open()
+
+
+@pytest.fixture(scope="module")
+def churn(lab: Lab) -> str:
+    """A service that lives as long as the tests of this module."""
+    deploy(lab, "churn")
+    return "churn"

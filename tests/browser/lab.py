@@ -39,11 +39,17 @@ PAGE_CONFIG = {"buildCheck": False, "buildAvailable": False}  # else every page 
 class Lab:
     """A running JupyterLab. `python` is the interpreter whose JupyterLab and kernel are used.
 
-    `application` is "notebook" for Notebook 7.
+    `application` is "notebook" for Notebook 7. The extension is that of this checkout, with `installed` the one that is
+    installed beside that interpreter.
     """
 
     def __init__(
-        self, folder: Path, python: str = sys.executable, *arguments: str, application: str = "jupyterlab"
+        self,
+        folder: Path,
+        python: str = sys.executable,
+        *arguments: str,
+        application: str = "jupyterlab",
+        installed: bool = False,
     ) -> None:
         self.folder = folder / "notebooks"
         self.folder.mkdir(parents=True)
@@ -62,7 +68,8 @@ class Lab:
         page_config = folder / "config" / "labconfig" / "page_config.json"
         page_config.parent.mkdir(parents=True)
         page_config.write_text(json.dumps(PAGE_CONFIG))
-        install_extension(folder / "checkout", private["CONFIG"])
+        if not installed:
+            install_extension(folder / "checkout", private["CONFIG"])
         for plugin, values in SETTINGS.items():
             path = folder / "settings" / f"{plugin}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)

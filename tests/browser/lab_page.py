@@ -27,6 +27,15 @@ def run(data):
 """
 
 
+# Saves settings of the extension, which are JSON, as JupyterLab's settings editor does: through its registry.
+SAVE_SETTINGS = """async (raw) => {
+    const { jupyterapp } = window;
+    const tokens = [...jupyterapp.pluginRegistry._services.keys()];
+    const token = tokens.find(({ name }) => name === '@jupyterlab/coreutils:ISettingRegistry');
+    await (await jupyterapp.resolveRequiredService(token)).upload('mldeploy-jupyter:plugin', raw);
+}"""
+
+
 class LabPage:
     """JupyterLab in `page`, a page of Playwright."""
 

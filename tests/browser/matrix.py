@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PANEL = ("tests/browser/test_panel.py", "tests/integration/notebook/test_panels.py")
-LAB = ("tests/browser/test_lab.py",)
+LAB = tuple(f"tests/browser/test_{name}.py" for name in ("lab", "lab_notices", "lab_settings", "lab_themes"))
 RELEASES = {  # without a release it is the newest
     "ipykernel==6.29.5": PANEL,
     "ipykernel==7.2.0": PANEL,

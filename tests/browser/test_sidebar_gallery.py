@@ -51,7 +51,7 @@ def look(page: Any, address: str, state: str, query: str = "") -> None:
     page.wait_for_selector("body[data-ready]")
 
 
-@pytest.mark.parametrize("query", ["", "&theme=dark&wide", "&dir=rtl"])
+@pytest.mark.parametrize("query", ["", "&theme=dark&wide", "&dir=rtl", "&narrow"])
 @pytest.mark.parametrize("state", STATES)
 def test_a_state_has_no_finding_of_axe_and_fits(gallery: str, page: Any, state: str, query: str) -> None:
     look(page, gallery, state, query)

@@ -73,5 +73,15 @@ def test_the_quickstart_opens_a_copy_of_the_notebook(tmp_path: Path) -> None:
     assert tracked.read_bytes() == NOTEBOOKS[0].read_bytes()
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_tutorial_is_in_the_readme_with_its_picture(path: Path) -> None:
+    """`docs/pictures/take.py` makes the pictures."""
+    root = path.parents[1]
+    readme = (root / "README.md").read_text("utf-8")
+    assert re.match(r"\d\d-", path.name) and f"](notebooks/{path.name})" in readme
+    for name in (f"{path.stem}.png", f"{path.stem}-dark.png"):
+        assert (root / "docs" / "pictures" / name).is_file() and f"docs/pictures/{name}" in readme
+
+
 def test_there_is_a_quickstart() -> None:
     assert [path.name for path in NOTEBOOKS][:1] == ["01-quickstart.ipynb"]

@@ -117,6 +117,32 @@ test('a failure is what the server says, else what can be known', async () => {
   expect(codes).toEqual(['forbidden', 'unavailable', 'lost', 'lost', 'lost']);
 });
 
+test('a stream that is refused says why, and what is off', async () => {
+  const lost = vi.fn();
+  server.status = 404;
+  port.subscribe('overview', {}, () => {}, lost);
+  await settle();
+  expect(lost.mock.lastCall![2]).toMatchObject({ code: 'unavailable', hint: expect.stringContaining('server extension enable') });
+  const off = new HttpPort({ baseUrl: 'http://hub/user/x/', token: 't', isOff: true, fetch: server.fetch, cookie: () => '' });
+  off.subscribe('overview', {}, () => {}, lost);
+  await settle();
+  expect(lost.mock.lastCall![2]).toMatchObject({ cause: expect.stringContaining('c.MldeployApp.enabled = False') });
+  off.close();
+  server.status = 200;
+  server.isDown = true;
+  await vi.advanceTimersByTimeAsync(FIRST_PAUSE_MS * 2);
+  expect(lost.mock.lastCall![2]).toBeUndefined(); // nobody answers now
+});
+
+test('a long line says how much of it is left out', async () => {
+  const lines: unknown[] = [];
+  port.subscribe('serviceLog', { service: 'churn' }, event => lines.push(...event.lines));
+  await settle();
+  server.stream.push({ id: '1', seq: 1, event: { lines: [{ n: 7, text: 'x'.repeat(8192), cut: 1808 }] } });
+  await settle();
+  expect(lines).toMatchObject([{ n: 7, cut: 1808 }]);
+});
+
 test('an answer that does not come is a failure after a while', async () => {
   vi.spyOn(AbortSignal, 'timeout').mockImplementation(ms => {
     const abort = new AbortController();

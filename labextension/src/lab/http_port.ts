@@ -8,6 +8,7 @@
  */
 import { requestLimit } from '../limits';
 import type { Failure, Port, Requests, ServiceRef, Topics } from '../protocol';
+import { t } from '../ui/translation';
 import { readEvents } from './event_stream';
 import { ROUTES, type Route } from './routes';
 
@@ -17,6 +18,7 @@ export interface ServerSettings {
   token?: string; // "" where a cookie signs in
   fetch?: typeof fetch;
   cookie?: () => string; // `document.cookie`, which has the token against forged requests
+  isOff?: boolean; // its configuration says that mldeploy's routes are not served
 }
 
 export const API = 'mldeploy/api/';
@@ -25,6 +27,8 @@ export const SILENT_MS = 40_000; // the server says something every 15 s
 export const FIRST_PAUSE_MS = 250; // before the stream is opened again; then twice as long each time
 export const LAST_PAUSE_MS = 10_000;
 
+type OnLost = NonNullable<Parameters<Port['subscribe']>[3]>;
+
 interface Subscription {
   id: string;
   topic: string;
@@ -32,7 +36,7 @@ interface Subscription {
   seq: number;
   lostSince: string;
   onEvent(event: unknown): void;
-  onLost(since: string, nextTry?: string): void;
+  onLost: OnLost;
 }
 
 interface Change { subscribe: Subscription[]; unsubscribe: string[] }
@@ -49,6 +53,7 @@ export class HttpPort implements Port {
   #opening: Promise<void> | null = null;
   #wake: () => void = () => {};
   #heardAt = '';
+  #refusal: Failure | undefined; // of the last attempt to open the stream
   #lastId = 0;
   #visible = true;
   #isClosed = false;
@@ -68,14 +73,14 @@ export class HttpPort implements Port {
     }
     const answer = await readJson(response);
     if (response.ok && answer !== undefined) return answer as Requests[N][1];
-    throw describeRefusal(response, answer);
+    throw describeRefusal(response, answer, this.#settings.isOff);
   }
 
   subscribe<T extends keyof Topics>(
     topic: T,
     params: Topics[T]['params'],
     onEvent: (event: Topics[T]['event']) => void,
-    onLost: (since: string, nextTry?: string) => void = () => {},
+    onLost: OnLost = () => {},
   ): () => void {
     this.#lastId += 1;
     const subscription: Subscription = {
@@ -160,11 +165,12 @@ export class HttpPort implements Port {
     for (const one of all) one.seq = 0;
     let silence = setTimeout(() => abort.abort(), SILENT_MS);
     let heard = false;
+    this.#refusal = undefined;
     try {
       const body = { subscriptions: all.map(describe), visible: this.#visible };
       const response = await this.#fetch(this.#url('stream'), { ...jsonInit('POST', body), signal: abort.signal });
       if (!response.ok || !response.body) {
-        void response.body?.cancel().catch(() => {});
+        this.#refusal = describeRefusal(response, await readJson(response), this.#settings.isOff);
         return false;
       }
       for await (const message of readEvents(response.body)) {
@@ -239,7 +245,7 @@ export class HttpPort implements Port {
     this.#heardAt = since;
     for (const one of [...this.#subscriptions.values()]) {
       one.lostSince ||= since;
-      one.onLost(one.lostSince, nextTry);
+      one.onLost(one.lostSince, nextTry, this.#refusal);
     }
   }
 
@@ -300,41 +306,41 @@ const isFailure = (answer: unknown): answer is Failure =>
   typeof answer === 'object' && answer !== null && 'code' in answer && 'error' in answer && 'hint' in answer;
 
 /** Why a request was not answered: the server's own words, else those for what stands between. */
-function describeRefusal(response: Response, answer: unknown): Failure {
+function describeRefusal(response: Response, answer: unknown, isOff = false): Failure {
   if (isFailure(answer)) return answer;
   if (response.status === 401 || response.status === 403) {
     return {
       code: 'forbidden',
-      error: 'the Jupyter server refused the request',
-      cause: 'you are not signed in any more, or may not do this',
-      hint: 'reload the page and sign in',
+      error: t`The Jupyter server refused the request`,
+      cause: t`you are not signed in any more, or may not do this`,
+      hint: t`reload the page and sign in`,
     };
   }
   if (response.status === 404) {
     return {
       code: 'unavailable',
-      error: 'the Jupyter server does not know mldeploy',
-      cause: 'its server extension is not enabled',
-      hint: 'run `jupyter server extension enable mldeploy_jupyter` and start Jupyter again',
+      error: t`The server extension of mldeploy is off`,
+      cause: isOff ? t`the configuration of Jupyter has \`c.MldeployApp.enabled = False\`` : t`the Jupyter server does not know it; panels in notebooks work without it`,
+      hint: isOff ? t`take that out and start Jupyter again; panels in notebooks work without it` : t`run \`jupyter server extension enable mldeploy_jupyter\` and start Jupyter again`,
     };
   }
-  return { ...lostFailure(), cause: `something answered in its place, with status ${response.status}` };
+  return { ...lostFailure(), cause: t`something answered in its place, with status ${response.status}` };
 }
 
 function lostFailure(): Failure {
   return {
     code: 'lost',
-    error: 'the Jupyter server cannot be reached',
-    cause: 'it was stopped, or the network is down; services and deployments go on',
-    hint: 'start it again, or use the command mldeploy in a terminal',
+    error: t`The Jupyter server cannot be reached`,
+    cause: t`it was stopped, or the network is down; services and deployments go on`,
+    hint: t`start it again, or use the command mldeploy in a terminal`,
   };
 }
 
 function timeoutFailure(ms: number): Failure {
   return {
     code: 'timeout',
-    error: `the Jupyter server did not answer within ${ms / 1000} s`,
-    cause: 'it may be busy, or the service',
-    hint: 'try again, or use the command mldeploy in a terminal',
+    error: t`The Jupyter server did not answer within ${ms / 1000} s`,
+    cause: t`it may be busy, or the service`,
+    hint: t`try again, or use the command mldeploy in a terminal`,
   };
 }

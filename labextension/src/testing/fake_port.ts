@@ -3,12 +3,14 @@ import type { Failure, Port, Requests, Topics } from '../protocol';
 import * as latency from '../ui/latency';
 import * as samples from './samples';
 
+type OnLost = NonNullable<Parameters<Port['subscribe']>[3]>;
+
 type Answers = { [N in keyof Requests]?: Requests[N][1] | Failure | ((params: Requests[N][0]) => Requests[N][1] | Promise<Requests[N][1]>) };
 
 export interface FakePort extends Port {
   asked: { name: keyof Requests; params: Record<string, unknown> }[];
   emit<T extends keyof Topics>(topic: T, event: Topics[T]['event']): void;
-  lose(since: string, nextTry?: string): void;
+  lose: OnLost;
   topics(): string[];
   requests(): string[];
 }
@@ -16,6 +18,7 @@ export interface FakePort extends Port {
 export const DEFAULTS: Answers = {
   'service.describe': samples.service(),
   'service.history': samples.history,
+  'service.events': samples.events,
   'service.keys': { primary: 'k1-secret-key', secondary: 'k2', token: '', expires: '' },
   'service.openapi': { document: samples.document },
   'service.samples': [{ title: 'Sample', body: { json: JSON.stringify({ data: samples.ROWS }) } }],
@@ -38,9 +41,12 @@ export const DEFAULTS: Answers = {
   'form.check': samples.check,
 };
 
+/** Everything that fake ports ever said: what is drawn beside the words of the interface. */
+export const told: unknown[] = [];
+
 export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): FakePort {
   const all: Answers = { ...DEFAULTS, ...answers };
-  const subscriptions = new Set<{ topic: keyof Topics; onEvent: (event: never) => void; onLost?: (since: string, nextTry?: string) => void }>();
+  const subscriptions = new Set<{ topic: keyof Topics; onEvent: (event: never) => void; onLost?: OnLost }>();
   const asked: FakePort['asked'] = [];
   const last = new Map<keyof Topics, unknown>(); // every subscription first gets what is
   return {
@@ -49,6 +55,7 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
       asked.push({ name, params: params as Record<string, unknown> });
       const chosen = all[name];
       const answer = typeof chosen === 'function' ? await (chosen as (given: unknown) => unknown)(params) : chosen;
+      told.push(answer);
       if (answer === undefined) throw { code: 'unknown', error: `no answer to ${name}`, cause: '', hint: '' } satisfies Failure;
       if (typeof answer === 'object' && answer !== null && 'code' in answer && 'error' in answer && 'hint' in answer) throw answer;
       return answer as never;
@@ -61,10 +68,12 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
     },
     emit(topic, event) {
       last.set(topic, event);
+      told.push(event);
       for (const one of [...subscriptions]) if (one.topic === topic) one.onEvent(event as never);
     },
-    lose(since, nextTry) {
-      for (const one of [...subscriptions]) one.onLost?.(since, nextTry);
+    lose(since, nextTry, why) {
+      told.push(why);
+      for (const one of [...subscriptions]) one.onLost?.(since, nextTry, why);
     },
     loadPart: async () => ({ default: () => latency }),
     topics: () => [...subscriptions].map(one => one.topic),

@@ -128,6 +128,12 @@ export function answer(change: Partial<Answer> = {}): Answer {
 
 export const rejected = answer({ status: 422, reason: 'Unprocessable Entity', text: '{"message":"data[1].bmi: expected a number, got a string"}', timing: [], problems: [{ path: ['data', 1, 'bmi'], text: 'Row 1, bmi: expected a number, got "n/a". Nothing was scored.' }] });
 
+export const events = [
+  { time: before(40), kind: 'live', text: 'Answers again' },
+  { time: before(90), kind: 'unhealthy', text: 'MemoryError in run()' },
+  { time: before(7200), kind: 'worker-replaced', text: 'Worker 4711 was replaced: it ended with signal 9' },
+];
+
 export const history: Revision[] = [
   { number: 4, outcome: 'failed', rolledBackTo: 0, models: ['diabetes:8'], created: before(240), bundleDigest: '77e0b3c4aa', deployment: 'd-2', seconds: 12.4, changed: ['diabetes:7 → diabetes:8', 'score.py', 'workers 2 → 3'] },
   { number: 3, outcome: 'serving', rolledBackTo: 0, models: ['diabetes:7'], created: before(480), bundleDigest: '9f2c41abe0', deployment: 'd-1', seconds: 46.6, changed: ['diabetes:6 → diabetes:7'] },

@@ -5,6 +5,7 @@ import { Awaited, Button, Scroll } from './parts';
 import { refOf, useRequest } from './port_context';
 import { isArray } from './inline_test/json_text';
 import { listed } from './format';
+import { plural, t, translated } from './translation';
 
 interface Row { name: string; type: string; required: boolean; sample: string }
 
@@ -16,7 +17,7 @@ export function ApiTab({ service, onTry }: { service: Service; onTry: () => void
   const document = answer?.document as OpenApi | undefined;
   const operations = useMemo(() => (document ? list(document) : []), [document]);
   const [chosen, setChosen] = useState('POST /score');
-  if (!document) return <Awaited failure={failure}>Reading the service’s OpenAPI document…</Awaited>;
+  if (!document) return <Awaited failure={failure}>{t`Reading the service’s OpenAPI document…`}</Awaited>;
   const current = operations.find(one => one.id === chosen) ?? operations[0];
   return (
     <div class="mld-Api">
@@ -49,25 +50,25 @@ function OperationView({ verb, path, operation, document, auth, onTry }: { verb:
     <div class="mld-Pane mld-Stack">
       <div class="mld-Row">
         <h4 class="mld-H mld-Grow">{verb} {path}</h4>
-        <span class="mld-Muted mld-mod-optional mld-Cut">{listed(...media, needsKey && `needs a ${auth}`)}</span>
-        {path === '/score' && verb === 'POST' && <Button onClick={onTry}>Try in Test</Button>}
+        <span class="mld-Muted mld-mod-optional mld-Cut">{listed(...media, needsKey && (auth === 'token' ? t`needs a token` : t`needs a key`))}</span>
+        {path === '/score' && verb === 'POST' && <Button onClick={onTry}>{t`Try in Test`}</Button>}
       </div>
       {rows.length ? (
-        <Scroll label="Request fields">
+        <Scroll label={t`Request fields`}>
           <table class="mld-Table mld-mod-flush">
-            <thead><tr><th scope="col">Request field</th><th scope="col">Type</th><th scope="col" class="mld-mod-optional">Required</th><th scope="col" class="mld-Num">Sample</th></tr></thead>
-            <tbody>{shown.map(row => <tr key={row.name}><th scope="row"><code>{row.name}</code></th><td>{row.type}</td><td class="mld-mod-optional">{row.required ? 'Yes' : 'No'}</td><td class="mld-Num">{row.sample}</td></tr>)}</tbody>
+            <thead><tr><th scope="col">{t`Request field`}</th><th scope="col">{t`Type`}</th><th scope="col" class="mld-mod-optional">{t`Required`}</th><th scope="col" class="mld-Num">{t`Sample`}</th></tr></thead>
+            <tbody>{shown.map(row => <tr key={row.name}><th scope="row"><code>{row.name}</code></th><td>{row.type}</td><td class="mld-mod-optional">{row.required ? t`Yes` : t`No`}</td><td class="mld-Num">{row.sample}</td></tr>)}</tbody>
           </table>
         </Scroll>
       ) : null}
-      {rows.length > FEW && !all && <button type="button" class="mld-Link" onClick={() => setAll(true)}>Show {rows.length - FEW} more fields</button>}
-      <Scroll label="Responses">
+      {rows.length > FEW && !all && <button type="button" class="mld-Link" onClick={() => setAll(true)}>{t`Show ${rows.length - FEW} more fields`}</button>}
+      <Scroll label={t`Responses`}>
         <table class="mld-Table mld-mod-flush">
-          <thead><tr><th scope="col">Response</th><th scope="col">When</th></tr></thead>
+          <thead><tr><th scope="col">{t`Response`}</th><th scope="col">{t`When`}</th></tr></thead>
           <tbody>
             {Object.entries(operation.responses ?? {}).map(([status, response]) => {
               const schema = status.startsWith('2') ? response.content?.['application/json']?.schema : undefined;
-              return <tr key={status}><th scope="row">{status}</th><td>{response.description}{schema && Object.keys(schema).length ? <>: <code>{typeName(schema, document)}</code></> : null}</td></tr>;
+              return <tr key={status}><th scope="row">{status}</th><td>{translated(response.description ?? '')}{schema && Object.keys(schema).length ? <>: <code>{typeName(schema, document)}</code></> : null}</td></tr>;
             })}
           </tbody>
         </table>
@@ -98,18 +99,19 @@ function deref(schema: Schema, document: OpenApi): Schema {
 function typeName(raw: Schema, document: OpenApi, depth = 0): string {
   const schema = deref(raw, document);
   const types = [schema.type ?? (schema.properties ? 'object' : 'any')].flat();
-  const nullable = types.includes('null') ? ' or null' : '';
-  const type = types.filter(one => one !== 'null').join(' or ') || 'null';
+  const or = (one: string, other: string) => t`${one} or ${other}`;
+  const nullable = (type: string) => (types.includes('null') ? or(type, 'null') : type);
+  const type = types.filter(one => one !== 'null').reduce((one, other) => (one ? or(one, other) : other), '') || 'null';
   if (type === 'array' && schema.items && depth < 4) {
     const items = deref(schema.items, document);
-    return `${items.properties ? 'array of rows' : `array of ${typeName(items, document, depth + 1)}`}${nullable}`;
+    return nullable(items.properties ? t`array of rows` : t`array of ${typeName(items, document, depth + 1)}`);
   }
-  return `${schema.format && type === 'string' ? schema.format : type}${nullable}`;
+  return nullable(schema.format && type === 'string' ? schema.format : type);
 }
 
 function sampleText(value: unknown): string {
   if (value === undefined) return '';
-  if (isArray(value)) return `${value.length} ${value.length === 1 ? 'item' : 'items'}`;
+  if (isArray(value)) return plural(value.length, 'item');
   if (typeof value === 'object' && value !== null) return '';
   const text = JSON.stringify(value);
   return text.length > 24 ? `${text.slice(0, 23)}…` : text;

@@ -3,6 +3,7 @@ import { capital } from './format';
 import { Marked } from './parts';
 import { usePort } from './port_context';
 import { listed } from './format';
+import { t } from './translation';
 
 /** Why it failed, in the words of the terminal's three lines; beside it the lines of the cell. */
 export function Cause({ cause }: { cause: CauseData }) {
@@ -11,9 +12,9 @@ export function Cause({ cause }: { cause: CauseData }) {
       <div>
         <p class="mld-Cause-what">{capital(cause.what)}</p>
         <dl>
-          {cause.why && <><dt>Cause</dt><dd><Marked text={capital(cause.why)} /></dd></>}
-          {cause.hint && <><dt>Hint</dt><dd><Marked text={capital(cause.hint)} /></dd></>}
-          {cause.where && <><dt>Where</dt><dd><Place where={cause.where} /></dd></>}
+          {cause.why && <><dt>{t`Cause`}</dt><dd><Marked text={capital(cause.why)} /></dd></>}
+          {cause.hint && <><dt>{t`Hint`}</dt><dd><Marked text={capital(cause.hint)} /></dd></>}
+          {cause.where && <><dt>{t`Where`}</dt><dd><Place where={cause.where} /></dd></>}
         </dl>
       </div>
       {cause.where?.excerpt.length ? <Excerpt where={cause.where} /> : null}
@@ -24,7 +25,7 @@ export function Cause({ cause }: { cause: CauseData }) {
 function Place({ where }: { where: Where }) {
   const port = usePort();
   const { cell, line } = where;
-  const label = cell === null ? '' : line === null ? `cell ${cell}` : `cell line ${line}`;
+  const label = cell === null ? '' : line === null ? t`cell ${cell}` : t`cell line ${line}`;
   if (!label || !port.focusCell) return <>{listed(label, where.text)}</>;
   return (
     <>
@@ -36,11 +37,11 @@ function Place({ where }: { where: Where }) {
 
 function Excerpt({ where }: { where: Where }) {
   const lines = where.excerpt;
-  const label = `${where.file}, lines ${lines[0]!.line} to ${lines.at(-1)!.line}`;
+  const label = t`${where.file}, lines ${lines[0]!.line} to ${lines.at(-1)!.line}`;
   return (
     <figure class="mld-Excerpt">
       <figcaption>
-        <span class="mld-Grow mld-Cut">{where.cell === null ? null : <>Cell {where.cell}, </>}<code>{where.file}</code></span>
+        <span class="mld-Grow mld-Cut">{where.cell === null ? null : <>{t`Cell ${where.cell}`}, </>}<code>{where.file}</code></span>
       </figcaption>
       <pre tabIndex={0} role="group" aria-label={label}>
         {lines.map(line => (

@@ -5,6 +5,7 @@ import { icon } from './icons';
 import { CopyButton, FailureMessage, IconButton, Mid } from './parts';
 import { asFailure, readKey, usePort } from './port_context';
 import type { Failure } from '../protocol';
+import { t, translated } from './translation';
 import { HEALTH_LOOKS } from './words';
 
 const SHOWN_MS = 30_000; // how long a key stays on the page
@@ -16,18 +17,18 @@ export function Facts({ service }: { service: Service }) {
     <>
       <dl class="mld-Facts">
         <div class="mld-Fact">
-          <dt>Scoring URI</dt>
-          <dd>{service.scoringUri ? <><Mid text={service.scoringUri} code tail={11} /><CopyButton label="Copy the URI" copy={() => service.scoringUri} /></> : <span class="mld-Muted">None while it is stopped</span>}</dd>
+          <dt>{t`Scoring URI`}</dt>
+          <dd>{service.scoringUri ? <><Mid text={service.scoringUri} code tail={11} /><CopyButton label={t`Copy the URI`} copy={() => service.scoringUri} /></> : <span class="mld-Muted">{t`None while it is stopped`}</span>}</dd>
         </div>
         <div class="mld-Fact">
-          <dt>{service.auth === 'token' ? 'Token' : 'Key'}</dt>
-          <dd>{service.auth === 'none' ? <span class="mld-Muted">Not asked for</span> : <Key service={service} onFailure={setFailure} />}</dd>
+          <dt>{service.auth === 'token' ? t`Token` : t`Key`}</dt>
+          <dd>{service.auth === 'none' ? <span class="mld-Muted">{t`Not asked for`}</span> : <Key service={service} onFailure={setFailure} />}</dd>
         </div>
         <div class="mld-Fact">
-          <dt>Revision</dt>
+          <dt>{t`Revision`}</dt>
           <dd><span class="mld-Dots mld-Cut" title={[service.revision, ...service.models].join(' · ')}><span>{service.revision || '–'}</span>{service.models.map(model => <span key={model}>{model}</span>)}</span></dd>
         </div>
-        <div class="mld-Fact"><dt>Health</dt><dd><Health service={service} /></dd></div>
+        <div class="mld-Fact"><dt>{t`Health`}</dt><dd><Health service={service} /></dd></div>
       </dl>
       <FailureMessage failure={failure} onDismiss={() => setFailure(null)} />
     </>
@@ -42,7 +43,7 @@ function Key({ service, onFailure }: { service: Service; onFailure: (failure: Fa
     const timer = shown ? setTimeout(() => setShown(''), SHOWN_MS) : undefined;
     return () => clearTimeout(timer);
   }, [shown]);
-  const word = service.auth === 'token' ? 'token' : 'key';
+  const isToken = service.auth === 'token';
   const read = async () => {
     try {
       return await readKey(port, service);
@@ -57,9 +58,9 @@ function Key({ service, onFailure }: { service: Service; onFailure: (failure: Fa
   };
   return (
     <>
-      {shown ? <Mid text={shown} code tail={4} /> : <code><span aria-hidden="true">••••••••••••</span><span class="mld-VisuallyHidden">hidden</span></code>}
-      <IconButton icon="eye" label={`Show the ${word}`} title={shown ? `Hide the ${word}` : `Show the ${word} for 30 s`} pressed={!!shown} onClick={toggle} />
-      <CopyButton label={`Copy the ${word}`} copy={read} />
+      {shown ? <Mid text={shown} code tail={4} /> : <code><span aria-hidden="true">••••••••••••</span><span class="mld-VisuallyHidden">{t`hidden`}</span></code>}
+      <IconButton icon="eye" label={isToken ? t`Show the token` : t`Show the key`} title={shown ? t`Hide` : t`Show for 30 s`} pressed={!!shown} onClick={toggle} />
+      <CopyButton label={isToken ? t`Copy the token` : t`Copy the key`} copy={read} />
     </>
   );
 }
@@ -69,7 +70,7 @@ function Health({ service }: { service: Service }) {
   const look = HEALTH_LOOKS[service.state === 'stopped' ? 'stopped' : state];
   return (
     <>
-      <span class="mld-State" data-state={look.state} title={text}>{icon(look.icon)}{look.word}</span>
+      <span class="mld-State" data-state={look.state} title={text}>{icon(look.icon)}{translated(look.word)}</span>
       {checked && <Ago time={checked} />}
     </>
   );

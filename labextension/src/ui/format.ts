@@ -1,4 +1,5 @@
 /** Human units, as `core/journal/wording.py` writes them: a space between figure and unit. */
+import { language, t } from './translation';
 
 export function duration(seconds: number | null): string {
   if (seconds === null) return '';
@@ -42,15 +43,6 @@ export function listed(...words: (string | false | undefined)[]): string {
   return words.filter(Boolean).join(', ');
 }
 
-/** A word as a title. */
-export function title(word: string): string {
-  return word[0]!.toUpperCase() + word.slice(1);
-}
-
-export function plural(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
-}
-
 const two = (value: number) => String(value).padStart(2, '0');
 
 /** `14:02`, in the reader's time zone. */
@@ -68,23 +60,22 @@ function withDate(time: string, write: (date: Date) => string): string {
 export function ago(time: string, now: Date = new Date()): string {
   return withDate(time, date => {
     const seconds = Math.max(0, (now.getTime() - date.getTime()) / 1000);
-    if (seconds < 60) return `${Math.floor(seconds)} s ago`;
-    return seconds < 600 ? `${Math.floor(seconds / 60)} min ago` : moment(time, now);
+    if (seconds < 60) return t`${Math.floor(seconds)} s ago`;
+    return seconds < 600 ? t`${Math.floor(seconds / 60)} min ago` : moment(time, now);
   });
 }
 
 /** `14:01` today, `Yesterday, 09:22`, `2 June, 16:40`, `2 June 2025, 16:40`. */
 export function moment(time: string, now: Date = new Date()): string {
-  return withDate(time, date => day(date, now) + clock(time));
-}
-
-function day(date: Date, now: Date): string {
-  const midnight = (of: Date) => new Date(of.getFullYear(), of.getMonth(), of.getDate()).getTime();
-  const days = Math.round((midnight(now) - midnight(date)) / 86_400_000);
-  if (days === 0) return '';
-  if (days === 1) return 'Yesterday, ';
-  const year = date.getFullYear() === now.getFullYear() ? undefined : 'numeric';
-  return `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year })}, `; // in the words of all the rest
+  return withDate(time, date => {
+    const at = clock(time);
+    const midnight = (of: Date) => new Date(of.getFullYear(), of.getMonth(), of.getDate()).getTime();
+    const days = Math.round((midnight(now) - midnight(date)) / 86_400_000);
+    if (days === 0) return at;
+    if (days === 1) return t`Yesterday, ${at}`;
+    const year = date.getFullYear() === now.getFullYear() ? undefined : 'numeric';
+    return `${date.toLocaleDateString(language(), { day: 'numeric', month: 'long', year })}, ${at}`; // in the words of all the rest
+  });
 }
 
 /** The exact time, for titles: `2026-06-02 14:02:07`, as Swedes write it. */

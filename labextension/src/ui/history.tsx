@@ -4,7 +4,10 @@ import { duration, exact, moment } from './format';
 import { icon } from './icons';
 import { Awaited, Button, Confirm, FailureMessage, Scroll } from './parts';
 import { refOf, useOrder, usePort, useRequest } from './port_context';
-import { OUTCOME_LOOKS } from './words';
+import { t, translated } from './translation';
+import { EVENT_LOOKS, OUTCOME_LOOKS, SERVICE_LOOKS } from './words';
+
+const MOST_EVENTS = 20; // shown; the file has more
 
 /** Every revision, newest first. A rollback is asked in place, and says what serves meanwhile. */
 export function History({ service, onBegun }: { service: Service; onBegun: (deployment: string) => void }) {
@@ -13,11 +16,14 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
   const { answer, failure } = useRequest('service.history', ref, `${service.deployment} ${service.revision} ${service.state}`);
   const [asked, setAsked] = useState(0);
   const rollback = useOrder();
-  if (!answer?.length) return <Awaited failure={failure}>{answer ? 'Each deployment that goes live will be a row here.' : 'Reading the revisions…'}</Awaited>;
+  if (!answer?.length) return <Awaited failure={failure}>{answer ? t`Each deployment that goes live will be a row here.` : t`Reading the revisions…`}</Awaited>;
   const canRollBack = service.can.includes('rollback');
   const question = (revision: Revision) =>
-    `Roll back to revision ${revision.number}${revision.models.length ? ` (${revision.models.join(', ')})` : ''}? ` +
-    `${revision.seconds === null ? '' : `Takes about ${duration(revision.seconds)}. `}Revision ${service.revision} serves until revision ${revision.number} is ready.`;
+    [
+      t`Roll back to revision ${revision.models.length ? `${revision.number} (${revision.models.join(', ')})` : revision.number}?`,
+      revision.seconds !== null && t`Takes about ${duration(revision.seconds)}.`,
+      t`Revision ${service.revision} serves until revision ${revision.number} is ready.`,
+    ].filter(Boolean).join(' ');
   const act = (revision: Revision) =>
     rollback.order('rollback', () => port.request('service.rollback', { ...ref, revision: revision.number }), begun => {
       setAsked(0);
@@ -25,14 +31,14 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
     });
   return (
     <>
-      <Scroll label="Revisions">
+      <Scroll label={t`Revisions`}>
         <table class="mld-Table mld-mod-tall">
           <thead>
             <tr>
-              <th scope="col">Revision</th><th scope="col">State</th><th scope="col">Model</th>
-              <th scope="col" class="mld-mod-optional">Bundle</th><th scope="col" class="mld-mod-optional">Changed</th>
-              <th scope="col">Deployed</th><th scope="col" class="mld-Num mld-mod-optional">Took</th>
-              <th scope="col"><span class="mld-VisuallyHidden">Action</span></th>
+              <th scope="col">{t`Revision`}</th><th scope="col">{t`State`}</th><th scope="col">{t`Model`}</th>
+              <th scope="col" class="mld-mod-optional">{t`Bundle`}</th><th scope="col" class="mld-mod-optional">{t`Changed`}</th>
+              <th scope="col">{t`Deployed`}</th><th scope="col" class="mld-Num mld-mod-optional">{t`Took`}</th>
+              <th scope="col"><span class="mld-VisuallyHidden">{t`Action`}</span></th>
             </tr>
           </thead>
           <tbody>
@@ -43,17 +49,17 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
                   <td><Outcome revision={revision} /></td>
                   <td class="mld-Cut" title={revision.models.join(', ')}>{revision.models.join(', ') || '–'}</td>
                   <td class="mld-mod-optional"><code title={revision.bundleDigest}>{revision.bundleDigest.slice(0, 8)}</code></td>
-                  <td class="mld-mod-optional mld-Cut" title={revision.changed.join(', ')}>{revision.changed.slice(0, 2).join(', ')}{revision.changed.length > 2 ? `, ${revision.changed.length - 2} more` : ''}</td>
+                  <td class="mld-mod-optional mld-Cut" title={revision.changed.join(', ')}>{revision.changed.slice(0, 2).join(', ')}{revision.changed.length > 2 ? t`, ${revision.changed.length - 2} more` : ''}</td>
                   <td title={exact(revision.created)}>{moment(revision.created)}</td>
                   <td class="mld-Num mld-mod-optional">{duration(revision.seconds)}</td>
                   <td class="mld-Num">
-                    {canRollBack && revision.outcome === 'kept' && <Button expanded={asked === revision.number} onClick={() => setAsked(asked === revision.number ? 0 : revision.number)}>Roll back</Button>}
+                    {canRollBack && revision.outcome === 'kept' && <Button expanded={asked === revision.number} onClick={() => setAsked(asked === revision.number ? 0 : revision.number)}>{t`Roll back`}</Button>}
                   </td>
                 </tr>
                 {asked === revision.number && (
                   <tr>
                     <td colSpan={8}>
-                      <Confirm label={`Roll back to revision ${revision.number}`} question={question(revision)} yes={`Roll back to ${revision.number}`} no={`Keep revision ${service.revision}`} busy={rollback.busy !== ''} onYes={() => act(revision)} onNo={() => setAsked(0)} />
+                      <Confirm label={t`Roll back to revision ${revision.number}`} question={question(revision)} yes={t`Roll back to ${revision.number}`} no={t`Keep revision ${service.revision}`} busy={rollback.busy !== ''} onYes={() => act(revision)} onNo={() => setAsked(0)} />
                     </td>
                   </tr>
                 )}
@@ -63,12 +69,31 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
         </table>
       </Scroll>
       <FailureMessage failure={rollback.failure} onDismiss={rollback.dismiss} />
+      <Events service={service} />
     </>
+  );
+}
+
+/** What happened since it was live; it is asked for again when the state changes, and once a minute. */
+function Events({ service }: { service: Service }) {
+  const { state, checked } = service.health;
+  const { answer } = useRequest('service.events', refOf(service), `${service.state} ${state} ${checked.slice(0, 16)}`);
+  if (!answer?.length) return null;
+  return (
+    <div class="mld-Pane mld-Stack">
+      <h4 class="mld-H">{t`What happened while it was live`}</h4>
+      <dl class="mld-Pairs">
+        {answer.slice(0, MOST_EVENTS).map(event => {
+          const look = EVENT_LOOKS[event.kind] ?? SERVICE_LOOKS.unknown;
+          return <><dt title={exact(event.time)}>{moment(event.time)}</dt><dd class="mld-Cut"><span class="mld-State" data-state={look.state}>{icon(look.icon)}{translated(look.word)}</span> <span class="mld-Muted">{translated(event.text)}</span></dd></>;
+        })}
+      </dl>
+    </div>
   );
 }
 
 function Outcome({ revision }: { revision: Revision }) {
   const look = OUTCOME_LOOKS[revision.outcome];
-  const again = revision.rolledBackTo ? `, revision ${revision.rolledBackTo} again` : '';
-  return <span class="mld-State" data-state={look.state}>{icon(look.icon)}{look.word}{again}</span>;
+  const again = revision.rolledBackTo ? t`, revision ${revision.rolledBackTo} again` : '';
+  return <span class="mld-State" data-state={look.state}>{icon(look.icon)}{translated(look.word)}{again}</span>;
 }

@@ -5,7 +5,7 @@ import { Cause } from './cause';
 import { CodeTab } from './code_tab';
 import { DeleteQuestion } from './delete_question';
 import { Facts } from './facts';
-import { clock, title } from './format';
+import { clock } from './format';
 import { History } from './history';
 import { type IconName, icon } from './icons';
 import { LogView } from './log/log';
@@ -18,7 +18,8 @@ import { Latency } from './part';
 import { Stages, useSecondsSince } from './stages';
 import { Tabs, type TabSpec } from './tabs';
 import { TestTab } from './inline_test/test_tab';
-import { DEPLOYMENT_LOOKS, SERVICE_LOOKS, SIMPLE, announcement, deploymentWord, elapsedWord, isRunning, revisionWord, sinceWord, summary } from './words';
+import { msg, t, translated } from './translation';
+import { DEPLOYMENT_LOOKS, ORDER_WORDS, SERVICE_LOOKS, SIMPLE, announcement, deploymentWord, elapsedWord, isRunning, revisionWord, sinceWord, summary } from './words';
 
 export interface PanelProps extends ServiceRef {
   /** The deployment that the panel was opened for. Without one it shows the service's last. */
@@ -30,7 +31,9 @@ export interface PanelProps extends ServiceRef {
 }
 
 /** What the header says while an order from its menu is carried out. */
-const ACTING: Record<string, string> = { stop: 'Stopping…', start: 'Starting…', restart: 'Restarting…', reload: 'Reloading…' };
+const ACTING: Record<string, string> = { stop: msg`Stopping…`, start: msg`Starting…`, restart: msg`Restarting…`, reload: msg`Reloading…` };
+
+const TABS: Record<Service['tabs'][number], string> = { test: msg`Test`, logs: msg`Logs`, latency: msg`Latency`, api: msg`API`, code: msg`Code`, history: msg`History`, settings: msg`Settings` };
 
 /** States that one line explains. */
 const BRIEF = ['not-started', 'cancelled', 'interrupted'];
@@ -88,8 +91,9 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   const superseded = !!service && !!shown && !showsService && ended && !!service.deployment && shown.deployment !== service.deployment;
   const folds = !!shown && ((showsService && shown.state === 'live') || (!showsService && brief && shown.state !== 'not-started'));
   const told = showsService ? null : shown; // the deployment that the header is about; else it is about the service
-  const word = told ? deploymentWord(told) : service ? SERVICE_LOOKS[service.state].word : '';
-  const label = `${name}, ${(lost ? 'last known: ' : '') + (word || 'loading').toLowerCase()}`;
+  const word = told ? deploymentWord(told) : service ? translated(SERVICE_LOOKS[service.state].word) : '';
+  const quiet = (word || t`Loading`).toLowerCase();
+  const label = `${name}, ${lost ? t`last known: ${quiet}` : quiet}`;
 
   const chooseSettings = () => {
     setTab('settings');
@@ -113,62 +117,62 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
 
   const can = (order: Service['can'][number]) => !!service?.can.includes(order);
   const menu = [
-    shown?.can.includes('report') && { label: 'Copy report', act: () => void readReport().then(copyQuietly) },
-    service?.scoringUri && { label: 'Copy scoring URI', act: () => void copyQuietly(service.scoringUri) },
-    port.openPanel && { label: 'Open in Lab', act: () => port.openPanel?.(ref) },
-    serves && can('update') && { label: 'Update…', act: chooseSettings },
-    can('reload') && { label: 'Reload the entry script', act: reload },
-    can('rollback') && { label: 'Roll back…', act: () => { setTab('history'); setServingOpen(true); } },
-    ...SIMPLE.filter(can).map(order => ({ label: title(order), act: () => carryOut(order) })),
-    can('delete') && { label: 'Delete…', act: () => setDeleting(true), danger: true },
+    shown?.can.includes('report') && { label: t`Copy report`, act: () => void readReport().then(copyQuietly) },
+    service?.scoringUri && { label: t`Copy scoring URI`, act: () => void copyQuietly(service.scoringUri) },
+    port.openPanel && { label: t`Open in Lab`, act: () => port.openPanel?.(ref) },
+    serves && can('update') && { label: t`Update…`, act: chooseSettings },
+    can('reload') && { label: t`Reload the entry script`, act: reload },
+    can('rollback') && { label: t`Roll back…`, act: () => { setTab('history'); setServingOpen(true); } },
+    ...SIMPLE.filter(can).map(order => ({ label: translated(ORDER_WORDS[order]), act: () => carryOut(order) })),
+    can('delete') && { label: t`Delete…`, act: () => setDeleting(true), danger: true },
   ].filter(Boolean) as MenuItem[];
 
   return (
-    <section class="mld mld-Panel" aria-label={label} ref={root} onPointerOver={tellCutText}>
-      <Announcer text={told ? announcement(told) : service ? `${SERVICE_LOOKS[service.state].word}.${serves && service.state === 'live' ? ` Revision ${service.revision} serves at ${service.scoringUri}` : ''}` : ''} />
+    <section class="mld mld-Panel" aria-label={label} data-service={name} data-workspace={service?.workspace ?? workspace} ref={root} onPointerOver={tellCutText}>
+      <Announcer text={told ? announcement(told) : service ? `${word}.${serves && service.state === 'live' ? ` ${t`Revision ${service.revision} serves at ${service.scoringUri}`}` : ''}` : ''} />
       <header class="mld-Head">
         <State look={lost ? SERVICE_LOOKS.unknown : told ? DEPLOYMENT_LOOKS[told.state] : SERVICE_LOOKS[service?.state ?? 'unknown']} />
         <h3 class="mld-Head-name" style={{ '--n': String(name.length) }}><Mid text={name} /></h3>
         <p class="mld-Head-meta">
-          <span class="mld-Word"><bdi>{lost ? `Was ${word ? word.toLowerCase() : 'unknown'}` : ACTING[orders.busy] ?? (word || 'Loading')}</bdi></span>
+          <span class="mld-Word"><bdi>{lost ? t`Was ${(word || translated(SERVICE_LOOKS.unknown.word)).toLowerCase()}` : translated(ACTING[orders.busy] ?? '') || word || t`Loading`}</bdi></span>
           {told ? (
             <>
-              <Meta text={told.targetTitle} optional={!!revisionWord(told)} />
+              <Meta text={translated(told.targetTitle)} optional={!!revisionWord(told)} />
               <Meta text={revisionWord(told)} />
               {isRunning(told) ? <span role="timer" aria-live="off"><bdi>{elapsedWord(told, since)}</bdi></span> : <Meta text={elapsedWord(told, 0)} />}
             </>
           ) : service ? (
             <>
-              <Meta text={service.targetTitle} />
+              <Meta text={translated(service.targetTitle)} />
               <Meta text={sinceWord(service)} />
             </>
           ) : null}
         </p>
         <div class="mld-Actions">
           {shown && isRunning(shown) && shown.can.includes('cancel') && !lost && <Cancel timeline={shown} cancel={cancel} onSlow={setNotCancelled} />}
-          {told && ended && told.state !== 'cancelled' && !superseded && told.can.includes('report') && <span class="mld-mod-optional"><CopyButton label="Copy report" copy={readReport}>Copy report</CopyButton></span>}
-          {told && ended && told.can.includes('retry') && !lost && !superseded && <Button kind="primary" busy={orders.busy === 'retry'} onClick={retry}>{told.state === 'failed' ? 'Retry' : 'Deploy again'}</Button>}
-          {superseded && <Button onClick={() => setWatched(service.deployment)}>Show the newest</Button>}
-          {showsService && port.openPanel && <Button optional onClick={() => port.openPanel?.(ref)}>Open in Lab</Button>}
-          {showsService && can('start') && service?.state === 'stopped' && !lost && <Button kind="primary" busy={orders.busy === 'start'} onClick={() => carryOut('start')}>{orders.busy === 'start' ? 'Starting…' : 'Start'}</Button>}
-          {showsService && can('update') && service?.state !== 'stopped' && !lost && <Button onClick={chooseSettings}>Update…</Button>}
+          {told && ended && told.state !== 'cancelled' && !superseded && told.can.includes('report') && <span class="mld-mod-optional"><CopyButton label={t`Copy report`} copy={readReport}>{t`Copy report`}</CopyButton></span>}
+          {told && ended && told.can.includes('retry') && !lost && !superseded && <Button kind="primary" busy={orders.busy === 'retry'} onClick={retry}>{told.state === 'failed' ? t`Retry` : t`Deploy again`}</Button>}
+          {superseded && <Button onClick={() => setWatched(service.deployment)}>{t`Show the newest`}</Button>}
+          {showsService && port.openPanel && <Button optional onClick={() => port.openPanel?.(ref)}>{t`Open in Lab`}</Button>}
+          {showsService && can('start') && service?.state === 'stopped' && !lost && <Button kind="primary" busy={orders.busy === 'start'} onClick={() => carryOut('start')}>{orders.busy === 'start' ? t`Starting…` : t`Start`}</Button>}
+          {showsService && can('update') && service?.state !== 'stopped' && !lost && <Button onClick={chooseSettings}>{t`Update…`}</Button>}
           <Menu items={lost ? [] : menu} />
         </div>
       </header>
-      {lost && <p class="mld-Note">Nothing has been heard since {clock(lost, true)}. What is below was true then; services keep running. {port.reconnect ? 'It is tried again until there is an answer.' : 'Run the cell again to see them.'}</p>}
+      {lost && <p class="mld-Note">{t`Nothing has been heard since ${clock(lost, true)}. What is below was true then; services keep running.`} {port.reconnect ? t`It is tried again until there is an answer.` : t`Run the cell again to see them.`}</p>}
       {notCancelled && shown && isRunning(shown) && !lost && <p class="mld-Note" role="status"><Marked text={notCancelled} /></p>}
       <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} />
       {deleting && service && <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} />}
-      {service?.state === 'deleted' && <p class="mld-Note">It was deleted, with its processes, keys and revisions. Its models stay registered.</p>}
+      {service?.state === 'deleted' && <p class="mld-Note">{t`It was deleted, with its processes, keys and revisions. Its models stay registered.`}</p>}
       {told?.message && brief && <p class="mld-Note">{told.message}</p>}
-      {superseded && shown.state !== 'not-started' && <p class="mld-Note">Another deployment has begun since{service.revision ? `; revision ${service.revision} serves` : ''}.</p>}
+      {superseded && shown.state !== 'not-started' && <p class="mld-Note">{service.revision ? t`Another deployment has begun since; revision ${service.revision} serves.` : t`Another deployment has begun since.`}</p>}
       {told?.cause && <Cause cause={told.cause} />}
       {showsService && service?.error && service.state !== 'live' && <FailureMessage failure={service.error} />}
 
       {serves && showsService && <Facts service={service} />}
       {shown && folds && (
         <Fold open={unfolded} onFold={() => setUnfolded(!unfolded)}>
-          <span>{brief ? 'Stages and log' : summary(shown)[0]}</span>
+          <span>{brief ? t`Stages and log` : summary(shown)[0]}</span>
           {!brief && <span class="mld-Muted mld-Cut">{summary(shown)[1]}</span>}
         </Fold>
       )}
@@ -177,11 +181,11 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
           <Stages timeline={shown} secondsSince={since} onPick={stage => setGoTo({ stage, at: Date.now() })} />
           <LogView
             buffer={buffer}
-            label="Deployment log"
+            label={t`Deployment log`}
             stages={shown.stages}
             goTo={goTo}
             download={() => port.request('deployment.logText', { deployment: shown.deployment, ...place })}
-            empty={isRunning(shown) ? 'What the deployment prints will appear here.' : 'The deployment printed nothing.'}
+            empty={isRunning(shown) ? t`What the deployment prints will appear here.` : t`The deployment printed nothing.`}
           />
         </div>
       ) : null}
@@ -189,8 +193,8 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
         <>
           {showsService ? null : (
             <Fold class="mld-mod-last" open={servingOpen} onFold={() => setServingOpen(!servingOpen)}>
-              <span>Revision {service.revision} serves</span>
-              <span class="mld-Muted mld-Cut">Test, logs, history and settings</span>
+              <span>{t`Revision ${service.revision} serves`}</span>
+              <span class="mld-Muted mld-Cut">{t`Test, logs, history and settings`}</span>
             </Fold>
           )}
           <div hidden={!showsService && !servingOpen}><Tabs label={name} chosen={tab} onChoose={setTab} tabs={tabs(service)} /></div>
@@ -210,7 +214,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
       settings: () => <SettingsTab service={shown} onBegun={begin} />,
     };
     const known = shown.tabs.filter(id => id in draw && (id !== 'latency' || port.loadPart));
-    return known.map(id => ({ id, label: id === 'api' ? 'API' : title(id), draw: draw[id] }));
+    return known.map(id => ({ id, label: translated(TABS[id]), draw: draw[id] }));
   }
 }
 
@@ -231,10 +235,10 @@ function Cancel({ timeline, cancel, onSlow }: { timeline: Timeline; cancel: () =
   const [asked, setAsked] = useState(false);
   const notYet = (why: string) => {
     setAsked(false);
-    onSlow(`${why} In a terminal: \`mldeploy service cancel ${timeline.service}\``);
+    onSlow(`${why} ${t`In a terminal:`} \`mldeploy service cancel ${timeline.service}\``);
   };
   useEffect(() => {
-    const timer = asked ? setTimeout(() => notYet('It is not cancelled yet; the kernel may be busy with a cell.'), CANCEL_PATIENCE) : undefined;
+    const timer = asked ? setTimeout(() => notYet(t`It is not cancelled yet; the kernel may be busy with a cell.`), CANCEL_PATIENCE) : undefined;
     return () => clearTimeout(timer);
   }, [asked]);
   return (
@@ -246,7 +250,7 @@ function Cancel({ timeline, cancel, onSlow }: { timeline: Timeline; cancel: () =
         cancel().catch(reason => notYet(`${asFailure(reason).error}.`));
       }}
     >
-      {asked ? 'Cancelling…' : 'Cancel'}
+      {asked ? t`Cancelling…` : t`Cancel`}
     </Button>
   );
 }

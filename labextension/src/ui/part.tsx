@@ -5,6 +5,7 @@ import * as shared from './latency/shared';
 import type { LatencyPart } from './latency';
 import { Awaited } from './parts';
 import { asFailure, usePort } from './port_context';
+import { t } from './translation';
 
 type Loaded = { default: (lend: () => typeof shared) => LatencyPart };
 
@@ -16,7 +17,7 @@ export function Latency<N extends keyof LatencyPart>({ show, ...props }: { show:
   useEffect(() => {
     port.loadPart?.('latency').then(loaded => setPart((loaded as Loaded).default(() => shared)), reason => setFailure(asFailure(reason)));
   }, [port]);
-  if (!part) return <Awaited failure={failure}>Loading…</Awaited>;
+  if (!part) return <Awaited failure={failure}>{t`Loading…`}</Awaited>;
   const Shown = part[show] as FunctionComponent<unknown>;
   return <Shown {...props} />;
 }

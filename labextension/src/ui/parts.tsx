@@ -4,6 +4,7 @@ import type { Failure } from '../protocol';
 import { capital } from './format';
 import { type IconName, icon } from './icons';
 import { useId } from './port_context';
+import { t } from './translation';
 
 /** Gives the focus to the first control in a part of `root`, once it is drawn. */
 export function focusControl(root: { current: HTMLElement | null }, part: string): void {
@@ -76,7 +77,7 @@ export function IconButton({ icon: name, label, onClick, pressed, disabled, titl
 
 /** Copies without showing. The icon says that it was done, for two seconds, and a screen reader is told. */
 export function CopyButton({ label, copy, children, link }: { label: string; copy: () => string | Promise<string>; children?: ComponentChildren; link?: boolean }) {
-  const [said, setSaid] = useState<'' | 'Copied' | 'Could not copy'>('');
+  const [said, setSaid] = useState('');
   useEffect(() => {
     const timer = said ? setTimeout(() => setSaid(''), 2000) : undefined;
     return () => clearTimeout(timer);
@@ -84,12 +85,12 @@ export function CopyButton({ label, copy, children, link }: { label: string; cop
   const act = async () => {
     try {
       await writeClipboard(await copy());
-      setSaid('Copied');
+      setSaid(t`Copied`);
     } catch {
-      setSaid('Could not copy');
+      setSaid(t`Could not copy`);
     }
   };
-  const icon = said === 'Copied' ? 'done' : said ? 'failed' : 'copy';
+  const icon = said === t`Copied` ? 'done' : said ? 'failed' : 'copy';
   return (
     <>
       {link ? (
@@ -129,7 +130,7 @@ export async function writeClipboard(text: string): Promise<void> {
 export type MenuItem = { label: string; act: () => void; danger?: boolean };
 
 /** A button with a menu: arrows move, Enter chooses, Escape and a click elsewhere close. */
-export function Menu({ items, label = 'More actions' }: { items: MenuItem[]; label?: string }) {
+export function Menu({ items, label = t`More actions` }: { items: MenuItem[]; label?: string }) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLSpanElement>(null);
   const button = useRef<HTMLButtonElement>(null);
@@ -244,7 +245,7 @@ export function FailureMessage({ failure, onDismiss }: { failure: Failure | null
         {failure.cause && <p>{capital(failure.cause)}</p>}
         {failure.hint && <p><Marked text={capital(failure.hint)} /></p>}
       </div>
-      {onDismiss && <IconButton icon="close" label="Dismiss" onClick={onDismiss} />}
+      {onDismiss && <IconButton icon="close" label={t`Dismiss`} onClick={onDismiss} />}
     </div>
   );
 }
@@ -268,7 +269,7 @@ export function Awaited({ failure, children }: { failure: Failure | null; childr
 
 /** A table that scrolls sideways in a region of its own. */
 export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
-  return <div class="mld-Scroll" tabIndex={0} role="group" aria-label={`${label}, scrolls sideways`}>{children}</div>;
+  return <div class="mld-Scroll" tabIndex={0} role="group" aria-label={t`${label}, scrolls sideways`}>{children}</div>;
 }
 
 /** A line that opens and closes what stands below it. */

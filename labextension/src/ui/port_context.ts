@@ -2,6 +2,7 @@ import { createContext } from 'preact';
 import { useContext, useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Port, Requests, Service, ServiceRef, Topics } from '../protocol';
 import { randomId } from '../random_id';
+import { t } from './translation';
 
 const PortContext = createContext<Port | null>(null);
 export const PortProvider = PortContext.Provider;
@@ -30,7 +31,7 @@ export async function readKey(port: Port, service: Service): Promise<string> {
 /** Whatever a request was rejected with, as a failure that can be shown. */
 export function asFailure(reason: unknown): Failure {
   if (typeof reason === 'object' && reason !== null && 'error' in reason) return reason as Failure;
-  return { code: 'internal', error: 'The panel could not do this', cause: String(reason), hint: 'Run the cell again' };
+  return { code: 'internal', error: t`The panel could not do this`, cause: String(reason), hint: t`Run the cell again` };
 }
 
 /** Subscribes while the component is shown, and again when the parameters change. `topic` null subscribes to nothing. */

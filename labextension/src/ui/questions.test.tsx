@@ -129,6 +129,25 @@ describe('a question', () => {
   });
 });
 
+describe('the history', () => {
+  it('has what happened while it was live, and when', async () => {
+    await show(fakePort());
+    fireEvent.click(screen.getByRole('tab', { name: 'History' }));
+    const list = (await screen.findByText('What happened while it was live')).parentElement!;
+    expect([...list.querySelectorAll('dd')].map(one => one.textContent)).toEqual([
+      'Live Answers again', 'Unhealthy MemoryError in run()', 'Worker replaced Worker 4711 was replaced: it ended with signal 9',
+    ]);
+    expect(list.querySelector('dt')!.title).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+  });
+
+  it('says nothing of what did not happen', async () => {
+    await show(fakePort({ 'service.events': [] }));
+    fireEvent.click(screen.getByRole('tab', { name: 'History' }));
+    await screen.findAllByText('Roll back');
+    expect(screen.queryByText('What happened while it was live')).toBeNull();
+  });
+});
+
 describe('Cancel', () => {
   it('comes back after 5 s without a change, with the command', async () => {
     const port = fakePort();

@@ -2,10 +2,10 @@ import { useState } from 'preact/hooks';
 import type { Service } from '../protocol';
 import { DeleteQuestion } from './delete_question';
 import { FormView } from './forms/form';
-import { title } from './format';
 import { Button, Confirm, FailureMessage } from './parts';
 import { refOf, useOrder, usePort } from './port_context';
-import { SIMPLE } from './words';
+import { msg, t, translated } from './translation';
+import { ORDER_WORDS, SIMPLE } from './words';
 
 /** What can be changed of a running service, and the orders that end it. */
 export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (deployment: string) => void }) {
@@ -22,16 +22,16 @@ export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (
       {can('update') && <FormView form="update" service={service.service} workspace={service.workspace} onBegun={begun => onBegun(begun.deployment)} version={service.revision} />}
       <Facts service={service} />
       <div class="mld-Foot">
-        {SIMPLE.filter(can).map(name => <Button key={name} busy={orders.busy === name} onClick={() => order(name)}>{title(name)}</Button>)}
-        {can('regen-key') && <Button expanded={asking === 'key'} onClick={() => ask('key')}>New {token ? 'tokens' : 'key'}…</Button>}
-        {can('delete') && <Button kind="danger" expanded={asking === 'delete'} onClick={() => ask('delete')}>Delete…</Button>}
+        {SIMPLE.filter(can).map(name => <Button key={name} busy={orders.busy === name} onClick={() => order(name)}>{translated(ORDER_WORDS[name])}</Button>)}
+        {can('regen-key') && <Button expanded={asking === 'key'} onClick={() => ask('key')}>{token ? t`New tokens…` : t`New key…`}</Button>}
+        {can('delete') && <Button kind="danger" expanded={asking === 'delete'} onClick={() => ask('delete')}>{t`Delete…`}</Button>}
       </div>
       {asking === 'key' && (
         <Confirm
-          label="Make a new key"
-          question={token ? 'Refuse all tokens given so far? Clients ask for new ones.' : 'Replace the primary key? Clients that send the old one are refused at once. The secondary key stays.'}
-          yes={token ? 'Refuse old tokens' : 'Replace the key'}
-          no="Keep"
+          label={t`Make a new key`}
+          question={token ? t`Refuse all tokens given so far? Clients ask for new ones.` : t`Replace the primary key? Clients that send the old one are refused at once. The secondary key stays.`}
+          yes={token ? t`Refuse old tokens` : t`Replace the key`}
+          no={t`Keep`}
           busy={orders.busy === 'key'}
           onYes={() => orders.order('key', () => port.request('service.regenKey', { ...ref, key: token ? 'token' : 'primary' }), () => setAsking(''))}
           onNo={() => setAsking('')}
@@ -45,11 +45,11 @@ export function SettingsTab({ service, onBegun }: { service: Service; onBegun: (
 
 /** What cannot be changed here. */
 function Facts({ service }: { service: Service }) {
-  const facts = [...service.environment, { label: 'Bundle', value: service.bundleDigest.slice(0, 8) }, { label: 'Folder', value: service.folder }].filter(fact => fact.value);
+  const facts = [...service.environment, { label: msg`Bundle`, value: service.bundleDigest.slice(0, 8) }, { label: msg`Folder`, value: service.folder }].filter(fact => fact.value);
   if (!facts.length) return null;
   return (
     <div class="mld-Pane">
-      <dl class="mld-Pairs">{facts.map(fact => <><dt>{fact.label}</dt><dd class="mld-Cut" title={fact.value}>{fact.value}</dd></>)}</dl>
+      <dl class="mld-Pairs">{facts.map(fact => <><dt>{translated(fact.label)}</dt><dd class="mld-Cut" title={fact.value}>{fact.value}</dd></>)}</dl>
     </div>
   );
 }

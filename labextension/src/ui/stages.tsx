@@ -2,12 +2,13 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Stage, Timeline } from '../protocol';
 import { capital, duration, elapsed } from './format';
 import { icon } from './icons';
+import { t, translated } from './translation';
 import { STAGE_LOOKS, stageDetail } from './words';
 
 /** All stages, one row each from the start, so that nothing moves while they run. A click leads to the stage's log. */
 export function Stages({ timeline, secondsSince, onPick }: { timeline: Timeline; secondsSince: number; onPick: (stage: string) => void }) {
   return (
-    <ol class="mld-Stages" aria-label="Stages">
+    <ol class="mld-Stages" aria-label={t`Stages`}>
       {timeline.stages.map(stage => <StageRow key={stage.id} stage={stage} timeline={timeline} secondsSince={secondsSince} onPick={onPick} />)}
     </ol>
   );
@@ -23,8 +24,8 @@ function StageRow({ stage, timeline, secondsSince, onPick }: { stage: Stage; tim
     <li class="mld-Stage" data-state={look.state} aria-current={current ? 'step' : undefined}>
       {icon(look.icon, { spin: look.spin })}
       <button type="button" class="mld-Stage-name" onClick={() => onPick(stage.id)}>
-        {stage.title}
-        <span class="mld-VisuallyHidden">, {look.word.toLowerCase()}</span>
+        {translated(stage.title)}
+        <span class="mld-VisuallyHidden">, {translated(look.word).toLowerCase()}</span>
       </button>
       <span class="mld-Stage-detail mld-Cut" title={detail}><bdi>{detail}</bdi></span>
       {stage.state === 'running' && <Progress stage={stage} />}
@@ -38,7 +39,7 @@ function Progress({ stage }: { stage: Stage }) {
   if (percent === null) return null;
   return (
     <span class="mld-Progress">
-      <span class="mld-Bar" role="progressbar" aria-label={stage.title} aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100}>
+      <span class="mld-Bar" role="progressbar" aria-label={translated(stage.title)} aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100}>
         <i class="mld-Bar-fill" style={{ inlineSize: `${percent}%` }} />
       </span>
       <span class="mld-Num"><bdi>{percent} %</bdi></span>

@@ -194,7 +194,7 @@ def _ask(what: str, function: Callable[[], Any]) -> Any:
         hint = "check MLFLOW_TRACKING_URI"
         if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
             hint = "see which runs there are with mlflow.search_runs()"
-        elif isinstance(error, ModuleNotFoundError):
+        elif isinstance(error, ModuleNotFoundError) and error.name:
             hint = f"install {error.name}; for a database, pip install mlflow: mlflow-skinny leaves out what that needs"
         elif not is_known:
             hint = "check MLFLOW_TRACKING_URI, and with `pip check` that MLflow and its packages fit together"

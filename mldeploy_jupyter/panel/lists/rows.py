@@ -41,6 +41,7 @@ def describe_service(
         "targetTitle": target_title(record.target),
         "revision": record.revision,
         "models": list(live.models) if live is not None else [],
+        "tags": {str(key): str(value) for key, value in record.tags.items()},
         "scoringUri": str(record.endpoint.get("scoring_uri") or ""),
         "since": began.finished_time if began is not None else "",
         "deployment": record.deployment_id,

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.deployment import ServiceStatus
 
 ROUND_SECONDS = 5.0  # in which each service is asked once, where they are few
+# What is said of each kind of event where nothing more is known.
+TEXTS = {
+    "live": "Answers again",
+    "stopped": "Stopped",
+    "died": "Its process is gone",
+    "unhealthy": "It does not answer",
+}
+
 PAUSE_SECONDS = 0.5  # at least, between two questions; 500 services are asked once in four minutes
 
 
@@ -74,7 +82,7 @@ def record_health(folder: WorkspaceFolder, record: ServiceRecord, status: Servic
     kind = {"Live": "live", "Stopped": "stopped"}.get(status.state, "unhealthy")
     if failure.get("code") == "supervisor-lost":
         kind = "died"
-    text = {"live": "Answers again", "stopped": "Stopped", "died": why or "Its process is gone"}.get(kind, why)
+    text = TEXTS[kind] if kind in ("live", "stopped") else why or TEXTS[kind]
     last_exit = status.details.get("last_exit")
     if isinstance(last_exit, dict) and kind == "live":
         data = {"pid": last_exit.get("pid"), "time": last_exit.get("time")}
@@ -82,4 +90,4 @@ def record_health(folder: WorkspaceFolder, record: ServiceRecord, status: Servic
         deployment.record_service_event(
             folder, record.name, "worker-replaced", f"Worker {data['pid']} was replaced: {message}", data, asked=asked
         )
-    deployment.record_service_event(folder, record.name, kind, text or "It does not answer", asked=asked)
+    deployment.record_service_event(folder, record.name, kind, text, asked=asked)

@@ -54,7 +54,8 @@ class OverviewWatch(Watch):
         waiting = any(source.is_new for source in self._sources.values()) or self._known is None
         if not waiting or now >= self._began_at + FIRST_SECONDS:
             self._send()
-            return now + self._tools.poll_seconds * (1.0 if self.visible else UNSEEN_FACTOR)
+            wanted = min((view.poll_seconds for view in self.views), default=0.0)  # the most eager view's
+            return now + max(self._tools.poll_seconds, wanted) * (1.0 if self.visible else UNSEEN_FACTOR)
         return now + FIRST_SECONDS / 4
 
     def close(self) -> None:

@@ -12,7 +12,15 @@ from typing import Any
 from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request
-from mldeploy_jupyter.panel.parameters import DEPLOYMENT, LATENCY_RUN, SERVICE, Parameters, check_parameters, integer
+from mldeploy_jupyter.panel.parameters import (
+    DEPLOYMENT,
+    LATENCY_RUN,
+    SERVICE,
+    Parameters,
+    check_parameters,
+    integer,
+    number,
+)
 from mldeploy_jupyter.panel.watching.deployment_watch import DeploymentWatch
 from mldeploy_jupyter.panel.watching.latency_watch import LatencyWatch
 from mldeploy_jupyter.panel.watching.overview_watch import OverviewWatch
@@ -35,7 +43,7 @@ TOPICS: dict[str, Topic] = {
     "service": Topic(SERVICE, ServiceWatch, "service"),
     "serviceLog": Topic({**SERVICE, "after": integer()}, ServiceLogWatch, "service"),
     "latency": Topic(LATENCY_RUN, LatencyWatch, "run"),
-    "overview": Topic({}, OverviewWatch, ""),
+    "overview": Topic({"pollSeconds": number(0, 3600)}, OverviewWatch, ""),
 }
 
 
@@ -103,7 +111,7 @@ class Subscriptions:
         with self._lock:
             known = self._watches.get(key)
         watch = known or found.make(self._context, values, self._tools)  # may take a while, so without the lock
-        view = View(send, values.get("after"), is_full)
+        view = View(send, values.get("after"), is_full, values.get("pollSeconds", 0.0))
         with self._lock:
             watch = self._watches.setdefault(key, watch)
             watch.add(view)

@@ -41,11 +41,18 @@ class View:
     """One subscriber. `after` is the number of the last line that it has, None for none.
 
     While `is_full` is true, what was sent is still on its way: lines wait in their log until there is room, so that a
-    long log and a slow page cost no memory.
+    long log and a slow page cost no memory. `poll_seconds` are those between two looks that are enough for it.
     """
 
-    def __init__(self, send: Send, after: int | None = None, is_full: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        send: Send,
+        after: int | None = None,
+        is_full: Callable[[], bool] = lambda: False,
+        poll_seconds: float = 0.0,
+    ) -> None:
         self._send = send
+        self.poll_seconds = poll_seconds
         self.after = after
         self.is_full = is_full
         self.is_new = True

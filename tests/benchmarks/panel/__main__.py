@@ -11,6 +11,7 @@
 5. A deployment that prints 100,000 lines: until the last is in its panel's log, the longest gap between two frames
    meanwhile, what scrolling and search take then, and the kernel's memory.
 6. The size of the module.
+7. JupyterLab's start, server and page, with the extension and without it.
 
 Every figure is a median, with the least and the greatest value. Page, kernel and server share the machine's processors
 with whatever else runs, so the load average is in the first line. With `--trace` the steps between kernel and page are
@@ -28,6 +29,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.benchmarks.panel.lab_start import measure_lab_start
 from tests.benchmarks.panel.long_log import measure_log
 from tests.benchmarks.panel.machine import browser_version, describe_machine
 from tests.benchmarks.panel.notebook import open_lab
@@ -41,10 +43,10 @@ STATIC = PACKAGE / "notebook" / "static"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="kernels of parts 1 and 2")
+    parser.add_argument("--rounds", type=int, default=5, help="kernels of parts 1 and 2, starts of part 7")
     parser.add_argument("--panels", type=int, default=10)
     parser.add_argument("--idle", type=float, default=60.0, help="seconds of each half of part 4")
-    parser.add_argument("--only", default="123456", help="the parts to run, such as 12")
+    parser.add_argument("--only", default="1234567", help="the parts to run, such as 12")
     parser.add_argument("--trace", action="store_true", help="print every step of part 2")
     options = parser.parse_args()
     table = Table()
@@ -64,6 +66,8 @@ def main() -> int:
                 measure_log(lab, browser, table)
             if "6" in options.only:
                 measure_size(table)
+            if "7" in options.only:
+                measure_lab_start(Path(place), browser, table, options.rounds)
     print("\n" + ", ".join(head) + f", load after {os.getloadavg()[0]:.1f}")
     print(table.text())
     print(f"{table.missed} missed" if table.missed else "all met")

@@ -1,7 +1,9 @@
 /** The port to the server that this page comes from. */
+import { PageConfig } from '@jupyterlab/coreutils';
 import type { ServerConnection } from '@jupyterlab/services';
 import type { Port } from '../../protocol';
 import { HttpPort } from '../http_port';
+import { OFF } from './tokens';
 
 // Filled in by build_lab.mjs: where the extension's files are, and which has the latency part.
 declare const FOLDER: URL;
@@ -9,7 +11,8 @@ declare const LATENCY: string;
 
 /** A port that knows whether somebody sees the page. */
 export function connect({ baseUrl, token, fetch }: ServerConnection.ISettings): Port {
-  const port = new HttpPort({ baseUrl, token, fetch: fetch as typeof globalThis.fetch });
+  const isOff = PageConfig.getOption(OFF) !== '';
+  const port = new HttpPort({ baseUrl, token, isOff, fetch: fetch as typeof globalThis.fetch });
   const tell = () => port.setVisible(document.visibilityState === 'visible');
   document.addEventListener('visibilitychange', tell);
   window.addEventListener('online', () => port.retry());

@@ -8,6 +8,7 @@ import { Signal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
 import type { Port, ServiceRef } from '../../protocol';
 import { Overview } from '../../ui/sidebar';
+import { setTranslation } from '../../ui/translation';
 import { workspaceOf } from '../places';
 import { connect } from './connect';
 import { deployIcon, modelIcon } from './icons';
@@ -33,6 +34,7 @@ class Deployments implements IDeployments {
 
   set settings(settings: Settings) {
     this.#settings = settings;
+    this.overview.poll(settings.poll);
     this.settingsChanged.emit(settings);
   }
 
@@ -48,7 +50,7 @@ class Deployments implements IDeployments {
     return this.#area.openForm(args);
   }
 
-  isInSight(service: string): boolean {
+  isInSight(service: Required<ServiceRef>): boolean {
     return this.#area.isInSight(service);
   }
 
@@ -75,6 +77,7 @@ export const main: JupyterFrontEndPlugin<IDeployments> = {
     restorer: ILayoutRestorer | null,
   ): IDeployments => {
     const trans = (translator ?? nullTranslator).load(NAMESPACE);
+    setTranslation(trans, languageTag(translator));
     const port = connect(app.serviceManager.serverSettings);
     const deployments = new Deployments(app, port, trans);
     port.openPanel = (service, tab) => void deployments.openService(service, tab);
@@ -89,6 +92,12 @@ export const main: JupyterFrontEndPlugin<IDeployments> = {
     return deployments;
   },
 };
+
+/** The language of the page as a tag, such as `de-DE`; English as the rest of it writes days. */
+function languageTag(translator: ITranslator | null): string {
+  const code = translator?.languageCode ?? 'en';
+  return /^(en|default)$/.test(code) ? 'en-GB' : code.replaceAll('_', '-');
+}
 
 function addCommands(app: JupyterFrontEnd, deployments: Deployments): void {
   const { trans } = deployments;

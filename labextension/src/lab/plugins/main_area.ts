@@ -7,6 +7,7 @@ import type { Port, ServiceRef } from '../../protocol';
 import { FormPlace } from '../../ui/forms/form_place';
 import { Panel } from '../../ui/panel';
 import type { Overview } from '../../ui/sidebar';
+import { translated } from '../../ui/translation';
 import { SERVICE_LOOKS } from '../../ui/words';
 import { stateIcon } from './state_icons';
 import { deployIcon, modelIcon } from './icons';
@@ -59,9 +60,9 @@ class ServiceTab extends PreactWidget {
     const found = [...overview.services.values()].find((one) => one.service === service && (!workspace || one.workspace === workspace));
     if (!found && !overview.known) return;
     const state = overview.lostSince ? 'unknown' : found?.state ?? 'deleted';
-    const word = SERVICE_LOOKS[state].word;
+    const word = translated(SERVICE_LOOKS[state].word);
     this.title.icon = stateIcon(state);
-    this.title.caption = [service, word, found?.note, found?.targetTitle].filter(Boolean).join(' · ');
+    this.title.caption = [service, word, translated(found?.note ?? ''), translated(found?.targetTitle ?? '')].filter(Boolean).join(' · ');
   }
 }
 
@@ -141,12 +142,13 @@ export class MainArea {
   }
 
   /** Whether the service has a panel that can be seen: one of these tabs, or one in a notebook. */
-  isInSight(service: string): boolean {
+  isInSight({ service, workspace }: Required<ServiceRef>): boolean {
     if (document.visibilityState !== 'visible') return false;
     return [...document.querySelectorAll<HTMLElement>('.mld-Panel')].some((panel) => {
       const { top, bottom, height } = panel.getBoundingClientRect();
       const inSight = height > 0 && bottom > 0 && top < innerHeight && panel.checkVisibility();
-      return inSight && panel.getAttribute('aria-label')?.startsWith(`${service}, `);
+      const of = panel.dataset['workspace']; // "" while that is not known
+      return inSight && panel.dataset['service'] === service && (!of || of === workspace);
     });
   }
 

@@ -19,7 +19,7 @@ export const notices: JupyterFrontEndPlugin<void> = {
 
     async function tell(ended: Ended): Promise<void> {
       const { notifications } = deployments.settings;
-      if (notifications === 'none' || deployments.isInSight(ended.service)) return;
+      if (notifications === 'none' || deployments.isInSight(ended)) return;
       const notice = await describeEnd(deployments.overview, ended, words).catch(() => null); // the sidebar says as much
       if (notice && (notifications === 'all' || notice.state === 'failed')) show(notice);
     }

@@ -33,7 +33,7 @@ export const sidebar: JupyterFrontEndPlugin<void> = {
     const widget = new PreactWidget(() => {
       if (!remembered) return null;
       const current = deployments.current;
-      return h(Sidebar, { overview, shell, memory, trans, ...(current ? { current } : {}), ...(show ? { show } : {}) });
+      return h(Sidebar, { overview, shell, memory, trans, groups: deployments.settings.groups, ...(current ? { current } : {}), ...(show ? { show } : {}) });
     });
     widget.id = 'mldeploy-sidebar';
     widget.addClass('mld-Sidebar');
@@ -42,6 +42,7 @@ export const sidebar: JupyterFrontEndPlugin<void> = {
     widget.node.setAttribute('role', 'region');
     widget.node.setAttribute('aria-label', widget.title.caption);
     deployments.currentChanged.connect(() => widget.redraw());
+    deployments.settingsChanged.connect(() => widget.redraw());
 
     app.commands.addCommand(CommandIds.showSidebar, {
       label: trans.__('Show services and models'),

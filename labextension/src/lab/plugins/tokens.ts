@@ -4,12 +4,15 @@ import type { ISignal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Form, Port, Service, ServiceRef } from '../../protocol';
-import type { Overview } from '../../ui/sidebar';
+import type { Grouping, Overview } from '../../ui/sidebar';
 
 export const NAMESPACE = 'mldeploy-jupyter'; // of plugins and settings
 
 /** The page's option with the folder of the file browser on the disk; the server extension sets it. */
 export const ROOT = 'mldeployRoot';
+
+/** The page's option that is there while the server extension is loaded and switched off. */
+export const OFF = 'mldeployOff';
 
 export namespace CommandIds {
   export const showSidebar = 'mldeploy:show-sidebar';
@@ -35,9 +38,11 @@ export interface FormArgs {
 export interface Settings {
   notifications: 'all' | 'failures' | 'none';
   statusBar: boolean;
+  poll: number; // seconds between two looks; 0 for as often as the server looks
+  groups: Grouping;
 }
 
-export const DEFAULTS: Settings = { notifications: 'all', statusBar: true };
+export const DEFAULTS: Settings = { notifications: 'all', statusBar: true, poll: 0, groups: 'target' };
 
 /** What each part of the extension gets from its first plugin. */
 export interface IDeployments {
@@ -52,7 +57,7 @@ export interface IDeployments {
   /** Opens the panel of a service in the main area, or shows the one that is open. */
   openService(service: ServiceRef, tab?: PanelTab): Promise<Widget>;
   openForm(args: FormArgs): Promise<Widget>;
-  isInSight(service: string): boolean; // whether a panel of it can be seen now
+  isInSight(service: Required<ServiceRef>): boolean; // whether a panel of it can be seen now
   /** The workspace that a file of the file browser belongs to; '' when none is known. */
   workspaceOf(path?: string): string;
 }

@@ -1,12 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Failure, Form, FormCheck, FormField, Port, Requests } from '../../protocol';
-import { plural } from '../format';
 import { Highlighted } from '../highlight';
 import { icon } from '../icons';
 import { Awaited, Button, CopyButton, FailureMessage, IconButton, Message, Pick, Segments, withValue, focusControl } from '../parts';
 import { PortProvider, asFailure, useOrder, usePort, useId } from '../port_context';
 import { isArray } from '../inline_test/json_text';
 import { listed } from '../format';
+import { msg, plural, t, translated } from '../translation';
 
 type Values = Record<string, unknown>;
 type Begun = Requests['form.submit'][1];
@@ -23,14 +23,14 @@ export interface FormViewProps {
   onClose?: () => void;
 }
 
-const OTHER = { value: '\0', label: 'Other…', detail: '' }; // no value: another is typed
+const OTHER = { value: '\0', label: msg`Other…`, detail: '' }; // no value: another is typed
 const CHECK_DELAY = 250; // milliseconds without a key before the values are checked
 
 /** A form of its own, with a header: what `%deploy` without a name shows. */
 export function FormPanel({ port, ...props }: FormViewProps & { port: Port }) {
   return (
     <PortProvider value={port}>
-      <section class="mld mld-Panel" aria-label={props.form === 'register' ? 'Register a model' : 'Deploy a model'}>
+      <section class="mld mld-Panel" aria-label={props.form === 'register' ? t`Register a model` : t`Deploy a model`}>
         <FormView {...props} header />
       </section>
     </PortProvider>
@@ -96,7 +96,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
     };
   }, [form, key]);
 
-  if (!form) return <Awaited failure={failure}>Reading what can be set…</Awaited>;
+  if (!form) return <Awaited failure={failure}>{t`Reading what can be set…`}</Awaited>;
 
   const set = (field: string, value: unknown) => {
     setValues(before => ({ ...before, [field]: value }));
@@ -119,7 +119,8 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
       onBegun(answer);
     });
   };
-  const wrong = fields.filter(field => problemOf(field)?.level === 'error').map(field => field.label);
+  const title = kind === 'update' ? t`Update ${service}` : translated(form.title);
+  const wrong = fields.filter(field => problemOf(field)?.level === 'error').map(field => translated(field.label));
   const sections = [...new Set(form.fields.map(field => field.section))];
   const some = fields.some(field => field.advanced);
   const preview = check?.previews.find(one => one.kind === language) ?? check?.previews[0];
@@ -127,7 +128,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
   const readPreview = async () => {
     const fresh = await askCheck();
     setCheck(fresh);
-    return fresh.previews.find(one => one.kind === preview?.kind)?.text ?? Promise.reject({ error: 'There is no code of this yet', cause: 'Something is missing or wrong', hint: 'Correct the fields' });
+    return fresh.previews.find(one => one.kind === preview?.kind)?.text ?? Promise.reject({ error: t`There is no code of this yet`, cause: t`Something is missing or wrong`, hint: t`Correct the fields` });
   };
   const changed = [...touched].filter(one => JSON.stringify(values[one] ?? null) !== JSON.stringify(form.values[one] ?? null));
   const unplaced = (check?.problems ?? []).filter(problem => !form.fields.some(field => field.key === problem.field));
@@ -136,7 +137,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
     <form
       ref={root}
       class="mld-FormView"
-      aria-label={form.title}
+      aria-label={title}
       noValidate
       onSubmit={event => {
         event.preventDefault();
@@ -152,9 +153,9 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
       {header && (
         <header class="mld-Head">
           <span class="mld-State">{icon('insert')}</span>
-          <h3 class="mld-Head-name">{form.title}</h3>
+          <h3 class="mld-Head-name">{title}</h3>
           <p class="mld-Head-meta" />
-          <div class="mld-Actions">{onClose && <IconButton icon="close" label="Close" onClick={onClose} />}</div>
+          <div class="mld-Actions">{onClose && <IconButton icon="close" label={t`Close`} onClick={onClose} />}</div>
         </header>
       )}
       <div class="mld-Form">
@@ -163,7 +164,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
             const own = fields.filter(field => field.section === section && (advanced || !field.advanced));
             if (!own.length) return null;
             return (
-              <div class={section ? 'mld-Fieldset' : undefined} key={section} role={section ? 'group' : undefined} aria-label={section || undefined}>
+              <div class={section ? 'mld-Fieldset' : undefined} key={section} role={section ? 'group' : undefined} aria-label={translated(section) || undefined}>
                 {own.map(field => [
                   <FieldRow
                     key={field.key}
@@ -183,7 +184,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
                         onBegun={begun => {
                           setRegistering(false);
                           if (!begun.model) return;
-                          field.choices.unshift({ value: begun.model, label: begun.model, detail: 'registered now' });
+                          field.choices.unshift({ value: begun.model, label: begun.model, detail: msg`registered now` });
                           set(field.key, [begun.model]);
                         }}
                       />
@@ -193,28 +194,28 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
               </div>
             );
           })}
-          {some && <div class="mld-Field"><span class="mld-Label" /><span class="mld-Inline"><button type="button" class="mld-Link" aria-expanded={advanced} onClick={() => setAdvanced(!advanced)}>{advanced ? 'Fewer settings' : 'More settings'}</button></span></div>}
+          {some && <div class="mld-Field"><span class="mld-Label" /><span class="mld-Inline"><button type="button" class="mld-Link" aria-expanded={advanced} onClick={() => setAdvanced(!advanced)}>{advanced ? t`Fewer settings` : t`More settings`}</button></span></div>}
         </div>
         <div class="mld-Pane mld-Stack">
           {preview ? (
             <>
               <div class="mld-Row">
-                <h4 class="mld-H mld-Grow">Same as</h4>
-                <Segments label="Preview as" value={preview.kind} options={check!.previews.map(one => [one.kind, one.title])} onPick={setLanguage} />
-                <CopyButton label="Copy the call" copy={readPreview} />
+                <h4 class="mld-H mld-Grow">{t`Same as`}</h4>
+                <Segments label={t`Preview as`} value={preview.kind} options={check!.previews.map(one => [one.kind, translated(one.title)])} onPick={setLanguage} />
+                <CopyButton label={t`Copy the call`} copy={readPreview} />
               </div>
-              <pre class="mld-Code mld-Preview" tabIndex={0} role="group" aria-label={`${preview.title} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
-              {port.insertCell && preview.kind !== 'cli' && <Button busy={busy === 'insert'} onClick={() => order('insert', readPreview, text => port.insertCell?.(text))}>{icon('insert')}Insert as cell</Button>}
+              <pre class="mld-Code mld-Preview" tabIndex={0} role="group" aria-label={t`${translated(preview.title)} call`}><Highlighted text={preview.text} language={preview.kind === 'python' ? 'python' : 'curl'} /></pre>
+              {port.insertCell && preview.kind !== 'cli' && <Button busy={busy === 'insert'} onClick={() => order('insert', readPreview, text => port.insertCell?.(text))}>{icon('insert')}{t`Insert as cell`}</Button>}
             </>
-          ) : <p class="mld-Muted">The same as code appears here once nothing is missing.</p>}
+          ) : <p class="mld-Muted">{t`The same as code appears here once nothing is missing.`}</p>}
         </div>
       </div>
       {unplaced.map(problem => <div class="mld-Pane"><Message {...problem} /></div>)}
       <div class="mld-Foot">
-        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy === 'submit'}>{busy === 'submit' && icon('busy', { spin: true })}{form.submit}</button>
-        {kind === 'update' && <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>Discard changes</Button>}
-        {onClose && !header && <Button onClick={onClose}>Close</Button>}
-        <div class="mld-Muted mld-Grow">{wrong.length ? <Message text={`${plural(wrong.length, 'field')} to correct: ${wrong.join(', ')}`} /> : check?.note}</div>
+        <button type="submit" class="mld-Btn mld-mod-primary" aria-busy={busy === 'submit'}>{busy === 'submit' && icon('busy', { spin: true })}{translated(form.submit)}</button>
+        {kind === 'update' && <Button disabled={!changed.length} onClick={() => { setValues(form.values); setTouched(new Set()); setLeft(new Set()); }}>{t`Discard changes`}</Button>}
+        {onClose && !header && <Button onClick={onClose}>{t`Close`}</Button>}
+        <div class="mld-Muted mld-Grow">{wrong.length ? <Message text={t`${plural(wrong.length, 'field')} to correct: ${wrong.join(', ')}`} /> : translated(check?.note ?? '')}</div>
       </div>
       <FailureMessage failure={refused} onDismiss={dismiss} />
     </form>
@@ -235,11 +236,12 @@ interface FieldRowProps { field: FormField; value: unknown; problem: FormCheck['
 function FieldRow({ field, value, problem, onValue, onRegister, registering }: FieldRowProps) {
   const id = useId();
   const bad = problem?.level === 'error';
-  const shared = { id, 'aria-invalid': bad || undefined, 'aria-describedby': problem ? `${id}-p` : undefined, title: field.help || undefined };
+  const shared = { id, 'aria-invalid': bad || undefined, 'aria-describedby': problem ? `${id}-p` : undefined, title: translated(field.help) || undefined };
+  const label = translated(field.label);
   const grouped = isSegmented(field) || field.kind === 'boolean';
   return (
     <div class="mld-Field" data-field={field.key}>
-      {grouped ? <span class="mld-Label" id={`${id}-l`}>{field.kind === 'boolean' ? '' : field.label}</span> : <label class="mld-Label" for={id}>{field.label}</label>}
+      {grouped ? <span class="mld-Label" id={`${id}-l`}>{field.kind === 'boolean' ? '' : label}</span> : <label class="mld-Label" for={id}>{label}</label>}
       <FieldControl field={field} value={value} onValue={onValue} shared={shared} onRegister={onRegister} registering={registering} />
       {problem && <Message {...problem} id={`${id}-p`} />}
     </div>
@@ -251,11 +253,12 @@ type Shared = { id: string; 'aria-invalid': true | undefined; 'aria-describedby'
 function FieldControl({ field, value, onValue, shared, onRegister, registering }: { field: FormField; value: unknown; onValue: (value: unknown) => void; shared: Shared; onRegister?: () => void; registering: boolean }) {
   const [other, setOther] = useState(false);
   const text = value === null || value === undefined ? '' : String(value);
+  const placeholder = translated(field.placeholder);
   if (field.kind === 'boolean') {
-    return <span class="mld-Inline"><label class="mld-Check" title={field.help}><input type="checkbox" id={shared.id} checked={value === true} onChange={event => onValue(event.currentTarget.checked)} />{field.label}</label></span>;
+    return <span class="mld-Inline"><label class="mld-Check" title={shared.title}><input type="checkbox" id={shared.id} checked={value === true} onChange={event => onValue(event.currentTarget.checked)} />{translated(field.label)}</label></span>;
   }
   if (isSegmented(field)) {
-    return <span class="mld-Inline"><Segments label={field.label} value={text} options={field.choices.map(choice => [choice.value, choice.label])} onPick={onValue} /></span>;
+    return <span class="mld-Inline"><Segments label={translated(field.label)} value={text} options={field.choices.map(choice => [choice.value, translated(choice.label)])} onPick={onValue} /></span>;
   }
   if (field.kind === 'choice') {
     return <Select field={field} value={text} onValue={onValue} shared={shared} />;
@@ -265,17 +268,17 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
     return (
       <span class="mld-Inline">
         <Select field={field} value={chosen[0] ?? ''} onValue={one => onValue(one ? [one, ...chosen.slice(1)] : chosen.slice(1))} shared={shared} />
-        {onRegister && <Button class="mld-mod-control" expanded={registering} onClick={onRegister}>Register…</Button>}
+        {onRegister && <Button class="mld-mod-control" expanded={registering} onClick={onRegister}>{t`Register…`}</Button>}
       </span>
     );
   }
   if (field.kind === 'pairs' || field.kind === 'list' || field.kind === 'long-text') {
     const lines = field.kind === 'pairs' ? Object.entries((value as Record<string, unknown> | null) ?? {}).map(([key, one]) => `${key}=${String(one)}`).join('\n') : isArray(value) ? value.join('\n') : text;
-    return <Lines kind={field.kind} text={lines} placeholder={field.placeholder || (field.kind === 'pairs' ? 'KEY=VALUE, one a line' : '')} onValue={onValue} shared={shared} />;
+    return <Lines kind={field.kind} text={lines} placeholder={placeholder || (field.kind === 'pairs' ? t`KEY=VALUE, one a line` : '')} onValue={onValue} shared={shared} />;
   }
   const numeric = field.kind === 'integer' || field.kind === 'number';
   if (field.kind === 'secret') {
-    return <span class="mld-Inline"><input class="mld-Input" type="password" autocomplete="new-password" placeholder={field.placeholder} value={text} onInput={withValue(onValue)} {...shared} /></span>;
+    return <span class="mld-Inline"><input class="mld-Input" type="password" autocomplete="new-password" placeholder={placeholder} value={text} onInput={withValue(onValue)} {...shared} /></span>;
   }
   const listed = field.kind === 'combo' && field.choices.length > 0;
   const input = (
@@ -285,11 +288,11 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
       autocomplete="off"
       inputMode={field.kind === 'integer' ? 'numeric' : field.kind === 'number' ? 'decimal' : undefined}
       spellcheck={false}
-      placeholder={field.placeholder}
+      placeholder={placeholder}
       value={text}
       onInput={withValue(typed => onValue(numeric ? numberOf(typed) : typed))}
       {...shared}
-      {...(listed ? { id: undefined, 'aria-label': field.label } : {})}
+      {...(listed ? { id: undefined, 'aria-label': translated(field.label) } : {})}
     />
   );
   const free = !listed || other || (text !== '' && !field.choices.some(choice => choice.value === text));
@@ -297,7 +300,7 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
     <span class="mld-Inline">
       {listed && <Select field={{ ...field, choices: [...field.choices, OTHER] }} value={free ? OTHER.value : text} onValue={one => { setOther(one === OTHER.value); onValue(one === OTHER.value ? '' : one); }} shared={shared} />}
       {free ? input : null}
-      {field.unit && <span class="mld-Unit">{field.unit}</span>}
+      {field.unit && <span class="mld-Unit">{translated(field.unit)}</span>}
     </span>
   );
 }
@@ -310,8 +313,8 @@ function numberOf(text: string): unknown {
 }
 
 function Select({ field, value, onValue, shared }: { field: FormField; value: string; onValue: (value: string) => void; shared: Shared }) {
-  const options = field.choices.map(choice => [choice.value, listed(choice.label, choice.detail)] as [string, string]);
-  if (!field.choices.some(choice => choice.value === value)) options.unshift([value, value || field.placeholder || 'Choose…']);
+  const options = field.choices.map(choice => [choice.value, listed(translated(choice.label), translated(choice.detail))] as [string, string]);
+  if (!field.choices.some(choice => choice.value === value)) options.unshift([value, value || translated(field.placeholder) || t`Choose…`]);
   return <Pick control value={value} options={options} onPick={onValue} {...shared} />;
 }
 

@@ -4,6 +4,7 @@ import { FormPanel } from './form';
 import { icon } from '../icons';
 import { Panel } from '../panel';
 import { Button } from '../parts';
+import { t } from '../translation';
 
 /** What a form began: a deployment, or, without one, the model that it registered. */
 export interface Begun {
@@ -30,11 +31,11 @@ export function FormPlace({ port, form, service, workspace, given, onBegun }: Fo
   const kind = deploying ? 'deploy' : form;
   if (begun && !deploying) {
     return (
-      <section class="mld mld-Panel" aria-label={`${begun.model}, registered`}>
+      <section class="mld mld-Panel" aria-label={t`${begun.model}, registered`}>
         <div class="mld-Foot">
           <span class="mld-State" data-state="done">{icon('done')}</span>
-          <span class="mld-Grow" role="status"><bdi>{begun.model}</bdi> is registered.</span>
-          <Button onClick={() => setDeploying(true)}>Deploy it…</Button>
+          <span class="mld-Grow" role="status"><bdi>{t`${begun.model} is registered.`}</bdi></span>
+          <Button onClick={() => setDeploying(true)}>{t`Deploy it…`}</Button>
         </div>
       </section>
     );

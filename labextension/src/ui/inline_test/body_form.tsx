@@ -5,6 +5,7 @@ import { type Json, JsonError, type Path, formatJson, getAt, parseJson, setAt } 
 import { parseBlock } from './paste';
 import { Button, IconButton, Message, Scroll, withValue } from '../parts';
 import { useId } from '../port_context';
+import { plural, t } from '../translation';
 
 export interface Problem { path: Path; text: string }
 
@@ -17,7 +18,7 @@ export function BodyForm({ shape, answered, ...editor }: EditorProps & { shape: 
   useEffect(() => {
     if (editor.problems.length) root.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
   }, [answered]);
-  return <div class="mld-Stack" ref={root}><Part shape={shape} path={[]} label="Body" {...editor} /></div>;
+  return <div class="mld-Stack" ref={root}><Part shape={shape} path={[]} label={t`Body`} {...editor} /></div>;
 }
 
 function Part({ shape, path, label, ...editor }: EditorProps & { shape: Shape; path: Path; label: string }) {
@@ -55,7 +56,7 @@ function ScalarField({ scalar, path, label, value: body, onChange, problems }: E
   const set = (text: string) => onChange(setAt(body, path, typedValue(text, scalar)));
   return (
     <div class="mld-Field">
-      <label class="mld-Label" for={id}>{label}{scalar.required ? '' : <span class="mld-Muted"> (optional)</span>}</label>
+      <label class="mld-Label" for={id}>{label}{scalar.required ? '' : <span class="mld-Muted"> {t`(optional)`}</span>}</label>
       <span class="mld-Inline"><Control id={id} scalar={scalar} text={cellText(value)} isNull={value === null} onText={set} invalid={!!problem} describedBy={problem ? `${id}-p` : undefined} /></span>
       {problem && <Message id={`${id}-p`} text={problem.text} />}
     </div>
@@ -136,15 +137,16 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
   };
 
   const shown = rows.slice(0, MOST_ROWS);
+  const title = t`${label || t`Rows`} to score`;
   return (
     <>
-      <Scroll label={`${label || 'Rows'} to score`}>
-        <table class="mld-Frame" aria-label={`${label || 'Rows'} to score`} ref={table} onPaste={onPaste} onKeyDown={onKeyDown}>
+      <Scroll label={title}>
+        <table class="mld-Frame" aria-label={title} ref={table} onPaste={onPaste} onKeyDown={onKeyDown}>
           <thead>
             <tr>
-              <th scope="col"><span class="mld-VisuallyHidden">Row</span></th>
+              <th scope="col"><span class="mld-VisuallyHidden">{t`Row`}</span></th>
               {shape.columns.map(column => <th scope="col" key={column.key} title={`${column.key}: ${column.scalar.describe}`}>{column.key}</th>)}
-              {shape.growing && <th scope="col"><span class="mld-VisuallyHidden">Remove</span></th>}
+              {shape.growing && <th scope="col"><span class="mld-VisuallyHidden">{t`Remove`}</span></th>}
             </tr>
           </thead>
           <tbody>
@@ -160,7 +162,7 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
                       <Control
                         compact
                         scalar={column.scalar}
-                        label={`${column.key}, row ${row}`}
+                        label={t`${column.key}, row ${row}`}
                         text={cellText(value)}
                         isNull={value === null}
                         invalid={!!problem}
@@ -170,16 +172,16 @@ function TableField({ shape, path, label, value: body, onChange, problems }: Edi
                     </td>
                   );
                 })}
-                {shape.growing && <td><IconButton icon="close" label={`Remove row ${row}`} onClick={() => setRows(rows.filter((_row, at) => at !== row))} /></td>}
+                {shape.growing && <td><IconButton icon="close" label={t`Remove row ${row}`} onClick={() => setRows(rows.filter((_row, at) => at !== row))} /></td>}
               </tr>
             ))}
           </tbody>
         </table>
       </Scroll>
-      {said && <Message id={`${id}-p`} text={said.text + (below.length > 1 ? ` ${below.length - 1} more ${below.length === 2 ? 'value does' : 'values do'} not fit.` : '')} />}
+      {said && <Message id={`${id}-p`} text={below.length > 1 ? `${said.text} ${below.length === 2 ? t`1 more value does not fit.` : t`${below.length - 1} more values do not fit.`}` : said.text} />}
       <div class="mld-Row">
-        {shape.growing && <Button onClick={() => setRows([...rows, emptyRow(shape)])}>{icon('plus')}Add row</Button>}
-        <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional">{rows.length > MOST_ROWS ? `${MOST_ROWS} of ${rows.length} rows; all are sent.` : `${rows.length} ${rows.length === 1 ? 'row' : 'rows'}.`} Paste cells from a spreadsheet or a printed DataFrame.</span>
+        {shape.growing && <Button onClick={() => setRows([...rows, emptyRow(shape)])}>{icon('plus')}{t`Add row`}</Button>}
+        <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional">{rows.length > MOST_ROWS ? t`${MOST_ROWS} of ${rows.length} rows; all are sent.` : `${plural(rows.length, 'row')}.`} {t`Paste cells from a spreadsheet or a printed DataFrame.`}</span>
       </div>
     </>
   );
@@ -218,7 +220,7 @@ export function JsonEditor({ id, label, value, draft, onChange, onText, invalid,
     setError(problem);
     onText?.(next, problem);
   };
-  const message = error ? `This is no JSON: ${error}.` : '';
+  const message = error ? t`This is no JSON: ${error}.` : '';
   const messageId = useId();
   return (
     <>

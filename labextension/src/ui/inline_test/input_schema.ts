@@ -1,4 +1,5 @@
 /** What a service takes, from its own OpenAPI document: which control draws which part of the body. */
+import { plural, t } from '../translation';
 import { type Json, JsonNumber, NUMBER, fromPlain, isArray, isMap } from './json_text';
 
 export interface Schema {
@@ -118,7 +119,7 @@ function scalarOf(schema: Schema, required: boolean): Scalar | null {
   const base = { nullable, required, format: schema.format ?? '' };
   const choices = schema.enum?.filter(one => one !== null);
   if (choices?.length && choices.every(one => typeof one === 'string')) {
-    return { ...base, nullable: nullable || choices.length < schema.enum!.length, kind: 'choice', choices: choices as string[], describe: 'one of a list' };
+    return { ...base, nullable: nullable || choices.length < schema.enum!.length, kind: 'choice', choices: choices as string[], describe: t`one of a list` };
   }
   const kind = types.length === 1 ? types[0] : undefined;
   if (kind !== 'number' && kind !== 'integer' && kind !== 'string' && kind !== 'boolean') return null;
@@ -247,9 +248,9 @@ function describeShape(shape: Shape): string {
 function oneShape(shape: Shape): string {
   if (shape.shape === 'table') {
     const numeric = shape.columns.every(column => column.scalar.kind === 'number' || column.scalar.kind === 'integer');
-    const columns = shape.rows === 'values' ? 'values' : shape.columns.length === 1 ? 'column' : 'columns';
-    return shape.rows === 'values' ? `list of ${numeric ? 'numbers' : 'values'}` : `${shape.columns.length} ${numeric ? 'numeric ' : ''}${columns}`;
+    if (shape.rows === 'values') return numeric ? t`list of numbers` : t`list of values`;
+    return numeric ? plural(shape.columns.length, 'numeric column') : plural(shape.columns.length, 'column');
   }
   if (shape.shape === 'scalar') return shape.scalar.describe;
-  return shape.shape === 'group' ? `${shape.fields.length} fields` : 'JSON';
+  return shape.shape === 'group' ? plural(shape.fields.length, 'field') : 'JSON';
 }

@@ -1,4 +1,5 @@
 /** JSON whose numbers keep every digit: a form must not round the 19 digits of an id. */
+import { t } from '../translation';
 
 export class JsonNumber {
   constructor(readonly raw: string) {}
@@ -10,7 +11,7 @@ export const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 export class JsonError extends Error {
   constructor(message: string, readonly line: number, readonly column: number) {
-    super(`${message} in line ${line}, column ${column}`);
+    super(t`${message} in line ${line}, column ${column}`);
   }
 }
 
@@ -31,7 +32,7 @@ export function parseJson(text: string): Json {
     const start = at;
     at += 1;
     while (text[at] !== '"') {
-      if (at >= text.length) fail('a string that does not end');
+      if (at >= text.length) fail(t`a string that does not end`);
       at += text[at] === '\\' ? 2 : 1;
     }
     at += 1;
@@ -39,12 +40,12 @@ export function parseJson(text: string): Json {
       return JSON.parse(text.slice(start, at)) as string;
     } catch {
       at = start;
-      return fail('a string with a character that must be escaped');
+      return fail(t`a string with a character that must be escaped`);
     }
   };
   const value = (depth: number): Json => {
     skip();
-    if (depth > DEEPEST) fail('nested too deeply');
+    if (depth > DEEPEST) fail(t`nested too deeply`);
     const here = text[at];
     if (here === '"') return string();
     if (here === '[' || here === '{') {
@@ -62,17 +63,17 @@ export function parseJson(text: string): Json {
         if (here === '[') {
           items.push(value(depth + 1));
         } else {
-          if (text[at] !== '"') fail('expected a key in double quotes');
+          if (text[at] !== '"') fail(t`expected a key in double quotes`);
           const key = string();
           skip();
-          if (text[at] !== ':') fail("expected ':'");
+          if (text[at] !== ':') fail(t`expected ':'`);
           at += 1;
           object.set(key, value(depth + 1));
         }
         skip();
         if (text[at] === ',') at += 1;
         else if (text[at] === close) break;
-        else fail(at < text.length ? `expected ',' or '${close}'` : `'${close}' is missing`);
+        else fail(at < text.length ? t`expected ',' or '${close}'` : t`'${close}' is missing`);
       }
       at += 1;
       return here === '[' ? items : object;
@@ -84,13 +85,13 @@ export function parseJson(text: string): Json {
       }
     }
     const number = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|NaN|-?Infinity)/.exec(text.slice(at, at + 4000));
-    if (!number) return fail(at < text.length ? `unexpected ${JSON.stringify(here)}` : 'the text is empty or incomplete');
+    if (!number) return fail(at < text.length ? t`unexpected ${JSON.stringify(here)}` : t`the text is empty or incomplete`);
     at += number[0].length;
     return new JsonNumber(number[0]);
   };
   const result = value(0);
   skip();
-  if (at < text.length) fail('text after the value');
+  if (at < text.length) fail(t`text after the value`);
   return result;
 }
 

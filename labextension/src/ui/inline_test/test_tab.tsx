@@ -7,6 +7,7 @@ import { type Input, type OpenApi, emptyValue, fits, readInput, type Shape } fro
 import { type Json, formatJson, getAt, parseJson } from './json_text';
 import { Awaited, Button, CopyButton, FailureMessage, Message, Pick, Segments, consume } from '../parts';
 import { asFailure, refOf, usePort, useRequest } from '../port_context';
+import { t } from '../translation';
 
 /** What stands in the form of a service without a sample. A script that takes any JSON mostly reads `data`, as in v1. */
 function firstValue(shape: Shape): Json {
@@ -23,8 +24,8 @@ export function TestTab({ service }: { service: Service }) {
   if (!input) {
     return (
       <>
-        <Awaited failure={failure}>Reading what the service takes…</Awaited>
-        {failure && <div class="mld-Pane"><Button onClick={ask}>Try again</Button></div>}
+        <Awaited failure={failure}>{t`Reading what the service takes…`}</Awaited>
+        {failure && <div class="mld-Pane"><Button onClick={ask}>{t`Try again`}</Button></div>}
       </>
     );
   }
@@ -105,7 +106,7 @@ function Tester({ service, input }: { service: Service; input: Input }) {
   };
 
   const there = { form: hasForm, json: !!input.json, file: input.bytes.length > 0 };
-  const kinds = ([['form', 'Form'], ['json', 'JSON'], ['file', 'File']] as const).filter(([one]) => there[one]);
+  const kinds = ([['form', t`Form`], ['json', 'JSON'], ['file', t`File`]] as const).filter(([one]) => there[one]);
   const problems: Problem[] = answer?.problems ?? [];
   const drawable = kind === 'form' && fits(shape, value);
   const parts = shape.shape === 'group' ? new Set<string | number>(shape.fields.map(field => field.key)) : null;
@@ -124,25 +125,25 @@ function Tester({ service, input }: { service: Service; input: Input }) {
     >
       <div class="mld-Pane mld-Stack">
         <div class="mld-Row">
-          {kinds.length > 1 && <Segments label="Input as" value={kind} options={kinds} onPick={setKind} />}
+          {kinds.length > 1 && <Segments label={t`Input as`} value={kind} options={kinds} onPick={setKind} />}
           <span class="mld-Muted mld-Grow mld-Cut mld-mod-optional" title={input.summary}>{input.summary}</span>
-          {samples.answer?.length ? <Button optional onClick={() => { touched.current = true; setAnswer(null); fill(samples.answer![0]!.body); }}>Fill with sample</Button> : null}
-          <Pick label="History of requests" value="" options={[['', `History (${tests.length})`], ...tests.map((test, at) => [String(at), `${clock(test.time, true)}, ${test.answer.status}, ${milliseconds(test.answer.ms)}`] as [string, string])]} onPick={at => { const test = tests[Number(at)]; if (at && test) { touched.current = true; fill(test.body); setAnswer(test.answer); setFailure(null); } }} />
+          {samples.answer?.length ? <Button optional onClick={() => { touched.current = true; setAnswer(null); fill(samples.answer![0]!.body); }}>{t`Fill with sample`}</Button> : null}
+          <Pick label={t`History of requests`} value="" options={[['', t`History (${tests.length})`], ...tests.map((test, at) => [String(at), `${clock(test.time, true)}, ${test.answer.status}, ${milliseconds(test.answer.ms)}`] as [string, string])]} onPick={at => { const test = tests[Number(at)]; if (at && test) { touched.current = true; fill(test.body); setAnswer(test.answer); setFailure(null); } }} />
         </div>
         {kind === 'form' && <BodyForm shape={shape} value={value} onChange={change} problems={problems} answered={answered} />}
-        {kind === 'json' && <JsonEditor key={filled} label="Request body as JSON" value={value} draft={text} rows={10} onChange={change} onText={(next, error) => setText(error ? next : null)} invalid={problems.length > 0} />}
+        {kind === 'json' && <JsonEditor key={filled} label={t`Request body as JSON`} value={value} draft={text} rows={10} onChange={change} onText={(next, error) => setText(error ? next : null)} invalid={problems.length > 0} />}
         {kind === 'file' && <FileField types={input.bytes} file={file} onFile={next => { touched.current = true; setFile(next); }} />}
         {unplaced.map(problem => <Message text={problem.text} />)}
         <div class="mld-Row mld-Row-go">
-          <Button kind="primary" busy={busy} disabled={stopped || (kind === 'file' && !file)} onClick={send}>{busy ? 'Waiting for the answer…' : 'Send request'}{busy ? null : <span class="mld-Kbd mld-mod-optional">Ctrl Enter</span>}</Button>
-          <CopyButton label="Copy as curl" copy={() => code('curl')}>Copy as curl</CopyButton>
-          <span class="mld-mod-optional"><CopyButton label="Copy as Python" copy={() => code('python')}>Copy as Python</CopyButton></span>
+          <Button kind="primary" busy={busy} disabled={stopped || (kind === 'file' && !file)} onClick={send}>{busy ? t`Waiting for the answer…` : t`Send request`}{busy ? null : <span class="mld-Kbd mld-mod-optional">{t`Ctrl Enter`}</span>}</Button>
+          <CopyButton label={t`Copy as curl`} copy={() => code('curl')}>{t`Copy as curl`}</CopyButton>
+          <span class="mld-mod-optional"><CopyButton label={t`Copy as Python`} copy={() => code('python')}>{t`Copy as Python`}</CopyButton></span>
         </div>
-        {stopped && <Message level="info" text="It is stopped. Start it to send a request." />}
+        {stopped && <Message level="info" text={t`It is stopped. Start it to send a request.`} />}
         <FailureMessage failure={failure} onDismiss={() => setFailure(null)} />
       </div>
       <div class="mld-Pane mld-Stack" aria-busy={busy}>
-        {answer ? <AnswerView answer={answer} /> : <p class="mld-Muted">The answer will appear here, with its time and where it went.</p>}
+        {answer ? <AnswerView answer={answer} /> : <p class="mld-Muted">{t`The answer will appear here, with its time and where it went.`}</p>}
       </div>
     </div>
   );
@@ -156,7 +157,7 @@ function FileField({ types, file, onFile }: { types: string[]; file: { name: str
   const pick = async (picked: File | undefined) => {
     if (!picked) return;
     if (picked.size > LARGEST_FILE) {
-      setProblem(`${picked.name} has ${size(picked.size)}; ${size(LARGEST_FILE)} can be sent from here. Use curl for a larger one.`);
+      setProblem(t`${picked.name} has ${size(picked.size)}; ${size(LARGEST_FILE)} can be sent from here. Use curl for a larger one.`);
       return;
     }
     setProblem('');
@@ -175,9 +176,9 @@ function FileField({ types, file, onFile }: { types: string[]; file: { name: str
       }}
     >
       <label class="mld-Row">
-        <input type="file" accept={accept || undefined} aria-label="File to send" onChange={event => void pick(event.currentTarget.files?.[0])} />
+        <input type="file" accept={accept || undefined} aria-label={t`File to send`} onChange={event => void pick(event.currentTarget.files?.[0])} />
       </label>
-      <p class="mld-Muted">{file ? `${file.name}, ${file.type}, ${size(file.bytes)}` : 'Choose a file, or drop one here. It is sent as it is.'}</p>
+      <p class="mld-Muted">{file ? `${file.name}, ${file.type}, ${size(file.bytes)}` : t`Choose a file, or drop one here. It is sent as it is.`}</p>
       {file?.type.startsWith('image/') && <img class="mld-Picture" alt={file.name} src={`data:${file.type};base64,${file.base64}`} />}
       {problem && <Message text={problem} />}
     </div>

@@ -1,6 +1,6 @@
 import type { LatencyCells } from '../../protocol';
 import { logScale, tickText, ticks } from './scale';
-import { count, plural } from './shared';
+import { count, plural, t, translated } from './shared';
 
 const WIDTH = 500;
 const LEFT = 64;
@@ -27,14 +27,15 @@ export function Heatmap({ cells }: { cells: LatencyCells }) {
     });
   });
   const answered = counts.flat().reduce((sum, one) => sum + one, 0);
-  const failed = failures.map(({ title, counts: numbers }) => `${count(numbers.reduce((sum, one) => sum + one, 0))} ${title}`);
-  const label = `Latency over time of ${cells.name}: ${plural(answered, 'answered request')}${failed.map(text => `, ${text}`).join('')}${marks.map(({ text, at }) => `, ${text} at ${Math.round(at)} s`).join('')}.`;
+  const failed = failures.map(({ title, counts: numbers }) => `${count(numbers.reduce((sum, one) => sum + one, 0))} ${translated(title)}`);
+  const told = [plural(answered, 'answered request'), ...failed, ...marks.map(({ text, at }) => t`${translated(text)} at ${Math.round(at)} s`)];
+  const label = t`Latency over time of ${cells.name}: ${told.join(', ')}.`;
   const middle = (begin + end) / 2;
   return (
     <svg class="mld-Chart" viewBox={`0 0 ${WIDTH} ${top + HEIGHT + 36}`} role="img" aria-label={label}>
       {failures.map(({ title, counts: numbers }, row) => (
         <g key={title}>
-          <text x={LEFT - 6} y={8 + row * STRIP + 9} text-anchor="end">{title}</text>
+          <text x={LEFT - 6} y={8 + row * STRIP + 9} text-anchor="end">{translated(title)}</text>
           <path class="bad" d={numbers.map((number, at) => (number ? `M${x(times[at]!).toFixed(1)} ${8 + row * STRIP}H${x(times[at + 1]!).toFixed(1)}v${STRIP - 3}H${x(times[at]!).toFixed(1)}z` : '')).join('')} />
         </g>
       ))}
@@ -42,8 +43,8 @@ export function Heatmap({ cells }: { cells: LatencyCells }) {
       {paths.map((path, at) => path && <path key={at} class="cell" style={{ '--n': String((at + 1) / SHADES) }} d={path} />)}
       <line class="axis" x1={LEFT} x2={RIGHT} y1={top + HEIGHT} y2={top + HEIGHT} />
       {[begin, middle, end].map((second, at) => <text key={at} x={x(second)} y={top + HEIGHT + 15} text-anchor={['start', 'middle', 'end'][at] as 'start'}>{+second.toPrecision(3)} s</text>)}
-      <text x={(LEFT + RIGHT) / 2} y={top + HEIGHT + 30} text-anchor="middle">time since the run began</text>
-      {marks.map(({ at, text }) => <g key={at}><line class="mark" x1={x(at)} x2={x(at)} y1={top} y2={top + HEIGHT} /><text class="lab" x={x(at) + (x(at) > 380 ? -4 : 4)} y={top + 10} text-anchor={x(at) > 380 ? 'end' : 'start'}>{text}</text></g>)}
+      <text x={(LEFT + RIGHT) / 2} y={top + HEIGHT + 30} text-anchor="middle">{t`time since the run began`}</text>
+      {marks.map(({ at, text }) => <g key={at}><line class="mark" x1={x(at)} x2={x(at)} y1={top} y2={top + HEIGHT} /><text class="lab" x={x(at) + (x(at) > 380 ? -4 : 4)} y={top + 10} text-anchor={x(at) > 380 ? 'end' : 'start'}>{translated(text)}</text></g>)}
     </svg>
   );
 }

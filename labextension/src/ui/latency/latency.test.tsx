@@ -61,7 +61,7 @@ describe('the Latency tab', () => {
     fireEvent.click(await screen.findByLabelText('By users'));
     fireEvent.input(screen.getByLabelText('Users'), { target: { value: '0.5' } });
     press('Run');
-    expect(await screen.findByText('0.5 does not fit: a whole number from 1 to 10,000.')).toBeTruthy();
+    expect(await screen.findByText('0.5 does not fit. Give a whole number from 1 to 10,000.')).toBeTruthy();
     expect(document.activeElement).toBe(screen.getByLabelText('Users'));
     fireEvent.click(screen.getByLabelText('At a rate'));
     press('Run');

@@ -1,7 +1,7 @@
 import type { LatencyLoad, LatencyReport, LatencyRow, Service } from '../../protocol';
 import { ReportView } from './run_view';
 import { latencyText } from './scale';
-import { Awaited, Button, FailureMessage, Message, Pick, Segments, elapsed, listed, moment, plural, refOf, useEffect, useId, useOrder, usePort, useRequest, useState, useTopic, withValue } from './shared';
+import { Awaited, Button, FailureMessage, Message, Pick, Segments, elapsed, listed, moment, msg, plural, refOf, t, translated, useEffect, useId, useOrder, usePort, useRequest, useState, useTopic, withValue } from './shared';
 
 /** Measures the service, and shows the run that goes on or the last one. A run belongs to the workspace, not to the page. */
 export function LatencyTab({ service }: { service: Service }) {
@@ -32,23 +32,23 @@ export function LatencyTab({ service }: { service: Service }) {
     });
   const stop = () => orders.order('stop', () => port.request('latency.stop', { run, workspace: service.workspace }));
   const live = service.state === 'live' || service.state === 'updating';
-  if (!runs) return <Awaited failure={failure}>Reading the runs of this service…</Awaited>;
+  if (!runs) return <Awaited failure={failure}>{t`Reading the runs of this service…`}</Awaited>;
   const open = asking || (!run && live);
   return (
     <div class="mld-Pane mld-Stack">
       <div class="mld-Row">
-        <h4 class="mld-H mld-Grow mld-Cut">{running ? 'Measuring' : 'Latency by percentile'}</h4>
-        {runs.length > 1 && !running && <Pick optional label="Run" value={run} options={runs.map(one => [one.run, runText(one)])} onPick={setChosen} />}
-        {shown && !running && port.insertCell && <Button optional onClick={() => port.insertCell?.(plotlyCell(shown))}>Open as plotly</Button>}
-        {running && <Button busy={orders.busy === 'stop'} onClick={stop}>{orders.busy === 'stop' ? 'Stopping…' : 'Stop'}</Button>}
-        {run && !running && live && !asking && <Button onClick={() => setAsking(true)}>Measure again…</Button>}
+        <h4 class="mld-H mld-Grow mld-Cut">{running ? t`Measuring` : t`Latency by percentile`}</h4>
+        {runs.length > 1 && !running && <Pick optional label={t`Run`} value={run} options={runs.map(one => [one.run, runText(one)])} onPick={setChosen} />}
+        {shown && !running && port.insertCell && <Button optional onClick={() => port.insertCell?.(plotlyCell(shown))}>{t`Open as plotly`}</Button>}
+        {running && <Button busy={orders.busy === 'stop'} onClick={stop}>{orders.busy === 'stop' ? t`Stopping…` : t`Stop`}</Button>}
+        {run && !running && live && !asking && <Button onClick={() => setAsking(true)}>{t`Measure again…`}</Button>}
       </div>
       <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} />
       {open && <LoadForm busy={orders.busy === 'start'} onRun={start} onKeep={run ? () => setAsking(false) : undefined} service={service} />}
       {running && <Progress report={shown} />}
-      {!run && !live && <p class="mld-Muted">Nothing has been measured yet. Start the service to measure it.</p>}
-      {!run && live && <p class="mld-Muted">Nothing has been measured yet. A run sends requests from a process of its own and shows here how long they take.</p>}
-      {run && (shown ? <ReportView report={shown} /> : <p class="mld-Muted">Reading the run…</p>)}
+      {!run && !live && <p class="mld-Muted">{t`Nothing has been measured yet. Start the service to measure it.`}</p>}
+      {!run && live && <p class="mld-Muted">{t`Nothing has been measured yet. A run sends requests from a process of its own and shows here how long they take.`}</p>}
+      {run && (shown ? <ReportView report={shown} /> : <p class="mld-Muted">{t`Reading the run…`}</p>)}
     </div>
   );
 }
@@ -58,14 +58,14 @@ function Progress({ report }: { report: LatencyReport }) {
   const left = Math.max(0, Math.ceil(report.seconds - report.elapsedSeconds));
   return (
     <div class="mld-Row">
-      <span class="mld-Bar mld-Grow" role="progressbar" aria-label="Measured" aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}><i class="mld-Bar-fill" style={{ inlineSize: `${100 * share}%` }} /></span>
-      <span class="mld-Muted"><bdi>{left ? `about ${elapsed(left)} left` : 'ends soon'}</bdi></span>
+      <span class="mld-Bar mld-Grow" role="progressbar" aria-label={t`Measured`} aria-valuenow={Math.round(share * 100)} aria-valuemin={0} aria-valuemax={100}><i class="mld-Bar-fill" style={{ inlineSize: `${100 * share}%` }} /></span>
+      <span class="mld-Muted"><bdi>{left ? t`about ${elapsed(left)} left` : t`ends soon`}</bdi></span>
     </div>
   );
 }
 
-const LOOPS = [['rate', 'At a rate'], ['users', 'By users']] as const;
-const BODIES: [string, string][] = [['sample', 'The service’s sample'], ['json', 'JSON of your own']];
+const LOOPS = { rate: msg`At a rate`, users: msg`By users` };
+const BODIES: [string, string][] = [['sample', msg`The service’s sample`], ['json', msg`JSON of your own`]];
 
 /** What a run sends. An empty rate lets the run choose one. */
 function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: boolean; onRun: (load: LatencyLoad) => void; onKeep: (() => void) | undefined }) {
@@ -81,7 +81,11 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
   const limit = (name: string, text: string, least: number, most: number, whole: boolean, blank = false) => {
     const value = Number(text);
     if ((blank && !text.trim()) || (text.trim() && value >= least && value <= most && (!whole || Number.isInteger(value)))) return;
-    problems[name] = `${text.trim() ? `${text.trim()} does not fit` : 'It is needed'}: ${whole ? 'a whole number' : 'a number'} from ${least} to ${most.toLocaleString('en-US')}.`;
+    const limitText = most.toLocaleString('en-US');
+    problems[name] = [
+      text.trim() ? t`${text.trim()} does not fit.` : t`A number is needed.`,
+      whole ? t`Give a whole number from ${least} to ${limitText}.` : t`Give a number from ${least} to ${limitText}.`,
+    ].join(' ');
   };
   if (loop === 'rate') limit('rate', rate, 0.1, 20_000, false, true);
   else limit('users', users, 1, 10_000, true);
@@ -90,7 +94,7 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
     try {
       JSON.parse(json);
     } catch {
-      problems['json'] = 'This is no JSON.';
+      problems['json'] = t`This is no JSON.`;
     }
   }
   const run = () => {
@@ -110,34 +114,34 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
     </div>
   );
   return (
-    <div class="mld-Stack mld-Load" role="group" aria-label={`Load on ${service.service}`} onKeyDown={event => event.key === 'Enter' && (event.target as Element).matches('input') && run()}>
+    <div class="mld-Stack mld-Load" role="group" aria-label={t`Load on ${service.service}`} onKeyDown={event => event.key === 'Enter' && (event.target as Element).matches('input') && run()}>
       <div class="mld-Row">
-        <Segments label="Load" value={loop} options={LOOPS} onPick={setLoop} />
-        <span class="mld-Muted mld-Cut">{loop === 'rate' ? 'Requests leave when they are due, however slow the answers are.' : 'Each user sends the next request when the last is answered: a slow service gets fewer.'}</span>
+        <Segments label={t`Load`} value={loop} options={[['rate', translated(LOOPS.rate)], ['users', translated(LOOPS.users)]]} onPick={setLoop} />
+        <span class="mld-Muted mld-Cut">{loop === 'rate' ? t`Requests leave when they are due, however slow the answers are.` : t`Each user sends the next request when the last is answered: a slow service gets fewer.`}</span>
       </div>
-      {loop === 'rate' ? number('rate', 'Rate', rate, setRate, 'requests a second; empty for one that is chosen', 'chosen') : number('users', 'Users', users, setUsers, 'who wait for their answers')}
-      {number('seconds', 'Duration', seconds, setSeconds, 'seconds')}
+      {loop === 'rate' ? number('rate', t`Rate`, rate, setRate, t`requests a second; empty for one that is chosen`, t`chosen`) : number('users', t`Users`, users, setUsers, t`who wait for their answers`)}
+      {number('seconds', t`Duration`, seconds, setSeconds, t`seconds`)}
       <div class="mld-Field">
-        <label class="mld-Label" for={`${id}-payload`}>Payload</label>
-        <div class="mld-Inline"><Pick control id={`${id}-payload`} value={payload} options={BODIES} onPick={setPayload} /></div>
+        <label class="mld-Label" for={`${id}-payload`}>{t`Payload`}</label>
+        <div class="mld-Inline"><Pick control id={`${id}-payload`} value={payload} options={BODIES.map(([id, text]) => [id, translated(text)])} onPick={setPayload} /></div>
       </div>
       {payload === 'json' && (
         <div class="mld-Field">
-          <label class="mld-Label" for={`${id}-json`}>Body</label>
+          <label class="mld-Label" for={`${id}-json`}>{t`Body`}</label>
           <textarea class="mld-Input mld-Area mld-mod-mono" id={`${id}-json`} rows={3} spellcheck={false} value={json} placeholder={'{"data": [[1, 2, 3]]}'} aria-invalid={tried && 'json' in problems} aria-describedby={`${id}-json-said`} onInput={withValue(setJson)} />
           {tried && problems['json'] && <Message id={`${id}-json-said`} text={problems['json']} />}
         </div>
       )}
       <div class="mld-Row">
-        <Button kind="primary" busy={busy} onClick={run}>{busy ? 'Starting…' : 'Run'}</Button>
-        {onKeep && <Button onClick={onKeep}>Keep this run</Button>}
+        <Button kind="primary" busy={busy} onClick={run}>{busy ? t`Starting…` : t`Run`}</Button>
+        {onKeep && <Button onClick={onKeep}>{t`Keep this run`}</Button>}
       </div>
     </div>
   );
 }
 
 function runText(row: LatencyRow): string {
-  return listed(moment(row.time), row.p50 !== null && `median ${latencyText(row.p50)}`, !row.valid && 'invalid', row.p50 === null && plural(row.requests, 'request'));
+  return listed(moment(row.time), row.p50 !== null && t`median ${latencyText(row.p50)}`, !row.valid && t`invalid`, row.p50 === null && plural(row.requests, 'request'));
 }
 
 /** Python that draws the run with plotly, for a new cell. */

@@ -6,7 +6,8 @@
  */
 export { Fragment, h } from 'preact';
 export { useEffect, useRef, useState } from 'preact/hooks';
-export { count, duration, elapsed, listed, milliseconds, moment, plural, title } from '../format';
+export { count, duration, elapsed, listed, milliseconds, moment } from '../format';
 export { icon } from '../icons';
 export { Awaited, Button, FailureMessage, Message, Pick, Scroll, Segments, withValue } from '../parts';
+export * from '../translation';
 export { refOf, useId, useOrder, usePort, useRequest, useTopic } from '../port_context';

@@ -1,6 +1,6 @@
 import type { LatencySeries } from '../../protocol';
 import { bounds, latencyText, logScale, tickText, ticks } from './scale';
-import { listed } from './shared';
+import { listed, t } from './shared';
 
 const WIDTH = 500;
 const HEIGHT = 220;
@@ -40,8 +40,8 @@ export function Spectrum({ series }: { series: LatencySeries[] }) {
       {ticks(y).map(ms => <g key={ms}><line class="grid" x1={LEFT} x2={RIGHT} y1={y.at(ms)} y2={y.at(ms)} /><text x={LEFT - 6} y={y.at(ms) + 4} text-anchor="end">{tickText(ms)}</text></g>)}
       <line class="axis" x1={LEFT} x2={RIGHT} y1={BOTTOM} y2={BOTTOM} />
       {SHARES.filter(([at]) => at <= most && (at > 1 || x.at(2) - LEFT > 34)).map(([at, text]) => <g key={at}><line class="axis" x1={x.at(at)} x2={x.at(at)} y1={BOTTOM} y2={BOTTOM + 4} /><text x={x.at(at)} y={BOTTOM + 17} text-anchor="middle">{text}</text></g>)}
-      <text x={(LEFT + RIGHT) / 2} y={BOTTOM + 32} text-anchor="middle">share of the requests that were as fast or faster</text>
-      {shown.length > 0 && RIGHT - enough > 50 && <text x={RIGHT - 4} y={BOTTOM - 6} text-anchor="end">too few</text>}
+      <text x={(LEFT + RIGHT) / 2} y={BOTTOM + 32} text-anchor="middle">{t`share of the requests that were as fast or faster`}</text>
+      {shown.length > 0 && RIGHT - enough > 50 && <text x={RIGHT - 4} y={BOTTOM - 6} text-anchor="end">{t`too few`}</text>}
       {shown.map((one, at) => (
         <g class={letter(at)} key={one.name}>
           <path d={line(one.points.slice(0, cut(one)), x.at, y.at)} />
@@ -62,7 +62,7 @@ export function Spectrum({ series }: { series: LatencySeries[] }) {
 /** What stands at the end of a line: its highest percentile; the table has the names, beside each line's marker. */
 function label({ percentiles, revision }: LatencySeries): string {
   const last = percentiles.at(-1);
-  return last ? `${revision ? `Rev. ${revision}` : last.name} ${latencyText(last.ms)}` : '';
+  return last ? `${revision ? t`Rev. ${revision}` : last.name} ${latencyText(last.ms)}` : '';
 }
 
 /** From which point on too few requests stand behind the line. */
@@ -84,6 +84,6 @@ function line(points: [number, number][], x: (value: number) => number, y: (valu
 }
 
 function describe(series: LatencySeries[]): string {
-  const said = series.map(one => `${one.name}: ${listed(...one.percentiles.map(({ name, ms }) => `${name} ${latencyText(ms)}`)) || 'too few requests'}`);
-  return `Latency by percentile. ${said.join('. ') || 'Nothing is measured yet'}.`;
+  const said = series.map(one => `${one.name}: ${listed(...one.percentiles.map(({ name, ms }) => `${name} ${latencyText(ms)}`)) || t`too few requests`}`);
+  return t`Latency by percentile. ${said.join('. ') || t`Nothing is measured yet`}.`;
 }

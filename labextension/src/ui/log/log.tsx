@@ -1,12 +1,13 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Failure, LogLine, Stage } from '../../protocol';
-import { clock, count, offset, plural } from '../format';
+import { clock, count, offset } from '../format';
 import { icon } from '../icons';
 import type { LogBuffer } from './log_buffer';
 import { HEADING, type HeadingRow, Layout, ROW, type Row, findMatches, findRow, headingOf, isLine, listRows, searchPattern } from './log_rows';
 import { parse, plain } from './log_text';
 import { CopyButton, FailureMessage, IconButton, Pick, consume, withValue } from '../parts';
 import { asFailure } from '../port_context';
+import { plural, t, translated } from '../translation';
 import { STAGE_LOOKS } from '../words';
 
 const OVERSCAN = 12; // rows drawn above and below those in view
@@ -121,7 +122,7 @@ export function LogView(props: LogViewProps) {
     consume(event);
   };
 
-  const text = () => rows.map(row => (isLine(row) ? plain(row.text) + (row.cut ? moreWord(row.cut) : '') : `${row.stage.title}:`)).join('\n');
+  const text = () => rows.map(row => (isLine(row) ? plain(row.text) + (row.cut ? moreWord(row.cut) : '') : `${translated(row.stage.title)}:`)).join('\n');
   const fresh = follow ? 0 : Math.max(0, buffer.received - seen);
   const top = layout.at(view.top);
   const first = Math.max(0, Math.min(top, rows.length) - OVERSCAN);
@@ -134,20 +135,20 @@ export function LogView(props: LogViewProps) {
 
   return (
     <div class={wrap ? 'mld-Log mld-mod-wrap' : 'mld-Log'}>
-      <div class="mld-Log-bar" role="group" aria-label="Log controls">
+      <div class="mld-Log-bar" role="group" aria-label={t`Log controls`}>
         {stages ? (
-          <Pick label="Show stage" value={stage} onPick={setStage} options={[['', 'All stages'], ...stages.filter(one => one.lines || one.state !== 'not-needed').map(one => [one.id, one.title] as [string, string])]} />
+          <Pick label={t`Show stage`} value={stage} onPick={setStage} options={[['', t`All stages`], ...stages.filter(one => one.lines || one.state !== 'not-needed').map(one => [one.id, translated(one.title)] as [string, string])]} />
         ) : (
-          <Pick label="Show revision" value={revision} onPick={setRevision} options={[['', 'All revisions'], ...(props.revisions ?? []).map(one => [String(one), `Revision ${one}`] as [string, string])]} />
+          <Pick label={t`Show revision`} value={revision} onPick={setRevision} options={[['', t`All revisions`], ...(props.revisions ?? []).map(one => [String(one), t`Revision ${one}`] as [string, string])]} />
         )}
-        <Pick label="Show level" value={level} onPick={setLevel} options={[['', 'All levels'], ['warning', 'Warnings'], ['error', 'Errors']]} optional />
+        <Pick label={t`Show level`} value={level} onPick={setLevel} options={[['', t`All levels`], ['warning', t`Warnings`], ['error', t`Errors`]]} optional />
         <span class="mld-Search">
           {icon('search')}
           <input
             class="mld-Input mld-mod-compact"
             type="search"
-            aria-label="Search the log"
-            placeholder={props.placeholder ?? 'Search'}
+            aria-label={t`Search the log`}
+            placeholder={props.placeholder ?? t`Search`}
             value={search}
             ref={searchBox}
             onInput={withValue(typed => {
@@ -163,27 +164,27 @@ export function LogView(props: LogViewProps) {
           />
           {search && (
             <span class="mld-Search-find">
-              <span class="mld-Search-count" role="status"><bdi>{matches.length ? `${count(Math.min(match, matches.length - 1) + 1)} of ${count(matches.length)}` : 'None'}</bdi></span>
-              <IconButton icon="up" label="Previous match" title="Previous match (Shift Enter)" onClick={() => showMatch(match - 1)} />
-              <IconButton icon="down" label="Next match" title="Next match (Enter)" onClick={() => showMatch(match + 1)} />
+              <span class="mld-Search-count" role="status"><bdi>{matches.length ? t`${count(Math.min(match, matches.length - 1) + 1)} of ${count(matches.length)}` : t`None`}</bdi></span>
+              <IconButton icon="up" label={t`Previous match`} title={t`Previous match (Shift Enter)`} onClick={() => showMatch(match - 1)} />
+              <IconButton icon="down" label={t`Next match`} title={t`Next match (Enter)`} onClick={() => showMatch(match + 1)} />
             </span>
           )}
         </span>
         <span class="mld-Sep" />
-        <IconButton icon="wrap" label="Wrap lines" title="Wrap lines (W)" pressed={wrap} onClick={() => setWrap(!wrap)} />
+        <IconButton icon="wrap" label={t`Wrap lines`} title={t`Wrap lines (W)`} pressed={wrap} onClick={() => setWrap(!wrap)} />
         <IconButton
           icon="follow"
-          label="Follow new lines"
-          title="Follow new lines (F)"
+          label={t`Follow new lines`}
+          title={t`Follow new lines (F)`}
           pressed={follow}
           onClick={() => (follow ? stay() : toEnd())}
         />
         <span class="mld-Sep" />
-        <CopyButton label="Copy the shown lines" copy={text} />
-        <IconButton icon="download" label="Download the whole log" onClick={() => save(props.download).then(() => setFailure(null), reason => setFailure(asFailure(reason)))} />
+        <CopyButton label={t`Copy the shown lines`} copy={text} />
+        <IconButton icon="download" label={t`Download the whole log`} onClick={() => save(props.download).then(() => setFailure(null), reason => setFailure(asFailure(reason)))} />
       </div>
       <div class="mld-Log-body" dir="ltr" role="log" aria-live="off" aria-label={props.label} tabIndex={0} ref={body} onScroll={onScroll} onKeyDown={onKeyDown} style={props.height ? { blockSize: `${props.height}px` } : undefined}>
-        {rows.length === 0 && <p class="mld-Log-empty">{buffer.length ? 'No line passes the filter.' : props.empty}</p>}
+        {rows.length === 0 && <p class="mld-Log-empty">{buffer.length ? t`No line passes the filter.` : props.empty}</p>}
         {heading && <div class="mld-Log-pinned" aria-hidden="true" style={{ insetBlockStart: `${pushed}px` }}><Heading copy row={heading} onFold={() => fold(heading)} /></div>}
         <div class="mld-Log-rows" style={{ blockSize: `${layout.total}px` }}>
           <div style={{ insetBlockStart: `${layout.top(first)}px` }} ref={measure}>
@@ -194,7 +195,7 @@ export function LogView(props: LogViewProps) {
           </div>
         </div>
       </div>
-      {buffer.dropped > 0 && <p class="mld-Log-dropped">{plural(buffer.dropped, 'earlier line')} only in the download.</p>}
+      {buffer.dropped > 0 && <p class="mld-Log-dropped">{t`${plural(buffer.dropped, 'earlier line')} only in the download.`}</p>}
       <FailureMessage failure={failure} onDismiss={() => setFailure(null)} />
       {fresh > 0 && (
         <button type="button" class="mld-Btn mld-Log-more" onClick={toEnd}>{icon('follow')}{plural(fresh, 'new line')}</button>
@@ -215,13 +216,13 @@ function Heading({ row, onFold, copy }: { row: HeadingRow; onFold: () => void; c
     <button type="button" class="mld-Log-stage" tabIndex={copy ? -1 : undefined} aria-expanded={!row.folded} onClick={onFold}>
       {icon('chevron')}
       {icon(look.icon)}
-      {row.stage.title}
+      {translated(row.stage.title)}
       <span class="mld-Muted">&nbsp;{plural(row.lines, 'line')}</span>
     </button>
   );
 }
 
-const moreWord = (characters: number) => ` … ${count(characters)} more characters in the download`;
+const moreWord = (characters: number) => ` … ${t`${count(characters)} more characters in the download`}`;
 
 function Line({ line, clockTime, search, current }: { line: LogLine; clockTime: boolean; search: string; current: boolean }) {
   const time = clockTime ? clock(line.time, true) : line.elapsedSeconds === null ? '' : offset(line.elapsedSeconds);
@@ -229,7 +230,7 @@ function Line({ line, clockTime, search, current }: { line: LogLine; clockTime: 
   return (
     <div class="mld-Line" data-level={level} data-n={line.n}>
       <time>{time}</time>
-      {level && icon(level === 'error' ? 'failed' : 'warning', { label: level })}
+      {level && icon(level === 'error' ? 'failed' : 'warning', { label: level === 'error' ? t`error` : t`warning` })}
       <span>
         {line.source && <span class="mld-Sgr-dim">{line.source}{'  '}</span>}
         <Text raw={line.text} search={search} current={current} />

@@ -3,6 +3,7 @@ import type { Service } from '../../protocol';
 import { LogView } from './log';
 import { LogBuffer } from './log_buffer';
 import { refOf, usePort, useTopic } from '../port_context';
+import { t } from '../translation';
 
 /** The service's own log, as it is written. */
 export function ServiceLog({ service }: { service: Service }) {
@@ -14,11 +15,11 @@ export function ServiceLog({ service }: { service: Service }) {
   return (
     <LogView
       buffer={buffer}
-      label="Service log"
+      label={t`Service log`}
       revisions={revisions}
-      placeholder="Search or request id"
+      placeholder={t`Search or request id`}
       download={() => port.request('service.logText', ref)}
-      empty="What the service prints and every request it refuses will appear here."
+      empty={t`What the service prints and every request it refuses will appear here.`}
       height={346}
     />
   );

@@ -80,7 +80,7 @@ export function useDrag(port: Port, shell: Shell, lost: boolean): (row: Row) => 
   };
 
   return row => {
-    if (lost || row.kind === 'workspace' || row.kind === 'target') return {};
+    if (lost || row.kind === 'workspace' || row.kind === 'target' || row.kind === 'state') return {};
     return {
       draggable: !shell.startDrag,
       onPointerEnter: () => {

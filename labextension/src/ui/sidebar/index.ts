@@ -4,4 +4,5 @@ export { Overview, type ServiceChange } from './overview';
 export { StatusItem, type StatusItemProps, type StatusPart, statusParts } from './status';
 export { type Ended, type Notice, type NoticeAction, describeEnd, watchEnds } from './notices';
 export { CELLS, type Memory, type Shell, dragData } from './shell';
-export { ENGLISH, type Translation, type Words, makeWords } from './words';
+export type { Grouping } from './rows';
+export { type Words, makeWords } from './words';

@@ -3,6 +3,7 @@ import { duration } from '../format';
 import { writeClipboard } from '../parts';
 import { endStage } from '../words';
 import { keyOf, type Overview, type ServiceChange } from './overview';
+import { translated } from '../translation';
 import type { Words } from './words';
 
 export interface Ended { service: string; workspace: string; deployment: string }
@@ -54,8 +55,8 @@ export async function describeEnd(overview: Overview, ended: Ended, words: Words
 }
 
 function detail(timeline: Timeline, words: Words): string {
-  if (timeline.state === 'live') return words.afterTime(timeline.targetTitle, timeline.revision, duration(timeline.elapsedSeconds));
+  if (timeline.state === 'live') return words.afterTime(translated(timeline.targetTitle), timeline.revision, duration(timeline.elapsedSeconds));
   const what = timeline.cause?.what ?? timeline.message;
-  const stage = endStage(timeline)?.title;
+  const stage = translated(endStage(timeline)?.title ?? '');
   return stage && what ? `${stage}: ${what}` : what || stage || '';
 }

@@ -5,7 +5,8 @@ import * as samples from '../../testing/samples';
 import { describeEnd, watchEnds, type Ended } from './notices';
 import { Overview, type ServiceChange } from './overview';
 import { statusParts } from './status';
-import { ENGLISH, makeWords } from './words';
+import { ENGLISH } from '../translation';
+import { makeWords } from './words';
 
 const words = makeWords(ENGLISH);
 
@@ -54,6 +55,19 @@ describe('the overview', () => {
     port.emit('overview', { workspaces: [samples.workspace()], services: [samples.serviceRow('old')] });
     port.emit('overview', { services: [samples.serviceRow('new')] });
     expect(heard.map(changes => changes.map(({ now }) => now!.service))).toEqual([[], [], ['new']]);
+  });
+
+  it('has it looked as often as the setting says, at once', () => {
+    const { port, overview, heard } = listening();
+    const asked: unknown[] = [];
+    const { subscribe } = port;
+    port.subscribe = (topic, params, ...rest) => (asked.push(params), subscribe(topic, params, ...rest));
+    port.emit('overview', samples.overview);
+    overview.poll(20);
+    overview.poll(20);
+    overview.poll(0);
+    expect([asked, port.topics()]).toEqual([[{ pollSeconds: 20 }, {}], ['overview']]);
+    expect(heard.flat()).toEqual([]);
   });
 
   it('is subscribed once, and only while somebody listens', () => {

@@ -1,4 +1,4 @@
-import type { ModelSummary, Port, ServiceSummary, Topics, WorkspaceSummary } from '../../protocol';
+import type { Failure, ModelSummary, Port, ServiceSummary, Topics, WorkspaceSummary } from '../../protocol';
 
 export interface ServiceChange { before: ServiceSummary | null; now: ServiceSummary | null }
 
@@ -15,6 +15,8 @@ export class Overview {
   known = false; // something has come
   lostSince = ''; // since when nothing has been heard
   nextTry = ''; // when it is tried again; "" when unknown
+  refusal: Failure | undefined; // why nothing is heard, when something answers and refuses it
+  private pollSeconds = 0; // between two looks that are enough; 0 for as often as may be
   private end: (() => void) | undefined;
   private readonly hearers = new Set<(changes: ServiceChange[]) => void>();
 
@@ -37,6 +39,17 @@ export class Overview {
   /** Asks for everything again. */
   refresh(): void {
     if (this.lostSince) this.port.reconnect?.();
+    this.subscribeAgain();
+  }
+
+  /** Has it looked that often, at once. */
+  poll(seconds: number): void {
+    if (seconds === this.pollSeconds) return;
+    this.pollSeconds = seconds;
+    this.subscribeAgain();
+  }
+
+  private subscribeAgain(): void {
     if (!this.end) return;
     this.end();
     this.subscribe();
@@ -45,11 +58,12 @@ export class Overview {
   private subscribe(): void {
     this.end = this.port.subscribe(
       'overview',
-      {},
+      this.pollSeconds ? { pollSeconds: this.pollSeconds } : {},
       event => this.apply(event),
-      (since, nextTry = '') => {
+      (since, nextTry = '', why) => {
         this.lostSince = since;
         this.nextTry = nextTry;
+        this.refusal = why;
         this.tell([]);
       },
     );
@@ -69,6 +83,7 @@ export class Overview {
     const changes = this.known ? differences(before, this.services).filter(({ before, now }) => (before ? now || stillRead.has(before.workspace) : read.has(now!.workspace))) : [];
     this.known = true;
     this.lostSince = this.nextTry = '';
+    this.refusal = undefined;
     this.tell(changes);
   }
 

@@ -1,9 +1,10 @@
 /** What a row shows: icon, name, and at its end the state, in whose place its actions stand. */
 import type { ComponentChildren } from 'preact';
-import type { ModelVersion } from '../../protocol';
+import type { ModelVersion, ServiceState } from '../../protocol';
 import { ago, exact, size } from '../format';
 import { icon } from '../icons';
 import { Mid } from '../parts';
+import { translated } from '../translation';
 import { SERVICE_LOOKS } from '../words';
 import { type Acting, copy } from './actions';
 import type { Activity } from './activity';
@@ -17,11 +18,16 @@ export function GroupNode({ row }: { row: GroupRow }) {
   return (
     <>
       {icon('chevron')}
-      <SideIcon name={row.kind === 'workspace' ? 'folder' : targetIcon(row.target)} />
+      {row.kind === 'state' ? <StateIcon state={row.of as ServiceState} /> : <SideIcon name={row.kind === 'workspace' ? 'folder' : targetIcon(row.of)} />}
       <span class="mld-Cut" title={row.workspace.folder && row.kind === 'workspace' ? row.workspace.folder : row.label}>{row.label}</span>{' '}
       <span class="mld-Node-end">{row.kind === 'workspace' && row.workspace.failure ? <span class="mld-State" data-state="degraded">{icon('warning')}</span> : null}{row.count}</span>
     </>
   );
+}
+
+function StateIcon({ state }: { state: ServiceState }) {
+  const look = SERVICE_LOOKS[state];
+  return <span class="mld-State" data-state={look.state}>{icon(look.icon)}</span>;
 }
 
 export function ServiceNode({ row, acting, activity, onMenu }: Drawn<ServiceRow>) {
@@ -33,7 +39,7 @@ export function ServiceNode({ row, acting, activity, onMenu }: Drawn<ServiceRow>
     <>
       <span class="mld-State" data-state={activity?.busy ? 'running' : look.state}>{icon(activity?.busy ? 'busy' : look.icon, { spin: spins })}</span>
       <Mid text={service.service} tail={tailOf(service.service)} />{' '}
-      <End activity={activity} title={service.since && exact(service.since)} word={<>{serviceWord(row, words, lost)}{service.note && !lost ? <span class="mld-Node-note" data-short={/^\d/.test(service.note) || undefined}> {service.note}</span> : null}</>}>
+      <End activity={activity} title={service.since && exact(service.since)} word={<>{serviceWord(row, words, lost)}{service.note && !lost ? <span class="mld-Node-note" data-short={/^\d/.test(service.note) || undefined}> {translated(service.note)}</span> : null}</>}>
         {port.openPanel && service.state !== 'deleted' ? <RowButton label={words.openPanel} act={() => port.openPanel?.({ service: service.service, workspace: service.workspace })}><SideIcon name="open" /></RowButton> : null}
         {service.scoringUri ? <RowButton label={words.copyUri} act={() => void copy(row.key, acting, async () => service.scoringUri)}>{icon('copy')}</RowButton> : null}
         {acting.actionsOf(row).length ? <MoreButton words={words} onMenu={onMenu} /> : null}
@@ -137,7 +143,7 @@ export function describeRow(row: Row, words: Words, lost: boolean, activity: Act
   if (activity?.word) return [row.kind === 'version' ? `${row.version.id}, ${versionWord(row.version, words, now)}` : row.label, activity.word].join(', ');
   if (row.kind === 'service') {
     const { note, revision } = row.service;
-    const word = serviceWord(row, words, lost) + (note && !lost ? ` ${note}` : '');
+    const word = serviceWord(row, words, lost) + (note && !lost ? ` ${translated(note)}` : '');
     return [row.label, word, revision ? words.revision(revision) : ''].filter(Boolean).join(', ');
   }
   if (row.kind === 'model') return `${row.label}, ${words.versions(row.model.versions.length)}`;

@@ -1,5 +1,6 @@
 /** The rows of the two trees: plain data, made anew from the overview, the filter and what is open. */
 import type { ModelSummary, ModelVersion, ServiceSummary, WorkspaceSummary } from '../../protocol';
+import { translated } from '../translation';
 import { keyOf } from './overview';
 import type { Words } from './words';
 
@@ -13,7 +14,11 @@ interface Place {
   size: number; // how many siblings there are, itself included
 }
 
-export type GroupRow = Place & { kind: 'workspace' | 'target'; count: string; target: string; workspace: WorkspaceSummary };
+/** How services are grouped within their workspace. */
+export type Grouping = 'target' | 'state' | 'none';
+
+/** `of` is what the services of a group have in common: their target or state. */
+export type GroupRow = Place & { kind: 'workspace' | 'target' | 'state'; count: string; of: string; workspace: WorkspaceSummary };
 export type ServiceRow = Place & { kind: 'service'; service: ServiceSummary };
 export type ModelRow = Place & { kind: 'model'; model: ModelSummary };
 export type VersionRow = Place & { kind: 'version'; model: ModelSummary; version: ModelVersion };
@@ -39,7 +44,7 @@ function textOf(summary: object, make: () => (string | undefined)[]): string {
 }
 
 export function serviceText(service: ServiceSummary, words: Words): string {
-  return textOf(service, () => [service.service, words.states[service.state], service.state, service.note, service.target, service.targetTitle, ...service.models, ...pairs(service.tags)]);
+  return textOf(service, () => [service.service, words.states[service.state], service.state, service.note, service.target, translated(service.targetTitle), ...service.models, ...pairs(service.tags)]);
 }
 
 /** One text for a model with all its versions: most models are passed over by it alone. */
@@ -63,8 +68,8 @@ export const sortModels = (models: Iterable<ModelSummary>) => [...models].sort((
 
 export interface Listed { rows: Row[]; shown: number; all: number }
 
-/** Sorted services by target, within workspaces when there are several. A workspace that cannot be read has a row, too. */
-export function listServices(services: Iterable<ServiceSummary>, workspaces: WorkspaceSummary[], filter: string, isOpen: IsOpen, words: Words): Listed {
+/** Sorted services in groups, within workspaces when there are several. A workspace that cannot be read has a row, too. */
+export function listServices(services: Iterable<ServiceSummary>, workspaces: WorkspaceSummary[], filter: string, isOpen: IsOpen, words: Words, grouping: Grouping = 'target'): Listed {
   const terms = termsOf(filter);
   const all = new Map<string, ServiceSummary[]>();
   for (const service of services) push(all, service.workspace, service);
@@ -85,26 +90,31 @@ export function listServices(services: Iterable<ServiceSummary>, workspaces: Wor
     const open = isOpen(key, true);
     if (grouped) {
       const count = workspace.failure ? words.unreadable : workspace.reading ? words.reading : words.countOf(found.length, own.length);
-      const row: GroupRow = { kind: 'workspace', key, label: workspace.title, depth: 0, parent: '', open, position: 0, size: 0, count, target: '', workspace };
+      const row: GroupRow = { kind: 'workspace', key, label: workspace.title, depth: 0, parent: '', open, position: 0, size: 0, count, of: '', workspace };
       outer.push(row);
       rows.push(row);
       if (!open) continue;
     }
-    const targets = new Map<string, ServiceSummary[]>();
-    for (const service of found) push(targets, service.target, service);
-    const sizes = new Map<string, number>();
-    for (const service of own) sizes.set(service.target, (sizes.get(service.target) ?? 0) + 1);
-    const titles = [...targets].map(([target, list]) => ({ target, list, title: list[0]!.targetTitle || target }));
-    titles.sort((one, other) => Number(other.target === 'local') - Number(one.target === 'local') || compare(one.title, other.title));
-    titles.forEach(({ target, list, title }, at) => {
-      const groupKey = `t ${workspace.workspace}\n${target}`;
-      const groupOpen = isOpen(groupKey, true);
-      const count = words.countOf(list.length, sizes.get(target) ?? 0);
-      rows.push({ kind: 'target', key: groupKey, label: title, depth, parent: grouped ? key : '', open: groupOpen, position: at + 1, size: titles.length, count, target, workspace });
-      if (!groupOpen) return;
+    const add = (list: ServiceSummary[], level: number, parent: string) =>
       list.forEach((service, index) =>
-        rows.push({ kind: 'service', key: `s ${keyOf(service.workspace, service.service)}`, label: service.service, depth: depth + 1, parent: groupKey, open: null, position: index + 1, size: list.length, service }),
+        rows.push({ kind: 'service', key: `s ${keyOf(service.workspace, service.service)}`, label: service.service, depth: level, parent, open: null, position: index + 1, size: list.length, service }),
       );
+    if (grouping === 'none') {
+      add(found, depth, grouped ? key : '');
+      continue;
+    }
+    const groups = new Map<string, ServiceSummary[]>();
+    for (const service of found) push(groups, service[grouping], service);
+    const sizes = new Map<string, number>();
+    for (const service of own) sizes.set(service[grouping], (sizes.get(service[grouping]) ?? 0) + 1);
+    const titled = [...groups].map(([of, list]) => ({ of, list, title: grouping === 'state' ? words.states[list[0]!.state] : translated(list[0]!.targetTitle) || of }));
+    titled.sort((one, other) => rankOf(one.of) - rankOf(other.of) || compare(one.title, other.title));
+    titled.forEach(({ of, list, title }, at) => {
+      const groupKey = `${grouping[0]} ${workspace.workspace}\n${of}`;
+      const groupOpen = isOpen(groupKey, true);
+      const count = words.countOf(list.length, sizes.get(of) ?? 0);
+      rows.push({ kind: grouping, key: groupKey, label: title, depth, parent: grouped ? key : '', open: groupOpen, position: at + 1, size: titled.length, count, of, workspace });
+      if (groupOpen) add(list, depth + 1, groupKey);
     });
   }
   number(outer);
@@ -137,7 +147,7 @@ export function listModels(models: Iterable<ModelSummary>, workspaces: Workspace
     const key = `w ${workspace.workspace}`;
     const open = isOpen(key, true);
     if (grouped) {
-      const row: GroupRow = { kind: 'workspace', key, label: workspace.title, depth: 0, parent: '', open, position: 0, size: 0, count: words.countOf(found.length, own.length), target: '', workspace };
+      const row: GroupRow = { kind: 'workspace', key, label: workspace.title, depth: 0, parent: '', open, position: 0, size: 0, count: words.countOf(found.length, own.length), of: '', workspace };
       outer.push(row);
       rows.push(row);
       if (!open) continue;
@@ -157,6 +167,10 @@ export function listModels(models: Iterable<ModelSummary>, workspaces: Workspace
   number(outer);
   return { rows, shown, all: total };
 }
+
+/** What comes first among groups: this machine; and what goes on or is wrong before what is well. */
+const FIRST = ['local', 'deploying', 'updating', 'failed', 'unhealthy', 'live'];
+const rankOf = (of: string) => (FIRST.indexOf(of) + FIRST.length + 1) % (FIRST.length + 1);
 
 /** Whether workspaces are rows: a single one needs no name. */
 export const hasGroups = (workspaces: WorkspaceSummary[]) => workspaces.length > 1;

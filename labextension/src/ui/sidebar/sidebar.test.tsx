@@ -6,7 +6,7 @@ import * as samples from '../../testing/samples';
 import { Overview } from './overview';
 import { CELLS, type Shell } from './shell';
 import { Sidebar, type SidebarProps } from './sidebar';
-import { ENGLISH } from './words';
+import { ENGLISH } from '../translation';
 
 afterEach(cleanup);
 
@@ -52,6 +52,20 @@ describe('the trees', () => {
     expect(names().slice(-4, -1)).toEqual(['churn-gbm:3, 3 min ago, 1.2 MB', expect.stringMatching(/^churn-gbm:2, /), expect.stringMatching(/^churn-gbm:1, /)]);
     expect(item('churn-gbm:3').getAttribute('aria-level')).toBe('2');
     expect(item('iris-tree').getAttribute('aria-setsize')).toBe('2');
+  });
+
+  it('have services by state, what is wrong first, or one list of all', async () => {
+    const { redraw } = draw({}, { groups: 'state' });
+    await screen.findByRole('tree', { name: 'Services' });
+    expect(names().slice(0, 9)).toEqual([
+      'Deploying, 1', expect.stringMatching(/^customer-churn/), 'Updating, 1', expect.stringMatching(/^customer-churn/),
+      'Failed, 1', 'house-prices, Failed', 'Unhealthy, 1', 'diabetes-aci, Unhealthy, Revision 3', 'Live, 2',
+    ]);
+    fireEvent.click(item('Failed, 1'));
+    expect(names()).not.toContain('house-prices, Failed');
+    redraw({ groups: 'none' });
+    expect(names().slice(2, 4)).toEqual(['diabetes-aci, Unhealthy, Revision 3', 'diabetes-regression, Live, Revision 3']);
+    expect(item('house-prices').getAttribute('aria-level')).toBe('1');
   });
 
   it('have workspaces when there are several, and one that cannot be read hides no other', async () => {

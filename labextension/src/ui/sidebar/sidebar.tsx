@@ -13,11 +13,12 @@ import { type Action, ContextMenu, type OpenMenu } from './menu';
 import { keyOf, type Overview, type ServiceChange } from './overview';
 import { drawBelow } from './row_below';
 import { GroupNode, ModelNode, ServiceNode, VersionNode, describeRow } from './row_parts';
-import { type Row, type ServiceRow, type VersionRow, hasGroups, listModels, listServices, prepareFilter, sortModels, sortServices } from './rows';
+import { type Grouping, type Row, type ServiceRow, type VersionRow, hasGroups, listModels, listServices, prepareFilter, sortModels, sortServices } from './rows';
 import type { Memory, Shell } from './shell';
 import { Tree } from './tree';
 import { useOverview } from './use_overview';
-import { ENGLISH, type Translation, type Words, makeWords } from './words';
+import { ENGLISH, type Translation } from '../translation';
+import { type Words, makeWords } from './words';
 
 const NAMED = 3; // changes that are announced by name; more are counted
 
@@ -26,6 +27,7 @@ export interface SidebarProps {
   shell?: Shell;
   memory?: Memory;
   trans?: Translation;
+  groups?: Grouping;
   /** The service whose panel is in view: its row is marked. */
   current?: ServiceRef;
   /** A text for the filter box. Another object sets it again. */
@@ -33,7 +35,7 @@ export interface SidebarProps {
 }
 
 /** Services and models of all known workspaces, whoever made them. */
-export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current, show }: SidebarProps) {
+export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, groups, current, show }: SidebarProps) {
   const words = useMemo(() => makeWords(trans), [trans]);
   const { port } = overview;
   const activities = useActivities();
@@ -67,8 +69,8 @@ export function Sidebar({ overview, shell = {}, memory, trans = ENGLISH, current
   const allServices = useMemo(() => sortServices(withKept(overview.services, kept)), [overview.services, kept]);
   const allModels = useMemo(() => sortModels(withKeptVersions(overview.models, kept)), [overview.models, kept]);
   const services = useMemo(
-    () => listServices(allServices, overview.workspaces, filter, folds.isOpen, words),
-    [allServices, overview.workspaces, filter, folds.version, words],
+    () => listServices(allServices, overview.workspaces, filter, folds.isOpen, words, groups),
+    [allServices, overview.workspaces, filter, folds.version, words, groups],
   );
   const models = useMemo(
     () => listModels(allModels, overview.workspaces, filter, folds.isOpen, words),
@@ -197,7 +199,7 @@ function keyOfCurrent({ service, workspace }: ServiceRef, overview: Overview): s
   return `s ${keyOf(found, service)}`;
 }
 
-const standardOf = (row: Row) => row.kind === 'workspace' || row.kind === 'target';
+const standardOf = (row: Row) => row.kind === 'workspace' || row.kind === 'target' || row.kind === 'state';
 
 function focusFirst(rows: Row[], focus: { current: ((key: string) => void) | null }): boolean {
   const first = rows.find(row => row.kind === 'service' || row.kind === 'model') ?? rows[0];
@@ -323,13 +325,17 @@ function Filter({ words, text, onText, onEnter, onLeave }: { words: Words; text:
   );
 }
 
-/** Since when nothing has been heard, and what that means for what is shown. */
+/** Since when nothing has been heard, and what that means for what is shown; or why it is refused. */
 function Lost({ overview, words }: { overview: Overview; words: Words }) {
   const seconds = useSecondsUntil(overview.nextTry);
   const since = clock(overview.lostSince);
   return (
     <div class="mld-Side-note" role="status">
-      <p class="mld-Message" data-level="warning"><SideIcon name="unplugged" /><span>{overview.known ? words.noAnswer(since) : words.noAnswerYet(since)}</span></p>
+      {overview.refusal ? (
+        <FailureMessage failure={overview.refusal} />
+      ) : (
+        <p class="mld-Message" data-level="warning"><SideIcon name="unplugged" /><span>{overview.known ? words.noAnswer(since) : words.noAnswerYet(since)}</span></p>
+      )}
       <div class="mld-Actions">
         <Button onClick={() => overview.refresh()}>{words.tryNow}</Button>
         {seconds > 0 ? <span class="mld-Muted" role="timer" aria-live="off">{words.nextTry(seconds)}</span> : null}

@@ -4,7 +4,8 @@ import { SERVICE_LOOKS } from '../words';
 import { icon } from '../icons';
 import { useOverview } from './use_overview';
 import type { Overview } from './overview';
-import { ENGLISH, type Translation, type Words, makeWords } from './words';
+import { ENGLISH, type Translation, translated } from '../translation';
+import { type Words, makeWords } from './words';
 
 export interface StatusPart {
   look: Look;
@@ -31,7 +32,7 @@ export function statusParts(overview: Overview, words: Words): StatusPart[] {
   const [first] = running;
   if (first) {
     const { service, workspace, state, note } = first;
-    const text = running.length > 1 ? words.runningCount(running.length) : words.stageOf(note || words.states[state], service);
+    const text = running.length > 1 ? words.runningCount(running.length) : words.stageOf(translated(note) || words.states[state], service);
     const leads = running.length > 1 ? { filter: words.states[state] } : { service: { service, workspace } };
     parts.push({ look: { ...SERVICE_LOOKS[state], spin: state === 'deploying' }, text, title: running.length > 1 ? words.showServices : words.openPanel, leads });
   }

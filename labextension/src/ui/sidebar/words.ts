@@ -1,19 +1,6 @@
 /** Every text of the sidebar, the status item and the notices. `trans` is JupyterLab's bundle of translations. */
 import type { ServiceState } from '../../protocol';
-
-export interface Translation {
-  /** The translation, with `%1` for the first argument. */
-  __(text: string, ...values: unknown[]): string;
-  /** Singular or plural by `n`, which is `%1`. */
-  _n(one: string, many: string, n: number, ...values: unknown[]): string;
-}
-
-const fill = (text: string, values: unknown[]) => text.replace(/%(\d)/g, (_, at) => String(values[Number(at) - 1] ?? ''));
-
-export const ENGLISH: Translation = {
-  __: (text, ...values) => fill(text, values),
-  _n: (one, many, n, ...values) => fill(n === 1 ? one : many, [n.toLocaleString('en-US'), ...values]),
-};
+import type { Translation } from '../translation';
 
 export type Words = ReturnType<typeof makeWords>;
 

@@ -22,11 +22,11 @@ Event = dict[str, Any]
 class Overview:
     """What a view of the overview knows after the events that it got."""
 
-    def __init__(self, subscriptions: Subscriptions) -> None:
+    def __init__(self, subscriptions: Subscriptions, **params: Any) -> None:
         self.events: list[Event] = []
         self.rows: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.workspaces: dict[str, dict[str, Any]] = {}
-        self.end: Callable[[], None] = subscriptions.subscribe("overview", {}, self.receive)
+        self.end: Callable[[], None] = subscriptions.subscribe("overview", params, self.receive)
 
     def receive(self, event: Event) -> None:
         check_event("overview", event)
@@ -90,6 +90,23 @@ def test_a_second_view_gets_everything_and_a_view_that_ended_nothing(
     assert len(first.events) == 1 and second.names("service") == ["churn", "zebra"]
     second.end()
     assert subscriptions.look() is None  # nothing is watched for nobody
+
+
+def test_a_patient_view_is_looked_at_less_often_until_there_is_another(
+    site: Site, subscriptions: Subscriptions, pass_time: Pass
+) -> None:
+    patient = Overview(subscriptions, pollSeconds=20)
+    pass_time(1.0)
+    site.store.save_service(ServiceRecord("zebra", workspace_id=site.folder.id, tags={"team": "care"}))
+    pass_time(15.0)
+    assert patient.names("service") == []
+    pass_time(5.0)
+    assert patient.rows["service", site.folder.id, "zebra"]["tags"] == {"team": "care"}
+    Overview(subscriptions, pollSeconds=0)
+    pass_time(1.0)
+    site.store.save_service(ServiceRecord("zebu", workspace_id=site.folder.id))
+    pass_time(1.0)
+    assert patient.names("service") == ["zebra", "zebu"]
 
 
 def test_a_deployment_shows_its_stage_and_its_end(site: Site, subscriptions: Subscriptions, pass_time: Pass) -> None:

@@ -1,0 +1,89 @@
+"""Notices of the JupyterLab extension: a deployment that has ended out of sight is told, once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.lab import Lab
+from tests.browser.lab_page import SAVE_SETTINGS, SCRIPT, LabPage, deploy, mldeploy
+from tests.polling import wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def notice(lab_page: LabPage, text: str) -> Any:
+    return lab_page.page.locator(".Toastify__toast").filter(has_text=text)
+
+
+def test_a_notice_says_what_ended_out_of_sight(lab: Lab, lab_page: LabPage, tmp_path: Path) -> None:
+    page, gate = lab_page.page, tmp_path / "gate"
+    lab_page.show_sidebar()
+    deploy(lab, "unseen", "--no-wait", "--env", f"GATE={gate}")
+    deploy(lab, "seen", "--no-wait", "--env", f"GATE={gate}")
+    lab_page.wait_for_row("unseen", "Deploying")
+    lab_page.wait_for_row("seen", "Deploying")
+    lab_page.run("mldeploy:open-service", service="seen")
+    lab_page.panel("seen").wait_for()
+    gate.touch()
+    told = notice(lab_page, "unseen is live")
+    told.wait_for(timeout=60_000)
+    wait_until(lambda: "live" in (lab_page.panel("seen").get_attribute("aria-label") or ""), 60)
+    lab_page.wait_for_row("seen", "Live")  # so the list has heard of its end while its panel is in sight
+    told.get_by_role("button", name="Open").click()
+    lab_page.panel("unseen").wait_for()
+    assert not page.locator(".Toastify__toast").filter(has_text="seen is live").filter(has_not_text="unseen").count()
+
+
+def test_a_failure_out_of_sight_stays_until_it_is_closed(lab: Lab, lab_page: LabPage) -> None:
+    lab_page.show_sidebar()
+    script = lab.folder / "broken.py"
+    script.write_text(SCRIPT.replace('os.environ.get("BROKEN")', "True"), "utf-8")
+    mldeploy(lab, "model", "deploy", "broken", "--entry-script", "broken.py", wait=False)
+    told = notice(lab_page, "broken failed")
+    told.wait_for(timeout=60_000)
+    assert told.get_by_role("button", name="Retry").count() == 1
+    lab_page.wait_for_row("broken", "Failed")
+
+
+def test_a_panel_of_the_same_name_elsewhere_does_not_stand_for_it(lab: Lab, lab_page: LabPage, tmp_path: Path) -> None:
+    deploy(lab, "twin")
+    other = lab.folder / "other"
+    other.mkdir()
+    (other / "score.py").write_text(SCRIPT, "utf-8")
+    mldeploy(lab, "workspace", "create", str(other))
+    lab_page.show_sidebar()
+    lab_page.row("twin").first.focus()
+    lab_page.page.keyboard.press("Enter")
+    lab_page.panel("twin").get_by_role("tab", name="Test").wait_for()
+    mldeploy(lab, "model", "deploy", "twin", "--entry-script", str(other / "score.py"), "-w", str(other))
+    notice(lab_page, "twin is live").wait_for(timeout=60_000)
+    mldeploy(lab, "service", "delete", "twin", "-w", str(other))
+
+
+def test_a_panel_that_was_hidden_before_the_list_knew_is_told_of_once(
+    lab: Lab, lab_page: LabPage, tmp_path: Path
+) -> None:
+    """The panel hears of the end at once, the list at its next look; between them the panel goes out of sight."""
+    page, gate = lab_page.page, tmp_path / "gate"
+    lab_page.show_sidebar()
+    deploy(lab, "hidden", "--no-wait", "--env", f"GATE={gate}")
+    lab_page.wait_for_row("hidden", "Deploying")
+    page.evaluate(SAVE_SETTINGS, json.dumps({"poll": 4}))
+    try:
+        lab_page.run("mldeploy:open-service", service="hidden")
+        panel = lab_page.panel("hidden")
+        panel.wait_for()
+        gate.touch()
+        wait_until(lambda: "live" in (panel.get_attribute("aria-label") or ""), 60)
+        lab_page.run("launcher:create")
+        notice(lab_page, "hidden is live").wait_for(timeout=60_000)
+        lab_page.wait_for_row("hidden", "Live")
+    finally:
+        page.evaluate(SAVE_SETTINGS, "{}")
+    deploy(lab, "after-it")
+    lab_page.wait_for_row("after-it", "Live")
+    assert notice(lab_page, "hidden is live").count() <= 1
