@@ -115,6 +115,11 @@ class Measurement:
             thread.start()
 
     @property
+    def pid(self) -> int:
+        """Of the load's process."""
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         return self._threads[-1].is_alive()
 

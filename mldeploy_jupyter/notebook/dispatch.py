@@ -96,7 +96,7 @@ def make_context(session: Session) -> Context:
             follow(context, service, timeout_sec)
 
     def follow_latency(run: Any) -> Any:
-        from mldeploy_jupyter.notebook.latency_view import follow_run
+        from mldeploy_jupyter.notebook.latency.run_view import follow_run
 
         return follow_run(session, run)
 

@@ -56,7 +56,8 @@ def make_chart(kind: str, measured: Measured) -> Chart:
 
 def draw_figure(kind: str, measured: Measured, dark: bool | None = None) -> Figure:
     """The picture as a figure of plotly, light or dark, by default as the page is. Raises as `make_chart`."""
-    return plotly_drawing.draw(make_chart(kind, measured), is_dark(dark))
+    chart = make_chart(kind, measured)
+    return plotly_drawing.draw(chart, is_dark(dark), svg_drawing.draw(chart))
 
 
 def draw_svg(kind: str, measured: Measured, dark: bool | None = None) -> str:

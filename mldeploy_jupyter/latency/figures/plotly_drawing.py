@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.latency.figures.charts import Axis, BarChart, CellChart, Chart, Line, LineChart, Mark
@@ -11,6 +13,8 @@ from mldeploy_jupyter.latency.figures.palette import DASHES, SYMBOLS, Palette, p
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+PLOTLY_MIME = "application/vnd.plotly.v1+json"
+
 HEIGHT = 420  # pixels
 ROW_HEIGHT = 260  # of a service's cells
 BAR_HEIGHT = 36
@@ -18,14 +22,40 @@ FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 HATCHES = ("", "/", ".", "", "\\", "")  # of a bar's parts: neighbours differ without colour
 
 
-def draw(chart: Chart, dark: bool = False) -> Figure:
-    """The chart as a figure of plotly on a light or a dark background."""
+def draw(chart: Chart, dark: bool = False, svg: str = "") -> Figure:
+    """The chart as a figure of plotly on a light or a dark background.
+
+    Pages that do not know plotly, such as exported notebooks, show `svg`.
+    """
     colours = palette(dark)
     if isinstance(chart, LineChart):
-        return _draw_lines(chart, colours)
-    if isinstance(chart, CellChart):
-        return _draw_cells(chart, colours)
-    return _draw_bars(chart, colours)
+        figure = _draw_lines(chart, colours)
+    elif isinstance(chart, CellChart):
+        figure = _draw_cells(chart, colours)
+    else:
+        figure = _draw_bars(chart, colours)
+    return _figure_class()(figure).put_beside(svg)
+
+
+@cache
+def _figure_class() -> Any:
+    from plotly.graph_objects import Figure
+
+    class RunFigure(Figure):  # type: ignore[misc]
+        """A figure of plotly that is displayed with an SVG beside it."""
+
+        _svg = ""
+        _ipython_display_ = None  # which knows one form only
+
+        def put_beside(self, svg: str) -> RunFigure:
+            self._svg = svg
+            return self
+
+        def _repr_mimebundle_(self, *args: Any, **options: Any) -> dict[str, Any]:
+            own = super()._repr_mimebundle_(*args, **options)  # of the renderers that the user chose
+            return {"text/plain": "<figure>", "text/html": self._svg, PLOTLY_MIME: json.loads(self.to_json()), **own}
+
+    return RunFigure
 
 
 def _draw_lines(chart: LineChart, colours: Palette) -> Figure:

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import traceback
 from time import monotonic
 from typing import Any
 
@@ -54,12 +55,8 @@ async def run(order: Order, arrived: bytes, outbox: Outbox) -> None:
     loop.add_signal_handler(signal.SIGTERM, load.end, "cancelled")
     outbox.put({"type": "begun"})
     handle(reader.feed())
-    try:
-        reason = await load.run()
-    finally:
-        loop.remove_reader(STDIN)
-        os.close(samples)
-    outbox.put(load.report(reason))
+    outbox.put(load.report(await load.run()))
+    outbox.finish()
 
 
 def main() -> None:
@@ -68,12 +65,19 @@ def main() -> None:
     os.dup2(STDERR, STDOUT)  # what a library prints is no message
     gc.disable()  # a collection would be measured as latency; between turns there is one
     if sys.platform == "win32":
-        asyncio.run(run(order, arrived, outbox))
+        loop = asyncio.new_event_loop()
     else:
         import uvloop
 
-        uvloop.run(run(order, arrived, outbox))
-    outbox.finish()
+        loop = uvloop.new_event_loop()
+    code = 0
+    try:
+        loop.run_until_complete(run(order, arrived, outbox))
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)  # to close the loop would be to wait for connections whose other ends may hang
 
 
 if __name__ == "__main__":

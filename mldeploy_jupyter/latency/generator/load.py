@@ -145,11 +145,11 @@ class Load:
             stop.cancel()
             work.cancel()
             self._alarm.close()
-            if self._turn is not None:
-                self._turn.finish()
-        self._abandon(monotonic())
-        self._recorder.flush()
-        return reason
+        now = self._ticked if reason == "slept" else monotonic()
+        if self._turn is not None:
+            self._close_turn(self._turn, now)
+        self._abandon(now)
+        return reason if self._write_samples() else "limit"
 
     def end(self, reason: str) -> None:
         """Ends the run now. What is under way is recorded as unfinished."""
@@ -237,7 +237,7 @@ class Load:
     async def _take_turn(self, service: _Service, blocks: list[Any]) -> None:
         first = blocks[0]
         await service.pool.prepare()
-        gc.collect()
+        gc.collect(1)  # what was made since the last turn
         self._current, self._block = first.service, first.number
         service.answered = service.started = 0
         begin = monotonic() + LEAD_SECONDS
@@ -254,26 +254,32 @@ class Load:
         self._turn = turn
         turn.start()
         await turn.over
-        stopped = min(monotonic(), turn.end)
+        stopped = monotonic()
         if isinstance(turn, OpenTurn):
             self._arrivals[key] = (self._arrivals[key][0], turn.left)
         await self._drain()
-        self._turn = None
-        self._recorder.tallies[first.service].seconds += stopped - begin
-        at = begin
-        for block in blocks:
-            if at < stopped:
-                seconds = min(block.seconds, stopped - at)
-                self._done_blocks.append(
-                    [block.number, block.service, block.step, round(at - self._origin, 6), round(seconds, 6)]
-                )
-            at += block.seconds
+        self._close_turn(turn, stopped)
         if self._plan.ramp is not None and service.answered < RAMP_SHARE * service.started:
             service.finished = True
             step = self._plan.steps[first.step] or 0
             self._note(
                 first.service, "ramp", f"answers fewer than half of the requests at {step:g}; its ramp ends there"
             )
+
+    def _close_turn(self, turn: Turn, stopped: float) -> None:
+        """Notes which blocks there were, and for how long the service was under load."""
+        self._turn = None
+        turn.finish()
+        stopped = max(turn.begin, min(stopped, turn.end))
+        self._recorder.tallies[turn.blocks[0].service].seconds += stopped - turn.begin
+        at = turn.begin
+        for block in turn.blocks:
+            if at < stopped:
+                seconds = min(block.seconds, stopped - at)
+                self._done_blocks.append(
+                    [block.number, block.service, block.step, round(at - self._origin, 6), round(seconds, 6)]
+                )
+            at += block.seconds
 
     # -- requests -------------------------------------------------------------------------------------
 
@@ -408,10 +414,7 @@ class Load:
             if deadline > now:
                 break
             self._pending[request].expire(request, deadline)
-        try:
-            self._recorder.flush()
-        except OSError as error:
-            self._note(-1, "disk", f"the samples cannot be written: {error.strerror}")
+        if not self._write_samples():
             self.end("limit")
         if now >= self._next_progress:
             self._next_progress = now + PROGRESS_SECONDS
@@ -421,6 +424,15 @@ class Load:
         if os.getppid() != self._parent:
             self.end("cancelled")
         self._ticked = now
+
+    def _write_samples(self) -> bool:
+        try:
+            self._recorder.flush()
+        except OSError as error:
+            self._recorder.discard()
+            self._note(-1, "disk", f"the samples cannot be written: {error.strerror}")
+            return False
+        return True
 
     def _progress(self, now: float) -> dict[str, Any]:
         return {

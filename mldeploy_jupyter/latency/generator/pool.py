@@ -188,6 +188,11 @@ class Pool:
     # -- connections ----------------------------------------------------------------------------------
 
     @property
+    def is_open(self) -> bool:
+        """Whether there is any connection."""
+        return bool(self._connections)
+
+    @property
     def _open(self) -> int:
         return len(self._connections)
 

@@ -32,7 +32,7 @@ class Turn:
     """
 
     def __init__(self, sender: Sender, blocks: list[Block], begin: float) -> None:
-        self._sender, self._blocks = sender, blocks
+        self._sender, self.blocks = sender, blocks
         self.begin = begin
         self.end = begin + sum(block.seconds for block in blocks)
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -48,8 +48,8 @@ class Turn:
             self.over.set_result(None)
 
     def _send(self, planned: float) -> bool:
-        at = int((planned - self.begin) / self._blocks[0].seconds)
-        block = self._blocks[min(max(at, 0), len(self._blocks) - 1)]
+        at = int((planned - self.begin) / self.blocks[0].seconds)
+        block = self.blocks[min(max(at, 0), len(self.blocks) - 1)]
         return self._sender.start_request(planned, block.number, block.step)
 
 

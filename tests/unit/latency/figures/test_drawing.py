@@ -57,6 +57,11 @@ def test_a_figure_is_saved_as_json_without_a_template() -> None:
     assert {trace["type"] for trace in saved["data"]} == {"heatmap"}
 
 
+def test_a_figure_is_displayed_as_svg_where_nothing_knows_plotly() -> None:
+    bundle = draw_figure("parts", three_services())._repr_mimebundle_()
+    assert bundle["text/html"].startswith("<svg") and "application/vnd.plotly.v1+json" in bundle
+
+
 @pytest.mark.parametrize("dark", [False, True, None])
 @pytest.mark.parametrize("kind", RUNS)
 def test_an_svg_is_whole_small_and_says_in_words_what_it_shows(kind: str, dark: bool | None) -> None:

@@ -118,9 +118,5 @@ def figure_bundle(result: LatencyResult) -> Bundle:
         return text_bundle("Nothing was measured.")
     kind = "ramp" if result.plan.ramp is not None else "spectrum"
     names = ", ".join(service.name for service in result.plan.services)
-    bundle: Bundle = {"text/plain": f"<figure: {kind} of {names}>", "text/html": f"{make_svg(result, kind)}\n"}
-    try:
-        figure = result.figure(kind)
-    except ImportError:  # plotly is not installed
-        return bundle
-    return {PLOTLY_MIME: json.loads(figure.to_json()), **bundle}
+    text = {"text/plain": f"<figure: {kind} of {names}>", "text/html": f"{make_svg(result, kind)}\n"}
+    return {PLOTLY_MIME: json.loads(result.figure(kind).to_json()), **text}
