@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import pytest
 import uvloop
 
 from mldeploy_jupyter.latency.generator.connection import Answer, Request
@@ -40,7 +44,11 @@ class Site:
         self.writers: list[asyncio.StreamWriter] = []
         _sites.append(self)
 
-    async def listen(self, handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> str:
+    async def listen(
+        self,
+        handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        tls: ssl.SSLContext | None = None,
+    ) -> str:
         """Starts a server and makes it the service's address."""
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,9 +61,9 @@ class Site:
             finally:
                 writer.close()
 
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
         self.servers.append(server)
-        self.uri = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/score"
+        self.uri = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/score"
         self.pool.locate(self.uri)
         return self.uri
 
@@ -68,7 +76,7 @@ class Site:
         for _ in range(3):
             await asyncio.sleep(0.001)
 
-    async def serve(self, serve: Serve) -> str:
+    async def serve(self, serve: Serve, tls: ssl.SSLContext | None = None) -> str:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -79,7 +87,7 @@ class Site:
                     return
                 writer.write(answer)
 
-        return await self.listen(handle)
+        return await self.listen(handle, tls)
 
     def send(self, count: int = 1) -> None:
         for _ in range(count):
@@ -380,5 +388,33 @@ def test_a_service_that_moves_is_followed() -> None:
         site.pool.use_key("K2", new)
         await site.ask()
         assert b"Bearer K2" in site.requests[-1] and site.accepted == 2
+
+    run(test)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls_and_a_certificate_that_is_not_trusted(
+    trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    async def test() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        site = Site()
+        await site.serve(_ok, context)
+        answers = [(await site.ask())[0].outcome for _ in range(2)]
+        if trusted:
+            assert answers == [Outcome.OK] * 2 and site.accepted == 1
+        else:
+            assert answers == [Outcome.NO_CONNECTION] * 2 and site.requests == []
+            assert "certificate verify failed" in site.reasons[0]
 
     run(test)
