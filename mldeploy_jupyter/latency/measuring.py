@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ GENERATOR = ["-P", "-m", "mldeploy_jupyter.latency.generator"]
 
 MAX_LAG = 1.0  # milliseconds at p99 by which the load's own process may be late
 
-CANCEL_SECONDS = 5.0  # that the process may take to end when it is told to; then it is killed
+CANCEL_SECONDS = 10.0  # that the process may take to end when it is told to; then it is killed
 
 STOP_FILE = "stop"  # beside the samples: whoever makes it ends the run
 
@@ -99,6 +100,8 @@ class Measurement:
         self._cancelled = False
         self._writing = threading.Lock()
         self._ordered = threading.Event()  # the order is the first message
+        # Not `Thread.join`: before Python 3.13 a thread whose join was interrupted counts as ended.
+        self._ended = threading.Event()
         self._process = subprocess.Popen(
             [sys.executable, *GENERATOR],
             stdin=subprocess.PIPE,
@@ -121,7 +124,7 @@ class Measurement:
 
     @property
     def running(self) -> bool:
-        return self._threads[-1].is_alive()
+        return not self._ended.is_set()
 
     def cancel(self) -> None:
         """Ends the run; what was measured stays. Returns at once."""
@@ -134,7 +137,7 @@ class Measurement:
         Raises `TimeoutError` after `timeout` seconds, and `MldeployError` when the load's own process ended early.
         """
         try:
-            self._threads[-1].join(timeout)
+            self._ended.wait(timeout)
         except KeyboardInterrupt:
             self.stop()
             raise
@@ -148,10 +151,9 @@ class Measurement:
     def stop(self) -> Ending:
         """Cancels the run and waits until it has ended, by force if need be."""
         self.cancel()
-        self._threads[-1].join(CANCEL_SECONDS)
-        if self.running:
+        if not self._ended.wait(CANCEL_SECONDS):
             self._process.kill()
-            self._threads[-1].join()
+            self._ended.wait()
         return self.ending()
 
     def ending(self) -> Ending:
@@ -165,33 +167,51 @@ class Measurement:
     # -- threads --------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
-        process = self._process
-        assert process.stdin is not None and process.stdout is not None
+        try:
+            self._send_order()
+            self._read_messages()
+        finally:
+            self._process.kill()  # it has ended, unless this thread has failed
+            self._close()
+            self._ended_time = utc_now()
+            self._ended.set()
+        if self._report is None:
+            self._tell({"type": "end", "reason": self.ending().reason})
+
+    def _send_order(self) -> None:
+        stream = self._process.stdin
+        assert stream is not None
         try:
             with self._writing:
-                process.stdin.write(self._order)
-                process.stdin.flush()
+                stream.write(self._order)
+                stream.flush()
         except BrokenPipeError:
             pass  # it has ended: the errors say why
-        self._order = b""
-        self._ordered.set()
-        for line in process.stdout:
+        finally:
+            self._order = b""
+            self._ordered.set()
+
+    def _read_messages(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
             try:
                 message = json.loads(line)
             except ValueError:
                 continue  # the torn last line of a process that was killed
             self._handle(message)
+        self._process.wait()
+
+    def _close(self) -> None:
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
         process.wait()
         self._threads[0].join()
-        self._ended_time = utc_now()
         with self._writing:
             process.stdout.close()
             try:
                 process.stdin.close()
             except BrokenPipeError:
                 pass
-        if self._report is None:
-            self._on_event({"type": "end", "reason": self.ending().reason, "run": self.run})
 
     def _handle(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -204,10 +224,16 @@ class Measurement:
             self.notes.append({key: value for key, value in message.items() if key != "type"})
         elif kind == "end":
             self._report = message
-        elif kind == "progress" and not self._cancelled and self.samples.with_name(STOP_FILE).exists():
-            self.cancel()
         if kind != "begun":
+            self._tell(message)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """A view that fails is told nothing more; the run goes on."""
+        try:
             self._on_event({**message, "run": self.run})
+        except Exception:
+            traceback.print_exc()
+            self._on_event = lambda event: None
 
     def _answer_key(self, index: int) -> None:
         try:

@@ -451,7 +451,7 @@ class Load:
         self._recorder.discard()
         self._abandon(self._ticked)
         self._note(
-            -1, "slept", f"the machine slept, or the load's process was stopped, for {gap:.1f} s: the run ends before"
+            -1, "slept", f"the machine slept, or the load's process stood still, for {gap:.1f} s: the run ends before"
         )
         self.end("slept")
 

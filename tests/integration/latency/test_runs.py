@@ -114,11 +114,26 @@ def test_a_cancelled_run_keeps_what_was_measured(tmp_path: Path) -> None:
     with KnownServer("fixed", 2) as server:
         measurement = begin([server.uri], tmp_path / "samples", events.append, rate=50.0, duration=600.0)
         wait_for_samples(measurement, 30)
+        with pytest.raises(TimeoutError):
+            measurement.wait(0.01)
         measurement.cancel()
         ending = measurement.wait(30)
     assert ending.reason == "cancelled" and 0.3 < ending.services[0]["seconds"] < 60 and not measurement.running
     assert [event["type"] for event in events][-1] == "end" and "progress" in {event["type"] for event in events}
     assert len(read_samples(measurement.samples)) >= 30
+
+
+def test_a_view_that_fails_does_not_end_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[dict[str, Any]] = []
+
+    def view(event: dict[str, Any]) -> None:
+        told.append(event)
+        raise ZeroDivisionError
+
+    with KnownServer("fixed", 2) as server:
+        ending = begin([server.uri], tmp_path / "samples", view, rate=50.0, duration=0.5).wait()
+    assert ending.reason == "finished" and len(told) == 1
+    assert capfd.readouterr().err.count("ZeroDivisionError") == 1
 
 
 def test_a_run_that_is_cancelled_before_it_has_begun(tmp_path: Path) -> None:
@@ -138,8 +153,9 @@ def test_a_generator_that_is_stopped_cuts_the_run_there(tmp_path: Path) -> None:
     samples = read_samples(measurement.samples)
     assert ending.reason == "slept"
     assert [note["kind"] for note in ending.notes] == ["slept"]
-    assert ending.notes[0]["time"] - samples["done"].max() > 2.0
-    assert ending.lag["max"] < 2000
+    # On a machine that is very busy, it may have stood still before it was stopped.
+    assert ending.notes[0]["time"] - samples["done"].max() > 1.0
+    assert ending.lag["max"] < 1000
 
 
 def test_a_generator_that_is_killed_is_an_error_and_what_it_wrote_is_there(tmp_path: Path) -> None:
