@@ -16,7 +16,7 @@ from typing import Any
 from mldeploy_jupyter.latency.arrivals import plan_arrivals, plan_blocks
 from mldeploy_jupyter.latency.generator.alarm import Alarm
 from mldeploy_jupyter.latency.generator.connection import Answer, Request
-from mldeploy_jupyter.latency.generator.lag import PROBE_SECONDS, Watch
+from mldeploy_jupyter.latency.generator.lag import PROBE_SECONDS, STANDSTILL_SECONDS, Watch
 from mldeploy_jupyter.latency.generator.pool import Pool
 from mldeploy_jupyter.latency.generator.recorder import Recorder
 from mldeploy_jupyter.latency.generator.turns import ClosedTurn, OpenTurn, Turn
@@ -294,8 +294,11 @@ class Load:
         self._start(service, Request(planned, monotonic(), self._current, Phase.MEASURED, block, step))
         return True
 
-    def count_lag(self, seconds: float) -> None:
+    def count_lag(self, seconds: float) -> bool:
+        if seconds > STANDSTILL_SECONDS and self._has_stood_still():
+            return False
         self.watch.lag.add(seconds)
+        return True
 
     def _start(self, service: _Service, request: Request) -> None:
         self._issued += 1
@@ -397,14 +400,19 @@ class Load:
     # -- time -----------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        gap = self.watch.look(count=self._turn is not None)
-        if gap:
-            self._cut(gap)
+        if self._has_stood_still():
             return
         self._looks += 1
         if self._looks % TICK_LOOKS == 0:
             self._tick()
         self._alarm.set(min(self.watch.next_look, monotonic() + PROBE_SECONDS))
+
+    def _has_stood_still(self) -> bool:
+        """Looks at the clocks; where they have a gap, the run ends before it."""
+        gap = self.watch.look(count=self._turn is not None)
+        if gap:
+            self._cut(gap)
+        return gap > 0
 
     def _tick(self) -> None:
         now = monotonic()

@@ -22,7 +22,8 @@ class Sender(Protocol):
     def start_request(self, planned: float, block: int, step: int) -> bool:
         """Sends a request to the service whose turn it is. False when the turn has ended: a limit, or its death."""
 
-    def count_lag(self, seconds: float) -> None: ...
+    def count_lag(self, seconds: float) -> bool:
+        """Notes how late a request is sent. False when everything stood still, and the run ends before that."""
 
 
 class Turn:
@@ -86,8 +87,7 @@ class OpenTurn(Turn):
                 break
             if planned > now:
                 break
-            self._sender.count_lag(now - planned)
-            if not self._send(planned):
+            if not self._sender.count_lag(now - planned) or not self._send(planned):
                 self.finish()
                 return
             self.left = next(self._due)

@@ -133,7 +133,7 @@ def test_a_view_that_fails_does_not_end_the_run(tmp_path: Path, capfd: pytest.Ca
     with KnownServer("fixed", 2) as server:
         ending = begin([server.uri], tmp_path / "samples", view, rate=50.0, duration=0.5).wait()
     assert ending.reason == "finished" and len(told) == 1
-    assert capfd.readouterr().err.count("ZeroDivisionError") == 1
+    assert capfd.readouterr().err.count("Traceback") == 1
 
 
 def test_a_run_that_is_cancelled_before_it_has_begun(tmp_path: Path) -> None:
