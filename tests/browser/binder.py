@@ -2,7 +2,7 @@
 
 A clone of this checkout gets an environment of its own, with the Python that `runtime.txt` names and nothing but what
 its files install, in FOLDER, by default `build/binder/`. Needs the package index, that Python and Chromium; it takes
-some minutes, so it is no part of the normal run.
+some minutes, so it is no part of the normal run. `PYTHON=/path/to/python3.12` names one that uv does not find.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def build(folder: Path) -> Path:
     version = (clone / "binder" / "runtime.txt").read_text().strip().removeprefix("python-")
     if not python.exists():
         uv = str(Path(sys.executable).with_name("uv"))
-        subprocess.run([uv, "venv", "-q", "--seed", "--python", version, str(environment)], check=True)
+        subprocess.run(
+            [uv, "venv", "-q", "--seed", "--python", os.environ.get("PYTHON", version), str(environment)], check=True
+        )
     variables = {"HOME": str(folder), "PATH": f"{python.parent}:{PLAIN_PATH}", "LANG": "C.UTF-8"}
     requirements = str(clone / "binder" / "requirements.txt")
     for words in ([str(python), "-m", "pip", "install", "-q", "-r", requirements], ["bash", "binder/postBuild"]):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.core.records import DeploymentRecord
+from mldeploy_jupyter.deployment import read_service_events
 from tests.browser.lab import Lab
 from tests.browser.lab_page import SCRIPT, LabPage, deploy, mldeploy
 from tests.browser.notebook import make_notebook
@@ -116,6 +117,23 @@ def test_a_service_of_the_command_line_appears_and_its_death_is_seen(lab: Lab, l
     found, died = best_of(TRIES, appear), best_of(TRIES, die)
     print(f"row after {min(appeared):.2f} s, live after {found:.2f} s, death seen after {died:.2f} s")
     assert min(appeared) < FOUND_SECONDS and found < FOUND_SECONDS and died < DEATH_SECONDS
+
+
+def test_the_history_has_a_worker_that_was_replaced_and_when(lab: Lab, lab_page: LabPage) -> None:
+    from mldeploy_jupyter import Webservice, Workspace
+    from mldeploy_jupyter.deployment.status import query_status
+
+    deploy(lab, "mended")
+    lab_page.show_sidebar()
+    lab_page.wait_for_row("mended", "Live")
+    service = Webservice(Workspace.get(path=str(lab.folder)), "mended")
+    os.kill(query_status(service.workspace.folder, service.record).details["workers"][0]["pid"], signal.SIGKILL)
+    wait_until(lambda: read_service_events(service.workspace.folder, "mended"), 60)  # the sidebar's watch has seen it
+    lab_page.run("mldeploy:open-service", service="mended", tab="history")
+    panel = lab_page.panel("mended")
+    panel.get_by_text("What happened while it was live").wait_for()
+    panel.get_by_text("Worker replaced", exact=True).wait_for()
+    panel.get_by_text("was replaced: ").wait_for()
 
 
 def test_enter_opens_the_panel_and_a_reload_restores_it(lab_page: LabPage, churn: str) -> None:

@@ -221,6 +221,15 @@ def client(tmp_path: Path, server: Server) -> Iterator[Client]:
     found.close()
 
 
+def test_the_port_of_jupyterlab_gets_a_long_line_with_what_is_left_out(client: Client, quiet: Any) -> None:
+    folder, journal = quiet
+    client.tell("d", subscribe="deployment", params={"deployment": "d1", "workspace": folder.id})
+    journal.write("bundle", "log", "x" * 10_000)
+    event = client.until("d", "event", lambda event: any(line.get("cut") for line in event.get("lines", ())))
+    (line,) = [line for line in event["lines"] if line.get("cut")]
+    assert len(line["text"]) + line["cut"] == 10_000 and set(line["text"]) == {"x"}
+
+
 def test_the_port_of_jupyterlab_outlives_a_restart_of_the_server(server: Server, client: Client, quiet: Any) -> None:
     folder, journal = quiet
     params = {"deployment": "d1", "workspace": folder.id}

@@ -58,6 +58,7 @@ class Kernel:
         else:
             self.manager.start_kernel(cwd=str(folder))
             self.client = self.manager.client()
+        self.client.hb_channel.time_to_dead = 60.0  # a second, else: a busy machine's kernel would be called dead
         self.client.start_channels()
         self.client.wait_for_ready(timeout=120)
 
