@@ -159,18 +159,13 @@ def take(lab: Lab, page: Any, picture: Picture, path: Path) -> None:
     """Runs the cells in a notebook of their own, and saves `<path>.png` and `<path>-dark.png`."""
     notebook = make_notebook(lab, page, *picture.cells, name=f"{path.name}.ipynb")
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    choose_theme(page, "Light")
     for index in range(len(picture.cells)):
         notebook.run(index)
     try:
         picture.prepare(notebook)
         for theme, suffix in (("Light", ""), ("Dark", "-dark")):
-            page.evaluate(
-                "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
-                f"JupyterLab {theme}",
-            )
-            page.wait_for_function(
-                "(light) => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower()
-            )
+            choose_theme(page, theme)
             if picture.rerun and theme == "Dark":
                 notebook.run(len(picture.cells) - 1)
                 picture.prepare(notebook)
@@ -186,11 +181,20 @@ def take(lab: Lab, page: Any, picture: Picture, path: Path) -> None:
         page.close()
 
 
+def choose_theme(page: Any, theme: str) -> None:
+    page.evaluate(
+        "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", f"JupyterLab {theme}"
+    )
+    light = str(theme == "Light").lower()
+    page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light", arg=light)
+
+
 def save(page: Any, shown: int, path: Path) -> None:
     """Saves the last cells as a picture with a palette."""
     from PIL import Image
 
     cells = page.locator(".jp-Notebook .jp-Cell")
+    cells.last.scroll_into_view_if_needed()
     boxes = [cells.nth(index).bounding_box() for index in range(cells.count() - shown, cells.count())]
     top, bottom = boxes[0]["y"] - 4, boxes[-1]["y"] + boxes[-1]["height"] + 8
     clip = {"x": boxes[0]["x"], "y": top, "width": boxes[0]["width"], "height": bottom - top}

@@ -326,7 +326,7 @@ def _finish(figure: Any, title: str, notes: Sequence[str], colours: Palette, hei
         plot_bgcolor=colours.background,
         hoverlabel={"bgcolor": colours.background, "font": {"color": colours.text}, "bordercolor": colours.axis},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0, "font": {"size": 12}},
-        margin={"l": 64, "r": 16, "t": 76, "b": 56 + 16 * len(notes)},
+        margin={"l": 64, "r": 16, "t": 68, "b": 56 + 16 * len(notes)},
         height=height + 16 * len(notes),
         autosize=True,
     )

@@ -42,7 +42,7 @@ export function Heatmap({ cells }: { cells: LatencyCells }) {
       {ticks(y).map(ms => <g key={ms}><line class="grid" x1={LEFT} x2={RIGHT} y1={y.at(ms)} y2={y.at(ms)} /><text x={LEFT - 6} y={y.at(ms) + 4} text-anchor="end">{tickText(ms)}</text></g>)}
       {paths.map((path, at) => path && <path key={at} class="cell" style={{ '--n': String((at + 1) / SHADES) }} d={path} />)}
       <line class="axis" x1={LEFT} x2={RIGHT} y1={top + HEIGHT} y2={top + HEIGHT} />
-      {[begin, middle, end].map((second, at) => <text key={at} x={x(second)} y={top + HEIGHT + 15} text-anchor={['start', 'middle', 'end'][at] as 'start'}>{+second.toPrecision(3)} s</text>)}
+      {[begin, middle, end].map((second, at) => <text key={at} x={x(second)} y={top + HEIGHT + 15} text-anchor={['start', 'middle', 'end'][at] as 'start'}>{end - begin < 10 ? second.toFixed(1) : Math.round(second)} s</text>)}
       <text x={(LEFT + RIGHT) / 2} y={top + HEIGHT + 30} text-anchor="middle">{t`time since the run began`}</text>
       {marks.map(({ at, text }) => <g key={at}><line class="mark" x1={x(at)} x2={x(at)} y1={top} y2={top + HEIGHT} /><text class="lab" x={x(at) + (x(at) > 380 ? -4 : 4)} y={top + 10} text-anchor={x(at) > 380 ? 'end' : 'start'}>{translated(text)}</text></g>)}
     </svg>

@@ -44,7 +44,7 @@ export function ReportView({ report }: { report: LatencyReport }) {
         <Spectrum series={series} />
         <dl class="mld-Pairs">
           {report.verdict.length > 0 && <><dt>{t`Reading`}</dt><dd>{report.verdict.map(text => <p key={text}>{sentence(text)}</p>)}</dd></>}
-          <dt>{t`Load`}</dt><dd>{report.load}</dd>
+          <dt>{t`Load`}</dt><dd>{report.load.replace(/(\d) s\b/g, '$1\xa0s')}</dd>
           <dt>{t`Payload`}</dt><dd>{report.payload}</dd>
           <dt>{t`Warm-up`}</dt><dd>{report.warmup ? t`${plural(report.warmup, 'request')}, not counted` : t`None`}</dd>
           <dt>{t`Sent from`}</dt><dd>{t`This machine, own process`}</dd>

@@ -48,7 +48,7 @@ export function Spectrum({ series }: { series: LatencySeries[] }) {
           <path class="thin" d={line(one.points.slice(Math.max(0, cut(one) - 1)), x.at, y.at)} />
           {one.percentiles.map(({ share, ms, low: least, high: greatest }) => (
             <g key={share}>
-              {least !== null && greatest !== null && <path class="thin" d={`M${x.at(1 / (1 - share))} ${y.at(least)}V${y.at(greatest)}`} />}
+              {least !== null && greatest !== null && <path class="bar" d={`M${x.at(1 / (1 - share))} ${y.at(least)}V${y.at(greatest)}`} />}
               <Marker at={at} x={x.at(1 / (1 - share))} y={y.at(ms)} />
             </g>
           ))}
