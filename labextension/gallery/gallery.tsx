@@ -69,35 +69,42 @@ function panel(title: string, timeline: Timeline | null, service: Service | null
 function measured(title: string, report: LatencyReport | null, answers: Answers = {}, then?: Step, runs?: LatencyRow[]) {
   const port = (at: HTMLElement, own: FakePort) => {
     if (report) own.emit('latency', { report });
-    press('Latency')(at, own);
-    if (then) later(() => then(at, own), 300);
+    const isDrawn: Step = () => !!at.querySelector('[data-tab=latency] h4');
+    after(press('Latency'), isDrawn, ...(then ? [then] : []))(at, own);
   };
   panel(title, samples.live, samples.service(), port, { ...(runs ? { 'latency.runs': runs } : {}), ...answers });
 }
 
-type Step = (at: HTMLElement, port: FakePort) => void;
+/** Returns false while what it needs is not drawn yet. */
+type Step = (at: HTMLElement, port: FakePort) => unknown;
 type Answers = Parameters<typeof fakePort>[0];
 
 /** Steps that are still to be taken; the page is ready after the last. */
 let waiting = 0;
-function later(step: () => void, ms: number) {
+function later(step: () => unknown, ms: number, then?: () => void, tries = 200) {
   waiting += 1;
   setTimeout(() => {
-    step();
+    if (step() === false && tries) later(step, 50, then, tries - 1);
+    else then?.();
     waiting -= 1;
   }, ms);
 }
 
-const type = (selector: string, text: string): Step => (at, port) => {
+const type = (selector: string, text: string): Step => at => {
   const field = at.querySelector<HTMLInputElement>(selector);
-  if (!field) return later(() => type(selector, text)(at, port), 100); // a busy machine has not drawn it yet
+  if (!field) return false;
   field.value = text;
-  field.dispatchEvent(new Event('input', { bubbles: true }));
+  return field.dispatchEvent(new Event('input', { bubbles: true }));
 };
 const press = (label: string): Step => at => {
-  [...at.querySelectorAll<HTMLElement>('button')].find(one => (one.dataset['label'] ?? one.textContent ?? one.ariaLabel ?? '').startsWith(trans.__(label)))?.click();
+  const button = [...at.querySelectorAll<HTMLElement>('button')].find(one => (one.dataset['label'] ?? one.textContent ?? one.ariaLabel ?? '').startsWith(trans.__(label)));
+  button?.click();
+  return !!button;
 };
-const after = (...steps: Step[]): Step => (at, port) => steps.forEach((step, index) => later(() => step(at, port), index * 300));
+const after = (...steps: Step[]): Step => (at, port) => {
+  const [first, ...rest] = steps;
+  later(() => first?.(at, port), 0, () => rest.length && later(() => after(...rest)(at, port), 300));
+};
 const refusal = { code: 'busy', error: 'diabetes-regression is being updated', cause: 'a deployment of it has been running since 14:02', hint: 'cancel it: `%mldeploy service cancel diabetes-regression`' };
 
 const deploying = samples.service({ state: 'updating', deploying: true });

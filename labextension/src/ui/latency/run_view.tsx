@@ -26,7 +26,7 @@ export function RunView({ run, workspace }: { run: string; workspace: string }) 
   if (!report) return <Awaited failure={null}>{t`Reading the run…`}</Awaited>;
   return (
     <section class="mld mld-Panel" aria-label={t`Latency of ${report.services.join(', ')}`}>
-      <div class="mld-Pane mld-Stack"><ReportView report={report} /></div>
+      <div class="mld-Pane mld-Stack"><h3 class="mld-H mld-Cut">{t`Latency of ${report.services.join(', ')}`}</h3><ReportView report={report} /></div>
     </section>
   );
 }
