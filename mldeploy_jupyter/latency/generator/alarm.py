@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-MAX_EARLY = 150e-6  # seconds before the time that the kernel is asked to wake us; the rest is spent in a busy loop
+MAX_EARLY = 300e-6  # seconds before the time that the kernel is asked to wake us; the rest is spent in a busy loop
 
 _STEP = 1e-6  # seconds by which a wake-up changes how early the next is asked for
 
@@ -24,14 +24,14 @@ class _TimerSpec(ctypes.Structure):
 class Alarm:
     """Calls `ring()` at the time that was set last, on the monotonic clock, and not again until another is set.
 
-    A kernel wakes a process 10 to 100 us late, always by about as much on one machine. With `exact` it is asked for
+    A kernel wakes a process 10 to 200 us late, always by about as much on one machine. With `exact` it is asked for
     that much earlier, which is learned, and what is left is waited for in a busy loop.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None], exact: bool = True) -> None:
         self._loop, self._ring = loop, ring
         self._exact = exact
-        self._early = MAX_EARLY / 2 if exact else 0.0  # seconds
+        self._early = MAX_EARLY / 3 if exact else 0.0  # seconds
         self._when = 0.0
         self._timer: asyncio.Handle | None = None
         self._spec = _TimerSpec()

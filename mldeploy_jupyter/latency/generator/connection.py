@@ -70,14 +70,17 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """Sends with `send`; the owner hears of the end of each request once."""
 
-    __slots__ = ("_eof_ends", "_length", "_owner", "_parser", "_retry", "_revision", "_timing", "closing", "last",
-                 "request", "seconds", "transport")  # fmt: skip
+    __slots__ = (
+        "_arrived", "_eof_ends", "_length", "_owner", "_parser", "_retry", "_revision", "_timing", "closing", "last",
+        "request", "seconds", "transport",
+    )  # fmt: skip
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self.transport = cast(asyncio.Transport, None)
         self.request: Request | None = None
         self._timing = b""
+        self._arrived = NAN  # when its last bytes were read
         self.closing = False
         self.last = False  # whether it is closed after the request that is under way: the service has moved
         self.seconds = NAN  # that it took to open; nan once a request was sent
@@ -103,6 +106,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        self._arrived = monotonic()
         if self.closing:
             return
         if self.request is None:  # an answer that nobody asked for
@@ -147,7 +151,7 @@ class Connection(asyncio.Protocol):
             self._begin_answer()
             return
         self.closing = self.closing or not self._parser.should_keep_alive()
-        self._complete(monotonic())
+        self._complete(self._arrived)
 
     def _complete(self, done: float) -> None:
         request, self.request = self.request, None

@@ -285,7 +285,7 @@ class Load:
 
     def start_request(self, planned: float, block: int, step: int) -> bool:
         service = self._services[self._current]
-        if service.dead or self._at_limit():
+        if service.dead or self._end.done() or self._at_limit():
             return False
         self._block = block
         service.started += 1
@@ -295,7 +295,7 @@ class Load:
         return True
 
     def count_lag(self, seconds: float) -> bool:
-        if seconds > STANDSTILL_SECONDS and self._has_stood_still():
+        if self._end.done() or (seconds > STANDSTILL_SECONDS and self._has_stood_still()):
             return False
         self.watch.lag.add(seconds)
         return True

@@ -27,8 +27,6 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, cast
 
-import uvloop
-
 from mldeploy_jupyter.latency.generator.alarm import Alarm
 
 BODY = b'{"answer": 42}'
@@ -74,8 +72,7 @@ class Server:
     def due_close(self, now: float) -> float:
         return now
 
-    def receive(self, connection: Connection) -> None:
-        now = monotonic()
+    def receive(self, connection: Connection, now: float) -> None:
         if self.kind == "close":
             connection.transport.close()
             return
@@ -109,6 +106,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        now = monotonic()
         self.buffer += data
         while True:
             head, blank, rest = self.buffer.partition(b"\r\n\r\n")
@@ -119,7 +117,7 @@ class Connection(asyncio.Protocol):
             if len(rest) < length:
                 return
             self.buffer = rest[length:]
-            self.server.receive(self)
+            self.server.receive(self, now)
 
 
 async def main(words: list[str]) -> None:
@@ -138,4 +136,4 @@ async def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1:]))
+    asyncio.run(main(sys.argv[1:]))  # its transports send when they are told to; those of uvloop do so a little later
