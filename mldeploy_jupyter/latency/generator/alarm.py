@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-MAX_EARLY = 300e-6  # seconds before the time that the kernel is asked to wake us; the rest is spent in a busy loop
+MAX_EARLY = 150e-6  # seconds before the time that the kernel is asked to wake us; the rest is spent in a busy loop
 
 _STEP = 1e-6  # seconds by which a wake-up changes how early the next is asked for
 
@@ -31,7 +31,7 @@ class Alarm:
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None], exact: bool = True) -> None:
         self._loop, self._ring = loop, ring
         self._exact = exact
-        self._early = MAX_EARLY / 3 if exact else 0.0  # seconds
+        self._early = MAX_EARLY / 2 if exact else 0.0  # seconds
         self._when = 0.0
         self._timer: asyncio.Handle | None = None
         self._spec = _TimerSpec()
