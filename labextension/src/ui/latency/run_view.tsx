@@ -1,7 +1,7 @@
 import type { LatencyReport, LatencySeries } from '../../protocol';
 import { Heatmap } from './heatmap';
 import { latencyText } from './scale';
-import { Awaited, Message, Scroll, count, duration, listed, milliseconds, moment, msg, plural, t, translated, useState, useTopic } from './shared';
+import { Awaited, Message, Scroll, count, duration, listed, milliseconds, moment, msg, plural, t, tellCutText, translated, useState, useTopic } from './shared';
 import { Spectrum, Swatch } from './spectrum';
 
 /** How a run ended, where that is not as it was planned. */
@@ -25,7 +25,7 @@ export function RunView({ run, workspace }: { run: string; workspace: string }) 
   useTopic('latency', { run, workspace }, event => setReport(event.report));
   if (!report) return <Awaited failure={null}>{t`Reading the run…`}</Awaited>;
   return (
-    <section class="mld mld-Panel" aria-label={t`Latency of ${report.services.join(', ')}`}>
+    <section class="mld mld-Panel" onPointerOver={tellCutText} aria-label={t`Latency of ${report.services.join(', ')}`}>
       <div class="mld-Pane mld-Stack"><h3 class="mld-H mld-Cut">{t`Latency of ${report.services.join(', ')}`}</h3><ReportView report={report} /></div>
     </section>
   );

@@ -8,6 +8,6 @@ export { Fragment, h } from 'preact';
 export { useEffect, useRef, useState } from 'preact/hooks';
 export { count, duration, elapsed, listed, milliseconds, moment } from '../format';
 export { icon } from '../icons';
-export { Awaited, Button, FailureMessage, Message, Pick, Scroll, Segments, withValue } from '../parts';
+export { Awaited, Button, FailureMessage, Message, Pick, Scroll, Segments, tellCutText, withValue } from '../parts';
 export * from '../translation';
 export { refOf, useId, useOrder, usePort, useRequest, useTopic } from '../port_context';
