@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
     Samples = NDArray[np.void]
 
 FORMAT = 1  # of `to_json`
@@ -99,12 +101,12 @@ class LatencyResult(MeasuredRun):
     @classmethod
     def list(cls, workspace: Any, service: str | None = None) -> List[LatencyResult]:
         """The runs that the workspace keeps, newest first; with `service` those that measured it."""
-        return [cls._from_saved(run) for run in list_runs(workspace.folder, service)]
+        return [cls._from_saved(run) for run in list_runs(_folder_of(workspace), service)]
 
     @classmethod
     def load(cls, workspace: Any, id: str) -> LatencyResult:
         """The run of that id. Raises `RunNotFound`, a `WebserviceException`, when the workspace does not have it."""
-        return cls._from_saved(read_run(workspace.folder, id))
+        return cls._from_saved(read_run(_folder_of(workspace), id))
 
     @classmethod
     def _from_saved(cls, run: SavedRun) -> LatencyResult:
@@ -116,12 +118,6 @@ class LatencyResult(MeasuredRun):
         """Everything but the samples, as plain data."""
         return {"format": FORMAT, "id": self.id, "plan": self.plan.to_dict(), "ending": self.ending.to_dict()}
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any], samples: Samples) -> Self:
-        """The result that `to_dict` described; what an older version did not write has its default."""
-        ending = Ending.from_dict(data["ending"])
-        return cls(str(data["id"]), LatencyPlan.from_dict(data["plan"]), ending, lambda: samples)
-
     def to_json(self) -> str:
         """The whole result as JSON, exactly: `from_json` returns the same samples."""
         from mldeploy_jupyter.latency.recording import sample_dtype
@@ -132,7 +128,7 @@ class LatencyResult(MeasuredRun):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The result that `to_json` wrote. Raises `UserErrorException` for other text."""
+        """The result that `to_json` wrote, in whichever version. Raises `UserErrorException` for other text."""
         import numpy as np
 
         from mldeploy_jupyter.latency.recording import sample_dtype
@@ -140,7 +136,8 @@ class LatencyResult(MeasuredRun):
         try:
             data = json.loads(text)
             samples = np.frombuffer(zlib.decompress(base64.b64decode(data.pop("samples"))), sample_dtype())
-            return cls.from_dict(data, samples)
+            plan, ending = LatencyPlan.from_dict(data["plan"]), Ending.from_dict(data["ending"])
+            return cls(str(data["id"]), plan, ending, lambda: samples)
         except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
             raise UserErrorException(
                 "this is no result of the latency lab",
@@ -189,3 +186,13 @@ def _is_like(run: LatencyResult, other: LatencyResult) -> bool:
     loads = [each.rate or float(each.plan.users or 0) for each in (run, other)]
     alike = max(loads) <= SAME_LOAD * min(loads)
     return run.valid and names[0] == names[1] and kinds[0] == kinds[1] and alike and run.ending.reason == "finished"
+
+
+def _folder_of(workspace: Any) -> WorkspaceFolder:
+    # The class is inspected, not the object: reading `workspace.folder` would create the folder.
+    if not hasattr(type(workspace), "find_folder"):
+        raise UserErrorException(
+            f"workspace is {workspace!r}", why="it must be a Workspace", hint="ws = Workspace.get(), and pass ws"
+        )
+    folder: WorkspaceFolder = workspace.folder
+    return folder

@@ -94,7 +94,7 @@ def request_stop(run: SavedRun) -> None:
 
 def read_run(folder: WorkspaceFolder, run_id: str) -> SavedRun:
     """The run of that id. Raises `RunNotFound`, also for one whose file is damaged."""
-    run = _read(folder.root / FOLDER / run_id) if _ID.fullmatch(run_id) else None
+    run = _read(folder.root / FOLDER / run_id) if isinstance(run_id, str) and _ID.fullmatch(run_id) else None
     if run is None:
         raise RunNotFound(
             f"there is no latency run {run_id}",

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -330,13 +330,15 @@ def profile(
     _check_resource("cpu", cpu, CPU_RANGE, "cores")
     _check_resource("memory_in_gb", memory_in_gb, MEMORY_RANGE, "GB")
     payload = make_payload(input_dataset)
-    resolve_models(workspace, list(models) if not isinstance(models, (str, Path)) else models)
+    if isinstance(models, Iterable) and not isinstance(models, (str, Path)):
+        models = list(models)
+    resolve_models(workspace, models)
     to_inference_data(inference_config)
     settings = {"memory_gb_limit": memory_in_gb} if memory_in_gb is not None else {}
     config = LocalWebservice.deploy_configuration(worker_count=1, **settings)
 
     def deploy_as(name: str) -> Webservice:
-        return deploy(workspace, name, list(models), inference_config, config)
+        return deploy(workspace, name, models, inference_config, config)
 
     return ModelProfile(
         workspace,

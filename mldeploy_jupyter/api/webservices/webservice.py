@@ -322,7 +322,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         max_requests: int | None = None,
         ramp: Iterable[float] | None = None,
         seed: int | None = None,
-        with_: Sequence[Webservice] = (),
+        with_: Webservice | Sequence[Webservice] = (),
         show_output: bool = True,
         *,
         save: bool = True,
@@ -334,7 +334,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         from mldeploy_jupyter.api.webservices.latency import measure_latency
 
         return measure_latency(
-            [self, *([with_] if isinstance(with_, Webservice) else with_)],
+            [self, *(with_ if isinstance(with_, (list, tuple)) else [with_])],
             rate=rate,
             duration=duration,
             users=users,
