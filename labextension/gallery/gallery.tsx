@@ -191,7 +191,7 @@ sidebar('sidebar empty', { whole: true, workspaces: [samples.workspace()], servi
 sidebar('sidebar unreadable', { whole: true, workspaces: [samples.workspace({ failure: samples.storeAway })], services: [], models: [] });
 sidebar('sidebar loading', null);
 sidebar('sidebar lost', samples.overview, (_, port) => port.lose(samples.before(10), new Date(Date.now() + 3_600_000).toISOString()));
-sidebar('sidebar off', null, (_, port) => port.lose(samples.before(10), new Date(Date.now() + 3_600_000).toISOString(), { code: 'unavailable', error: 'The server extension of mldeploy is off', cause: 'the Jupyter server does not know it', hint: 'run `jupyter server extension enable mldeploy_jupyter` and start Jupyter again' }));
+sidebar('sidebar off', null, (_, port) => port.lose(samples.before(10), new Date(Date.now() + 3_600_000).toISOString(), { code: 'unavailable', error: trans.__('The server extension of mldeploy is off'), cause: 'the Jupyter server does not know it', hint: 'run `jupyter server extension enable mldeploy_jupyter` and start Jupyter again' }));
 sidebar('sidebar menu', samples.overview, menuOf('iris-tree'));
 sidebar('sidebar delete', samples.overview, after(menuOf('iris-tree'), choose('Delete…')));
 sidebar('sidebar deleted', samples.overview, after(menuOf('iris-tree'), choose('Delete…'), type('.mld-Confirm input', 'iris-tree'), (at, port) => { at.querySelector<HTMLElement>('.mld-mod-dangerFill')?.click(); port.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] }); }));
