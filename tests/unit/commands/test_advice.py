@@ -83,7 +83,7 @@ def test_what_a_hint_names_exists(path: Path, hint: str) -> None:
             assert " ".join(words) in names, f"{path}: {hint}"
     for match in re.finditer(r"(?<!\S)`?%%?([a-z_]+)", hint):
         assert match[1] in {m.name for m in magics(Session(None))} | {"pip"}, f"{path}: {hint}"
-    for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*", hint):
+    for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", hint):
         assert flag in FLAGS | FOREIGN, f"{path}: {hint}"
     for page in re.findall(r"\b(docs/[\w/-]+\.md)\b", hint):
         assert (ROOT / page).is_file(), f"{path}: {hint}"

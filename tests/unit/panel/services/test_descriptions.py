@@ -35,7 +35,7 @@ def test_a_live_service(live: Site) -> None:
     assert (found["state"], found["revision"], found["kept"], found["auth"]) == ("live", 2, [1], "key")
     assert found["health"] == {"state": "healthy", "text": "Healthy", "checked": "2026-11-22T12:01:00.000Z"}
     assert (found["since"], found["deployment"], found["deploying"]) == ("2026-11-22T12:01:00.000Z", "d2", False)
-    assert found["tabs"] == ["test", "logs", "api", "code", "history", "settings"]
+    assert found["tabs"] == ["test", "logs", "latency", "api", "code", "history", "settings"]
     assert found["can"] == [
         "test", "keys", "regen-key", "update", "scale", "rollback", "reload", "restart", "stop", "delete",
     ]  # fmt: skip
