@@ -120,6 +120,13 @@ MEASURE = "%latency diabetes diabetes-batched --rate 100 --duration 12"
 # By file name; a tutorial's is its own.
 PICTURES = {
     "01-quickstart": Picture(read_tutorial("01-quickstart", "%score"), 2, wait_until_it_is_live),
+    "04-latency": Picture(
+        read_tutorial("04-latency", "result = %latency"),
+        1,
+        wait_for_the_figure,
+        rerun=True,
+        services=("diabetes", "diabetes-batched", "diabetes-sleepy"),
+    ),
     "deploy": Picture((TRAIN, SCRIPT, "%deploy diabetes"), 2, score_the_sample),
     "failed": Picture((TRAIN, WRONG_INIT, "%deploy diabetes"), 1, wait_for_the_cause),
     "form": Picture((TRAIN, SCRIPT, "%deploy --form"), 1, fill_in_the_form),

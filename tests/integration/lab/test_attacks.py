@@ -19,7 +19,8 @@ from mldeploy_jupyter.lab.routes import ROUTES
 from tests.integration.deployment.conftest import Site, live
 from tests.integration.lab.conftest import Server, StartServer
 
-NAMES = {"workspace": "0a", "service": "churn", "deployment": "d1", "model": "m:1", "form": "deploy"}
+NAMES = {"workspace": "0a", "service": "churn", "deployment": "d1", "model": "m:1", "form": "deploy",
+         "run": "20261127T120000-a1b2c3"}  # fmt: skip
 ADDRESSES = [(route.method, route.path.format(**NAMES)) for route in ROUTES]
 ADDRESSES += [("POST", "stream"), ("POST", f"stream/{'0' * 32}"), ("GET", "openapi.json"), ("GET", "nothing")]
 
@@ -123,6 +124,9 @@ TRICKS = [
     "deployments/0a/..%2f..%2fstore.db/log",
     "deployments/0a/%2e%2e/log/text",
     "models/0a/..%2fx:1",
+    "latency/0a/../../openapi.json",
+    "latency/0a/%2e%2e",
+    "latency/0a/20260101T000000-aaaaaa/../../../x",
     "models/0a/m:1/../cell",
     "forms/other",
     "stream/" + "g" * 32,
