@@ -224,6 +224,8 @@ class Measurement:
             self.notes.append({key: value for key, value in message.items() if key != "type"})
         elif kind == "end":
             self._report = message
+        elif kind == "progress" and not self._cancelled and self.samples.with_name(STOP_FILE).exists():
+            self.cancel()
         if kind != "begun":
             self._tell(message)
 
