@@ -51,6 +51,7 @@ def test_a_failure_out_of_sight_stays_until_it_is_closed(lab: Lab, lab_page: Lab
 
 def test_a_panel_of_the_same_name_elsewhere_does_not_stand_for_it(lab: Lab, lab_page: LabPage, tmp_path: Path) -> None:
     deploy(lab, "twin")
+    lab_page.reload()  # what is live when a page is opened is not told of
     other = lab.folder / "other"
     other.mkdir()
     (other / "score.py").write_text(SCRIPT, "utf-8")
@@ -60,8 +61,10 @@ def test_a_panel_of_the_same_name_elsewhere_does_not_stand_for_it(lab: Lab, lab_
     lab_page.page.keyboard.press("Enter")
     lab_page.panel("twin").get_by_role("tab", name="Test").wait_for()
     mldeploy(lab, "model", "deploy", "twin", "--entry-script", str(other / "score.py"), "-w", str(other))
-    notice(lab_page, "twin is live").wait_for(timeout=60_000)
-    mldeploy(lab, "service", "delete", "twin", "-w", str(other))
+    try:
+        notice(lab_page, "twin is live").wait_for(timeout=60_000)
+    finally:
+        mldeploy(lab, "service", "delete", "twin", "-w", str(other))
 
 
 def test_a_panel_that_was_hidden_before_the_list_knew_is_told_of_once(

@@ -39,7 +39,7 @@ def test_groups_are_those_of_the_setting_at_once_and_after_a_reload(settings: La
     groups = settings.sidebar.locator("[data-kind=target], [data-kind=state]")
     assert re.match("This machine", groups.first.inner_text())
     settings.page.evaluate(SAVE_SETTINGS, json.dumps({"groups": "state"}))
-    settings.sidebar.locator("[data-kind=state]").filter(has_text="Live").wait_for()
+    settings.sidebar.locator("[data-kind=state]").filter(has_text="Live").first.wait_for()
     settings.page.evaluate(SAVE_SETTINGS, json.dumps({"groups": "none"}))
     wait_until(lambda: groups.count() == 0, 10)
     settings.reload()
