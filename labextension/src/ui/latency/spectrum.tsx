@@ -85,5 +85,5 @@ function line(points: [number, number][], x: (value: number) => number, y: (valu
 
 function describe(series: LatencySeries[]): string {
   const said = series.map(one => `${one.name}: ${listed(...one.percentiles.map(({ name, ms }) => `${name} ${latencyText(ms)}`)) || t`too few requests`}`);
-  return t`Latency by percentile. ${said.join('. ') || t`Nothing is measured yet`}.`;
+  return t`Latency by percentile. ${said.join('; ') || t`Nothing is measured yet`}.`;
 }
