@@ -44,6 +44,7 @@ PREPARED_NEXT = (  # what the requests of a panel import beside it, and the upda
     "packaging.requirements",
     "packaging.tags",
     "packaging.utils",
+    "numpy.ma",
 )
 
 # page: the page puts panels beside the HTML. view: the output needs a widget's view, because it is a frame.

@@ -18,6 +18,7 @@ PACKAGES = (
     "packaging.requirements",
     "packaging.tags",
     "packaging.utils",
+    "numpy.ma",
 )
 
 

@@ -83,6 +83,19 @@ for name, more in (("cell", {}), ("delete", {"confirm": "m:1"})):
     assert answer["ok"], answer
 assert ask("service.score", body={"json": "1"}, **svc)["ok"]
 assert ask("service.code", body={"json": "1"}, **svc)["ok"]
+for order in ("", "latency.stop"):
+    begun = ask("latency.start", body={"json": "1"}, rate=20.0, duration=1.0, **svc)
+    assert begun["ok"], begun
+    run = begun["result"]["run"]
+    panels._subscriptions.subscribe("latency", {"run": run}, events.append)
+    if order:
+        assert ask(order, run=run)["ok"]
+    end = time.monotonic() + 120
+    while any(row["state"] == "running" for row in ask("latency.runs", **svc)["result"]):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert ask("latency.result", run=run)["ok"]
+asked.append("latency")
 for name in ("timeline", "log", "logText", "report"):
     assert ask("deployment." + name, deployment=last)["ok"], name
 for form, service in (("deploy", {}), ("update", svc), ("register", {})):

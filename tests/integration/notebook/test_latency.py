@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def test_an_interrupt_ends_the_run_and_shows_what_was_measured(kernel: Kernel, f
 
     ran = kernel.run("result = %latency sums --rate 50 --duration 60", on_output=interrupt)
     assert interrupted and ran.status == "ok", ran
-    assert "the run was stopped before its end" in ran.stream
+    # Where the machine was busy as well, that is said: it is the graver reason.
+    assert re.search("the run was stopped before its end|own process was late by", ran.stream), ran.stream
     assert "cancelled" in kernel.run("print(result.ending.reason, len(result.samples) > 0)").stream
     assert next(iter(ran.displays.values()))[-1] == "<figure: spectrum of sums>"

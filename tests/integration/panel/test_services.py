@@ -28,7 +28,7 @@ def test_a_service_from_its_deployment_to_its_end(panel: Panel) -> None:
     assert found["can"] == [
         "test", "keys", "regen-key", "update", "scale", "reload", "restart", "stop", "delete",
     ]  # fmt: skip
-    assert found["tabs"] == ["test", "logs", "api", "code", "history", "settings"]
+    assert found["tabs"] == ["test", "logs", "latency", "api", "code", "history", "settings"]
     wait_until(lambda: any("init of 1" in text for text in texts(log)))
     assert service.run({})["answer"] == 1
     wait_until(lambda: any("POST /score 200" in text for text in texts(log)), what=lambda: str(texts(log)))
