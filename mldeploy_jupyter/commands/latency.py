@@ -292,7 +292,7 @@ def list_runs(context: Context, args: Args) -> Result:
 
     runs = LatencyResult.list(context.workspace(args.path), args.name)
     rows = [list_row(run) for run in runs]
-    empty = f"No runs of {args.name}." if args.name else "No runs."
+    empty = f"No runs of {printable_line(args.name)}." if args.name else "No runs."
     text = table(rows, LIST_HEAD) if rows else f"{empty} Measure a service with: mldeploy latency NAME"
     data = [as_list_data(run) for run in runs]
     return Result(runs, text, data, call("LatencyResult.list", "ws", service=args.name))

@@ -53,7 +53,7 @@ def score(supervised: Supervised, value: Any, request_id: str) -> Any:
 def test_each_printed_line_has_the_id_of_its_request(supervised: Supervised, source: str) -> None:
     events: list[dict[str, Any]] = []
     assert supervised.deploy(source, on_event=events.append)["ok"]
-    assert {"event": "log", "text": "in init"} in events
+    assert {"event": "log", "text": "in init", "level": "info"} in events
     names = [f"caller-{number}" for number in range(20)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: score(supervised, name, name), names))
